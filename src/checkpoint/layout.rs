@@ -1,0 +1,173 @@
+//! The names and shapes of a checkpoint's tensors, in the one naming of the normal form.
+//!
+//! The naming is Hugging Face's without the `transformer.` prefix: `wte.weight`, `h.0.attn.c_attn.weight`, `ln_f.bias`;
+//! GPT-1 keeps its `tokens_embed.weight` and `positions_embed.weight`. The four projections of a block keep the
+//! orientation in which OpenAI published them, `[inputs, outputs]`, so that a tensor's bytes are the published bytes.
+
+use super::config::{Architecture, ModelConfig};
+
+/// A tensor that a checkpoint must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Its name in the normal form.
+    pub name: String,
+    /// Its shape, outermost dimension first.
+    pub shape: Vec<usize>,
+}
+
+/// What a name in a published file stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublishedName {
+    /// A parameter, by its name in the normal form.
+    Parameter(String),
+    /// A causal mask that Hugging Face saved beside the parameters; it holds nothing that was learned.
+    MaskBuffer,
+}
+
+/// Reads a tensor name of a Hugging Face file.
+pub fn from_hugging_face(name: &str) -> PublishedName {
+    let bare = name.strip_prefix("transformer.").unwrap_or(name);
+    let is_buffer = bare.starts_with("h.")
+        && (bare.ends_with(".attn.bias") || bare.ends_with(".attn.masked_bias"));
+    if is_buffer {
+        PublishedName::MaskBuffer
+    } else {
+        PublishedName::Parameter(bare.to_owned())
+    }
+}
+
+/// Reads a variable name of OpenAI's 2019 TensorFlow files, such as `model/h0/attn/c_attn/w`; `None` for any other.
+pub fn from_tensorflow(name: &str) -> Option<String> {
+    let path = name.strip_prefix("model/")?;
+    if path == "wte" || path == "wpe" {
+        return Some(format!("{path}.weight"));
+    }
+    let (module, last) = path.rsplit_once('/')?;
+    let last = match last {
+        "w" | "g" => "weight",
+        "b" => "bias",
+        _ => return None,
+    };
+    if module == "ln_f" {
+        return Some(format!("ln_f.{last}"));
+    }
+    let (layer, module) = module.strip_prefix('h')?.split_once('/')?;
+    let layer: usize = layer.parse().ok()?;
+    Some(format!("h.{layer}.{}.{last}", module.replace('/', ".")))
+}
+
+/// Every tensor of a checkpoint, in the order in which the normal form stores them: embeddings, blocks, norm, head.
+pub fn tensors(config: &ModelConfig) -> Vec<TensorSpec> {
+    let (v, t, c) = (config.vocabulary, config.context, config.width);
+    let (tokens, positions) = embedding_names(config.architecture);
+    let mut specs = vec![
+        spec(tokens.to_owned(), &[v, c]),
+        spec(positions.to_owned(), &[t, c]),
+    ];
+    for layer in 0..config.layers {
+        specs.extend(block_tensors(config, layer));
+    }
+    if config.architecture == Architecture::Gpt2 {
+        specs.push(spec("ln_f.weight".to_owned(), &[c]));
+        specs.push(spec("ln_f.bias".to_owned(), &[c]));
+    }
+    if !config.tied_head {
+        specs.push(spec(HEAD.to_owned(), &[v, c]));
+    }
+    specs
+}
+
+/// The output head, stored only where it is not the token embedding.
+pub const HEAD: &str = "lm_head.weight";
+
+/// The names of the token and position embeddings.
+pub fn embedding_names(architecture: Architecture) -> (&'static str, &'static str) {
+    match architecture {
+        Architecture::Gpt2 => ("wte.weight", "wpe.weight"),
+        Architecture::Gpt1 => ("tokens_embed.weight", "positions_embed.weight"),
+    }
+}
+
+/// How many numbers a checkpoint of this shape has.
+pub fn parameter_count(config: &ModelConfig) -> u64 {
+    tensors(config)
+        .iter()
+        .map(|tensor| tensor.shape.iter().map(|&n| n as u64).product::<u64>())
+        .sum()
+}
+
+fn block_tensors(config: &ModelConfig, layer: usize) -> [TensorSpec; 12] {
+    let (c, inner) = (config.width, config.inner);
+    let in_block = |name: &str, shape: &[usize]| spec(format!("h.{layer}.{name}"), shape);
+    [
+        in_block("ln_1.weight", &[c]),
+        in_block("ln_1.bias", &[c]),
+        in_block("attn.c_attn.weight", &[c, 3 * c]),
+        in_block("attn.c_attn.bias", &[3 * c]),
+        in_block("attn.c_proj.weight", &[c, c]),
+        in_block("attn.c_proj.bias", &[c]),
+        in_block("ln_2.weight", &[c]),
+        in_block("ln_2.bias", &[c]),
+        in_block("mlp.c_fc.weight", &[c, inner]),
+        in_block("mlp.c_fc.bias", &[inner]),
+        in_block("mlp.c_proj.weight", &[inner, c]),
+        in_block("mlp.c_proj.bias", &[c]),
+    ]
+}
+
+fn spec(name: String, shape: &[usize]) -> TensorSpec {
+    TensorSpec {
+        name,
+        shape: shape.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hugging_face_names_lose_prefix_and_buffers() {
+        let parameter = |name: &str| PublishedName::Parameter(name.to_owned());
+        assert_eq!(
+            from_hugging_face("transformer.wte.weight"),
+            parameter("wte.weight")
+        );
+        assert_eq!(
+            from_hugging_face("lm_head.weight"),
+            parameter("lm_head.weight")
+        );
+        assert_eq!(
+            from_hugging_face("h.0.attn.c_attn.bias"),
+            parameter("h.0.attn.c_attn.bias")
+        );
+        assert_eq!(
+            from_hugging_face("h.11.attn.bias"),
+            PublishedName::MaskBuffer
+        );
+        assert_eq!(
+            from_hugging_face("transformer.h.0.attn.masked_bias"),
+            PublishedName::MaskBuffer
+        );
+    }
+
+    #[test]
+    fn tensorflow_names_become_the_same() {
+        for (published, normal) in [
+            ("model/wte", "wte.weight"),
+            ("model/ln_f/g", "ln_f.weight"),
+            ("model/h0/attn/c_attn/w", "h.0.attn.c_attn.weight"),
+            ("model/h47/mlp/c_proj/b", "h.47.mlp.c_proj.bias"),
+        ] {
+            assert_eq!(from_tensorflow(published).as_deref(), Some(normal));
+        }
+        for other in [
+            "wte",
+            "model/global_step",
+            "model/h/ln_1/g",
+            "model/h0/ln_1/Adam",
+        ] {
+            assert_eq!(from_tensorflow(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Reads the header of a safetensors file and gives positioned access to its tensors.
+//!
+//! Format: <https://github.com/huggingface/safetensors#format>. The file is hostile: the header's length is bounded before
+//! anything is allocated, the tensors must cover the data exactly, without overlap or hole, and the data must end where
+//! the file ends. OpenAI's repacks have headers that are neither padded nor in name order, so only `data_offsets` count.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorInfo};
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+
+/// Longest accepted header: 1,000 times that of GPT-2 1.5B.
+const MAX_HEADER: u64 = 64 << 20;
+
+/// How a tensor's numbers are stored; all little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ElementType {
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary16.
+    F16,
+    /// bfloat16: the upper half of a binary32.
+    BF16,
+}
+
+impl ElementType {
+    /// Bytes of one number.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+        }
+    }
+
+    fn from_safetensors(dtype: Dtype) -> Option<Self> {
+        match dtype {
+            Dtype::F32 => Some(Self::F32),
+            Dtype::F16 => Some(Self::F16),
+            Dtype::BF16 => Some(Self::BF16),
+            _ => None,
+        }
+    }
+
+    /// The same in the safetensors crate's terms.
+    pub(super) fn to_safetensors(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::BF16 => Dtype::BF16,
+        }
+    }
+}
+
+impl fmt::Display for ElementType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A safetensors file is not well-formed, or not one that a GPT can be read from.
+#[derive(Debug, thiserror::Error)]
+pub enum TensorFileError {
+    /// Shorter than a header's length field.
+    #[error("the file has {size} bytes, too few for a safetensors header")]
+    TooShort {
+        /// The file's size.
+        size: u64,
+    },
+    /// A header longer than the file or than what is accepted.
+    #[error(
+        "the header claims {claimed} bytes; the file has {available} after its length field and at most {MAX_HEADER} are accepted"
+    )]
+    HeaderLength {
+        /// What the length field says.
+        claimed: u64,
+        /// What follows it.
+        available: u64,
+    },
+    /// The header is not the JSON that it should be.
+    #[error("the header is malformed: {0}")]
+    HeaderJson(#[from] serde_json::Error),
+    /// A tensor does not begin where the one before it ends.
+    #[error("tensor `{name}` begins at byte {begins} of the data, {} byte {expected}", if begins < expected { "overlapping the one before it, which ends at" } else { "leaving a hole after" })]
+    Misplaced {
+        /// The tensor.
+        name: String,
+        /// Where it begins.
+        begins: u64,
+        /// Where the tensor before it ends.
+        expected: u64,
+    },
+    /// A tensor's length is not its shape's.
+    #[error(
+        "tensor `{name}` takes {length} bytes, which is not what {dtype} of shape {shape:?} takes"
+    )]
+    Misshapen {
+        /// The tensor.
+        name: String,
+        /// Its length in bytes.
+        length: u64,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Its dtype.
+        dtype: ElementType,
+    },
+    /// The file is cut or has bytes that no tensor owns.
+    #[error("the tensors take {claimed} bytes but the file holds {available}")]
+    DataLength {
+        /// What the header adds up to.
+        claimed: u64,
+        /// What the file holds after the header.
+        available: u64,
+    },
+    /// Integers, F64 and other types that no GPT-2 was published in.
+    #[error("tensor `{name}` has dtype {dtype}; supported are F32, F16 and BF16")]
+    UnsupportedDtype {
+        /// The tensor.
+        name: String,
+        /// Its dtype.
+        dtype: String,
+    },
+}
+
+/// Where a tensor lies in its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorEntry {
+    /// How its numbers are stored.
+    pub element_type: ElementType,
+    /// Its shape, outermost dimension first.
+    pub shape: Vec<usize>,
+    /// Where its first byte lies, counted from the start of the file.
+    pub offset: u64,
+    /// Its length in bytes: the product of `shape` times the element's size.
+    pub length: u64,
+}
+
+/// An open safetensors file whose header was checked.
+#[derive(Debug)]
+pub struct TensorFile {
+    file: File,
+    entries: BTreeMap<String, TensorEntry>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__")]
+    _metadata: Option<HashMap<String, String>>,
+    #[serde(flatten)]
+    tensors: HashMap<String, TensorInfo>,
+}
+
+impl TensorFile {
+    /// Opens a file and checks its header.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read, [`Error::Weights`] where it is not well-formed.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let size = file.metadata().map_err(Error::io("read", path))?.len();
+        let header = read_header(&file, size).map_err(Error::io("read", path))?;
+        let entries = header
+            .and_then(|header| parse_header(&header, size))
+            .map_err(|source| Error::Weights {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(Self { file, entries })
+    }
+
+    /// The tensors by name.
+    pub fn entries(&self) -> &BTreeMap<String, TensorEntry> {
+        &self.entries
+    }
+
+    /// Fills `buffer` from `position` bytes into a tensor. The range must lie inside the tensor.
+    ///
+    /// # Errors
+    /// What the operating system says; `UnexpectedEof` where the file was cut since it was opened.
+    pub fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buffer, entry.offset + position)
+    }
+}
+
+type Parsed<T> = Result<T, TensorFileError>;
+
+fn read_header(file: &File, size: u64) -> io::Result<Parsed<Vec<u8>>> {
+    if size < 8 {
+        return Ok(Err(TensorFileError::TooShort { size }));
+    }
+    let mut length = [0; 8];
+    file.read_exact_at(&mut length, 0)?;
+    let claimed = u64::from_le_bytes(length);
+    let available = size - 8;
+    if claimed > available || claimed > MAX_HEADER {
+        return Ok(Err(TensorFileError::HeaderLength { claimed, available }));
+    }
+    let mut header = vec![0; claimed as usize];
+    file.read_exact_at(&mut header, 8)?;
+    Ok(Ok(header))
+}
+
+/// Parses the header of a file of `size` bytes.
+fn parse_header(json: &[u8], size: u64) -> Parsed<BTreeMap<String, TensorEntry>> {
+    let header: Header = serde_json::from_slice(json)?;
+    let mut tensors: Vec<_> = header.tensors.into_iter().collect();
+    tensors.sort_by(|(a, left), (b, right)| (left.data_offsets, a).cmp(&(right.data_offsets, b)));
+    let data_start = 8 + json.len() as u64;
+    let mut claimed = 0;
+    let mut entries = BTreeMap::new();
+    for (name, info) in tensors {
+        let entry = parse_entry(&name, info, claimed, data_start)?;
+        claimed += entry.length;
+        if claimed > size {
+            break; // so that no later sum can overflow
+        }
+        entries.insert(name, entry);
+    }
+    let available = size - data_start;
+    if claimed == available {
+        Ok(entries)
+    } else {
+        Err(TensorFileError::DataLength { claimed, available })
+    }
+}
+
+/// Checks one tensor, which must begin `expected` bytes into the data.
+fn parse_entry(
+    name: &str,
+    info: TensorInfo,
+    expected: u64,
+    data_start: u64,
+) -> Parsed<TensorEntry> {
+    let name = || name.to_owned();
+    let Some(element_type) = ElementType::from_safetensors(info.dtype) else {
+        return Err(TensorFileError::UnsupportedDtype {
+            name: name(),
+            dtype: info.dtype.to_string(),
+        });
+    };
+    let (begins, ends) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
+    if begins != expected {
+        return Err(TensorFileError::Misplaced {
+            name: name(),
+            begins,
+            expected,
+        });
+    }
+    let length = ends.saturating_sub(begins);
+    let of_shape = info
+        .shape
+        .iter()
+        .try_fold(element_type.size() as u64, |n, &d| n.checked_mul(d as u64));
+    if of_shape != Some(length) {
+        return Err(TensorFileError::Misshapen {
+            name: name(),
+            length,
+            shape: info.shape,
+            dtype: element_type,
+        });
+    }
+    Ok(TensorEntry {
+        element_type,
+        shape: info.shape,
+        offset: data_start + begins,
+        length,
+    })
+}
+
+/// Parses a header from bytes that stand for a whole file; for fuzzing.
+#[doc(hidden)]
+pub fn parse_bytes(bytes: &[u8]) -> Result<usize, TensorFileError> {
+    let size = bytes.len() as u64;
+    let (length, rest) = bytes
+        .split_first_chunk::<8>()
+        .ok_or(TensorFileError::TooShort { size })?;
+    let (claimed, available) = (u64::from_le_bytes(*length), rest.len() as u64);
+    if claimed > available {
+        return Err(TensorFileError::HeaderLength { claimed, available });
+    }
+    parse_header(&rest[..claimed as usize], size).map(|entries| entries.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with `header` and `data` zero bytes behind it.
+    fn refusal(header: &str, data: usize) -> String {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.resize(bytes.len() + data, 0);
+        parse_bytes(&bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn hostile_headers_are_refused_with_the_reason() {
+        let a = r#""a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
+        let overlap = format!(r#"{{{a},"b":{{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}}}"#);
+        let hole = format!(r#"{{{a},"b":{{"dtype":"F32","shape":[1],"data_offsets":[12,16]}}}}"#);
+        let misfit = r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#;
+        let huge = r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#;
+        let integer = r#"{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#;
+        insta::assert_snapshot!([
+            refusal(&overlap, 12),
+            refusal(&hole, 16),
+            refusal(misfit, 8),
+            refusal(huge, 8),
+            refusal(integer, 8),
+            refusal(&format!("{{{a}}}"), 7),
+            refusal(&format!("{{{a}}}"), 9),
+            refusal("[]", 0),
+            parse_bytes(&(1u64 << 63).to_le_bytes()).unwrap_err().to_string(),
+            parse_bytes(b"short").unwrap_err().to_string(),
+        ].join("\n"), @"");
+    }
+}

@@ -1,0 +1,195 @@
+//! Digests: SHA-256 (FIPS 180-4) names bytes, CRC-32C (RFC 3720, appendix B.4) names a published tensor.
+//!
+//! SHA-256 is what promise P6 rests on. CRC-32C finds accidents, not attackers: it is here because OpenAI's 2019
+//! TensorFlow indexes carry it for each tensor, and so attest that a repack holds the original numbers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::Digest as _;
+
+/// A digest's text is not what its type demands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not {expected}")]
+pub struct DigestError {
+    text: String,
+    expected: &'static str,
+}
+
+/// A SHA-256 digest; written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sha256Digest([u8; 32]);
+
+impl Sha256Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+/// A running SHA-256.
+#[derive(Clone, Default)]
+pub struct Sha256Hasher(sha2::Sha256);
+
+impl Sha256Hasher {
+    /// Appends `bytes` to what is hashed.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all that was appended.
+    pub fn finish(self) -> Sha256Digest {
+        Sha256Digest(self.0.finalize().into())
+    }
+}
+
+impl fmt::Display for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Sha256Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let refusal = || DigestError {
+            text: text.chars().take(80).collect(),
+            expected: "a SHA-256 digest (64 lower-case hexadecimal digits)",
+        };
+        let digits = text.as_bytes();
+        if digits.len() != 64 {
+            return Err(refusal());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = hex_value(pair[0]).ok_or_else(refusal)? << 4
+                | hex_value(pair[1]).ok_or_else(refusal)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// A CRC-32C (Castagnoli) checksum; written as 8 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Crc32c(u32);
+
+impl Crc32c {
+    /// The checksum of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(crc32c::crc32c(bytes))
+    }
+
+    /// The checksum of what `self` covers, followed by `bytes`.
+    #[must_use]
+    pub fn and(self, bytes: &[u8]) -> Self {
+        Self(crc32c::crc32c_append(self.0, bytes))
+    }
+
+    /// Undoes the mask that LevelDB and TensorFlow put on a stored checksum (`crc32c.h`).
+    pub fn from_masked(masked: u32) -> Self {
+        Self(masked.wrapping_sub(0xa282_ead8).rotate_left(15))
+    }
+}
+
+impl fmt::Display for Crc32c {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+impl fmt::Debug for Crc32c {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Crc32c {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let well_formed = text.len() == 8 && text.bytes().all(|digit| hex_value(digit).is_some());
+        u32::from_str_radix(text, 16)
+            .ok()
+            .filter(|_| well_formed)
+            .map(Self)
+            .ok_or_else(|| DigestError {
+                text: text.chars().take(80).collect(),
+                expected: "a CRC-32C checksum (8 lower-case hexadecimal digits)",
+            })
+    }
+}
+
+/// Serializes a type as its `Display` text and reads it back with `FromStr`.
+macro_rules! serde_as_text {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use serde_as_text;
+
+serde_as_text!(Sha256Digest);
+serde_as_text!(Crc32c);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sha256_answers_the_standard_vector() {
+        // FIPS 180-4, example "abc".
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Sha256Digest::of(b"abc").to_string(), text);
+        assert_eq!(text.parse(), Ok(Sha256Digest::of(b"abc")));
+    }
+
+    #[test]
+    fn crc32c_answers_the_standard_vector() {
+        // RFC 3720, B.4: 32 bytes of zeros, 32 of ones, and the check value of "123456789".
+        assert_eq!(Crc32c::of(&[0; 32]).to_string(), "8a9136aa");
+        assert_eq!(Crc32c::of(&[0xff; 32]).to_string(), "62a8ab43");
+        assert_eq!(Crc32c::of(b"1234").and(b"56789").to_string(), "e3069283");
+    }
+
+    #[test]
+    fn a_masked_checksum_is_unmasked_as_tensorflow_does() {
+        // model/h0/attn/c_attn/b of OpenAI's 124M index, masked and plain.
+        assert_eq!(Crc32c::from_masked(0x8c27_3d74).to_string(), "294e74d2");
+    }
+
+    #[test]
+    fn malformed_digests_are_refused() {
+        for text in ["", "ab", &"g".repeat(64), &"A".repeat(64), &"é".repeat(32)] {
+            assert!(text.parse::<Sha256Digest>().is_err(), "{text}");
+        }
+        for text in ["", "+1234567", "E3069283", "e30692833"] {
+            assert!(text.parse::<Crc32c>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Portcullis: staged release for model weights.
+//!
+//! Rooms are domains; an arrow between them points only down this list (`tests/architecture.rs` checks it).
+
+pub mod checkpoint;
+pub mod digest;
+pub mod name;
+pub mod progress;

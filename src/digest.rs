@@ -69,8 +69,7 @@ impl FromStr for Sha256Digest {
         }
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = hex_value(pair[0]).ok_or_else(refusal)? << 4
-                | hex_value(pair[1]).ok_or_else(refusal)?;
+            *byte = hex_value(pair[0]).ok_or_else(refusal)? << 4 | hex_value(pair[1]).ok_or_else(refusal)?;
         }
         Ok(Self(bytes))
     }
@@ -123,14 +122,10 @@ impl FromStr for Crc32c {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let well_formed = text.len() == 8 && text.bytes().all(|digit| hex_value(digit).is_some());
-        u32::from_str_radix(text, 16)
-            .ok()
-            .filter(|_| well_formed)
-            .map(Self)
-            .ok_or_else(|| DigestError {
-                text: text.chars().take(80).collect(),
-                expected: "a CRC-32C checksum (8 lower-case hexadecimal digits)",
-            })
+        u32::from_str_radix(text, 16).ok().filter(|_| well_formed).map(Self).ok_or_else(|| DigestError {
+            text: text.chars().take(80).collect(),
+            expected: "a CRC-32C checksum (8 lower-case hexadecimal digits)",
+        })
     }
 }
 
@@ -145,9 +140,7 @@ macro_rules! serde_as_text {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?
-                    .parse()
-                    .map_err(serde::de::Error::custom)
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
     };

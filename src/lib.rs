@@ -3,6 +3,7 @@
 //! Rooms are domains; an arrow between them points only down this list (`tests/architecture.rs` checks it).
 
 pub mod checkpoint;
+pub mod cli;
 pub mod digest;
 pub mod name;
 pub mod progress;

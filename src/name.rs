@@ -30,16 +30,11 @@ impl FromStr for CheckpointId {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let allowed = |c: u8| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
-        let begins_well = text
-            .bytes()
-            .next()
-            .is_some_and(|c| c.is_ascii_alphanumeric());
+        let begins_well = text.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric());
         if begins_well && text.len() <= 64 && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError {
-                text: text.chars().take(80).collect(),
-            })
+            Err(NameError { text: text.chars().take(80).collect() })
         }
     }
 }
@@ -61,18 +56,7 @@ mod tests {
         for good in ["gpt2-1.5b", "demo-small", "a", "0", "my_model.v2"] {
             assert_eq!(good.parse::<CheckpointId>().unwrap().as_str(), good);
         }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "-x",
-            "_x",
-            "A",
-            "a/b",
-            "a b",
-            "é",
-            &"a".repeat(65),
-        ] {
+        for bad in ["", ".", "..", "-x", "_x", "A", "a/b", "a b", "é", &"a".repeat(65)] {
             assert!(bad.parse::<CheckpointId>().is_err(), "{bad}");
         }
     }

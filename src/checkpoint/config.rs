@@ -157,11 +157,7 @@ impl ModelConfig {
         Self {
             architecture,
             vocabulary: size("vocab_size", raw.vocab_size, limits::VOCABULARY)?,
-            context: size(
-                "n_positions",
-                raw.n_positions.or(raw.n_ctx),
-                limits::CONTEXT,
-            )?,
+            context: size("n_positions", raw.n_positions.or(raw.n_ctx), limits::CONTEXT)?,
             width,
             layers: size("n_layer", raw.n_layer, limits::LAYERS)?,
             heads: size("n_head", raw.n_head, limits::WIDTH)?,
@@ -232,10 +228,7 @@ impl ModelConfig {
 
     fn checked(self) -> Result<Self, ConfigError> {
         if !self.width.is_multiple_of(self.heads) {
-            return Err(ConfigError::UnevenHeads {
-                heads: self.heads,
-                width: self.width,
-            });
+            return Err(ConfigError::UnevenHeads { heads: self.heads, width: self.width });
         }
         if !(self.norm_epsilon > 0.0 && self.norm_epsilon < 1.0) {
             return Err(ConfigError::UnsupportedSetting {
@@ -278,23 +271,17 @@ impl HuggingFaceConfig {
         match self.model_type.as_deref() {
             Some("gpt2") => Ok(Architecture::Gpt2),
             Some("openai-gpt") => Ok(Architecture::Gpt1),
-            Some(other) => Err(ConfigError::UnsupportedModel {
-                found: other.chars().take(80).collect(),
-            }),
-            None => Err(ConfigError::Missing {
-                field: "model_type",
-            }),
+            Some(other) => Err(ConfigError::UnsupportedModel { found: other.chars().take(80).collect() }),
+            None => Err(ConfigError::Missing { field: "model_type" }),
         }
     }
 
     fn refuse_unsupported(&self, architecture: Architecture) -> Result<(), ConfigError> {
         // transformers maps GPT-1's `gelu` to the same tanh form that it calls `gelu_new` elsewhere.
         let (field, activation, known): (_, _, &[&str]) = match architecture {
-            Architecture::Gpt2 => (
-                "activation_function",
-                &self.activation_function,
-                &["gelu_new", "gelu_pytorch_tanh"],
-            ),
+            Architecture::Gpt2 => {
+                ("activation_function", &self.activation_function, &["gelu_new", "gelu_pytorch_tanh"])
+            }
             Architecture::Gpt1 => ("afn", &self.afn, &["gelu", "gelu_new"]),
         };
         let unsupported = |field, value| Err(ConfigError::UnsupportedSetting { field, value });
@@ -318,10 +305,11 @@ impl HuggingFaceConfig {
 
 fn size(field: &'static str, value: Option<u64>, most: usize) -> Result<usize, ConfigError> {
     let value = value.ok_or(ConfigError::Missing { field })?;
-    usize::try_from(value)
-        .ok()
-        .filter(|size| (1..=most).contains(size))
-        .ok_or(ConfigError::OutOfRange { field, value, most })
+    usize::try_from(value).ok().filter(|size| (1..=most).contains(size)).ok_or(ConfigError::OutOfRange {
+        field,
+        value,
+        most,
+    })
 }
 
 #[cfg(test)]
@@ -334,26 +322,17 @@ mod tests {
     fn refusal(from: &str, to: &str) -> String {
         let json = SMALL.replace(from, to);
         assert_ne!(json, SMALL);
-        ModelConfig::from_hugging_face(json.as_bytes())
-            .unwrap_err()
-            .to_string()
+        ModelConfig::from_hugging_face(json.as_bytes()).unwrap_err().to_string()
     }
 
     #[test]
     fn the_normal_form_reads_back_the_same() {
         let gpt2 = ModelConfig::from_hugging_face(SMALL.as_bytes()).unwrap();
-        let gpt1 = ModelConfig {
-            architecture: Architecture::Gpt1,
-            inner: 64,
-            end_of_text: None,
-            ..gpt2.clone()
-        };
+        let gpt1 =
+            ModelConfig { architecture: Architecture::Gpt1, inner: 64, end_of_text: None, ..gpt2.clone() };
         for config in [gpt2, gpt1] {
             let json = config.to_hugging_face();
-            assert_eq!(
-                ModelConfig::from_hugging_face(json.as_bytes()).unwrap(),
-                config
-            );
+            assert_eq!(ModelConfig::from_hugging_face(json.as_bytes()).unwrap(), config);
         }
     }
 

@@ -27,13 +27,9 @@ pub enum PublishedName {
 /// Reads a tensor name of a Hugging Face file.
 pub fn from_hugging_face(name: &str) -> PublishedName {
     let bare = name.strip_prefix("transformer.").unwrap_or(name);
-    let is_buffer = bare.starts_with("h.")
-        && (bare.ends_with(".attn.bias") || bare.ends_with(".attn.masked_bias"));
-    if is_buffer {
-        PublishedName::MaskBuffer
-    } else {
-        PublishedName::Parameter(bare.to_owned())
-    }
+    let is_buffer =
+        bare.starts_with("h.") && (bare.ends_with(".attn.bias") || bare.ends_with(".attn.masked_bias"));
+    if is_buffer { PublishedName::MaskBuffer } else { PublishedName::Parameter(bare.to_owned()) }
 }
 
 /// Reads a variable name of OpenAI's 2019 TensorFlow files, such as `model/h0/attn/c_attn/w`; `None` for any other.
@@ -60,10 +56,7 @@ pub fn from_tensorflow(name: &str) -> Option<String> {
 pub fn tensors(config: &ModelConfig) -> Vec<TensorSpec> {
     let (v, t, c) = (config.vocabulary, config.context, config.width);
     let (tokens, positions) = embedding_names(config.architecture);
-    let mut specs = vec![
-        spec(tokens.to_owned(), &[v, c]),
-        spec(positions.to_owned(), &[t, c]),
-    ];
+    let mut specs = vec![spec(tokens.to_owned(), &[v, c]), spec(positions.to_owned(), &[t, c])];
     for layer in 0..config.layers {
         specs.extend(block_tensors(config, layer));
     }
@@ -90,10 +83,7 @@ pub fn embedding_names(architecture: Architecture) -> (&'static str, &'static st
 
 /// How many numbers a checkpoint of this shape has.
 pub fn parameter_count(config: &ModelConfig) -> u64 {
-    tensors(config)
-        .iter()
-        .map(|tensor| tensor.shape.iter().map(|&n| n as u64).product::<u64>())
-        .sum()
+    tensors(config).iter().map(|tensor| tensor.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
 }
 
 fn block_tensors(config: &ModelConfig, layer: usize) -> [TensorSpec; 12] {
@@ -116,10 +106,7 @@ fn block_tensors(config: &ModelConfig, layer: usize) -> [TensorSpec; 12] {
 }
 
 fn spec(name: String, shape: &[usize]) -> TensorSpec {
-    TensorSpec {
-        name,
-        shape: shape.to_vec(),
-    }
+    TensorSpec { name, shape: shape.to_vec() }
 }
 
 #[cfg(test)]
@@ -129,26 +116,11 @@ mod tests {
     #[test]
     fn hugging_face_names_lose_prefix_and_buffers() {
         let parameter = |name: &str| PublishedName::Parameter(name.to_owned());
-        assert_eq!(
-            from_hugging_face("transformer.wte.weight"),
-            parameter("wte.weight")
-        );
-        assert_eq!(
-            from_hugging_face("lm_head.weight"),
-            parameter("lm_head.weight")
-        );
-        assert_eq!(
-            from_hugging_face("h.0.attn.c_attn.bias"),
-            parameter("h.0.attn.c_attn.bias")
-        );
-        assert_eq!(
-            from_hugging_face("h.11.attn.bias"),
-            PublishedName::MaskBuffer
-        );
-        assert_eq!(
-            from_hugging_face("transformer.h.0.attn.masked_bias"),
-            PublishedName::MaskBuffer
-        );
+        assert_eq!(from_hugging_face("transformer.wte.weight"), parameter("wte.weight"));
+        assert_eq!(from_hugging_face("lm_head.weight"), parameter("lm_head.weight"));
+        assert_eq!(from_hugging_face("h.0.attn.c_attn.bias"), parameter("h.0.attn.c_attn.bias"));
+        assert_eq!(from_hugging_face("h.11.attn.bias"), PublishedName::MaskBuffer);
+        assert_eq!(from_hugging_face("transformer.h.0.attn.masked_bias"), PublishedName::MaskBuffer);
     }
 
     #[test]
@@ -161,12 +133,7 @@ mod tests {
         ] {
             assert_eq!(from_tensorflow(published).as_deref(), Some(normal));
         }
-        for other in [
-            "wte",
-            "model/global_step",
-            "model/h/ln_1/g",
-            "model/h0/ln_1/Adam",
-        ] {
+        for other in ["wte", "model/global_step", "model/h/ln_1/g", "model/h0/ln_1/Adam"] {
             assert_eq!(from_tensorflow(other), None, "{other}");
         }
     }

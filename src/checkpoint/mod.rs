@@ -4,9 +4,19 @@
 //! `manifest.json`. Everything read here is hostile: someone who can tamper with a source or a folder can make an import
 //! or a check fail, and nothing else, because no byte is used before its digest and its shape were checked (P6).
 
+mod bounded;
 pub mod config;
+mod digesting;
 mod error;
+mod folder;
+mod import;
+pub mod known;
 pub mod layout;
+pub mod manifest;
 pub mod tensor_file;
+mod verify;
 
 pub use error::Error;
+pub use folder::Checkpoint;
+pub use import::{ImportRequest, Imported, checkpoint_id, import};
+pub use verify::{FileProblem, Report, TensorProblem, verify};

@@ -97,9 +97,7 @@ pub enum TensorFileError {
         expected: u64,
     },
     /// A tensor's length is not its shape's.
-    #[error(
-        "tensor `{name}` takes {length} bytes, which is not what {dtype} of shape {shape:?} takes"
-    )]
+    #[error("tensor `{name}` takes {length} bytes, which is not what {dtype} of shape {shape:?} takes")]
     Misshapen {
         /// The tensor.
         name: String,
@@ -167,10 +165,7 @@ impl TensorFile {
         let header = read_header(&file, size).map_err(Error::io("read", path))?;
         let entries = header
             .and_then(|header| parse_header(&header, size))
-            .map_err(|source| Error::Weights {
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|source| Error::Weights { path: path.to_owned(), source })?;
         Ok(Self { file, entries })
     }
 
@@ -223,40 +218,21 @@ fn parse_header(json: &[u8], size: u64) -> Parsed<BTreeMap<String, TensorEntry>>
         entries.insert(name, entry);
     }
     let available = size - data_start;
-    if claimed == available {
-        Ok(entries)
-    } else {
-        Err(TensorFileError::DataLength { claimed, available })
-    }
+    if claimed == available { Ok(entries) } else { Err(TensorFileError::DataLength { claimed, available }) }
 }
 
 /// Checks one tensor, which must begin `expected` bytes into the data.
-fn parse_entry(
-    name: &str,
-    info: TensorInfo,
-    expected: u64,
-    data_start: u64,
-) -> Parsed<TensorEntry> {
+fn parse_entry(name: &str, info: TensorInfo, expected: u64, data_start: u64) -> Parsed<TensorEntry> {
     let name = || name.to_owned();
     let Some(element_type) = ElementType::from_safetensors(info.dtype) else {
-        return Err(TensorFileError::UnsupportedDtype {
-            name: name(),
-            dtype: info.dtype.to_string(),
-        });
+        return Err(TensorFileError::UnsupportedDtype { name: name(), dtype: info.dtype.to_string() });
     };
     let (begins, ends) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
     if begins != expected {
-        return Err(TensorFileError::Misplaced {
-            name: name(),
-            begins,
-            expected,
-        });
+        return Err(TensorFileError::Misplaced { name: name(), begins, expected });
     }
     let length = ends.saturating_sub(begins);
-    let of_shape = info
-        .shape
-        .iter()
-        .try_fold(element_type.size() as u64, |n, &d| n.checked_mul(d as u64));
+    let of_shape = info.shape.iter().try_fold(element_type.size() as u64, |n, &d| n.checked_mul(d as u64));
     if of_shape != Some(length) {
         return Err(TensorFileError::Misshapen {
             name: name(),
@@ -265,21 +241,14 @@ fn parse_entry(
             dtype: element_type,
         });
     }
-    Ok(TensorEntry {
-        element_type,
-        shape: info.shape,
-        offset: data_start + begins,
-        length,
-    })
+    Ok(TensorEntry { element_type, shape: info.shape, offset: data_start + begins, length })
 }
 
 /// Parses a header from bytes that stand for a whole file; for fuzzing.
 #[doc(hidden)]
 pub fn parse_bytes(bytes: &[u8]) -> Result<usize, TensorFileError> {
     let size = bytes.len() as u64;
-    let (length, rest) = bytes
-        .split_first_chunk::<8>()
-        .ok_or(TensorFileError::TooShort { size })?;
+    let (length, rest) = bytes.split_first_chunk::<8>().ok_or(TensorFileError::TooShort { size })?;
     let (claimed, available) = (u64::from_le_bytes(*length), rest.len() as u64);
     if claimed > available {
         return Err(TensorFileError::HeaderLength { claimed, available });

@@ -1,0 +1,94 @@
+//! A checkpoint in the normal form, opened for use: what is handed out was measured against the manifest first (P6).
+
+use std::path::{Path, PathBuf};
+
+use super::config::ModelConfig;
+use super::manifest::{self, Manifest};
+use super::tensor_file::TensorFile;
+use super::verify::{self, FileProblem};
+use super::{Error, bounded};
+use crate::digest::Sha256Digest;
+use crate::progress::Progress;
+
+/// An imported checkpoint whose manifest and configuration agree.
+#[derive(Debug)]
+pub struct Checkpoint {
+    folder: PathBuf,
+    manifest: Manifest,
+    config: ModelConfig,
+}
+
+impl Checkpoint {
+    /// Opens a folder in the normal form; checks the configuration's digest, not yet the other files'.
+    ///
+    /// # Errors
+    /// [`Error::NotImported`], [`Error::Manifest`], [`Error::Altered`], [`Error::Config`], [`Error::Io`].
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let manifest = verify::read_manifest(folder)?;
+        let json = read_checked(folder, &manifest, manifest::CONFIG, bounded::CONFIG)?;
+        let config = ModelConfig::from_hugging_face(&json)
+            .map_err(|source| Error::Config { path: folder.join(manifest::CONFIG), source })?;
+        Ok(Self { folder: folder.to_owned(), manifest, config })
+    }
+
+    /// What the folder was measured against.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The shape of its model.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The tokenizer's `vocab.json` and `merges.txt`, digests checked.
+    ///
+    /// # Errors
+    /// [`Error::Altered`], [`Error::TooLong`], [`Error::Io`].
+    pub fn tokenizer_files(&self) -> Result<(Vec<u8>, Vec<u8>), Error> {
+        let read = |name| read_checked(&self.folder, &self.manifest, name, bounded::TOKENIZER);
+        Ok((read(manifest::VOCABULARY)?, read(manifest::MERGES)?))
+    }
+
+    /// The weights, shapes checked against the configuration. Their digest is [`Self::check_files`]'s to check: call both,
+    /// at the same time if you like, before a number is used.
+    ///
+    /// # Errors
+    /// [`Error::Weights`], [`Error::Tensors`], [`Error::Io`].
+    pub fn weights(&self) -> Result<TensorFile, Error> {
+        let weights = TensorFile::open(&self.folder.join(manifest::WEIGHTS))?;
+        let problems = verify::compare_with_layout(weights.entries(), &self.config, self.manifest.dtype);
+        if problems.is_empty() {
+            Ok(weights)
+        } else {
+            Err(Error::Tensors { folder: self.folder.clone(), problems })
+        }
+    }
+
+    /// Hashes every file of the folder.
+    ///
+    /// # Errors
+    /// [`Error::Altered`] with the first that fails.
+    pub fn check_files(&self, progress: &dyn Progress) -> Result<(), Error> {
+        let problem =
+            verify::check_files(&self.folder, &self.manifest, progress).into_iter().flatten().next();
+        problem.map_or(Ok(()), |problem| Err(altered(&self.folder, problem)))
+    }
+}
+
+fn altered(folder: &Path, problem: FileProblem) -> Error {
+    Error::Altered { folder: folder.to_owned(), problem }
+}
+
+/// Reads a small file whole and hands it out only if it is what the manifest says.
+fn read_checked(folder: &Path, manifest: &Manifest, name: &str, most: u64) -> Result<Vec<u8>, Error> {
+    let bytes = bounded::read(&folder.join(name), most)?;
+    let found = Sha256Digest::of(&bytes);
+    match manifest.file(name) {
+        Some(entry) if entry.sha256 != found => {
+            let (name, expected) = (name.to_owned(), entry.sha256);
+            Err(altered(folder, FileProblem::WrongDigest { name, expected, found }))
+        }
+        _ => Ok(bytes),
+    }
+}

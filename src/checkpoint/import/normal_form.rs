@@ -1,0 +1,90 @@
+//! Writes a published checkpoint in the normal form, checking every checksum that the publication carries.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use super::super::manifest::{self, FileEntry};
+use super::super::{Error, bounded};
+use super::published::{BLOCK, Published};
+use super::staging::{StagedFile, write_whole};
+use crate::digest::Crc32c;
+use crate::progress::Progress;
+
+/// What was written.
+pub(super) struct Written {
+    pub(super) files: Vec<FileEntry>,
+    pub(super) tensors: BTreeMap<String, Crc32c>,
+    /// Bytes that an interrupted run had written already.
+    pub(super) kept: u64,
+}
+
+/// Writes the four files of the normal form into `folder`.
+pub(super) fn write(published: &Published, folder: &Path, progress: &dyn Progress) -> Result<Written, Error> {
+    let config = published.config.to_hugging_face();
+    let vocabulary = bounded::read(&published.vocabulary, bounded::TOKENIZER)?;
+    let merges = bounded::read(&published.merges, bounded::TOKENIZER)?;
+    let mut written = write_weights(published, folder, progress)?;
+    for (name, bytes) in [
+        (manifest::CONFIG, config.as_bytes()),
+        (manifest::VOCABULARY, &vocabulary),
+        (manifest::MERGES, &merges),
+    ] {
+        written.files.push(write_whole(folder.join(name), bytes)?);
+    }
+    Ok(written)
+}
+
+fn write_weights(published: &Published, folder: &Path, progress: &dyn Progress) -> Result<Written, Error> {
+    let mut file = StagedFile::open(folder.join(manifest::WEIGHTS))?;
+    file.write(&header(published)?)?;
+    let mut buffer = vec![0; BLOCK];
+    let mut tensors = BTreeMap::new();
+    let mut kept = 0;
+    for tensor in &published.tensors {
+        let mut crc = Crc32c::default();
+        tensor.location.stream(&mut buffer, |block| {
+            crc = crc.and(block);
+            if file.write(block)? {
+                kept += block.len() as u64;
+            }
+            progress.advance(block.len() as u64);
+            Ok(())
+        })?;
+        if let Some(expected) = tensor.crc
+            && expected != crc
+        {
+            return Err(Error::TensorChecksum {
+                path: tensor.location.path.to_path_buf(),
+                name: tensor.name.clone(),
+                expected,
+                found: crc,
+            });
+        }
+        tensors.insert(tensor.name.clone(), crc);
+    }
+    Ok(Written { files: vec![file.finish()?], tensors, kept })
+}
+
+/// The safetensors header, padded with spaces so that the data begins at a multiple of 8.
+fn header(published: &Published) -> Result<Vec<u8>, Error> {
+    let mut end = 0;
+    let infos = published.tensors.iter().map(|tensor| {
+        let start = end;
+        end += tensor.location.length as usize;
+        let info = TensorInfo {
+            dtype: tensor.element_type.to_safetensors(),
+            shape: tensor.shape.clone(),
+            data_offsets: (start, end),
+        };
+        (tensor.name.clone(), info)
+    });
+    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let metadata = Metadata::new(Some(format), infos.collect()).map_err(|source| Error::Header { source })?;
+    let mut json = serde_json::to_vec(&metadata).map_err(|source| Error::Encode { source })?;
+    json.resize(json.len().next_multiple_of(8), b' ');
+    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+    bytes.append(&mut json);
+    Ok(bytes)
+}

@@ -1,0 +1,377 @@
+//! Integrity: measures a folder against its manifest and its weights against the configuration, on all cores.
+//!
+//! A problem does not end the check: the report names every file and tensor that fails.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::config::ModelConfig;
+use super::manifest::{self, FileEntry, Manifest};
+use super::tensor_file::{ElementType, TensorEntry, TensorFile};
+use super::{Error, bounded, digesting, layout};
+use crate::digest::{Crc32c, Sha256Digest};
+use crate::progress::Progress;
+
+/// What a check of a folder found.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The manifest against which the folder was measured.
+    #[serde(skip)]
+    pub manifest: Manifest,
+    /// Bytes hashed.
+    pub bytes: u64,
+    /// Files that fail.
+    pub files: Vec<FileProblem>,
+    /// Tensors that fail.
+    pub tensors: Vec<TensorProblem>,
+    /// Files in the folder that are no part of the checkpoint; they fail nothing.
+    pub strangers: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing failed.
+    pub fn is_sound(&self) -> bool {
+        self.files.is_empty() && self.tensors.is_empty()
+    }
+}
+
+/// A file that is not as its manifest says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "problem")]
+pub enum FileProblem {
+    /// It cannot be read.
+    #[error("{name}: cannot be read: {reason}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// The operating system's answer.
+        reason: String,
+    },
+    /// Its size differs.
+    #[error("{name}: has {found} bytes, not {expected}")]
+    WrongSize {
+        /// The file.
+        name: String,
+        /// By the manifest.
+        expected: u64,
+        /// On disk.
+        found: u64,
+    },
+    /// Its size is right and its content is not.
+    #[error("{name}: SHA-256 is {found}, not {expected}")]
+    WrongDigest {
+        /// The file.
+        name: String,
+        /// By the manifest.
+        expected: Sha256Digest,
+        /// On disk.
+        found: Sha256Digest,
+    },
+    /// It is not well-formed.
+    #[error("{name}: {reason}")]
+    Malformed {
+        /// The file.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A tensor that is not as the configuration or the manifest says.
+#[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "problem")]
+pub enum TensorProblem {
+    /// The configuration demands it.
+    #[error("{name}: missing")]
+    Missing {
+        /// The tensor.
+        name: String,
+    },
+    /// The configuration knows nothing of it.
+    #[error("{name}: not part of this configuration")]
+    Extra {
+        /// The tensor.
+        name: String,
+    },
+    /// Its shape is another.
+    #[error("{name}: has shape {found:?}, not {expected:?}")]
+    WrongShape {
+        /// The tensor.
+        name: String,
+        /// By the configuration.
+        expected: Vec<usize>,
+        /// In the file.
+        found: Vec<usize>,
+    },
+    /// Its dtype is not that of the checkpoint.
+    #[error("{name}: has dtype {found}, not {expected}")]
+    WrongType {
+        /// The tensor.
+        name: String,
+        /// That of the other tensors.
+        expected: ElementType,
+        /// In the file.
+        found: ElementType,
+    },
+    /// Its bytes changed.
+    #[error("{name}: CRC-32C is {found}, not {expected}")]
+    WrongChecksum {
+        /// The tensor.
+        name: String,
+        /// By the manifest.
+        expected: Crc32c,
+        /// On disk.
+        found: Crc32c,
+    },
+    /// Some of its numbers are NaN or infinite.
+    #[error("{name}: {count} of {of} numbers are NaN or infinite ({:.2} %)", 100.0 * *count as f64 / *of as f64)]
+    NotFinite {
+        /// The tensor.
+        name: String,
+        /// NaNs and infinities.
+        count: u64,
+        /// All its numbers.
+        of: u64,
+    },
+    /// The file ends inside it, or cannot be read there.
+    #[error("{name}: cannot be read: {reason}")]
+    Unreadable {
+        /// The tensor.
+        name: String,
+        /// The operating system's answer.
+        reason: String,
+    },
+}
+
+/// Checks a folder in the normal form.
+///
+/// # Errors
+/// Where there is no manifest to measure against, or it cannot be used. All else is in the report.
+pub fn verify(folder: &Path, progress: &dyn Progress) -> Result<Report, Error> {
+    let manifest = read_manifest(folder)?;
+    progress.begin("verifying", Some(manifest.size()));
+    let (files, (mut tensors, malformed)) =
+        rayon::join(|| check_files(folder, &manifest, progress), || check_tensors(folder, &manifest));
+    let mut files: Vec<FileProblem> = files.into_iter().flatten().collect();
+    // A file whose bytes changed needs no second line that says what the change did to its form.
+    files.extend(malformed.filter(|problem| !files.iter().any(|known| known.name() == problem.name())));
+    tensors.sort_by(|a, b| a.name().cmp(b.name()));
+    Ok(Report { bytes: manifest.size(), files, tensors, strangers: strangers(folder)?, manifest })
+}
+
+/// Reads and parses a folder's manifest.
+pub(super) fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
+    let path = folder.join(manifest::MANIFEST);
+    if folder.is_dir() && !path.exists() && std::fs::read_dir(folder).is_ok() {
+        return Err(Error::NotImported { folder: folder.to_owned() });
+    }
+    let json = bounded::read(&path, manifest::MAX_SIZE)?;
+    Manifest::parse(&json).map_err(|source| Error::Manifest { path, source })
+}
+
+/// Hashes every file; the first problem of each.
+pub(super) fn check_files(
+    folder: &Path,
+    manifest: &Manifest,
+    progress: &dyn Progress,
+) -> Vec<Option<FileProblem>> {
+    manifest.files.par_iter().with_max_len(1).map(|entry| check_file(folder, entry, progress).err()).collect()
+}
+
+fn check_file(folder: &Path, entry: &FileEntry, progress: &dyn Progress) -> Result<(), FileProblem> {
+    let name = || entry.name.clone();
+    let unreadable = |error: io::Error| FileProblem::Unreadable { name: name(), reason: error.to_string() };
+    let file = File::open(folder.join(&entry.name)).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    let wrong_size = |found| FileProblem::WrongSize { name: name(), expected: entry.size, found };
+    if size != entry.size {
+        return Err(wrong_size(size));
+    }
+    let (size, found) = digesting::file(&file, |bytes| progress.advance(bytes)).map_err(unreadable)?;
+    if size != entry.size {
+        return Err(wrong_size(size));
+    }
+    if found != entry.sha256 {
+        return Err(FileProblem::WrongDigest { name: name(), expected: entry.sha256, found });
+    }
+    Ok(())
+}
+
+/// Checks the weights against the configuration; the second part is a file that has no form to check.
+fn check_tensors(folder: &Path, manifest: &Manifest) -> (Vec<TensorProblem>, Option<FileProblem>) {
+    let malformed = |name: &str, error: &dyn std::error::Error| FileProblem::Malformed {
+        name: name.to_owned(),
+        reason: error.to_string(),
+    };
+    let config = match read_config(folder) {
+        Ok(config) => config,
+        Err(error) => return (Vec::new(), Some(malformed(manifest::CONFIG, &error))),
+    };
+    let weights = match TensorFile::open(&folder.join(manifest::WEIGHTS)) {
+        Ok(weights) => weights,
+        Err(error) => return (Vec::new(), Some(malformed(manifest::WEIGHTS, &error))),
+    };
+    let mut problems = compare_with_layout(weights.entries(), &config, manifest.dtype);
+    problems.par_extend(weights.entries().par_iter().flat_map_iter(|(name, entry)| {
+        check_numbers(&weights, name, entry, manifest.tensors.get(name).copied())
+    }));
+    (problems, None)
+}
+
+fn read_config(folder: &Path) -> Result<ModelConfig, Error> {
+    let path = folder.join(manifest::CONFIG);
+    let json = bounded::read(&path, bounded::CONFIG)?;
+    ModelConfig::from_hugging_face(&json).map_err(|source| Error::Config { path, source })
+}
+
+/// Names every tensor that the configuration lacks, demands, or has in another shape or dtype.
+pub(super) fn compare_with_layout(
+    entries: &BTreeMap<String, TensorEntry>,
+    config: &ModelConfig,
+    dtype: ElementType,
+) -> Vec<TensorProblem> {
+    let mut problems = Vec::new();
+    let mut extra: BTreeMap<_, _> = entries.iter().collect();
+    for spec in layout::tensors(config) {
+        let name = spec.name;
+        let Some(entry) = extra.remove(&name) else {
+            problems.push(TensorProblem::Missing { name });
+            continue;
+        };
+        if entry.shape != spec.shape {
+            problems.push(TensorProblem::WrongShape {
+                name: name.clone(),
+                expected: spec.shape,
+                found: entry.shape.clone(),
+            });
+        }
+        if entry.element_type != dtype {
+            problems.push(TensorProblem::WrongType { name, expected: dtype, found: entry.element_type });
+        }
+    }
+    problems.extend(extra.into_keys().map(|name| TensorProblem::Extra { name: name.clone() }));
+    problems
+}
+
+/// Reads a tensor once, for its checksum and for numbers that are none.
+fn check_numbers(
+    weights: &TensorFile,
+    name: &str,
+    entry: &TensorEntry,
+    expected: Option<Crc32c>,
+) -> Vec<TensorProblem> {
+    let name = name.to_owned();
+    let (found, count) = match scan(weights, entry) {
+        Ok(scanned) => scanned,
+        Err(error) => {
+            let reason = error.to_string();
+            return vec![TensorProblem::Unreadable { name, reason }];
+        }
+    };
+    let mut problems = Vec::new();
+    if count > 0 {
+        problems.push(TensorProblem::NotFinite {
+            name: name.clone(),
+            count,
+            of: entry.length / entry.element_type.size() as u64,
+        });
+    }
+    if let Some(expected) = expected
+        && expected != found
+    {
+        problems.push(TensorProblem::WrongChecksum { name, expected, found });
+    }
+    problems
+}
+
+fn scan(weights: &TensorFile, entry: &TensorEntry) -> io::Result<(Crc32c, u64)> {
+    const BLOCK: u64 = 1 << 18;
+    let mut buffer = vec![0; entry.length.min(BLOCK) as usize];
+    let (mut crc, mut count, mut done) = (Crc32c::default(), 0, 0);
+    while done < entry.length {
+        let block = &mut buffer[..(entry.length - done).min(BLOCK) as usize];
+        weights.read_at(entry, done, block)?;
+        crc = crc.and(block);
+        count += not_finite(block, entry.element_type);
+        done += block.len() as u64;
+    }
+    Ok((crc, count))
+}
+
+/// How many of a block's numbers have an exponent of all ones.
+fn not_finite(block: &[u8], element_type: ElementType) -> u64 {
+    let halves = |mask: u16| {
+        let (words, _) = block.as_chunks::<2>();
+        words.iter().filter(|word| u16::from_le_bytes(**word) & mask == mask).count()
+    };
+    let count = match element_type {
+        ElementType::F32 => {
+            let (words, _) = block.as_chunks::<4>();
+            let mask = 0x7f80_0000;
+            words.iter().filter(|word| u32::from_le_bytes(**word) & mask == mask).count()
+        }
+        ElementType::F16 => halves(0x7c00),
+        ElementType::BF16 => halves(0x7f80),
+    };
+    count as u64
+}
+
+fn strangers(folder: &Path) -> Result<Vec<String>, Error> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .map_err(Error::io("read", folder))?
+        .take(1000)
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name != manifest::MANIFEST && !manifest::FILES.contains(&name.as_str()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+impl FileProblem {
+    /// The file that fails.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Unreadable { name, .. }
+            | Self::WrongSize { name, .. }
+            | Self::WrongDigest { name, .. }
+            | Self::Malformed { name, .. } => name,
+        }
+    }
+}
+
+impl TensorProblem {
+    /// The tensor that fails.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Missing { name }
+            | Self::Extra { name }
+            | Self::WrongShape { name, .. }
+            | Self::WrongType { name, .. }
+            | Self::WrongChecksum { name, .. }
+            | Self::NotFinite { name, .. }
+            | Self::Unreadable { name, .. } => name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nan_and_infinity_are_counted_in_every_dtype() {
+        let f32s = [1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 0.0];
+        let bytes = |words: Vec<u16>| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+        let whole: Vec<u8> = f32s.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let f16 = bytes(f32s.iter().map(|x| half::f16::from_f32(*x / 2.0).to_bits()).collect());
+        let bf16 = bytes(f32s.iter().map(|x| half::bf16::from_f32(*x / 2.0).to_bits()).collect());
+        assert_eq!(not_finite(&whole, ElementType::F32), 3);
+        assert_eq!(not_finite(&f16, ElementType::F16), 4, "f32::MAX overflows a half");
+        assert_eq!(not_finite(&bf16, ElementType::BF16), 3);
+    }
+}

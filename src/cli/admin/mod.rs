@@ -1,0 +1,5 @@
+//! Commands of the release administrator.
+
+pub(super) mod import;
+pub(super) mod show;
+pub(super) mod verify;

@@ -1,0 +1,119 @@
+//! `portcullis show`.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::config::ModelConfig;
+use crate::checkpoint::known::{self, KnownCheckpoint};
+use crate::checkpoint::manifest::{Manifest, Standing, TensorStanding};
+use crate::cli::output::Output;
+use crate::cli::units;
+
+/// Show an imported checkpoint's card: shape, sizes, digests, origin, and its standing beside the public record
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Show {
+    /// The checkpoint's folder
+    folder: PathBuf,
+}
+
+impl Show {
+    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+        let checkpoint = Checkpoint::open(&self.folder)?;
+        let (manifest, config) = (checkpoint.manifest(), checkpoint.config());
+        let known = known::find(manifest.checkpoint.as_str());
+        let standing = known.map(|known| manifest.standing(known));
+        let result = json!({
+            "checkpoint": manifest.checkpoint,
+            "architecture": config.architecture.model_type(),
+            "layers": config.layers,
+            "width": config.width,
+            "heads": config.heads,
+            "context": config.context,
+            "vocabulary": config.vocabulary,
+            "released": known.map(|known| known.released),
+            "standing": standing,
+            "manifest": manifest,
+        });
+        output.result(&result, card(manifest, config, known)?)
+    }
+}
+
+fn card(
+    manifest: &Manifest,
+    config: &ModelConfig,
+    known: Option<&KnownCheckpoint>,
+) -> Result<String, std::fmt::Error> {
+    let mut card = format!("{}\n", manifest.checkpoint);
+    if let Some(known) = known {
+        writeln!(card, "  released    {} as {}", known.released, known.paper_label)?;
+    }
+    writeln!(
+        card,
+        "  model       {}: {} layers, width {}, {} heads, context {}, vocabulary {}",
+        config.architecture.model_type(),
+        config.layers,
+        config.width,
+        config.heads,
+        units::count(config.context as u64),
+        units::count(config.vocabulary as u64),
+    )?;
+    writeln!(
+        card,
+        "  parameters  {} in {} tensors of {}",
+        units::count(manifest.parameter_count),
+        manifest.tensor_count,
+        manifest.dtype,
+    )?;
+    writeln!(card, "  origin      {}", manifest.origin.source)?;
+    writeln!(card, "  standing    {}", standing_line(manifest))?;
+    writeln!(card, "  files       {} in all", units::bytes(manifest.size()))?;
+    for file in &manifest.files {
+        writeln!(card, "    {:18} {:>9}  sha256:{}", file.name, units::bytes(file.size), file.sha256)?;
+    }
+    writeln!(card, "  made from")?;
+    for file in &manifest.origin.files {
+        let verdict = known.and_then(|known| known.file(manifest.origin.publication, &file.name)).map_or(
+            "",
+            |record| {
+                if record.sha256 == file.sha256.to_string() { "  official" } else { "  differs" }
+            },
+        );
+        writeln!(
+            card,
+            "    {:18} {:>9}  sha256:{}{verdict}",
+            file.name,
+            units::bytes(file.size),
+            file.sha256
+        )?;
+    }
+    Ok(card)
+}
+
+/// One sentence on how a checkpoint stands beside the public record.
+pub(super) fn standing_line(manifest: &Manifest) -> String {
+    let Some(known) = known::find(manifest.checkpoint.as_str()) else {
+        return "not in the known catalogue: nothing on record to compare with".to_owned();
+    };
+    let Standing { files_equal, files_different, tensors } = manifest.standing(known);
+    let files = match (files_equal.len(), files_different.len()) {
+        (0, 0) => "no published digest is on record for these files".to_owned(),
+        (equal, 0) => {
+            format!("official: {equal} of {} files are on record and equal it", manifest.origin.files.len())
+        }
+        (_, different) => format!("not the official files: {different} differ from the record"),
+    };
+    let tensors = match tensors {
+        Some(TensorStanding { equal, compared }) if equal == compared => {
+            "every tensor equals OpenAI's original".to_owned()
+        }
+        Some(TensorStanding { equal, compared }) => {
+            format!("{equal} of {compared} tensors equal OpenAI's original")
+        }
+        None => "OpenAI's tensor checksums are not comparable".to_owned(),
+    };
+    format!("{files}; {tensors}")
+}

@@ -1,0 +1,72 @@
+//! Draws progress on standard error when that is a terminal.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output::Output;
+use crate::progress::Progress;
+
+/// A bar with rate and time left; nothing but notes where standard error is no terminal.
+pub(super) struct Bar {
+    output: Output,
+    bar: Mutex<ProgressBar>,
+}
+
+impl Bar {
+    pub(super) fn new(output: Output) -> Self {
+        Self { output, bar: Mutex::new(ProgressBar::hidden()) }
+    }
+
+    fn bar(&self) -> ProgressBar {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar().finish_and_clear();
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&self, step: &str, total: Option<u64>) {
+        if !self.output.draws_progress() {
+            return;
+        }
+        let template = match total {
+            Some(_) => "{msg:12} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            None => "{msg:12} {spinner} {bytes} {bytes_per_sec}",
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_style(style);
+        bar.set_message(step.to_owned());
+        let mut current = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        current.finish_and_clear();
+        *current = bar;
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.bar().inc(bytes);
+    }
+
+    fn note(&self, message: &str) {
+        if self.output.draws_progress() {
+            self.bar().suspend(|| self.output.note(message));
+        } else {
+            self.output.note(message);
+        }
+    }
+}
+
+/// Reads standard input whole, of at most `most` bytes.
+pub(super) fn read_stdin(most: u64) -> io::Result<Vec<u8>> {
+    use io::Read as _;
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {most} bytes")));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,156 @@
+//! The rooms of `src/` and the direction of the arrows between them (docs/architecture.md).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rooms from top to bottom: one may use what stands below it, never what stands above.
+const ROOMS: [&str; 26] = [
+    "main",
+    "cli",
+    "server",
+    "console",
+    "report",
+    "registry",
+    "client",
+    "api",
+    "store",
+    "blob",
+    "misuse",
+    "usage",
+    "evaluate",
+    "inference",
+    "access",
+    "policy",
+    "catalogue",
+    "seal",
+    "checkpoint",
+    "log",
+    "statement",
+    "identity",
+    "progress",
+    "name",
+    "time",
+    "digest",
+];
+
+/// Longest accepted source file.
+const MOST_LINES: usize = 600;
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn sources(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
+    assert!(!found.is_empty());
+    found
+}
+
+/// The room of a file: the first part of its path below `src/`.
+fn room(path: &Path) -> String {
+    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    let first = below.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Every room that a text names as `crate::room` or inside `crate::{…}`.
+fn rooms_used(text: &str) -> BTreeSet<String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut used = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            used.insert(rest.split(|c| !is_word(c)).next().unwrap_or_default().to_owned());
+            continue;
+        };
+        let mut depth = 1;
+        let mut beginning = true;
+        for (i, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => beginning = true,
+                c if is_word(c) && beginning => {
+                    used.insert(group[i..].split(|c| !is_word(c)).next().unwrap().to_owned());
+                    beginning = false;
+                }
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    used
+}
+
+fn level(room: &str) -> Option<usize> {
+    ROOMS.iter().position(|known| *known == room)
+}
+
+#[test]
+fn arrows_between_rooms_point_down() {
+    let mut upward = Vec::new();
+    for path in sources("src") {
+        let from = room(&path);
+        if from == "lib" {
+            continue;
+        }
+        let Some(above) = level(&from) else {
+            panic!("{} is in no room of the list", path.display());
+        };
+        for to in rooms_used(&fs::read_to_string(&path).unwrap()) {
+            if level(&to).is_some_and(|below| below < above) {
+                upward.push(format!("{}: {from} -> {to}", path.display()));
+            }
+        }
+    }
+    assert!(upward.is_empty(), "arrows that point up:\n{}", upward.join("\n"));
+}
+
+#[test]
+fn the_reader_of_arrows_reads_every_form() {
+    let text = "use crate::digest::Crc32c;\nuse crate::{name, checkpoint::{self, known}};\nlet x = crate::inference::y();";
+    let used: Vec<_> = rooms_used(text).into_iter().collect();
+    assert_eq!(used, ["checkpoint", "digest", "inference", "name"]);
+}
+
+#[test]
+fn files_stay_readable() {
+    let long: Vec<_> = ["src", "tests", "benches"]
+        .into_iter()
+        .filter(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).exists())
+        .flat_map(sources)
+        .filter(|path| fs::read_to_string(path).unwrap().lines().count() > MOST_LINES)
+        .collect();
+    assert!(long.is_empty(), "split by what they do: {long:?}");
+}
+
+#[test]
+fn no_test_file_is_left_uncompiled() {
+    let mut named = String::new();
+    for path in sources("tests") {
+        named += &fs::read_to_string(path).unwrap();
+    }
+    for path in sources("tests") {
+        let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")).unwrap();
+        let is_entry = below.components().count() == 1 || below.starts_with("fuzz");
+        let stem = below.file_stem().unwrap().to_str().unwrap();
+        let module =
+            if stem == "mod" { below.parent().unwrap().file_name().unwrap().to_str().unwrap() } else { stem };
+        assert!(
+            is_entry || named.contains(&format!("mod {module};")),
+            "{} is compiled by nobody",
+            below.display()
+        );
+    }
+}

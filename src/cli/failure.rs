@@ -75,16 +75,28 @@ pub(super) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
         return ExitCode::SUCCESS; // the reader has had enough, as with `| head`
     }
     let (kind, hint) = explain(error);
+    let message = message(error);
     let mut stderr = io::stderr().lock();
     // Where standard error is closed, the exit code is all that can be said.
     let _ = if as_json {
-        let report = json!({ "error": { "kind": kind.name(), "message": error.to_string(), "hint": hint } });
+        let report = json!({ "error": { "kind": kind.name(), "message": message, "hint": hint } });
         writeln!(stderr, "{report}")
     } else {
-        writeln!(stderr, "error: {error:#}")
+        writeln!(stderr, "error: {message}")
             .and_then(|()| hint.map_or(Ok(()), |hint| writeln!(stderr, "  next: {hint}")))
     };
     ExitCode::from(kind.exit_code())
+}
+
+/// The error and its causes in one line, each said once.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -141,9 +153,11 @@ fn explain_checkpoint(error: &checkpoint::Error) -> (Kind, Option<String>) {
             (Kind::Unverified, "import it again; `portcullis verify <folder>` lists everything that differs")
         }
         E::Header { .. } | E::Encode { .. } => (Kind::Internal, "this is a defect: please report it"),
+        E::Manifest { .. } => {
+            (Kind::Unverified, "import it again, or use the version of portcullis that wrote it")
+        }
         E::Config { .. }
         | E::Weights { .. }
-        | E::Manifest { .. }
         | E::Json { .. }
         | E::TooLong { .. }
         | E::ShardName { .. }
@@ -151,7 +165,7 @@ fn explain_checkpoint(error: &checkpoint::Error) -> (Kind, Option<String>) {
         | E::TensorTwice { .. }
         | E::Tensors { .. }
         | E::TensorChecksum { .. } => {
-            (Kind::Unverified, "fetch it again from where it was published; nothing was made of it")
+            (Kind::Unverified, "fetch it again from where it was published, and import it again")
         }
     };
     (kind, Some(hint.to_owned()))

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::known::{self, KnownCheckpoint};
-use crate::checkpoint::manifest::{Manifest, Standing, TensorStanding};
+use crate::checkpoint::manifest::{FileEntry, Manifest, Standing, TensorStanding};
 use crate::cli::output::Output;
 use crate::cli::units;
 
@@ -71,24 +71,23 @@ fn card(
     writeln!(card, "  origin      {}", manifest.origin.source)?;
     writeln!(card, "  standing    {}", standing_line(manifest))?;
     writeln!(card, "  files       {} in all", units::bytes(manifest.size()))?;
+    let width = manifest.files.iter().chain(&manifest.origin.files).map(|file| file.name.len()).max();
+    let width = width.unwrap_or_default();
+    let line = |file: &FileEntry| {
+        format!("    {:width$}  {:>9}  sha256:{}", file.name, units::bytes(file.size), file.sha256)
+    };
     for file in &manifest.files {
-        writeln!(card, "    {:18} {:>9}  sha256:{}", file.name, units::bytes(file.size), file.sha256)?;
+        writeln!(card, "{}", line(file))?;
     }
     writeln!(card, "  made from")?;
     for file in &manifest.origin.files {
-        let verdict = known.and_then(|known| known.file(manifest.origin.publication, &file.name)).map_or(
-            "",
-            |record| {
-                if record.sha256 == file.sha256.to_string() { "  official" } else { "  differs" }
-            },
-        );
-        writeln!(
-            card,
-            "    {:18} {:>9}  sha256:{}{verdict}",
-            file.name,
-            units::bytes(file.size),
-            file.sha256
-        )?;
+        let record = known.and_then(|known| known.file(manifest.origin.publication, &file.name));
+        let verdict = match record {
+            None => "",
+            Some(record) if record.sha256 == file.sha256.to_string() => "  official",
+            Some(_) => "  differs",
+        };
+        writeln!(card, "{}{verdict}", line(file))?;
     }
     Ok(card)
 }
@@ -99,12 +98,13 @@ pub(super) fn standing_line(manifest: &Manifest) -> String {
         return "not in the known catalogue: nothing on record to compare with".to_owned();
     };
     let Standing { files_equal, files_different, tensors } = manifest.standing(known);
-    let files = match (files_equal.len(), files_different.len()) {
-        (0, 0) => "no published digest is on record for these files".to_owned(),
-        (equal, 0) => {
-            format!("official: {equal} of {} files are on record and equal it", manifest.origin.files.len())
-        }
-        (_, different) => format!("not the official files: {different} differ from the record"),
+    let weights_on_record = files_equal.iter().any(|name| is_weights(name));
+    let files = if !files_different.is_empty() {
+        format!("another build: {} differ from the published files", files_different.join(", "))
+    } else if weights_on_record {
+        "official: the weights are the published file".to_owned()
+    } else {
+        "the weights' digest is not on public record, so it was taken as found".to_owned()
     };
     let tensors = match tensors {
         Some(TensorStanding { equal, compared }) if equal == compared => {
@@ -113,7 +113,11 @@ pub(super) fn standing_line(manifest: &Manifest) -> String {
         Some(TensorStanding { equal, compared }) => {
             format!("{equal} of {compared} tensors equal OpenAI's original")
         }
-        None => "OpenAI's tensor checksums are not comparable".to_owned(),
+        None => "OpenAI's tensor checksums are not on record, or not of this dtype".to_owned(),
     };
     format!("{files}; {tensors}")
+}
+
+fn is_weights(name: &str) -> bool {
+    name == "model.safetensors" || name.starts_with("model.ckpt.data")
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::ConfigError;
 use super::tensor_file::TensorFileError;
+use super::tensorflow::BundleError;
 
 /// An import, a check or a read of a checkpoint failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: TensorFileError,
+    },
+    /// A TensorFlow checkpoint is not well-formed.
+    #[error("{}: {source}", path.display())]
+    TensorFlow {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BundleError,
     },
 }
 

@@ -227,3 +227,161 @@ pub(super) fn refuse_outside(tensors: &[BundleTensor], data_size: u64) -> Result
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::table_writer::{Compression, TableWriter};
+    use super::*;
+
+    const GOOD_HEADER: Header = Header {
+        num_shards: 1,
+        endianness: 0,
+        version: None,
+    };
+
+    /// A description of `shape` at `offset`.
+    fn described(shape: &[i64], offset: i64) -> Description {
+        let dimensions: Vec<_> = shape.iter().map(|&size| Dimension { size }).collect();
+        Description {
+            dtype: DT_FLOAT,
+            size: shape.iter().product::<i64>() * 4,
+            shape: Some(Shape {
+                dimensions,
+                unknown_rank: false,
+            }),
+            offset,
+            ..Description::default()
+        }
+    }
+
+    fn index(header: &Header, tensors: &[(&str, Description)]) -> Vec<u8> {
+        let mut entries = vec![(vec![], header.encode_to_vec())];
+        for (name, description) in tensors {
+            entries.push((name.as_bytes().to_vec(), description.encode_to_vec()));
+        }
+        TableWriter::table(&entries, 2, Compression::Snappy)
+    }
+
+    fn refusal(header: &Header, tensors: &[(&str, Description)]) -> String {
+        let parsed = parse_index(&index(header, tensors));
+        parsed.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_well_formed_index_reads_in_the_order_of_names() {
+        let tensors = [
+            ("a", described(&[1, 2, 3], 40)),
+            ("b", described(&[], 0)),
+            ("c", described(&[0, 5], 44)),
+        ];
+        let read = parse_index(&index(&GOOD_HEADER, &tensors)).unwrap();
+        let places: Vec<_> = read
+            .iter()
+            .map(|t| (t.name.as_str(), t.shape.as_slice(), t.offset, t.length))
+            .collect();
+        let expected: [(_, &[usize], _, _); 3] = [
+            ("a", &[1, 2, 3], 40, 24),
+            ("b", &[], 0, 4),
+            ("c", &[0, 5], 44, 0),
+        ];
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn headers_of_other_bundles_are_refused() {
+        let with = |change: fn(&mut Header)| {
+            let mut header = GOOD_HEADER;
+            change(&mut header);
+            refusal(&header, &[])
+        };
+        let no_header = TableWriter::table(&[(b"a".to_vec(), vec![])], 1, Compression::None);
+        let malformed = TableWriter::table(&[(vec![], vec![0x08])], 1, Compression::None);
+        insta::assert_snapshot!([
+            with(|header| header.num_shards = 2),
+            with(|header| header.num_shards = 0),
+            with(|header| header.endianness = 1),
+            with(|header| header.version = Some(Version { min_consumer: 2 })),
+            parse_index(&no_header).unwrap_err().to_string(),
+            parse_index(&TableWriter::table(&[], 1, Compression::None)).unwrap_err().to_string(),
+            parse_index(&malformed).unwrap_err().to_string(),
+        ].join("\n"), @"
+        the index speaks of 2 data files; supported is one
+        the index speaks of 0 data files; supported is one
+        the tensors are big-endian (or of byte order 1); supported is little-endian (0)
+        the index needs a reader of format 2; this is one of format 1
+        the index has no header: its first key is not empty
+        the index has no header: its first key is not empty
+        the index's header is malformed: failed to decode Protobuf message: Header.num_shards: invalid varint
+        ");
+    }
+
+    #[test]
+    fn tensors_that_cannot_be_read_are_refused_by_name() {
+        let with = |change: fn(&mut Description)| {
+            let mut description = described(&[2, 3], 0);
+            change(&mut description);
+            refusal(&GOOD_HEADER, &[("model/wte", description)])
+        };
+        let shape = |sizes: &[i64]| refusal(&GOOD_HEADER, &[("model/wte", described(sizes, 0))]);
+        insta::assert_snapshot!([
+            with(|tensor| tensor.dtype = 19),
+            with(|tensor| tensor.dtype = 101),
+            with(|tensor| tensor.slices = vec![vec![]]),
+            with(|tensor| tensor.slices = vec![vec![7; MAX_DESCRIPTION]]),
+            with(|tensor| tensor.shard_id = 1),
+            with(|tensor| tensor.shape = None),
+            with(|tensor| tensor.shape = Some(Shape { dimensions: vec![], unknown_rank: true })),
+            shape(&[-1]),
+            shape(&[1; MAX_RANK + 1]),
+            with(|tensor| tensor.size += 1),
+            with(|tensor| tensor.size = -24),
+            with(|tensor| tensor.shape.as_mut().unwrap().dimensions[0].size = i64::MAX),
+            with(|tensor| tensor.offset = -4),
+            refusal(&GOOD_HEADER, &[("\u{1b}[2J", described(&[1], 0))]),
+            refusal(&GOOD_HEADER, &[("a", described(&[3], 8)), ("b", described(&[3], 0))]),
+        ].join("\n"), @r"
+        tensor `model/wte` has dtype DT_HALF; supported is DT_FLOAT
+        tensor `model/wte` has dtype number 101; supported is DT_FLOAT
+        tensor `model/wte` is stored in slices, which is not supported
+        tensor `model/wte` is described in 4113 bytes; at most 4096 are accepted
+        tensor `model/wte` lies in data file 1; there is only 0
+        tensor `model/wte` has no shape of at most 8 dimensions, none of them negative
+        tensor `model/wte` has no shape of at most 8 dimensions, none of them negative
+        tensor `model/wte` has no shape of at most 8 dimensions, none of them negative
+        tensor `model/wte` has no shape of at most 8 dimensions, none of them negative
+        tensor `model/wte` takes 25 bytes, which is not what DT_FLOAT of shape [2, 3] takes
+        tensor `model/wte` takes -24 bytes, which is not what DT_FLOAT of shape [2, 3] takes
+        tensor `model/wte` takes 24 bytes, which is not what DT_FLOAT of shape [9223372036854775807, 3] takes
+        tensor `model/wte` begins at byte -4, before the data does
+        tensor `\x1b[2J` has a name with other characters than TensorFlow's letters, digits and `_.-/>`
+        tensor `a` begins at byte 8 of the data, inside tensor `b`, which ends at 12
+        ");
+    }
+
+    #[test]
+    fn a_malformed_description_is_refused_by_name() {
+        let entries = [
+            (vec![], GOOD_HEADER.encode_to_vec()),
+            (b"model/wte".to_vec(), vec![0x12, 0x05, 0x01]),
+        ];
+        let table = TableWriter::table(&entries, 2, Compression::None);
+        insta::assert_snapshot!(parse_index(&table).unwrap_err(), @"the description of tensor `model/wte` is malformed: failed to decode Protobuf message: Description.shape: buffer underflow");
+    }
+
+    #[test]
+    fn a_tensor_that_ends_behind_the_data_is_refused() {
+        let tensors = [
+            ("a", described(&[2], 0)),
+            ("b", described(&[2], i64::MAX - 7)),
+        ];
+        let tensors = parse_index(&index(&GOOD_HEADER, &tensors)).unwrap();
+        assert!(refuse_outside(&tensors, u64::MAX).is_ok());
+        insta::assert_snapshot!([
+            refuse_outside(&tensors, 7).unwrap_err().to_string(),
+            refuse_outside(&tensors, 8).unwrap_err().to_string(),
+        ].join("\n"), @"
+        tensor `a` takes 8 bytes at byte 0 of the data, which has 7
+        tensor `b` takes 8 bytes at byte 9223372036854775800 of the data, which has 8
+        ");
+    }
+}

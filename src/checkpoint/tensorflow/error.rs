@@ -137,7 +137,7 @@ pub enum BundleError {
         shard: i32,
     },
     /// A tensor that begins before its file.
-    #[error("tensor `{name}` begins at byte {offset} of the data")]
+    #[error("tensor `{name}` begins at byte {offset}, before the data does")]
     Offset {
         /// The tensor.
         name: String,
@@ -219,6 +219,12 @@ pub enum TableError {
     Handle {
         /// Whose handle.
         block: Block,
+    },
+    /// Something hides where nothing should be.
+    #[error("the footer has {found:#04x} where zeros pad it")]
+    Padding {
+        /// The first byte that is not zero.
+        found: u8,
     },
     /// A block outside the file, larger than it, or over another block.
     #[error(

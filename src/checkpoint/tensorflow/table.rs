@@ -91,7 +91,11 @@ fn parse_footer(file: &[u8]) -> Result<(&[u8], Handle, Handle), TableError> {
         return Err(TableError::Magic { found });
     }
     let mut handle = |block| Handle::parse(&mut handles).ok_or(TableError::Handle { block });
-    Ok((body, handle(Block::Metaindex)?, handle(Block::Index)?))
+    let (metaindex, index) = (handle(Block::Metaindex)?, handle(Block::Index)?);
+    match handles.iter().find(|&&byte| byte != 0) {
+        Some(&found) => Err(TableError::Padding { found }),
+        None => Ok((body, metaindex, index)),
+    }
 }
 
 struct Reader<'a> {
@@ -256,14 +260,15 @@ fn without_restarts(block: Block, contents: &[u8]) -> Result<&[u8], TableError> 
         .ok_or(TableError::Restarts { block, size, count })
 }
 
-/// A base-128 number of at most 64 bits, cut off the front of `bytes`.
+/// A base-128 number of at most 64 bits, in its one shortest form, cut off the front of `bytes`.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let byte = *bytes.split_off_first()?;
         let bits = u64::from(byte & 0x7f);
         value |= bits << shift;
-        if (bits << shift) >> shift != bits {
+        let overlong = byte == 0 && shift > 0;
+        if overlong || (bits << shift) >> shift != bits {
             return None;
         }
         if byte < 0x80 {
@@ -271,4 +276,205 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
+    use super::super::table_writer::{self as writer, Compression, TableWriter};
+    use super::*;
+
+    fn refusal(table: &[u8]) -> String {
+        parse(table).unwrap_err().to_string()
+    }
+
+    /// A table of one plain data block of these contents.
+    fn of_block(contents: &[u8]) -> Vec<u8> {
+        of_blocks(|table| vec![table.block(contents, Compression::None)])
+    }
+
+    /// A table whose index holds the handles that `data` returns.
+    fn of_blocks(data: impl FnOnce(&mut TableWriter) -> Vec<writer::Handle>) -> Vec<u8> {
+        let mut table = TableWriter::default();
+        let handles = data(&mut table).into_iter().enumerate();
+        let index: Vec<_> = handles
+            .map(|(n, handle)| (vec![n as u8], writer::handle_bytes(handle)))
+            .collect();
+        table.finish(&writer::contents(&index), Compression::None)
+    }
+
+    fn pair(key: &str) -> (Vec<u8>, Vec<u8>) {
+        (key.as_bytes().to_vec(), vec![1])
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(
+            entries in btree_map(vec(any::<u8>(), 0..40), vec(any::<u8>(), 0..200), 0..100),
+            per_block in 1_usize..50,
+            snappy: bool,
+        ) {
+            let entries: Vec<_> = entries.into_iter().collect();
+            let compression = if snappy { Compression::Snappy } else { Compression::None };
+            let table = TableWriter::table(&entries, per_block, compression);
+            let read: Vec<_> = parse(&table)
+                .unwrap()
+                .into_iter()
+                .map(|entry| (entry.key, entry.value))
+                .collect();
+            prop_assert_eq!(read, entries);
+        }
+
+        #[test]
+        fn arbitrary_blocks_never_panic(contents in vec(any::<u8>(), 0..200)) {
+            let _ = parse(&contents);
+            let _ = parse(&of_block(&contents));
+            let _ = parse(&of_blocks(|table| vec![table.stored(&contents, 1)]));
+        }
+    }
+
+    #[test]
+    fn a_snappy_block_takes_less_than_it_holds() {
+        let entries = [(vec![b'k'; 100], vec![b'v'; 4000])];
+        let table = TableWriter::table(&entries, 1, Compression::Snappy);
+        assert!(table.len() < 1000, "{}", table.len());
+        assert_eq!(parse(&table).unwrap()[0].value, entries[0].1);
+    }
+
+    #[test]
+    fn a_table_without_its_end_is_refused() {
+        let table = TableWriter::table(&[pair("a")], 1, Compression::None);
+        let mut endless = table.clone();
+        let handles = table.len() - FOOTER;
+        endless[handles..handles + 40].fill(0xff);
+        let mut padded = table.clone();
+        padded[handles + 39] = 1;
+        insta::assert_snapshot!([
+            refusal(&[]),
+            refusal(&table[..47]),
+            refusal(&table[..table.len() - 1]),
+            refusal(&endless),
+            refusal(&padded),
+        ].join("\n"), @"
+        the index has 0 bytes, too few for a table, which ends with a footer of 48
+        the index has 47 bytes, too few for a table, which ends with a footer of 48
+        the index is cut or is no TensorFlow index: it ends with 4775248b80fb5700, not db4775248b80fb57
+        the handle of the metaindex block is not an offset and a size
+        the footer has 0x01 where zeros pad it
+        ");
+    }
+
+    #[test]
+    fn a_block_must_lie_after_the_one_before_it_and_inside_the_file() {
+        let block = writer::contents(&[pair("a")]);
+        let data = |handle: fn(writer::Handle) -> Vec<writer::Handle>| {
+            refusal(&of_blocks(|table| {
+                handle(table.block(&block, Compression::None))
+            }))
+        };
+        let tail = |metaindex, index| {
+            let mut table = TableWriter::default();
+            table.block(&writer::contents(&[]), Compression::None);
+            refusal(&table.footer(metaindex, index))
+        };
+        insta::assert_snapshot!([
+            data(|handle| vec![handle, handle]),
+            data(|(_, size)| vec![(size + 5, 8)]),
+            data(|(offset, size)| vec![(offset, size + 1)]),
+            data(|(_, size)| vec![(u64::MAX, size)]),
+            tail((0, 8), (0, 8)),
+            tail((0, 1 << 40), (0, 8)),
+            tail((0, u64::MAX), (0, 8)),
+            tail((0, 8), (13, 0)),
+        ].join("\n"), @"
+        data block 1 claims 13 bytes at byte 0; with a trailer of 5 it must lie within bytes 18 to 18 of the index
+        data block 0 claims 8 bytes at byte 18; with a trailer of 5 it must lie within bytes 0 to 18 of the index
+        data block 0 claims 14 bytes at byte 0; with a trailer of 5 it must lie within bytes 0 to 18 of the index
+        data block 0 claims 13 bytes at byte 18446744073709551615; with a trailer of 5 it must lie within bytes 0 to 18 of the index
+        the index block claims 8 bytes at byte 0; with a trailer of 5 it must lie within bytes 13 to 13 of the index
+        the metaindex block claims 1099511627776 bytes at byte 0; with a trailer of 5 it must lie within bytes 0 to 13 of the index
+        the metaindex block claims 18446744073709551615 bytes at byte 0; with a trailer of 5 it must lie within bytes 0 to 13 of the index
+        the index block claims 0 bytes at byte 13; with a trailer of 5 it must lie within bytes 13 to 13 of the index
+        ");
+    }
+
+    #[test]
+    fn a_block_must_be_as_it_was_written() {
+        let block = writer::contents(&[pair("a")]);
+        let mut flipped = of_block(&block);
+        flipped[3] ^= 1;
+        let stored = |packed: &[u8], compression| {
+            refusal(&of_blocks(|table| vec![table.stored(packed, compression)]))
+        };
+        let bomb = [0xff, 0xff, 0xff, 0xff, 0x0f];
+        let mut handle = TableWriter::default();
+        handle.block(&block, Compression::None);
+        let index = writer::contents(&[(b"a".to_vec(), vec![0x80])]);
+        insta::assert_snapshot!([
+            refusal(&flipped),
+            refusal(&of_blocks(|table| vec![table.block(&block, Compression::Unknown(2))])),
+            stored(&bomb, 1),
+            stored(&[9, 0], 1),
+            stored(&[], 0),
+            refusal(&handle.finish(&index, Compression::None)),
+        ].join("\n"), @"
+        data block 0 is corrupt: its CRC-32C is 4c00362a, the index says db71c1eb
+        data block 0 has compression 2; supported are 0 (none) and 1 (snappy)
+        data block 0 would unpack to 4294967295 bytes; at most 67108864 more are accepted
+        data block 0 does not unpack: snappy: corrupt input (expected literal read of length 1; remaining src: 0; remaining dst: 9)
+        data block 0 has 0 bytes, which cannot hold its 0 restart points
+        the handle of data block 0 is not an offset and a size
+        ");
+    }
+
+    #[test]
+    fn snappy_blocks_share_one_bound() {
+        let half = snap::raw::Encoder::new()
+            .compress_vec(&writer::contents(&[(vec![], vec![0; MAX_UNPACKED / 2])]))
+            .unwrap();
+        let other = snap::raw::Encoder::new()
+            .compress_vec(&writer::contents(&[(
+                b"a".to_vec(),
+                vec![0; MAX_UNPACKED / 2],
+            )]))
+            .unwrap();
+        let table = of_blocks(|table| vec![table.stored(&half, 1), table.stored(&other, 1)]);
+        insta::assert_snapshot!(refusal(&table), @"data block 1 would unpack to 33554447 bytes; at most 33554418 more are accepted");
+    }
+
+    #[test]
+    fn entries_must_fit_and_increase() {
+        let entries = |entries: &[Vec<u8>]| {
+            refusal(&of_block(&writer::with_restarts(entries.concat(), &[0])))
+        };
+        let mut restarts = writer::contents(&[pair("a")]);
+        let count = restarts.len() - 4;
+        restarts[count..].fill(0xff);
+        let keys: Vec<_> = (0..=MAX_ENTRIES as u32)
+            .map(|n| (n.to_be_bytes().to_vec(), vec![]))
+            .collect();
+        insta::assert_snapshot!([
+            refusal(&of_block(&restarts)),
+            entries(&[writer::entry(1, b"a", b"")]),
+            entries(&[writer::entry(0, b"a", b""), vec![0, 9, 0, b'b']]),
+            entries(&[vec![0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, b'a']]),
+            entries(&[writer::entry(0, b"b", b""), writer::entry(0, b"a", b"")]),
+            entries(&[writer::entry(0, b"b", b""), writer::entry(1, b"", b"")]),
+            entries(&[writer::entry(0, &[b'a'; MAX_KEY + 1], b"")]),
+            refusal(&TableWriter::table(&[pair("b"), pair("a")], 1, Compression::None)),
+            refusal(&TableWriter::table(&keys, 4096, Compression::None)),
+        ].join("\n"), @"
+        data block 0 has 13 bytes, which cannot hold its 4294967295 restart points
+        data block 0 has a malformed entry at byte 0
+        data block 0 has a malformed entry at byte 4
+        data block 0 has a malformed entry at byte 0
+        data block 0 has key `a` after `b`; keys must increase
+        data block 0 has key `b` after `b`; keys must increase
+        data block 0 has a key of 1025 bytes at byte 0; at most 1024 are accepted
+        the index block has key `a` after `b`; keys must increase
+        data block 16 brings the index to more than 65536 entries
+        ");
+    }
 }

@@ -13,9 +13,12 @@ mod table_writer;
 
 use table_writer::{Compression, Handle, TableWriter};
 
+/// A parser, made to look at all that came out of it.
+pub(crate) type Parser = fn(&[u8]);
+
 /// Every parser with the name that its target and its corpus have.
 #[allow(dead_code, reason = "a fuzz target uses one of them")]
-pub(crate) const PARSERS: &[(&str, fn(&[u8]))] = &[
+pub(crate) const PARSERS: &[(&str, Parser)] = &[
     ("config", config),
     ("safetensors_header", safetensors_header),
     ("tensorflow_index", tensorflow_index),

@@ -1,4 +1,5 @@
 //! Import as a user meets it: every published layout, every refusal, kills, full disks, two at once.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

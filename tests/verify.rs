@@ -1,4 +1,5 @@
 //! `verify` and `show`: what changed since the import is found and named.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

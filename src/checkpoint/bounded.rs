@@ -1,7 +1,7 @@
 //! Reads small files of unknown origin whole, but never more of them than is accepted.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::Error;
@@ -11,14 +11,27 @@ pub(super) const CONFIG: u64 = 1 << 20;
 /// Longest accepted `vocab.json` or `merges.txt`; GPT-2's vocabulary takes 1 MB.
 pub(super) const TOKENIZER: u64 = 64 << 20;
 
+/// A file and its size; anything but a regular file is refused before it is opened, since a pipe would block.
+pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
+    let metadata = path.metadata().map_err(Error::io("open", path))?;
+    if !metadata.is_file() {
+        let refusal = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+        return Err(Error::io("open", path)(refusal));
+    }
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let size = file.metadata().map_err(Error::io("read", path))?.len();
+    Ok((file, size))
+}
+
 /// The bytes of a file that must not be longer than `most`.
 pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    if bytes.len() as u64 > most {
-        let path = path.to_owned();
-        return Err(Error::TooLong { path, most });
+    let (file, size) = open(path)?;
+    if size > most {
+        return Err(Error::TooLong { path: path.to_owned(), size, most });
     }
+    let mut bytes = Vec::new();
+    file.take(most) // it may be growing
+        .read_to_end(&mut bytes)
+        .map_err(Error::io("read", path))?;
     Ok(bytes)
 }

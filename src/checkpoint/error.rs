@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::config::ConfigError;
 use super::manifest::ManifestError;
 use super::tensor_file::TensorFileError;
+use super::tensorflow::BundleError;
 use super::verify::{FileProblem, TensorProblem};
 use crate::digest::{Crc32c, Sha256Digest};
 use crate::name::NameError;
@@ -39,6 +40,14 @@ pub enum Error {
         /// Why.
         source: TensorFileError,
     },
+    /// A TensorFlow checkpoint is not well-formed.
+    #[error("{}: {source}", path.display())]
+    TensorFlow {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BundleError,
+    },
     /// A manifest cannot be used.
     #[error("{}: {source}", path.display())]
     Manifest {
@@ -56,10 +65,12 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// A small file is not small.
-    #[error("{} is longer than the {most} bytes that are accepted", path.display())]
+    #[error("{} has {size} bytes; at most {most} are accepted", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
+        /// Its size.
+        size: u64,
         /// The most that is accepted.
         most: u64,
     },

@@ -14,6 +14,7 @@ pub mod known;
 pub mod layout;
 pub mod manifest;
 pub mod tensor_file;
+pub mod tensorflow;
 mod verify;
 
 pub use error::Error;

@@ -158,6 +158,7 @@ fn explain_checkpoint(error: &checkpoint::Error) -> (Kind, Option<String>) {
         }
         E::Config { .. }
         | E::Weights { .. }
+        | E::TensorFlow { .. }
         | E::Json { .. }
         | E::TooLong { .. }
         | E::ShardName { .. }

@@ -1,5 +1,6 @@
 //! What the tests share: the real binary, folders to work in, published checkpoints to spoil.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;

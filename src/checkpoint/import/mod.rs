@@ -8,6 +8,7 @@ mod normal_form;
 mod origin;
 mod published;
 mod staging;
+mod tensorflow;
 
 use std::path::{Path, PathBuf};
 

@@ -13,7 +13,7 @@ use super::super::known::Publication;
 use super::super::layout::{self, TensorSpec};
 use super::super::tensor_file::ElementType;
 use super::super::verify::TensorProblem;
-use super::hugging_face;
+use super::{hugging_face, tensorflow};
 use crate::digest::{Crc32c, Sha256Digest, Sha256Hasher};
 
 /// How much of a weights file is in memory at a time.
@@ -104,6 +104,9 @@ impl Published {
         let names: Vec<String> =
             listing.take(10_000).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         let has = |name: &str| names.iter().any(|n| n == name);
+        if has("hparams.json") || has("model.ckpt.index") {
+            return tensorflow::open(folder);
+        }
         if has("model.safetensors") || has("model.safetensors.index.json") {
             return hugging_face::open(folder);
         }

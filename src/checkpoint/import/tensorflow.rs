@@ -1,0 +1,74 @@
+//! Opens the folder that OpenAI published in 2019: `hparams.json`, a TensorFlow checkpoint, `encoder.json`, `vocab.bpe`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::config::ModelConfig;
+use super::super::known::Publication;
+use super::super::layout;
+use super::super::tensor_file::ElementType;
+use super::super::tensorflow::{self, Bundle, BundleTensor};
+use super::super::{Error, TensorProblem, bounded};
+use super::published::{Location, Published, SourceTensor};
+
+/// Opens a folder whose listing shows OpenAI's files.
+pub(super) fn open(folder: &Path) -> Result<Published, Error> {
+    let config_path = folder.join("hparams.json");
+    let json = bounded::read(&config_path, bounded::CONFIG)?;
+    let config = ModelConfig::from_hyper_parameters(&json)
+        .map_err(|source| Error::Config { path: config_path.clone(), source })?;
+    let bundle = tensorflow::open(folder)?;
+    let refused = |problems| Error::Tensors { folder: folder.to_owned(), problems };
+    let found = tensors(&bundle)?.map_err(refused)?;
+    let (tensors, element_type) = Published::arrange(&config, found).map_err(refused)?;
+    let (vocabulary, merges) = (folder.join("encoder.json"), folder.join("vocab.bpe"));
+    let mut files = vec![config_path, vocabulary.clone(), merges.clone(), folder.join("checkpoint")];
+    files.push(bundle.index_path().to_owned());
+    // The graph is not read, but a folder that has it has it recorded.
+    let graph = bundle.index_path().with_extension("meta");
+    files.extend(Some(graph).filter(|graph: &PathBuf| graph.is_file()));
+    files.push(bundle.data_path().to_owned());
+    Ok(Published {
+        publication: Publication::Tensorflow,
+        config,
+        tensors,
+        element_type,
+        vocabulary,
+        merges,
+        files,
+    })
+}
+
+/// The bundle's variables as tensors of the normal form; those that are none are named.
+fn tensors(bundle: &Bundle) -> Result<Result<Vec<SourceTensor>, Vec<TensorProblem>>, Error> {
+    let path: Arc<Path> = bundle.data_path().into();
+    let file = Arc::new(bundle.data().map_err(Error::io("open", &path))?);
+    let location = |tensor: &BundleTensor| Location {
+        file: Arc::clone(&file),
+        path: Arc::clone(&path),
+        offset: tensor.offset,
+        length: tensor.length,
+    };
+    let (mut found, mut extra) = (Vec::new(), Vec::new());
+    for tensor in bundle.tensors() {
+        match layout::from_tensorflow(&tensor.name) {
+            Some(name) => found.push(SourceTensor {
+                name,
+                shape: squeezed(&tensor.shape),
+                element_type: ElementType::F32,
+                location: location(tensor),
+                crc: Some(tensor.crc),
+            }),
+            None => extra.push(TensorProblem::Extra { name: tensor.name.clone() }),
+        }
+    }
+    Ok(if extra.is_empty() { Ok(found) } else { Err(extra) })
+}
+
+/// A projection's shape without its leading 1: OpenAI wrote them as one-dimensional convolutions.
+fn squeezed(shape: &[usize]) -> Vec<usize> {
+    match shape {
+        [1, rest @ ..] if rest.len() == 2 => rest.to_vec(),
+        _ => shape.to_vec(),
+    }
+}

@@ -1,0 +1,78 @@
+//! The parsers of untrusted bytes, each as a function that must not panic, hang or exhaust memory on any input.
+//!
+//! `fuzz_targets/` feeds them from libFuzzer, `../hostile_files.rs` from the corpus under plain `cargo test`. To add
+//! one: a function here, a line in [`PARSERS`], a file in `fuzz_targets/`, a `[[bin]]` in `Cargo.toml`, and a folder of
+//! seeds in `corpus/`, all of one name. `hostile_files.rs` fails where one of them is missing.
+
+use portcullis::checkpoint::config::{ConfigError, ModelConfig};
+use portcullis::checkpoint::{tensor_file, tensorflow};
+
+#[path = "../../src/checkpoint/tensorflow/table_writer.rs"]
+#[expect(dead_code, reason = "the parsers need only a part of it")]
+mod table_writer;
+
+use table_writer::{Compression, Handle, TableWriter};
+
+/// A parser, made to look at all that came out of it.
+pub(crate) type Parser = fn(&[u8]);
+
+/// Every parser with the name that its target and its corpus have.
+#[allow(dead_code, reason = "a fuzz target uses one of them")]
+pub(crate) const PARSERS: &[(&str, Parser)] =
+    &[("config", config), ("safetensors_header", safetensors_header), ("tensorflow_index", tensorflow_index)];
+
+/// Both forms of a configuration; one that is accepted must read back as it is written.
+pub(crate) fn config(bytes: &[u8]) {
+    let reads_back = |parsed: Result<ModelConfig, ConfigError>| {
+        if let Ok(config) = parsed {
+            let written = config.to_hugging_face();
+            let again = ModelConfig::from_hugging_face(written.as_bytes());
+            assert_eq!(again.ok(), Some(config), "{written}");
+        }
+    };
+    reads_back(ModelConfig::from_hugging_face(bytes));
+    reads_back(ModelConfig::from_hyper_parameters(bytes));
+}
+
+/// A safetensors file.
+pub(crate) fn safetensors_header(bytes: &[u8]) {
+    let _ = tensor_file::parse_bytes(bytes);
+}
+
+/// A TensorFlow checkpoint's two files of structure. The checksums keep a fuzzer out of an index, so the bytes also
+/// stand for each part of one that is put together with checksums that hold.
+pub(crate) fn tensorflow_index(bytes: &[u8]) {
+    let _ = tensorflow::parse_state(bytes);
+    let as_index_block = {
+        let mut writer = TableWriter::default();
+        writer.block(bytes, Compression::None);
+        writer.finish(bytes, Compression::None)
+    };
+    let as_one_entry = TableWriter::table(
+        &[(vec![], b"\x08\x01".to_vec()), (b"tensor".to_vec(), bytes.to_vec())],
+        1,
+        Compression::Snappy,
+    );
+    for index in [
+        bytes.to_vec(),
+        around(|writer| writer.block(bytes, Compression::None)),
+        around(|writer| writer.stored(bytes, 1)),
+        as_index_block,
+        as_one_entry,
+    ] {
+        if let Ok(tensors) = tensorflow::parse_index(&index) {
+            for tensor in tensors {
+                let count: usize = tensor.shape.iter().product();
+                assert_eq!(tensor.length, count as u64 * 4, "{tensor:?}");
+            }
+        }
+    }
+}
+
+/// A table of one data block.
+fn around(data: impl FnOnce(&mut TableWriter) -> Handle) -> Vec<u8> {
+    let mut writer = TableWriter::default();
+    let handle = table_writer::handle_bytes(data(&mut writer));
+    let index = table_writer::contents(&[(b"~".to_vec(), handle)]);
+    writer.finish(&index, Compression::None)
+}

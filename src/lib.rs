@@ -5,5 +5,6 @@
 pub mod checkpoint;
 pub mod cli;
 pub mod digest;
+pub mod inference;
 pub mod name;
 pub mod progress;

@@ -1,6 +1,8 @@
 //! What the tests share: the real binary, folders to work in, published checkpoints to spoil.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+pub mod checkpoint;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,278 @@
+//! Chooses the next token from logits.
+//!
+//! Temperature divides the logits; of what remains the `top_k` likeliest are kept, and of those the fewest whose
+//! probabilities reach `top_p` (Holtzman et al. 2020). Ties go to the lowest token. Draws come from ChaCha8, whose output is
+//! specified, through arithmetic in f64: the same logits and the same seed give the same tokens on every machine.
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::Error;
+
+/// How the next token is chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// 0 always takes the likeliest token; 1 samples the model's own distribution; more flattens it.
+    pub temperature: f32,
+    /// Only so many of the likeliest tokens are considered.
+    pub top_k: Option<usize>,
+    /// Only the likeliest tokens that together have this probability are considered; 1 considers all.
+    pub top_p: f32,
+    /// Where the draws begin.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    /// The model's own distribution, seed 0.
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: None, top_p: 1.0, seed: 0 }
+    }
+}
+
+impl Sampling {
+    /// The likeliest token, always.
+    pub fn greedy() -> Self {
+        Self { temperature: 0.0, ..Self::default() }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |setting, value: f64, rule| Err(Error::Sampling { setting, value, rule });
+        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
+            return refuse("temperature", self.temperature.into(), "0 or more, and finite");
+        }
+        if self.top_k == Some(0) {
+            return refuse("top_k", 0.0, "1 or more");
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            return refuse("top_p", self.top_p.into(), "above 0 and at most 1");
+        }
+        Ok(())
+    }
+}
+
+/// A running draw of tokens.
+#[derive(Debug)]
+pub struct Sampler {
+    sampling: Sampling,
+    draws: ChaCha8Rng,
+}
+
+/// A token with its probability, not yet divided by the sum of all.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    token: u32,
+    weight: f64,
+}
+
+impl Sampler {
+    /// Begins at the seed.
+    ///
+    /// # Errors
+    /// [`Error::Sampling`] for a setting out of its range.
+    pub fn new(sampling: Sampling) -> Result<Self, Error> {
+        sampling.check()?;
+        Ok(Self { sampling, draws: ChaCha8Rng::seed_from_u64(sampling.seed) })
+    }
+
+    /// Chooses a token by its `logits`, [V]. Takes exactly one draw, none at temperature 0.
+    ///
+    /// # Errors
+    /// [`Error::LogitNotFinite`] for NaN or infinity, and for no logits at all.
+    pub fn choose(&mut self, logits: &[f32]) -> Result<u32, Error> {
+        let (likeliest, most) = likeliest(logits)?;
+        if self.sampling.temperature == 0.0 {
+            return Ok(likeliest);
+        }
+        let temperature = f64::from(self.sampling.temperature);
+        let mut candidates: Vec<Candidate> = (0u32..)
+            .zip(logits)
+            .map(|(token, &logit)| Candidate {
+                token,
+                weight: ((f64::from(logit) - f64::from(most)) / temperature).exp(),
+            })
+            .collect();
+        if let Some(k) = self.sampling.top_k {
+            keep_likeliest(&mut candidates, k);
+        }
+        if self.sampling.top_p < 1.0 {
+            keep_nucleus(&mut candidates, self.sampling.top_p.into());
+        }
+        Ok(pick(&candidates, self.uniform()).unwrap_or(likeliest))
+    }
+
+    /// A number in [0, 1): 53 bits of a draw.
+    fn uniform(&mut self) -> f64 {
+        (self.draws.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// The token with the greatest logit, the lowest of several, and its logit.
+fn likeliest(logits: &[f32]) -> Result<(u32, f32), Error> {
+    let mut best = None;
+    for (token, &logit) in (0u32..).zip(logits) {
+        if !logit.is_finite() {
+            return Err(Error::LogitNotFinite);
+        }
+        match best {
+            Some((_, most)) if logit <= most => {}
+            _ => best = Some((token, logit)),
+        }
+    }
+    best.ok_or(Error::LogitNotFinite)
+}
+
+/// Likeliest first, ties by lowest token.
+fn order(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
+    b.weight.total_cmp(&a.weight).then(a.token.cmp(&b.token))
+}
+
+fn keep_likeliest(candidates: &mut Vec<Candidate>, k: usize) {
+    if k < candidates.len() {
+        candidates.select_nth_unstable_by(k - 1, order);
+        candidates.truncate(k);
+        candidates.sort_unstable_by_key(|candidate| candidate.token);
+    }
+}
+
+/// Keeps the fewest candidates that together have the share `p` of all weight.
+fn keep_nucleus(candidates: &mut Vec<Candidate>, p: f64) {
+    let total = sum(candidates);
+    // All that fall below this line have less than 1 - p together: none of them is needed, and sorting them would be slow.
+    let line = (1.0 - p) * total / candidates.len() as f64;
+    candidates.retain(|candidate| candidate.weight >= line);
+    candidates.sort_unstable_by(order);
+    let mut reached = 0.0;
+    let enough = candidates.iter().position(|candidate| {
+        reached += candidate.weight;
+        reached >= p * total
+    });
+    candidates.truncate(enough.map_or(candidates.len(), |last| last + 1));
+}
+
+fn sum(candidates: &[Candidate]) -> f64 {
+    candidates.iter().map(|candidate| candidate.weight).sum()
+}
+
+/// The candidate in whose share of [0, 1) `uniform` falls.
+fn pick(candidates: &[Candidate], uniform: f64) -> Option<u32> {
+    let mut left = uniform * sum(candidates);
+    for candidate in candidates {
+        if left < candidate.weight {
+            return Some(candidate.token);
+        }
+        left -= candidate.weight;
+    }
+    // Rounding can leave a crumb behind the last one.
+    candidates.iter().rev().find(|c| c.weight > 0.0).map(|c| c.token)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sampler(temperature: f32, top_k: Option<usize>, top_p: f32, seed: u64) -> Sampler {
+        Sampler::new(Sampling { temperature, top_k, top_p, seed }).unwrap()
+    }
+
+    /// Tokens by falling logit, ties by lowest token.
+    fn ranking(logits: &[f32]) -> Vec<u32> {
+        let mut ranking: Vec<u32> = (0..logits.len() as u32).collect();
+        ranking.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
+        ranking
+    }
+
+    fn some_logits() -> impl Strategy<Value = Vec<f32>> {
+        prop::collection::vec((-8i8..8).prop_map(f32::from), 1..60)
+    }
+
+    proptest! {
+        #[test]
+        fn greedy_takes_the_first_in_rank(logits in some_logits()) {
+            let token = Sampler::new(Sampling::greedy()).unwrap().choose(&logits).unwrap();
+            prop_assert_eq!(token, ranking(&logits)[0]);
+        }
+
+        #[test]
+        fn a_tiny_temperature_and_top_k_of_one_are_greedy_up_to_ties(logits in some_logits(), seed: u64) {
+            let best = logits[ranking(&logits)[0] as usize];
+            prop_assert_eq!(logits[sampler(1e-6, None, 1.0, seed).choose(&logits).unwrap() as usize], best);
+            prop_assert_eq!(sampler(1.0, Some(1), 1.0, seed).choose(&logits).unwrap(), ranking(&logits)[0]);
+        }
+
+        #[test]
+        fn top_k_keeps_to_the_first_k(logits in some_logits(), k in 1usize..20, seed: u64) {
+            let token = sampler(3.0, Some(k), 1.0, seed).choose(&logits).unwrap();
+            prop_assert!(ranking(&logits).iter().take(k).any(|&t| t == token));
+        }
+
+        #[test]
+        fn top_p_keeps_to_the_fewest_that_reach_it(logits in some_logits(), p in 0.01f32..1.0, seed: u64) {
+            let token = sampler(1.0, None, p, seed).choose(&logits).unwrap();
+            let weight = |t: u32| f64::from(logits[t as usize]).exp();
+            let total: f64 = (0..logits.len() as u32).map(weight).sum();
+            // What is likelier than the token must not have reached p already.
+            let before: f64 = ranking(&logits).into_iter().take_while(|&t| t != token).map(weight).sum();
+            prop_assert!(before < f64::from(p) * total * (1.0 + 1e-12));
+        }
+
+        #[test]
+        fn the_same_seed_gives_the_same_tokens(logits in some_logits(), seed: u64) {
+            let draw = || {
+                let mut sampler = sampler(1.3, Some(30), 0.95, seed);
+                (0..20).map(|_| sampler.choose(&logits).unwrap()).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(draw(), draw());
+        }
+    }
+
+    #[test]
+    fn draws_follow_the_distribution() {
+        let logits = [0.0, 2f32.ln(), f32::MIN, 5f32.ln()]; // 1 : 2 : 0 : 5
+        let mut sampler = sampler(1.0, None, 1.0, 11);
+        let mut counts = [0; 4];
+        for _ in 0..8000 {
+            counts[sampler.choose(&logits).unwrap() as usize] += 1;
+        }
+        assert_eq!(counts[2], 0);
+        for (count, expected) in counts.into_iter().zip([1000i32, 2000, 0, 5000]) {
+            assert!((count - expected).abs() < 200, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_seed_names_the_same_tokens_for_ever() {
+        let logits = [0.0; 1000];
+        let mut sampler = sampler(1.0, None, 1.0, 42);
+        let tokens: Vec<u32> = (0..6).map(|_| sampler.choose(&logits).unwrap()).collect();
+        insta::assert_snapshot!(format!("{tokens:?}"), @"[681, 950, 427, 627, 288, 149]");
+    }
+
+    #[test]
+    fn settings_and_logits_out_of_range_are_refused_with_the_reason() {
+        let refusal = |temperature, top_k, top_p| {
+            Sampler::new(Sampling { temperature, top_k, top_p, seed: 0 }).unwrap_err().to_string()
+        };
+        let logits = |logits: &[f32]| sampler(1.0, None, 1.0, 0).choose(logits).unwrap_err().to_string();
+        insta::assert_snapshot!([
+            refusal(-1.0, None, 1.0),
+            refusal(f32::NAN, None, 1.0),
+            refusal(1.0, Some(0), 1.0),
+            refusal(1.0, None, 0.0),
+            refusal(1.0, None, 1.5),
+            logits(&[0.0, f32::NAN]),
+            logits(&[f32::INFINITY]),
+            logits(&[]),
+        ].join("\n"), @"
+        `temperature` is -1; it must be 0 or more, and finite
+        `temperature` is NaN; it must be 0 or more, and finite
+        `top_k` is 0; it must be 1 or more
+        `top_p` is 0; it must be above 0 and at most 1
+        `top_p` is 1.5; it must be above 0 and at most 1
+        the model computed a logit that is not a finite number
+        the model computed a logit that is not a finite number
+        the model computed a logit that is not a finite number
+        ");
+    }
+}

@@ -1,0 +1,76 @@
+//! How likely a model finds a text: the measure behind perplexity and bits per byte.
+//!
+//! A text longer than the context is read in windows of T tokens, each beginning `stride` tokens after the one before it.
+//! Every token but the first is predicted exactly once, in the first window that reaches it; a smaller stride gives it
+//! more of the text before it (T - stride tokens at least, where there are so many) and costs T / stride times the work.
+
+use super::kernels::functions::log_sum_exp;
+use super::{Error, Model};
+
+/// How likely a text was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// Tokens that were predicted: all but the first.
+    pub predicted: usize,
+    /// The sum of their negative log likelihoods, in nats.
+    pub negative_log_likelihood: f64,
+    /// The logits, [V], of what would follow the text.
+    pub last_logits: Vec<f32>,
+}
+
+impl Score {
+    /// Nats per predicted token.
+    pub fn mean(&self) -> f64 {
+        self.negative_log_likelihood / self.predicted as f64
+    }
+
+    /// Perplexity per token.
+    pub fn perplexity(&self) -> f64 {
+        self.mean().exp()
+    }
+
+    /// Bits per byte of a text that has `bytes` of them; infinite for none.
+    pub fn bits_per_byte(&self, bytes: u64) -> f64 {
+        self.negative_log_likelihood / std::f64::consts::LN_2 / bytes as f64
+    }
+}
+
+/// Scores `tokens` in windows of the model's context, `stride` apart.
+///
+/// # Errors
+/// [`Error::Stride`] and [`Error::TooFewToScore`] for what cannot be scored; otherwise as [`Model::forward`].
+pub fn score(model: &Model, tokens: &[u32], stride: usize) -> Result<Score, Error> {
+    let context = model.config().context;
+    if !(1..=context).contains(&stride) {
+        return Err(Error::Stride { stride, context });
+    }
+    if tokens.len() < 2 {
+        return Err(Error::TooFewToScore { tokens: tokens.len() });
+    }
+    let mut cache = model.cache(tokens.len())?;
+    let mut sum = 0.0;
+    let mut last_logits = Vec::new();
+    let mut predicted = 0; // tokens[1..=predicted] have been
+    let mut begin = 0;
+    loop {
+        let window = &tokens[begin..tokens.len().min(begin + context)];
+        cache.clear();
+        // The logits behind tokens[i] predict tokens[i + 1].
+        model.forward_all(window, &mut cache, predicted - begin, &mut |i, logits| {
+            match tokens.get(begin + i + 1) {
+                Some(&next) => {
+                    let logit = logits.get(next as usize).copied();
+                    let logit = logit.ok_or(Error::UnknownToken { token: next, vocabulary: logits.len() })?;
+                    sum += log_sum_exp(logits) - f64::from(logit);
+                    predicted = begin + i + 1;
+                }
+                None => last_logits = logits.to_vec(),
+            }
+            Ok(())
+        })?;
+        if begin + window.len() == tokens.len() {
+            return Ok(Score { predicted, negative_log_likelihood: sum, last_logits });
+        }
+        begin += stride;
+    }
+}

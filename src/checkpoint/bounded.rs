@@ -9,7 +9,7 @@ use super::Error;
 /// Longest accepted `config.json` or `hparams.json`.
 pub(super) const CONFIG: u64 = 1 << 20;
 /// Longest accepted `vocab.json` or `merges.txt`; GPT-2's vocabulary takes 1 MB.
-pub(super) const TOKENIZER: u64 = 64 << 20;
+pub(super) const TOKENIZER: u64 = super::tokenizer_files::FILE_BYTES as u64;
 
 /// A file and its size; anything but a regular file is refused before it is opened, since a pipe would block.
 pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {

@@ -7,6 +7,7 @@ use super::config::ConfigError;
 use super::manifest::ManifestError;
 use super::tensor_file::TensorFileError;
 use super::tensorflow::BundleError;
+use super::tokenizer_files::TokenizerFilesError;
 use super::verify::{FileProblem, TensorProblem};
 use crate::digest::{Crc32c, Sha256Digest};
 use crate::name::NameError;
@@ -47,6 +48,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: BundleError,
+    },
+    /// The vocabulary or the merges cannot be used.
+    #[error("{}: {source}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: TokenizerFilesError,
     },
     /// A manifest cannot be used.
     #[error("{}: {source}", path.display())]

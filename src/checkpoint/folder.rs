@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::config::ModelConfig;
 use super::manifest::{self, Manifest};
 use super::tensor_file::TensorFile;
+use super::tokenizer_files::TokenizerFiles;
 use super::verify::{self, FileProblem};
 use super::{Error, bounded};
 use crate::digest::Sha256Digest;
@@ -41,13 +42,18 @@ impl Checkpoint {
         &self.config
     }
 
-    /// The tokenizer's `vocab.json` and `merges.txt`, digests checked.
+    /// The tokenizer's vocabulary and merges, digests checked.
     ///
     /// # Errors
-    /// [`Error::Altered`], [`Error::TooLong`], [`Error::Io`].
-    pub fn tokenizer_files(&self) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    /// [`Error::Altered`], [`Error::Tokenizer`], [`Error::TooLong`], [`Error::Io`].
+    pub fn tokenizer_files(&self) -> Result<TokenizerFiles, Error> {
         let read = |name| read_checked(&self.folder, &self.manifest, name, bounded::TOKENIZER);
-        Ok((read(manifest::VOCABULARY)?, read(manifest::MERGES)?))
+        let (vocabulary, merges) = (read(manifest::VOCABULARY)?, read(manifest::MERGES)?);
+        TokenizerFiles::of(
+            &self.config,
+            (&self.folder.join(manifest::VOCABULARY), &vocabulary),
+            (&self.folder.join(manifest::MERGES), &merges),
+        )
     }
 
     /// The weights, shapes checked against the configuration. Their digest is [`Self::check_files`]'s to check: call both,

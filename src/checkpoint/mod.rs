@@ -15,6 +15,7 @@ pub mod layout;
 pub mod manifest;
 pub mod tensor_file;
 pub mod tensorflow;
+pub mod tokenizer_files;
 mod verify;
 
 pub use error::Error;

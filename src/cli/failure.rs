@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::checkpoint;
+use crate::inference;
 
 /// Exit code after Ctrl-C, as shells have it: 128 + SIGINT.
 pub(super) const INTERRUPTED: u8 = 130;
@@ -113,6 +114,13 @@ fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
         if let Some(error) = cause.downcast_ref::<checkpoint::Error>() {
             return explain_checkpoint(error);
         }
+        if let Some(error) = cause.downcast_ref::<inference::Error>() {
+            return explain_inference(error);
+        }
+        if cause.is::<inference::tokenizer::Error>() {
+            let hint = "import it again from where it was published";
+            return (Kind::Unverified, Some(hint.to_owned()));
+        }
         if let Some(error) = cause.downcast_ref::<io::Error>() {
             return (Kind::Unavailable, hint_for_io(error));
         }
@@ -159,6 +167,7 @@ fn explain_checkpoint(error: &checkpoint::Error) -> (Kind, Option<String>) {
         E::Config { .. }
         | E::Weights { .. }
         | E::TensorFlow { .. }
+        | E::Tokenizer { .. }
         | E::Json { .. }
         | E::TooLong { .. }
         | E::ShardName { .. }
@@ -168,6 +177,31 @@ fn explain_checkpoint(error: &checkpoint::Error) -> (Kind, Option<String>) {
         | E::TensorChecksum { .. } => {
             (Kind::Unverified, "fetch it again from where it was published, and import it again")
         }
+    };
+    (kind, Some(hint.to_owned()))
+}
+
+fn explain_inference(error: &inference::Error) -> (Kind, Option<String>) {
+    use inference::Error as E;
+    let (kind, hint) = match error {
+        E::Read { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        E::MissingTensor { .. } | E::UnexpectedTensor { .. } | E::Misshapen { .. } => {
+            (Kind::Unverified, "import it again from where it was published")
+        }
+        E::WeightNotFinite { .. } => (
+            Kind::Unverified,
+            "try --dtype f32 or bf16, whose range is wider; otherwise the weights are broken",
+        ),
+        E::LogitNotFinite => (Kind::Unverified, "check the weights with `portcullis verify <folder>`"),
+        E::BuiltWithoutCuda | E::NoCudaDevice(_) => {
+            (Kind::Unavailable, "leave out --device to use the processor")
+        }
+        E::UnknownDevice { .. } => (Kind::Usage, "use --device cpu"),
+        E::NoTokens | E::TooFewToScore { .. } => (Kind::Usage, "give a longer text"),
+        E::UnknownToken { .. } => (Kind::Usage, "give ids of this checkpoint's own vocabulary"),
+        E::ContextOverflow { .. } => (Kind::Usage, "shorten it, or keep its end with --truncate"),
+        E::Sampling { .. } | E::Stride { .. } => (Kind::Usage, "change that setting"),
+        E::ForeignCache | E::Tensor(_) => (Kind::Internal, "this is a defect: please report it"),
     };
     (kind, Some(hint.to_owned()))
 }

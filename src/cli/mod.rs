@@ -1,10 +1,12 @@
 //! The command line: one file a command, grouped by the person who uses it. Nobody else prints.
 
 mod admin;
+mod demo;
 mod failure;
 mod interrupt;
 mod output;
 mod progress;
+mod researcher;
 mod units;
 
 use std::io;
@@ -38,6 +40,9 @@ enum Command {
     Import(admin::import::Import),
     Verify(admin::verify::Verify),
     Show(admin::show::Show),
+    Run(researcher::run::Run),
+    Score(researcher::score::ScoreCommand),
+    Demo(demo::Demo),
     /// Write a completion script for your shell to standard output
     Completions {
         /// The shell
@@ -53,6 +58,9 @@ pub fn main() -> ExitCode {
         Command::Import(import) => import.run(output),
         Command::Verify(verify) => verify.run(output),
         Command::Show(show) => show.run(output),
+        Command::Run(run) => run.run(output),
+        Command::Score(score) => score.run(output),
+        Command::Demo(demo) => demo.run(output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut CommandLine::command(), "portcullis", &mut io::stdout());
             Ok(())

@@ -9,6 +9,7 @@
 mod attention;
 mod borrow;
 mod cache;
+mod completion;
 mod device;
 mod error;
 mod generation;
@@ -19,9 +20,11 @@ mod norm;
 mod sampler;
 mod score;
 mod source;
+pub mod tokenizer;
 mod weights;
 
 pub use cache::KeyValueCache;
+pub use completion::{Completion, CompletionOptions, Piece, complete};
 pub use device::{Arithmetic, Device};
 pub use error::Error;
 pub use generation::{

@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::super::manifest::{self, FileEntry};
+use super::super::tokenizer_files::TokenizerFiles;
 use super::super::{Error, bounded};
 use super::published::{BLOCK, Published};
 use super::staging::{StagedFile, write_whole};
@@ -25,6 +26,11 @@ pub(super) fn write(published: &Published, folder: &Path, progress: &dyn Progres
     let config = published.config.to_hugging_face();
     let vocabulary = bounded::read(&published.vocabulary, bounded::TOKENIZER)?;
     let merges = bounded::read(&published.merges, bounded::TOKENIZER)?;
+    TokenizerFiles::of(
+        &published.config,
+        (&published.vocabulary, &vocabulary),
+        (&published.merges, &merges),
+    )?;
     let mut written = write_weights(published, folder, progress)?;
     for (name, bytes) in [
         (manifest::CONFIG, config.as_bytes()),

@@ -1,0 +1,151 @@
+//! `portcullis demo`: the main job on four small checkpoints that the program carries.
+
+mod embedded;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::output::Output;
+use super::researcher::model::{self, Loaded};
+use super::{interrupt, units};
+use crate::checkpoint::{self, ImportRequest};
+use crate::inference::tokenizer::SpecialTokens;
+use crate::inference::{CompletionOptions, GenerationOptions, LoadOptions, Sampling, complete};
+use crate::progress::Silent;
+use embedded::{CHECKPOINTS, EmbeddedCheckpoint};
+
+const PROMPTS: [&str; 2] = ["In the beginning God", "And the king said unto"];
+
+const SEED: u64 = 2019;
+const SAMPLING: Sampling = Sampling { temperature: 0.7, top_k: Some(40), top_p: 1.0, seed: SEED };
+
+/// Show the main job on four small GPT-2 checkpoints: import, verify, run
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Work in this folder and keep it; otherwise in one that is removed at the end
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+}
+
+impl Demo {
+    pub(super) fn run(self, output: Output) -> anyhow::Result<()> {
+        interrupt::exit_when_asked(output, "the demo ends here");
+        match self.dir {
+            Some(folder) => {
+                let result = tell(&folder, output)?;
+                let shown = folder.display();
+                let more = format!(
+                    "\nIt is all in {shown}. Go on with, for instance:\n  \
+                     portcullis show {shown}/checkpoints/demo-xl\n  \
+                     portcullis run {shown}/checkpoints/demo-xl \"Blessed are the\"\n"
+                );
+                output.result(&result, more)
+            }
+            None => {
+                let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+                let result = tell(folder.path(), output)?;
+                output
+                    .result(&result, "\nNothing of it is kept; `portcullis demo --dir <folder>` keeps it.\n")
+            }
+        }
+    }
+}
+
+/// Tells the story and returns it as data.
+fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
+    output.piece(
+        "Four GPT-2 checkpoints, small enough to carry along, trained on the King James text.\n\
+         \nImport: from Hugging Face's layout into one normal form, every byte and tensor checked\n",
+    )?;
+    let mut story = Vec::new();
+    for embedded in &CHECKPOINTS {
+        story.push(import(embedded, folder, output)?);
+    }
+    output.piece("\nVerify: every file's digest, every tensor's shape and numbers\n")?;
+    for embedded in &CHECKPOINTS {
+        verify(&checkpoint_folder(folder, embedded), output)?;
+    }
+    output.piece(format_args!("\nRun: each continues the same two texts, drawn with seed {SEED}\n"))?;
+    for (embedded, entry) in CHECKPOINTS.iter().zip(&mut story) {
+        entry["texts"] = write_texts(&checkpoint_folder(folder, embedded), embedded.id, output)?;
+    }
+    Ok(json!({ "checkpoints": story }))
+}
+
+fn checkpoint_folder(folder: &Path, embedded: &EmbeddedCheckpoint) -> PathBuf {
+    folder.join("checkpoints").join(embedded.id)
+}
+
+fn import(embedded: &EmbeddedCheckpoint, folder: &Path, output: Output) -> anyhow::Result<Value> {
+    let source = folder.join("published").join(embedded.id);
+    embedded.publish(&source).with_context(|| format!("cannot write {}", source.display()))?;
+    let request = ImportRequest {
+        checkpoint: checkpoint::checkpoint_id(embedded.id)?,
+        source,
+        destination: checkpoint_folder(folder, embedded),
+        unofficial: false,
+    };
+    let imported = checkpoint::import(&request, &Silent)?;
+    let (manifest, config) = (imported.checkpoint.manifest(), imported.checkpoint.config());
+    output.piece(format_args!(
+        "  {:12} {:>9} parameters, {} layers of width {:3}, {}{}\n",
+        embedded.id,
+        units::count(manifest.parameter_count),
+        config.layers,
+        config.width,
+        units::bytes(manifest.size()),
+        if imported.already_there { ", there already" } else { "" },
+    ))?;
+    Ok(json!({ "manifest": manifest }))
+}
+
+fn verify(folder: &Path, output: Output) -> anyhow::Result<()> {
+    // `Checkpoint::check_files` stops at the first problem; the full report is what this step is to show.
+    let report = checkpoint::verify(folder, &Silent)?;
+    let manifest = &report.manifest;
+    anyhow::ensure!(report.is_sound(), "{} is not as it was imported a moment ago", folder.display());
+    output.piece(format_args!(
+        "  {:12} sound: {} files, {} tensors\n",
+        manifest.checkpoint,
+        manifest.files.len(),
+        manifest.tensor_count,
+    ))?;
+    Ok(())
+}
+
+fn write_texts(folder: &Path, id: &str, output: Output) -> anyhow::Result<Value> {
+    let loaded = model::load(folder, &LoadOptions::default(), &Silent)?;
+    let mut texts = Vec::new();
+    for prompt in PROMPTS {
+        output.piece(format_args!("\n  {id}: {prompt}"))?;
+        texts.push(json!({ "prompt": prompt, "text": continue_text(&loaded, prompt, output)? }));
+        output.piece("\n")?;
+    }
+    Ok(texts.into())
+}
+
+fn continue_text(loaded: &Loaded, prompt: &str, output: Output) -> anyhow::Result<String> {
+    let prompt = loaded.tokenizer.encode(prompt, SpecialTokens::Escape);
+    let options = CompletionOptions {
+        generation: GenerationOptions { sampling: SAMPLING, max_tokens: 40, ..Default::default() },
+        stop: vec!["\n".to_owned()],
+    };
+    let mut cache = loaded.model.cache(loaded.model.config().context)?;
+    let mut closed = None;
+    let mut shown = 0;
+    let completion =
+        complete((&loaded.model, &loaded.tokenizer), &mut cache, &prompt, &options, &mut |piece| {
+            shown += piece.text.len();
+            closed = output.piece(piece.text).err();
+            if closed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+    if let Some(error) = closed {
+        return Err(error.into());
+    }
+    output.piece(&completion.text[shown..])?;
+    Ok(completion.text)
+}

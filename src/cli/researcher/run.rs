@@ -1,0 +1,307 @@
+//! `portcullis run`.
+
+use std::io::{self, IsTerminal as _};
+use std::ops::ControlFlow;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use super::model::{Loaded, ModelArguments, utf8};
+use crate::cli::failure::Refusal;
+use crate::cli::interrupt;
+use crate::cli::output::Output;
+use crate::cli::progress::{Bar, read_stdin};
+use crate::inference::tokenizer::Tokenizer;
+use crate::inference::{
+    Completion, CompletionOptions, Finish, GenerationOptions, KeyValueCache, LogProbability, Sampling,
+    complete,
+};
+
+/// Most bytes of a prompt.
+const MAX_PROMPT: u64 = 16 << 20;
+
+/// Run a checkpoint: continue a prompt, streaming the text as it comes
+///
+/// Without a prompt the model begins a text of its own. Ctrl-C ends the text and keeps what was written.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Run {
+    #[command(flatten)]
+    model: ModelArguments,
+
+    /// The text to continue, or - to read it from standard input
+    prompt: Option<String>,
+
+    /// Most tokens to write
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 128)]
+    max_tokens: usize,
+
+    /// 0 always takes the likeliest token; 1 samples the model's own distribution
+    #[arg(long, short, value_name = "T", default_value_t = 1.0)]
+    temperature: f32,
+
+    /// Consider only so many of the likeliest tokens; 0 considers all. OpenAI published its samples with 40
+    #[arg(long, value_name = "K", default_value_t = 40)]
+    top_k: usize,
+
+    /// Consider only the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f32,
+
+    /// The same seed gives the same text; drawn at random if not given
+    #[arg(long)]
+    seed: Option<u64>,
+
+    /// End before this text; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+
+    /// Write so many texts, with seeds that follow one another
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    samples: u32,
+
+    /// Show each token's log probability and those of the N likeliest
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
+    logprobs: Option<usize>,
+
+    /// Keep the end of a prompt that is too long, with room for --max-tokens in up to half of the context
+    #[arg(long)]
+    truncate: bool,
+
+    /// Write on past the token that ends a text
+    #[arg(long)]
+    ignore_eos: bool,
+}
+
+/// One text, as `--json` shows it.
+#[derive(Serialize)]
+struct Sample {
+    seed: u64,
+    prompt_tokens: usize,
+    tokens: Vec<u32>,
+    text: String,
+    finish_reason: &'static str,
+    prefill_seconds: f64,
+    decode_seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Vec<TokenReport>>,
+}
+
+#[derive(Serialize)]
+struct TokenReport {
+    token: u32,
+    text: String,
+    logprob: f64,
+    likeliest: Vec<Likely>,
+}
+
+#[derive(Serialize)]
+struct Likely {
+    token: u32,
+    text: String,
+    logprob: f64,
+}
+
+impl Run {
+    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+        let text = self.prompt_text()?;
+        interrupt::remember_when_asked();
+        let bar = Bar::new(output);
+        let loaded = self.model.load(&bar)?;
+        drop(bar);
+        let prompt = self.fit(self.prompt_tokens(&loaded, text.as_deref())?, &loaded)?;
+        let context = loaded.model.config().context;
+        let mut cache = loaded.model.cache(context.min(prompt.len().saturating_add(self.max_tokens)))?;
+        let seed = self.seed.unwrap_or_else(rand::random);
+        let mut samples = Vec::new();
+        for index in 0..self.samples.max(1) {
+            if interrupt::asked_to_stop() {
+                break;
+            }
+            let seed = seed.wrapping_add(index.into());
+            if self.samples > 1 {
+                output.piece(format_args!("--- {} of {}, seed {seed}\n", index + 1, self.samples))?;
+            }
+            samples.push(self.sample(&loaded, &mut cache, &prompt, seed, output)?);
+        }
+        if output.is_json() {
+            let result = json!({
+                "checkpoint": loaded.checkpoint.manifest().checkpoint,
+                "dtype": loaded.model.dtype().to_string().to_lowercase(),
+                "load_seconds": loaded.seconds,
+                "prompt": text,
+                "samples": samples,
+            });
+            output.result(&result, "")?;
+        }
+        Ok(())
+    }
+
+    /// The prompt's text; none where tokens are given, or nothing at all.
+    fn prompt_text(&self) -> anyhow::Result<Option<String>> {
+        let read = || utf8(read_stdin(MAX_PROMPT)?, "standard input").map(Some);
+        match (self.prompt.as_deref(), &self.model.tokens) {
+            (Some(_), Some(_)) => {
+                Err(Refusal::usage("both a prompt and --tokens are given", "give one of them").into())
+            }
+            (Some("-"), None) => read(),
+            (Some(text), None) => Ok(Some(text.to_owned())),
+            (None, Some(_)) => Ok(None),
+            // A script that pipes text in means it as the prompt; a person at a terminal is not kept waiting.
+            (None, None) if !io::stdin().is_terminal() => Ok(read()?.filter(|text| !text.is_empty())),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn prompt_tokens(&self, loaded: &Loaded, text: Option<&str>) -> anyhow::Result<Vec<u32>> {
+        if let Some(tokens) = &self.model.tokens {
+            return Ok(tokens.clone());
+        }
+        let tokens = text.map(|text| self.model.encode(&loaded.tokenizer, text)).unwrap_or_default();
+        if !tokens.is_empty() {
+            return Ok(tokens);
+        }
+        let end_of_text = loaded.tokenizer.end_of_text();
+        end_of_text.map(|token| vec![token]).ok_or_else(|| {
+            Refusal::usage("this checkpoint has no token with which a text begins", "give a prompt").into()
+        })
+    }
+
+    fn fit(&self, mut prompt: Vec<u32>, loaded: &Loaded) -> anyhow::Result<Vec<u32>> {
+        let context = loaded.model.config().context;
+        if prompt.len() <= context {
+            return Ok(prompt);
+        }
+        if !self.truncate {
+            let message = format!(
+                "the prompt has {} tokens, {} more than the context of {context}",
+                prompt.len(),
+                prompt.len() - context,
+            );
+            return Err(Refusal::usage(message, "shorten it, or keep its end with --truncate").into());
+        }
+        let kept = context - self.max_tokens.min(context / 2);
+        Ok(prompt.split_off(prompt.len() - kept))
+    }
+
+    fn options(&self, seed: u64) -> CompletionOptions {
+        CompletionOptions {
+            generation: GenerationOptions {
+                sampling: Sampling {
+                    temperature: self.temperature,
+                    top_k: (self.top_k > 0).then_some(self.top_k),
+                    top_p: self.top_p,
+                    seed,
+                },
+                max_tokens: self.max_tokens,
+                stop_at_end_of_text: !self.ignore_eos,
+                log_probabilities: self.logprobs,
+            },
+            stop: self.stop.clone(),
+        }
+    }
+
+    fn sample(
+        &self,
+        loaded: &Loaded,
+        cache: &mut KeyValueCache,
+        prompt: &[u32],
+        seed: u64,
+        output: Output,
+    ) -> anyhow::Result<Sample> {
+        // Every sample after the first finds the prompt read, but for the token whose logits it needs.
+        let read = cache.length().min(prompt.len() - 1);
+        cache.truncate(read);
+        let mut reports = Vec::new();
+        let mut closed = None;
+        let options = self.options(seed);
+        let mut shown = 0;
+        let completion =
+            complete((&loaded.model, &loaded.tokenizer), cache, &prompt[read..], &options, &mut |piece| {
+                if let Some(log_probability) = &piece.step.log_probability {
+                    reports.push(report(&loaded.tokenizer, piece.step.token, log_probability));
+                }
+                shown += piece.text.len();
+                if let Err(error) = output.piece(piece.text) {
+                    closed = Some(error);
+                    return ControlFlow::Break(());
+                }
+                if interrupt::asked_to_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+        if let Some(error) = closed {
+            return Err(error.into());
+        }
+        output.piece(format_args!("{}\n", &completion.text[shown..]))?;
+        let logprobs = self.logprobs.map(|_| reports);
+        let sample = describe(completion, prompt.len(), seed, logprobs);
+        show_ending(&sample, output)?;
+        Ok(sample)
+    }
+}
+
+fn describe(
+    completion: Completion,
+    prompt_tokens: usize,
+    seed: u64,
+    logprobs: Option<Vec<TokenReport>>,
+) -> Sample {
+    let Completion { text, generation } = completion;
+    Sample {
+        seed,
+        prompt_tokens,
+        tokens: generation.tokens,
+        text,
+        finish_reason: match generation.finish {
+            Finish::Length => "length",
+            Finish::EndOfText => "end_of_text",
+            Finish::Stop => "stop",
+            Finish::Cancelled => "cancelled",
+        },
+        prefill_seconds: generation.timings.prefill.as_secs_f64(),
+        decode_seconds: generation.timings.decode.as_secs_f64(),
+        logprobs,
+    }
+}
+
+/// For people: the log probabilities, and how it ended.
+fn show_ending(sample: &Sample, output: Output) -> anyhow::Result<()> {
+    for report in sample.logprobs.iter().flatten() {
+        let likeliest: Vec<_> = report
+            .likeliest
+            .iter()
+            .map(|likely| format!("{:?} {:.2}", likely.text, likely.logprob))
+            .collect();
+        output.piece(format_args!(
+            "{:8.3}  {:?}  {}\n",
+            report.logprob,
+            report.text,
+            likeliest.join(", ")
+        ))?;
+    }
+    let written = sample.tokens.len();
+    let rate = written.saturating_sub(1) as f64 / sample.decode_seconds.max(1e-9);
+    if output.draws_progress() {
+        output.note(format_args!(
+            "[{written} tokens after {}, {rate:.0} a second, seed {}, ended by {}]",
+            sample.prompt_tokens, sample.seed, sample.finish_reason,
+        ));
+    }
+    Ok(())
+}
+
+fn report(tokenizer: &Tokenizer, token: u32, log_probability: &LogProbability) -> TokenReport {
+    let text = |token| tokenizer.token_text(token).unwrap_or_default();
+    let likeliest = log_probability.likeliest.iter();
+    TokenReport {
+        token,
+        text: text(token),
+        logprob: log_probability.chosen,
+        likeliest: likeliest
+            .map(|likely| Likely {
+                token: likely.token,
+                text: text(likely.token),
+                logprob: likely.log_probability,
+            })
+            .collect(),
+    }
+}

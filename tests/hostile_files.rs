@@ -1,7 +1,7 @@
-//! Feeds every parser of untrusted bytes its fuzzing corpus and a few thousand mutations of it.
+//! Feeds every parser of untrusted bytes its fuzzing corpus and 10,000 mutations of it.
 //!
-//! The everyday guard: it needs no fuzzer, takes half a second, and mutates the same way every time. `docs/fuzzing.md` says
-//! how to search further; an input that a fuzzer finds joins the corpus and is tried here from then on.
+//! The everyday guard: it needs no fuzzer, takes half a second, and mutates the same way every time. `docs/fuzzing.md`
+//! says how to search further; an input that a fuzzer finds joins the corpus and is tried here from then on.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test's own functions fail as the test would")]
 

@@ -4,5 +4,6 @@
 
 pub mod checkpoint;
 pub mod digest;
+pub mod inference;
 pub mod name;
 pub mod progress;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::ConfigError;
 use super::tensor_file::TensorFileError;
+use super::tokenizer_files::TokenizerFilesError;
 
 /// An import, a check or a read of a checkpoint failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: TensorFileError,
+    },
+    /// The vocabulary or the merges cannot be used.
+    #[error("{}: {source}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: TokenizerFilesError,
     },
 }
 

@@ -8,5 +8,6 @@ pub mod config;
 mod error;
 pub mod layout;
 pub mod tensor_file;
+pub mod tokenizer_files;
 
 pub use error::Error;

@@ -1,0 +1,350 @@
+//! A checkpoint's tokenizer files: `vocab.json` and `merges.txt`, which OpenAI published as `encoder.json` and
+//! `vocab.bpe`.
+//!
+//! The vocabulary is one JSON object from token to id. The merges are one line each, two tokens and one space between
+//! them, in the order in which byte-pair encoding tries them (Sennrich et al., 2016), after an optional line that
+//! starts with `#version`.
+//!
+//! Invariants of [`TokenizerFiles`]: ids are 0, 1, 2 … without a gap, every token is unique and 1 to
+//! [`TOKEN_BYTES`] bytes long, no pair is merged twice, and both parts and the product of every merge are tokens.
+//! Someone who tampers with these files can make text encode to other ids, which is why a manifest holds their digests;
+//! a file that breaks an invariant is refused here, with the token or the line at fault.
+
+mod error;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::config::limits;
+pub use error::{TokenizerFile, TokenizerFilesError};
+
+/// Largest vocabulary or merges file that is read, in bytes; GPT-2's vocabulary is 1 MB.
+pub const FILE_BYTES: usize = 1 << 25;
+/// Longest token, in bytes of UTF-8; GPT-2's longest has 256.
+pub const TOKEN_BYTES: usize = 1 << 10;
+
+/// A vocabulary and its merges, checked against each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizerFiles {
+    vocabulary: Vec<String>,
+    merges: Vec<(u32, u32)>,
+}
+
+impl TokenizerFiles {
+    /// Parses the bytes of both files, for a model of `most_tokens` tokens; fewer are fine, since embeddings are padded.
+    ///
+    /// # Errors
+    /// Every variant of [`TokenizerFilesError`].
+    pub fn parse(
+        vocabulary: &[u8],
+        merges: &[u8],
+        most_tokens: usize,
+    ) -> Result<Self, TokenizerFilesError> {
+        let json = text(TokenizerFile::Vocabulary, vocabulary)?;
+        let lines = text(TokenizerFile::Merges, merges)?;
+        let vocabulary = parse_vocabulary(json, most_tokens.min(limits::VOCABULARY))?;
+        let merges = parse_merges(lines, &vocabulary)?;
+        Ok(Self { vocabulary, merges })
+    }
+
+    /// The tokens; a token's index is its id.
+    pub fn vocabulary(&self) -> &[String] {
+        &self.vocabulary
+    }
+
+    /// The merges as pairs of ids, the first to try first.
+    pub fn merges(&self) -> &[(u32, u32)] {
+        &self.merges
+    }
+}
+
+fn text(file: TokenizerFile, bytes: &[u8]) -> Result<&str, TokenizerFilesError> {
+    if bytes.is_empty() {
+        return Err(TokenizerFilesError::Empty { file });
+    }
+    if bytes.len() > FILE_BYTES {
+        return Err(TokenizerFilesError::TooLarge {
+            file,
+            size: bytes.len(),
+        });
+    }
+    std::str::from_utf8(bytes).map_err(|error| TokenizerFilesError::NotUtf8 {
+        file,
+        offset: error.valid_up_to(),
+    })
+}
+
+fn parse_vocabulary(json: &str, most: usize) -> Result<Vec<String>, TokenizerFilesError> {
+    let Entries { kept, found } =
+        // The parser's own message is left out: it would quote what it found, however long that is.
+        serde_json::from_str(json).map_err(|error| TokenizerFilesError::MalformedVocabulary {
+            line: error.line(),
+            column: error.column(),
+        })?;
+    if found > most {
+        return Err(TokenizerFilesError::TooManyTokens { found, most });
+    }
+    let mut by_id: Vec<Option<String>> = vec![None; kept.len()];
+    for (token, id) in kept {
+        if !(1..=TOKEN_BYTES).contains(&token.len()) {
+            return Err(TokenizerFilesError::TokenLength {
+                id,
+                length: token.len(),
+            });
+        }
+        let slot = usize::try_from(id)
+            .ok()
+            .and_then(|index| by_id.get_mut(index));
+        match slot {
+            None => {
+                return Err(TokenizerFilesError::IdOutOfRange {
+                    token: quoted(&token),
+                    id,
+                    tokens: found,
+                });
+            }
+            Some(Some(first)) => {
+                return Err(TokenizerFilesError::RepeatedId {
+                    id,
+                    first: quoted(first),
+                    second: quoted(&token),
+                });
+            }
+            Some(empty) => *empty = Some(token),
+        }
+    }
+    // As many tokens as slots, and no slot taken twice: none is left empty.
+    Ok(by_id.into_iter().flatten().collect())
+}
+
+fn parse_merges(text: &str, vocabulary: &[String]) -> Result<Vec<(u32, u32)>, TokenizerFilesError> {
+    let ids = ids_by_token(vocabulary)?;
+    let mut merges = Vec::new();
+    let mut seen: HashMap<(u32, u32), usize> = HashMap::new();
+    let mut product = String::new();
+    for (index, content) in text.lines().enumerate() {
+        let line = index + 1;
+        if line == 1 && content.starts_with("#version") {
+            continue;
+        }
+        let (left, right) = content
+            .split_once(' ')
+            .filter(|(left, right)| !left.is_empty() && !right.is_empty() && !right.contains(' '))
+            .ok_or(TokenizerFilesError::MalformedMerge { line })?;
+        if merges.len() == limits::VOCABULARY {
+            return Err(TokenizerFilesError::TooManyMerges { line });
+        }
+        product.clear();
+        product.push_str(left);
+        product.push_str(right);
+        let id = |token: &str| {
+            ids.get(token)
+                .copied()
+                .ok_or_else(|| TokenizerFilesError::UnknownToken {
+                    line,
+                    token: quoted(token),
+                })
+        };
+        let pair = (id(left)?, id(right)?);
+        id(&product)?;
+        match seen.entry(pair) {
+            Entry::Occupied(entry) => {
+                let first = *entry.get();
+                return Err(TokenizerFilesError::RepeatedMerge { line, first });
+            }
+            Entry::Vacant(entry) => entry.insert(line),
+        };
+        merges.push(pair);
+    }
+    Ok(merges)
+}
+
+fn ids_by_token(vocabulary: &[String]) -> Result<HashMap<&str, u32>, TokenizerFilesError> {
+    let mut ids = HashMap::with_capacity(vocabulary.len());
+    // `limits` keep the count within a u32.
+    for (token, id) in vocabulary.iter().zip(0..) {
+        if ids.insert(token.as_str(), id).is_some() {
+            return Err(TokenizerFilesError::RepeatedToken {
+                token: quoted(token),
+            });
+        }
+    }
+    Ok(ids)
+}
+
+/// A token as a message shows it: in quotes, control characters escaped, at most 40 characters of it.
+fn quoted(token: &str) -> String {
+    let cut: String = token.chars().take(40).collect();
+    let more = if cut.len() < token.len() { "…" } else { "" };
+    format!("{cut:?}{more}")
+}
+
+/// The entries of the vocabulary object in file order; a repeated token is kept, for the check that refuses it.
+struct Entries {
+    /// The first [`limits::VOCABULARY`].
+    kept: Vec<(String, u64)>,
+    /// How many there are.
+    found: usize,
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InFileOrder;
+        impl<'de> Visitor<'de> for InFileOrder {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object from token to id")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut kept = Vec::new();
+                while kept.len() < limits::VOCABULARY
+                    && let Some(entry) = map.next_entry()?
+                {
+                    kept.push(entry);
+                }
+                let mut found = kept.len();
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                    found += 1;
+                }
+                Ok(Entries { kept, found })
+            }
+        }
+        deserializer.deserialize_map(InFileOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VOCABULARY: &str = r#"{"a":0,"b":1,"ab":2,"\u001b[31m":3}"#;
+    const MERGES: &str = "#version: 0.2\na b\n";
+
+    fn parse(vocabulary: &str, merges: &str) -> Result<TokenizerFiles, TokenizerFilesError> {
+        TokenizerFiles::parse(vocabulary.as_bytes(), merges.as_bytes(), 4)
+    }
+
+    fn refusal(vocabulary: &str, merges: &str) -> String {
+        let error = parse(vocabulary, merges).unwrap_err();
+        format!("{}: {error}", error.file())
+    }
+
+    #[test]
+    fn tokens_stand_at_their_ids_and_merges_in_their_order() {
+        let files = parse(r#"{"ba":3,"b":1, "a":0,"ab":2}"#, "b a\r\na b").unwrap();
+        assert_eq!(files.vocabulary(), ["a", "b", "ab", "ba"]);
+        assert_eq!(files.merges(), [(1, 0), (0, 1)]);
+    }
+
+    #[test]
+    fn fewer_tokens_than_the_configuration_has_are_fine() {
+        let files = TokenizerFiles::parse(VOCABULARY.as_bytes(), MERGES.as_bytes(), 5).unwrap();
+        assert_eq!(files.vocabulary().len(), 4);
+    }
+
+    #[test]
+    fn a_refused_vocabulary_names_the_token() {
+        let long = "x".repeat(TOKEN_BYTES + 1);
+        let changed = |from: &str, to: &str| {
+            let vocabulary = VOCABULARY.replace(from, to);
+            assert_ne!(vocabulary, VOCABULARY);
+            refusal(&vocabulary, MERGES)
+        };
+        insta::assert_snapshot!([
+            refusal("", MERGES),
+            changed(VOCABULARY, "[1]"),
+            changed("{", "{{"),
+            changed("3}", "-3}"),
+            changed("3}", "3"),
+            changed("3}", "[[[]]]}"),
+            changed("3}", "3,\"c\":4}"),
+            changed("3}", "4}"),
+            changed("3}", "18446744073709551615}"),
+            changed("3}", "2}"),
+            changed("\"b\"", "\"a\""),
+            changed("\"b\"", "\"\""),
+            changed("\"b\"", &format!("\"{long}\"")),
+        ].join("\n"), @r#"
+        vocabulary: the vocabulary file is empty
+        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 0
+        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 2
+        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 35
+        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 34
+        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 33
+        vocabulary: the vocabulary has 5 tokens, more than the configuration's 4
+        vocabulary: token "\u{1b}[31m" has id 4, but the ids of 4 tokens must be 0 to 3
+        vocabulary: token "\u{1b}[31m" has id 18446744073709551615, but the ids of 4 tokens must be 0 to 3
+        vocabulary: tokens "ab" and "\u{1b}[31m" both have id 2
+        vocabulary: token "a" is in the vocabulary twice
+        vocabulary: token 1 of the vocabulary is 0 bytes long, outside 1..=1024
+        vocabulary: token 1 of the vocabulary is 1025 bytes long, outside 1..=1024
+        "#);
+    }
+
+    #[test]
+    fn refused_merges_name_the_line() {
+        let changed = |to: &str| refusal(VOCABULARY, &MERGES.replace("a b", to));
+        insta::assert_snapshot!([
+            refusal(VOCABULARY, ""),
+            changed("a"),
+            changed("a b "),
+            changed(" a b"),
+            changed("a  b"),
+            changed("\na b"),
+            changed("a b\n\n"),
+            changed("a c"),
+            changed("b a"),
+            changed("a b\na b"),
+            changed("a b\n#version: 0.2"),
+        ].join("\n"), @r##"
+        merges: the merges file is empty
+        merges: line 2 of the merges is not two tokens with one space between them
+        merges: line 2 of the merges is not two tokens with one space between them
+        merges: line 2 of the merges is not two tokens with one space between them
+        merges: line 2 of the merges is not two tokens with one space between them
+        merges: line 2 of the merges is not two tokens with one space between them
+        merges: line 3 of the merges is not two tokens with one space between them
+        merges: line 2 of the merges needs "c", which is not in the vocabulary
+        merges: line 2 of the merges needs "ba", which is not in the vocabulary
+        merges: line 3 of the merges repeats line 2
+        merges: line 3 of the merges needs "#version:", which is not in the vocabulary
+        "##);
+    }
+
+    #[test]
+    fn files_that_are_no_text_or_too_large_are_refused_before_parsing() {
+        let error = |vocabulary: &[u8], merges: &[u8]| {
+            TokenizerFiles::parse(vocabulary, merges, 4)
+                .unwrap_err()
+                .to_string()
+        };
+        let large = vec![b' '; FILE_BYTES + 1];
+        insta::assert_snapshot!([
+            error(b"{\"\xff\":0}", b"a b"),
+            error(VOCABULARY.as_bytes(), b"a \xc3"),
+            error(&large, b"a b"),
+            error(VOCABULARY.as_bytes(), &large),
+        ].join("\n"), @"
+        the vocabulary file is not UTF-8 at byte 2
+        the merges file is not UTF-8 at byte 2
+        the vocabulary file is 33554433 bytes, more than 33554432
+        the merges file is 33554433 bytes, more than 33554432
+        ");
+    }
+
+    #[test]
+    fn no_configuration_raises_the_bound_on_tokens() {
+        let entries: Vec<String> = (0..=limits::VOCABULARY)
+            .map(|id| format!("\"{id}\":{id}"))
+            .collect();
+        let vocabulary = format!("{{{}}}", entries.join(","));
+        let error = TokenizerFiles::parse(vocabulary.as_bytes(), MERGES.as_bytes(), usize::MAX)
+            .unwrap_err();
+        insta::assert_snapshot!(error, @"the vocabulary has 1048577 tokens, more than the configuration's 1048576");
+    }
+}

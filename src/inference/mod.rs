@@ -1,0 +1,3 @@
+//! Inference: runs a checkpoint.
+
+pub mod tokenizer;

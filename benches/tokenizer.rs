@@ -1,5 +1,7 @@
 //! Encoding a megabyte, beside the whole pipeline of the `tokenizers` crate on the same files.
 
+#![expect(clippy::unwrap_used, reason = "without its fixtures there is nothing to measure")]
+
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -12,10 +14,9 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer");
 const MEGABYTE: usize = 1_000_000;
 
+/// Whole repetitions of a text up to a megabyte, or the text where it is longer.
 fn megabyte(of: &str) -> String {
-    let mut text = of.repeat(MEGABYTE / of.len() + 1);
-    text.truncate(text.floor_char_boundary(MEGABYTE));
-    text
+    of.repeat((MEGABYTE / of.len()).max(1))
 }
 
 fn texts() -> [(&'static str, String); 4] {

@@ -1,5 +1,7 @@
 //! The tokenizer gives Hugging Face's ids and text, on any text, from any files.
 
+#![expect(clippy::unwrap_used, reason = "what a test builds its case from must be there")]
+
 use std::time::{Duration, Instant};
 
 use portcullis::checkpoint::config::Architecture;

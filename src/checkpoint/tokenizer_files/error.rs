@@ -53,7 +53,7 @@ pub enum TokenizerFilesError {
     MalformedVocabulary {
         /// Counted from 1.
         line: usize,
-        /// Counted from 1.
+        /// Counted from 1; 0 where the whole is at fault.
         column: usize,
     },
     /// More tokens than the model has embeddings.

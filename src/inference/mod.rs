@@ -30,7 +30,7 @@ pub use error::Error;
 pub use generation::{
     Alternative, Finish, Generation, GenerationOptions, LogProbability, Step, Timings, generate,
 };
-pub use model::{LoadOptions, Model};
+pub use model::{LoadOptions, Model, Visit};
 pub use sampler::{Sampler, Sampling};
 pub use score::{Score, score};
 pub use source::TensorSource;

@@ -28,6 +28,9 @@ const PREFILL: usize = 512;
 /// Positions whose logits are held at a time, [64, V] each.
 const LOGITS: usize = 64;
 
+/// Sees a token's index and the logits, [V], of what follows it.
+pub type Visit<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + Send + 'a;
+
 /// How a model is to be loaded.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoadOptions {
@@ -207,7 +210,7 @@ impl Model {
         tokens: &[u32],
         cache: &mut KeyValueCache,
         first: usize,
-        visit: &mut (dyn FnMut(usize, &[f32]) -> Result<(), Error> + Send),
+        visit: &mut Visit<'_>,
     ) -> Result<(), Error> {
         self.check(tokens, cache)?;
         let before = cache.length();

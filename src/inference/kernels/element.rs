@@ -1,6 +1,6 @@
 //! The three types that weights are stored in, and how each becomes an f32.
 
-use candle_core::{CpuStorage, WithDType};
+use candle_core::WithDType;
 use half::{bf16, f16};
 
 use super::lanes::{LANES, Lanes};
@@ -29,9 +29,6 @@ pub(in crate::inference) trait Element: WithDType {
         }
         lanes
     }
-
-    /// Wraps numbers as a candle storage.
-    fn storage(numbers: Vec<Self>) -> CpuStorage;
 }
 
 /// Decodes numbers of `N` bytes each.
@@ -59,10 +56,6 @@ impl Element for f32 {
     #[inline(always)]
     fn widen(self) -> f32 {
         self
-    }
-
-    fn storage(numbers: Vec<Self>) -> CpuStorage {
-        CpuStorage::F32(numbers)
     }
 }
 
@@ -99,10 +92,6 @@ impl Element for f16 {
         let value = if magnitude < SMALLEST_NORMAL { subnormal } else { normal };
         f32::from_bits(value.to_bits() | (bits & 0x8000) << 16)
     }
-
-    fn storage(numbers: Vec<Self>) -> CpuStorage {
-        CpuStorage::F16(numbers)
-    }
 }
 
 impl Element for bf16 {
@@ -127,10 +116,6 @@ impl Element for bf16 {
     #[inline(always)]
     fn widen(self) -> f32 {
         f32::from_bits(u32::from(self.to_bits()) << 16)
-    }
-
-    fn storage(numbers: Vec<Self>) -> CpuStorage {
-        CpuStorage::BF16(numbers)
     }
 }
 

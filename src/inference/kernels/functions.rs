@@ -20,7 +20,7 @@ pub(in crate::inference) fn exp(x: f32) -> f32 {
     p = p * r + 8.333_452e-3;
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;
-    p = p * r + 5.000_000_1e-1;
+    p = p * r + 0.5;
     let e_r = p * r * r + r + 1.0;
     let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
     e_r * f32::from_bits(exponent << 23)
@@ -29,7 +29,7 @@ pub(in crate::inference) fn exp(x: f32) -> f32 {
 /// GELU in the tanh form of both GPTs: 0.5·x·(1 + tanh u) = x / (1 + e^(-2u)), u = √(2/π)·(x + 0.044715·x³).
 #[inline(always)]
 pub(in crate::inference) fn gelu(x: f32) -> f32 {
-    const TWICE_ROOT: f32 = 1.595_769_1; // 2·√(2/π)
+    const TWICE_ROOT: f32 = 1.595_769; // 2·√(2/π)
     let minus_two_u = -TWICE_ROOT * (x + 0.044_715 * x * x * x);
     x / (1.0 + exp(minus_two_u))
 }

@@ -155,7 +155,7 @@ mod tests {
         for (n, inputs, outputs) in [(1, 37, 9), (3, 64, 50), (12, 40, 7), (40, 33, 1 << 15)] {
             let x: Vec<f32> = numbers(n * inputs, 1).collect();
             let w: Vec<T> = numbers(outputs * inputs, 77).map(&round).collect();
-            let storage = T::storage(w.clone());
+            let storage = T::to_cpu_storage_owned(w.clone());
             let weights = Weights { storage: &storage, rows: &w, inputs, outputs };
             let y = weights.apply(&CpuStorage::F32(x.clone())).unwrap();
             for (i, y) in y.chunks(outputs).enumerate() {

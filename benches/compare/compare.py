@@ -121,7 +121,10 @@ def main():
     if arguments.setup_only:
         return
     bandwidth = example("read_bandwidth", arguments.threads)
-    print(report.machine(versions(comparison.peers), bandwidth, comparison.work))
+    busy = report.busy_share()
+    if busy > 0.1:
+        say(f"this machine is {busy:.0%} busy with other things: what follows says as much about them")
+    print(report.machine(versions(comparison.peers), bandwidth, busy, comparison.work))
     print(f"\n{arguments.prompt} tokens of prefill, {arguments.tokens} of decode; median (least–most) of "
           f"{arguments.rounds} interleaved rounds\n\n{report.HEADER}")
     for size in arguments.sizes:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from pathlib import Path
 from statistics import median
 
@@ -35,7 +36,7 @@ def short(value):
 
 
 def ratio(runs, reference, field):
-    """Median against median, and the quartile-free spread: the least and the most of the rounds' own ratios."""
+    """Median against median; beside it the least and the most of the rounds' own ratios."""
     if not reference or isinstance(reference, str) or runs is reference:
         return ""
     own, other = ([getattr(run, field) for run in series] for series in (runs, reference))
@@ -43,17 +44,30 @@ def ratio(runs, reference, field):
     return f"{median(own) / median(other):.2f} ({min(rounds):.2f}–{max(rounds):.2f})"
 
 
-def machine(versions, bandwidth, work):
-    """Processor, cores, memory, read bandwidth, versions."""
+def machine(versions, bandwidth, busy, work):
+    """Processor, cores, memory, read bandwidth, what else was running, versions."""
     facts = [
         processor(),
         f"{os.cpu_count()} cores, {work.threads} threads used",
         f"{available_bytes('MemTotal') / 2**30:.0f} GiB",
-        f"reads memory at {bandwidth} GB/s" if bandwidth else None,
+        f"reads memory at {bandwidth} GB/s",
+        f"{busy:.0%} busy with other things at the start",
         f"{platform.system()} {platform.release()}",
         *(f"{name} {version}" for name, version in versions.items()),
     ]
-    return "; ".join(fact for fact in facts if fact)
+    return "; ".join(facts)
+
+
+def busy_share(seconds=3):
+    """How much of the processor others use while this program sleeps: 0 to 1. Counts what a hypervisor takes away."""
+    def ticks():
+        values = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return values[3] + values[4], sum(values)  # idle and waiting for a disk
+
+    idle, total = ticks()
+    time.sleep(seconds)
+    later_idle, later_total = ticks()
+    return 1 - (later_idle - idle) / (later_total - total)
 
 
 def processor():

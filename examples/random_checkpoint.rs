@@ -8,10 +8,7 @@
 //! cargo run --release --example random_checkpoint -- 124m /tmp/random-124m
 //! cargo run --release --example random_checkpoint -- 2x64x4 /tmp/tiny --dtype bf16 --seed 7 --tokenizer DIR
 //! ```
-#![expect(
-    clippy::print_stdout,
-    reason = "an example tells its user what it wrote"
-)]
+#![expect(clippy::print_stdout, reason = "an example tells its user what it wrote")]
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -76,11 +73,7 @@ impl FromStr for Size {
                 .map_err(|number| format!("`{number}` is not a number"))?,
         };
         match numbers[..] {
-            [layers, width, heads] => Ok(Self {
-                layers,
-                width,
-                heads,
-            }),
+            [layers, width, heads] => Ok(Self { layers, width, heads }),
             _ => Err("neither a published size nor LAYERSxWIDTHxHEADS".to_owned()),
         }
     }
@@ -172,10 +165,7 @@ fn copy_tokenizer(from: &Path, out: &Path) -> anyhow::Result<()> {
 /// Makes up a byte-level vocabulary: the bytes, then the first 50,000 pairs of bytes, then the end of text.
 fn make_up_tokenizer(out: &Path) -> anyhow::Result<()> {
     let bytes = byte_alphabet();
-    let pairs = bytes
-        .iter()
-        .flat_map(|&first| bytes.iter().map(move |&second| (first, second)))
-        .take(MERGES);
+    let pairs = bytes.iter().flat_map(|&first| bytes.iter().map(move |&second| (first, second))).take(MERGES);
     let mut merges = String::from("#version: 0.2\n");
     let mut tokens: Vec<String> = bytes.iter().map(char::to_string).collect();
     for (first, second) in pairs {
@@ -192,18 +182,12 @@ fn make_up_tokenizer(out: &Path) -> anyhow::Result<()> {
 
 /// The printable characters by which GPT-2's vocabulary spells the 256 bytes, in the order of its first 256 tokens.
 fn byte_alphabet() -> Vec<char> {
-    let printable = ('!'..='~')
-        .chain('\u{a1}'..='\u{ac}')
-        .chain('\u{ae}'..='\u{ff}');
+    let printable = ('!'..='~').chain('\u{a1}'..='\u{ac}').chain('\u{ae}'..='\u{ff}');
     let stand_ins = '\u{100}'..'\u{144}';
     printable.chain(stand_ins).collect()
 }
 
-fn write_weights(
-    arguments: &Arguments,
-    config: &ModelConfig,
-    tensors: &[TensorSpec],
-) -> io::Result<()> {
+fn write_weights(arguments: &Arguments, config: &ModelConfig, tensors: &[TensorSpec]) -> io::Result<()> {
     let path = arguments.out.join("model.safetensors");
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let header = safetensors_header(tensors, arguments.dtype.element_type());
@@ -282,9 +266,7 @@ impl SplitMix64 {
     fn nearly_normal(&mut self) -> f32 {
         const QUARTER: f32 = 65_536.0;
         let bits = self.next();
-        let sum: u64 = (0..4)
-            .map(|quarter| (bits >> (16 * quarter)) & 0xffff)
-            .sum();
+        let sum: u64 = (0..4).map(|quarter| (bits >> (16 * quarter)) & 0xffff).sum();
         (sum as f32 - 2.0 * QUARTER) * (3f32.sqrt() / QUARTER)
     }
 }

@@ -11,16 +11,10 @@ const PASSES: usize = 15;
 
 fn main() {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = std::env::args()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(available)
-        .max(1);
+    let threads = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(available).max(1);
     // Not all zero: untouched zero pages would be one page of the cache.
     let words: Vec<u64> = (0..WORDS as u64).collect();
-    let best = (0..PASSES)
-        .map(|_| seconds_to_read(&words, threads))
-        .fold(f64::INFINITY, f64::min);
+    let best = (0..PASSES).map(|_| seconds_to_read(&words, threads)).fold(f64::INFINITY, f64::min);
     println!("{:.1}", size_of_val(&words[..]) as f64 / best / 1e9);
 }
 

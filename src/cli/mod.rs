@@ -67,6 +67,7 @@ pub fn main() -> ExitCode {
         }
     };
     match done {
+        Ok(()) if interrupt::asked_to_stop() => ExitCode::from(failure::INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error, json),
     }

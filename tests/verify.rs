@@ -173,4 +173,7 @@ fn errors_are_json_for_scripts() {
     let error: Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!(error["error"]["kind"], "unavailable");
     assert_eq!(error["error"]["hint"], "check the path");
+    let output = run_in(folder.path(), "show --json --no-such-flag");
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((output.status.code(), &error["error"]["kind"]), (Some(2), &json!("usage")));
 }

@@ -70,6 +70,20 @@ impl Refusal {
     }
 }
 
+/// Reports a command line that clap refused, or the help that it was asked for.
+pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if !wants_json || !error.use_stderr() {
+        // Where nothing can be written, the exit code is all that can be said.
+        let _ = error.print();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code()));
+    }
+    let text = error.to_string();
+    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let refusal = Refusal::usage(message, "see `portcullis --help`");
+    report(&refusal.into(), true)
+}
+
 /// Reports a failed command on standard error; the process's exit code.
 pub(super) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
     if is_broken_pipe(error) {

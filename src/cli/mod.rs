@@ -52,7 +52,10 @@ enum Command {
 
 /// Runs the command that the process's arguments name.
 pub fn main() -> ExitCode {
-    let CommandLine { command, json, quiet } = CommandLine::parse();
+    let CommandLine { command, json, quiet } = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) => return failure::report_usage(&error),
+    };
     let output = Output::new(json, quiet);
     let done = match command {
         Command::Import(import) => import.run(output),

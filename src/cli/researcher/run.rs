@@ -37,7 +37,7 @@ pub(in crate::cli) struct Run {
     max_tokens: usize,
 
     /// 0 always takes the likeliest token; 1 samples the model's own distribution
-    #[arg(long, short, value_name = "T", default_value_t = 1.0)]
+    #[arg(long, short, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f32,
 
     /// Consider only so many of the likeliest tokens; 0 considers all. OpenAI published its samples with 40
@@ -45,7 +45,7 @@ pub(in crate::cli) struct Run {
     top_k: usize,
 
     /// Consider only the likeliest tokens that together have this probability
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
     top_p: f32,
 
     /// The same seed gives the same text; drawn at random if not given

@@ -1,5 +1,7 @@
 //! The forward pass against Hugging Face transformers, for every published layout, and what a user of it relies on.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod support;
 
 use std::ops::ControlFlow;
@@ -41,7 +43,7 @@ fn greedy(max_tokens: usize) -> GenerationOptions {
     }
 }
 
-/// Measured: 4e-6 at most. Required: 1e-3.
+/// Measured: 6e-6 at most. Required: 1e-3.
 #[test]
 fn logits_are_those_of_transformers_for_every_layout() {
     for name in LAYOUTS {
@@ -90,11 +92,11 @@ fn greedy_text_is_that_of_transformers_for_every_layout() {
     }
 }
 
-/// Weights rounded to 8 or 11 bits of precision move the logits, whose spread is about ±5 here, by this much at most.
+/// Weights rounded to 8 or 11 bits of precision move the logits, which reach ±6 here, by this much at most (measured: half of it).
 /// Activations stay in f32, so weights that were published in that type lose nothing at all.
 #[test]
 fn narrower_weights_stay_within_their_tolerance() {
-    for (dtype, own, tolerance) in [(ElementType::F16, "f16", 0.02), (ElementType::BF16, "bf16", 0.15)] {
+    for (dtype, own, tolerance) in [(ElementType::F16, "f16", 0.02), (ElementType::BF16, "bf16", 0.1)] {
         for name in LAYOUTS {
             let golden = Golden::read(name);
             let model = load_as(&golden.write(), Some(dtype), Arithmetic::Native);
@@ -114,7 +116,7 @@ fn candles_arithmetic_in_bf16_stays_within_its_tolerance() {
     let model = load_as(&golden.write(), Some(ElementType::BF16), Arithmetic::Candle);
     for case in &golden.cases {
         let error = distance(&logits(&model, &case.prompt), &case.last_logits);
-        assert!(error < 0.3, "off by {error}");
+        assert!(error < 0.15, "off by {error}");
     }
 }
 

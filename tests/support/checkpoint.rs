@@ -1,5 +1,7 @@
 //! Golden checkpoints brought into the normal form: one file, names without prefix, no mask buffers.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test that wants it")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,27 +15,27 @@ use tempfile::TempDir;
 
 /// A tensor in memory.
 #[derive(Clone)]
-pub struct Numbers {
-    pub dtype: Dtype,
-    pub shape: Vec<usize>,
-    pub bytes: Vec<u8>,
+pub(crate) struct Numbers {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A checkpoint in memory, in the names of the normal form.
 #[derive(Clone)]
-pub struct Golden {
-    pub config: ModelConfig,
-    pub tensors: BTreeMap<String, Numbers>,
-    pub cases: Vec<Case>,
+pub(crate) struct Golden {
+    pub(crate) config: ModelConfig,
+    pub(crate) tensors: BTreeMap<String, Numbers>,
+    pub(crate) cases: Vec<Case>,
 }
 
 /// What transformers computed for a prompt.
 #[derive(Clone, serde::Deserialize)]
-pub struct Case {
-    pub prompt: Vec<u32>,
-    pub greedy: Vec<u32>,
-    pub last_logits: Vec<f32>,
-    pub mean_nll: Option<f64>,
+pub(crate) struct Case {
+    pub(crate) prompt: Vec<u32>,
+    pub(crate) greedy: Vec<u32>,
+    pub(crate) last_logits: Vec<f32>,
+    pub(crate) mean_nll: Option<f64>,
 }
 
 #[derive(serde::Deserialize)]
@@ -42,9 +44,9 @@ struct Cases {
 }
 
 /// A normal-form file that lives as long as this does.
-pub struct Written {
-    pub config: ModelConfig,
-    pub file: TensorFile,
+pub(crate) struct Written {
+    pub(crate) config: ModelConfig,
+    pub(crate) file: TensorFile,
     _folder: TempDir,
 }
 
@@ -54,7 +56,7 @@ fn folder(name: &str) -> PathBuf {
 
 impl Golden {
     /// Reads `tests/fixtures/golden/{name}`.
-    pub fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let folder = folder(name);
         let read = |file: &str| fs::read(folder.join(file)).unwrap();
         let config = ModelConfig::from_hugging_face(&read("config.json")).unwrap();
@@ -78,7 +80,7 @@ impl Golden {
     }
 
     /// Writes the tensors into one file and opens it.
-    pub fn write(&self) -> Written {
+    pub(crate) fn write(&self) -> Written {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         let views = self.tensors.iter().map(|(name, tensor)| {

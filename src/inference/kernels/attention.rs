@@ -1,15 +1,16 @@
 //! Causal attention of one block over its cache, head by head, without ever holding all scores.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::functions::softmax;
-use super::lanes::{LANES, Lanes, add_product, dot_rows};
+use super::lanes::{Input, dot_rows};
 
 /// Queries that share one pass over keys and values.
 const QUERIES: usize = 4;
 
-/// Keys or columns of values side by side: with [`QUERIES`], what fits into registers.
-const TILE: usize = 2 * LANES;
+/// Keys side by side: two of the widest registers; with [`QUERIES`], sums that fit into registers.
+const TILE: usize = 32;
 
 /// Cached numbers below which a second thread costs more than it helps.
 const WORTH_A_THREAD: usize = 64 << 10;
@@ -54,10 +55,8 @@ impl Shape {
         let one = |(head, out): (usize, &mut [f32])| {
             let cached = head * self.capacity * d..(head * self.capacity + seen) * d;
             let (keys, values) = (&keys[cached.clone()], &values[cached]);
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || self.one_head(&qkv[head * d..], (keys, values), out),
-            );
+            let qkv = &qkv[head * d..];
+            pulp::Arch::new().dispatch(OneHead { shape: self, qkv, keys, values, out });
         };
         if seen * n * self.width() < WORTH_A_THREAD {
             by_head.chunks_exact_mut(n * d).enumerate().for_each(one);
@@ -75,41 +74,71 @@ impl Shape {
         }
         out
     }
+}
 
-    /// `qkv` begins at this head's first query; `cached` are its keys and values, [seen, D]; `out` is [N, D].
+/// Attention of one head.
+struct OneHead<'a> {
+    shape: &'a Shape,
+    qkv: &'a [f32],     // from this head's first query on
+    keys: &'a [f32],    // [seen, D]
+    values: &'a [f32],  // [seen, D]
+    out: &'a mut [f32], // [N, D]
+}
+
+impl WithSimd for OneHead<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn one_head(&self, qkv: &[f32], cached: (&[f32], &[f32]), out: &mut [f32]) {
-        let (d, stride) = (self.head_width, 3 * self.width());
-        let (keys, values) = cached;
-        let query = |i: usize| &qkv[i * stride..][..d];
-        if self.rows < QUERIES {
-            for (i, out) in out.chunks_exact_mut(d).enumerate() {
-                let seen = self.before + i + 1;
-                let mut scores = [vec![0.0; seen]];
-                score_rows(query(i), &keys[..seen * d], &mut scores[0]);
-                softmax(&mut scores[0]);
-                weigh(&scores, values, d, out);
-            }
-            return;
+    fn with_simd<S: Simd>(self, simd: S) {
+        if self.shape.rows < QUERIES {
+            self.one_by_one(simd);
+        } else {
+            self.in_tiles(simd);
         }
-        let seen = self.before + self.rows;
-        let tiles = Tiles::of(keys, d);
-        let mut scores: [Vec<f32>; QUERIES] = std::array::from_fn(|_| vec![0.0; seen.next_multiple_of(TILE)]);
-        for first in (0..self.rows).step_by(QUERIES) {
-            let rows = QUERIES.min(self.rows - first);
+    }
+}
+
+impl OneHead<'_> {
+    fn query(&self, i: usize) -> &[f32] {
+        &self.qkv[i * 3 * self.shape.width()..][..self.shape.head_width]
+    }
+
+    #[inline(always)]
+    fn one_by_one<S: Simd>(self, simd: S) {
+        let d = self.shape.head_width;
+        for i in 0..self.shape.rows {
+            let seen = self.shape.before + i + 1;
+            let mut scores = vec![0.0; seen];
+            score_rows(simd, self.query(i), &self.keys[..seen * d], &mut scores);
+            softmax(&mut scores);
+            weigh(simd, [&scores], self.values, &mut self.out[i * d..][..d]);
+        }
+    }
+
+    #[inline(always)]
+    fn in_tiles<S: Simd>(self, simd: S) {
+        let (n, d) = (self.shape.rows, self.shape.head_width);
+        let room = (self.shape.before + n).next_multiple_of(TILE);
+        let tiles = Tiles::of(self.keys, d);
+        let mut scores = [const { Vec::new() }; QUERIES];
+        scores.iter_mut().for_each(|scores| scores.resize(room, 0.0));
+        let mut weighed = vec![0.0; QUERIES * d];
+        for first in (0..n).step_by(QUERIES) {
+            let rows = QUERIES.min(n - first);
             // Rows past the end repeat the last query; what they give is not copied out.
-            let queries = std::array::from_fn(|r| query(first + r.min(rows - 1)));
-            let visible = |r: usize| self.before + first + r.min(rows - 1) + 1;
-            let longest = visible(rows - 1);
-            tiles.score(queries, longest, &mut scores);
+            let row = |r: usize| first + r.min(rows - 1);
+            let queries = [self.query(row(0)), self.query(row(1)), self.query(row(2)), self.query(row(3))];
+            let longest = self.shape.before + row(QUERIES) + 1;
+            tiles.score(simd, queries, longest, &mut scores);
             for (r, scores) in scores.iter_mut().enumerate() {
-                softmax(&mut scores[..visible(r)]);
-                scores[visible(r)..longest].fill(0.0);
+                let visible = self.shape.before + row(r) + 1;
+                softmax(&mut scores[..visible]);
+                scores[visible..longest].fill(0.0);
             }
-            let part: [&[f32]; QUERIES] = std::array::from_fn(|r| &scores[r][..longest]);
-            let mut weighed = vec![0.0; QUERIES * d];
-            weigh(&part, values, d, &mut weighed);
-            out[first * d..][..rows * d].copy_from_slice(&weighed[..rows * d]);
+            let [a, b, c, d_] = &scores;
+            let probabilities = [&a[..longest], &b[..longest], &c[..longest], &d_[..longest]];
+            weigh(simd, probabilities, self.values, &mut weighed);
+            self.out[first * d..][..rows * d].copy_from_slice(&weighed[..rows * d]);
         }
     }
 }
@@ -120,20 +149,23 @@ fn scale(d: usize) -> f32 {
 
 /// Scores of one query against `keys`, [seen, D].
 #[inline(always)]
-fn score_rows(query: &[f32], keys: &[f32], scores: &mut [f32]) {
+fn score_rows<S: Simd>(simd: S, query: &[f32], keys: &[f32], scores: &mut [f32]) {
     let d = query.len();
     let scale = scale(d);
+    let query = Input::new::<f32>(query);
     let mut blocks = keys.chunks_exact(4 * d);
     let mut outputs = scores.chunks_exact_mut(4);
     for (block, scores) in (&mut blocks).zip(&mut outputs) {
-        let rows: [&[f32]; 4] = std::array::from_fn(|r| &block[r * d..][..d]);
-        for (score, dot) in scores.iter_mut().zip(dot_rows(rows, query)) {
+        let (ab, cd) = block.split_at(2 * d);
+        let ((a, b), (c, e)) = (ab.split_at(d), cd.split_at(d));
+        let dots = dot_rows(simd, [a, b, c, e], &query);
+        for (score, dot) in scores.iter_mut().zip(dots) {
             *score = dot * scale;
         }
     }
     let rest = blocks.remainder().chunks_exact(d);
     for (key, score) in rest.zip(outputs.into_remainder()) {
-        let [dot] = dot_rows([key], query);
+        let [dot] = dot_rows(simd, [key], &query);
         *score = dot * scale;
     }
 }
@@ -160,56 +192,57 @@ impl Tiles {
 
     /// Scores of several queries against the first `seen` keys, a whole tile at a time.
     #[inline(always)]
-    fn score(&self, queries: [&[f32]; QUERIES], seen: usize, scores: &mut [Vec<f32>; QUERIES]) {
+    fn score<S: Simd>(
+        &self,
+        simd: S,
+        queries: [&[f32]; QUERIES],
+        seen: usize,
+        scores: &mut [Vec<f32>; QUERIES],
+    ) {
         let d = self.head_width;
-        let scale = scale(d);
-        let tiles = self.tiles.chunks_exact(TILE * d);
-        for (t, tile) in tiles.take(seen.div_ceil(TILE)).enumerate() {
-            let mut sums = [[[0.0; LANES]; 2]; QUERIES];
-            for (i, column) in tile.as_chunks::<TILE>().0.iter().enumerate() {
-                let halves = halves(column);
-                for (sums, query) in sums.iter_mut().zip(&queries) {
-                    let q = [query[i]; LANES];
-                    add_product(&mut sums[0], &q, &halves[0]);
-                    add_product(&mut sums[1], &q, &halves[1]);
+        let scale = simd.splat_f32s(scale(d));
+        for (t, tile) in self.tiles.chunks_exact(TILE * d).take(seen.div_ceil(TILE)).enumerate() {
+            for at in (0..TILE).step_by(2 * S::F32_LANES) {
+                let mut sums = [[simd.splat_f32s(0.0); 2]; QUERIES];
+                for (i, column) in tile.chunks_exact(TILE).enumerate() {
+                    let keys = S::as_simd_f32s(&column[at..]).0;
+                    for r in 0..QUERIES {
+                        let q = simd.splat_f32s(queries[r][i]);
+                        sums[r][0] = simd.mul_add_e_f32s(q, keys[0], sums[r][0]);
+                        sums[r][1] = simd.mul_add_e_f32s(q, keys[1], sums[r][1]);
+                    }
                 }
-            }
-            for (sums, scores) in sums.iter().zip(scores.iter_mut()) {
-                let scores = &mut scores[t * TILE..][..TILE];
-                for (score, sum) in scores.iter_mut().zip(sums.as_flattened()) {
-                    *score = sum * scale;
+                for r in 0..QUERIES {
+                    let scores = S::as_mut_simd_f32s(&mut scores[r][t * TILE + at..]).0;
+                    scores[0] = simd.mul_f32s(sums[r][0], scale);
+                    scores[1] = simd.mul_f32s(sums[r][1], scale);
                 }
             }
         }
     }
-}
-
-#[inline(always)]
-fn halves(tile: &[f32; TILE]) -> &[Lanes] {
-    tile.as_chunks::<LANES>().0
 }
 
 /// Σ probability·value for `R` queries: `values` is [seen or more, D], `out` is [R, D].
 #[inline(always)]
-fn weigh<const R: usize, P: AsRef<[f32]>>(probabilities: &[P; R], values: &[f32], d: usize, out: &mut [f32]) {
-    let whole = d / LANES * LANES;
-    for column in (0..whole).step_by(LANES) {
-        let mut sums = [[0.0; LANES]; R];
-        for (t, value) in values.chunks_exact(d).enumerate().take(probabilities[0].as_ref().len()) {
-            let Some(value) = value[column..].first_chunk::<LANES>() else {
-                break;
-            };
-            for (sum, p) in sums.iter_mut().zip(probabilities) {
-                add_product(sum, &[p.as_ref()[t]; LANES], value);
+fn weigh<S: Simd, const R: usize>(simd: S, probabilities: [&[f32]; R], values: &[f32], out: &mut [f32]) {
+    let d = out.len() / R;
+    let seen = probabilities[0].len();
+    let whole = d / S::F32_LANES * S::F32_LANES;
+    for column in (0..whole).step_by(S::F32_LANES) {
+        let mut sums = [simd.splat_f32s(0.0); R];
+        for (t, value) in values.chunks_exact(d).take(seen).enumerate() {
+            let value = S::as_simd_f32s(&value[column..]).0[0];
+            for r in 0..R {
+                sums[r] = simd.mul_add_e_f32s(simd.splat_f32s(probabilities[r][t]), value, sums[r]);
             }
         }
-        for (out, sum) in out.chunks_exact_mut(d).zip(&sums) {
-            out[column..column + LANES].copy_from_slice(sum);
+        for r in 0..R {
+            S::as_mut_simd_f32s(&mut out[r * d + column..]).0[0] = sums[r];
         }
     }
     for column in whole..d {
         for (out, p) in out.chunks_exact_mut(d).zip(probabilities) {
-            out[column] = p.as_ref().iter().zip(values.chunks_exact(d)).map(|(p, v)| p * v[column]).sum();
+            out[column] = p.iter().zip(values.chunks_exact(d)).map(|(p, v)| p * v[column]).sum();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! exp, GELU and softmax, without a branch or a call, so that they vectorise.
 
-use super::lanes::sum_of;
+use super::lanes::{sum_of, vectorized};
 
 /// e^x with a relative error below 2e-7; arguments outside ±87 count as ±87. NaN stays NaN.
 ///
@@ -49,7 +49,7 @@ pub(in crate::inference) fn softmax(scores: &mut [f32]) {
 
 /// ln Σ e^x in f64. Not finite where an x is not.
 pub(in crate::inference) fn log_sum_exp(x: &[f32]) -> f64 {
-    pulp::Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             let most = maximum(x);

@@ -5,10 +5,11 @@
 
 use candle_core::backend::BackendStorage as _;
 use candle_core::{CpuStorage, Layout};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::element::Element;
-use super::lanes::dot_rows;
+use super::lanes::{Input, dot_rows, vectorized};
 use crate::inference::Error;
 
 /// From how many rows of x on the matrix product wins.
@@ -56,12 +57,10 @@ impl<T: Element> Weights<'_, T> {
         let row_bytes = self.inputs * size_of::<T>();
         let rows = (TASK_BYTES / row_bytes.max(1) / BLOCK).max(1) * BLOCK;
         let mut y = vec![0.0; self.outputs * n];
+        let x: Vec<Input<'_>> = x.chunks_exact(self.inputs).map(Input::new::<T>).collect();
         let parts = self.rows.par_chunks(rows * self.inputs);
         y.par_chunks_mut(rows * n).zip(parts).for_each(|(y, weights)| {
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || some_rows(weights, self.inputs, x, y),
-            );
+            pulp::Arch::new().dispatch(SomeRows { weights, inputs: self.inputs, x: &x, y });
         });
         y
     }
@@ -101,7 +100,7 @@ impl<T: Element> Weights<'_, T> {
         const PART: usize = 64 << 10;
         let mut wide = vec![0.0; range.len()];
         wide.par_chunks_mut(PART).zip(self.rows[range].par_chunks(PART)).for_each(|(wide, narrow)| {
-            pulp::Arch::new().dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     for (wide, &narrow) in wide.iter_mut().zip(narrow) {
@@ -114,24 +113,37 @@ impl<T: Element> Weights<'_, T> {
     }
 }
 
-/// Part of yᵀ: `y` is [rows of `weights`, n].
-#[inline(always)]
-fn some_rows<T: Element>(weights: &[T], inputs: usize, x: &[f32], y: &mut [f32]) {
-    let n = x.len() / inputs;
-    let mut blocks = weights.chunks_exact(BLOCK * inputs);
-    let mut outputs = y.chunks_exact_mut(BLOCK * n);
-    for (block, y) in (&mut blocks).zip(&mut outputs) {
-        let rows: [&[T]; BLOCK] = std::array::from_fn(|r| &block[r * inputs..][..inputs]);
-        for (i, x) in x.chunks_exact(inputs).enumerate() {
-            for (r, dot) in dot_rows(rows, x).into_iter().enumerate() {
-                y[r * n + i] = dot;
+/// Part of yᵀ: `y` is [rows of `weights`, N].
+struct SomeRows<'a, T> {
+    weights: &'a [T],
+    inputs: usize,
+    x: &'a [Input<'a>],
+    y: &'a mut [f32],
+}
+
+impl<T: Element> WithSimd for SomeRows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (inputs, n) = (self.inputs, self.x.len());
+        let mut blocks = self.weights.chunks_exact(BLOCK * inputs);
+        let mut outputs = self.y.chunks_exact_mut(BLOCK * n);
+        for (block, y) in (&mut blocks).zip(&mut outputs) {
+            let (ab, cd) = block.split_at(2 * inputs);
+            let ((a, b), (c, d)) = (ab.split_at(inputs), cd.split_at(inputs));
+            for (i, x) in self.x.iter().enumerate() {
+                let dots = dot_rows(simd, [a, b, c, d], x);
+                for (r, dot) in dots.into_iter().enumerate() {
+                    y[r * n + i] = dot;
+                }
             }
         }
-    }
-    let rest = blocks.remainder().chunks_exact(inputs);
-    for (row, y) in rest.zip(outputs.into_remainder().chunks_exact_mut(n)) {
-        for (x, y) in x.chunks_exact(inputs).zip(y) {
-            [*y] = dot_rows([row], x);
+        let rest = blocks.remainder().chunks_exact(inputs);
+        for (row, y) in rest.zip(outputs.into_remainder().chunks_exact_mut(n)) {
+            for (x, y) in self.x.iter().zip(y) {
+                [*y] = dot_rows(simd, [row], x);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::functions::gelu;
-use super::lanes::sum_of;
+use super::lanes::{sum_of, vectorized};
 
 /// Numbers below which a second thread costs more than it helps.
 const WORTH_A_THREAD: usize = 16 << 10;
@@ -12,9 +12,13 @@ const WORTH_A_THREAD: usize = 16 << 10;
 fn for_each_row(x: &mut [f32], width: usize, work: impl Fn(&mut [f32]) + Sync) {
     let rows = (WORTH_A_THREAD / width.max(1)).max(1);
     let some = |part: &mut [f32]| {
-        pulp::Arch::new().dispatch(
+        vectorized(
             #[inline(always)]
-            || part.chunks_exact_mut(width).for_each(&work),
+            || {
+                for row in part.chunks_exact_mut(width) {
+                    work(row);
+                }
+            },
         );
     };
     if x.len() <= WORTH_A_THREAD {
@@ -49,7 +53,11 @@ pub(in crate::inference) fn add_bias(x: &mut [f32], bias: &[f32]) {
         x,
         bias.len(),
         #[inline(always)]
-        |row| row.iter_mut().zip(bias).for_each(|(x, b)| *x += b),
+        |row| {
+            for (x, b) in row.iter_mut().zip(bias) {
+                *x += b;
+            }
+        },
     );
 }
 
@@ -59,7 +67,11 @@ pub(in crate::inference) fn add_bias_and_gelu(x: &mut [f32], bias: &[f32]) {
         x,
         bias.len(),
         #[inline(always)]
-        |row| row.iter_mut().zip(bias).for_each(|(x, b)| *x = gelu(*x + b)),
+        |row| {
+            for (x, b) in row.iter_mut().zip(bias) {
+                *x = gelu(*x + b);
+            }
+        },
     );
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::config::ConfigError;
+use super::fetch::FetchError;
 use super::tensor_file::TensorFileError;
 
 /// An import, a check or a read of a checkpoint failed.
@@ -35,6 +36,9 @@ pub enum Error {
         /// Why.
         source: TensorFileError,
     },
+    /// A published checkpoint could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
 }
 
 impl Error {

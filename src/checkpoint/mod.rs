@@ -6,6 +6,7 @@
 
 pub mod config;
 mod error;
+pub mod fetch;
 pub mod layout;
 pub mod tensor_file;
 

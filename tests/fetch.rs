@@ -1,4 +1,5 @@
 //! Fetching a published checkpoint from servers that fail and lie. All of them are on loopback.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/fetching.rs"]
 mod fetching;

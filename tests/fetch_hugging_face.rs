@@ -1,4 +1,5 @@
 //! Fetching a Hugging Face repository: commits, shards, pickles, redirects, and who sees the bearer. All on loopback.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/fetching.rs"]
 mod fetching;

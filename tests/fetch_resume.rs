@@ -1,4 +1,5 @@
 //! Fetching that was interrupted: what is kept, what is dropped, and a process killed at any instant. All on loopback.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/fetching.rs"]
 mod fetching;

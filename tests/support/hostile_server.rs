@@ -254,6 +254,8 @@ fn send(
         }
         _ => {}
     }
+    // Counted before it is sent: what the client has, is counted.
+    site.body_bytes.fetch_add(cut as u64, Ordering::SeqCst);
     head(stream, status, &headers, length)?;
     if let Act::Drip(pause) = act {
         for byte in body.iter() {
@@ -263,8 +265,6 @@ fn send(
         return Ok(true);
     }
     let chunked = headers.iter().any(|(name, _)| *name == "Transfer-Encoding");
-    // Counted before it is sent: what the client has, is counted.
-    site.body_bytes.fetch_add(cut as u64, Ordering::SeqCst);
     if chunked {
         write!(stream, "{:x}\r\n", body.len())?;
     }

@@ -56,6 +56,16 @@ pub enum FetchError {
         /// What the client saw.
         reason: String,
     },
+    /// The server, or whoever stands before it, cannot prove its name.
+    #[error(
+        "{url}: its certificate is refused: {reason}; if a proxy inspects your traffic, point SSL_CERT_FILE to its authority"
+    )]
+    Certificate {
+        /// Where.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The server sends nothing, or next to nothing.
     #[error(
         "{url}: stalled: fewer than {floor} bytes came within {} s", within.as_secs_f32()

@@ -274,6 +274,12 @@ impl Answer {
         Ok(chunk.is_some())
     }
 
+    /// Reads what should be one byte; whatever else it is, is left.
+    pub(super) async fn drain_one_byte(&mut self) {
+        let mut byte = Vec::new();
+        while byte.len() < 2 && matches!(self.append_to(&mut byte).await, Ok(true)) {}
+    }
+
     /// The clock of the stall bound starts again: what passed since the last bytes was our own doing.
     pub(super) fn excuse_pause(&mut self) {
         self.window.0 = Instant::now() + self.pace.idle;
@@ -356,9 +362,14 @@ fn refuse_status(response: &Response, url: &Url, bearer: BearerUse) -> Result<()
 }
 
 fn broken(url: &Url, error: reqwest::Error) -> FetchError {
-    FetchError::Connection {
-        url: shown(url),
-        reason: chain(error),
+    let (url, reason) = (shown(url), chain(error));
+    // The TLS library's own words; no type of it reaches us.
+    match reason.split_once("invalid peer certificate: ") {
+        Some((_, reason)) => FetchError::Certificate {
+            url,
+            reason: reason.to_owned(),
+        },
+        None => FetchError::Connection { url, reason },
     }
 }
 

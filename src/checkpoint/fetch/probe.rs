@@ -71,7 +71,7 @@ impl Probe {
             range: Some((0, 0)),
             if_range: None,
         };
-        let answer = http.ask(&file.url, ask).await?;
+        let mut answer = http.ask(&file.url, ask).await?;
         let (size, ranges) = if answer.is_whole() {
             (answer.stated_length(), false)
         } else {
@@ -79,7 +79,11 @@ impl Probe {
                 ContentRange {
                     bytes: Some((0, 0)),
                     size,
-                } => (Some(size), true),
+                } => {
+                    // A connection whose answer was read to its end serves the next request.
+                    answer.drain_one_byte().await;
+                    (Some(size), true)
+                }
                 // An empty file has no first byte.
                 ContentRange {
                     bytes: None,

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::config::ConfigError;
+use super::fetch::FetchError;
 use super::manifest::ManifestError;
 use super::tensor_file::TensorFileError;
 use super::tensorflow::BundleError;
@@ -25,6 +26,9 @@ pub enum Error {
         /// Its answer.
         source: io::Error,
     },
+    /// A published checkpoint could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// The configuration cannot be used.
     #[error("{}: {source}", path.display())]
     Config {
@@ -234,7 +238,11 @@ fn listed(problems: &[TensorProblem]) -> String {
 impl Error {
     /// Whether the same call may go well later, without another source.
     pub(crate) fn is_passing(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::Busy { .. })
+        match self {
+            Self::Io { .. } | Self::Busy { .. } => true,
+            Self::Fetch(error) => error.is_passing(),
+            _ => false,
+        }
     }
 
     /// For `map_err`: names the action and the path of a failed system call.

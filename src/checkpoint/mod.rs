@@ -8,6 +8,7 @@ mod bounded;
 pub mod config;
 mod digesting;
 mod error;
+pub mod fetch;
 mod folder;
 mod import;
 pub mod known;
@@ -20,5 +21,5 @@ mod verify;
 
 pub use error::Error;
 pub use folder::Checkpoint;
-pub use import::{ImportRequest, Imported, checkpoint_id, import};
+pub use import::{ImportRequest, ImportSource, Imported, checkpoint_id, import};
 pub use verify::{FileProblem, Report, TensorProblem, verify};

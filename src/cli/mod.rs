@@ -1,6 +1,7 @@
 //! The command line: one file a command, grouped by the person who uses it. Nobody else prints.
 
 mod admin;
+mod advice;
 mod demo;
 mod failure;
 mod interrupt;

@@ -13,10 +13,11 @@ mod tensorflow;
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::fetch::{FetchOptions, Fetcher, RemoteSource};
 use super::folder::Checkpoint;
-use super::known;
+use super::known::{self, Publication};
 use super::layout;
-use super::manifest::{self, Manifest, Origin};
+use super::manifest::{self, FileEntry, Manifest, Origin};
 use crate::name::CheckpointId;
 use crate::progress::Progress;
 use origin::Record;
@@ -28,12 +29,26 @@ use staging::Staging;
 pub struct ImportRequest {
     /// Which checkpoint it is to be.
     pub checkpoint: CheckpointId,
-    /// The folder of published files.
-    pub source: PathBuf,
+    /// Where the published files are.
+    pub source: ImportSource,
     /// The folder to make.
     pub destination: PathBuf,
     /// Accept files that differ from those on record: another build of a known checkpoint.
     pub unofficial: bool,
+}
+
+/// Where published files are.
+#[derive(Debug)]
+pub enum ImportSource {
+    /// In a folder on this machine.
+    Folder(PathBuf),
+    /// On a server; they are fetched beside the destination first, and removed when the import is done.
+    Remote {
+        /// What to fetch.
+        source: RemoteSource,
+        /// How to fetch. Digests on record are added to those that it expects.
+        options: Box<FetchOptions>,
+    },
 }
 
 /// What an import did.
@@ -76,7 +91,8 @@ pub fn import(request: &ImportRequest, progress: &dyn Progress) -> Result<Import
 }
 
 fn build(request: &ImportRequest, staging: &Staging, progress: &dyn Progress) -> Result<Imported, Error> {
-    let published = Published::open(&request.source)?;
+    let (folder, source) = locate(request, staging, progress)?;
+    let published = Published::open(&folder)?;
     let known = known::find(request.checkpoint.as_str());
     if let Some(known) = known {
         origin::require_shape(known, &published.config)?;
@@ -97,7 +113,7 @@ fn build(request: &ImportRequest, staging: &Staging, progress: &dyn Progress) ->
         published.element_type,
         (layout::parameter_count(&published.config), written.tensors),
         written.files,
-        Origin { publication: published.publication, source: source_name(&request.source), files },
+        Origin { publication: published.publication, source, files },
     );
     let json = manifest.to_json().map_err(|source| Error::Encode { source })?;
     staging::write_whole(staging.folder().join(manifest::MANIFEST), json.as_bytes())?;
@@ -106,21 +122,69 @@ fn build(request: &ImportRequest, staging: &Staging, progress: &dyn Progress) ->
     Ok(Imported { checkpoint, resumed_bytes: written.kept, already_there: false })
 }
 
+/// The folder of published files, fetched if need be, and what the manifest calls it.
+fn locate(
+    request: &ImportRequest,
+    staging: &Staging,
+    progress: &dyn Progress,
+) -> Result<(PathBuf, String), Error> {
+    match &request.source {
+        ImportSource::Folder(folder) => Ok((folder.clone(), source_name(folder))),
+        ImportSource::Remote { source, options } => {
+            let mut options = FetchOptions::clone(options);
+            let known = known::find(request.checkpoint.as_str()).filter(|_| !request.unofficial);
+            options.expected.extend(known.into_iter().flat_map(|known| known.digests(publication(source))));
+            let fetched = Fetcher::new(options).fetch_blocking(source, &staging.source(), progress)?;
+            let name = match (source, fetched.origin.commit) {
+                (RemoteSource::HuggingFace { repository, .. }, Some(commit)) => {
+                    format!("hf:{repository}@{commit}")
+                }
+                _ => source.to_string(),
+            };
+            Ok((staging.source(), name))
+        }
+    }
+}
+
+fn publication(source: &RemoteSource) -> Publication {
+    match source {
+        RemoteSource::HuggingFace { .. } => Publication::HuggingFace,
+        RemoteSource::OpenAi(_) => Publication::Tensorflow,
+    }
+}
+
 /// A second import of the same files is no error; one of others is.
 fn check_existing(request: &ImportRequest, progress: &dyn Progress) -> Result<Imported, Error> {
     let exists = || Error::DestinationExists { destination: request.destination.clone() };
     let checkpoint = Checkpoint::open(&request.destination).map_err(|_| exists())?;
-    let published = Published::open(&request.source)?;
-    let record = Record { publication: published.publication, known: None };
-    let (mut files, large) = record.check_small(&published.files)?;
-    files.extend(record.check_all(&large)?);
     let manifest = checkpoint.manifest();
-    if manifest.checkpoint != request.checkpoint || manifest.origin.files != files {
+    let same = match &request.source {
+        ImportSource::Folder(folder) => hash_all(folder)? == manifest.origin.files,
+        ImportSource::Remote { source, .. } => may_be(source, &manifest.origin.source),
+    };
+    if !same || manifest.checkpoint != request.checkpoint {
         return Err(exists());
     }
     progress.begin("checking", Some(manifest.size()));
     checkpoint.check_files(progress)?;
     Ok(Imported { checkpoint, resumed_bytes: 0, already_there: true })
+}
+
+fn hash_all(folder: &Path) -> Result<Vec<FileEntry>, Error> {
+    let published = Published::open(folder)?;
+    let record = Record { publication: published.publication, known: None };
+    let (mut files, large) = record.check_small(&published.files)?;
+    files.extend(record.check_all(&large)?);
+    Ok(files)
+}
+
+/// Whether what was fetched as `recorded` is what `source` asks for: a branch may mean any commit of its repository.
+fn may_be(source: &RemoteSource, recorded: &str) -> bool {
+    let asked = source.to_string();
+    let (repository, revision) = asked.split_once('@').unwrap_or((&asked, ""));
+    let (recorded_repository, commit) = recorded.split_once('@').unwrap_or((recorded, ""));
+    let names_a_commit = revision.len() == 40 && revision.bytes().all(|digit| digit.is_ascii_hexdigit());
+    repository == recorded_repository && (revision == commit || !names_a_commit)
 }
 
 /// A folder's own name: its path is nobody's business once the manifest is public.

@@ -7,7 +7,7 @@
 mod files;
 
 use super::config::{Architecture, ModelConfig};
-use crate::digest::Crc32c;
+use crate::digest::{Crc32c, Sha256Digest};
 
 pub use files::{KnownFile, Publication};
 
@@ -151,6 +151,12 @@ impl KnownCheckpoint {
         self.files.iter().find(|file| file.publication == publication && file.name == name)
     }
 
+    /// The digests on record of a publication, by file name.
+    pub fn digests(&self, publication: Publication) -> impl Iterator<Item = (String, Sha256Digest)> {
+        let files = self.files.iter().filter(move |file| file.publication == publication);
+        files.filter_map(|file| Some((file.name.to_owned(), file.sha256.parse().ok()?)))
+    }
+
     /// The CRC-32C that OpenAI's 2019 index gives for a tensor, named as in the normal form; `None` for the checkpoints
     /// whose index is not on record (774M, GPT-1).
     pub fn published_crc(&self, tensor: &str) -> Option<Crc32c> {
@@ -170,7 +176,6 @@ impl KnownCheckpoint {
 mod tests {
     use super::super::layout;
     use super::*;
-    use crate::digest::Sha256Digest;
     use crate::name::CheckpointId;
 
     #[test]

@@ -1,17 +1,23 @@
 //! `portcullis import`.
 
+use std::env::VarError;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
 use super::show;
-use crate::checkpoint::{self, ImportRequest};
+use crate::checkpoint::fetch::FetchOptions;
+use crate::checkpoint::{self, ImportRequest, ImportSource};
+use crate::cli::failure::Refusal;
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
 use crate::cli::{interrupt, units};
 
 /// Import a published checkpoint: check it against the public record and put it into one normal form
+///
+/// A pickle (pytorch_model.bin) is refused: it runs code when it is loaded. For fetching, HTTPS_PROXY, ALL_PROXY and NO_PROXY
+/// are honoured, and so are HF_TOKEN and HF_ENDPOINT.
 ///
 /// The folder appears complete or not at all. Cut off at any point, the same command goes on where it stopped.
 #[derive(Debug, Args)]
@@ -19,8 +25,8 @@ pub(in crate::cli) struct Import {
     /// Which checkpoint it is: a known one by any of its names (gpt2, 345M, gpt2-xl …), or an id of your own
     checkpoint: String,
 
-    /// A folder as published: Hugging Face's, or OpenAI's of 2019
-    source: PathBuf,
+    /// A folder as published (Hugging Face's, or OpenAI's of 2019), or hf:<org>/<name>[@revision], or openai:<size>
+    source: String,
 
     /// The folder to make
     #[arg(long, value_name = "FOLDER")]
@@ -29,13 +35,21 @@ pub(in crate::cli) struct Import {
     /// Accept files that differ from those on public record: another build of a known checkpoint
     #[arg(long)]
     unofficial: bool,
+
+    /// Fetch from this address in the publisher's place; HF_TOKEN is not sent there
+    #[arg(long, value_name = "URL", help_heading = "Fetching")]
+    mirror: Option<String>,
+
+    /// Requests in flight at a time
+    #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Fetching")]
+    parallel: usize,
 }
 
 impl Import {
     pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
         let request = ImportRequest {
             checkpoint: checkpoint::checkpoint_id(&self.checkpoint)?,
-            source: self.source,
+            source: self.source()?,
             destination: self.to,
             unofficial: self.unofficial,
         };
@@ -63,5 +77,33 @@ impl Import {
             "manifest": manifest,
         });
         output.result(&result, format_args!("{done}{standing}\n"))
+    }
+
+    fn source(&self) -> anyhow::Result<ImportSource> {
+        let folder = PathBuf::from(&self.source);
+        let is_remote = ["hf:", "openai:"].iter().any(|scheme| self.source.starts_with(scheme));
+        if !is_remote || folder.exists() {
+            return Ok(ImportSource::Folder(folder));
+        }
+        let options = FetchOptions {
+            endpoint: variable("HF_ENDPOINT")?.map(|text| text.parse()).transpose()?,
+            mirror: self.mirror.as_deref().map(str::parse).transpose()?,
+            bearer: variable("HF_TOKEN")?.map(|text| text.parse()).transpose()?,
+            parallel: self.parallel,
+            ..FetchOptions::default()
+        };
+        Ok(ImportSource::Remote { source: self.source.parse()?, options: Box::new(options) })
+    }
+}
+
+/// A variable of the environment; one that is set to nothing counts as not set.
+fn variable(name: &str) -> anyhow::Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(text) if text.trim().is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            Err(Refusal::usage(format!("{name} is not text"), format!("set {name} anew, or unset it")).into())
+        }
     }
 }

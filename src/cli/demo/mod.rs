@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::output::Output;
 use super::researcher::model::{self, Loaded};
 use super::{interrupt, units};
-use crate::checkpoint::{self, ImportRequest};
+use crate::checkpoint::{self, ImportRequest, ImportSource};
 use crate::inference::tokenizer::SpecialTokens;
 use crate::inference::{CompletionOptions, GenerationOptions, LoadOptions, Sampling, complete};
 use crate::progress::Silent;
@@ -85,7 +85,7 @@ fn import(embedded: &EmbeddedCheckpoint, folder: &Path, output: Output) -> anyho
     embedded.publish(&source).with_context(|| format!("cannot write {}", source.display()))?;
     let request = ImportRequest {
         checkpoint: checkpoint::checkpoint_id(embedded.id)?,
-        source,
+        source: ImportSource::Folder(source),
         destination: checkpoint_folder(folder, embedded),
         unofficial: false,
     };

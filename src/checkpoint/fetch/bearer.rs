@@ -1,0 +1,56 @@
+//! The credential of a fetch. It is shown to nobody but the endpoint.
+
+use std::fmt;
+use std::str::FromStr;
+
+use reqwest::header::HeaderValue;
+use zeroize::Zeroizing;
+
+use super::error::FetchError;
+
+/// An access token such as `HF_TOKEN`; prints nothing and is wiped when dropped.
+///
+/// The HTTP client's copy lives as long as a request, and is not wiped.
+#[derive(Clone)]
+pub struct Bearer(Zeroizing<String>);
+
+impl Bearer {
+    /// The `Authorization` header, marked so that the client neither logs nor indexes it.
+    pub(super) fn header(&self) -> Result<HeaderValue, FetchError> {
+        let text = Zeroizing::new(format!("Bearer {}", self.0.as_str()));
+        let mut value = HeaderValue::from_str(&text).map_err(|_| FetchError::Bearer)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+impl FromStr for Bearer {
+    type Err = FetchError;
+
+    fn from_str(text: &str) -> Result<Self, FetchError> {
+        let text = text.trim();
+        let usable = (1..=4096).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic());
+        if usable { Ok(Self(Zeroizing::new(text.to_owned()))) } else { Err(FetchError::Bearer) }
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(hidden)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_is_never_printed() {
+        let bearer: Bearer = " hf_secret\n".parse().unwrap();
+        assert_eq!(bearer.header().unwrap(), "Bearer hf_secret");
+        assert_eq!(format!("{bearer:?}"), "Bearer(hidden)");
+        assert!(!format!("{:?}", bearer.header().unwrap()).contains("secret"));
+        let refusal = "hf_se cret".parse::<Bearer>().unwrap_err();
+        insta::assert_snapshot!(refusal, @"the bearer is not usable: it must be 1 to 4096 visible ASCII characters without spaces");
+    }
+}

@@ -1,0 +1,178 @@
+//! Which files a published checkpoint has.
+//!
+//! A repository's own list is followed only to plain names with the ending `.safetensors`, in a bounded number; a hostile
+//! list can name shards that do not exist, and nothing outside the repository or the folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
+use super::FetchedFile;
+use super::download::Session;
+use super::error::{FetchError, excerpt};
+use super::probe::{Probe, RemoteFile};
+use super::source::{BaseUrl, OpenAiSize, is_plain_name};
+
+/// A configuration; the largest of GPT-2's has 1 kB.
+const CONFIG: u64 = 1 << 20;
+/// A vocabulary, a list of merges, a list of shards; GPT-2's have at most 1 MB.
+const TEXT: u64 = 16 << 20;
+/// TensorFlow's graph; 1558M's has 1.8 MB.
+const GRAPH: u64 = 64 << 20;
+/// Weights; 1558M's have 6.4 GB.
+const WEIGHTS: u64 = 64 << 30;
+/// More shards than any GPT-2 has gigabytes.
+const MOST_SHARDS: usize = 256;
+
+const OPENAI_FILES: [(&str, u64); 7] = [
+    ("checkpoint", CONFIG),
+    ("encoder.json", TEXT),
+    ("hparams.json", CONFIG),
+    ("model.ckpt.data-00000-of-00001", WEIGHTS),
+    ("model.ckpt.index", TEXT),
+    ("model.ckpt.meta", GRAPH),
+    ("vocab.bpe", TEXT),
+];
+
+const UNSAFE_FILES: [(&str, &str); 4] = [
+    ("pytorch_model.bin", "it is a Python pickle, which can run code as it is opened"),
+    ("pytorch_model.bin.index.json", "it lists Python pickles, which can run code as they are opened"),
+    ("tf_model.h5", "a Keras file can carry code, and there is no reader for it here"),
+    ("flax_model.msgpack", "there is no reader for Flax's format here"),
+];
+
+/// A repository at a revision.
+struct Repository<'a> {
+    base: &'a BaseUrl,
+    name: &'a str,
+    revision: &'a str,
+}
+
+impl Repository<'_> {
+    fn file(&self, session: &Session<'_>, name: &str, limit: u64) -> RemoteFile {
+        let mut segments: Vec<&str> = self.name.split('/').collect();
+        segments.extend(["resolve", self.revision, name]);
+        remote_file(session, self.base, &segments, limit)
+    }
+}
+
+fn remote_file(session: &Session<'_>, base: &BaseUrl, segments: &[&str], limit: u64) -> RemoteFile {
+    let name = segments.last().copied().unwrap_or_default();
+    RemoteFile {
+        name: name.to_owned(),
+        url: base.below(segments),
+        limit,
+        expected: session.options.expected.get(name).copied(),
+    }
+}
+
+impl Session<'_> {
+    /// Fetches a Hugging Face repository's configuration, weights and tokenizer; also gives the commit.
+    pub(super) async fn fetch_hugging_face(
+        &self,
+        base: &BaseUrl,
+        name: &str,
+        revision: &str,
+    ) -> Result<(Vec<FetchedFile>, Option<String>), FetchError> {
+        let named = Repository { base, name, revision };
+        let config = self.probe(&named.file(self, "config.json", CONFIG)).await?;
+        let commit = config.announced.commit.clone();
+        if commit.is_none() {
+            self.progress.note(&format!(
+                "{name}: the server names no commit, so nothing ties the files to one moment of `{revision}`"
+            ));
+        }
+        // From here on by commit: a branch may move between two files.
+        let pinned = Repository { revision: commit.as_deref().unwrap_or(revision), ..named };
+        let mut files = Vec::new();
+        let mut probes = match self.probe_weights(&pinned, &mut files).await? {
+            Some(probes) => probes,
+            None => return Err(self.explain_missing_weights(&pinned).await?),
+        };
+        let others = [("config.json", CONFIG), ("vocab.json", TEXT), ("merges.txt", TEXT)]
+            .map(|(file, limit)| pinned.file(self, file, limit));
+        probes.extend(self.probe_all(others.to_vec()).await?);
+        files.extend(self.download_all(&format!("fetch {name}"), probes).await?);
+        Ok((files, commit))
+    }
+
+    /// Fetches the seven files of one of OpenAI's sizes.
+    pub(super) async fn fetch_openai(
+        &self,
+        base: &BaseUrl,
+        size: OpenAiSize,
+    ) -> Result<Vec<FetchedFile>, FetchError> {
+        let size = size.as_str();
+        let files = OPENAI_FILES.map(|(name, limit)| remote_file(self, base, &[size, name], limit)).to_vec();
+        let probes = self.probe_all(files).await?;
+        self.download_all(&format!("fetch {size}"), probes).await
+    }
+
+    async fn probe_all(&self, files: Vec<RemoteFile>) -> Result<Vec<Probe>, FetchError> {
+        futures_util::stream::iter(&files)
+            .map(|file| self.probe(file))
+            .buffered(self.options.parallel_requests())
+            .try_collect()
+            .await
+    }
+
+    /// One file of weights, or the shards that a list names; the list itself is added to `files`.
+    async fn probe_weights(
+        &self,
+        repository: &Repository<'_>,
+        files: &mut Vec<FetchedFile>,
+    ) -> Result<Option<Vec<Probe>>, FetchError> {
+        let one = repository.file(self, "model.safetensors", WEIGHTS);
+        if let Some(probe) = self.probe_if_there(&one).await? {
+            return Ok(Some(vec![probe]));
+        }
+        let list = repository.file(self, "model.safetensors.index.json", TEXT);
+        let Some(probe) = self.probe_if_there(&list).await? else {
+            return Ok(None);
+        };
+        let lists = self.download_all("fetch the list of shards", vec![probe]).await?;
+        let mut shards = BTreeSet::new();
+        for list in &lists {
+            shards.extend(read_shards(&list.name, &list.path)?);
+        }
+        files.extend(lists);
+        let shards = shards.iter().map(|shard| repository.file(self, shard, WEIGHTS)).collect();
+        self.probe_all(shards).await.map(Some)
+    }
+
+    /// Looks for weights that we refuse, to say so.
+    async fn explain_missing_weights(&self, repository: &Repository<'_>) -> Result<FetchError, FetchError> {
+        let shown = format!("hf:{}@{}", repository.name, repository.revision);
+        for (file, why) in UNSAFE_FILES {
+            let there = repository.file(self, file, u64::MAX);
+            if self.probe_if_there(&there).await?.is_some() {
+                return Ok(FetchError::Pickle { repository: shown, file, why });
+            }
+        }
+        Ok(FetchError::NoWeights { repository: shown })
+    }
+}
+
+/// The file names in a list of shards.
+fn read_shards(name: &str, path: &Path) -> Result<BTreeSet<String>, FetchError> {
+    #[derive(serde::Deserialize)]
+    struct List {
+        weight_map: BTreeMap<String, String>,
+    }
+    let refuse = |rule: String| FetchError::Index { file: name.to_owned(), rule };
+    let text = std::fs::read(path).map_err(FetchError::io("read", path))?;
+    let list: List = serde_json::from_slice(&text).map_err(|e| refuse(e.to_string()))?;
+    let shards: BTreeSet<String> = list.weight_map.into_values().collect();
+    if shards.is_empty() || shards.len() > MOST_SHARDS {
+        return Err(refuse(format!("it names {} files; 1 to {MOST_SHARDS} are possible", shards.len())));
+    }
+    let stranger = shards.iter().find(|shard| !is_plain_name(shard) || !shard.ends_with(".safetensors"));
+    match stranger {
+        Some(shard) => Err(refuse(format!(
+            "it names `{}`, and a shard is a plain file name that ends in `.safetensors`",
+            excerpt(shard)
+        ))),
+        None => Ok(shards),
+    }
+}

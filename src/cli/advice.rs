@@ -1,0 +1,172 @@
+//! What kind of failure an error is, and what to do next.
+
+use std::io::{self, ErrorKind};
+
+use super::failure::{Kind, Refusal};
+use crate::checkpoint;
+use crate::checkpoint::fetch::FetchError;
+use crate::inference;
+
+/// The kind of a failure and what to do next.
+pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
+    for cause in error.chain() {
+        if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+            return (refusal.kind, refusal.hint.clone());
+        }
+        if let Some(error) = cause.downcast_ref::<checkpoint::Error>() {
+            return explain_checkpoint(error);
+        }
+        if let Some(error) = cause.downcast_ref::<FetchError>() {
+            return explain_fetch(error);
+        }
+        if let Some(error) = cause.downcast_ref::<inference::Error>() {
+            return explain_inference(error);
+        }
+        if cause.is::<inference::tokenizer::Error>() {
+            let hint = "import it again from where it was published";
+            return (Kind::Unverified, Some(hint.to_owned()));
+        }
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            return (Kind::Unavailable, hint_for_io(error));
+        }
+    }
+    (Kind::Internal, Some("this is a defect: please report it with the command that showed it".to_owned()))
+}
+
+fn explain_checkpoint(error: &checkpoint::Error) -> (Kind, Option<String>) {
+    use checkpoint::Error as E;
+    let (kind, hint) = match error {
+        E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        E::Fetch(error) => return explain_fetch(error),
+        E::Name { .. } => {
+            (Kind::Usage, "give it a name such as `my-gpt2` or a known one such as `gpt2-124m`")
+        }
+        E::NotACheckpoint { .. } => (
+            Kind::Usage,
+            "give the folder that holds config.json and model.safetensors, or hparams.json and model.ckpt.index",
+        ),
+        E::NotImported { .. } => {
+            (Kind::Usage, "make it one with `portcullis import <id> <folder> --to <new folder>`")
+        }
+        E::RefusedFormat { .. } => (
+            Kind::Denied,
+            "fetch model.safetensors of the same repository instead, or convert the file where running it is safe",
+        ),
+        E::Unofficial { .. } => (
+            Kind::Unverified,
+            "fetch the file again; if it is meant to be another build, say so with --unofficial",
+        ),
+        E::NotThatCheckpoint { .. } => (Kind::Unverified, "import it under an id of its own"),
+        E::NotAFolderName { .. } => (Kind::Usage, "give --to the name of a folder that is not there yet"),
+        E::DestinationExists { .. } => (Kind::Usage, "choose another --to, or remove that folder first"),
+        E::Busy { .. } => (Kind::Unavailable, "wait until it ends, or choose another --to"),
+        E::UntiedHead { .. } => {
+            (Kind::Unverified, "set \"tie_word_embeddings\": false in config.json if that is meant")
+        }
+        E::Altered { .. } => {
+            (Kind::Unverified, "import it again; `portcullis verify <folder>` lists everything that differs")
+        }
+        E::Header { .. } | E::Encode { .. } => (Kind::Internal, "this is a defect: please report it"),
+        E::Manifest { .. } => {
+            (Kind::Unverified, "import it again, or use the version of portcullis that wrote it")
+        }
+        E::Config { .. }
+        | E::Weights { .. }
+        | E::TensorFlow { .. }
+        | E::Tokenizer { .. }
+        | E::Json { .. }
+        | E::TooLong { .. }
+        | E::ShardName { .. }
+        | E::ShardCount { .. }
+        | E::TensorTwice { .. }
+        | E::Tensors { .. }
+        | E::TensorChecksum { .. } => {
+            (Kind::Unverified, "fetch it again from where it was published, and import it again")
+        }
+    };
+    (kind, Some(hint.to_owned()))
+}
+
+fn explain_fetch(error: &FetchError) -> (Kind, Option<String>) {
+    use FetchError as E;
+    let (kind, hint) = match error {
+        E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        E::Source { .. } => (Kind::Usage, "for a folder on this machine, check its path"),
+        E::Address { .. } => (Kind::Usage, "change --mirror, or HF_ENDPOINT"),
+        E::Bearer => (Kind::Usage, "set HF_TOKEN to a token of huggingface.co/settings/tokens, or unset it"),
+        E::Gated { .. } => {
+            (Kind::Denied, "ask whoever holds the gate; then set HF_TOKEN and run the same command")
+        }
+        E::Pickle { .. } => (Kind::Denied, "fetch safetensors instead"),
+        E::NotFound { .. } | E::NoWeights { .. } => (Kind::Unavailable, "check the name and the revision"),
+        E::Digest { .. } => (
+            Kind::Unverified,
+            "the file on the server is not the one on record; if it is meant to be another build, say so with --unofficial",
+        ),
+        E::Announced { .. }
+        | E::Index { .. }
+        | E::TooLarge { .. }
+        | E::NoLength { .. }
+        | E::Redirect { .. } => (Kind::Unverified, "try another --mirror, and tell whoever runs this server"),
+        E::Certificate { .. } => {
+            (Kind::Unverified, "check the clock of this machine and the name of the server")
+        }
+        E::NoSpace { .. } => (Kind::Unavailable, "free some space and run the same command again"),
+        E::InUse(_) => (Kind::Unavailable, "wait until it ends"),
+        E::Client(_) => (Kind::Internal, "this is a defect: please report it"),
+        E::Connection { .. }
+        | E::Stalled { .. }
+        | E::Status { .. }
+        | E::Inconsistent { .. }
+        | E::Changed { .. }
+        | E::RangesIgnored { .. }
+        | E::Unsteady { .. }
+        | E::GaveUp { .. } => (
+            Kind::Unavailable,
+            "run the same command later: it goes on where it stopped; or try another --mirror",
+        ),
+    };
+    (kind, Some(hint.to_owned()))
+}
+
+fn explain_inference(error: &inference::Error) -> (Kind, Option<String>) {
+    use inference::Error as E;
+    let (kind, hint) = match error {
+        E::Read { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        E::MissingTensor { .. } | E::UnexpectedTensor { .. } | E::Misshapen { .. } => {
+            (Kind::Unverified, "import it again from where it was published")
+        }
+        E::WeightNotFinite { .. } => (
+            Kind::Unverified,
+            "try --dtype f32 or bf16, whose range is wider; otherwise the weights are broken",
+        ),
+        E::LogitNotFinite => (Kind::Unverified, "check the weights with `portcullis verify <folder>`"),
+        E::BuiltWithoutCuda | E::NoCudaDevice(_) => {
+            (Kind::Unavailable, "leave out --device to use the processor")
+        }
+        E::UnknownDevice { .. } => (Kind::Usage, "use --device cpu"),
+        E::NoTokens | E::TooFewToScore { .. } => (Kind::Usage, "give a longer text"),
+        E::UnknownToken { .. } => (Kind::Usage, "give ids of this checkpoint's own vocabulary"),
+        E::ContextOverflow { .. } => (Kind::Usage, "shorten it, or keep its end with --truncate"),
+        E::Sampling { .. } | E::Stride { .. } => (Kind::Usage, "change that setting"),
+        E::ForeignCache | E::Tensor(_) => (Kind::Internal, "this is a defect: please report it"),
+    };
+    (kind, Some(hint.to_owned()))
+}
+
+/// What to do about an answer of the operating system.
+fn hint_for_io(error: &io::Error) -> Option<String> {
+    let hint = match error.kind() {
+        ErrorKind::NotFound => "check the path",
+        ErrorKind::PermissionDenied => "ask the folder's owner for access, or choose another folder",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "free some space and run the same command again: it goes on where it stopped"
+        }
+        ErrorKind::ReadOnlyFilesystem => "choose a folder that can be written",
+        ErrorKind::UnexpectedEof => "the file changed while it was read: try again when it is at rest",
+        ErrorKind::IsADirectory => "give a file, not a folder",
+        ErrorKind::NotADirectory => "give a folder, not a file",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

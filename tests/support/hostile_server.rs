@@ -73,6 +73,10 @@ impl Site {
         self.files.lock().unwrap().insert(path.to_owned(), file);
     }
 
+    pub(crate) fn withdraw(&self, path: &str) {
+        self.files.lock().unwrap().remove(path);
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }

@@ -65,6 +65,7 @@ pub(crate) struct Site {
     seen: Mutex<Vec<Seen>>,
     pub(crate) body_bytes: AtomicU64,
     pub(crate) answers: AtomicUsize,
+    talks: AtomicUsize,
 }
 
 impl Site {
@@ -81,7 +82,14 @@ impl Site {
         self.seen.lock().unwrap().clone()
     }
 
+    /// Forgets what it saw, once nobody talks to it: a client that gave up may have left requests unread.
     pub(crate) fn forget(&self) {
+        let mut quiet = 0;
+        while quiet < 4 {
+            thread::sleep(Duration::from_millis(3));
+            let talks = self.talks.load(Ordering::SeqCst);
+            quiet = if talks == 0 { quiet + 1 } else { 0 };
+        }
         self.seen.lock().unwrap().clear();
         self.body_bytes.store(0, Ordering::SeqCst);
     }
@@ -107,8 +115,10 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (site, script) = (shared.clone(), script.clone());
+                site.talks.fetch_add(1, Ordering::SeqCst);
                 thread::spawn(move || {
                     let _ = converse(&site, &*script, stream);
+                    site.talks.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });

@@ -21,6 +21,7 @@ mod source;
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -34,6 +35,10 @@ use crate::digest::Sha256Digest;
 use crate::progress::Progress;
 use download::Session;
 use http::Http;
+
+/// How often, and how far apart, a folder's lock is tried.
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
 /// How to fetch.
 #[derive(Debug, Clone)]
@@ -150,7 +155,7 @@ impl Fetcher {
         progress: &dyn Progress,
     ) -> Result<Fetched, FetchError> {
         fs::create_dir_all(into).map_err(FetchError::io("create", into))?;
-        let _lock = lock(into)?;
+        let _lock = lock(into).await?;
         let base = self.base(source)?;
         let session = self.session(source, &base, into, progress)?;
         let (mut files, commit) = match source {
@@ -216,12 +221,16 @@ impl Fetcher {
 }
 
 /// Holds the folder against a second fetch until dropped, or until this process ends however it may.
-fn lock(folder: &Path) -> Result<File, FetchError> {
+async fn lock(folder: &Path) -> Result<File, FetchError> {
     let path = folder.join(".fetch.lock");
     let file = File::create(&path).map_err(FetchError::io("create", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(FetchError::InUse(folder.to_owned())),
-        Err(TryLockError::Error(e)) => Err(FetchError::io("lock", &path)(e)),
+    // A process that is just being started by the last holder shares its files for an instant.
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
+            Err(TryLockError::Error(e)) => return Err(FetchError::io("lock", &path)(e)),
+        }
     }
+    Err(FetchError::InUse(folder.to_owned()))
 }

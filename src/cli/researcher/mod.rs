@@ -2,4 +2,5 @@
 
 pub(super) mod model;
 pub(super) mod run;
+mod sample;
 pub(super) mod score;

@@ -1,22 +1,17 @@
 //! `portcullis run`.
 
 use std::io::{self, IsTerminal as _};
-use std::ops::ControlFlow;
 
 use clap::Args;
-use serde::Serialize;
 use serde_json::json;
 
 use super::model::{Loaded, ModelArguments, utf8};
+use super::sample::Writer;
 use crate::cli::failure::Refusal;
 use crate::cli::interrupt;
 use crate::cli::output::Output;
 use crate::cli::progress::{Bar, read_stdin};
-use crate::inference::tokenizer::Tokenizer;
-use crate::inference::{
-    Completion, CompletionOptions, Finish, GenerationOptions, KeyValueCache, LogProbability, Sampling,
-    complete,
-};
+use crate::inference::{CompletionOptions, GenerationOptions, Sampling};
 
 /// Most bytes of a prompt.
 const MAX_PROMPT: u64 = 16 << 20;
@@ -73,35 +68,6 @@ pub(in crate::cli) struct Run {
     ignore_eos: bool,
 }
 
-/// One text, as `--json` shows it.
-#[derive(Serialize)]
-struct Sample {
-    seed: u64,
-    prompt_tokens: usize,
-    tokens: Vec<u32>,
-    text: String,
-    finish_reason: &'static str,
-    prefill_seconds: f64,
-    decode_seconds: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<Vec<TokenReport>>,
-}
-
-#[derive(Serialize)]
-struct TokenReport {
-    token: u32,
-    text: String,
-    logprob: f64,
-    likeliest: Vec<Likely>,
-}
-
-#[derive(Serialize)]
-struct Likely {
-    token: u32,
-    text: String,
-    logprob: f64,
-}
-
 impl Run {
     pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
         let text = self.prompt_text()?;
@@ -111,7 +77,8 @@ impl Run {
         drop(bar);
         let prompt = self.fit(self.prompt_tokens(&loaded, text.as_deref())?, &loaded)?;
         let context = loaded.model.config().context;
-        let mut cache = loaded.model.cache(context.min(prompt.len().saturating_add(self.max_tokens)))?;
+        let cache = loaded.model.cache(context.min(prompt.len().saturating_add(self.max_tokens)))?;
+        let mut writer = Writer { loaded: &loaded, cache, prompt: &prompt, output };
         let seed = self.seed.unwrap_or_else(rand::random);
         let mut samples = Vec::new();
         for index in 0..self.samples.max(1) {
@@ -122,7 +89,7 @@ impl Run {
             if self.samples > 1 {
                 output.piece(format_args!("--- {} of {}, seed {seed}\n", index + 1, self.samples))?;
             }
-            samples.push(self.sample(&loaded, &mut cache, &prompt, seed, output)?);
+            samples.push(writer.write(&self.options(seed))?);
         }
         if output.is_json() {
             let result = json!({
@@ -199,109 +166,5 @@ impl Run {
             },
             stop: self.stop.clone(),
         }
-    }
-
-    fn sample(
-        &self,
-        loaded: &Loaded,
-        cache: &mut KeyValueCache,
-        prompt: &[u32],
-        seed: u64,
-        output: Output,
-    ) -> anyhow::Result<Sample> {
-        // Every sample after the first finds the prompt read, but for the token whose logits it needs.
-        let read = cache.length().min(prompt.len() - 1);
-        cache.truncate(read);
-        let mut reports = Vec::new();
-        let mut closed = None;
-        let options = self.options(seed);
-        let mut shown = 0;
-        let completion =
-            complete((&loaded.model, &loaded.tokenizer), cache, &prompt[read..], &options, &mut |piece| {
-                if let Some(log_probability) = &piece.step.log_probability {
-                    reports.push(report(&loaded.tokenizer, piece.step.token, log_probability));
-                }
-                shown += piece.text.len();
-                if let Err(error) = output.piece(piece.text) {
-                    closed = Some(error);
-                    return ControlFlow::Break(());
-                }
-                if interrupt::asked_to_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })?;
-        if let Some(error) = closed {
-            return Err(error.into());
-        }
-        output.piece(format_args!("{}\n", &completion.text[shown..]))?;
-        let logprobs = self.logprobs.map(|_| reports);
-        let sample = describe(completion, prompt.len(), seed, logprobs);
-        show_ending(&sample, output)?;
-        Ok(sample)
-    }
-}
-
-fn describe(
-    completion: Completion,
-    prompt_tokens: usize,
-    seed: u64,
-    logprobs: Option<Vec<TokenReport>>,
-) -> Sample {
-    let Completion { text, generation } = completion;
-    Sample {
-        seed,
-        prompt_tokens,
-        tokens: generation.tokens,
-        text,
-        finish_reason: match generation.finish {
-            Finish::Length => "length",
-            Finish::EndOfText => "end_of_text",
-            Finish::Stop => "stop",
-            Finish::Cancelled => "cancelled",
-        },
-        prefill_seconds: generation.timings.prefill.as_secs_f64(),
-        decode_seconds: generation.timings.decode.as_secs_f64(),
-        logprobs,
-    }
-}
-
-/// For people: the log probabilities, and how it ended.
-fn show_ending(sample: &Sample, output: Output) -> anyhow::Result<()> {
-    for report in sample.logprobs.iter().flatten() {
-        let likeliest: Vec<_> = report
-            .likeliest
-            .iter()
-            .map(|likely| format!("{:?} {:.2}", likely.text, likely.logprob))
-            .collect();
-        output.piece(format_args!(
-            "{:8.3}  {:?}  {}\n",
-            report.logprob,
-            report.text,
-            likeliest.join(", ")
-        ))?;
-    }
-    let written = sample.tokens.len();
-    let rate = written.saturating_sub(1) as f64 / sample.decode_seconds.max(1e-9);
-    if output.draws_progress() {
-        output.note(format_args!(
-            "[{written} tokens after {}, {rate:.0} a second, seed {}, ended by {}]",
-            sample.prompt_tokens, sample.seed, sample.finish_reason,
-        ));
-    }
-    Ok(())
-}
-
-fn report(tokenizer: &Tokenizer, token: u32, log_probability: &LogProbability) -> TokenReport {
-    let text = |token| tokenizer.token_text(token).unwrap_or_default();
-    let likeliest = log_probability.likeliest.iter();
-    TokenReport {
-        token,
-        text: text(token),
-        logprob: log_probability.chosen,
-        likeliest: likeliest
-            .map(|likely| Likely {
-                token: likely.token,
-                text: text(likely.token),
-                logprob: likely.log_probability,
-            })
-            .collect(),
     }
 }

@@ -4,8 +4,11 @@
 //! one: a function here, a line in [`PARSERS`], a file in `fuzz_targets/`, a `[[bin]]` in `Cargo.toml`, and a folder of
 //! seeds in `corpus/`, all of one name. `hostile_files.rs` fails where one of them is missing.
 
-use portcullis::checkpoint::config::{ConfigError, ModelConfig};
-use portcullis::checkpoint::{tensor_file, tensorflow};
+use portcullis::checkpoint::config::{Architecture, ConfigError, ModelConfig};
+use portcullis::checkpoint::manifest::{FILES, Manifest};
+use portcullis::checkpoint::tokenizer_files::TokenizerFiles;
+use portcullis::checkpoint::{known, tensor_file, tensorflow};
+use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
 
 #[path = "../../src/checkpoint/tensorflow/table_writer.rs"]
 #[expect(dead_code, reason = "the parsers need only a part of it")]
@@ -18,8 +21,13 @@ pub(crate) type Parser = fn(&[u8]);
 
 /// Every parser with the name that its target and its corpus have.
 #[allow(dead_code, reason = "a fuzz target uses one of them")]
-pub(crate) const PARSERS: &[(&str, Parser)] =
-    &[("config", config), ("safetensors_header", safetensors_header), ("tensorflow_index", tensorflow_index)];
+pub(crate) const PARSERS: &[(&str, Parser)] = &[
+    ("config", config),
+    ("manifest", manifest),
+    ("safetensors_header", safetensors_header),
+    ("tensorflow_index", tensorflow_index),
+    ("tokenizer_files", tokenizer_files),
+];
 
 /// Both forms of a configuration; one that is accepted must read back as it is written.
 pub(crate) fn config(bytes: &[u8]) {
@@ -32,6 +40,33 @@ pub(crate) fn config(bytes: &[u8]) {
     };
     reads_back(ModelConfig::from_hugging_face(bytes));
     reads_back(ModelConfig::from_hyper_parameters(bytes));
+}
+
+/// A manifest, and its comparison with the public record.
+pub(crate) fn manifest(bytes: &[u8]) {
+    if let Ok(manifest) = Manifest::parse(bytes) {
+        assert_eq!(manifest.files.len(), FILES.len());
+        for checkpoint in &known::ALL {
+            let standing = manifest.standing(checkpoint);
+            assert!(standing.tensors.is_none_or(|tensors| tensors.equal <= tensors.compared));
+        }
+    }
+}
+
+/// A vocabulary and merges, parted by the first NUL; what is accepted makes a tokenizer or a refusal, and encodes.
+pub(crate) fn tokenizer_files(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let (vocabulary, merges) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    let Ok(files) = TokenizerFiles::parse(vocabulary, merges, usize::MAX) else {
+        return;
+    };
+    for architecture in [Architecture::Gpt1, Architecture::Gpt2] {
+        if let Ok(tokenizer) = Tokenizer::new(architecture, &files) {
+            let ids = tokenizer.encode("In the beginning <|endoftext|> é", SpecialTokens::Parse);
+            assert!(ids.iter().all(|id| (*id as usize) < files.vocabulary().len()));
+            let _ = tokenizer.decode(&ids);
+        }
+    }
 }
 
 /// A safetensors file.

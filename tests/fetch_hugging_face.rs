@@ -94,7 +94,7 @@ fn lists_that_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn pickles_are_refused_with_the_reason_and_what_to_fetch_instead() {
+fn pickles_are_refused_with_the_reason() {
     let mut refusals = String::new();
     for name in ["pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "README.md"] {
         let (server, attempt) = fetch_repository(&with(&[(name, weights())]));
@@ -102,15 +102,15 @@ fn pickles_are_refused_with_the_reason_and_what_to_fetch_instead() {
         assert!(!attempt.path(name).exists());
     }
     insta::assert_snapshot!(refusals, @"
-    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `pytorch_model.bin`, which is refused: it is a Python pickle, which can run code as it is opened; fetch a revision that has `model.safetensors` (converted ones are often at `@refs/pr/<n>`), or, for GPT-2, `openai:124M`, `355M`, `774M` or `1558M`
-    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `tf_model.h5`, which is refused: a Keras file can carry code, and there is no reader for it here; fetch a revision that has `model.safetensors` (converted ones are often at `@refs/pr/<n>`), or, for GPT-2, `openai:124M`, `355M`, `774M` or `1558M`
-    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `flax_model.msgpack`, which is refused: there is no reader for Flax's format here; fetch a revision that has `model.safetensors` (converted ones are often at `@refs/pr/<n>`), or, for GPT-2, `openai:124M`, `355M`, `774M` or `1558M`
+    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `pytorch_model.bin`, which is refused: it is a Python pickle, which can run code as it is opened
+    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `tf_model.h5`, which is refused: a Keras file can carry code, and there is no reader for it here
+    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `flax_model.msgpack`, which is refused: there is no reader for Flax's format here
     hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has neither `model.safetensors` nor `model.safetensors.index.json`
     ");
 }
 
 #[test]
-fn gated_and_absent_repositories_say_what_to_do() {
+fn gated_and_absent_repositories_say_why() {
     let mut refusals = String::new();
     for (status, bearer) in [(401, None), (403, Some(SECRET)), (404, None)] {
         let server = Server::scripted(move |_, _| Act::Status(status, vec![]));
@@ -124,9 +124,9 @@ fn gated_and_absent_repositories_say_what_to_do() {
         refusals += &(attempt.refusal(&server) + "\n");
     }
     insta::assert_snapshot!(refusals, @"
-    http://[server]/org/name/resolve/main/config.json: refused (401); the repository is gated, private or absent: accept its terms on its page and set HF_TOKEN
-    http://[server]/org/name/resolve/main/config.json: refused (403); HF_TOKEN was sent, and has no access: accept the terms on the repository's page, or use another token
-    http://[server]/org/name/resolve/main/config.json: not found (404); check the name and the revision, or whether a mirror holds it
+    http://[server]/org/name/resolve/main/config.json: refused (401); it is gated, private or absent, and HF_TOKEN is not set
+    http://[server]/org/name/resolve/main/config.json: refused (403); HF_TOKEN was sent, and has no access
+    http://[server]/org/name/resolve/main/config.json: not found (404)
     ");
 }
 

@@ -87,9 +87,9 @@ fn a_known_checkpoint_is_measured_against_the_record_while_it_is_fetched() {
     }
     let refused = import_refused(folder.path(), &server, "gpt2 hf:openai-community/gpt2");
     insta::assert_snapshot!(refused, @"
-    exit 5
-    error: hf:openai-community/gpt2@0123456789abcdef0123456789abcdef01234567 has neither `model.safetensors` nor `model.safetensors.index.json`
-      next: check the name and the revision
+    exit 4
+    error: `config.json` was refused: its SHA-256 is 4db1b8bd4a646353e57ebba824b70056481376b015100f18398380b70d71c259, and the known digest is 0daed7749b4f02b8f76240d5444551d7b08712dab4d0adb8239c56ba823bb7b4; what came was removed, so fetch again, or from elsewhere
+      next: the file on the server is not the one on record; if it is meant to be another build, say so with --unofficial
     ");
 }
 
@@ -99,8 +99,8 @@ fn what_cannot_be_had_is_refused_and_leaves_nothing() {
     let server = Server::honest();
     insta::assert_snapshot!(import_refused(folder.path(), &server, "mine hf:someone/nothing"), @"
     exit 5
-    error: [mirror]/someone/nothing/resolve/main/config.json: not found (404); check the name and the revision, or whether a mirror holds it
-      next: check the name and the revision
+    error: [mirror]/someone/nothing/resolve/main/config.json: not found (404)
+      next: check the name and the revision, or whether the mirror holds it
     ");
     publish(&server, "golden/f32", "/someone/pickle/resolve/main");
     publish(&server, "golden/f32", &format!("/someone/pickle/resolve/{COMMIT}"));
@@ -110,14 +110,14 @@ fn what_cannot_be_had_is_refused_and_leaves_nothing() {
     }
     insta::assert_snapshot!(import_refused(folder.path(), &server, "mine hf:someone/pickle"), @"
     exit 3
-    error: hf:someone/pickle@0123456789abcdef0123456789abcdef01234567 has no safetensors weights, only `pytorch_model.bin`, which is refused: it is a Python pickle, which can run code as it is opened; fetch a revision that has `model.safetensors` (converted ones are often at `@refs/pr/<n>`), or, for GPT-2, `openai:124M`, `355M`, `774M` or `1558M`
-      next: fetch safetensors instead
+    error: hf:someone/pickle@0123456789abcdef0123456789abcdef01234567 has no safetensors weights, only `pytorch_model.bin`, which is refused: it is a Python pickle, which can run code as it is opened
+      next: name a revision that has model.safetensors (converted ones are often at @refs/pr/<n>), or, for GPT-2, use openai:124M, 355M, 774M or 1558M
     ");
     let gated = Server::scripted(|_, _| Act::Status(401, Vec::new()));
     insta::assert_snapshot!(import_refused(folder.path(), &gated, "mine hf:someone/gated"), @"
     exit 3
-    error: [mirror]/someone/gated/resolve/main/config.json: refused (401); the repository is gated, private or absent: accept its terms on its page and set HF_TOKEN
-      next: ask whoever holds the gate; then set HF_TOKEN and run the same command
+    error: [mirror]/someone/gated/resolve/main/config.json: refused (401); it is gated, private or absent, and HF_TOKEN is not set
+      next: accept the terms on the repository's page, set HF_TOKEN to a token with access, and run the same command
     ");
     assert!(!folder.path().join("imported.partial").exists());
     insta::assert_snapshot!(refuse(folder.path(), "import mine openai:7B --to imported"), @"

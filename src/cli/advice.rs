@@ -94,11 +94,17 @@ fn explain_fetch(error: &FetchError) -> (Kind, Option<String>) {
         E::Source { .. } => (Kind::Usage, "for a folder on this machine, check its path"),
         E::Address { .. } => (Kind::Usage, "change --mirror, or HF_ENDPOINT"),
         E::Bearer => (Kind::Usage, "set HF_TOKEN to a token of huggingface.co/settings/tokens, or unset it"),
-        E::Gated { .. } => {
-            (Kind::Denied, "ask whoever holds the gate; then set HF_TOKEN and run the same command")
+        E::Gated { .. } => (
+            Kind::Denied,
+            "accept the terms on the repository's page, set HF_TOKEN to a token with access, and run the same command",
+        ),
+        E::Pickle { .. } => (
+            Kind::Denied,
+            "name a revision that has model.safetensors (converted ones are often at @refs/pr/<n>), or, for GPT-2, use openai:124M, 355M, 774M or 1558M",
+        ),
+        E::NotFound { .. } | E::NoWeights { .. } => {
+            (Kind::Unavailable, "check the name and the revision, or whether the mirror holds it")
         }
-        E::Pickle { .. } => (Kind::Denied, "fetch safetensors instead"),
-        E::NotFound { .. } | E::NoWeights { .. } => (Kind::Unavailable, "check the name and the revision"),
         E::Digest { .. } => (
             Kind::Unverified,
             "the file on the server is not the one on record; if it is meant to be another build, say so with --unofficial",

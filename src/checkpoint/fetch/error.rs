@@ -87,7 +87,7 @@ pub enum FetchError {
         retry_after: Option<Duration>,
     },
     /// There is no such file.
-    #[error("{url}: not found (404); check the name and the revision, or whether a mirror holds it")]
+    #[error("{url}: not found (404)")]
     NotFound {
         /// Where.
         url: String,
@@ -195,9 +195,7 @@ pub enum FetchError {
         announced: Sha256Digest,
     },
     /// Weights exist only in formats that we do not open.
-    #[error(
-        "{repository} has no safetensors weights, only `{file}`, which is refused: {why}; fetch a revision that has `model.safetensors` (converted ones are often at `@refs/pr/<n>`), or, for GPT-2, `openai:124M`, `355M`, `774M` or `1558M`"
-    )]
+    #[error("{repository} has no safetensors weights, only `{file}`, which is refused: {why}")]
     Pickle {
         /// The repository and revision.
         repository: String,
@@ -246,15 +244,11 @@ pub enum BearerUse {
 impl BearerUse {
     fn advice(self) -> &'static str {
         match self {
-            Self::None => {
-                "the repository is gated, private or absent: accept its terms on its page and set HF_TOKEN"
-            }
+            Self::None => "it is gated, private or absent, and HF_TOKEN is not set",
             Self::Withheld => {
                 "HF_TOKEN was not sent here: it goes to the endpoint only, never to a mirror or over plain http"
             }
-            Self::Sent => {
-                "HF_TOKEN was sent, and has no access: accept the terms on the repository's page, or use another token"
-            }
+            Self::Sent => "HF_TOKEN was sent, and has no access",
         }
     }
 }

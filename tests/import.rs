@@ -1,12 +1,12 @@
 //! Import as a user meets it: every published layout, every refusal, kills, full disks, two at once.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -66,6 +66,27 @@ fn prefix_buffers_and_shards_leave_no_trace_in_the_normal_form() {
 }
 
 #[test]
+fn mask_buffers_may_have_any_dtype() {
+    let folder = workplace();
+    let source = published(folder.path(), "f32");
+    succeed(folder.path(), "import mine source --to plain");
+    let path = source.join("model.safetensors");
+    let (mut header, mut data) = read_safetensors(&path);
+    // As transformers saved them for years: a mask of bytes, a bias of one number.
+    for (name, dtype, shape, length) in
+        [("h.7.attn.bias", "U8", vec![1, 1, 8, 8], 64), ("h.7.attn.masked_bias", "F64", vec![], 8)]
+    {
+        let offsets = [data.len(), data.len() + length];
+        header.insert(name.to_owned(), json!({"dtype": dtype, "shape": shape, "data_offsets": offsets}));
+        data.extend(vec![1; length]);
+    }
+    write_safetensors(&path, &header, &data);
+    succeed(folder.path(), "import mine source --to buffered");
+    let weights = |name: &str| fs::read(folder.path().join(name).join("model.safetensors")).unwrap();
+    assert!(weights("plain") == weights("buffered"));
+}
+
+#[test]
 fn a_tied_head_that_is_stored_twice_is_left_out_and_one_that_differs_is_refused() {
     let store_head = |source: &Path, change: u8| {
         let path = source.join("model.safetensors");
@@ -118,7 +139,7 @@ fn a_known_file_that_does_not_match_is_refused_unless_it_is_another_build() {
     let done = succeed(folder.path(), "import 117M large --to imported --unofficial");
     insta::assert_snapshot!(done, @"
     imported gpt2-124m into imported, 248.90 MB
-    another build: config.json, vocab.json, merges.txt, model.safetensors differ from the published files; OpenAI's tensor checksums are not on record, or not of this dtype
+    another build: not the published config.json, vocab.json, merges.txt, model.safetensors; OpenAI's tensor checksums are not on record, or not of this dtype
     ");
 }
 
@@ -282,7 +303,7 @@ fn a_folder_without_permission_is_refused() {
     // Root may read everything: be nobody.
     let is_root = File::open(source.join("config.json")).is_ok();
     let mut command = if is_root {
-        let mut command = std::process::Command::new("setpriv");
+        let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--clear-groups", env!("CARGO_BIN_EXE_portcullis")]);
         command
     } else {
@@ -301,6 +322,17 @@ fn a_folder_without_permission_is_refused() {
     ");
 }
 
+/// How `unshare` may make a mount namespace here: as root of a namespace of one's own, or as the machine's.
+fn namespace() -> &'static [&'static str] {
+    let ways: [&[&str]; 2] = [&["--map-root-user", "--mount"], &["--mount"]];
+    let works = |way: &&&[&str]| {
+        let tried =
+            Command::new("unshare").args(**way).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    };
+    ways.iter().find(works).expect("this test needs `unshare` (util-linux) and leave to mount a tmpfs")
+}
+
 #[test]
 fn a_full_disk_keeps_what_is_there_and_the_next_run_goes_on() {
     let folder = workplace();
@@ -314,8 +346,9 @@ fn a_full_disk_keeps_what_is_there_and_the_next_run_goes_on() {
     let script = "mount -t tmpfs -o size=2m small small && \
         { $0 import mine source --to small/imported; echo \"exit $?\" >&2; ls small >&2; \
           mount -o remount,size=20m small && $0 import mine source --to small/imported && $0 verify small/imported; }";
-    let output = std::process::Command::new("unshare")
-        .args(["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_portcullis")])
+    let output = Command::new("unshare")
+        .args(namespace())
+        .args(["sh", "-c", script, env!("CARGO_BIN_EXE_portcullis")])
         .current_dir(folder.path())
         .output()
         .unwrap();
@@ -372,6 +405,34 @@ fn a_second_import_finds_the_first_and_another_source_is_refused() {
       next: choose another --to, or remove that folder first
     ");
     succeed(folder.path(), "verify imported");
+}
+
+/// The most memory that a running process has held, in MB; none once it ended.
+#[cfg(target_os = "linux")]
+fn peak_megabytes(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes / 1000)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn import_streams_and_holds_a_fraction_of_what_it_reads() {
+    let folder = workplace();
+    large(folder.path());
+    let mut child = portcullis()
+        .current_dir(folder.path())
+        .args(["import", "mine", "large", "--to", "imported", "--quiet"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        peak = peak.max(peak_megabytes(child.id()).unwrap_or(0));
+        thread::sleep(Duration::from_millis(2));
+    }
+    assert!(child.wait().unwrap().success());
+    assert!((1..100).contains(&peak), "{peak} MB for weights of 249 MB");
 }
 
 #[test]

@@ -67,6 +67,22 @@ fn a_repository_is_fetched_pinned_and_imported() {
 }
 
 #[test]
+fn what_an_earlier_run_fetched_of_another_revision_is_not_imported() {
+    let folder = workplace();
+    let stale = folder.path().join("imported.partial/source");
+    copy(&fixture("golden/f32"), &stale);
+    let server = Server::honest();
+    for revision in ["main", COMMIT] {
+        publish(&server, "golden/sharded", &format!("/someone/tiny/resolve/{revision}"));
+    }
+    import(folder.path(), &server, "mine hf:someone/tiny");
+    copy(&fixture("golden/sharded"), &folder.path().join("local"));
+    succeed(folder.path(), "import mine local --to by-hand");
+    let weights = |name: &str| fs::read(folder.path().join(name).join("model.safetensors")).unwrap();
+    assert!(weights("imported") == weights("by-hand"));
+}
+
+#[test]
 fn openais_folder_is_fetched_and_imported() {
     let folder = workplace();
     let server = Server::honest();
@@ -88,7 +104,7 @@ fn a_known_checkpoint_is_measured_against_the_record_while_it_is_fetched() {
     let refused = import_refused(folder.path(), &server, "gpt2 hf:openai-community/gpt2");
     insta::assert_snapshot!(refused, @"
     exit 4
-    error: `config.json` was refused: its SHA-256 is 4db1b8bd4a646353e57ebba824b70056481376b015100f18398380b70d71c259, and the known digest is 0daed7749b4f02b8f76240d5444551d7b08712dab4d0adb8239c56ba823bb7b4; what came was removed, so fetch again, or from elsewhere
+    error: `merges.txt` was refused: its SHA-256 is f56e55358137c14b396f4ce5a9db71800fa888ef2f0689bc92acab81ed78bac1, and the known digest is 1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5; what came was removed, so fetch again, or from elsewhere
       next: the file on the server is not the one on record; if it is meant to be another build, say so with --unofficial
     ");
 }

@@ -65,7 +65,7 @@ fn likelihoods_are_those_of_transformers_for_every_layout() {
         let (golden, model) = (Golden::read(name), load(name));
         for case in &golden.cases {
             let Some(mean) = case.mean_nll else { continue };
-            let score = score(&model, &case.prompt, model.config().context).unwrap();
+            let score = score(&model, &case.prompt, model.config().context, &Silent).unwrap();
             assert!((score.mean() - mean).abs() < 1e-5, "{name}: {} for {mean}", score.mean());
             assert!(distance(&score.last_logits, &case.last_logits) < 5e-5, "{name}");
         }
@@ -244,6 +244,15 @@ fn log_probabilities_are_the_models_own() {
     assert_eq!(given.likeliest[0].token, case.greedy[0]);
 }
 
+#[test]
+fn one_token_predicts_and_is_not_predicted() {
+    let model = load("f32");
+    let scored = score(&model, &[1], 5, &Silent).unwrap();
+    assert_eq!(scored.predicted, 0);
+    assert!(scored.mean().is_nan());
+    assert_eq!(scored.last_logits, logits(&model, &[1]));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
@@ -254,7 +263,7 @@ proptest! {
         let model = load("odd-shapes");
         let context = model.config().context;
         let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 57 + seed * i * i) % 509).collect();
-        let score = score(&model, &tokens, stride).unwrap();
+        let score = score(&model, &tokens, stride, &Silent).unwrap();
         let mut exact = 0.0;
         for next in 1..length {
             // The first window that reaches the token: the one with the smallest beginning.
@@ -282,7 +291,7 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
     let after_some = model.forward(&[1; 5], &mut partly).unwrap_err().to_string();
     assert_eq!(partly.length(), 8);
     let foreign = model.forward(&[1], &mut other.cache(5).unwrap()).unwrap_err();
-    let stride = |stride| score(&model, &[1, 2], stride).unwrap_err().to_string();
+    let stride = |stride| score(&model, &[1, 2], stride, &Silent).unwrap_err().to_string();
     insta::assert_snapshot!([
         forward(&[1; 130]),
         after_some,
@@ -291,7 +300,7 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
         foreign.to_string(),
         stride(0),
         stride(129),
-        score(&model, &[1], 5).unwrap_err().to_string(),
+        score(&model, &[], 5, &Silent).unwrap_err().to_string(),
         "tpu".parse::<Device>().unwrap_err().to_string(),
     ].join("\n"), @"
     130 tokens are 2 more than the 128 that fit
@@ -301,7 +310,7 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
     the cache was made for a model of another shape
     the stride is 0; it must be from 1 to the context of 128
     the stride is 129; it must be from 1 to the context of 128
-    a text of fewer than two tokens (1) cannot be scored: nothing in it is predicted
+    there are no tokens to continue: give at least one
     `tpu` is not a device: use `cpu` or `cuda`
     ");
 }

@@ -99,6 +99,23 @@ fn a_text_scores_as_transformers_scores_it() {
 }
 
 #[test]
+fn one_token_gives_logits_and_no_likelihood() {
+    let folder = workplace();
+    published(folder.path(), "f32");
+    succeed(folder.path(), "import mine source --to imported");
+    let golden = json(&fs::read_to_string(fixture("golden/f32/golden.json")).unwrap());
+    let result = json(&succeed(folder.path(), "score imported --tokens 1 --json"));
+    assert_eq!(result["mean_nll"], Value::Null);
+    let pairs = result["last_logits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(golden["cases"][0]["last_logits"].as_array().unwrap());
+    let difference = |(a, b): (&Value, &Value)| (a.as_f64().unwrap() - b.as_f64().unwrap()).abs();
+    assert!(pairs.map(difference).fold(0.0, f64::max) < 1e-3);
+}
+
+#[test]
 fn every_layout_runs_from_its_normal_form() {
     for layout in ["f32", "f32-prefixed", "f16", "bf16", "sharded", "untied", "odd-shapes", "gpt1"] {
         let folder = workplace();
@@ -200,13 +217,8 @@ fn wrong_settings_are_refused_with_what_to_do() {
         |arguments: &str| refuse(folder.path(), &format!("run demo/checkpoints/demo-small {arguments}"));
     insta::assert_snapshot!(refused("hello --temperature -1"), @"
     exit 2
-    error: unexpected argument '-1' found
-
-      tip: to pass '-1' as a value, use '-- -1'
-
-    Usage: portcullis run [OPTIONS] <FOLDER> [PROMPT]
-
-    For more information, try '--help'.
+    error: `temperature` is -1; it must be 0 or more, and finite
+      next: change that setting
     ");
     insta::assert_snapshot!(refused("hello --top-p 1.5"), @"
     exit 2
@@ -233,9 +245,10 @@ fn wrong_settings_are_refused_with_what_to_do() {
     error: nothing to score
       next: give a text file, or --tokens
     ");
-    insta::assert_snapshot!(refuse(folder.path(), "score demo/checkpoints/demo-small --tokens 1"), @"
+    fs::write(folder.path().join("short.txt"), "a").unwrap();
+    insta::assert_snapshot!(refuse(folder.path(), "score demo/checkpoints/demo-small short.txt"), @"
     exit 2
-    error: a text of fewer than two tokens (1) cannot be scored: nothing in it is predicted
+    error: a text of fewer than two tokens cannot be scored: nothing in it is predicted
       next: give a longer text
     ");
     insta::assert_snapshot!(refuse(folder.path(), "score demo/checkpoints/demo-small --tokens 1,2 --stride 0"), @"
@@ -298,7 +311,9 @@ fn ctrl_c_ends_with_what_was_written() {
     let mut written = vec![0; 40];
     stdout.read_exact(&mut written).unwrap();
     thread::sleep(Duration::from_millis(100));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap().success()
+    );
     stdout.read_to_end(&mut written).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(text(&written).ends_with('\n'));

@@ -167,6 +167,38 @@ fn show_prints_a_card() {
 }
 
 #[test]
+fn show_says_of_a_copy_that_every_tensor_is_openais() {
+    let folder = workplace();
+    published(folder.path(), "f32");
+    succeed(folder.path(), "import mine source --to imported");
+    // The real file takes half a gigabyte; `show` goes by the manifest, so let that be the one of a real import.
+    let path = folder.path().join("imported/manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let known = portcullis::checkpoint::known::find("gpt2").unwrap();
+    let tensors = portcullis::checkpoint::layout::tensors(&known.config());
+    let checksums = tensors.iter().map(|tensor| {
+        let crc = known.published_crc(&tensor.name).unwrap().to_string();
+        (tensor.name.clone(), json!(crc))
+    });
+    manifest["tensors"] = Value::Object(checksums.collect());
+    manifest["checkpoint"] = json!(known.id);
+    manifest["tensor_count"] = json!(tensors.len());
+    let published = |name: &str| known.files.iter().find(|file| file.name == name).unwrap().sha256;
+    for file in manifest["origin"]["files"].as_array_mut().unwrap() {
+        file["sha256"] = json!(published(file["name"].as_str().unwrap()));
+    }
+    let standing = |manifest: &Value| {
+        fs::write(&path, manifest.to_string()).unwrap();
+        let card = succeed(folder.path(), "show imported");
+        card.lines().find(|line| line.contains("standing")).unwrap().trim().to_owned()
+    };
+    insta::assert_snapshot!(standing(&manifest), @"standing    official: the weights are the published file; every tensor equals OpenAI's original");
+    manifest["tensors"]["wte.weight"] = json!("00000000");
+    manifest["origin"]["files"][0]["sha256"] = json!("00".repeat(32));
+    insta::assert_snapshot!(standing(&manifest), @"standing    another build: not the published config.json; 147 of 148 tensors equal OpenAI's original");
+}
+
+#[test]
 fn errors_are_json_for_scripts() {
     let folder = workplace();
     let output = run_in(folder.path(), "show nowhere --json");

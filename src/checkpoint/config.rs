@@ -357,6 +357,16 @@ mod tests {
             refusal("511", "512"),
             refusal("\"n_head\"", "\"add_cross_attention\":true,\"n_head\""),
             refusal("\"n_head\"", "\"layer_norm_epsilon\":0,\"n_head\""),
-        ].join("\n"), @"");
+        ].join("\n"), @"
+        `model_type` is `llama`; only `gpt2` and `openai-gpt` are supported
+        `vocab_size` is missing
+        `n_layer` is 0, outside 1..=1024
+        `n_embd` is 18446744073709551615, outside 1..=131072
+        `n_head` = 5 does not divide `n_embd` = 32
+        `activation_function` = relu is not supported
+        `eos_token_id` is 512, outside 1..=511
+        `add_cross_attention` = true is not supported
+        `layer_norm_epsilon` = 0 is not supported
+        ");
     }
 }

@@ -63,7 +63,7 @@ impl Checkpoint {
     /// [`Error::Weights`], [`Error::Tensors`], [`Error::Io`].
     pub fn weights(&self) -> Result<TensorFile, Error> {
         let weights = TensorFile::open(&self.folder.join(manifest::WEIGHTS))?;
-        let problems = verify::compare_with_layout(weights.entries(), &self.config, self.manifest.dtype);
+        let problems = verify::compare_file(&weights, &self.config, self.manifest.dtype);
         if problems.is_empty() {
             Ok(weights)
         } else {

@@ -281,6 +281,14 @@ mod tests {
             refusal("\"dtype\"", "\"surprise\": 1, \"dtype\""),
             refusal("00000000", "0000000g"),
             Manifest::parse(b"").unwrap_err().to_string(),
-        ].join("\n"), @"");
+        ].join("\n"), @r#"
+        schema 2 is not supported; this version reads schema 1
+        it lists the files ["config.json", "../merges.txt", "model.safetensors", "vocab.json"], not ["config.json", "merges.txt", "model.safetensors", "vocab.json"]
+        it counts 149 tensors and lists 148
+        not a manifest: unknown variant `F64`, expected one of `F32`, `F16`, `BF16` at line 4 column 16
+        not a manifest: unknown field `surprise`, expected one of `schema`, `checkpoint`, `dtype`, `tensor_count`, `parameter_count`, `files`, `origin`, `tensors` at line 4 column 12
+        not a manifest: `0000000g00000000000000000000000000000000000000000000000000000000` is not a SHA-256 digest (64 lower-case hexadecimal digits) at line 12 column 5
+        not a manifest: EOF while parsing a value at line 1 column 0
+        "#);
     }
 }

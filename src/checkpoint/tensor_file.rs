@@ -106,7 +106,7 @@ pub enum TensorFileError {
         /// Its shape.
         shape: Vec<usize>,
         /// Its dtype.
-        dtype: ElementType,
+        dtype: String,
     },
     /// The file is cut or has bytes that no tensor owns.
     #[error("the tensors take {claimed} bytes but the file holds {available}")]
@@ -160,11 +160,19 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Io`] where it cannot be read, [`Error::Weights`] where it is not well-formed.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_without(path, &|_| false)
+    }
+
+    /// Opens a file without the tensors that `leave_out` names, which may have any dtype.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn open_without(path: &Path, leave_out: &dyn Fn(&str) -> bool) -> Result<Self, Error> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         let size = file.metadata().map_err(Error::io("read", path))?.len();
         let header = read_header(&file, size).map_err(Error::io("read", path))?;
         let entries = header
-            .and_then(|header| parse_header(&header, size))
+            .and_then(|header| parse_header(&header, size, leave_out))
             .map_err(|source| Error::Weights { path: path.to_owned(), source })?;
         Ok(Self { file, entries })
     }
@@ -202,7 +210,11 @@ fn read_header(file: &File, size: u64) -> io::Result<Parsed<Vec<u8>>> {
 }
 
 /// Parses the header of a file of `size` bytes.
-fn parse_header(json: &[u8], size: u64) -> Parsed<BTreeMap<String, TensorEntry>> {
+fn parse_header(
+    json: &[u8],
+    size: u64,
+    leave_out: &dyn Fn(&str) -> bool,
+) -> Parsed<BTreeMap<String, TensorEntry>> {
     let header: Header = serde_json::from_slice(json)?;
     let mut tensors: Vec<_> = header.tensors.into_iter().collect();
     tensors.sort_by(|(a, left), (b, right)| (left.data_offsets, a).cmp(&(right.data_offsets, b)));
@@ -210,38 +222,38 @@ fn parse_header(json: &[u8], size: u64) -> Parsed<BTreeMap<String, TensorEntry>>
     let mut claimed = 0;
     let mut entries = BTreeMap::new();
     for (name, info) in tensors {
-        let entry = parse_entry(&name, info, claimed, data_start)?;
-        claimed += entry.length;
+        let (begins, length) = (claimed, length(&name, &info, claimed)?);
+        claimed += length;
         if claimed > size {
             break; // so that no later sum can overflow
         }
+        if leave_out(&name) {
+            continue;
+        }
+        let Some(element_type) = ElementType::from_safetensors(info.dtype) else {
+            return Err(TensorFileError::UnsupportedDtype { name, dtype: info.dtype.to_string() });
+        };
+        let entry = TensorEntry { element_type, shape: info.shape, offset: data_start + begins, length };
         entries.insert(name, entry);
     }
     let available = size - data_start;
     if claimed == available { Ok(entries) } else { Err(TensorFileError::DataLength { claimed, available }) }
 }
 
-/// Checks one tensor, which must begin `expected` bytes into the data.
-fn parse_entry(name: &str, info: TensorInfo, expected: u64, data_start: u64) -> Parsed<TensorEntry> {
+/// The length of a tensor, which must begin `expected` bytes into the data and have the size of its shape.
+fn length(name: &str, info: &TensorInfo, expected: u64) -> Parsed<u64> {
     let name = || name.to_owned();
-    let Some(element_type) = ElementType::from_safetensors(info.dtype) else {
-        return Err(TensorFileError::UnsupportedDtype { name: name(), dtype: info.dtype.to_string() });
-    };
     let (begins, ends) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
     if begins != expected {
         return Err(TensorFileError::Misplaced { name: name(), begins, expected });
     }
     let length = ends.saturating_sub(begins);
-    let of_shape = info.shape.iter().try_fold(element_type.size() as u64, |n, &d| n.checked_mul(d as u64));
-    if of_shape != Some(length) {
-        return Err(TensorFileError::Misshapen {
-            name: name(),
-            length,
-            shape: info.shape,
-            dtype: element_type,
-        });
+    let bits = info.shape.iter().try_fold(info.dtype.bitsize() as u64, |n, &d| n.checked_mul(d as u64));
+    if bits.is_none_or(|bits| bits % 8 != 0 || bits / 8 != length) {
+        let (shape, dtype) = (info.shape.clone(), info.dtype.to_string());
+        return Err(TensorFileError::Misshapen { name: name(), length, shape, dtype });
     }
-    Ok(TensorEntry { element_type, shape: info.shape, offset: data_start + begins, length })
+    Ok(length)
 }
 
 /// Parses a header from bytes that stand for a whole file; for fuzzing.
@@ -253,7 +265,7 @@ pub fn parse_bytes(bytes: &[u8]) -> Result<usize, TensorFileError> {
     if claimed > available {
         return Err(TensorFileError::HeaderLength { claimed, available });
     }
-    parse_header(&rest[..claimed as usize], size).map(|entries| entries.len())
+    parse_header(&rest[..claimed as usize], size, &|_| false).map(|entries| entries.len())
 }
 
 #[cfg(test)]
@@ -287,6 +299,17 @@ mod tests {
             refusal("[]", 0),
             parse_bytes(&(1u64 << 63).to_le_bytes()).unwrap_err().to_string(),
             parse_bytes(b"short").unwrap_err().to_string(),
-        ].join("\n"), @"");
+        ].join("\n"), @"
+        tensor `b` begins at byte 4 of the data, overlapping the one before it, which ends at byte 8
+        tensor `b` begins at byte 12 of the data, leaving a hole after byte 8
+        tensor `a` takes 8 bytes, which is not what F32 of shape [3] takes
+        tensor `a` takes 8 bytes, which is not what F32 of shape [4294967296, 4294967296] takes
+        tensor `a` has dtype I64; supported are F32, F16 and BF16
+        the tensors take 8 bytes but the file holds 7
+        the tensors take 8 bytes but the file holds 9
+        the header is malformed: invalid type: sequence, expected struct Header at line 1 column 0
+        the header claims 9223372036854775808 bytes; the file has 0 after its length field and at most 67108864 are accepted
+        the file has 5 bytes, too few for a safetensors header
+        ");
     }
 }

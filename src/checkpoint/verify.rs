@@ -216,7 +216,7 @@ fn check_tensors(folder: &Path, manifest: &Manifest) -> (Vec<TensorProblem>, Opt
         Ok(weights) => weights,
         Err(error) => return (Vec::new(), Some(malformed(manifest::WEIGHTS, &error))),
     };
-    let mut problems = compare_with_layout(weights.entries(), &config, manifest.dtype);
+    let mut problems = compare_file(&weights, &config, manifest.dtype);
     problems.par_extend(weights.entries().par_iter().flat_map_iter(|(name, entry)| {
         check_numbers(&weights, name, entry, manifest.tensors.get(name).copied())
     }));
@@ -230,32 +230,39 @@ fn read_config(folder: &Path) -> Result<ModelConfig, Error> {
 }
 
 /// Names every tensor that the configuration lacks, demands, or has in another shape or dtype.
-pub(super) fn compare_with_layout(
-    entries: &BTreeMap<String, TensorEntry>,
+pub(super) fn compare_with_layout<'a>(
+    found: impl Iterator<Item = (&'a str, &'a [usize], ElementType)>,
     config: &ModelConfig,
     dtype: ElementType,
 ) -> Vec<TensorProblem> {
     let mut problems = Vec::new();
-    let mut extra: BTreeMap<_, _> = entries.iter().collect();
+    let mut extra: BTreeMap<_, _> = found.map(|(name, shape, dtype)| (name, (shape, dtype))).collect();
     for spec in layout::tensors(config) {
-        let name = spec.name;
-        let Some(entry) = extra.remove(&name) else {
-            problems.push(TensorProblem::Missing { name });
+        let Some((shape, found)) = extra.remove(spec.name.as_str()) else {
+            problems.push(TensorProblem::Missing { name: spec.name });
             continue;
         };
-        if entry.shape != spec.shape {
-            problems.push(TensorProblem::WrongShape {
-                name: name.clone(),
-                expected: spec.shape,
-                found: entry.shape.clone(),
-            });
+        if shape != spec.shape {
+            let (name, found) = (spec.name.clone(), shape.to_vec());
+            problems.push(TensorProblem::WrongShape { name, expected: spec.shape, found });
         }
-        if entry.element_type != dtype {
-            problems.push(TensorProblem::WrongType { name, expected: dtype, found: entry.element_type });
+        if found != dtype {
+            problems.push(TensorProblem::WrongType { name: spec.name, expected: dtype, found });
         }
     }
-    problems.extend(extra.into_keys().map(|name| TensorProblem::Extra { name: name.clone() }));
+    problems.extend(extra.into_keys().map(|name| TensorProblem::Extra { name: name.to_owned() }));
     problems
+}
+
+/// As [`compare_with_layout`], for an open file.
+pub(super) fn compare_file(
+    weights: &TensorFile,
+    config: &ModelConfig,
+    dtype: ElementType,
+) -> Vec<TensorProblem> {
+    let entries = weights.entries().iter();
+    let found = entries.map(|(name, entry)| (name.as_str(), entry.shape.as_slice(), entry.element_type));
+    compare_with_layout(found, config, dtype)
 }
 
 /// Reads a tensor once, for its checksum and for numbers that are none.

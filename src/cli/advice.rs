@@ -151,7 +151,7 @@ fn explain_inference(error: &inference::Error) -> (Kind, Option<String>) {
             (Kind::Unavailable, "leave out --device to use the processor")
         }
         E::UnknownDevice { .. } => (Kind::Usage, "use --device cpu"),
-        E::NoTokens | E::TooFewToScore { .. } => (Kind::Usage, "give a longer text"),
+        E::NoTokens => (Kind::Usage, "give a longer text"),
         E::UnknownToken { .. } => (Kind::Usage, "give ids of this checkpoint's own vocabulary"),
         E::ContextOverflow { .. } => (Kind::Usage, "shorten it, or keep its end with --truncate"),
         E::Sampling { .. } | E::Stride { .. } => (Kind::Usage, "change that setting"),

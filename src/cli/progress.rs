@@ -19,6 +19,18 @@ impl Bar {
         Self { output, bar: Mutex::new(ProgressBar::hidden()) }
     }
 
+    fn draw(&self, step: &str, total: Option<u64>, template: &str) {
+        if !self.output.draws_progress() {
+            return;
+        }
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_style(style);
+        bar.set_message(step.to_owned());
+        let mut current = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        current.finish_and_clear();
+        *current = bar;
+    }
+
     fn bar(&self) -> ProgressBar {
         self.bar.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -32,23 +44,19 @@ impl Drop for Bar {
 
 impl Progress for Bar {
     fn begin(&self, step: &str, total: Option<u64>) {
-        if !self.output.draws_progress() {
-            return;
-        }
         let template = match total {
             Some(_) => "{msg:12} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
             None => "{msg:12} {spinner} {bytes} {bytes_per_sec}",
         };
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_style(style);
-        bar.set_message(step.to_owned());
-        let mut current = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        current.finish_and_clear();
-        *current = bar;
+        self.draw(step, total, template);
     }
 
-    fn advance(&self, bytes: u64) {
-        self.bar().inc(bytes);
+    fn begin_tokens(&self, step: &str, total: u64) {
+        self.draw(step, Some(total), "{msg:12} {wide_bar} {human_pos}/{human_len} tokens {per_sec} {eta}");
+    }
+
+    fn advance(&self, count: u64) {
+        self.bar().inc(count);
     }
 
     fn note(&self, message: &str) {

@@ -106,12 +106,6 @@ pub enum Error {
         /// T: the model's context.
         context: usize,
     },
-    /// A text of one token has nothing to predict.
-    #[error("a text of fewer than two tokens ({tokens}) cannot be scored: nothing in it is predicted")]
-    TooFewToScore {
-        /// Tokens that were given.
-        tokens: usize,
-    },
     /// The tensor library failed: out of device memory, for instance.
     #[error("the tensor library failed: {0}")]
     Tensor(#[from] candle_core::Error),

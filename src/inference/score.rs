@@ -6,6 +6,7 @@
 
 use super::kernels::functions::log_sum_exp;
 use super::{Error, Model};
+use crate::progress::Progress;
 
 /// How likely a text was.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,12 +20,12 @@ pub struct Score {
 }
 
 impl Score {
-    /// Nats per predicted token.
+    /// Nats per predicted token; not a number where none was predicted.
     pub fn mean(&self) -> f64 {
         self.negative_log_likelihood / self.predicted as f64
     }
 
-    /// Perplexity per token.
+    /// Perplexity per token; not a number where none was predicted.
     pub fn perplexity(&self) -> f64 {
         self.mean().exp()
     }
@@ -38,15 +39,16 @@ impl Score {
 /// Scores `tokens` in windows of the model's context, `stride` apart.
 ///
 /// # Errors
-/// [`Error::Stride`] and [`Error::TooFewToScore`] for what cannot be scored; otherwise as [`Model::forward`].
-pub fn score(model: &Model, tokens: &[u32], stride: usize) -> Result<Score, Error> {
+/// [`Error::Stride`] and [`Error::NoTokens`] for what cannot be scored; otherwise as [`Model::forward`].
+pub fn score(model: &Model, tokens: &[u32], stride: usize, progress: &dyn Progress) -> Result<Score, Error> {
     let context = model.config().context;
     if !(1..=context).contains(&stride) {
         return Err(Error::Stride { stride, context });
     }
-    if tokens.len() < 2 {
-        return Err(Error::TooFewToScore { tokens: tokens.len() });
+    if tokens.is_empty() {
+        return Err(Error::NoTokens);
     }
+    progress.begin_tokens("scoring", tokens.len() as u64);
     let mut cache = model.cache(tokens.len())?;
     let mut sum = 0.0;
     let mut last_logits = Vec::new();
@@ -55,6 +57,7 @@ pub fn score(model: &Model, tokens: &[u32], stride: usize) -> Result<Score, Erro
     loop {
         let window = &tokens[begin..tokens.len().min(begin + context)];
         cache.clear();
+        let before = predicted;
         // The logits behind tokens[i] predict tokens[i + 1].
         model.forward_all(window, &mut cache, predicted - begin, &mut |i, logits| {
             match tokens.get(begin + i + 1) {
@@ -68,6 +71,7 @@ pub fn score(model: &Model, tokens: &[u32], stride: usize) -> Result<Score, Erro
             }
             Ok(())
         })?;
+        progress.advance((predicted - before) as u64);
         if begin + window.len() == tokens.len() {
             return Ok(Score { predicted, negative_log_likelihood: sum, last_logits });
         }

@@ -73,7 +73,8 @@ fn shards(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>, Error
 fn tensors(shards: &[PathBuf], config: &ModelConfig) -> Result<Vec<SourceTensor>, Error> {
     let mut found: BTreeMap<String, SourceTensor> = BTreeMap::new();
     for shard in shards {
-        let weights = TensorFile::open(shard)?;
+        let is_buffer = |name: &str| layout::from_hugging_face(name) == PublishedName::MaskBuffer;
+        let weights = TensorFile::open_without(shard, &is_buffer)?;
         let path: Arc<Path> = shard.as_path().into();
         let file = Arc::new(File::open(shard).map_err(Error::io("open", shard))?);
         for (published, entry) in weights.entries() {

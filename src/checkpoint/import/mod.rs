@@ -135,6 +135,7 @@ fn locate(
             let known = known::find(request.checkpoint.as_str()).filter(|_| !request.unofficial);
             options.expected.extend(known.into_iter().flat_map(|known| known.digests(publication(source))));
             let fetched = Fetcher::new(options).fetch_blocking(source, &staging.source(), progress)?;
+            staging.keep_fetched(&fetched.files)?;
             let name = match (source, fetched.origin.commit) {
                 (RemoteSource::HuggingFace { repository, .. }, Some(commit)) => {
                     format!("hf:{repository}@{commit}")

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::super::Error;
 use super::super::config::ModelConfig;
 use super::super::known::Publication;
-use super::super::layout::{self, TensorSpec};
+use super::super::layout;
 use super::super::tensor_file::ElementType;
-use super::super::verify::TensorProblem;
+use super::super::verify::{self, TensorProblem};
 use super::{hugging_face, tensorflow};
 use crate::digest::{Crc32c, Sha256Digest, Sha256Hasher};
 
@@ -128,29 +128,17 @@ impl Published {
         config: &ModelConfig,
         found: Vec<SourceTensor>,
     ) -> Result<(Vec<SourceTensor>, ElementType), Vec<TensorProblem>> {
-        let mut found: BTreeMap<_, _> =
-            found.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-        let mut problems = Vec::new();
-        let mut arranged = Vec::new();
-        for TensorSpec { name, shape } in layout::tensors(config) {
-            match found.remove(&name) {
-                None => problems.push(TensorProblem::Missing { name }),
-                Some(tensor) if tensor.shape != shape => {
-                    problems.push(TensorProblem::WrongShape { name, expected: shape, found: tensor.shape })
-                }
-                Some(tensor) => arranged.push(tensor),
-            }
+        let specs = layout::tensors(config);
+        let first = specs.first().and_then(|spec| found.iter().find(|tensor| tensor.name == spec.name));
+        let element_type = first.map_or(ElementType::F32, |first| first.element_type);
+        let described = found.iter().map(|t| (t.name.as_str(), t.shape.as_slice(), t.element_type));
+        let problems = verify::compare_with_layout(described, config, element_type);
+        if !problems.is_empty() {
+            return Err(problems);
         }
-        problems.extend(found.into_keys().map(|name| TensorProblem::Extra { name }));
-        let element_type = arranged.first().map_or(ElementType::F32, |first| first.element_type);
-        problems.extend(arranged.iter().filter(|tensor| tensor.element_type != element_type).map(|tensor| {
-            TensorProblem::WrongType {
-                name: tensor.name.clone(),
-                expected: element_type,
-                found: tensor.element_type,
-            }
-        }));
-        if problems.is_empty() { Ok((arranged, element_type)) } else { Err(problems) }
+        let mut found: BTreeMap<_, _> = found.into_iter().map(|t| (t.name.clone(), t)).collect();
+        let arranged = specs.iter().filter_map(|spec| found.remove(&spec.name)).collect();
+        Ok((arranged, element_type))
     }
 }
 

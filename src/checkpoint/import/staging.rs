@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
+use super::super::fetch::FetchedFile;
 use super::super::manifest::FileEntry;
 use crate::digest::Sha256Hasher;
 
@@ -50,6 +51,20 @@ impl Staging {
     /// Where published files are fetched to.
     pub(super) fn source(&self) -> PathBuf {
         self.partial.join("source")
+    }
+
+    /// Removes from `source/` what an earlier run fetched of another revision, so that nothing of it is imported.
+    pub(super) fn keep_fetched(&self, fetched: &[FetchedFile]) -> Result<(), Error> {
+        let source = self.source();
+        for entry in fs::read_dir(&source).map_err(Error::io("read", &source))? {
+            let path = entry.map_err(Error::io("read", &source))?.path();
+            // The fetcher's own notes begin with a dot; with them a file that is here is known to be.
+            let is_note = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if !is_note && !fetched.iter().any(|file| file.path == path) {
+                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the folder appear under its name. Every file in it must be synced.

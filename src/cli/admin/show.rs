@@ -100,7 +100,7 @@ pub(super) fn standing_line(manifest: &Manifest) -> String {
     let Standing { files_equal, files_different, tensors } = manifest.standing(known);
     let weights_on_record = files_equal.iter().any(|name| is_weights(name));
     let files = if !files_different.is_empty() {
-        format!("another build: {} differ from the published files", files_different.join(", "))
+        format!("another build: not the published {}", files_different.join(", "))
     } else if weights_on_record {
         "official: the weights are the published file".to_owned()
     } else {

@@ -38,14 +38,18 @@ impl ScoreCommand {
         let text = self.text()?;
         let bar = Bar::new(output);
         let loaded = self.model.load(&bar)?;
-        drop(bar);
         let tokens = match (&text, &self.model.tokens) {
             (Some(text), _) => self.model.encode(&loaded.tokenizer, text),
             (None, tokens) => tokens.clone().unwrap_or_default(),
         };
         let context = loaded.model.config().context;
         let stride = self.stride.unwrap_or(context.div_ceil(2));
-        let score = inference::score(&loaded.model, &tokens, stride)?;
+        if text.is_some() && tokens.len() < 2 {
+            let message = "a text of fewer than two tokens cannot be scored: nothing in it is predicted";
+            return Err(Refusal::usage(message, "give a longer text").into());
+        }
+        let score = inference::score(&loaded.model, &tokens, stride, &bar)?;
+        drop(bar);
         let bytes = text.map(|text| text.len() as u64);
         report(&loaded, &score, stride, bytes, output)
     }
@@ -98,7 +102,9 @@ fn report(
     if let Some(bits) = bits_per_byte {
         text += &format!("  bits per byte  {bits:.4}\n");
     }
-    text += &format!("  perplexity     {:.3}\n", score.perplexity());
+    if score.predicted > 0 {
+        text += &format!("  perplexity     {:.3}\n", score.perplexity());
+    }
     text += &format!("  stride         {stride} of a context of {}\n", loaded.model.config().context);
     output.result(&result, text)
 }

@@ -28,7 +28,7 @@ const PREFILL: usize = 512;
 /// Positions whose logits are held at a time, [64, V] each.
 const LOGITS: usize = 64;
 
-/// Sees a token's index and the logits, [V], of what follows it.
+/// Sees a token's index and the logits, \[V\], of what follows it.
 pub type Visit<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + Send + 'a;
 
 /// How a model is to be loaded.
@@ -181,7 +181,7 @@ impl Model {
         KeyValueCache::new(&self.config, capacity, (self.activations, &self.device))
     }
 
-    /// Reads `tokens` after those already in `cache`; the logits, [V], of what follows the last one.
+    /// Reads `tokens` after those already in `cache`; the logits, \[V\], of what follows the last one.
     ///
     /// # Errors
     /// [`Error::NoTokens`], [`Error::UnknownToken`], [`Error::ContextOverflow`] and [`Error::ForeignCache`] before anything
@@ -200,7 +200,7 @@ impl Model {
         logits.inspect_err(|_| cache.truncate(before))
     }
 
-    /// Reads `tokens` after those already in `cache` and shows `visit` the logits, [V], of what follows each of them from
+    /// Reads `tokens` after those already in `cache` and shows `visit` the logits, \[V\], of what follows each of them from
     /// the `first` on, in order, with the token's index. Holds the logits of 64 positions at a time.
     ///
     /// # Errors

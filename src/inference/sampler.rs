@@ -74,7 +74,7 @@ impl Sampler {
         Ok(Self { sampling, draws: ChaCha8Rng::seed_from_u64(sampling.seed) })
     }
 
-    /// Chooses a token by its `logits`, [V]. Takes exactly one draw, none at temperature 0.
+    /// Chooses a token by its `logits`, \[V\]. Takes exactly one draw, none at temperature 0.
     ///
     /// # Errors
     /// [`Error::LogitNotFinite`] for NaN or infinity, and for no logits at all.

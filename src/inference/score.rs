@@ -15,7 +15,7 @@ pub struct Score {
     pub predicted: usize,
     /// The sum of their negative log likelihoods, in nats.
     pub negative_log_likelihood: f64,
-    /// The logits, [V], of what would follow the text.
+    /// The logits, \[V\], of what would follow the text.
     pub last_logits: Vec<f32>,
 }
 

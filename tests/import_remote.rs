@@ -101,10 +101,10 @@ fn a_known_checkpoint_is_measured_against_the_record_while_it_is_fetched() {
     for revision in ["main", COMMIT] {
         publish(&server, "golden/f32", &format!("/openai-community/gpt2/resolve/{revision}"));
     }
-    let refused = import_refused(folder.path(), &server, "gpt2 hf:openai-community/gpt2");
+    let refused = import_refused(folder.path(), &server, "gpt2 hf:openai-community/gpt2 --parallel 1");
     insta::assert_snapshot!(refused, @"
     exit 4
-    error: `merges.txt` was refused: its SHA-256 is f56e55358137c14b396f4ce5a9db71800fa888ef2f0689bc92acab81ed78bac1, and the known digest is 1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5; what came was removed, so fetch again, or from elsewhere
+    error: `model.safetensors` was refused: its SHA-256 is 329396a8557303b23a703074d58ff20f1d56873de5b86d92045edbfad567be2e, and the known digest is 248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707; what came was removed, so fetch again, or from elsewhere
       next: the file on the server is not the one on record; if it is meant to be another build, say so with --unofficial
     ");
 }

@@ -436,6 +436,26 @@ fn import_streams_and_holds_a_fraction_of_what_it_reads() {
 }
 
 #[test]
+fn p6_what_an_earlier_run_left_is_kept_only_as_far_as_it_is_right() {
+    let folder = workplace();
+    published(folder.path(), "f32");
+    succeed(folder.path(), "import mine source --to whole");
+    let right = fs::read(folder.path().join("whole/model.safetensors")).unwrap();
+    let left = folder.path().join("imported.partial/folder");
+    fs::create_dir_all(&left).unwrap();
+    let mut torn = [right.clone(), b"and more".to_vec()].concat();
+    torn[right.len() - 20] ^= 1;
+    fs::write(left.join("model.safetensors"), &torn).unwrap();
+    fs::write(left.join("config.json"), "from another source").unwrap();
+    let result: Value =
+        serde_json::from_str(&succeed(folder.path(), "import mine source --to imported --json")).unwrap();
+    let kept = result["resumed_bytes"].as_u64().unwrap() as usize;
+    assert!((right.len() / 2..right.len() - 20).contains(&kept), "{kept} of {}", right.len());
+    assert!(fs::read(folder.path().join("imported/model.safetensors")).unwrap() == right);
+    succeed(folder.path(), "verify imported");
+}
+
+#[test]
 fn p6_a_kill_at_any_instant_of_import_leaves_nothing_or_a_whole_checkpoint() {
     let folder = workplace();
     large(folder.path());

@@ -8,3 +8,4 @@ pub mod digest;
 pub mod inference;
 pub mod name;
 pub mod progress;
+pub mod time;

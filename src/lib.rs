@@ -5,7 +5,9 @@
 pub mod checkpoint;
 pub mod cli;
 pub mod digest;
+pub mod identity;
 pub mod inference;
 pub mod name;
 pub mod progress;
+pub mod statement;
 pub mod time;

@@ -7,12 +7,20 @@ use crate::digest::serde_as_text;
 
 /// A name is not of the form that its type demands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{text}` is not a checkpoint id: use 1 to 64 of a-z, 0-9, `.`, `-` and `_`, beginning with a letter or digit"
-)]
+#[error("`{text}` is not {expected}")]
 pub struct NameError {
     text: String,
+    expected: &'static str,
 }
+
+impl NameError {
+    fn new(text: &str, expected: &'static str) -> Self {
+        Self { text: text.chars().take(80).collect(), expected }
+    }
+}
+
+const EXPECTED_ID: &str =
+    "a checkpoint id: use 1 to 64 of a-z, 0-9, `.`, `-` and `_`, beginning with a letter or digit";
 
 /// A checkpoint's id, such as `gpt2-1.5b`; safe as a file name and in a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +42,7 @@ impl FromStr for CheckpointId {
         if begins_well && text.len() <= 64 && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError { text: text.chars().take(80).collect() })
+            Err(NameError::new(text, EXPECTED_ID))
         }
     }
 }
@@ -47,6 +55,43 @@ impl fmt::Display for CheckpointId {
 
 serde_as_text!(CheckpointId);
 
+/// What a person or an organization is called: 1 to 120 characters on one line, none of them invisible controls.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Label(String);
+
+impl Label {
+    /// The label as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Label {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        // Direction marks can make one name look like another.
+        let is_hidden = |c: char| {
+            c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        };
+        let count = text.chars().take(121).count();
+        if text.trim() == text && (1..=120).contains(&count) && !text.chars().any(is_hidden) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NameError::new(text, "a name: use 1 to 120 visible characters on one line"))
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+serde_as_text!(Label);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +103,16 @@ mod tests {
         }
         for bad in ["", ".", "..", "-x", "_x", "A", "a/b", "a b", "é", &"a".repeat(65)] {
             assert!(bad.parse::<CheckpointId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_label_cannot_hide_anything() {
+        for good in ["Ada", "Zoë Ångström", "University of Oregon", &"é".repeat(120)] {
+            assert_eq!(good.parse::<Label>().unwrap().as_str(), good);
+        }
+        for bad in ["", " Ada", "Ada\n", "A\u{202e}da", "\u{200b}", "\u{1b}[31m", &"a".repeat(121)] {
+            assert!(bad.parse::<Label>().is_err(), "{bad:?}");
         }
     }
 }

@@ -1,0 +1,324 @@
+//! The identity file: the secret keys at rest, under a passphrase (age, scrypt recipient) or, for machines, by mode 0600 alone.
+//!
+//! A file is written beside its name, synced and renamed, so that a kill leaves the old one or the new one. Others must not be
+//! able to read it: a file with wider permissions is refused, encrypted or not, as OpenSSH does.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use age::secrecy::SecretString;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use super::key::from_hex;
+use super::{AgentSigner, Card, Error, OpeningKey, Signer, SigningKey, VerifyingKey};
+use crate::name::Label;
+use crate::time::Timestamp;
+
+/// Longest accepted identity file; a real one takes under 1 kB.
+const MOST_BYTES: u64 = 64 << 10;
+
+/// scrypt's work factor, as a power of two: about half a second on a small machine of today.
+const WORK_FACTOR: u8 = 17;
+/// Work that a file may ask for before it is refused: sixteen times as much.
+const MOST_WORK: u8 = 21;
+
+const AGE_MAGIC: &[u8] = b"age-encryption.org/";
+
+/// What protects an identity at rest.
+#[derive(Clone)]
+pub enum Protection {
+    /// age's scrypt recipient under this passphrase.
+    Passphrase(SecretString),
+    /// The file's mode alone.
+    None,
+}
+
+/// A person's keys, in memory. Secrets are zeroized when it is dropped.
+#[derive(Debug)]
+pub struct Identity {
+    card: Card,
+    signing: Signing,
+    opening_key: OpeningKey,
+}
+
+#[derive(Debug)]
+enum Signing {
+    Key(SigningKey),
+    Agent,
+}
+
+impl Identity {
+    /// A new identity from two secrets of 32 random bytes each.
+    pub fn new(
+        (name, organization): (Label, Option<Label>),
+        signing: &[u8; 32],
+        opening: &[u8; 32],
+        created: Timestamp,
+    ) -> Self {
+        let key = SigningKey::from_bytes(signing);
+        let mut identity = Self::with_agent((name, organization), key.verifying_key(), opening, created);
+        identity.signing = Signing::Key(key);
+        identity
+    }
+
+    /// A new identity whose signing key an SSH agent holds.
+    pub fn with_agent(
+        (name, organization): (Label, Option<Label>),
+        verifying_key: VerifyingKey,
+        opening: &[u8; 32],
+        created: Timestamp,
+    ) -> Self {
+        let opening_key = OpeningKey::from_bytes(opening);
+        let sealing_key = opening_key.sealing_key();
+        let card = Card { name, organization, verifying_key, sealing_key, created };
+        Self { card, signing: Signing::Agent, opening_key }
+    }
+
+    /// The public half.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// What opens things sealed to this identity.
+    pub fn opening_key(&self) -> &OpeningKey {
+        &self.opening_key
+    }
+
+    /// Whether an SSH agent holds the signing key.
+    pub fn signs_by_agent(&self) -> bool {
+        matches!(self.signing, Signing::Agent)
+    }
+
+    /// What signs for this identity; `agent` is the socket of an SSH agent, needed only where it holds the key.
+    ///
+    /// # Errors
+    /// [`Error::NoAgent`], [`Error::Agent`], [`Error::NotInAgent`].
+    pub fn signer(&self, agent: Option<&Path>) -> Result<Box<dyn Signer>, Error> {
+        match &self.signing {
+            Signing::Key(key) => Ok(Box::new(SigningKey::from_bytes(&key.to_bytes()))),
+            Signing::Agent => {
+                let signer = AgentSigner::new(agent.ok_or(Error::NoAgent)?, self.card.verifying_key)?;
+                Ok(Box::new(signer))
+            }
+        }
+    }
+}
+
+/// An identity file.
+#[derive(Debug, Clone)]
+pub struct IdentityFile {
+    path: PathBuf,
+}
+
+impl IdentityFile {
+    /// The file of this name, which need not be there yet.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a passphrase protects it.
+    ///
+    /// # Errors
+    /// [`Error::None`], [`Error::Readable`], [`Error::Malformed`], [`Error::Io`].
+    pub fn is_protected(&self) -> Result<bool, Error> {
+        Ok(self.bytes()?.starts_with(AGE_MAGIC))
+    }
+
+    /// Opens the identity.
+    ///
+    /// # Errors
+    /// [`Error::None`], [`Error::Readable`], [`Error::Malformed`], [`Error::PassphraseNeeded`], [`Error::WrongPassphrase`],
+    /// [`Error::Io`].
+    pub fn read(&self, passphrase: Option<SecretString>) -> Result<Identity, Error> {
+        let bytes = self.bytes()?;
+        let plain = if bytes.starts_with(AGE_MAGIC) {
+            let passphrase = passphrase.ok_or_else(|| Error::PassphraseNeeded { path: self.path.clone() })?;
+            Zeroizing::new(self.decrypt(&bytes, passphrase)?)
+        } else {
+            bytes
+        };
+        let stored: Stored = serde_json::from_slice(&plain).map_err(|error| {
+            // serde's own words may quote what it read, which may be a secret.
+            self.malformed(format!("its contents do not parse at line {}", error.line()))
+        })?;
+        stored.identity().map_err(|reason| self.malformed(reason))
+    }
+
+    /// Writes a new identity; refuses to replace one.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::Protect`], [`Error::Io`].
+    pub fn create(&self, identity: &Identity, protection: &Protection) -> Result<(), Error> {
+        if self.path.symlink_metadata().is_ok() {
+            return Err(Error::Exists { path: self.path.clone() });
+        }
+        self.replace(identity, protection)
+    }
+
+    /// Writes the identity over what is there, as for a new passphrase.
+    ///
+    /// # Errors
+    /// [`Error::Protect`], [`Error::Io`].
+    pub fn replace(&self, identity: &Identity, protection: &Protection) -> Result<(), Error> {
+        let plain = Stored::of(identity).to_json()?;
+        let bytes = match protection {
+            Protection::None => plain,
+            Protection::Passphrase(passphrase) => Zeroizing::new(encrypt(&plain, passphrase.clone())?),
+        };
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        let new = PathBuf::from(name);
+        write_private(&new, &bytes).map_err(Error::io("write", &new))?;
+        std::fs::rename(&new, &self.path).map_err(Error::io("write", &self.path))?;
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        File::open(parent).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", parent))
+    }
+
+    fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let file = File::open(&self.path).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => Error::None { path: self.path.clone() },
+            _ => Error::io("open", &self.path)(source),
+        })?;
+        let mode = file.metadata().map_err(Error::io("read", &self.path))?.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(Error::Readable { path: self.path.clone(), mode });
+        }
+        let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", &self.path))?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(self.malformed(format!("it is longer than {MOST_BYTES} bytes")));
+        }
+        Ok(bytes)
+    }
+
+    fn decrypt(&self, bytes: &[u8], passphrase: SecretString) -> Result<Vec<u8>, Error> {
+        let mut key = age::scrypt::Identity::new(passphrase);
+        key.set_max_work_factor(MOST_WORK);
+        age::decrypt(&key, bytes).map_err(|error| match error {
+            age::DecryptError::DecryptionFailed
+            | age::DecryptError::KeyDecryptionFailed
+            | age::DecryptError::NoMatchingKeys => Error::WrongPassphrase { path: self.path.clone() },
+            error => self.malformed(error.to_string()),
+        })
+    }
+
+    fn malformed(&self, reason: String) -> Error {
+        Error::Malformed { path: self.path.clone(), reason }
+    }
+}
+
+fn encrypt(plain: &[u8], passphrase: SecretString) -> Result<Vec<u8>, Error> {
+    let mut recipient = age::scrypt::Recipient::new(passphrase);
+    recipient.set_work_factor(WORK_FACTOR);
+    age::encrypt(&recipient, plain).map_err(|error| Error::Protect { reason: error.to_string() })
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// The file's contents.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    schema: u32,
+    name: Label,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    organization: Option<Label>,
+    created: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signing_key: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent_key: Option<VerifyingKey>,
+    opening_key: Secret,
+}
+
+const SCHEMA: u32 = 1;
+
+impl Stored {
+    fn of(identity: &Identity) -> Self {
+        let (signing_key, agent_key) = match &identity.signing {
+            Signing::Key(key) => (Some(Secret(key.to_bytes())), None),
+            Signing::Agent => (None, Some(identity.card.verifying_key)),
+        };
+        Self {
+            schema: SCHEMA,
+            name: identity.card.name.clone(),
+            organization: identity.card.organization.clone(),
+            created: identity.card.created,
+            signing_key,
+            agent_key,
+            opening_key: Secret(identity.opening_key.to_bytes()),
+        }
+    }
+
+    fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        // Large enough that no growth leaves a copy of a secret behind.
+        let mut json = Zeroizing::new(Vec::with_capacity(8192));
+        serde_json::to_writer_pretty(&mut *json, self)
+            .map_err(|error| Error::Protect { reason: error.to_string() })?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    fn identity(self) -> Result<Identity, String> {
+        if self.schema != SCHEMA {
+            return Err(format!("schema {} is not supported; this version reads {SCHEMA}", self.schema));
+        }
+        let person = (self.name, self.organization);
+        match (self.signing_key, self.agent_key) {
+            (Some(signing), None) => Ok(Identity::new(person, &signing.0, &self.opening_key.0, self.created)),
+            (None, Some(agent)) => Ok(Identity::with_agent(person, agent, &self.opening_key.0, self.created)),
+            _ => Err("it must have either a signing key or an agent's key".to_owned()),
+        }
+    }
+}
+
+/// 32 secret bytes, in hexadecimal digits.
+struct Secret(Zeroizing<[u8; 32]>);
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use std::fmt::Write as _;
+        let mut text = Zeroizing::new(String::with_capacity(64));
+        for byte in self.0.iter() {
+            write!(text, "{byte:02x}").map_err(serde::ser::Error::custom)?;
+        }
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("64 hexadecimal digits")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
+                let bytes = from_hex(text, "a secret").map_err(|_| E::custom("not 64 hexadecimal digits"))?;
+                Ok(Secret(Zeroizing::new(bytes)))
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}

@@ -1,0 +1,252 @@
+//! Ed25519 public keys and signatures (RFC 8032), and the ids under which TUF and DSSE name keys.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::digest::{Sha256Digest, serde_as_text};
+
+/// A text or its bytes are no key or signature.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Not so many hexadecimal digits.
+    #[error("`{text}` is not {expected}")]
+    Malformed {
+        /// What was given, cut to 80 characters.
+        text: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The bytes are no point of the curve, not the one encoding of it, or a point of small order.
+    #[error("`{text}` is not a usable Ed25519 public key")]
+    Unusable {
+        /// The key as it was given.
+        text: String,
+    },
+}
+
+/// Reads exactly `N` bytes of lower-case hexadecimal digits.
+pub(super) fn from_hex<const N: usize>(text: &str, expected: &'static str) -> Result<[u8; N], KeyError> {
+    let malformed = || KeyError::Malformed { text: text.chars().take(80).collect(), expected };
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return Err(malformed());
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = value(pair[0]).ok_or_else(malformed)? << 4 | value(pair[1]).ok_or_else(malformed)?;
+    }
+    Ok(bytes)
+}
+
+/// Writes bytes as lower-case hexadecimal digits.
+pub(super) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+/// An Ed25519 public key; written as 64 lower-case hexadecimal digits.
+///
+/// Invariant: the one encoding of a point whose order is large, so equal keys are equal bytes and distinct keys are distinct
+/// people's; what counts signatures rests on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct VerifyingKey(ed25519_dalek::VerifyingKey);
+
+impl VerifyingKey {
+    /// Parses 32 bytes.
+    ///
+    /// # Errors
+    /// [`KeyError::Unusable`].
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        ed25519_dalek::VerifyingKey::from_bytes(bytes)
+            .ok()
+            .filter(|key| !key.is_weak() && key.to_edwards().compress().as_bytes() == bytes)
+            .map(Self)
+            .ok_or_else(|| KeyError::Unusable {
+                text: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            })
+    }
+
+    pub(super) fn from_dalek(key: ed25519_dalek::VerifyingKey) -> Self {
+        Self(key)
+    }
+
+    /// The key's 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// Whether `signature` is this key's over `message`; strict, so that everyone agrees (RFC 8032, 5.1.7, cofactorless).
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
+        self.0.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
+    }
+
+    /// The key's id: SHA-256 over the canonical JSON of its TUF form (TUF 1.0, 4.2).
+    pub fn id(&self) -> KeyId {
+        let json = format!(r#"{{"keytype":"ed25519","keyval":{{"public":"{self}"}},"scheme":"ed25519"}}"#);
+        KeyId(Sha256Digest::of(json.as_bytes()))
+    }
+}
+
+impl PartialOrd for VerifyingKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for VerifyingKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl std::hash::Hash for VerifyingKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl fmt::Display for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(self.as_bytes(), f)
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for VerifyingKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        Self::from_bytes(&from_hex(text, "an Ed25519 public key (64 lower-case hexadecimal digits)")?)
+    }
+}
+
+serde_as_text!(VerifyingKey);
+
+/// The id of an Ed25519 key, made from the key itself; written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(Sha256Digest);
+
+impl KeyId {
+    /// Its first twelve digits, for people to compare.
+    pub fn short(&self) -> String {
+        self.0.to_string().chars().take(12).collect()
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = crate::digest::DigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+serde_as_text!(KeyId);
+
+/// An Ed25519 signature; written as 128 lower-case hexadecimal digits. Nothing says yet whose or over what.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Signature([u8; 64]);
+
+impl Signature {
+    /// A signature of these bytes.
+    pub fn from_bytes(bytes: [u8; 64]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 64 bytes.
+    pub fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Signature {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        from_hex(text, "an Ed25519 signature (128 lower-case hexadecimal digits)").map(Self)
+    }
+}
+
+serde_as_text!(Signature);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 8032, 7.1, TEST 2: public key, message, signature.
+    const KEY: &str = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+    const SIGNATURE: &str = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+                             085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+
+    #[test]
+    fn ed25519_verifies_the_rfc_8032_vector_and_nothing_else() {
+        let key: VerifyingKey = KEY.parse().unwrap();
+        let signature: Signature = SIGNATURE.parse().unwrap();
+        assert!(key.verifies(&[0x72], &signature));
+        assert!(!key.verifies(&[0x73], &signature));
+        let mut altered = *signature.as_bytes();
+        altered[0] ^= 1;
+        assert!(!key.verifies(&[0x72], &Signature::from_bytes(altered)));
+    }
+
+    #[test]
+    fn a_key_has_one_encoding_and_a_large_order() {
+        let with_last = |last: &str| format!("{}{last}", "ff".repeat(31));
+        let refused = [
+            format!("01{}", "00".repeat(31)),   // the neutral element
+            "00".repeat(32),                    // order 4
+            format!("ed{}7f", "ff".repeat(30)), // zero written as p
+            with_last("7f"),                    // a y beyond p
+            format!("02{}", "00".repeat(31)),   // no point
+        ];
+        for text in refused {
+            assert!(matches!(text.parse::<VerifyingKey>(), Err(KeyError::Unusable { .. })), "{text}");
+        }
+        for text in ["", &KEY[1..], &KEY.to_uppercase(), &"é".repeat(32)] {
+            assert!(matches!(text.parse::<VerifyingKey>(), Err(KeyError::Malformed { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_id_is_the_one_that_other_tuf_programs_compute() {
+        // securesystemslib's SSlibKey id for the same key; tests/peers/statements.py recomputes it.
+        let key: VerifyingKey = KEY.parse().unwrap();
+        let canonical =
+            format!(r#"{{"keytype":"ed25519","keyval":{{"public":"{KEY}"}},"scheme":"ed25519"}}"#);
+        assert_eq!(key.id().to_string(), Sha256Digest::of(canonical.as_bytes()).to_string());
+    }
+}

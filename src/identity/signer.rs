@@ -1,0 +1,81 @@
+//! What can sign: a key held here, or (`agent`) one that an SSH agent holds.
+
+use std::fmt;
+
+use ed25519_dalek::Signer as _;
+use zeroize::Zeroizing;
+
+use super::{Error, Signature, VerifyingKey};
+
+/// Signs in one person's name.
+pub trait Signer {
+    /// What its signatures are checked with.
+    fn verifying_key(&self) -> VerifyingKey;
+
+    /// An Ed25519 signature over `message`.
+    ///
+    /// # Errors
+    /// What the holder of the key says; a key held here never fails.
+    fn sign(&self, message: &[u8]) -> Result<Signature, Error>;
+}
+
+/// An Ed25519 secret key; zeroized when dropped, never printed.
+pub struct SigningKey(ed25519_dalek::SigningKey);
+
+impl SigningKey {
+    /// The key of a 32-byte seed (RFC 8032, 5.1.5).
+    pub fn from_bytes(seed: &[u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+    }
+
+    /// A copy of its seed, zeroized when dropped.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
+    }
+}
+
+impl Signer for SigningKey {
+    fn verifying_key(&self) -> VerifyingKey {
+        VerifyingKey::from_dalek(self.0.verifying_key())
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
+        Ok(Signature::from_bytes(self.0.sign(message).to_bytes()))
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey(of {})", self.verifying_key())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ed25519_signs_as_rfc_8032_does() {
+        // 7.1, TEST 2.
+        let seed = super::super::key::from_hex(
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "a seed",
+        );
+        let key = SigningKey::from_bytes(&seed.unwrap());
+        assert_eq!(
+            key.sign(&[0x72]).unwrap().to_string(),
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+             085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+        );
+        assert_eq!(
+            key.verifying_key().to_string(),
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+        );
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let key = SigningKey::from_bytes(&[0x42; 32]);
+        assert!(!format!("{key:?}").contains("4242"));
+    }
+}

@@ -1,0 +1,62 @@
+//! What can be wrong with a statement.
+
+use super::quorum::ThresholdNotMet;
+use crate::identity;
+
+/// A statement cannot be parsed, verified or signed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not a DSSE envelope.
+    #[error("not a signed statement: {reason}")]
+    Envelope {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Longer than any statement may be.
+    #[error("a statement of {size} bytes; at most {most} are accepted")]
+    TooLong {
+        /// How long it is.
+        size: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// Signed, but not as an in-toto statement.
+    #[error("the signed payload is a `{found}`, not a `{expected}`")]
+    PayloadType {
+        /// What it says.
+        found: String,
+        /// What is accepted.
+        expected: &'static str,
+    },
+    /// Another kind of statement.
+    #[error("this is a {found}, not a {expected}")]
+    Kind {
+        /// What it is, the part of its type that tells.
+        found: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// The statement's fields are not those of its kind.
+    #[error("the {kind} cannot be read: {reason}")]
+    Malformed {
+        /// Its kind.
+        kind: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Too few of those who must sign did.
+    #[error(transparent)]
+    Threshold(#[from] ThresholdNotMet),
+    /// A card that its own keys did not sign.
+    #[error("the card of {name} is not signed by its own key")]
+    CardNotSelfSigned {
+        /// Who it says it is.
+        name: String,
+    },
+    /// Another payload than the one that others signed.
+    #[error("these signatures are over other bytes and cannot be merged")]
+    OtherPayload,
+    /// The holder of the key did not sign.
+    #[error(transparent)]
+    Signer(#[from] identity::Error),
+}

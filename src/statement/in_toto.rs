@@ -1,0 +1,244 @@
+//! in-toto Statement v1 (in-toto/attestation, `spec/v1/statement.md`): a subject by digest, and a typed predicate about it.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::envelope::{Envelope, MOST_BYTES};
+use super::quorum::{Quorum, Verified};
+use crate::digest::Sha256Digest;
+use crate::identity::Signer;
+
+/// The payload type of every statement.
+pub const IN_TOTO: &str = "application/vnd.in-toto+json";
+const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+const PREDICATES: &str = "https://portcullis.dev/";
+
+/// What a kind of statement says. Types that implement it should refuse unknown fields.
+pub trait Predicate: Serialize + DeserializeOwned {
+    /// Its kind: `predicateType` is `https://portcullis.dev/<kind>/v1`.
+    const KIND: &'static str;
+}
+
+/// What a statement is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Its name, for people.
+    pub name: String,
+    /// Its digest.
+    pub digest: Sha256Digest,
+}
+
+/// A subject and what is said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement<P> {
+    /// What it is about.
+    pub subject: Subject,
+    /// What it says.
+    pub predicate: P,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire<P> {
+    #[serde(rename = "_type")]
+    statement: String,
+    subject: [WireSubject; 1],
+    #[serde(rename = "predicateType")]
+    predicate_type: String,
+    predicate: P,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireSubject {
+    name: String,
+    digest: WireDigest,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireDigest {
+    sha256: Sha256Digest,
+}
+
+impl<P: Predicate> Statement<P> {
+    /// The statement in an envelope that nobody signed yet. The same statement always gives the same bytes.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where the predicate has no JSON form, [`Error::TooLong`].
+    pub fn to_envelope(&self) -> Result<Envelope, Error> {
+        let wire = Wire {
+            statement: STATEMENT.to_owned(),
+            subject: [WireSubject {
+                name: self.subject.name.clone(),
+                digest: WireDigest { sha256: self.subject.digest },
+            }],
+            predicate_type: format!("{PREDICATES}{}/v1", P::KIND),
+            predicate: &self.predicate,
+        };
+        let payload = serde_json::to_vec(&wire).map_err(|error| malformed::<P>(error.to_string()))?;
+        if payload.len() > MOST_BYTES / 2 {
+            return Err(Error::TooLong { size: payload.len(), most: MOST_BYTES / 2 });
+        }
+        Ok(Envelope::new(IN_TOTO, payload))
+    }
+
+    /// The statement in an envelope that one person signed.
+    ///
+    /// # Errors
+    /// Those of [`Self::to_envelope`], [`Error::Signer`].
+    pub fn sign(&self, signer: &dyn Signer) -> Result<Envelope, Error> {
+        let mut envelope = self.to_envelope()?;
+        envelope.sign(signer)?;
+        Ok(envelope)
+    }
+}
+
+fn malformed<P: Predicate>(reason: String) -> Error {
+    Error::Malformed { kind: P::KIND, reason }
+}
+
+/// The kind that a statement says it is, such as `grant`: what to read it as, before anything is believed.
+fn kind_of(predicate_type: &str) -> String {
+    let kind = predicate_type.strip_prefix(PREDICATES).and_then(|rest| rest.strip_suffix("/v1"));
+    kind.unwrap_or(predicate_type).chars().take(80).collect()
+}
+
+impl Envelope {
+    /// The kind of statement that this says it is; nobody has checked it.
+    ///
+    /// # Errors
+    /// [`Error::PayloadType`], [`Error::Envelope`].
+    pub fn kind(&self) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Kind {
+            #[serde(rename = "predicateType")]
+            predicate_type: String,
+        }
+        self.require_in_toto()?;
+        let Kind { predicate_type } = serde_json::from_slice(self.payload())
+            .map_err(|error| Error::Envelope { reason: error.to_string() })?;
+        Ok(kind_of(&predicate_type))
+    }
+
+    /// What the envelope claims, believed by nobody: to draft an answer, or to find out whose signature to look for.
+    ///
+    /// # Errors
+    /// [`Error::PayloadType`], [`Error::Kind`], [`Error::Malformed`].
+    pub fn claim<P: Predicate>(&self) -> Result<Statement<P>, Error> {
+        let found = self.kind()?;
+        if found != P::KIND {
+            return Err(Error::Kind { found, expected: P::KIND });
+        }
+        let wire: Wire<P> =
+            serde_json::from_slice(self.payload()).map_err(|error| malformed::<P>(error.to_string()))?;
+        if wire.statement != STATEMENT {
+            return Err(malformed::<P>(format!("its `_type` is not `{STATEMENT}`")));
+        }
+        let [subject] = wire.subject;
+        let subject = Subject { name: subject.name, digest: subject.digest.sha256 };
+        Ok(Statement { subject, predicate: wire.predicate })
+    }
+
+    /// The statement, if `quorum` signed it.
+    ///
+    /// # Errors
+    /// Those of [`Self::claim`], [`Error::Threshold`].
+    pub fn statement<P: Predicate>(&self, quorum: &Quorum) -> Result<Verified<Statement<P>>, Error> {
+        let claim = self.claim()?;
+        self.verify(quorum, claim)
+    }
+
+    /// The statement, if those signed it whom it names itself, as `signers` reads from the claim.
+    ///
+    /// # Errors
+    /// Those of [`Self::claim`], [`Error::Threshold`].
+    pub fn self_signed<P: Predicate>(
+        &self,
+        signers: impl FnOnce(&P) -> Quorum,
+    ) -> Result<Verified<Statement<P>>, Error> {
+        let claim: Statement<P> = self.claim()?;
+        let quorum = signers(&claim.predicate);
+        self.verify(&quorum, claim)
+    }
+
+    fn require_in_toto(&self) -> Result<(), Error> {
+        if self.payload_type() == IN_TOTO {
+            return Ok(());
+        }
+        let found = self.payload_type().chars().take(80).collect();
+        Err(Error::PayloadType { found, expected: IN_TOTO })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::SigningKey;
+
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Greeting {
+        words: String,
+    }
+
+    impl Predicate for Greeting {
+        const KIND: &'static str = "greeting";
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Farewell {}
+
+    impl Predicate for Farewell {
+        const KIND: &'static str = "farewell";
+    }
+
+    fn greeting() -> Statement<Greeting> {
+        let subject = Subject { name: "a manifest".to_owned(), digest: Sha256Digest::of(b"manifest") };
+        Statement { subject, predicate: Greeting { words: "hello".to_owned() } }
+    }
+
+    fn key() -> SigningKey {
+        SigningKey::from_bytes(&[7; 32])
+    }
+
+    #[test]
+    fn a_statement_reads_back_and_is_the_in_toto_form() {
+        let envelope = greeting().sign(&key()).unwrap();
+        let quorum = Quorum::of_one("the greeter", key().verifying_key());
+        let verified = envelope.statement::<Greeting>(&quorum).unwrap();
+        assert_eq!(*verified, greeting());
+        assert_eq!(verified.digest(), envelope.digest());
+        insta::assert_snapshot!(String::from_utf8_lossy(envelope.payload()), @r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a manifest","digest":{"sha256":"05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f"}}],"predicateType":"https://portcullis.dev/greeting/v1","predicate":{"words":"hello"}}"#);
+    }
+
+    #[test]
+    fn refusals_say_what_is_wrong() {
+        let of = |payload: &str| {
+            let mut envelope = Envelope::new(IN_TOTO, payload.as_bytes().to_vec());
+            envelope.sign(&key()).unwrap();
+            envelope.claim::<Greeting>().unwrap_err().to_string()
+        };
+        let good = String::from_utf8(greeting().to_envelope().unwrap().payload().to_vec()).unwrap();
+        let other_type = Envelope::new("text/plain", good.clone().into_bytes());
+        let farewell = greeting().to_envelope().unwrap().claim::<Farewell>();
+        insta::assert_snapshot!([
+            of("{}"),
+            of(&good.replace("Statement/v1", "Statement/v2")),
+            of(&good.replace("words", "deeds")),
+            of(&good.replace("\"hello\"", "\"hello\",\"more\":1")),
+            of(&good.replace("greeting/v1", "greeting/v2")),
+            farewell.unwrap_err().to_string(),
+            other_type.claim::<Greeting>().unwrap_err().to_string(),
+        ].join("\n"), @"
+        not a signed statement: missing field `predicateType` at line 1 column 2
+        the greeting cannot be read: its `_type` is not `https://in-toto.io/Statement/v1`
+        the greeting cannot be read: unknown field `deeds`, expected `words` at line 1 column 237
+        the greeting cannot be read: unknown field `more`, expected `words` at line 1 column 252
+        this is a https://portcullis.dev/greeting/v2, not a greeting
+        this is a greeting, not a farewell
+        the signed payload is a `text/plain`, not a `application/vnd.in-toto+json`
+        ");
+    }
+}

@@ -1,0 +1,17 @@
+//! Statements: what people sign that is not TUF metadata, and the one counter of signatures.
+//!
+//! A statement is an in-toto Statement v1 in a DSSE v1 envelope: the signed bytes carry their own type, so a signature made for
+//! one purpose counts for no other (domain separation). Who holds an envelope can drop signatures or add worthless ones; they
+//! cannot change what was signed. [`Verified`] is the only proof that a threshold was met, and only [`Quorum`] makes one.
+
+mod card;
+mod envelope;
+mod error;
+mod in_toto;
+mod quorum;
+
+pub use card::{sign_card, verify_card};
+pub use envelope::{Envelope, EnvelopeSignature};
+pub use error::Error;
+pub use in_toto::{IN_TOTO, Predicate, Statement, Subject};
+pub use quorum::{Quorum, QuorumError, ThresholdNotMet, Verified};

@@ -1,0 +1,211 @@
+//! The one threshold counter: how many *distinct public keys* of a role signed the same bytes.
+//!
+//! It counts keys, never key ids, envelopes or signatures: one key under two ids, or one key signing twice, is one signer
+//! (TUF 1.0, 5.1; DSSE v1, "t-of-n"). Everything that needs a board's consent comes through here.
+
+use std::collections::BTreeSet;
+
+use crate::digest::Sha256Digest;
+use crate::identity::{Signature, VerifyingKey};
+
+/// Too few distinct keys signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{board} must sign with {need} distinct keys; {have} of its keys signed")]
+pub struct ThresholdNotMet {
+    /// Whose signatures were counted.
+    pub board: String,
+    /// How many distinct keys of it signed.
+    pub have: usize,
+    /// How many must.
+    pub need: usize,
+}
+
+/// A threshold that its keys could never meet, or that asks for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{board} has {keys} distinct keys; its threshold of {threshold} must be between 1 and that")]
+pub struct QuorumError {
+    /// Whose threshold.
+    pub board: String,
+    /// How many distinct keys it has.
+    pub keys: usize,
+    /// The threshold.
+    pub threshold: usize,
+}
+
+/// A set of distinct keys and how many of them must sign. Invariant: 1 ≤ threshold ≤ keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quorum {
+    board: String,
+    keys: BTreeSet<VerifyingKey>,
+    threshold: usize,
+}
+
+impl Quorum {
+    /// `threshold` of `keys`; `board` names it in refusals.
+    ///
+    /// # Errors
+    /// [`QuorumError`] where the threshold is zero or more than the distinct keys.
+    pub fn new(
+        board: impl Into<String>,
+        keys: impl IntoIterator<Item = VerifyingKey>,
+        threshold: usize,
+    ) -> Result<Self, QuorumError> {
+        let (board, keys): (_, BTreeSet<_>) = (board.into(), keys.into_iter().collect());
+        if (1..=keys.len()).contains(&threshold) {
+            Ok(Self { board, keys, threshold })
+        } else {
+            Err(QuorumError { board, keys: keys.len(), threshold })
+        }
+    }
+
+    /// One key alone.
+    pub fn of_one(board: impl Into<String>, key: VerifyingKey) -> Self {
+        Self { board: board.into(), keys: BTreeSet::from([key]), threshold: 1 }
+    }
+
+    /// Its keys.
+    pub fn keys(&self) -> &BTreeSet<VerifyingKey> {
+        &self.keys
+    }
+
+    /// How many of them must sign.
+    pub fn threshold(&self) -> usize {
+        self.threshold
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.board
+    }
+
+    /// The distinct keys of this quorum with a valid signature over `message`. Each candidate is a key that is said to have
+    /// made a signature; keys of others are passed over.
+    pub fn signers<'a>(
+        &self,
+        message: &[u8],
+        candidates: impl IntoIterator<Item = (VerifyingKey, &'a Signature)>,
+    ) -> BTreeSet<VerifyingKey> {
+        let mut signers = BTreeSet::new();
+        for (key, signature) in candidates {
+            if self.keys.contains(&key) && !signers.contains(&key) && key.verifies(message, signature) {
+                signers.insert(key);
+            }
+        }
+        signers
+    }
+
+    /// Hands out `value`, which must have been parsed from `message`, if enough distinct keys signed `message`.
+    ///
+    /// # Errors
+    /// [`ThresholdNotMet`].
+    pub fn verify<'a, T>(
+        &self,
+        value: T,
+        message: &[u8],
+        candidates: impl IntoIterator<Item = (VerifyingKey, &'a Signature)>,
+    ) -> Result<Verified<T>, ThresholdNotMet> {
+        let signers = self.signers(message, candidates);
+        if signers.len() < self.threshold {
+            return Err(ThresholdNotMet {
+                board: self.board.clone(),
+                have: signers.len(),
+                need: self.threshold,
+            });
+        }
+        Ok(Verified { value, signers, digest: Sha256Digest::of(message) })
+    }
+}
+
+/// A value whose bytes a quorum signed. Only [`Quorum`] and what rests on it can make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified<T> {
+    value: T,
+    signers: BTreeSet<VerifyingKey>,
+    digest: Sha256Digest,
+}
+
+impl<T> Verified<T> {
+    /// The keys that signed.
+    pub fn signers(&self) -> &BTreeSet<VerifyingKey> {
+        &self.signers
+    }
+
+    /// The SHA-256 of the bytes that were signed; of a statement, of its payload.
+    pub fn digest(&self) -> Sha256Digest {
+        self.digest
+    }
+
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+
+    /// The same proof about a part of the value.
+    pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Verified<U> {
+        Verified { value: part(self.value), signers: self.signers, digest: self.digest }
+    }
+
+    pub(super) fn with_digest(self, digest: Sha256Digest) -> Self {
+        Self { digest, ..self }
+    }
+}
+
+impl<T> std::ops::Deref for Verified<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Signer as _, SigningKey};
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn signed(seed: u8, message: &[u8]) -> (VerifyingKey, Signature) {
+        (key(seed).verifying_key(), key(seed).sign(message).unwrap())
+    }
+
+    fn board() -> Quorum {
+        Quorum::new("the board", (1..=3).map(|seed| key(seed).verifying_key()), 2).unwrap()
+    }
+
+    fn count(candidates: &[(VerifyingKey, Signature)]) -> usize {
+        board().signers(b"m", candidates.iter().map(|(key, signature)| (*key, signature))).len()
+    }
+
+    #[test]
+    fn distinct_keys_are_counted_once_each() {
+        assert_eq!(count(&[signed(1, b"m"), signed(2, b"m")]), 2);
+        assert_eq!(count(&[signed(1, b"m"), signed(1, b"m")]), 1, "one key twice");
+        assert_eq!(count(&[signed(1, b"m"), signed(2, b"n")]), 1, "other bytes");
+        assert_eq!(count(&[signed(1, b"m"), signed(4, b"m")]), 1, "a stranger");
+        let stolen = (key(2).verifying_key(), signed(1, b"m").1);
+        assert_eq!(count(&[signed(1, b"m"), stolen]), 1, "another's signature");
+        let bad_then_good = [(key(1).verifying_key(), signed(2, b"m").1), signed(1, b"m")];
+        assert_eq!(count(&bad_then_good), 1, "a worthless signature does not shadow a good one");
+    }
+
+    #[test]
+    fn a_refusal_counts() {
+        let (key, signature) = signed(3, b"m");
+        let error = board().verify((), b"m", [(key, &signature)]).unwrap_err();
+        assert_eq!(error.to_string(), "the board must sign with 2 distinct keys; 1 of its keys signed");
+    }
+
+    #[test]
+    fn a_threshold_must_be_within_reach() {
+        let keys = || [1, 2, 2].map(|seed| key(seed).verifying_key());
+        assert_eq!(
+            Quorum::new("a board", keys(), 3).unwrap_err().to_string(),
+            "a board has 2 distinct keys; its threshold of 3 must be between 1 and that"
+        );
+        assert!(Quorum::new("a board", keys(), 0).is_err());
+        assert!(Quorum::new("a board", keys(), 2).is_ok());
+    }
+}

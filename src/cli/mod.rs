@@ -4,17 +4,20 @@ mod admin;
 mod advice;
 mod demo;
 mod failure;
+mod files;
+mod help;
+mod home;
+mod identity;
 mod interrupt;
 mod output;
+mod passphrase;
 mod progress;
 mod researcher;
 mod units;
 
-use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
-use clap_complete::Shell;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use output::Output;
 
@@ -34,45 +37,57 @@ struct CommandLine {
     /// No progress and no notes on standard error
     #[arg(long, short, global = true)]
     quiet: bool,
+
+    #[command(flatten)]
+    home: home::HomeArguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     Import(admin::import::Import),
     Verify(admin::verify::Verify),
     Show(admin::show::Show),
     Run(researcher::run::Run),
     Score(researcher::score::ScoreCommand),
     Demo(demo::Demo),
-    /// Write a completion script for your shell to standard output
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+    Completions(help::Completions),
+    Man(help::Man),
+}
+
+/// The whole command line, as help, man pages and completions show it.
+fn command_line() -> clap::Command {
+    help::grouped(CommandLine::command())
 }
 
 /// Runs the command that the process's arguments name.
 pub fn main() -> ExitCode {
-    let CommandLine { command, json, quiet } = match CommandLine::try_parse() {
+    let parsed = command_line().try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
+    let CommandLine { command, json, quiet, home } = match parsed {
         Ok(command_line) => command_line,
         Err(error) => return failure::report_usage(&error),
     };
     let output = Output::new(json, quiet);
-    let done = match command {
-        Command::Import(import) => import.run(output),
-        Command::Verify(verify) => verify.run(output),
-        Command::Show(show) => show.run(output),
-        Command::Run(run) => run.run(output),
-        Command::Score(score) => score.run(output),
-        Command::Demo(demo) => demo.run(output),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut CommandLine::command(), "portcullis", &mut io::stdout());
-            Ok(())
-        }
-    };
-    match done {
+    match home.resolve().and_then(|home| command.run(&home, output)) {
         Ok(()) if interrupt::asked_to_stop() => ExitCode::from(failure::INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error, json),
+    }
+}
+
+impl Command {
+    fn run(self, home: &home::Home, output: Output) -> anyhow::Result<()> {
+        match self {
+            Self::Identity(identity) => identity.run(home, output),
+            Self::Import(import) => import.run(output),
+            Self::Verify(verify) => verify.run(output),
+            Self::Show(show) => show.run(output),
+            Self::Run(run) => run.run(output),
+            Self::Score(score) => score.run(output),
+            Self::Demo(demo) => demo.run(output),
+            Self::Completions(completions) => completions.run(command_line(), output),
+            Self::Man(man) => man.run(command_line(), output),
+        }
     }
 }

@@ -44,6 +44,13 @@ impl Output {
         Ok(out.flush()?)
     }
 
+    /// A result that is a file's text, the same with and without `--json`.
+    pub(super) fn raw(self, text: impl Display) -> anyhow::Result<()> {
+        let mut out = io::stdout().lock();
+        write!(out, "{text}")?;
+        Ok(out.flush()?)
+    }
+
     /// A piece of text that belongs to the result, now.
     pub(super) fn piece(self, text: impl Display) -> io::Result<()> {
         if self.json {

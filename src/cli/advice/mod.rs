@@ -1,11 +1,13 @@
 //! What kind of failure an error is, and what to do next.
 
+mod identity;
+
 use std::io::{self, ErrorKind};
 
 use super::failure::{Kind, Refusal};
 use crate::checkpoint;
 use crate::checkpoint::fetch::FetchError;
-use crate::inference;
+use crate::{inference, statement};
 
 /// The kind of a failure and what to do next.
 pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
@@ -15,6 +17,12 @@ pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
         }
         if let Some(error) = cause.downcast_ref::<checkpoint::Error>() {
             return explain_checkpoint(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::identity::Error>() {
+            return identity::explain_identity(error);
+        }
+        if let Some(error) = cause.downcast_ref::<statement::Error>() {
+            return identity::explain_statement(error);
         }
         if let Some(error) = cause.downcast_ref::<FetchError>() {
             return explain_fetch(error);

@@ -1,0 +1,203 @@
+//! One person's state on this machine: identity, trusted catalogue, vault, and where their registry is.
+//!
+//! A home belongs to one person; several people on one machine have a home each (`--home`, `PORTCULLIS_HOME`). A *registry*, for
+//! now, is a folder that its people share, by whatever carries files: `catalogue/` (TUF), `exchange/` (statements) and `sealed/`
+//! (sealed checkpoints). Nothing in it is trusted; everything read from it is verified.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::failure::Refusal;
+use super::output::Output;
+use super::passphrase::PassphraseArguments;
+use crate::identity::{Identity, IdentityFile, Signer};
+
+/// Whose state to use, and how to unlock it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Home")]
+pub(super) struct HomeArguments {
+    /// Where your identity and your state are kept [default: $XDG_DATA_HOME/portcullis or ~/.local/share/portcullis]
+    #[arg(long, global = true, env = "PORTCULLIS_HOME", value_name = "FOLDER")]
+    home: Option<PathBuf>,
+
+    /// The registry's folder, if not the one that this home joined
+    #[arg(long, global = true, env = "PORTCULLIS_REGISTRY", value_name = "FOLDER")]
+    registry: Option<PathBuf>,
+
+    #[command(flatten)]
+    passphrase: PassphraseArguments,
+}
+
+/// One person's state.
+#[derive(Debug)]
+pub(super) struct Home {
+    folder: PathBuf,
+    registry: Option<PathBuf>,
+    passphrase: PassphraseArguments,
+}
+
+/// What a home remembers.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    registry: Option<PathBuf>,
+}
+
+const SETTINGS: &str = "settings.json";
+
+impl HomeArguments {
+    /// The home that the arguments, the environment or custom name.
+    pub(super) fn resolve(self) -> anyhow::Result<Home> {
+        let folder = match self.home {
+            Some(folder) => folder,
+            None => default_folder()?,
+        };
+        Ok(Home { folder, registry: self.registry, passphrase: self.passphrase })
+    }
+}
+
+fn default_folder() -> anyhow::Result<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
+    data.map(|data| data.join("portcullis")).ok_or_else(|| {
+        Refusal::usage(
+            "neither HOME nor XDG_DATA_HOME is set",
+            "name a folder with --home or PORTCULLIS_HOME",
+        )
+        .into()
+    })
+}
+
+impl Home {
+    /// A home of this folder, as the demo makes them.
+    pub(super) fn at(folder: PathBuf, registry: Option<PathBuf>) -> Self {
+        Self { folder, registry, passphrase: PassphraseArguments::default() }
+    }
+
+    /// The folder, made where it is missing; only its owner can enter it.
+    pub(super) fn folder(&self) -> anyhow::Result<&Path> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)
+            .with_context(|| format!("cannot make {}", self.folder.display()))?;
+        Ok(&self.folder)
+    }
+
+    /// The identity file, which need not be there.
+    pub(super) fn identity_file(&self) -> IdentityFile {
+        IdentityFile::at(self.folder.join("identity.age"))
+    }
+
+    /// Where the card lies, in the open.
+    pub(super) fn card_path(&self) -> PathBuf {
+        self.folder.join("card.json")
+    }
+
+    /// The trusted state of the catalogue.
+    pub(super) fn catalogue_state(&self) -> PathBuf {
+        self.folder.join("catalogue")
+    }
+
+    /// Sealed checkpoints, grants and leases of this person.
+    pub(super) fn vault(&self) -> PathBuf {
+        self.folder.join("vault")
+    }
+
+    /// How a passphrase comes in.
+    pub(super) fn passphrase(&self) -> &PassphraseArguments {
+        &self.passphrase
+    }
+
+    /// Opens the identity, asking for its passphrase where a person can answer.
+    pub(super) fn identity(&self, output: Output) -> anyhow::Result<Identity> {
+        let file = self.identity_file();
+        let passphrase =
+            if file.is_protected()? { self.passphrase.existing(file.path(), output)? } else { None };
+        Ok(file.read(passphrase)?)
+    }
+
+    /// Opens the identity, and what signs in its name.
+    pub(super) fn signer(&self, output: Output) -> anyhow::Result<(Identity, Box<dyn Signer>)> {
+        let identity = self.identity(output)?;
+        if identity.signs_by_agent() {
+            output.note("note: an SSH agent signs; confirm there if it asks");
+        }
+        let signer = identity.signer(agent_socket().as_deref())?;
+        Ok((identity, signer))
+    }
+
+    /// The registry's folder.
+    pub(super) fn registry(&self) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = &self.registry {
+            return Ok(folder.clone());
+        }
+        self.settings()?.registry.ok_or_else(|| {
+            Refusal::usage(
+                format!("{} has joined no registry", self.folder.display()),
+                "run `portcullis join <registry folder> --root <file>` once, or give --registry",
+            )
+            .into()
+        })
+    }
+
+    /// The catalogue's folder inside the registry's.
+    pub(super) fn catalogue(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.registry()?.join("catalogue"))
+    }
+
+    /// The folder of statements inside the registry's.
+    pub(super) fn exchange(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.registry()?.join("exchange"))
+    }
+
+    /// The folder of sealed checkpoints inside the registry's.
+    pub(super) fn sealed(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.registry()?.join("sealed"))
+    }
+
+    /// Remembers the registry.
+    pub(super) fn remember_registry(&self, registry: &Path) -> anyhow::Result<()> {
+        let settings = Settings { registry: Some(registry.to_owned()) };
+        let path = self.folder()?.join(SETTINGS);
+        write_whole(&path, &serde_json::to_vec_pretty(&settings)?)
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let path = self.folder.join(SETTINGS);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).with_context(|| format!("cannot use {}", path.display()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+}
+
+/// The socket of the SSH agent that the environment names.
+pub(super) fn agent_socket() -> Option<PathBuf> {
+    std::env::var_os("SSH_AUTH_SOCK").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        fs::create_dir_all(parent)?;
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        use std::os::unix::fs::PermissionsExt as _;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.persist(path).map_err(|error| error.error)?;
+        fs::File::open(parent)?.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}

@@ -55,6 +55,12 @@ impl fmt::Display for CheckpointId {
 
 serde_as_text!(CheckpointId);
 
+/// Controls and direction marks: they can make one text look like another.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
 /// What a person or an organization is called: 1 to 120 characters on one line, none of them invisible controls.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label(String);
@@ -70,11 +76,6 @@ impl FromStr for Label {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        // Direction marks can make one name look like another.
-        let is_hidden = |c: char| {
-            c.is_control()
-                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-        };
         let count = text.chars().take(121).count();
         if text.trim() == text && (1..=120).contains(&count) && !text.chars().any(is_hidden) {
             Ok(Self(text.to_owned()))
@@ -91,6 +92,40 @@ impl fmt::Display for Label {
 }
 
 serde_as_text!(Label);
+
+/// What a person writes for others to read, such as a purpose or a reason: 1 to 4,000 characters, lines allowed, no other
+/// controls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prose(String);
+
+impl Prose {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Prose {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let count = text.chars().take(4001).count();
+        let is_plain = |c: char| c == '\n' || !is_hidden(c);
+        if text.trim() == text && (1..=4000).contains(&count) && text.chars().all(is_plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NameError::new(text, "a text: use 1 to 4,000 visible characters"))
+        }
+    }
+}
+
+impl fmt::Display for Prose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+serde_as_text!(Prose);
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,8 @@ pub fn portcullis() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     for name in
         ["HF_TOKEN", "HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"]
+            .into_iter()
+            .chain(["PORTCULLIS_HOME", "PORTCULLIS_REGISTRY", "PORTCULLIS_PASSPHRASE", "SSH_AUTH_SOCK"])
     {
         command.env_remove(name);
     }

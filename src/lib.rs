@@ -2,6 +2,7 @@
 //!
 //! Rooms are domains; an arrow between them points only down this list (`tests/architecture.rs` checks it).
 
+pub mod catalogue;
 pub mod checkpoint;
 pub mod cli;
 pub mod digest;

@@ -1,0 +1,237 @@
+//! The client of a catalogue: TUF 1.0, section 5, with state on disk that never goes back (promise P5).
+//!
+//! Each file is written durably as soon as it is accepted, in the order of acceptance: roots, timestamp, snapshot, targets, boards.
+//! A kill in between leaves a floor that is as high as what was seen; offline use then waits for the next whole refresh.
+//!
+//! A change of the timestamp's or snapshot's keys ends the *epoch*: their files lie in a folder named after those keys, so a new
+//! root that changes them leaves the old ones behind in the same instant (fast-forward recovery, 5.3.11, without a window).
+//!
+//! The clock is checked too: a time is remembered whenever the catalogue held at it, and a clock that says more than
+//! [`CLOCK_TOLERANCE`] less is refused, since it would bring expired metadata back to life. Only times at which nothing had
+//! expired are remembered, so a clock that once ran years ahead does no lasting harm.
+//!
+//! Whoever can write to the state can make it forget. It is as private as the identity beside it.
+
+mod source;
+mod state;
+
+use std::path::PathBuf;
+
+use super::document::TopRole;
+use super::schema::{Delegation, FileMeta, RootRole, TargetsRole, TimestampRole};
+use super::trusted::{Delegated, Parts};
+use super::{Document, Error, Keyring, Remote, TrustedCatalogue, verify};
+use crate::catalogue::schema::{MOST_DELEGATIONS, SnapshotRole};
+use crate::time::Timestamp;
+use source::{Offline, Online, Source};
+use state::State;
+
+/// How far behind the latest known time the clock may run, in seconds: two machines' clocks differ by this much, and no
+/// expiry is a matter of minutes.
+pub const CLOCK_TOLERANCE: i64 = 5 * 60;
+
+/// Most new roots that one refresh follows.
+const MOST_ROOTS: u64 = 32;
+
+/// A client whose trusted state is in a folder.
+#[derive(Debug, Clone)]
+pub struct Client {
+    state: State,
+}
+
+impl Client {
+    /// The client with this state; the folder need not be there yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { state: State::new(folder.into()) }
+    }
+
+    /// Trusts a root, of whatever version, because its user says so: its owners' own signatures are checked. Trusting the
+    /// same catalogue again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::OtherRoot`] where another root is trusted already; what is wrong with the root.
+    pub fn trust(&self, root: &[u8]) -> Result<Document<RootRole>, Error> {
+        let _lock = self.state.lock()?;
+        let offered = verify::first_root("the root given", root.to_vec())?;
+        let Some(trusted) = self.state.root()? else {
+            self.state.keep_first_root(&offered)?;
+            return Ok(offered);
+        };
+        let first = self.state.first_root()?;
+        if offered.digest() == trusted.digest() || first.is_some_and(|first| first == offered.digest()) {
+            return Ok(trusted);
+        }
+        Err(Error::OtherRoot { trusted: trusted.version(), offered: offered.version() })
+    }
+
+    /// The newest root that is trusted, if any is.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::Io`].
+    pub fn root(&self) -> Result<Option<Document<RootRole>>, Error> {
+        self.state.root()
+    }
+
+    /// Brings the state up to date with `remote` and hands out the catalogue, all of it verified and unexpired at `now`.
+    ///
+    /// # Errors
+    /// What is wrong with the catalogue, naming the file; [`Error::NoRoot`], [`Error::Clock`], [`Error::Busy`]. The state
+    /// keeps what was accepted before the refusal.
+    pub fn refresh(&self, remote: &dyn Remote, now: Timestamp) -> Result<TrustedCatalogue, Error> {
+        let _lock = self.state.lock()?;
+        self.require_sane_clock(now)?;
+        let root = self.follow_roots(remote)?;
+        root.require_unexpired(now)?;
+        let online = Online { remote, state: &self.state, epoch: self.state.epoch(&root) };
+        let catalogue = self.complete(root, &online, now)?;
+        self.state.keep_clock(now)?;
+        Ok(catalogue)
+    }
+
+    /// Hands out the catalogue as the last whole refresh left it, if nothing in it has expired at `now`.
+    ///
+    /// # Errors
+    /// Those of [`Self::refresh`]; [`Error::Missing`] or [`Error::Version`] where the last refresh was cut short.
+    pub fn load_offline(&self, now: Timestamp) -> Result<TrustedCatalogue, Error> {
+        let _lock = self.state.lock()?;
+        self.require_sane_clock(now)?;
+        let root = self.trusted_root()?;
+        root.require_unexpired(now)?;
+        let offline = Offline { state: &self.state, epoch: self.state.epoch(&root) };
+        let catalogue = self.complete(root, &offline, now)?;
+        self.state.keep_clock(now)?;
+        Ok(catalogue)
+    }
+
+    fn trusted_root(&self) -> Result<Document<RootRole>, Error> {
+        self.state.root()?.ok_or_else(|| Error::NoRoot { path: self.state.folder().to_owned() })
+    }
+
+    fn require_sane_clock(&self, now: Timestamp) -> Result<(), Error> {
+        match self.state.clock()? {
+            Some(seen) if seen.seconds_since(now) > CLOCK_TOLERANCE => Err(Error::Clock { now, seen }),
+            _ => Ok(()),
+        }
+    }
+
+    /// 5.3: every root from the trusted one on, each signed by the one before it.
+    fn follow_roots(&self, remote: &dyn Remote) -> Result<Document<RootRole>, Error> {
+        let mut root = self.trusted_root()?;
+        for _ in 0..MOST_ROOTS {
+            let path = format!("metadata/{}", verify::root_file(root.version() + 1));
+            let Some(bytes) = remote.fetch(&path, <RootRole as super::Role>::MOST_BYTES)? else {
+                break;
+            };
+            root = verify::next_root(&root, bytes)?;
+            self.state.keep_root(&root)?;
+        }
+        self.state.leave_other_epochs(&self.state.epoch(&root))?;
+        Ok(root)
+    }
+
+    /// 5.4 to 5.6: timestamp, snapshot, targets and every delegated role.
+    fn complete(
+        &self,
+        root: Document<RootRole>,
+        source: &dyn Source,
+        now: Timestamp,
+    ) -> Result<TrustedCatalogue, Error> {
+        let (seen_timestamp, seen_snapshot) = self.state.seen(&root)?;
+        let timestamp = verify::next_timestamp(&root, seen_timestamp, source.timestamp()?)?;
+        timestamp.require_unexpired(now)?;
+        source.keep_timestamp(&timestamp)?;
+        let snapshot = snapshot(&root, &timestamp, seen_snapshot.as_ref(), source)?;
+        snapshot.require_unexpired(now)?;
+        source.keep_snapshot(&snapshot)?;
+        let keyring = Keyring::of(&root, TopRole::Targets)?;
+        let Some(listed) = snapshot.role().meta.get("targets.json") else {
+            return Err(Error::Missing { file: "targets.json".to_owned() });
+        };
+        let targets = role(&keyring, "targets", listed, source, now)?;
+        let delegated = delegated(&targets, &snapshot, source, now)?;
+        let parts = Parts { root, timestamp, snapshot, targets, delegated };
+        TrustedCatalogue::new(parts, Some(self.state.cache()))
+    }
+}
+
+fn snapshot(
+    root: &Document<RootRole>,
+    timestamp: &Document<TimestampRole>,
+    seen: Option<&Document<SnapshotRole>>,
+    source: &dyn Source,
+) -> Result<Document<SnapshotRole>, Error> {
+    let listed = &timestamp.role().meta.snapshot;
+    if let Some(bytes) = source.kept_snapshot()?
+        && let Ok(kept) = verify::next_snapshot(root, listed, seen, bytes)
+    {
+        return Ok(kept);
+    }
+    verify::next_snapshot(root, listed, seen, source.snapshot(listed.version)?)
+}
+
+fn role(
+    keyring: &Keyring,
+    name: &str,
+    listed: &FileMeta,
+    source: &dyn Source,
+    now: Timestamp,
+) -> Result<Document<TargetsRole>, Error> {
+    let file = verify::targets_file(name, listed.version);
+    let kept = source.kept_targets(name)?;
+    let kept = kept.and_then(|bytes| verify::next_targets(keyring, &file, listed, bytes).ok());
+    let is_kept = kept.is_some();
+    let document = match kept {
+        Some(kept) => kept,
+        None => verify::next_targets(keyring, &file, listed, source.targets(name, listed.version)?)?,
+    };
+    document.require_unexpired(now)?;
+    if !is_kept {
+        source.keep_targets(name, &document)?;
+    }
+    Ok(document)
+}
+
+/// Every role that is delegated to and published, each name once, so no loop is followed.
+fn delegated(
+    targets: &Document<TargetsRole>,
+    snapshot: &Document<SnapshotRole>,
+    source: &dyn Source,
+    now: Timestamp,
+) -> Result<Delegated, Error> {
+    let mut found = Delegated::new();
+    let mut open: Vec<(Keyring, Delegation)> = Vec::new();
+    push_delegations(targets, &mut open)?;
+    let mut next = 0;
+    while next < open.len() {
+        let (keyring, delegation) = open[next].clone();
+        next += 1;
+        let name = &delegation.name;
+        // A board that has published nothing yet is no reason to refuse the others.
+        let Some(listed) = snapshot.role().meta.get(&format!("{name}.json")) else {
+            continue;
+        };
+        if found.contains_key(name) {
+            continue;
+        }
+        if found.len() == MOST_DELEGATIONS {
+            return Err(Error::malformed(
+                targets.file(),
+                format!("more than {MOST_DELEGATIONS} roles follow from it"),
+            ));
+        }
+        let document = role(&keyring, name.as_str(), listed, source, now)?;
+        push_delegations(&document, &mut open)?;
+        found.insert(name.clone(), document);
+    }
+    Ok(found)
+}
+
+fn push_delegations(
+    parent: &Document<TargetsRole>,
+    open: &mut Vec<(Keyring, Delegation)>,
+) -> Result<(), Error> {
+    for delegation in parent.role().delegations.iter().flat_map(|delegations| &delegations.roles) {
+        open.push((Keyring::of_delegation(parent, delegation)?, delegation.clone()));
+    }
+    Ok(())
+}

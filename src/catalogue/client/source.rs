@@ -1,0 +1,120 @@
+//! Where the metadata below the root comes from: a remote, or the state alone.
+
+use super::state::State;
+use crate::catalogue::schema::{Role, SnapshotRole, TargetsRole, TimestampRole};
+use crate::catalogue::{Document, Error, Remote, verify};
+
+/// Gives the bytes of metadata, checked by nobody, and keeps what was accepted.
+pub(super) trait Source {
+    fn timestamp(&self) -> Result<Vec<u8>, Error>;
+    fn snapshot(&self, version: u64) -> Result<Vec<u8>, Error>;
+    fn targets(&self, role: &str, version: u64) -> Result<Vec<u8>, Error>;
+
+    /// What is on this machine already and may do, so that it need not be fetched.
+    fn kept_snapshot(&self) -> Result<Option<Vec<u8>>, Error> {
+        Ok(None)
+    }
+
+    fn kept_targets(&self, role: &str) -> Result<Option<Vec<u8>>, Error> {
+        let _ = role;
+        Ok(None)
+    }
+
+    fn keep_timestamp(&self, document: &Document<TimestampRole>) -> Result<(), Error> {
+        let _ = document;
+        Ok(())
+    }
+
+    fn keep_snapshot(&self, document: &Document<SnapshotRole>) -> Result<(), Error> {
+        let _ = document;
+        Ok(())
+    }
+
+    fn keep_targets(&self, role: &str, document: &Document<TargetsRole>) -> Result<(), Error> {
+        let _ = (role, document);
+        Ok(())
+    }
+}
+
+pub(super) struct Online<'a> {
+    pub(super) remote: &'a dyn Remote,
+    pub(super) state: &'a State,
+    pub(super) epoch: String,
+}
+
+impl Online<'_> {
+    fn fetch(&self, file: &str, most: u64) -> Result<Vec<u8>, Error> {
+        let fetched = self.remote.fetch(&format!("metadata/{file}"), most)?;
+        fetched.ok_or_else(|| Error::Missing { file: file.to_owned() })
+    }
+
+    /// Writes what is not there already.
+    fn keep(&self, name: &str, bytes: &[u8], most: u64) -> Result<(), Error> {
+        if self.state.read(name, most).ok().flatten().is_some_and(|kept| kept == bytes) {
+            return Ok(());
+        }
+        self.state.keep(name, bytes)
+    }
+}
+
+impl Source for Online<'_> {
+    fn timestamp(&self) -> Result<Vec<u8>, Error> {
+        self.fetch("timestamp.json", TimestampRole::MOST_BYTES)
+    }
+
+    fn snapshot(&self, version: u64) -> Result<Vec<u8>, Error> {
+        self.fetch(&verify::snapshot_file(version), SnapshotRole::MOST_BYTES)
+    }
+
+    fn targets(&self, role: &str, version: u64) -> Result<Vec<u8>, Error> {
+        self.fetch(&verify::targets_file(role, version), TargetsRole::MOST_BYTES)
+    }
+
+    fn kept_snapshot(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.state.read(&format!("{}/snapshot.json", self.epoch), SnapshotRole::MOST_BYTES)
+    }
+
+    fn kept_targets(&self, role: &str) -> Result<Option<Vec<u8>>, Error> {
+        // What is damaged here is only a copy: it is fetched again.
+        Ok(self.state.read(&format!("targets/{role}.json"), TargetsRole::MOST_BYTES).ok().flatten())
+    }
+
+    fn keep_timestamp(&self, document: &Document<TimestampRole>) -> Result<(), Error> {
+        let name = format!("{}/timestamp.json", self.epoch);
+        self.keep(&name, document.bytes(), TimestampRole::MOST_BYTES)
+    }
+
+    fn keep_snapshot(&self, document: &Document<SnapshotRole>) -> Result<(), Error> {
+        let name = format!("{}/snapshot.json", self.epoch);
+        self.keep(&name, document.bytes(), SnapshotRole::MOST_BYTES)
+    }
+
+    fn keep_targets(&self, role: &str, document: &Document<TargetsRole>) -> Result<(), Error> {
+        self.state.keep(&format!("targets/{role}.json"), document.bytes())
+    }
+}
+
+pub(super) struct Offline<'a> {
+    pub(super) state: &'a State,
+    pub(super) epoch: String,
+}
+
+impl Offline<'_> {
+    fn read(&self, name: &str, most: u64) -> Result<Vec<u8>, Error> {
+        self.state.read(name, most)?.ok_or_else(|| Error::Missing { file: name.to_owned() })
+    }
+}
+
+impl Source for Offline<'_> {
+    fn timestamp(&self) -> Result<Vec<u8>, Error> {
+        self.read(&format!("{}/timestamp.json", self.epoch), TimestampRole::MOST_BYTES)
+    }
+
+    fn snapshot(&self, _version: u64) -> Result<Vec<u8>, Error> {
+        self.read(&format!("{}/snapshot.json", self.epoch), SnapshotRole::MOST_BYTES)
+    }
+
+    fn targets(&self, role: &str, _version: u64) -> Result<Vec<u8>, Error> {
+        self.read(&format!("targets/{role}.json"), TargetsRole::MOST_BYTES)
+    }
+}

@@ -1,0 +1,71 @@
+//! Files that are whole or not there: written beside their name, synced, renamed, and the folder synced.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+/// Writes a file whole or not at all, making its folder where needed.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let attempt = || -> std::io::Result<()> {
+        fs::create_dir_all(parent)?;
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+        file.write_all(bytes)?;
+        // Metadata is public; temporary files are not by default.
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        File::open(parent)?.sync_all()
+    };
+    attempt().map_err(Error::io("write", path))
+}
+
+/// Reads a file of at most `most` bytes; `None` where there is none. `name` is what refusals call it.
+pub(super) fn read(path: &Path, name: &str, most: u64) -> Result<Option<Vec<u8>>, Error> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    if bytes.len() as u64 > most {
+        return Err(Error::TooLong { file: name.to_owned(), most });
+    }
+    Ok(Some(bytes))
+}
+
+/// Removes a file or a folder with all it holds, if it is there.
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Holds a folder for one process; given back when dropped, and by a kill.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, or says who is in the way; nobody waits.
+    pub(super) fn take(folder: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
+        let path = folder.join(".lock");
+        let open = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = open.map_err(Error::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::Busy { path: PathBuf::from(folder) }),
+            Err(fs::TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+        }
+    }
+}

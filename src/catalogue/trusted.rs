@@ -1,0 +1,322 @@
+//! A catalogue whose whole chain held: what is asked of it is answered from verified metadata only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::document::TopRole;
+use super::schema::{Delegation, RootRole, SnapshotRole, TargetFile, TargetsRole, TimestampRole};
+use super::target::{CheckpointFile, StageTarget, TargetPath};
+use super::{Document, Error, Keyring, Remote, durable, verify};
+use crate::digest::Sha256Digest;
+use crate::identity::{Card, VerifyingKey};
+use crate::name::CheckpointId;
+use crate::statement::{Envelope, Quorum, Verified, verify_card};
+use crate::time::Timestamp;
+
+/// Longest target that is fetched into memory; a manifest of a large checkpoint takes a few MB.
+const MOST_TARGET_BYTES: u64 = 64 << 20;
+
+/// Delegated roles by name.
+pub(super) type Delegated = BTreeMap<CheckpointId, Document<TargetsRole>>;
+
+/// The verified documents that make a catalogue.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    pub(super) root: Document<RootRole>,
+    pub(super) timestamp: Document<TimestampRole>,
+    pub(super) snapshot: Document<SnapshotRole>,
+    pub(super) targets: Document<TargetsRole>,
+    pub(super) delegated: Delegated,
+}
+
+/// A verified catalogue. Only a client and a repository make one.
+#[derive(Debug, Clone)]
+pub struct TrustedCatalogue {
+    parts: Parts,
+    owners: Quorum,
+    registry: Quorum,
+    boards: BTreeMap<CheckpointId, Quorum>,
+    cache: Option<PathBuf>,
+}
+
+/// What the catalogue says of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetInfo {
+    /// Its path.
+    pub path: TargetPath,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its SHA-256.
+    pub sha256: Sha256Digest,
+    /// The role that vouches for it: `targets`, or a checkpoint's.
+    pub role: String,
+    /// The version of that role's metadata.
+    pub version: u64,
+}
+
+/// What a person wants to know of one role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleSummary {
+    /// Its name.
+    pub role: String,
+    /// The version of its metadata.
+    pub version: u64,
+    /// When that stops being believed.
+    pub expires: Timestamp,
+    /// Whose signatures it has.
+    pub signers: BTreeSet<VerifyingKey>,
+    /// Who may sign it, and how many must.
+    pub quorum: Quorum,
+}
+
+impl TrustedCatalogue {
+    pub(super) fn new(parts: Parts, cache: Option<PathBuf>) -> Result<Self, Error> {
+        let owners = Keyring::of(&parts.root, TopRole::Root)?.quorum().clone();
+        let registry = Keyring::of(&parts.root, TopRole::Timestamp)?.quorum().clone();
+        let mut boards = BTreeMap::new();
+        for delegation in delegations(&parts.targets) {
+            let board = Keyring::of_delegation(&parts.targets, delegation)?.quorum().clone();
+            boards.entry(delegation.name.clone()).or_insert(board);
+        }
+        Ok(Self { parts, owners, registry, boards, cache })
+    }
+
+    /// Who owns the catalogue.
+    pub fn owners(&self) -> &Quorum {
+        &self.owners
+    }
+
+    /// The keys of the registry: those that sign timestamps.
+    pub fn registry(&self) -> &Quorum {
+        &self.registry
+    }
+
+    /// The board of a checkpoint: the keys and threshold that the owners delegated it to.
+    pub fn board(&self, checkpoint: &CheckpointId) -> Option<&Quorum> {
+        self.boards.get(checkpoint)
+    }
+
+    /// Every checkpoint that has a board.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &CheckpointId> {
+        self.boards.keys()
+    }
+
+    /// What the catalogue says of the file at `path` (TUF 1.0, 5.6.7): the first role that lists it, from the top, depth first.
+    pub fn target(&self, path: &TargetPath) -> Option<TargetInfo> {
+        let mut visited = BTreeSet::new();
+        let mut open = vec![(None, &self.parts.targets)];
+        while let Some((role, document)) = open.pop() {
+            if let Some(file) = document.role().targets.get(path) {
+                return Some(info(path, role, document, file));
+            }
+            let mut inner = Vec::new();
+            for delegation in delegations(document).filter(|delegation| delegation.covers(path)) {
+                if let Some(document) = self.parts.delegated.get(&delegation.name)
+                    && visited.insert(&delegation.name)
+                {
+                    inner.push((Some(&delegation.name), document));
+                }
+                if delegation.terminating {
+                    open.clear();
+                    break;
+                }
+            }
+            open.extend(inner.into_iter().rev());
+        }
+        None
+    }
+
+    /// Every file that the catalogue vouches for, by path.
+    pub fn targets(&self) -> Vec<TargetInfo> {
+        let documents = std::iter::once(&self.parts.targets).chain(self.parts.delegated.values());
+        let paths: BTreeSet<_> = documents.flat_map(|document| document.role().targets.keys()).collect();
+        paths.into_iter().filter_map(|path| self.target(path)).collect()
+    }
+
+    /// The file at `path`, verified: from this machine where it was fetched before, or else from `remote`.
+    ///
+    /// # Errors
+    /// [`Error::NoTarget`], [`Error::Missing`], [`Error::Length`], [`Error::Digest`], what the remote says.
+    pub fn fetch_target(&self, remote: &dyn Remote, path: &TargetPath) -> Result<Vec<u8>, Error> {
+        let info = self.target(path).ok_or_else(|| Error::NoTarget { path: path.to_string() })?;
+        self.fetch(remote, &info)
+    }
+
+    fn fetch(&self, remote: &dyn Remote, info: &TargetInfo) -> Result<Vec<u8>, Error> {
+        let file = info.path.as_str();
+        if info.length > MOST_TARGET_BYTES {
+            return Err(Error::TooLong { file: file.to_owned(), most: MOST_TARGET_BYTES });
+        }
+        let cached = self.cache.as_ref().map(|cache| cache.join(info.sha256.to_string()));
+        if let Some(cached) = &cached
+            && let Ok(Some(bytes)) = durable::read(cached, file, info.length)
+            && verify::require_digest(file, info.sha256, &bytes).is_ok()
+        {
+            return Ok(bytes);
+        }
+        let path = format!("targets/{}", info.path.consistent(info.sha256));
+        let bytes = remote.fetch(&path, info.length)?.ok_or_else(|| Error::Missing { file: path.clone() })?;
+        verify::require_length(file, info.length, &bytes)?;
+        verify::require_digest(file, info.sha256, &bytes)?;
+        if let Some(cached) = &cached {
+            durable::write(cached, &bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// What the catalogue says of a file that a checkpoint's board keeps; nobody else may speak for it.
+    ///
+    /// # Errors
+    /// [`Error::NoTarget`], [`Error::NotTheBoards`].
+    pub fn checkpoint_target(
+        &self,
+        checkpoint: &CheckpointId,
+        file: CheckpointFile,
+    ) -> Result<TargetInfo, Error> {
+        let path = file.of(checkpoint);
+        let info = self.target(&path).ok_or_else(|| Error::NoTarget { path: path.to_string() })?;
+        if info.role == checkpoint.as_str() {
+            return Ok(info);
+        }
+        Err(Error::NotTheBoards { path: path.to_string(), role: info.role })
+    }
+
+    /// A file that a checkpoint's board keeps, verified.
+    ///
+    /// # Errors
+    /// Those of [`Self::checkpoint_target`] and [`Self::fetch_target`].
+    pub fn checkpoint_file(
+        &self,
+        remote: &dyn Remote,
+        checkpoint: &CheckpointId,
+        file: CheckpointFile,
+    ) -> Result<Vec<u8>, Error> {
+        self.fetch(remote, &self.checkpoint_target(checkpoint, file)?)
+    }
+
+    /// The policy of a checkpoint, as TOML.
+    ///
+    /// # Errors
+    /// Those of [`Self::checkpoint_file`].
+    pub fn policy(&self, remote: &dyn Remote, checkpoint: &CheckpointId) -> Result<Vec<u8>, Error> {
+        self.checkpoint_file(remote, checkpoint, CheckpointFile::Policy)
+    }
+
+    /// The manifest of a checkpoint, as JSON.
+    ///
+    /// # Errors
+    /// Those of [`Self::checkpoint_file`].
+    pub fn manifest(&self, remote: &dyn Remote, checkpoint: &CheckpointId) -> Result<Vec<u8>, Error> {
+        self.checkpoint_file(remote, checkpoint, CheckpointFile::Manifest)
+    }
+
+    /// The agreement that researchers sign for a checkpoint, as Markdown.
+    ///
+    /// # Errors
+    /// Those of [`Self::checkpoint_file`].
+    pub fn agreement(&self, remote: &dyn Remote, checkpoint: &CheckpointId) -> Result<Vec<u8>, Error> {
+        self.checkpoint_file(remote, checkpoint, CheckpointFile::Agreement)
+    }
+
+    /// The stage that a checkpoint is in.
+    ///
+    /// # Errors
+    /// Those of [`Self::checkpoint_file`]; [`Error::Malformed`].
+    pub fn stage(&self, remote: &dyn Remote, checkpoint: &CheckpointId) -> Result<StageTarget, Error> {
+        let bytes = self.checkpoint_file(remote, checkpoint, CheckpointFile::Stage)?;
+        let path = CheckpointFile::Stage.of(checkpoint);
+        let stage: StageTarget =
+            serde_json::from_slice(&bytes).map_err(|error| Error::malformed(path.as_str(), error))?;
+        if stage.schema != StageTarget::SCHEMA || stage.checkpoint != *checkpoint {
+            let reason = format!("it is for {}, schema {}", stage.checkpoint, stage.schema);
+            return Err(Error::malformed(path.as_str(), reason));
+        }
+        Ok(stage)
+    }
+
+    /// The rules by which misuse is found, as TOML; the owners keep them.
+    ///
+    /// # Errors
+    /// Those of [`Self::fetch_target`].
+    pub fn misuse_rules(&self, remote: &dyn Remote) -> Result<Vec<u8>, Error> {
+        self.fetch_target(remote, &TargetPath::misuse_rules())
+    }
+
+    /// The card of a key, if the owners published one.
+    ///
+    /// # Errors
+    /// Those of [`Self::fetch_target`]; [`Error::Malformed`] where it is no card of that key.
+    pub fn card(&self, remote: &dyn Remote, key: &VerifyingKey) -> Result<Verified<Card>, Error> {
+        let path = TargetPath::card(key);
+        let bytes = self.fetch_target(remote, &path)?;
+        let malformed = |error: crate::statement::Error| Error::malformed(path.as_str(), error);
+        let card = verify_card(&Envelope::parse(&bytes).map_err(malformed)?).map_err(malformed)?;
+        if card.verifying_key == *key {
+            return Ok(card);
+        }
+        Err(Error::malformed(
+            path.as_str(),
+            format!("it is the card of another key, {}", card.verifying_key.id()),
+        ))
+    }
+
+    /// The cards of everybody who has a key in the catalogue now: owners, registry and boards.
+    ///
+    /// # Errors
+    /// Those of [`Self::card`].
+    pub fn cards(&self, remote: &dyn Remote) -> Result<Vec<Verified<Card>>, Error> {
+        let quorums = [&self.owners, &self.registry].into_iter().chain(self.boards.values());
+        let keys: BTreeSet<_> = quorums.flat_map(Quorum::keys).collect();
+        keys.into_iter().map(|key| self.card(remote, key)).collect()
+    }
+
+    /// Every role: its version, its expiry, who signed it.
+    ///
+    /// # Errors
+    /// None that a verified catalogue gives.
+    pub fn roles(&self) -> Result<Vec<RoleSummary>, Error> {
+        let Parts { root, timestamp, snapshot, targets, delegated } = &self.parts;
+        let mut roles = vec![
+            summary("root", root, Keyring::of(root, TopRole::Root)?),
+            summary("timestamp", timestamp, Keyring::of(root, TopRole::Timestamp)?),
+            summary("snapshot", snapshot, Keyring::of(root, TopRole::Snapshot)?),
+            summary("targets", targets, Keyring::of(root, TopRole::Targets)?),
+        ];
+        for delegation in delegations(targets) {
+            if let Some(document) = delegated.get(&delegation.name) {
+                let keyring = Keyring::of_delegation(targets, delegation)?;
+                roles.push(summary(delegation.name.as_str(), document, keyring));
+            }
+        }
+        Ok(roles)
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+pub(super) fn delegations(document: &Document<TargetsRole>) -> impl Iterator<Item = &Delegation> {
+    document.role().delegations.iter().flat_map(|delegations| &delegations.roles)
+}
+
+fn info(
+    path: &TargetPath,
+    role: Option<&CheckpointId>,
+    document: &Document<TargetsRole>,
+    file: &TargetFile,
+) -> TargetInfo {
+    let role = role.map_or("targets", CheckpointId::as_str).to_owned();
+    let TargetFile { length, hashes } = *file;
+    TargetInfo { path: path.clone(), length, sha256: hashes.sha256, role, version: document.version() }
+}
+
+fn summary<T: super::Role>(role: &str, document: &Document<T>, keyring: Keyring) -> RoleSummary {
+    RoleSummary {
+        role: role.to_owned(),
+        version: document.version(),
+        expires: document.expires(),
+        signers: keyring.signers(document),
+        quorum: keyring.quorum().clone(),
+    }
+}

@@ -10,5 +10,6 @@ pub mod identity;
 pub mod inference;
 pub mod name;
 pub mod progress;
+pub mod seal;
 pub mod statement;
 pub mod time;

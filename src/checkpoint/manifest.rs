@@ -160,7 +160,15 @@ impl Manifest {
         if found != SCHEMA {
             return Err(ManifestError::UnsupportedSchema { found });
         }
-        let manifest: Self = serde_json::from_slice(json)?;
+        serde_json::from_slice::<Self>(json)?.checked()
+    }
+
+    /// The manifest, if what it says of itself holds; for one that another document carries.
+    pub(crate) fn checked(self) -> Result<Self, ManifestError> {
+        let manifest = self;
+        if manifest.schema != SCHEMA {
+            return Err(ManifestError::UnsupportedSchema { found: manifest.schema });
+        }
         if !manifest.files.iter().map(|file| file.name.as_str()).eq(FILES) {
             let found = manifest.files.into_iter().take(8).map(|file| file.name).collect();
             return Err(ManifestError::WrongFiles { found });
@@ -173,7 +181,7 @@ impl Manifest {
     }
 
     /// The text of `manifest.json`; the same manifest always gives the same bytes.
-    pub(super) fn to_json(&self) -> Result<String, serde_json::Error> {
+    pub(crate) fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
 

@@ -22,4 +22,5 @@ mod verify;
 pub use error::Error;
 pub use folder::Checkpoint;
 pub use import::{ImportRequest, ImportSource, Imported, checkpoint_id, import};
+pub(crate) use verify::compare_entries;
 pub use verify::{FileProblem, Report, TensorProblem, verify};

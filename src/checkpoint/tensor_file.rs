@@ -170,7 +170,8 @@ impl TensorFile {
     pub(super) fn open_without(path: &Path, leave_out: &dyn Fn(&str) -> bool) -> Result<Self, Error> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         let size = file.metadata().map_err(Error::io("read", path))?.len();
-        let header = read_header(&file, size).map_err(Error::io("read", path))?;
+        let header = read_header(size, &|buffer, position| file.read_exact_at(buffer, position))
+            .map_err(Error::io("read", path))?;
         let entries = header
             .and_then(|header| parse_header(&header, size, leave_out))
             .map_err(|source| Error::Weights { path: path.to_owned(), source })?;
@@ -193,19 +194,30 @@ impl TensorFile {
 
 type Parsed<T> = Result<T, TensorFileError>;
 
-fn read_header(file: &File, size: u64) -> io::Result<Parsed<Vec<u8>>> {
+/// Reads bytes from a position counted from the start of the file.
+type ReadExactAt<'a> = &'a dyn Fn(&mut [u8], u64) -> io::Result<()>;
+
+/// The tensors of a safetensors file of `size` bytes that `read_exact_at` reads; for one that is no file on a disk.
+pub(crate) fn read_entries(
+    size: u64,
+    read_exact_at: ReadExactAt<'_>,
+) -> io::Result<Parsed<BTreeMap<String, TensorEntry>>> {
+    Ok(read_header(size, read_exact_at)?.and_then(|header| parse_header(&header, size, &|_| false)))
+}
+
+fn read_header(size: u64, read_exact_at: ReadExactAt<'_>) -> io::Result<Parsed<Vec<u8>>> {
     if size < 8 {
         return Ok(Err(TensorFileError::TooShort { size }));
     }
     let mut length = [0; 8];
-    file.read_exact_at(&mut length, 0)?;
+    read_exact_at(&mut length, 0)?;
     let claimed = u64::from_le_bytes(length);
     let available = size - 8;
     if claimed > available || claimed > MAX_HEADER {
         return Ok(Err(TensorFileError::HeaderLength { claimed, available }));
     }
     let mut header = vec![0; claimed as usize];
-    file.read_exact_at(&mut header, 8)?;
+    read_exact_at(&mut header, 8)?;
     Ok(Ok(header))
 }
 

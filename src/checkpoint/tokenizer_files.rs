@@ -49,7 +49,7 @@ impl TokenizerFiles {
     }
 
     /// Parses the bytes of two files on disk, so that a refusal names the one at fault.
-    pub(super) fn of(
+    pub(crate) fn of(
         config: &ModelConfig,
         vocabulary: (&Path, &[u8]),
         merges: (&Path, &[u8]),

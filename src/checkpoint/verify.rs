@@ -260,8 +260,17 @@ pub(super) fn compare_file(
     config: &ModelConfig,
     dtype: ElementType,
 ) -> Vec<TensorProblem> {
-    let entries = weights.entries().iter();
-    let found = entries.map(|(name, entry)| (name.as_str(), entry.shape.as_slice(), entry.element_type));
+    compare_entries(weights.entries(), config, dtype)
+}
+
+/// As [`compare_with_layout`], for the tensors of a file.
+pub(crate) fn compare_entries(
+    entries: &BTreeMap<String, TensorEntry>,
+    config: &ModelConfig,
+    dtype: ElementType,
+) -> Vec<TensorProblem> {
+    let found =
+        entries.iter().map(|(name, entry)| (name.as_str(), entry.shape.as_slice(), entry.element_type));
     compare_with_layout(found, config, dtype)
 }
 

@@ -1,0 +1,256 @@
+//! Opening a sealed checkpoint: both locks, then plaintext in memory, never on a disk.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+use super::chunk::{Buffers, FileCipher};
+use super::reader::{ChunkFolder, ChunkReader};
+use super::staging::read_bounded;
+use super::{ContentKey, Error, MANIFEST, SHARES, SealedManifest, SealedShares, manifest, shares};
+use crate::checkpoint::config::ModelConfig;
+use crate::checkpoint::manifest::{CONFIG, MERGES, Manifest, VOCABULARY, WEIGHTS};
+use crate::checkpoint::tensor_file::{self, TensorEntry};
+use crate::checkpoint::tokenizer_files::TokenizerFiles;
+use crate::checkpoint::{self, compare_entries};
+use crate::digest::Sha256Digest;
+use crate::progress::Progress;
+
+/// Longest small file that is opened whole.
+const SMALL: u64 = 32 << 20;
+
+/// A folder of chunks, and the manifest that they are measured against.
+#[derive(Debug)]
+pub struct SealedCheckpoint {
+    folder: PathBuf,
+    manifest: SealedManifest,
+    digest: Sha256Digest,
+}
+
+impl SealedCheckpoint {
+    /// The bytes of a sealed folder's manifest, hostile as yet.
+    ///
+    /// # Errors
+    /// [`Error::NotSealed`], [`Error::Io`].
+    pub fn manifest_bytes(folder: &Path) -> Result<Vec<u8>, Error> {
+        let bytes = read_bounded(&folder.join(MANIFEST), manifest::MAX_SIZE)?;
+        bytes.ok_or_else(|| Error::NotSealed { folder: folder.to_owned(), name: MANIFEST })
+    }
+
+    /// The checkpoint of this manifest, whose chunks lie in `folder/chunks/`; `expected` is what a grant or the catalogue cites.
+    ///
+    /// # Errors
+    /// [`Error::ManifestDigest`], [`Error::Manifest`].
+    pub fn open(folder: &Path, manifest: &[u8], expected: Sha256Digest) -> Result<Self, Error> {
+        let found = Sha256Digest::of(manifest);
+        if found != expected {
+            return Err(Error::ManifestDigest { expected, found });
+        }
+        Ok(Self { folder: folder.to_owned(), manifest: SealedManifest::parse(manifest)?, digest: found })
+    }
+
+    /// What the chunks are measured against.
+    pub fn manifest(&self) -> &SealedManifest {
+        &self.manifest
+    }
+
+    /// The digest of the manifest's bytes.
+    pub fn digest(&self) -> Sha256Digest {
+        self.digest
+    }
+
+    /// The shares that lie beside the chunks, each sealed to its holder.
+    ///
+    /// # Errors
+    /// [`Error::NotSealed`], [`Error::Shares`], [`Error::Io`].
+    pub fn shares(&self) -> Result<SealedShares, Error> {
+        let json = read_bounded(&self.folder.join(SHARES), shares::MOST_BYTES)?
+            .ok_or_else(|| Error::NotSealed { folder: self.folder.clone(), name: SHARES })?;
+        let shares = SealedShares::parse(&json)?;
+        if shares.manifest != self.digest {
+            let reason = format!("they are of the manifest {}, not {}", shares.manifest, self.digest);
+            return Err(Error::Shares { reason });
+        }
+        Ok(shares)
+    }
+
+    /// Compares every chunk's ciphertext with its digest, on all cores; needs no key.
+    ///
+    /// # Errors
+    /// [`Error::ChunkMissing`], [`Error::ChunkSize`], [`Error::ChunkDigest`], [`Error::Io`].
+    pub fn check_chunks(&self, progress: &dyn Progress) -> Result<(), Error> {
+        let (folder, buffers) = (ChunkFolder::of(&self.folder), Buffers::default());
+        progress.begin("checking", Some(self.manifest.sealed_size()));
+        let files = self.manifest.seal.files.iter();
+        let chunks = files.flat_map(|(path, chunks)| chunks.iter().enumerate().map(move |c| (path, c)));
+        chunks.collect::<Vec<_>>().into_par_iter().try_for_each(|(path, (index, entry))| {
+            buffers.give(folder.read((path, index as u64), entry, &buffers)?);
+            progress.advance(entry.size);
+            Ok(())
+        })
+    }
+
+    /// Opens both locks.
+    ///
+    /// # Errors
+    /// [`Error::WrongKey`].
+    pub fn unlock(self, key: &ContentKey) -> Result<OpenedCheckpoint, Error> {
+        if !key.is_committed_to_by(&self.manifest.seal.key_commitment) {
+            return Err(Error::WrongKey);
+        }
+        let plain = &self.manifest.plain;
+        let cipher = |name: &str| FileCipher::new(key, &plain.checkpoint, name);
+        let ciphers = plain.files.iter().map(|file| cipher(&file.name)).collect::<Result<_, _>>()?;
+        let folder = ChunkFolder::of(&self.folder);
+        let reader = Arc::new(ChunkReader::new(self.manifest, folder, ciphers));
+        Ok(OpenedCheckpoint { folder: self.folder, reader })
+    }
+}
+
+/// A checkpoint whose locks are open. It holds the files' keys, wiped when it and its weights are dropped.
+pub struct OpenedCheckpoint {
+    folder: PathBuf,
+    pub(super) reader: Arc<ChunkReader>,
+}
+
+impl fmt::Debug for OpenedCheckpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenedCheckpoint({})", self.manifest().checkpoint)
+    }
+}
+
+impl OpenedCheckpoint {
+    /// What the plain files are measured against.
+    pub fn manifest(&self) -> &Manifest {
+        &self.reader.manifest().plain
+    }
+
+    /// A small file whole, its SHA-256 checked.
+    ///
+    /// # Errors
+    /// [`Error::NotASmallFile`], [`Error::PlainDigest`], and those of its chunks.
+    pub fn file(&self, path: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let files = &self.manifest().files;
+        let not_small = || Error::NotASmallFile { path: path.to_owned() };
+        let at =
+            files.iter().position(|file| file.name == path && file.size <= SMALL).ok_or_else(not_small)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(files[at].size as usize));
+        for index in 0..self.reader.manifest().seal.chunk_size.count(files[at].size) {
+            let chunk = Zeroizing::new(self.reader.open(at, index).ok_or_else(not_small)??);
+            bytes.extend_from_slice(&chunk);
+        }
+        let (expected, found) = (files[at].sha256, Sha256Digest::of(&bytes));
+        if found == expected {
+            Ok(bytes)
+        } else {
+            Err(Error::PlainDigest { path: path.to_owned(), expected, found })
+        }
+    }
+
+    /// The shape of the model.
+    ///
+    /// # Errors
+    /// Those of [`Self::file`]; [`Error::Checkpoint`] where the file cannot be used.
+    pub fn config(&self) -> Result<ModelConfig, Error> {
+        let path = self.folder.join(CONFIG);
+        let config = ModelConfig::from_hugging_face(&self.file(CONFIG)?);
+        Ok(config.map_err(|source| checkpoint::Error::Config { path, source })?)
+    }
+
+    /// The tokenizer's vocabulary and merges.
+    ///
+    /// # Errors
+    /// As [`Self::config`].
+    pub fn tokenizer_files(&self, config: &ModelConfig) -> Result<TokenizerFiles, Error> {
+        let (vocabulary, merges) = (self.file(VOCABULARY)?, self.file(MERGES)?);
+        Ok(TokenizerFiles::of(
+            config,
+            (&self.folder.join(VOCABULARY), &vocabulary),
+            (&self.folder.join(MERGES), &merges),
+        )?)
+    }
+
+    /// The weights, shapes checked against the configuration. Every chunk is checked when it is read.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] where they are not well-formed or do not fit; those of their chunks.
+    pub fn weights(&self, config: &ModelConfig) -> Result<OpenedWeights, Error> {
+        let path = self.folder.join(WEIGHTS);
+        let files = &self.manifest().files;
+        let at = files.iter().position(|file| file.name == WEIGHTS);
+        let file = at.ok_or_else(|| Error::NotASmallFile { path: WEIGHTS.to_owned() })?;
+        let size = files[file].size;
+        let reader = Arc::clone(&self.reader);
+        let read = |buffer: &mut [u8], position| read_at(&reader, file, position, buffer);
+        let entries = tensor_file::read_entries(size, &read)
+            .map_err(into_error(&path))?
+            .map_err(|source| checkpoint::Error::Weights { path, source })?;
+        let problems = compare_entries(&entries, config, self.manifest().dtype);
+        if problems.is_empty() {
+            Ok(OpenedWeights { reader, file, entries })
+        } else {
+            Err(checkpoint::Error::Tensors { folder: self.folder.clone(), problems }.into())
+        }
+    }
+}
+
+/// Tensors read straight from ciphertext, for several threads at once; at most a few chunks are in plain at a time.
+pub struct OpenedWeights {
+    reader: Arc<ChunkReader>,
+    file: usize,
+    entries: BTreeMap<String, TensorEntry>,
+}
+
+impl fmt::Debug for OpenedWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenedWeights({} tensors)", self.entries.len())
+    }
+}
+
+impl OpenedWeights {
+    /// The tensors by name.
+    pub fn entries(&self) -> &BTreeMap<String, TensorEntry> {
+        &self.entries
+    }
+
+    /// Fills `buffer` from `position` bytes into a tensor. The range must lie inside the tensor.
+    ///
+    /// # Errors
+    /// `InvalidData` around an [`Error`] that names the chunk, `UnexpectedEof` behind the file's end.
+    pub fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+        read_at(&self.reader, self.file, entry.offset.saturating_add(position), buffer)
+    }
+}
+
+/// Fills `buffer` from a position in a file.
+fn read_at(reader: &ChunkReader, file: usize, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let chunk_size = reader.manifest().seal.chunk_size.bytes();
+    let (mut position, mut buffer) = (position, buffer);
+    while !buffer.is_empty() {
+        let (index, within) = (position / chunk_size, (position % chunk_size) as usize);
+        let plain = reader.kept(file, index).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let plain = plain.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let available = plain.get(within..).filter(|rest| !rest.is_empty());
+        let available = available.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let count = available.len().min(buffer.len());
+        let (now, rest) = buffer.split_at_mut(count);
+        now.copy_from_slice(&available[..count]);
+        buffer = rest;
+        position += count as u64;
+    }
+    Ok(())
+}
+
+/// Takes an [`Error`] out of the `io::Error` that carried it.
+fn into_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |error| match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => Error::io("read", &path)(error),
+    }
+}

@@ -1,0 +1,228 @@
+//! Shares and the registry's key under way: sealed to their holders at rest, sealed anew to a researcher.
+//!
+//! `shares.json` lies beside the chunks and may be public: each part opens for one person. Whoever swaps parts is found out,
+//! since each is bound to its checkpoint, its holder and its index, and is measured against the manifest when it is opened.
+
+use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
+
+use super::encoding::encode;
+use super::hpke::{Purpose, SealedMessage, open_with, seal_to};
+use super::key::Secret;
+use super::{Error, Recipient, Recipients, RegistryKey, SealedManifest, Share, ShareIndex};
+use crate::digest::Sha256Digest;
+use crate::identity::{KeyId, OpeningKey, SealingKey};
+use crate::name::CheckpointId;
+
+/// Longest accepted `shares.json`; a board of 255 takes 80 kB.
+pub(super) const MOST_BYTES: u64 = 1 << 20;
+
+const SCHEMA: u32 = 1;
+
+/// `shares.json`: both locks' keys, each part sealed to its holder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedShares {
+    schema: u32,
+    /// Of which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The digest of the sealed manifest that commits to them.
+    pub manifest: Sha256Digest,
+    /// The members' shares of the board's key.
+    pub board: Vec<SealedShare>,
+    /// The registry's key.
+    pub registry: SealedRegistryKey,
+}
+
+/// A share sealed to its member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedShare {
+    /// Which share.
+    pub index: ShareIndex,
+    /// Whose.
+    pub key_id: KeyId,
+    /// What only they can open.
+    pub sealed: SealedMessage,
+}
+
+/// The registry's key sealed to the registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedRegistryKey {
+    /// Whose.
+    pub key_id: KeyId,
+    /// What only they can open.
+    pub sealed: SealedMessage,
+}
+
+/// A member's share sealed to a researcher, for one grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResealedShare {
+    /// Which share.
+    pub index: ShareIndex,
+    /// What only the researcher can open, and only under that grant.
+    pub sealed: SealedMessage,
+}
+
+impl SealedShares {
+    /// Seals every share to its member and the registry's key to the registry.
+    pub(super) fn seal(
+        (manifest, digest): (&SealedManifest, Sha256Digest),
+        recipients: &Recipients,
+        (shares, registry_key): (&[Share], &RegistryKey),
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Self, Error> {
+        let checkpoint = &manifest.plain.checkpoint;
+        let board = recipients.board().iter().zip(shares).map(|(member, share)| {
+            let aad = at_rest(checkpoint, member.key_id, Some(share.index()));
+            let purpose = Purpose::SHARE_FOR_MEMBER;
+            let sealed = seal_to(&member.sealing_key, purpose, &aad, share.bytes(), rng)?;
+            Ok(SealedShare { index: share.index(), key_id: member.key_id, sealed })
+        });
+        let board = board.collect::<Result<_, Error>>()?;
+        let Recipient { key_id, sealing_key } = *recipients.registry();
+        let (aad, key) = (at_rest(checkpoint, key_id, None), registry_key.secret().bytes());
+        let sealed = seal_to(&sealing_key, Purpose::REGISTRY_KEY, &aad, key, rng)?;
+        let registry = SealedRegistryKey { key_id, sealed };
+        Ok(Self { schema: SCHEMA, checkpoint: checkpoint.clone(), manifest: digest, board, registry })
+    }
+
+    /// Parses `shares.json`.
+    ///
+    /// # Errors
+    /// [`Error::Shares`].
+    pub fn parse(json: &[u8]) -> Result<Self, Error> {
+        let malformed = |reason: String| Error::Shares { reason };
+        if json.len() as u64 > MOST_BYTES {
+            return Err(malformed(format!("it has {} bytes; at most {MOST_BYTES} are accepted", json.len())));
+        }
+        let shares: Self = serde_json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
+        if shares.schema != SCHEMA {
+            return Err(malformed(format!("schema {} is not supported", shares.schema)));
+        }
+        Ok(shares)
+    }
+
+    pub(super) fn to_json(&self) -> Result<String, Error> {
+        serde_json::to_string_pretty(self).map(|json| json + "\n").map_err(|source| Error::Encode { source })
+    }
+
+    /// Opens the share of the member with this key, and measures it against the manifest.
+    ///
+    /// # Errors
+    /// [`Error::NotOnBoard`], [`Error::ShareNotOpened`], [`Error::WrongShare`].
+    pub fn open_share(
+        &self,
+        manifest: &SealedManifest,
+        member: KeyId,
+        key: &OpeningKey,
+    ) -> Result<Share, Error> {
+        let not_on_board = || Error::NotOnBoard { key_id: member };
+        let place = manifest.seal.board.members.iter().find(|listed| listed.key_id == member);
+        let index = place.ok_or_else(not_on_board)?.index;
+        let sealed = self.board.iter().find(|share| share.key_id == member).ok_or_else(not_on_board)?;
+        let checkpoint = &manifest.plain.checkpoint;
+        let aad = at_rest(checkpoint, member, Some(index));
+        let not_opened = || Error::ShareNotOpened { index, member };
+        let bytes =
+            open_with(key, Purpose::SHARE_FOR_MEMBER, &aad, &sealed.sealed).map_err(|_| not_opened())?;
+        let share = Share::of(index, &bytes).ok_or_else(not_opened)?;
+        share.checked(&manifest.seal.board, checkpoint)
+    }
+
+    /// Opens the registry's key, for the registry.
+    ///
+    /// # Errors
+    /// [`Error::NotOpened`].
+    pub fn open_registry_key(
+        &self,
+        manifest: &SealedManifest,
+        key: &OpeningKey,
+    ) -> Result<RegistryKey, Error> {
+        let aad = at_rest(&manifest.plain.checkpoint, manifest.seal.registry, None);
+        open_key(key, Purpose::REGISTRY_KEY, &aad, &self.registry.sealed)
+    }
+}
+
+/// Seals a member's share to a researcher; it opens under the grant of this digest only.
+///
+/// # Errors
+/// [`Error::Unsealable`].
+pub fn reseal_share(
+    share: &Share,
+    researcher: &SealingKey,
+    grant: Sha256Digest,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<ResealedShare, Error> {
+    let aad = under_grant(grant, share.index());
+    let sealed = seal_to(researcher, Purpose::SHARE_FOR_RESEARCHER, &aad, share.bytes(), rng)?;
+    Ok(ResealedShare { index: share.index(), sealed })
+}
+
+/// Opens a share that a member sealed to this researcher under this grant, and measures it against the manifest.
+///
+/// # Errors
+/// [`Error::NoSuchShare`], [`Error::ShareNotOpened`], [`Error::WrongShare`]; the last two name the member.
+pub fn open_resealed_share(
+    resealed: &ResealedShare,
+    researcher: &OpeningKey,
+    grant: Sha256Digest,
+    manifest: &SealedManifest,
+) -> Result<Share, Error> {
+    let (index, board) = (resealed.index, &manifest.seal.board);
+    let member = board.member(index).ok_or(Error::NoSuchShare { index })?.key_id;
+    let not_opened = || Error::ShareNotOpened { index, member };
+    let aad = under_grant(grant, index);
+    let bytes = open_with(researcher, Purpose::SHARE_FOR_RESEARCHER, &aad, &resealed.sealed)
+        .map_err(|_| not_opened())?;
+    Share::of(index, &bytes).ok_or_else(not_opened)?.checked(board, &manifest.plain.checkpoint)
+}
+
+/// Seals the registry's key to a researcher for a lease of this digest.
+///
+/// # Errors
+/// [`Error::Unsealable`].
+pub fn seal_registry_key(
+    key: &RegistryKey,
+    researcher: &SealingKey,
+    lease: Sha256Digest,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<SealedMessage, Error> {
+    seal_to(researcher, Purpose::LEASE, lease.as_bytes(), key.secret().bytes(), rng)
+}
+
+/// Opens the registry's key that a lease of this digest brought.
+///
+/// # Errors
+/// [`Error::NotOpened`].
+pub fn open_registry_key(
+    sealed: &SealedMessage,
+    researcher: &OpeningKey,
+    lease: Sha256Digest,
+) -> Result<RegistryKey, Error> {
+    open_key(researcher, Purpose::LEASE, lease.as_bytes(), sealed)
+}
+
+fn open_key(
+    key: &OpeningKey,
+    purpose: Purpose,
+    aad: &[u8],
+    sealed: &SealedMessage,
+) -> Result<RegistryKey, Error> {
+    let bytes = open_with(key, purpose, aad, sealed)?;
+    let secret = Secret::from_slice(&bytes).ok_or(Error::NotOpened { purpose: purpose.as_str() })?;
+    Ok(RegistryKey::of(secret))
+}
+
+/// The context of what is sealed to its holder; the registry has no index.
+fn at_rest(checkpoint: &CheckpointId, holder: KeyId, index: Option<ShareIndex>) -> Vec<u8> {
+    let index = [index.map_or(0, ShareIndex::number)];
+    encode(&[checkpoint.as_str().as_bytes(), holder.to_string().as_bytes(), &index])
+}
+
+/// The context of a share that is sealed to a researcher.
+fn under_grant(grant: Sha256Digest, index: ShareIndex) -> Vec<u8> {
+    encode(&[grant.as_bytes(), &[index.number()]])
+}

@@ -1,0 +1,158 @@
+//! Where a folder is put together: beside its destination, so that one rename makes it appear whole.
+//!
+//! `<to>.partial/` holds `lock`, while sealing `session`, and `folder/`, which becomes the destination. The order is the argument
+//! for atomicity: every file of `folder/` is synced, then `folder/` itself, then the session is removed, then `folder/` is renamed
+//! to the destination, then the parent is synced, then the rest is removed. A kill at any instant leaves either no destination or a
+//! whole one. Nothing in `folder/` is believed by the next run: it is compared with what it should be, byte for byte.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+/// A working folder, held by one process.
+pub(super) struct Staging {
+    destination: PathBuf,
+    partial: PathBuf,
+    _lock: File,
+}
+
+impl Staging {
+    /// Takes the working folder of `destination`, made or left by an earlier run.
+    pub(super) fn open(destination: &Path) -> Result<Self, Error> {
+        let Some(name) = destination.file_name() else {
+            return Err(Error::NotAFolderName { destination: destination.to_owned() });
+        };
+        let mut name = name.to_owned();
+        name.push(".partial");
+        let partial = destination.with_file_name(name);
+        fs::create_dir_all(&partial).map_err(Error::io("create", &partial))?;
+        let path = partial.join("lock");
+        let lock = File::create(&path).map_err(Error::io("create", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Busy { destination: destination.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
+        }
+        let staging = Self { destination: destination.to_owned(), partial, _lock: lock };
+        let folder = staging.folder();
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        Ok(staging)
+    }
+
+    /// What becomes the destination.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.partial.join("folder")
+    }
+
+    /// The keys of a sealing that is not done.
+    pub(super) fn session(&self) -> PathBuf {
+        self.partial.join("session")
+    }
+
+    /// Empties the working folder: nothing of it may be used, and no key to it is to be left.
+    pub(super) fn clear(&self) -> Result<(), Error> {
+        remove_file(&self.session())?;
+        let folder = self.folder();
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", &folder)(error))?,
+            _ => fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?,
+        }
+        sync_folder(&self.partial)
+    }
+
+    /// Makes the folder appear under its name. Every file in it must be synced.
+    pub(super) fn publish(&self) -> Result<(), Error> {
+        let folder = self.folder();
+        sync_folder(&folder)?;
+        remove_file(&self.session())?;
+        sync_folder(&self.partial)?;
+        fs::rename(&folder, &self.destination).map_err(|source| match source.kind() {
+            ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                Error::DestinationExists { destination: self.destination.clone() }
+            }
+            _ => Error::io("rename to", &self.destination)(source),
+        })?;
+        match self.destination.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+            _ => sync_folder(Path::new(".")),
+        }
+    }
+
+    /// Removes the working folder and what is in it.
+    pub(super) fn discard(self) -> Result<(), Error> {
+        // First what could open the rest, in case of a kill between the two.
+        remove_file(&self.session())?;
+        fs::remove_dir_all(&self.partial).map_err(Error::io("remove", &self.partial))
+    }
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", path))
+}
+
+/// Makes `path` hold `bytes` and nothing else, durably. Returns whether it did before.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
+    let file = open_for_writing(path)?;
+    let write = || {
+        let held = file.metadata()?.len() == bytes.len() as u64 && holds(&file, bytes, 0)?;
+        if !held {
+            file.write_all_at(bytes, 0)?;
+            file.set_len(bytes.len() as u64)?;
+        }
+        file.sync_all().map(|()| held)
+    };
+    write().map_err(Error::io("write", path))
+}
+
+/// A file to be compared and corrected; made where it is not there.
+pub(super) fn open_for_writing(path: &Path) -> Result<File, Error> {
+    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    options.map_err(Error::io("create", path))
+}
+
+/// Whether a file has these bytes at `position`.
+pub(super) fn holds(file: &File, bytes: &[u8], position: u64) -> io::Result<bool> {
+    /// Compared in pieces, so that a second copy of a chunk is never held.
+    const PIECE: usize = 1 << 16;
+    let mut scratch = [0; PIECE];
+    for (i, piece) in bytes.chunks(PIECE).enumerate() {
+        let scratch = &mut scratch[..piece.len()];
+        match file.read_exact_at(scratch, position + (i * PIECE) as u64) {
+            Ok(()) if scratch == piece => {}
+            Ok(()) => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+/// The bytes of a regular file of at most `most` bytes; `None` where there is none of that name.
+pub(super) fn read_bounded(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Error> {
+    let metadata = match path.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        metadata => metadata.map_err(Error::io("open", path))?,
+    };
+    // Anything but a regular file is refused before it is opened, since a pipe would block.
+    if !metadata.is_file() || metadata.len() > most {
+        let refusal = format!("not a regular file of at most {most} bytes");
+        return Err(Error::io("open", path)(io::Error::new(ErrorKind::InvalidInput, refusal)));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(most).read_to_end(&mut bytes))
+        .map_err(Error::io("read", path))?;
+    Ok(Some(bytes))
+}

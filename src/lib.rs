@@ -2,13 +2,16 @@
 //!
 //! Rooms are domains; an arrow between them points only down this list (`tests/architecture.rs` checks it).
 
+pub mod access;
 pub mod catalogue;
 pub mod checkpoint;
 pub mod cli;
+pub mod client;
 pub mod digest;
 pub mod identity;
 pub mod inference;
 pub mod name;
+pub mod policy;
 pub mod progress;
 pub mod seal;
 pub mod statement;

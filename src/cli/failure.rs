@@ -63,6 +63,11 @@ impl Refusal {
         Self { kind: Kind::Usage, message: message.into(), hint: Some(hint.into()) }
     }
 
+    /// A rule says no.
+    pub(super) fn denied(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind: Kind::Denied, message: message.into(), hint: Some(hint.into()) }
+    }
+
     /// A check failed and its report, already printed, says why.
     pub(super) fn unverified(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { kind: Kind::Unverified, message: message.into(), hint: Some(hint.into()) }

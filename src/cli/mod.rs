@@ -9,9 +9,11 @@ mod help;
 mod home;
 mod identity;
 mod interrupt;
+mod operator;
 mod output;
 mod passphrase;
 mod progress;
+mod registry;
 mod researcher;
 mod units;
 
@@ -49,8 +51,22 @@ enum Command {
     Import(admin::import::Import),
     Verify(admin::verify::Verify),
     Show(admin::show::Show),
+    Seal(admin::seal::Seal),
+    Approve(admin::approve::Approve),
+    Deny(admin::deny::Deny),
+    Revoke(admin::revoke::Revoke),
+    Handover(admin::handover::HandoverCommand),
+    Join(researcher::join::Join),
+    #[command(subcommand)]
+    Request(researcher::request::RequestCommand),
+    #[command(subcommand)]
+    Grant(researcher::grant::GrantCommand),
+    Pull(researcher::pull::Pull),
     Run(researcher::run::Run),
     Score(researcher::score::ScoreCommand),
+    #[command(subcommand)]
+    Lease(operator::lease::LeaseCommand),
+    Answer(operator::answer::Answer),
     Demo(demo::Demo),
     Completions(help::Completions),
     Man(help::Man),
@@ -83,8 +99,19 @@ impl Command {
             Self::Import(import) => import.run(output),
             Self::Verify(verify) => verify.run(output),
             Self::Show(show) => show.run(output),
-            Self::Run(run) => run.run(output),
-            Self::Score(score) => score.run(output),
+            Self::Seal(seal) => seal.run(home, output),
+            Self::Approve(approve) => approve.run(home, output),
+            Self::Deny(deny) => deny.run(home, output),
+            Self::Revoke(revoke) => revoke.run(home, output),
+            Self::Handover(handover) => handover.run(home, output),
+            Self::Join(join) => join.run(home, output),
+            Self::Request(request) => request.run(home, output),
+            Self::Grant(grant) => grant.run(home, output),
+            Self::Pull(pull) => pull.run(home, output),
+            Self::Run(run) => run.run(home, output),
+            Self::Score(score) => score.run(home, output),
+            Self::Lease(lease) => lease.run(home, output),
+            Self::Answer(answer) => answer.run(home, output),
             Self::Demo(demo) => demo.run(output),
             Self::Completions(completions) => completions.run(command_line(), output),
             Self::Man(man) => man.run(command_line(), output),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use crate::checkpoint::tensor_file::{TensorEntry, TensorFile};
+use crate::seal::OpenedWeights;
 
 /// Tensors that can be read piece by piece, from several threads at once.
 ///
@@ -27,5 +28,15 @@ impl TensorSource for TensorFile {
 
     fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()> {
         TensorFile::read_at(self, entry, position, buffer)
+    }
+}
+
+impl TensorSource for OpenedWeights {
+    fn entries(&self) -> &BTreeMap<String, TensorEntry> {
+        OpenedWeights::entries(self)
+    }
+
+    fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+        OpenedWeights::read_at(self, entry, position, buffer)
     }
 }

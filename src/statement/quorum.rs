@@ -10,7 +10,7 @@ use crate::identity::{Signature, VerifyingKey};
 
 /// Too few distinct keys signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{board} must sign with {need} distinct keys; {have} of its keys signed")]
+#[error("{board} must sign{}", shortfall(*have, *need))]
 pub struct ThresholdNotMet {
     /// Whose signatures were counted.
     pub board: String,
@@ -18,6 +18,13 @@ pub struct ThresholdNotMet {
     pub have: usize,
     /// How many must.
     pub need: usize,
+}
+
+fn shortfall(have: usize, need: usize) -> String {
+    match need {
+        1 => ", and did not".to_owned(),
+        _ => format!(" with {need} distinct keys; {have} of its keys signed"),
+    }
 }
 
 /// A threshold that its keys could never meet, or that asks for nothing.

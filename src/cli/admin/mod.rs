@@ -1,5 +1,10 @@
 //! Commands of the release administrator.
 
+pub(super) mod approve;
+pub(super) mod deny;
+pub(super) mod handover;
 pub(super) mod import;
+pub(super) mod revoke;
+pub(super) mod seal;
 pub(super) mod show;
 pub(super) mod verify;

@@ -1,13 +1,16 @@
 //! What kind of failure an error is, and what to do next.
 
+mod access;
+mod catalogue;
 mod identity;
+mod seal;
 
 use std::io::{self, ErrorKind};
 
 use super::failure::{Kind, Refusal};
 use crate::checkpoint;
 use crate::checkpoint::fetch::FetchError;
-use crate::{inference, statement};
+use crate::{client, inference, statement};
 
 /// The kind of a failure and what to do next.
 pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
@@ -20,6 +23,21 @@ pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
         }
         if let Some(error) = cause.downcast_ref::<crate::identity::Error>() {
             return identity::explain_identity(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::catalogue::Error>() {
+            return catalogue::explain_catalogue(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::seal::Error>() {
+            return seal::explain_seal(error);
+        }
+        if let Some(error) = cause.downcast_ref::<client::Error>() {
+            return access::explain_client(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::access::Error>() {
+            return access::explain_access(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::access::ExchangeError>() {
+            return access::explain_exchange(error);
         }
         if let Some(error) = cause.downcast_ref::<statement::Error>() {
             return identity::explain_statement(error);

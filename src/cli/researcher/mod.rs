@@ -1,6 +1,10 @@
 //! Commands of the researcher.
 
+pub(super) mod grant;
+pub(super) mod join;
 pub(super) mod model;
+pub(super) mod pull;
+pub(super) mod request;
 pub(super) mod run;
 mod sample;
 pub(super) mod score;

@@ -5,18 +5,25 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
+use super::pull;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::tensor_file::ElementType;
 use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::client::{self, Vault};
 use crate::inference::tokenizer::{SpecialTokens, Tokenizer};
 use crate::inference::{Device, LoadOptions, Model};
+use crate::name::CheckpointId;
 use crate::progress::Progress;
+use crate::time::Timestamp;
 
 /// Which model to load and how.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ModelArguments {
-    /// The checkpoint's folder, as `portcullis import` made it
-    pub(in crate::cli) folder: PathBuf,
+    /// A checkpoint of your vault, or the folder of an imported one
+    pub(in crate::cli) checkpoint: PathBuf,
 
     /// Hold the weights as this type instead of the checkpoint's own
     #[arg(long, value_enum, help_heading = "Model")]
@@ -50,7 +57,7 @@ enum DeviceName {
 
 /// A model ready to run, and its tokenizer.
 pub(in crate::cli) struct Loaded {
-    pub(in crate::cli) checkpoint: Checkpoint,
+    pub(in crate::cli) checkpoint: CheckpointId,
     pub(in crate::cli) model: Model,
     pub(in crate::cli) tokenizer: Tokenizer,
     pub(in crate::cli) seconds: f64,
@@ -75,11 +82,38 @@ pub(in crate::cli) fn load(
     checked?;
     let model = model?;
     let tokenizer = Tokenizer::new(checkpoint.config().architecture, &checkpoint.tokenizer_files()?)?;
+    let checkpoint = checkpoint.manifest().checkpoint.clone();
     Ok(Loaded { checkpoint, model, tokenizer, seconds: started.elapsed().as_secs_f64() })
 }
 
+/// Opens a checkpoint of the vault in memory and loads its model; the gate is `client::find_pass`.
+pub(in crate::cli) fn load_sealed(
+    (home, checkpoint): (&Home, &CheckpointId),
+    options: &LoadOptions,
+    (output, progress): (Output, &dyn Progress),
+) -> anyhow::Result<Loaded> {
+    let rules = registry::rules(home, checkpoint, output)?;
+    let vault = Vault::at(home.vault());
+    pull::collect(home, &vault, output)?;
+    let identity = home.identity(output)?;
+    let pass = client::find_pass(&vault, &rules, identity.card(), Timestamp::now())?;
+    let started = Instant::now();
+    let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;
+    progress.begin("opening", Some(opened.manifest().size()));
+    // Every chunk's digest and tag are checked before a byte of it is handed out.
+    let config = opened.config()?;
+    let model = Model::load(&config, &opened.weights(&config)?, options, progress)?;
+    let tokenizer = Tokenizer::new(config.architecture, &opened.tokenizer_files(&config)?)?;
+    Ok(Loaded { checkpoint: checkpoint.clone(), model, tokenizer, seconds: started.elapsed().as_secs_f64() })
+}
+
 impl ModelArguments {
-    pub(in crate::cli) fn load(&self, progress: &dyn Progress) -> anyhow::Result<Loaded> {
+    pub(in crate::cli) fn load(
+        &self,
+        home: &Home,
+        output: Output,
+        progress: &dyn Progress,
+    ) -> anyhow::Result<Loaded> {
         let dtype = self.dtype.map(|dtype| match dtype {
             Dtype::F32 => ElementType::F32,
             Dtype::Bf16 => ElementType::BF16,
@@ -89,7 +123,13 @@ impl ModelArguments {
             DeviceName::Cpu => Device::Cpu,
             DeviceName::Cuda => Device::Cuda,
         };
-        load(&self.folder, &LoadOptions { dtype, device, ..LoadOptions::default() }, progress)
+        let options = LoadOptions { dtype, device, ..LoadOptions::default() };
+        // What is no folder and reads as an id is meant to be in the vault.
+        let id = self.checkpoint.to_str().and_then(|text| text.parse().ok());
+        match id {
+            Some(id) if !self.checkpoint.exists() => load_sealed((home, &id), &options, (output, progress)),
+            _ => load(&self.checkpoint, &options, progress),
+        }
     }
 
     /// The tokens of a text, by the caller's word on special ones.

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::model::{Loaded, ModelArguments, utf8};
 use super::sample::Writer;
 use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
 use crate::cli::interrupt;
 use crate::cli::output::Output;
 use crate::cli::progress::{Bar, read_stdin};
@@ -69,11 +70,11 @@ pub(in crate::cli) struct Run {
 }
 
 impl Run {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let text = self.prompt_text()?;
         interrupt::remember_when_asked();
         let bar = Bar::new(output);
-        let loaded = self.model.load(&bar)?;
+        let loaded = self.model.load(home, output, &bar)?;
         drop(bar);
         let prompt = self.fit(self.prompt_tokens(&loaded, text.as_deref())?, &loaded)?;
         let context = loaded.model.config().context;
@@ -93,7 +94,7 @@ impl Run {
         }
         if output.is_json() {
             let result = json!({
-                "checkpoint": loaded.checkpoint.manifest().checkpoint,
+                "checkpoint": loaded.checkpoint,
                 "dtype": loaded.model.dtype().to_string().to_lowercase(),
                 "load_seconds": loaded.seconds,
                 "prompt": text,

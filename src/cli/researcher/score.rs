@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::model::{Loaded, ModelArguments, utf8};
 use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::progress::{Bar, read_stdin};
 use crate::cli::units;
@@ -34,10 +35,10 @@ pub(in crate::cli) struct ScoreCommand {
 }
 
 impl ScoreCommand {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let text = self.text()?;
         let bar = Bar::new(output);
-        let loaded = self.model.load(&bar)?;
+        let loaded = self.model.load(home, output, &bar)?;
         let tokens = match (&text, &self.model.tokens) {
             (Some(text), _) => self.model.encode(&loaded.tokenizer, text),
             (None, tokens) => tokens.clone().unwrap_or_default(),
@@ -85,7 +86,7 @@ fn report(
     bytes: Option<u64>,
     output: Output,
 ) -> anyhow::Result<()> {
-    let id = &loaded.checkpoint.manifest().checkpoint;
+    let id = &loaded.checkpoint;
     let bits_per_byte = bytes.map(|bytes| score.bits_per_byte(bytes));
     let result = json!({
         "checkpoint": id,

@@ -1,0 +1,168 @@
+//! Why a request, a grant or a lease does not count: each refusal names what was refused and the rule that refused it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::digest::Sha256Digest;
+use crate::name::{CheckpointId, Prose};
+use crate::policy::StageName;
+use crate::seal::ShareIndex;
+use crate::statement;
+use crate::time::Timestamp;
+
+/// A statement of access does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not signed by those who must, or not of the kind.
+    #[error(transparent)]
+    Statement(#[from] statement::Error),
+    /// The board cannot decide this: without the person who asks, too few are left.
+    #[error("nobody may approve their own request, and without them {source}")]
+    Board {
+        /// Why the rest is too few.
+        source: statement::QuorumError,
+    },
+    /// It is about another checkpoint.
+    #[error("it is for {found}, not for {expected}")]
+    OtherCheckpoint {
+        /// What it is for.
+        found: CheckpointId,
+        /// What was wanted.
+        expected: CheckpointId,
+    },
+    /// It is about other weights than the catalogue's.
+    #[error("it is for the manifest {found}; the catalogue's is {in_force}")]
+    OtherManifest {
+        /// What it is for.
+        found: Sha256Digest,
+        /// What the catalogue names.
+        in_force: Sha256Digest,
+    },
+    /// It belongs to another request.
+    #[error("it answers the request {found}, not {expected}")]
+    OtherRequest {
+        /// Which it answers.
+        found: Sha256Digest,
+        /// Which was wanted.
+        expected: Sha256Digest,
+    },
+    /// It belongs to another grant.
+    #[error("it belongs to the grant {found}, not {expected}")]
+    OtherGrant {
+        /// To which it belongs.
+        found: Sha256Digest,
+        /// Which was wanted.
+        expected: Sha256Digest,
+    },
+    /// A member delivered another's share.
+    #[error("share {index} was not delivered by the member whose it is")]
+    NotTheirShare {
+        /// Which share.
+        index: ShareIndex,
+    },
+    /// The policy in force is not the one that the grant cites.
+    #[error("the policy was replaced since: the grant cites {cited}, in force is {in_force}")]
+    PolicyReplaced {
+        /// Which it cites.
+        cited: Sha256Digest,
+        /// Which is in force.
+        in_force: Sha256Digest,
+    },
+    /// The policy has no such stage.
+    #[error("the policy has no stage `{stage}`")]
+    UnknownStage {
+        /// Which.
+        stage: StageName,
+    },
+    /// The checkpoint is in an earlier stage than the grant's.
+    #[error("it is of stage `{granted}`, and the checkpoint is in stage `{in_force}`, before that")]
+    StageMovedBack {
+        /// The grant's.
+        granted: StageName,
+        /// The one in force.
+        in_force: StageName,
+    },
+    /// A rule of the policy says no.
+    #[error("the policy does not permit it: {}", unmet.join("; "))]
+    NotPermitted {
+        /// What the rules object to, in words.
+        unmet: Vec<String>,
+    },
+    /// Dated in the future: the clock here runs behind, or the one there ran ahead.
+    #[error("the {what} was issued at {issued}, and the clock here says {now}")]
+    NotYet {
+        /// A grant or a lease.
+        what: &'static str,
+        /// When it was issued.
+        issued: Timestamp,
+        /// What the clock says.
+        now: Timestamp,
+    },
+    /// Its time is over.
+    #[error("the {what} expired at {expired}")]
+    Expired {
+        /// A grant or a lease.
+        what: &'static str,
+        /// When.
+        expired: Timestamp,
+    },
+    /// A board member ended it.
+    #[error("the grant was revoked on {on}: {reason}")]
+    Revoked {
+        /// Why.
+        reason: Prose,
+        /// When.
+        on: Timestamp,
+    },
+    /// A lease that outlives what the policy or the grant allows.
+    #[error(
+        "the lease runs until {expires}, longer than the grant or the policy's {lease_hours} hours allow"
+    )]
+    LeaseTooLong {
+        /// Until when it runs.
+        expires: Timestamp,
+        /// How long it may.
+        lease_hours: u32,
+    },
+    /// The grant is made out to other keys than the ones here.
+    #[error("the grant is made out to {holder}, whose keys are not those of {found}")]
+    OtherHolder {
+        /// Whose it is.
+        holder: String,
+        /// Who tries to use it.
+        found: String,
+    },
+}
+
+/// The folder of statements cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The disk refuses.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// More files than a folder of statements is read with.
+    #[error("{} holds more than {most} statements", path.display())]
+    TooMany {
+        /// Which folder.
+        path: PathBuf,
+        /// How many are read.
+        most: usize,
+    },
+    /// No statement, or several, begin so.
+    #[error("{count} {kind}s begin with `{prefix}`")]
+    Ambiguous {
+        /// What was looked for.
+        kind: &'static str,
+        /// How it begins.
+        prefix: String,
+        /// How many do.
+        count: usize,
+    },
+}

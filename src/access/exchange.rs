@@ -1,0 +1,165 @@
+//! The exchange: a folder of statements, one file each, named by what they are about and who signed them.
+//!
+//! A shared folder, a memory stick or a mailbox will do: nothing in it is believed before it is verified, and files of two people
+//! never have the same name, so copies can be merged in any order. Who can write to it can withhold statements, and put
+//! worthless ones beside them; those are passed over.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::ExchangeError;
+use crate::digest::Sha256Digest;
+use crate::identity::VerifyingKey;
+use crate::statement::Envelope;
+
+/// Most files of one kind that are read.
+const MOST_FILES: usize = 100_000;
+/// Longest accepted statement.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// A folder of statements.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    folder: PathBuf,
+}
+
+/// A statement that lies in an exchange, unverified.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The digest of its payload, as computed from it.
+    pub digest: Sha256Digest,
+    /// The statement.
+    pub envelope: Envelope,
+}
+
+impl Exchange {
+    /// The exchange in this folder, which need not be there yet.
+    pub fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Files a statement under `kind` and its digest; where several people sign about the same thing, under the signer's key
+    /// id too. A file that is there already is replaced as a whole.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Io`].
+    pub fn put(
+        &self,
+        kind: &'static str,
+        envelope: &Envelope,
+        signer: &VerifyingKey,
+    ) -> Result<PathBuf, ExchangeError> {
+        let folder = self.folder.join(format!("{kind}s"));
+        let path = folder.join(format!("{}.{}.json", envelope.digest(), signer.id().short()));
+        write_whole(&folder, &path, envelope.to_json().as_bytes()).map_err(|source| ExchangeError::Io {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
+        Ok(path)
+    }
+
+    /// Takes over a statement that was found in another exchange, under the same name. Returns whether it is new here.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Io`].
+    pub fn copy(&self, kind: &'static str, found: &Found) -> Result<bool, ExchangeError> {
+        let folder = self.folder.join(format!("{kind}s"));
+        let path = folder.join(found.path.file_name().unwrap_or_default());
+        let bytes = found.envelope.to_json().into_bytes();
+        if read(&path).is_ok_and(|there| there == bytes) {
+            return Ok(false);
+        }
+        write_whole(&folder, &path, &bytes).map_err(|source| ExchangeError::Io {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
+        Ok(true)
+    }
+
+    /// Every readable statement of a kind, by name; what is no envelope of that kind is passed over.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Io`], [`ExchangeError::TooMany`].
+    pub fn list(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
+        let folder = self.folder.join(format!("{kind}s"));
+        let refused = |source| ExchangeError::Io { action: "read", path: folder.clone(), source };
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(refused(error)),
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(refused)?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                paths.push(path);
+            }
+            if paths.len() > MOST_FILES {
+                return Err(ExchangeError::TooMany { path: folder, most: MOST_FILES });
+            }
+        }
+        paths.sort();
+        let found = paths.into_iter().filter_map(|path| {
+            let envelope = Envelope::parse(&read(&path).ok()?).ok()?;
+            (envelope.kind().ok()? == kind).then(|| Found { digest: envelope.digest(), path, envelope })
+        });
+        Ok(found.collect())
+    }
+
+    /// The statements of a kind with one digest, their signatures merged into one envelope each.
+    ///
+    /// # Errors
+    /// Those of [`Self::list`].
+    pub fn merged(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
+        let mut merged: BTreeMap<Sha256Digest, Found> = BTreeMap::new();
+        for found in self.list(kind)? {
+            match merged.entry(found.digest) {
+                // Equal digests are equal payloads; of another type they were passed over by `list`.
+                Entry::Occupied(mut other) => drop(other.get_mut().envelope.merge(&found.envelope)),
+                Entry::Vacant(entry) => drop(entry.insert(found)),
+            }
+        }
+        Ok(merged.into_values().collect())
+    }
+
+    /// The one statement of a kind whose digest begins with `prefix`, signatures merged.
+    ///
+    /// # Errors
+    /// Those of [`Self::list`], [`ExchangeError::Ambiguous`].
+    pub fn find(&self, kind: &'static str, prefix: &str) -> Result<Found, ExchangeError> {
+        let mut found = self.merged(kind)?;
+        found.retain(|found| found.digest.to_string().starts_with(prefix));
+        match found.pop() {
+            Some(only) if found.is_empty() => Ok(only),
+            other => {
+                let count = found.len() + usize::from(other.is_some());
+                let prefix = prefix.chars().take(80).collect();
+                Err(ExchangeError::Ambiguous { kind, prefix, count })
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    use std::os::unix::fs::PermissionsExt as _;
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}

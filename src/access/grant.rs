@@ -1,0 +1,214 @@
+//! Grants: what board members sign, the share of the key that each adds, and the revocation that ends one.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::request::{Request, any_member};
+use super::rules::RulesInForce;
+use super::{CLOCK_TOLERANCE, Error};
+use crate::digest::Sha256Digest;
+use crate::identity::{Card, VerifyingKey};
+use crate::name::{CheckpointId, Prose};
+use crate::policy::{StageName, Use};
+use crate::seal::{ResealedShare, SealedManifest};
+use crate::statement::{Envelope, Predicate, Statement, Subject, Verified};
+use crate::time::Timestamp;
+
+/// Leave to use one checkpoint, made out to one person. Its statement's subject is the sealed checkpoint's manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The request that it answers.
+    pub request: Sha256Digest,
+    /// Which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// To whom: nobody else's keys open what it brings.
+    pub researcher: Card,
+    /// The policy in force when it was drafted.
+    pub policy: Sha256Digest,
+    /// The stage whose rules it was granted under.
+    pub stage: StageName,
+    /// The agreement that the researcher signed with the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Sha256Digest>,
+    /// What for.
+    pub uses: BTreeSet<Use>,
+    /// From when.
+    pub issued: Timestamp,
+    /// Until when, exclusive.
+    pub expires: Timestamp,
+}
+
+impl Predicate for Grant {
+    const KIND: &'static str = "grant";
+}
+
+impl Grant {
+    /// For how many days it holds, begun ones counted.
+    pub fn days(&self) -> u32 {
+        let seconds = self.expires.seconds_since(self.issued).max(0);
+        u32::try_from(seconds.unsigned_abs().div_ceil(24 * 3600)).unwrap_or(u32::MAX)
+    }
+}
+
+/// A member's share of the board's key, sealed to the researcher for one grant alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalShare {
+    /// The grant that it belongs to; the seal is bound to it too.
+    pub grant: Sha256Digest,
+    /// The share, sealed to the researcher's key with the grant's digest as context.
+    pub share: ResealedShare,
+}
+
+impl Predicate for ApprovalShare {
+    const KIND: &'static str = "share";
+}
+
+/// A board member ends a grant; the next lease is refused. One member is enough: it takes a board to give, one to stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// The grant's digest.
+    pub grant: Sha256Digest,
+    /// Why: the researcher reads it.
+    pub reason: Prose,
+    /// When.
+    pub created: Timestamp,
+}
+
+impl Predicate for Revocation {
+    const KIND: &'static str = "revocation";
+}
+
+/// Drafts the grant that answers a request under the rules in force; the first approver signs it, the others sign the same bytes.
+///
+/// # Errors
+/// [`Error::OtherCheckpoint`], [`Error::OtherManifest`], [`Error::NotPermitted`] where no number of approvals could permit it.
+pub fn draft_grant(
+    request: &Verified<Statement<Request>>,
+    rules: &RulesInForce,
+    now: Timestamp,
+) -> Result<Statement<Grant>, Error> {
+    draft_answer(request, request.digest(), rules, now)
+}
+
+/// As [`draft_grant`], for a request whose author has yet to sign it.
+///
+/// # Errors
+/// Those of [`draft_grant`].
+pub fn draft_answer(
+    request: &Statement<Request>,
+    digest: Sha256Digest,
+    rules: &RulesInForce,
+    now: Timestamp,
+) -> Result<Statement<Grant>, Error> {
+    let asked = &request.predicate;
+    rules.require_subject(&asked.checkpoint, request.subject.digest)?;
+    let grant = Grant {
+        request: digest,
+        checkpoint: asked.checkpoint.clone(),
+        researcher: asked.card.clone(),
+        policy: rules.policy_digest,
+        stage: rules.stage.clone(),
+        agreement: asked.agreement,
+        uses: asked.uses.clone(),
+        issued: now,
+        expires: now.plus_days(asked.days),
+    };
+    rules.objections(&grant, &BTreeSet::new(), now).require_possible()?;
+    let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
+    Ok(Statement { subject, predicate: grant })
+}
+
+/// The grant of an envelope, if it counts now: signed by enough distinct keys of the board, permitted by the policy in force,
+/// neither expired nor revoked (P2). `revocations` are all that were found; those that do not hold are passed over.
+///
+/// # Errors
+/// Every refusal names the rule: see [`Error`].
+pub fn verify_grant(
+    envelope: &Envelope,
+    rules: &RulesInForce,
+    revocations: &[Envelope],
+    now: Timestamp,
+) -> Result<Verified<Statement<Grant>>, Error> {
+    let claim = envelope.claim::<Grant>()?;
+    rules.require_subject(&claim.predicate.checkpoint, claim.subject.digest)?;
+    let quorum = rules.quorum_for(&claim.predicate.stage, claim.predicate.researcher.verifying_key)?;
+    let verified = envelope.statement::<Grant>(&quorum)?;
+    let grant = &verified.predicate;
+    if grant.policy != rules.policy_digest {
+        return Err(Error::PolicyReplaced { cited: grant.policy, in_force: rules.policy_digest });
+    }
+    rules.require_stage_reached(&grant.stage)?;
+    require_live(grant, now)?;
+    let signers: BTreeSet<VerifyingKey> =
+        rules.boards.values().flat_map(|board| envelope.signers(board)).collect();
+    rules.objections(grant, &signers, now).require_none()?;
+    for revocation in revocations {
+        if let Ok(revocation) = verify_revocation(revocation, rules)
+            && revocation.grant == verified.digest()
+        {
+            let (reason, on) = (revocation.reason.clone(), revocation.created);
+            return Err(Error::Revoked { reason, on });
+        }
+    }
+    Ok(verified)
+}
+
+fn require_live(grant: &Grant, now: Timestamp) -> Result<(), Error> {
+    if now.plus_seconds(CLOCK_TOLERANCE) < grant.issued {
+        return Err(Error::NotYet { what: "grant", issued: grant.issued, now });
+    }
+    if now >= grant.expires {
+        return Err(Error::Expired { what: "grant", expired: grant.expires });
+    }
+    Ok(())
+}
+
+/// The revocation of an envelope, if a member of the checkpoint's board signed it.
+///
+/// # Errors
+/// [`Error::Statement`].
+pub fn verify_revocation(envelope: &Envelope, rules: &RulesInForce) -> Result<Verified<Revocation>, Error> {
+    let member = any_member(&rules.board)?;
+    Ok(envelope.statement::<Revocation>(&member)?.map(|statement| statement.predicate))
+}
+
+/// The share of an envelope, if the member whose share it is signed it, for `grant`; in a stage where the registry itself
+/// grants, the registry signs.
+///
+/// # Errors
+/// [`Error::Statement`], [`Error::OtherGrant`], [`Error::NotTheirShare`].
+pub fn verify_approval_share(
+    envelope: &Envelope,
+    grant: &Verified<Statement<Grant>>,
+    (rules, manifest): (&RulesInForce, &SealedManifest),
+) -> Result<Verified<ApprovalShare>, Error> {
+    let researcher = grant.predicate.researcher.verifying_key;
+    let quorum = any_member(&rules.quorum_for(&grant.predicate.stage, researcher)?)?;
+    let share = envelope.statement::<ApprovalShare>(&quorum)?.map(|statement| statement.predicate);
+    if share.grant != grant.digest() {
+        return Err(Error::OtherGrant { found: share.grant, expected: grant.digest() });
+    }
+    let by_registry = share.signers().iter().any(|key| rules.registry.keys().contains(key));
+    if !by_registry {
+        require_own_share(&share.share, share.signers(), manifest)?;
+    }
+    Ok(share)
+}
+
+/// A member delivers their own share, not another's.
+pub(super) fn require_own_share(
+    share: &ResealedShare,
+    signers: &BTreeSet<VerifyingKey>,
+    manifest: &SealedManifest,
+) -> Result<(), Error> {
+    let owner = manifest.seal.board.member(share.index).map(|member| member.key_id);
+    if signers.iter().any(|key| Some(key.id()) == owner) {
+        Ok(())
+    } else {
+        Err(Error::NotTheirShare { index: share.index })
+    }
+}

@@ -1,0 +1,28 @@
+//! Access: who asked for a checkpoint, who consented, and what stands between a grant and its use.
+//!
+//! Each step is a statement in a file (design, section 5): a *request* by a researcher, the *grant* that board members sign
+//! with a *share* of the board's key each, a *denial*, a *withdrawal*, a *revocation*, and the registry's *lease*. Everyone checks
+//! a grant the same way, with [`verify_grant`], against what the catalogue says now: nobody's word replaces that check (P2).
+//! Whoever carries the files can lose or delay them; what they alter or make up counts for nothing.
+
+mod error;
+mod exchange;
+mod grant;
+mod handover;
+mod lease;
+mod request;
+mod rules;
+
+pub use error::{Error, ExchangeError};
+pub use exchange::{Exchange, Found};
+pub use grant::{
+    ApprovalShare, Grant, Revocation, draft_answer, draft_grant, verify_approval_share, verify_grant,
+    verify_revocation,
+};
+pub use handover::{Handover, handover_context, verify_handover};
+pub use lease::{Lease, lease_context, verify_lease};
+pub use request::{Denial, Request, Withdrawal, verify_denial, verify_request, verify_withdrawal};
+pub use rules::{OWN_BOARD, Objections, RulesInForce};
+
+/// How far a clock may run behind the one that dated a statement, in seconds.
+pub const CLOCK_TOLERANCE: i64 = 300;

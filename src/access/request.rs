@@ -1,0 +1,121 @@
+//! A researcher's request, and how it can end without a grant: withdrawn by its author or denied by a board member.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use crate::digest::Sha256Digest;
+use crate::identity::Card;
+use crate::name::{CheckpointId, Prose};
+use crate::policy::Use;
+use crate::statement::{Envelope, Predicate, Quorum, Statement, Verified};
+use crate::time::Timestamp;
+
+/// What a researcher asks for. Its statement's subject is the checkpoint's manifest; its author signs it with the card's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// What for, in the researcher's words.
+    pub purpose: Prose,
+    /// The uses that the policy's words name.
+    pub uses: BTreeSet<Use>,
+    /// For how many days.
+    pub days: u32,
+    /// The agreement that the researcher accepts by signing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Sha256Digest>,
+    /// Who asks: to these keys a grant will be made out.
+    pub card: Card,
+    /// When.
+    pub created: Timestamp,
+}
+
+impl Predicate for Request {
+    const KIND: &'static str = "request";
+}
+
+/// A researcher takes a request back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawal {
+    /// The request's digest.
+    pub request: Sha256Digest,
+    /// When.
+    pub created: Timestamp,
+}
+
+impl Predicate for Withdrawal {
+    const KIND: &'static str = "withdrawal";
+}
+
+/// A board member will not consent, and says why: the researcher reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Denial {
+    /// The request's digest.
+    pub request: Sha256Digest,
+    /// Why.
+    pub reason: Prose,
+    /// When.
+    pub created: Timestamp,
+}
+
+impl Predicate for Denial {
+    const KIND: &'static str = "denial";
+}
+
+/// The request of an envelope, if the key on its card signed it.
+///
+/// # Errors
+/// [`Error::Statement`].
+pub fn verify_request(envelope: &Envelope) -> Result<Verified<Statement<Request>>, Error> {
+    let author = |request: &Request| {
+        Quorum::of_one(
+            format!("the author of the request, {},", request.card.name),
+            request.card.verifying_key,
+        )
+    };
+    Ok(envelope.self_signed(author)?)
+}
+
+/// The withdrawal of `request`, if its author signed it.
+///
+/// # Errors
+/// [`Error::Statement`], [`Error::OtherRequest`].
+pub fn verify_withdrawal(
+    envelope: &Envelope,
+    request: &Verified<Statement<Request>>,
+) -> Result<Verified<Withdrawal>, Error> {
+    let card = &request.predicate.card;
+    let author = Quorum::of_one(format!("the author of the request, {},", card.name), card.verifying_key);
+    let withdrawal = envelope.statement::<Withdrawal>(&author)?.map(|statement| statement.predicate);
+    require_request(withdrawal.request, request.digest())?;
+    Ok(withdrawal)
+}
+
+/// The denial of `request`, if a key of `board` signed it.
+///
+/// # Errors
+/// [`Error::Statement`], [`Error::OtherRequest`].
+pub fn verify_denial(
+    envelope: &Envelope,
+    request: Sha256Digest,
+    board: &Quorum,
+) -> Result<Verified<Denial>, Error> {
+    let denial = envelope.statement::<Denial>(&any_member(board)?)?.map(|statement| statement.predicate);
+    require_request(denial.request, request)?;
+    Ok(denial)
+}
+
+/// One member of a board, whoever it is.
+pub(super) fn any_member(board: &Quorum) -> Result<Quorum, Error> {
+    let name = format!("one member of {}", board.name());
+    Quorum::new(name, board.keys().iter().copied(), 1).map_err(|source| Error::Board { source })
+}
+
+fn require_request(found: Sha256Digest, expected: Sha256Digest) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::OtherRequest { found, expected }) }
+}

@@ -1,0 +1,151 @@
+//! The rules in force for one checkpoint, as the verified catalogue states them: what every check of a grant rests on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Error;
+use super::grant::Grant;
+use crate::digest::Sha256Digest;
+use crate::identity::VerifyingKey;
+use crate::name::CheckpointId;
+use crate::policy::{
+    self, Application, BoardName, Organization, PersonKey, Policy, StageName, Terms, Verdict,
+};
+use crate::statement::Quorum;
+use crate::time::Timestamp;
+
+/// What a policy calls the checkpoint's own board.
+pub const OWN_BOARD: &str = "board";
+
+/// Hours of a lease where the stage sets none.
+const DEFAULT_LEASE_HOURS: u32 = 24;
+
+/// What the rules of a policy object to, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objections {
+    /// What no approval can mend.
+    pub failed: Vec<String>,
+    /// What is missing and may still come in.
+    pub awaited: Vec<String>,
+}
+
+impl Objections {
+    /// The rules that failed, or those that wait where none failed; `Ok` where there are neither.
+    pub(super) fn require_none(self) -> Result<(), Error> {
+        let unmet = if self.failed.is_empty() { self.awaited } else { self.failed };
+        if unmet.is_empty() { Ok(()) } else { Err(Error::NotPermitted { unmet }) }
+    }
+
+    /// The same, for one who only asks: approvals may still come in.
+    pub(super) fn require_possible(self) -> Result<(), Error> {
+        if self.failed.is_empty() { Ok(()) } else { Err(Error::NotPermitted { unmet: self.failed }) }
+    }
+}
+
+/// What the catalogue says of a checkpoint now. Whoever fills it in must have verified every part.
+#[derive(Debug, Clone)]
+pub struct RulesInForce {
+    /// Which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The digest of its sealed manifest.
+    pub manifest: Sha256Digest,
+    /// Its policy.
+    pub policy: Policy,
+    /// The digest of the policy's text.
+    pub policy_digest: Sha256Digest,
+    /// The stage it is in.
+    pub stage: StageName,
+    /// The agreement in force, if there is one.
+    pub agreement: Option<Sha256Digest>,
+    /// The checkpoint's own board.
+    pub board: Quorum,
+    /// Every board that the policy may ask for, by the policy's name for it; `board` is the checkpoint's own.
+    pub boards: BTreeMap<BoardName, Quorum>,
+    /// The registry.
+    pub registry: Quorum,
+}
+
+impl RulesInForce {
+    /// Whose signatures make a grant of `stage` to `researcher` stand: the board without the researcher, who cannot consent to
+    /// their own request; or the registry, where the board's policy asks for no approval.
+    pub(super) fn quorum_for(&self, stage: &StageName, researcher: VerifyingKey) -> Result<Quorum, Error> {
+        let stage = self.policy.stage(stage).ok_or_else(|| Error::UnknownStage { stage: stage.clone() })?;
+        if stage.approvals.is_empty() {
+            return Ok(self.registry.clone());
+        }
+        let others = self.board.keys().iter().copied().filter(|key| *key != researcher);
+        Quorum::new(self.board.name(), others, self.board.threshold())
+            .map_err(|source| Error::Board { source })
+    }
+
+    /// What the policy does not permit of a grant with these signers, in words: what can never be permitted, and what is
+    /// only missing so far.
+    pub(super) fn objections(
+        &self,
+        grant: &Grant,
+        signers: &BTreeSet<VerifyingKey>,
+        now: Timestamp,
+    ) -> Objections {
+        let approvals = self.boards.iter().map(|(name, board)| {
+            // Nobody approves their own request.
+            let approvers = signers.iter().filter(|key| **key != grant.researcher.verifying_key);
+            let count = approvers.filter(|key| board.keys().contains(key)).count();
+            (name.clone(), u32::try_from(count).unwrap_or(u32::MAX))
+        });
+        let application = Application {
+            checkpoint: grant.checkpoint.clone(),
+            person: PersonKey::from_bytes(*grant.researcher.verifying_key.as_bytes()),
+            organization: self.confirmed_organization(grant),
+            uses: grant.uses.clone(),
+            days: grant.days(),
+            agreement: grant.agreement,
+            approvals: approvals.collect(),
+        };
+        let terms = Terms { agreement: self.agreement };
+        let decision = policy::decide(&self.policy, &grant.stage, &application, terms, now);
+        let words = |verdict| {
+            let rules = decision.rules().iter().filter(move |rule| rule.verdict == verdict);
+            rules.map(ToString::to_string).collect()
+        };
+        Objections { failed: words(Verdict::Failed), awaited: words(Verdict::Awaits) }
+    }
+
+    /// The organization on a card is its owner's own word. Board members confirm it by approving; where none of them
+    /// looks, it counts for nothing.
+    fn confirmed_organization(&self, grant: &Grant) -> Option<Organization> {
+        let stage = self.policy.stage(&grant.stage)?;
+        let claimed = grant.researcher.organization.as_ref().filter(|_| !stage.approvals.is_empty())?;
+        claimed.as_str().parse().ok()
+    }
+
+    /// Hours for which a lease of this stage may run.
+    pub fn lease_hours(&self, stage: &StageName) -> u32 {
+        let stage = self.policy.stage(stage);
+        stage.and_then(|stage| stage.limits.lease_hours).unwrap_or(DEFAULT_LEASE_HOURS)
+    }
+
+    pub(super) fn require_subject(
+        &self,
+        checkpoint: &CheckpointId,
+        manifest: Sha256Digest,
+    ) -> Result<(), Error> {
+        if *checkpoint != self.checkpoint {
+            return Err(Error::OtherCheckpoint {
+                found: checkpoint.clone(),
+                expected: self.checkpoint.clone(),
+            });
+        }
+        if manifest != self.manifest {
+            return Err(Error::OtherManifest { found: manifest, in_force: self.manifest });
+        }
+        Ok(())
+    }
+
+    /// Refuses a stage that the checkpoint has not reached, or was moved back from.
+    pub(super) fn require_stage_reached(&self, stage: &StageName) -> Result<(), Error> {
+        let place = |name: &StageName| self.policy.stages.iter().position(|stage| stage.name == *name);
+        match (place(stage), place(&self.stage)) {
+            (Some(granted), Some(reached)) if granted <= reached => Ok(()),
+            _ => Err(Error::StageMovedBack { granted: stage.clone(), in_force: self.stage.clone() }),
+        }
+    }
+}

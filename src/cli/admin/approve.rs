@@ -1,0 +1,152 @@
+//! `portcullis approve`.
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use crate::access::{
+    ApprovalShare, Exchange, Found, Grant, OWN_BOARD, Request, RulesInForce, draft_grant, verify_request,
+    verify_withdrawal,
+};
+use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::client;
+use crate::identity::{Identity, Signer};
+use crate::seal::reseal_share;
+use crate::statement::{Envelope, Statement, Subject, Verified};
+use crate::time::Timestamp;
+
+/// Consent to a request: sign the grant and add your share of the board's key, sealed to the researcher
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Approve {
+    /// The first digits of the request's digest
+    request: String,
+}
+
+impl Approve {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let exchange = registry::exchange(home)?;
+        let found = exchange.find("request", &self.request)?;
+        let request = verify_request(&found.envelope)?;
+        let asked = &request.predicate;
+        let rules = registry::rules(home, &asked.checkpoint, output)?;
+        require_not_withdrawn(&exchange, &request)?;
+        let (identity, signer) = home.signer(output)?;
+        require_may_approve(asked, &rules, &*signer)?;
+
+        let mut envelope = drafted(&exchange, &request, &rules)?;
+        envelope.sign(&*signer)?;
+        // Another board, such as one for ethics, approves without holding a share.
+        if rules.board.keys().contains(&signer.verifying_key()) {
+            let share = share(home, &request, &envelope, &rules, &identity)?;
+            let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
+            let share = Statement { subject, predicate: share }.sign(&*signer)?;
+            // The share first: a grant that stands must not lack the share of one who signed it.
+            exchange.put("share", &share, &signer.verifying_key())?;
+        }
+        exchange.put("grant", &envelope, &signer.verifying_key())?;
+
+        let signed = envelope.signers(&rules.board).len();
+        let needed = needed(&rules);
+        let grant = envelope.claim::<Grant>()?.predicate;
+        let text = format!(
+            "signed the grant {}: {} for {}, {} days, until {}\n{}\n",
+            registry::short_digest(envelope.digest()),
+            rules.checkpoint,
+            asked.card.name,
+            grant.days(),
+            grant.expires.date(),
+            if signed >= needed {
+                "It stands: the researcher can pull, and run once the registry issues a lease.".to_owned()
+            } else {
+                format!("{signed} of {needed} approvals: {} more to come.", needed - signed)
+            },
+        );
+        let value = json!({
+            "grant": envelope.digest(), "request": request.digest(), "approvals": signed, "needed": needed,
+            "stands": signed >= needed,
+        });
+        output.result(&value, text)
+    }
+}
+
+/// How many members must sign: what the board's threshold asks, or the policy where it asks for more.
+fn needed(rules: &RulesInForce) -> usize {
+    let stage = rules.policy.stage(&rules.stage);
+    let asked = stage.and_then(|stage| stage.approvals.iter().find(|(name, _)| name.as_str() == OWN_BOARD));
+    let asked = asked.map_or(0, |(_, count)| count.get());
+    rules.board.threshold().max(usize::try_from(asked).unwrap_or(usize::MAX))
+}
+
+fn require_not_withdrawn(exchange: &Exchange, request: &Verified<Statement<Request>>) -> anyhow::Result<()> {
+    let withdrawals = exchange.list("withdrawal")?;
+    if withdrawals.iter().any(|found| verify_withdrawal(&found.envelope, request).is_ok()) {
+        let message = format!("{} took this request back", request.predicate.card.name);
+        return Err(Refusal::denied(message, "ask them to request it again").into());
+    }
+    Ok(())
+}
+
+fn require_may_approve(asked: &Request, rules: &RulesInForce, signer: &dyn Signer) -> anyhow::Result<()> {
+    let key = signer.verifying_key();
+    if !rules.boards.values().chain([&rules.board]).any(|board| board.keys().contains(&key)) {
+        return Err(Refusal::denied(
+            format!("you are not on the board of {}", rules.checkpoint),
+            "its members approve: `portcullis catalogue status` names them",
+        )
+        .into());
+    }
+    if asked.card.verifying_key == key {
+        return Err(
+            Refusal::denied("nobody may approve their own request", "leave it to the other members").into()
+        );
+    }
+    Ok(())
+}
+
+/// The grant that others have signed already, if it is what this board member would draft; otherwise a new one.
+fn drafted(
+    exchange: &Exchange,
+    request: &Verified<Statement<Request>>,
+    rules: &RulesInForce,
+) -> anyhow::Result<Envelope> {
+    let now = Timestamp::now();
+    let answers = |found: &Found| {
+        found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == request.digest())
+    };
+    let mut drafts: Vec<_> = exchange.merged("grant")?.into_iter().filter(answers).collect();
+    drafts.retain(|found| !found.envelope.signers(&rules.board).is_empty());
+    drafts.sort_by_key(|found| found.envelope.signers(&rules.board).len());
+    while let Some(found) = drafts.pop() {
+        let claim = found.envelope.claim::<Grant>()?;
+        let same = draft_grant(request, rules, claim.predicate.issued)? == claim;
+        let age = now.seconds_since(claim.predicate.issued);
+        // A draft from the future, or one that is over already, is nobody's to complete.
+        if same && age >= -crate::access::CLOCK_TOLERANCE && now < claim.predicate.expires {
+            return Ok(found.envelope);
+        }
+    }
+    Ok(draft_grant(request, rules, now)?.to_envelope()?)
+}
+
+/// This member's share, opened and sealed again to the researcher for this grant alone.
+fn share(
+    home: &Home,
+    request: &Verified<Statement<Request>>,
+    grant: &Envelope,
+    rules: &RulesInForce,
+    identity: &Identity,
+) -> anyhow::Result<ApprovalShare> {
+    let folder = registry::sealed(home, &rules.checkpoint)?;
+    let sealed = client::sealed(&folder, rules.manifest)?;
+    let own = identity.card().verifying_key.id();
+    let share = sealed
+        .shares()?
+        .open_share(sealed.manifest(), own, identity.opening_key())
+        .with_context(|| format!("cannot open your share of {}", rules.checkpoint))?;
+    let researcher = &request.predicate.card.sealing_key;
+    let share = reseal_share(&share, researcher, grant.digest(), &mut rand::rng())?;
+    Ok(ApprovalShare { grant: grant.digest(), share })
+}

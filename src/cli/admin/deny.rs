@@ -1,0 +1,45 @@
+//! `portcullis deny`.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::access::{Denial, verify_request};
+use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::name::Prose;
+use crate::statement::{Statement, Subject};
+use crate::time::Timestamp;
+
+/// Say no to a request, with a reason that the researcher reads
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Deny {
+    /// The first digits of the request's digest
+    request: String,
+
+    /// Why
+    #[arg(long)]
+    reason: Prose,
+}
+
+impl Deny {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let exchange = registry::exchange(home)?;
+        let found = exchange.find("request", &self.request)?;
+        let request = verify_request(&found.envelope)?;
+        let rules = registry::rules(home, &request.predicate.checkpoint, output)?;
+        let (_, signer) = home.signer(output)?;
+        if !rules.board.keys().contains(&signer.verifying_key()) {
+            let message = format!("you are not on the board of {}", rules.checkpoint);
+            return Err(Refusal::denied(message, "its members decide: `portcullis catalogue status`").into());
+        }
+        let subject = Subject { name: request.subject.name.clone(), digest: request.subject.digest };
+        let denial = Denial { request: request.digest(), reason: self.reason, created: Timestamp::now() };
+        let envelope = Statement { subject, predicate: denial }.sign(&*signer)?;
+        exchange.put("denial", &envelope, &signer.verifying_key())?;
+        let name = &request.predicate.card.name;
+        let text = format!("denied the request of {name}, who will read why\n");
+        output.result(&json!({ "request": request.digest() }), text)
+    }
+}

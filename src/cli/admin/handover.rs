@@ -1,0 +1,66 @@
+//! `portcullis handover`.
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use crate::access::{Handover, handover_context};
+use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::client;
+use crate::name::CheckpointId;
+use crate::seal::reseal_share;
+use crate::statement::{Statement, Subject};
+use crate::time::Timestamp;
+
+/// Hand your share of a public checkpoint's key to the registry, on the record
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HandoverCommand {
+    /// Which checkpoint; its stage must be one that needs no approval
+    checkpoint: CheckpointId,
+}
+
+impl HandoverCommand {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let catalogue = registry::catalogue(home, output)?;
+        let rules = catalogue.rules_in_force(&self.checkpoint)?;
+        let needs_approval = rules.policy.stage(&rules.stage).is_none_or(|stage| !stage.approvals.is_empty());
+        if needs_approval {
+            let message = format!(
+                "{} is in stage `{}`, where the board approves each request",
+                rules.checkpoint, rules.stage
+            );
+            let hint = "hand shares over once the board has moved it to a stage without approvals";
+            return Err(Refusal::denied(message, hint).into());
+        }
+        let (identity, signer) = home.signer(output)?;
+        let own = signer.verifying_key().id();
+        let folder = registry::sealed(home, &self.checkpoint)?;
+        let sealed = client::sealed(&folder, rules.manifest)?;
+        let share = sealed
+            .shares()?
+            .open_share(sealed.manifest(), own, identity.opening_key())
+            .with_context(|| format!("cannot open your share of {}", self.checkpoint))?;
+        let registry = catalogue.registry().keys().first().context("the catalogue names no registry")?;
+        let card = catalogue.card(registry)?;
+        let context = handover_context(rules.manifest, rules.policy_digest, &rules.stage);
+        let handover = Handover {
+            policy: rules.policy_digest,
+            stage: rules.stage.clone(),
+            share: reseal_share(&share, &card.sealing_key, context, &mut rand::rng())?,
+            created: Timestamp::now(),
+        };
+        let subject = Subject { name: self.checkpoint.to_string(), digest: rules.manifest };
+        let envelope = Statement { subject, predicate: handover }.sign(&*signer)?;
+        registry::exchange(home)?.put("handover", &envelope, &signer.verifying_key())?;
+        let text = format!(
+            "handed your share of {} to the registry for stage `{}`; {} are needed in all\n",
+            self.checkpoint,
+            rules.stage,
+            sealed.manifest().seal.board.threshold,
+        );
+        output.result(&json!({ "checkpoint": self.checkpoint, "stage": rules.stage }), text)
+    }
+}

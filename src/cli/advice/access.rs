@@ -1,0 +1,103 @@
+//! What to do when a grant, a lease or a request does not count.
+
+use super::identity::explain_statement;
+use super::{catalogue, hint_for_io, seal};
+use crate::access::{Error, ExchangeError};
+use crate::cli::failure::Kind;
+use crate::client;
+
+pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
+    let (kind, hint) = match error {
+        Error::Statement(crate::statement::Error::Threshold(_)) => (
+            Kind::Denied,
+            "ask the board's other members to approve; signatures of keys that left the board do not count",
+        ),
+        Error::Statement(error) => return explain_statement(error),
+        Error::Board { .. } => (Kind::Denied, "the owners can add a member: `portcullis catalogue rotate`"),
+        Error::OtherCheckpoint { .. } => (Kind::Usage, "name the checkpoint that it is for"),
+        Error::OtherManifest { .. } => (
+            Kind::Denied,
+            "the checkpoint was sealed anew since: request it again with `portcullis request new`",
+        ),
+        Error::OtherRequest { .. } | Error::OtherGrant { .. } | Error::NotTheirShare { .. } => {
+            (Kind::Unverified, "do not use it; ask its sender for the right one")
+        }
+        Error::PolicyReplaced { .. } => {
+            (Kind::Denied, "request it again: the new policy decides anew (`portcullis request new`)")
+        }
+        Error::UnknownStage { .. } | Error::StageMovedBack { .. } => (
+            Kind::Denied,
+            "request it again under the stage in force: `portcullis request new <checkpoint> --terms`",
+        ),
+        Error::NotPermitted { .. } => {
+            (Kind::Denied, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
+        }
+        Error::NotYet { .. } => (Kind::Denied, "set this machine's clock right and try again"),
+        Error::Expired { what: "lease", .. } => {
+            (Kind::Denied, "get a new one: the registry runs `portcullis lease issue`")
+        }
+        Error::Expired { .. } => (Kind::Denied, "ask for it again with `portcullis request new`"),
+        Error::Revoked { .. } => {
+            (Kind::Denied, "stop using it; write to the board if you think that this is a mistake")
+        }
+        Error::LeaseTooLong { .. } => (Kind::Unverified, "ask the registry for a new lease"),
+        Error::OtherHolder { .. } => (Kind::Denied, "use the identity that it was made out to (--home)"),
+    };
+    (kind, Some(hint.to_owned()))
+}
+
+pub(super) fn explain_exchange(error: &ExchangeError) -> (Kind, Option<String>) {
+    let (kind, hint) = match error {
+        ExchangeError::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        ExchangeError::TooMany { .. } => (Kind::Unavailable, "move old statements to another folder"),
+        ExchangeError::Ambiguous { count: 0, .. } => (
+            Kind::Usage,
+            "`portcullis request list` shows what is there; check that the registry's folder is up to date",
+        ),
+        ExchangeError::Ambiguous { .. } => (Kind::Usage, "give more digits"),
+    };
+    (kind, Some(hint.to_owned()))
+}
+
+pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
+    use client::Error as E;
+    let (kind, hint) = match error {
+        E::Catalogue(error) => return catalogue::explain_catalogue(error),
+        E::Exchange(error) => return explain_exchange(error),
+        E::GrantRefused { source, .. } | E::Share(source) => return explain_access(source),
+        E::Seal(error) => return seal::explain_seal(error),
+        E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        E::UnknownCheckpoint { .. } => (
+            Kind::Usage,
+            "`portcullis catalogue status` lists them; for a folder on this machine, check its path"
+                .to_owned(),
+        ),
+        E::NotPublished { .. } => {
+            (Kind::Unavailable, "its board has to propose, sign and publish it first".to_owned())
+        }
+        E::Policy { .. } | E::NotText { .. } | E::UnknownStage { .. } => (
+            Kind::Unverified,
+            "tell its board, who signed it: `portcullis policy check` finds such mistakes".to_owned(),
+        ),
+        E::NoGrant { checkpoint, .. } => (
+            Kind::Denied,
+            format!(
+                "ask with `portcullis request new {checkpoint} --purpose <why>`, and see `portcullis request list`"
+            ),
+        ),
+        E::NoLease { .. } => (
+            Kind::Denied,
+            "the registry issues one with `portcullis lease issue`; ask its operator".to_owned(),
+        ),
+        E::TooFewShares { .. } => (
+            Kind::Unavailable,
+            "the board members who approved add their shares with `portcullis approve`; ask the others"
+                .to_owned(),
+        ),
+        E::NotPulled { checkpoint } => (Kind::Unavailable, format!("run `portcullis pull {checkpoint}`")),
+        E::WrongChunk { .. } => {
+            (Kind::Unverified, "the copy is damaged: fetch it from another place and pull again".to_owned())
+        }
+    };
+    (kind, Some(hint))
+}

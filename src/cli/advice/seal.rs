@@ -1,0 +1,59 @@
+//! What to do when something sealed does not open, or cannot be sealed.
+
+use super::{explain_checkpoint, hint_for_io};
+use crate::cli::failure::Kind;
+use crate::seal::Error;
+
+pub(super) fn explain_seal(error: &Error) -> (Kind, Option<String>) {
+    let (kind, hint) = match error {
+        Error::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        Error::Checkpoint(error) => return explain_checkpoint(error),
+        Error::Recipients(_) => (
+            Kind::Usage,
+            "choose the holders of the locks anew: `portcullis catalogue status` names the board",
+        ),
+        Error::ManifestDigest { .. } => (
+            Kind::Unverified,
+            "the copy is of another sealing than the catalogue's: pull it again, or ask the registry for the right one",
+        ),
+        Error::Manifest(_) | Error::Shares { .. } => {
+            (Kind::Unverified, "fetch the file again: this copy is damaged, or not what its folder says")
+        }
+        Error::NotSealed { .. } => (Kind::Unavailable, "name the folder that `portcullis seal` made"),
+        Error::ChunkMissing { .. } => {
+            (Kind::Unavailable, "run `portcullis pull` again: it brings what is missing")
+        }
+        Error::ChunkSize { .. } | Error::ChunkDigest { .. } => {
+            (Kind::Unverified, "run `portcullis pull` again: it replaces what is damaged")
+        }
+        Error::ChunkNotOpened { .. } | Error::PlainDigest { .. } => {
+            (Kind::Unverified, "do not use it; tell the board, who signed its manifest")
+        }
+        Error::NoSuchShare { .. } | Error::WrongShare { .. } | Error::ShareTwice { .. } => {
+            (Kind::Unverified, "ask that member to approve again")
+        }
+        Error::ShareNotOpened { .. } => (
+            Kind::Denied,
+            "use the identity (--home) that it was sealed to; if it is the right one, ask for it again",
+        ),
+        Error::NotOnBoard { .. } => {
+            (Kind::Denied, "this checkpoint was sealed to other members: seal it anew for the board of today")
+        }
+        Error::TooFewShares { .. } => (Kind::Denied, "ask the other members to approve"),
+        Error::WrongKey => (Kind::Unverified, "ask for a new grant and a new lease; tell the board"),
+        Error::NotOpened { .. } => {
+            (Kind::Denied, "use the identity (--home) that it was sealed to, and ask for a new lease")
+        }
+        Error::Unsealable { .. } => (Kind::Unverified, "ask its owner for a new card"),
+        Error::SourceChanged { .. } => {
+            (Kind::Unverified, "make sure that nothing writes to the folder, and seal it again")
+        }
+        Error::NotAFolderName { .. } => (Kind::Usage, "give --to the name of a folder that is not there yet"),
+        Error::DestinationExists { .. } => (Kind::Usage, "choose another --to, or remove that folder first"),
+        Error::Busy { .. } => (Kind::Unavailable, "wait until it ends"),
+        Error::NotASmallFile { .. } | Error::Encode { .. } | Error::Cipher => {
+            (Kind::Internal, "this is a defect: please report it")
+        }
+    };
+    (kind, Some(hint.to_owned()))
+}

@@ -1,0 +1,156 @@
+//! The demo's main part: a board of three founds a catalogue, seals four checkpoints under four stages, and holds the gate.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::super::home::write_whole;
+use super::super::output::Output;
+use super::embedded::{AGREEMENT, CHECKPOINTS, EmbeddedCheckpoint};
+use super::people::People;
+
+const BOARD: [(&str, &str); 3] = [("ada", "Ada"), ("ben", "Ben"), ("cy", "Cy")];
+const REGISTRY: &str = "registry";
+const RESEARCHER: &str = "rosa";
+
+/// Tells this part of the story and returns it as data.
+pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
+    let people = People::new(folder, output)?;
+    output.piece("\nFound: a board of three, any two of whom must sign; a registry that can release nothing by itself\n")?;
+    found(&people, folder)?;
+    output.piece("\nSeal: each checkpoint under two locks, the board's and the registry's; then policy and stage, signed by two\n")?;
+    for embedded in &CHECKPOINTS {
+        release(&people, folder, embedded, output)?;
+    }
+    output.piece("\nRequest: a researcher asks; the gate answers by the signed policy\n")?;
+    let texts = ask(&people, output)?;
+    Ok(json!({ "texts": texts }))
+}
+
+fn found(people: &People<'_>, folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder.join("cards"))?;
+    let others = [(REGISTRY, "Registry"), (RESEARCHER, "Rosa")];
+    for (person, name) in BOARD.into_iter().chain(others) {
+        let organization = if person == RESEARCHER { "Example University" } else { "Example Lab" };
+        people.run(
+            person,
+            &["identity", "new", "--name", name, "--organization", organization, "--no-passphrase"],
+        )?;
+        people.run(person, &["identity", "card", "--to", &card(person)])?;
+    }
+    let mut init: Vec<String> = ["catalogue", "init", "registry/catalogue", "--owner-threshold", "2"].map(str::to_owned).to_vec();
+    for (person, _) in BOARD {
+        init.extend(["--owner".to_owned(), card(person)]);
+    }
+    init.extend(["--registry-card".to_owned(), card(REGISTRY)]);
+    for embedded in &CHECKPOINTS {
+        let cards = BOARD.map(|(person, _)| card(person)).join(",");
+        init.extend(["--board".to_owned(), format!("{}=2:{cards}", embedded.id)]);
+    }
+    let init: Vec<&str> = init.iter().map(String::as_str).collect();
+    people.show("ada", &init)?;
+    sign_and_publish(people)?;
+    for person in BOARD.map(|(person, _)| person).into_iter().chain([REGISTRY, RESEARCHER]) {
+        people.run(person, &["join", "registry", "--root", "registry/catalogue/metadata/1.root.json"])?;
+    }
+    Ok(())
+}
+
+fn card(person: &str) -> String {
+    format!("cards/{person}.card")
+}
+
+fn sign_and_publish(people: &People<'_>) -> anyhow::Result<()> {
+    people.show("ada", &["catalogue", "sign", "registry/catalogue"])?;
+    people.show("ben", &["catalogue", "sign", "registry/catalogue"])?;
+    people.show(REGISTRY, &["catalogue", "publish", "registry/catalogue"])?;
+    Ok(())
+}
+
+fn release(
+    people: &People<'_>,
+    folder: &Path,
+    embedded: &EmbeddedCheckpoint,
+    output: Output,
+) -> anyhow::Result<()> {
+    let id = embedded.id;
+    let policy = format!("policies/{id}.toml");
+    write_whole(&folder.join(&policy), embedded.policy().as_bytes())?;
+    write_whole(&folder.join("policies/agreement.md"), AGREEMENT.as_bytes())?;
+    let sealed = people.show("ada", &["seal", &format!("checkpoints/{id}")])?;
+    let manifest = format!("registry/sealed/{id}/manifest.json");
+    people.run(
+        "ada",
+        &[
+            "catalogue", "propose", "registry/catalogue", id, "--policy", &policy, "--manifest", &manifest,
+            "--agreement", "policies/agreement.md", "--stage", embedded.stage,
+        ],
+    )?;
+    for member in ["ada", "ben"] {
+        people.run(member, &["catalogue", "sign", "registry/catalogue"])?;
+    }
+    people.run(REGISTRY, &["catalogue", "publish", "registry/catalogue"])?;
+    output.piece(format_args!(
+        "             {} chunks, in stage `{}`\n",
+        sealed["chunks"], embedded.stage
+    ))?;
+    Ok(())
+}
+
+fn ask(people: &People<'_>, output: Output) -> anyhow::Result<Value> {
+    let terms = ["--use", "detection", "--days", "30", "--accept-agreement"];
+    let new = |id, purpose| {
+        let mut arguments = vec!["request", "new", id, "--purpose", purpose];
+        arguments.extend(terms);
+        arguments
+    };
+    // Not hers to have, however many would sign.
+    people.refused(RESEARCHER, &new("demo-xl", "Curiosity"))?;
+
+    output.piece("\n  A partner's request: two of the board approve, each adds a share of the key\n")?;
+    let request = people.show(RESEARCHER, &new("demo-large", "How well do detectors find its text?"))?;
+    let request = digits(&request["request"])?;
+    people.run(RESEARCHER, &["pull", "demo-large"])?;
+    people.show("ada", &["approve", &request])?;
+    people.refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
+    people.show("ben", &["approve", &request])?;
+    people.show(REGISTRY, &["lease", "issue"])?;
+    people.show(RESEARCHER, &["pull", "demo-large"])?;
+    let partner = write(people, "demo-large", output)?;
+
+    output.piece("\n  A public stage: the board hands its shares over, and the registry answers anyone\n")?;
+    people.show("ada", &["handover", "demo-small"])?;
+    people.show("cy", &["handover", "demo-small"])?;
+    people.show(RESEARCHER, &["request", "new", "demo-small", "--purpose", "Curiosity"])?;
+    people.show(REGISTRY, &["answer"])?;
+    people.run(REGISTRY, &["lease", "issue"])?;
+    people.show(RESEARCHER, &["pull", "demo-small"])?;
+    let public = write(people, "demo-small", output)?;
+
+    output.piece("\n  A revocation: one member is enough to stop\n")?;
+    let grants = people.run("cy", &["request", "show", &request])?;
+    let grant = digits(&grants["status"]["grant"])?;
+    people.show("cy", &["revoke", &grant, "--reason", "The laptop was stolen"])?;
+    people.refused(REGISTRY, &["lease", "issue", &grant])?;
+    people.refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
+    Ok(json!({ "demo-large": partner, "demo-small": public }))
+}
+
+/// Runs a sealed checkpoint and shows what it wrote.
+fn write(people: &People<'_>, id: &str, output: Output) -> anyhow::Result<Value> {
+    let prompt = "Blessed are the";
+    let arguments = ["run", id, prompt, "--seed", "2019", "--temperature", "0.7", "-n", "30", "--stop", "\n"];
+    output.piece(format_args!("  {RESEARCHER:8} $ portcullis run {id} \"{prompt}\"\n"))?;
+    let written = people.run(RESEARCHER, &arguments)?;
+    let text = written["samples"][0]["text"].as_str().context("run wrote no text")?;
+    output.piece(format_args!("             {prompt}{text}\n"))?;
+    Ok(json!({ "prompt": prompt, "text": text }))
+}
+
+/// The digits that people name a statement by.
+fn digits(digest: &Value) -> anyhow::Result<String> {
+    let digest = digest.as_str().context("a command named no digest")?;
+    Ok(digest.chars().take(12).collect())
+}

@@ -1,0 +1,94 @@
+//! The demo's people: each has a home of their own and runs this very program in it, as three people at three terminals would.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use super::super::output::Output;
+
+/// Everyone, in one folder.
+#[derive(Debug)]
+pub(super) struct People<'a> {
+    folder: &'a Path,
+    program: PathBuf,
+    output: Output,
+}
+
+/// What a command did.
+pub(super) struct Done {
+    /// Its result.
+    pub(super) value: Value,
+    /// Its refusal, if it failed: the message and what to do next.
+    pub(super) refusal: Option<(String, String)>,
+}
+
+impl<'a> People<'a> {
+    pub(super) fn new(folder: &'a Path, output: Output) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        Ok(Self { folder, program, output })
+    }
+
+    /// A person's home.
+    pub(super) fn home(&self, person: &str) -> PathBuf {
+        self.folder.join("homes").join(person)
+    }
+
+    /// Runs a command as `person` and shows it; it must succeed.
+    pub(super) fn show(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Value> {
+        self.output.piece(format_args!("  {person:8} $ portcullis {}\n", shown(arguments)))?;
+        self.run(person, arguments)
+    }
+
+    /// Runs a command as `person`, unseen; it must succeed.
+    pub(super) fn run(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Value> {
+        let done = self.attempt(person, arguments)?;
+        if let Some((message, _)) = done.refusal {
+            anyhow::bail!("{person} could not `portcullis {}`: {message}", shown(arguments));
+        }
+        Ok(done.value)
+    }
+
+    /// Runs a command as `person`, which the gate must refuse, and shows both.
+    pub(super) fn refused(&self, person: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        self.output.piece(format_args!("  {person:8} $ portcullis {}\n", shown(arguments)))?;
+        let Some((message, next)) = self.attempt(person, arguments)?.refusal else {
+            anyhow::bail!("the gate let {person} `portcullis {}`", shown(arguments));
+        };
+        self.output.piece(format_args!("             refused: {message}\n             next: {next}\n"))?;
+        Ok(())
+    }
+
+    /// Runs a command as `person`.
+    fn attempt(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Done> {
+        let done = Command::new(&self.program)
+            .current_dir(self.folder)
+            .arg("--json")
+            .arg("--home")
+            .arg(self.home(person))
+            .args(arguments)
+            .env_remove("PORTCULLIS_REGISTRY")
+            .output()
+            .with_context(|| format!("cannot run {}", self.program.display()))?;
+        if done.status.success() {
+            let value = serde_json::from_slice(&done.stdout).unwrap_or(Value::Null);
+            return Ok(Done { value, refusal: None });
+        }
+        let error: Value = done
+            .stderr
+            .split(|byte| *byte == b'\n')
+            .find_map(|line| serde_json::from_slice(line).ok())
+            .unwrap_or_default();
+        let text = |name: &str| error["error"][name].as_str().unwrap_or_default().to_owned();
+        Ok(Done { value: Value::Null, refusal: Some((text("message"), text("hint"))) })
+    }
+}
+
+/// Arguments as one would type them.
+fn shown(arguments: &[&str]) -> String {
+    let quoted = arguments.iter().map(|argument| {
+        if argument.contains([' ', '(']) { format!("\"{argument}\"") } else { (*argument).to_owned() }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}

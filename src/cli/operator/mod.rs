@@ -1,0 +1,4 @@
+//! The operator's commands.
+
+pub(super) mod answer;
+pub(super) mod lease;

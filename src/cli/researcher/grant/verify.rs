@@ -1,0 +1,39 @@
+//! `portcullis grant verify`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde_json::json;
+
+use super::show::find;
+use crate::access::{Grant, verify_grant};
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::time::Timestamp;
+
+/// Check a grant against the catalogue: signatures, policy, stage, dates, revocations
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Verify {
+    /// The first digits of the grant's digest, or a file
+    grant: String,
+}
+
+impl Verify {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let found = find(home, &self.grant)?;
+        let checkpoint = found.envelope.claim::<Grant>()?.predicate.checkpoint;
+        let catalogue = registry::catalogue(home, output)?;
+        let rules = catalogue.rules_in_force(&checkpoint)?;
+        let revocations = registry::revocations(&registry::exchange(home)?)?;
+        let grant = verify_grant(&found.envelope, &rules, &revocations, Timestamp::now())?;
+        let signers: Vec<_> = grant.signers().iter().map(|key| catalogue.name_of(key)).collect();
+        let mut text = format!("the grant {} counts\n", registry::short(&found));
+        writeln!(text, "  signed by    {}", signers.join(", "))?;
+        writeln!(text, "  permitted by the policy in force, version {}", rules.policy.version)?;
+        writeln!(text, "  until        {}", grant.predicate.expires)?;
+        let value =
+            json!({ "digest": found.digest, "counts": true, "signers": signers, "grant": grant.predicate });
+        output.result(&value, text)
+    }
+}

@@ -1,0 +1,32 @@
+//! `portcullis request …`: a researcher asks; everyone sees what became of it.
+
+mod list;
+mod new;
+mod show;
+mod state;
+mod withdraw;
+
+use clap::Subcommand;
+
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+
+/// Ask for a checkpoint, and see what became of requests
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum RequestCommand {
+    New(new::New),
+    List(list::List),
+    Show(show::Show),
+    Withdraw(withdraw::Withdraw),
+}
+
+impl RequestCommand {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        match self {
+            Self::New(new) => new.run(home, output),
+            Self::List(list) => list.run(home, output),
+            Self::Show(show) => show.run(home, output),
+            Self::Withdraw(withdraw) => withdraw.run(home, output),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `portcullis request new`.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use crate::access::{self, Request, RulesInForce};
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::digest::Sha256Digest;
+use crate::name::{CheckpointId, Prose};
+use crate::policy::Use;
+use crate::statement::{Statement, Subject};
+use crate::time::Timestamp;
+
+/// Ask the board for a checkpoint
+#[derive(Debug, Args)]
+pub(in crate::cli) struct New {
+    /// Which checkpoint
+    checkpoint: CheckpointId,
+
+    /// What for, in your words: the board reads it
+    #[arg(long, required_unless_present = "terms")]
+    purpose: Option<Prose>,
+
+    /// A use that the policy names; give it several times for several
+    #[arg(long = "use", value_name = "USE")]
+    uses: Vec<Use>,
+
+    /// For how many days
+    #[arg(long, default_value_t = 30)]
+    days: u32,
+
+    /// Accept the agreement that `--terms` prints
+    #[arg(long)]
+    accept_agreement: bool,
+
+    /// Print the stage's rules and its agreement, and ask for nothing
+    #[arg(long)]
+    terms: bool,
+}
+
+impl New {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let catalogue = registry::catalogue(home, output)?;
+        let rules = catalogue.rules_in_force(&self.checkpoint)?;
+        let Some(purpose) = self.purpose.clone().filter(|_| !self.terms) else {
+            return print_terms(&rules, catalogue.agreement(&self.checkpoint)?, output);
+        };
+        let (identity, signer) = home.signer(output)?;
+        let request = Request {
+            checkpoint: self.checkpoint.clone(),
+            purpose,
+            uses: self.uses.iter().cloned().collect(),
+            days: self.days,
+            agreement: rules.agreement.filter(|_| self.accept_agreement),
+            card: identity.card().clone(),
+            created: Timestamp::now(),
+        };
+        let subject = Subject { name: self.checkpoint.to_string(), digest: rules.manifest };
+        let request = Statement { subject, predicate: request };
+        require_possible(&request, &rules)?;
+        let envelope = request.sign(&*signer)?;
+        let path = registry::exchange(home)?.put("request", &envelope, &signer.verifying_key())?;
+        let short = registry::short_digest(envelope.digest());
+        let approvals = rules.policy.stage(&rules.stage).map(|stage| stage.approvals.clone());
+        let text = format!(
+            "asked for {} under stage `{}`: request {short}\n  next: {}\n",
+            self.checkpoint,
+            rules.stage,
+            if approvals.is_some_and(|approvals| approvals.is_empty()) {
+                "the registry answers; then `portcullis pull` and `portcullis run`".to_owned()
+            } else {
+                format!("the board decides; `portcullis request show {short}` tells")
+            },
+        );
+        output.result(&json!({ "request": envelope.digest(), "stage": rules.stage, "path": path }), text)
+    }
+}
+
+/// Answers at once where no approval could ever permit it: the grant that would answer it is drafted, and thrown away.
+fn require_possible(request: &Statement<Request>, rules: &RulesInForce) -> anyhow::Result<()> {
+    let drafted = access::draft_answer(request, Sha256Digest::of(b""), rules, Timestamp::now());
+    drafted.map(drop).with_context(|| {
+        format!("stage `{}` of {} could never permit this request", rules.stage, rules.checkpoint)
+    })
+}
+
+fn print_terms(rules: &RulesInForce, agreement: Option<String>, output: Output) -> anyhow::Result<()> {
+    let Some(stage) = rules.policy.stage(&rules.stage) else {
+        anyhow::bail!("the policy of {} has no stage `{}`", rules.checkpoint, rules.stage);
+    };
+    let uses: BTreeSet<String> = stage.uses.iter().map(ToString::to_string).collect();
+    let mut text = format!("{} is in stage `{}`\n", rules.checkpoint, rules.stage);
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:12} {value}\n"));
+    line(
+        "uses",
+        if uses.is_empty() { "any".to_owned() } else { uses.iter().cloned().collect::<Vec<_>>().join(", ") },
+    );
+    line(
+        "days",
+        stage.limits.max_days.map_or_else(|| "unlimited".to_owned(), |days| format!("at most {days}")),
+    );
+    let approvals: Vec<_> =
+        stage.approvals.iter().map(|(board, count)| format!("{count} of the {board}")).collect();
+    line(
+        "approvals",
+        if approvals.is_empty() { "none: the registry answers".to_owned() } else { approvals.join(", ") },
+    );
+    line("lease", format!("{} hours", rules.lease_hours(&rules.stage)));
+    if let Some(agreement) = &agreement {
+        text.push_str(&format!(
+            "\nThe agreement, which --accept-agreement accepts:\n\n{}\n",
+            agreement.trim_end()
+        ));
+    }
+    let digest = agreement.as_ref().map(|text| Sha256Digest::of(text.as_bytes()));
+    let value = json!({
+        "checkpoint": rules.checkpoint, "stage": rules.stage, "uses": uses, "max_days": stage.limits.max_days,
+        "approvals": stage.approvals, "lease_hours": rules.lease_hours(&rules.stage),
+        "agreement": agreement, "agreement_digest": digest,
+    });
+    output.result(&value, text)
+}

@@ -1,0 +1,51 @@
+//! `portcullis request show`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde_json::json;
+
+use super::state::{Statements, state_of};
+use crate::access::verify_request;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::time::Timestamp;
+
+/// Show a request: who asks, what for, and how it stands
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Show {
+    /// The first digits of the request's digest
+    request: String,
+}
+
+impl Show {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let exchange = registry::exchange(home)?;
+        let found = exchange.find("request", &self.request)?;
+        let request = verify_request(&found.envelope)?;
+        let asked = &request.predicate;
+        let rules = registry::rules(home, &asked.checkpoint, output)?;
+        let state = state_of(&request, &Statements::read(&exchange)?, &rules, Timestamp::now());
+        let organization =
+            asked.card.organization.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+        let uses: Vec<_> = asked.uses.iter().map(ToString::to_string).collect();
+        let mut text = String::new();
+        writeln!(text, "{state}")?;
+        writeln!(text, "  request      {}", request.digest())?;
+        writeln!(text, "  checkpoint   {} in stage `{}`", asked.checkpoint, rules.stage)?;
+        writeln!(text, "  who          {}{organization}", asked.card.name)?;
+        writeln!(text, "  key id       {}", asked.card.verifying_key.id())?;
+        writeln!(
+            text,
+            "  uses         {}",
+            if uses.is_empty() { "any".to_owned() } else { uses.join(", ") }
+        )?;
+        writeln!(text, "  days         {}", asked.days)?;
+        writeln!(text, "  agreement    {}", if asked.agreement.is_some() { "accepted" } else { "none" })?;
+        writeln!(text, "  asked        {}", asked.created)?;
+        writeln!(text, "  purpose      {}", asked.purpose.as_str().replace('\n', "\n               "))?;
+        let value = json!({ "digest": request.digest(), "request": asked, "status": state });
+        output.result(&value, text)
+    }
+}

@@ -1,0 +1,42 @@
+//! `portcullis request withdraw`.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::access::{Withdrawal, verify_request};
+use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::statement::{Statement, Subject};
+use crate::time::Timestamp;
+
+/// Take a request of your own back
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Withdraw {
+    /// The first digits of the request's digest
+    request: String,
+}
+
+impl Withdraw {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let exchange = registry::exchange(home)?;
+        let found = exchange.find("request", &self.request)?;
+        let request = verify_request(&found.envelope)?;
+        let (_, signer) = home.signer(output)?;
+        if signer.verifying_key() != request.predicate.card.verifying_key {
+            let message = format!("the request is by {}, not by you", request.predicate.card.name);
+            return Err(Refusal::denied(
+                message,
+                "only its author can withdraw it; a board member can deny it",
+            )
+            .into());
+        }
+        let subject = Subject { name: request.subject.name.clone(), digest: request.subject.digest };
+        let withdrawal = Withdrawal { request: request.digest(), created: Timestamp::now() };
+        let envelope = Statement { subject, predicate: withdrawal }.sign(&*signer)?;
+        exchange.put("withdrawal", &envelope, &signer.verifying_key())?;
+        let short = registry::short_digest(request.digest());
+        output.result(&json!({ "request": request.digest() }), format_args!("withdrew request {short}\n"))
+    }
+}

@@ -1,0 +1,129 @@
+//! Why the researcher's side cannot go on.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::access::{self, ExchangeError};
+use crate::catalogue;
+use crate::name::CheckpointId;
+use crate::policy;
+use crate::seal;
+
+/// A checkpoint cannot be pulled, or does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The catalogue does not verify or is not to be had.
+    #[error(transparent)]
+    Catalogue(#[from] catalogue::Error),
+    /// The folder of statements cannot be used.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// The catalogue has no such checkpoint.
+    #[error("the catalogue has no checkpoint `{checkpoint}`")]
+    UnknownCheckpoint {
+        /// Which.
+        checkpoint: CheckpointId,
+    },
+    /// The board has not published everything that a checkpoint needs.
+    #[error("the catalogue has no {what} for `{checkpoint}` yet")]
+    NotPublished {
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The catalogue names a stage that no policy can have.
+    #[error("`{checkpoint}` is in a stage `{stage}`, which is no stage's name")]
+    UnknownStage {
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// The name.
+        stage: String,
+    },
+    /// The policy in force does not parse.
+    #[error("the policy of `{checkpoint}` cannot be used")]
+    Policy {
+        /// Whose.
+        checkpoint: CheckpointId,
+        /// Why.
+        source: policy::Error,
+    },
+    /// A text of the catalogue is not UTF-8.
+    #[error("the {what} of `{checkpoint}` is not text")]
+    NotText {
+        /// Whose.
+        checkpoint: CheckpointId,
+        /// Which.
+        what: &'static str,
+    },
+    /// Nothing here is made out to this person.
+    #[error("there is no grant for `{checkpoint}` made out to {name}")]
+    NoGrant {
+        /// For which checkpoint.
+        checkpoint: CheckpointId,
+        /// To whom.
+        name: String,
+    },
+    /// A grant is there and does not count.
+    #[error("the grant {grant} for `{checkpoint}` does not count")]
+    GrantRefused {
+        /// For which checkpoint.
+        checkpoint: CheckpointId,
+        /// The grant, its digest's first digits.
+        grant: String,
+        /// The rule that refused it.
+        source: access::Error,
+    },
+    /// The grant stands and no lease of it is live.
+    #[error("there is no live lease for the grant {grant} of `{checkpoint}`")]
+    NoLease {
+        /// For which checkpoint.
+        checkpoint: CheckpointId,
+        /// The grant, its digest's first digits.
+        grant: String,
+        /// Why the newest lease does not do.
+        #[source]
+        newest: Option<access::Error>,
+    },
+    /// Fewer shares than the seal's threshold were delivered.
+    #[error("{have} of the {need} shares that open `{checkpoint}` were delivered")]
+    TooFewShares {
+        /// Of which checkpoint.
+        checkpoint: CheckpointId,
+        /// How many hold.
+        have: usize,
+        /// How many it takes.
+        need: usize,
+        /// Why the last of the others does not do.
+        #[source]
+        last: Option<Box<Error>>,
+    },
+    /// A share that was delivered is not by its owner, or for another grant.
+    #[error("a share is refused")]
+    Share(#[source] access::Error),
+    /// The sealed checkpoint is not in the vault.
+    #[error("`{checkpoint}` is not in the vault")]
+    NotPulled {
+        /// Which.
+        checkpoint: CheckpointId,
+    },
+    /// What is sealed does not open, or is not what the manifest says.
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
+    /// The disk refuses.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A chunk that is offered is not the one that the manifest names.
+    #[error("the chunk {} is not what its name says", path.display())]
+    WrongChunk {
+        /// Where it lies.
+        path: PathBuf,
+    },
+}

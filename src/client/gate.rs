@@ -1,0 +1,165 @@
+//! The gate: what must hold before sealed weights are opened in memory, and the opening.
+//!
+//! In this order: the catalogue's rules are verified, the grant counts under them, it is made out to this very identity, a lease is
+//! live, enough shares hold, and both locks together open the manifest's commitment. Only then is a chunk read.
+
+use super::{Error, Vault, sealed};
+use crate::access::{self, ApprovalShare, Grant, Lease, RulesInForce, lease_context};
+use crate::identity::{Card, OpeningKey};
+use crate::seal::{self, BoardKey, ContentKey, OpenedCheckpoint, SealedManifest, Share};
+use crate::statement::{Envelope, Statement, Verified};
+use crate::time::Timestamp;
+
+/// A grant and a lease that stand now: leave to open one checkpoint.
+#[derive(Debug)]
+pub struct Pass {
+    /// The grant.
+    pub grant: Verified<Statement<Grant>>,
+    /// The lease.
+    pub lease: Verified<Lease>,
+    shares: Vec<Envelope>,
+}
+
+/// A checkpoint whose two locks are open.
+#[derive(Debug)]
+pub struct Opened {
+    /// What let it be opened.
+    pub pass: Pass,
+    /// The checkpoint, its chunks opened as they are read.
+    pub checkpoint: OpenedCheckpoint,
+}
+
+/// Finds a grant for the checkpoint of `rules` that counts and is made out to `card`, and a live lease of it.
+///
+/// # Errors
+/// [`Error::NoGrant`], [`Error::GrantRefused`] with the rule, [`Error::NoLease`], [`Error::Exchange`].
+pub fn find_pass(vault: &Vault, rules: &RulesInForce, card: &Card, now: Timestamp) -> Result<Pass, Error> {
+    let statements = vault.statements();
+    let revocations = envelopes(statements.list("revocation")?);
+    let mut refused = None;
+    for found in statements.merged("grant")? {
+        let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
+        if claim.predicate.checkpoint != rules.checkpoint {
+            continue;
+        }
+        let checked = access::verify_grant(&found.envelope, rules, &revocations, now)
+            .and_then(|grant| require_holder(&grant.predicate, card).map(|()| grant));
+        match checked {
+            Ok(grant) => match live_lease(vault, &grant, rules, now)? {
+                Ok(lease) => return Ok(Pass { grant, lease, shares: envelopes(statements.list("share")?) }),
+                Err(newest) => {
+                    let (checkpoint, grant) = (rules.checkpoint.clone(), short(&found.digest.to_string()));
+                    refused = Some(Error::NoLease { checkpoint, grant, newest });
+                }
+            },
+            // A grant that stands and only wants a lease is the better news.
+            Err(source) if refused.is_none() => {
+                let (checkpoint, grant) = (rules.checkpoint.clone(), short(&found.digest.to_string()));
+                refused = Some(Error::GrantRefused { checkpoint, grant, source });
+            }
+            Err(_) => {}
+        }
+    }
+    Err(refused.unwrap_or_else(|| Error::NoGrant {
+        checkpoint: rules.checkpoint.clone(),
+        name: card.name.to_string(),
+    }))
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take(12).collect()
+}
+
+fn envelopes(found: Vec<access::Found>) -> Vec<Envelope> {
+    found.into_iter().map(|found| found.envelope).collect()
+}
+
+fn require_holder(grant: &Grant, card: &Card) -> Result<(), access::Error> {
+    let holder = &grant.researcher;
+    if (holder.verifying_key, holder.sealing_key) == (card.verifying_key, card.sealing_key) {
+        return Ok(());
+    }
+    let (holder, found) = (holder.name.to_string(), card.name.to_string());
+    Err(access::Error::OtherHolder { holder, found })
+}
+
+/// A lease of the grant that is live, or why the newest is not.
+fn live_lease(
+    vault: &Vault,
+    grant: &Verified<Statement<Grant>>,
+    rules: &RulesInForce,
+    now: Timestamp,
+) -> Result<Result<Verified<Lease>, Option<access::Error>>, Error> {
+    let lease_hours = rules.lease_hours(&grant.predicate.stage);
+    let mut newest: Option<(Timestamp, access::Error)> = None;
+    for found in vault.statements().list("lease")? {
+        let Ok(claim) = found.envelope.claim::<Lease>() else { continue };
+        if claim.predicate.grant != grant.digest() {
+            continue;
+        }
+        match access::verify_lease(&found.envelope, grant, (&rules.registry, lease_hours), now) {
+            Ok(lease) => return Ok(Ok(lease)),
+            Err(error) => {
+                let issued = claim.predicate.issued;
+                if newest.as_ref().is_none_or(|(other, _)| *other < issued) {
+                    newest = Some((issued, error));
+                }
+            }
+        }
+    }
+    Ok(Err(newest.map(|(_, error)| error)))
+}
+
+impl Pass {
+    /// Opens the sealed checkpoint of the vault in memory.
+    ///
+    /// # Errors
+    /// [`Error::NotPulled`], [`Error::TooFewShares`], [`Error::Seal`].
+    pub fn open(self, vault: &Vault, rules: &RulesInForce, key: &OpeningKey) -> Result<Opened, Error> {
+        let folder = vault.sealed(&rules.checkpoint, rules.manifest);
+        if !folder.join(seal::MANIFEST).exists() {
+            return Err(Error::NotPulled { checkpoint: rules.checkpoint.clone() });
+        }
+        let sealed = sealed(&folder, rules.manifest)?;
+        let board_key = self.board_key(sealed.manifest(), rules, key)?;
+        let lease = &*self.lease;
+        let context = lease_context(lease.grant, lease.issued, lease.expires);
+        let registry_key = seal::open_registry_key(&lease.registry_key, key, context)?;
+        let content_key = ContentKey::derive(&board_key, &registry_key, &rules.checkpoint);
+        let checkpoint = sealed.unlock(&content_key)?;
+        Ok(Opened { pass: self, checkpoint })
+    }
+
+    /// Combines the delivered shares; those that do not hold are named if too few are left.
+    fn board_key(
+        &self,
+        manifest: &SealedManifest,
+        rules: &RulesInForce,
+        key: &OpeningKey,
+    ) -> Result<BoardKey, Error> {
+        let mut shares: Vec<Share> = Vec::new();
+        let mut last = None;
+        for envelope in &self.shares {
+            let Ok(claim) = envelope.claim::<ApprovalShare>() else { continue };
+            if claim.predicate.grant != self.grant.digest() {
+                continue;
+            }
+            let opened = access::verify_approval_share(envelope, &self.grant, (rules, manifest))
+                .map_err(Error::Share)
+                .and_then(|delivered| {
+                    Ok(seal::open_resealed_share(&delivered.share, key, self.grant.digest(), manifest)?)
+                });
+            match opened {
+                Ok(share) if shares.iter().any(|other| other.index() == share.index()) => {}
+                Ok(share) => shares.push(share),
+                Err(error) => last = Some(Box::new(error)),
+            }
+        }
+        let need = usize::from(manifest.seal.board.threshold);
+        if shares.len() < need {
+            let checkpoint = rules.checkpoint.clone();
+            return Err(Error::TooFewShares { checkpoint, have: shares.len(), need, last });
+        }
+        Ok(seal::combine(shares, &manifest.seal.board, &rules.checkpoint, &mut rand::rng())?)
+    }
+}

@@ -1,0 +1,138 @@
+//! A verified catalogue with where its files come from, and the rules in force that it holds for a checkpoint.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use super::Error;
+use crate::access::{OWN_BOARD, RulesInForce};
+use crate::catalogue::{self, CheckpointFile, Remote, StageTarget, TrustedCatalogue};
+use crate::digest::Sha256Digest;
+use crate::identity::{Card, VerifyingKey};
+use crate::name::CheckpointId;
+use crate::policy::{BoardName, Policy};
+use crate::statement::{Quorum, Verified};
+
+/// A verified catalogue, and the place from which its files are fetched when they are wanted.
+pub struct Catalogue {
+    trusted: TrustedCatalogue,
+    remote: Box<dyn Remote>,
+}
+
+impl Deref for Catalogue {
+    type Target = TrustedCatalogue;
+
+    fn deref(&self) -> &TrustedCatalogue {
+        &self.trusted
+    }
+}
+
+impl Catalogue {
+    /// Files of `trusted` are fetched from `remote`, and checked against it.
+    pub fn new(trusted: TrustedCatalogue, remote: Box<dyn Remote>) -> Self {
+        Self { trusted, remote }
+    }
+
+    /// What the catalogue says of `checkpoint` now.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCheckpoint`], [`Error::NotPublished`], [`Error::Policy`], [`Error::NotText`], [`Error::Catalogue`].
+    pub fn rules_in_force(&self, checkpoint: &CheckpointId) -> Result<RulesInForce, Error> {
+        let board = self
+            .trusted
+            .board(checkpoint)
+            .ok_or_else(|| Error::UnknownCheckpoint { checkpoint: checkpoint.clone() })?
+            .clone();
+        let text = self.required(checkpoint, CheckpointFile::Policy, "policy")?;
+        let policy_digest = Sha256Digest::of(&text);
+        let text = String::from_utf8(text)
+            .map_err(|_| Error::NotText { checkpoint: checkpoint.clone(), what: "policy" })?;
+        let policy = Policy::parse(&text)
+            .map_err(|source| Error::Policy { checkpoint: checkpoint.clone(), source })?;
+        let stage = self
+            .stage(checkpoint)?
+            .ok_or_else(|| Error::NotPublished { checkpoint: checkpoint.clone(), what: "stage" })?;
+        let stage = stage.stage.as_str().parse().map_err(|_| Error::UnknownStage {
+            checkpoint: checkpoint.clone(),
+            stage: stage.stage.to_string(),
+        })?;
+        let agreement = self.optional(checkpoint, CheckpointFile::Agreement)?;
+        Ok(RulesInForce {
+            checkpoint: checkpoint.clone(),
+            manifest: Sha256Digest::of(&self.required(checkpoint, CheckpointFile::Manifest, "manifest")?),
+            policy_digest,
+            stage,
+            agreement: agreement.map(|text| Sha256Digest::of(&text)),
+            boards: self.boards(&policy, &board),
+            board,
+            policy,
+            registry: self.trusted.registry().clone(),
+        })
+    }
+
+    /// Every board that the policy asks for: its own by the name `board`, others by the role that the owners gave them. One
+    /// that nobody founded approves nothing.
+    fn boards(&self, policy: &Policy, own: &Quorum) -> BTreeMap<BoardName, Quorum> {
+        let names = policy.stages.iter().flat_map(|stage| stage.approvals.keys());
+        let boards = names.filter_map(|name| {
+            if name.as_str() == OWN_BOARD {
+                return Some((name.clone(), own.clone()));
+            }
+            let role = name.as_str().parse().ok()?;
+            Some((name.clone(), self.trusted.board(&role)?.clone()))
+        });
+        boards.collect()
+    }
+
+    /// The stage that `checkpoint` is in, if its board put it in one.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn stage(&self, checkpoint: &CheckpointId) -> Result<Option<StageTarget>, Error> {
+        match self.trusted.stage(&*self.remote, checkpoint) {
+            Ok(stage) => Ok(Some(stage)),
+            Err(catalogue::Error::NoTarget { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The agreement's text, if the catalogue has one for `checkpoint`.
+    ///
+    /// # Errors
+    /// [`Error::NotText`], [`Error::Catalogue`].
+    pub fn agreement(&self, checkpoint: &CheckpointId) -> Result<Option<String>, Error> {
+        let not_text = |_| Error::NotText { checkpoint: checkpoint.clone(), what: "agreement" };
+        let text = self.optional(checkpoint, CheckpointFile::Agreement)?;
+        text.map(|text| String::from_utf8(text).map_err(not_text)).transpose()
+    }
+
+    /// The card of a key that has a part in the catalogue.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn card(&self, key: &VerifyingKey) -> Result<Verified<Card>, Error> {
+        Ok(self.trusted.card(&*self.remote, key)?)
+    }
+
+    /// What the owner of a key is called; the beginning of its id where no card tells.
+    pub fn name_of(&self, key: &VerifyingKey) -> String {
+        self.card(key).map_or_else(|_| format!("key {}", key.id().short()), |card| card.name.to_string())
+    }
+
+    fn required(
+        &self,
+        checkpoint: &CheckpointId,
+        file: CheckpointFile,
+        what: &'static str,
+    ) -> Result<Vec<u8>, Error> {
+        let found = self.optional(checkpoint, file)?;
+        found.ok_or_else(|| Error::NotPublished { checkpoint: checkpoint.clone(), what })
+    }
+
+    fn optional(&self, checkpoint: &CheckpointId, file: CheckpointFile) -> Result<Option<Vec<u8>>, Error> {
+        match self.trusted.checkpoint_file(&*self.remote, checkpoint, file) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(catalogue::Error::NoTarget { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -34,6 +34,7 @@ pub use repository::{
     BoardPlan, Change, Days, Founding, Held, Publication, Repository, RepositoryError, Review, Roster,
     Rotation, Standing, Status, Subject, Tally,
 };
+pub use schema::MOST_ROOT_BYTES;
 pub use schema::{
     Delegation, Delegations, FileMeta, Hashes, Key, Role, RoleKeys, RootRole, SnapshotOnly, SnapshotRole,
     TargetFile, TargetsRole, TimestampRole, TopLevel,

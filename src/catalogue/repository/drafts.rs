@@ -20,12 +20,6 @@ pub(super) struct Drafts {
 }
 
 impl Drafts {
-    pub(super) fn subjects(&self) -> Vec<Subject> {
-        let root = self.root.iter().map(|_| Subject::Root);
-        let targets = self.targets.iter().map(|_| Subject::Targets);
-        root.chain(targets).chain(self.boards.keys().cloned().map(Subject::Board)).collect()
-    }
-
     /// The targets that will be, if all that is proposed comes true.
     pub(super) fn next_targets<'a>(
         &'a self,

@@ -1,5 +1,6 @@
 //! Commands of the release administrator.
 
+pub(super) mod catalogue;
 pub(super) mod import;
 pub(super) mod show;
 pub(super) mod verify;

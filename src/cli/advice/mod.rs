@@ -1,5 +1,6 @@
 //! What kind of failure an error is, and what to do next.
 
+mod catalogue;
 mod identity;
 
 use std::io::{self, ErrorKind};
@@ -20,6 +21,15 @@ pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
         }
         if let Some(error) = cause.downcast_ref::<crate::identity::Error>() {
             return identity::explain_identity(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::catalogue::RepositoryError>() {
+            return catalogue::explain_repository(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::catalogue::Error>() {
+            return catalogue::explain_catalogue(error);
+        }
+        if cause.is::<crate::name::NameError>() {
+            return (Kind::Usage, Some("check the spelling".to_owned()));
         }
         if let Some(error) = cause.downcast_ref::<statement::Error>() {
             return identity::explain_statement(error);

@@ -1,0 +1,80 @@
+//! What to do about a catalogue that does not hold, or a change of it that is refused.
+
+use super::hint_for_io;
+use super::identity::{explain_identity, explain_statement};
+use crate::catalogue::{Error, RepositoryError};
+use crate::cli::failure::Kind;
+
+pub(super) fn explain_catalogue(error: &Error) -> (Kind, Option<String>) {
+    use Error as E;
+    let (kind, hint) = match error {
+        E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        E::Busy { .. } => (Kind::Unavailable, "wait until it ends and try again"),
+        E::NoRoot { .. } => (
+            Kind::Usage,
+            "give the root file that the owners handed you, with `portcullis catalogue refresh --root <file>`",
+        ),
+        E::OtherRoot { .. } => {
+            (Kind::Denied, "if you mean to change to another catalogue, use another --home for it")
+        }
+        E::Missing { .. } => {
+            (Kind::Unavailable, "the copy is not whole: refresh it, or ask whoever runs the registry")
+        }
+        E::Rollback { .. } | E::Dropped { .. } => (
+            Kind::Unverified,
+            "someone serves an older catalogue: fetch it from another place, and tell the owners",
+        ),
+        E::Expired { .. } => (
+            Kind::Unverified,
+            "the registry stopped publishing, its copy is frozen, or signers let it lapse: ask its operator to renew and publish; check this machine's clock",
+        ),
+        E::Clock { .. } => (
+            Kind::Unverified,
+            "set this machine's clock; if it ran ahead before, remove clock.json from the trusted state",
+        ),
+        E::NoTarget { .. } => (Kind::Unavailable, "see `portcullis catalogue status` for what is published"),
+        E::Path(_) => (Kind::Usage, "choose another name"),
+        E::State { .. } => (
+            Kind::Unverified,
+            "restore it from a backup; or remove the state and trust the root again, which forgets what was seen",
+        ),
+        E::TooLong { .. }
+        | E::Malformed { .. }
+        | E::Threshold { .. }
+        | E::Quorum { .. }
+        | E::Version { .. }
+        | E::Length { .. }
+        | E::Digest { .. }
+        | E::NotTheBoards { .. } => {
+            (Kind::Unverified, "do not use this copy: fetch it from another place, and tell the owners")
+        }
+    };
+    (kind, Some(hint.to_owned()))
+}
+
+pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<String>) {
+    use RepositoryError as E;
+    let (kind, hint) = match error {
+        E::Catalogue(error) => return explain_catalogue(error),
+        E::Card(error) => return explain_statement(error),
+        E::Signer(error) => return explain_identity(error),
+        E::Quorum(_) => (Kind::Usage, "change the threshold, or who signs"),
+        E::Exists { .. } => (Kind::Usage, "use it, or choose another folder"),
+        E::None { .. } => (Kind::Usage, "check the folder, or begin with `portcullis catalogue init`"),
+        E::NotYet { .. } => (Kind::Denied, "let them sign with `portcullis catalogue sign`"),
+        E::Reserved { .. } => (Kind::Usage, "choose another name for the checkpoint"),
+        E::NoBoard { .. } => (
+            Kind::Denied,
+            "let the owners give it one: `portcullis catalogue rotate <folder> <checkpoint> --add <card> --threshold <count>`",
+        ),
+        E::TooManyBoards { .. } => (Kind::Denied, "begin another catalogue for further checkpoints"),
+        E::NoChange { .. } => (Kind::Usage, "say what is to change: --add, --remove or --threshold"),
+        E::AlreadyIn { .. } => (Kind::Usage, "leave out that --add"),
+        E::NotIn { .. } => (Kind::Usage, "see `portcullis catalogue status --json` for who is"),
+        E::NoProposal { .. } => (Kind::Usage, "see `portcullis catalogue status` for what is proposed"),
+        E::NoSay { .. } => (Kind::Denied, "ask one of them; if that is you, name your own --home"),
+        E::NotTheRegistry { .. } => (Kind::Denied, "publish with the registry's --home"),
+        E::Lacks { .. } => (Kind::Unverified, "propose the file again"),
+    };
+    (kind, Some(hint.to_owned()))
+}

@@ -363,7 +363,6 @@ mod tests {
                 of(good.replace("\"meta\": {}", "\"meta\": {}, \"x\": 0.5")),
                 of(" ".repeat(2_000_001)),
             ]
-            .join("\n")
-        );
+            .join("\n"), @"");
     }
 }

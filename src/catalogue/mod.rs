@@ -19,7 +19,7 @@ mod durable;
 mod error;
 mod pattern;
 mod remote;
-// mod repository;
+mod repository;
 mod schema;
 mod target;
 mod trusted;
@@ -30,10 +30,11 @@ pub use client::{CLOCK_TOLERANCE, Client};
 pub use document::{Document, Keyring};
 pub use error::Error;
 pub use remote::{Folder, NoRemote, Remote};
-// pub use repository::{
-//     BoardPlan, Change, Days, Founding, Held, Publication, Repository, RepositoryError, Review, Roster, Rotation,
-//     Standing, Status, Subject, Tally,
-// };
+pub use repository::{
+    BoardPlan, Change, Days, Founding, Held, Publication, Repository, RepositoryError, Review, Roster,
+    Rotation, Standing, Status, Subject, Tally,
+};
+pub use schema::MOST_ROOT_BYTES;
 pub use schema::{
     Delegation, Delegations, FileMeta, Hashes, Key, Role, RoleKeys, RootRole, SnapshotOnly, SnapshotRole,
     TargetFile, TargetsRole, TimestampRole, TopLevel,

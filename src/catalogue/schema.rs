@@ -16,6 +16,9 @@ use crate::name::CheckpointId;
 /// Most roles that a catalogue delegates to, as other clients have it.
 pub(super) const MOST_DELEGATIONS: usize = 32;
 
+/// Longest accepted root.
+pub const MOST_ROOT_BYTES: u64 = 512_000;
+
 /// One kind of metadata.
 pub trait Role: Serialize + for<'a> Deserialize<'a> {
     /// Its `_type`.
@@ -99,7 +102,7 @@ pub struct TopLevel {
 
 impl Role for RootRole {
     const TYPE: &'static str = "root";
-    const MOST_BYTES: u64 = 512_000;
+    const MOST_BYTES: u64 = MOST_ROOT_BYTES;
 
     fn check(&self, file: &str) -> Result<(), Error> {
         if self.consistent_snapshot {

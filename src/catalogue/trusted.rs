@@ -27,6 +27,16 @@ pub(super) struct Parts {
     pub(super) snapshot: Document<SnapshotRole>,
     pub(super) targets: Document<TargetsRole>,
     pub(super) delegated: Delegated,
+    /// Boards whose metadata expired: their checkpoints cannot be used, and the others can.
+    pub(super) lapsed: BTreeMap<CheckpointId, Lapsed>,
+}
+
+/// What [`Error::Expired`] says of a board's metadata.
+#[derive(Debug, Clone)]
+pub(super) struct Lapsed {
+    pub(super) file: String,
+    pub(super) expired: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 /// A verified catalogue. Only a client and a repository make one.
@@ -167,12 +177,15 @@ impl TrustedCatalogue {
     /// What the catalogue says of a file that a checkpoint's board keeps; nobody else may speak for it.
     ///
     /// # Errors
-    /// [`Error::NoTarget`], [`Error::NotTheBoards`].
+    /// [`Error::NoTarget`], [`Error::NotTheBoards`], [`Error::Expired`].
     pub fn checkpoint_target(
         &self,
         checkpoint: &CheckpointId,
         file: CheckpointFile,
     ) -> Result<TargetInfo, Error> {
+        if let Some(Lapsed { file, expired, now }) = self.parts.lapsed.get(checkpoint).cloned() {
+            return Err(Error::Expired { file, expired, now });
+        }
         let path = file.of(checkpoint);
         let info = self.target(&path).ok_or_else(|| Error::NoTarget { path: path.to_string() })?;
         if info.role == checkpoint.as_str() {
@@ -275,7 +288,7 @@ impl TrustedCatalogue {
     /// # Errors
     /// None that a verified catalogue gives.
     pub fn roles(&self) -> Result<Vec<RoleSummary>, Error> {
-        let Parts { root, timestamp, snapshot, targets, delegated } = &self.parts;
+        let Parts { root, timestamp, snapshot, targets, delegated, .. } = &self.parts;
         let mut roles = vec![
             summary("root", root, Keyring::of(root, TopRole::Root)?),
             summary("timestamp", timestamp, Keyring::of(root, TopRole::Timestamp)?),
@@ -289,10 +302,6 @@ impl TrustedCatalogue {
             }
         }
         Ok(roles)
-    }
-
-    pub(super) fn parts(&self) -> &Parts {
-        &self.parts
     }
 }
 

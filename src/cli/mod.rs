@@ -48,6 +48,8 @@ struct CommandLine {
 enum Command {
     #[command(subcommand)]
     Identity(identity::IdentityCommand),
+    #[command(subcommand)]
+    Catalogue(admin::catalogue::CatalogueCommand),
     Import(admin::import::Import),
     Verify(admin::verify::Verify),
     Show(admin::show::Show),
@@ -96,6 +98,7 @@ impl Command {
     fn run(self, home: &home::Home, output: Output) -> anyhow::Result<()> {
         match self {
             Self::Identity(identity) => identity.run(home, output),
+            Self::Catalogue(catalogue) => catalogue.run(home, output),
             Self::Import(import) => import.run(output),
             Self::Verify(verify) => verify.run(output),
             Self::Show(show) => show.run(output),

@@ -15,13 +15,15 @@
 mod source;
 mod state;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::document::TopRole;
 use super::schema::{Delegation, FileMeta, RootRole, TargetsRole, TimestampRole};
-use super::trusted::{Delegated, Parts};
+use super::trusted::{Delegated, Lapsed, Parts};
 use super::{Document, Error, Keyring, Remote, TrustedCatalogue, verify};
 use crate::catalogue::schema::{MOST_DELEGATIONS, SnapshotRole};
+use crate::name::CheckpointId;
 use crate::time::Timestamp;
 use source::{Offline, Online, Source};
 use state::State;
@@ -148,8 +150,8 @@ impl Client {
             return Err(Error::Missing { file: "targets.json".to_owned() });
         };
         let targets = role(&keyring, "targets", listed, source, now)?;
-        let delegated = delegated(&targets, &snapshot, source, now)?;
-        let parts = Parts { root, timestamp, snapshot, targets, delegated };
+        let (delegated, lapsed) = delegated(&targets, &snapshot, source, now)?;
+        let parts = Parts { root, timestamp, snapshot, targets, delegated, lapsed };
         TrustedCatalogue::new(parts, Some(self.state.cache()))
     }
 }
@@ -197,8 +199,9 @@ fn delegated(
     snapshot: &Document<SnapshotRole>,
     source: &dyn Source,
     now: Timestamp,
-) -> Result<Delegated, Error> {
+) -> Result<(Delegated, BTreeMap<CheckpointId, Lapsed>), Error> {
     let mut found = Delegated::new();
+    let mut lapsed = BTreeMap::new();
     let mut open: Vec<(Keyring, Delegation)> = Vec::new();
     push_delegations(targets, &mut open)?;
     let mut next = 0;
@@ -210,20 +213,27 @@ fn delegated(
         let Some(listed) = snapshot.role().meta.get(&format!("{name}.json")) else {
             continue;
         };
-        if found.contains_key(name) {
+        if found.contains_key(name) || lapsed.contains_key(name) {
             continue;
         }
-        if found.len() == MOST_DELEGATIONS {
+        if found.len() + lapsed.len() == MOST_DELEGATIONS {
             return Err(Error::malformed(
                 targets.file(),
                 format!("more than {MOST_DELEGATIONS} roles follow from it"),
             ));
         }
-        let document = role(&keyring, name.as_str(), listed, source, now)?;
+        let document = match role(&keyring, name.as_str(), listed, source, now) {
+            // One board that lets its metadata lapse closes its own checkpoint, not the others'.
+            Err(Error::Expired { file, expired, now }) => {
+                lapsed.insert(name.clone(), Lapsed { file, expired, now });
+                continue;
+            }
+            document => document?,
+        };
         push_delegations(&document, &mut open)?;
         found.insert(name.clone(), document);
     }
-    Ok(found)
+    Ok((found, lapsed))
 }
 
 fn push_delegations(

@@ -1,8 +1,6 @@
 //! Commands of the release administrator.
 
-pub(super) mod approve;
-pub(super) mod deny;
-pub(super) mod handover;
+pub(super) mod catalogue;
 pub(super) mod import;
 pub(super) mod revoke;
 pub(super) mod seal;

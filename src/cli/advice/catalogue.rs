@@ -1,48 +1,80 @@
-//! What to do about a catalogue that cannot be read or must not be believed.
+//! What to do about a catalogue that does not hold, or a change of it that is refused.
 
 use super::hint_for_io;
-use crate::catalogue::Error;
+use super::identity::{explain_identity, explain_statement};
+use crate::catalogue::{Error, RepositoryError};
 use crate::cli::failure::Kind;
 
 pub(super) fn explain_catalogue(error: &Error) -> (Kind, Option<String>) {
+    use Error as E;
     let (kind, hint) = match error {
-        Error::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
-        Error::State { source, .. } => {
-            let (kind, _) = explain_catalogue(source);
-            return (
-                kind,
-                Some("remove the catalogue's folder of this home and join the registry again".to_owned()),
-            );
-        }
-        Error::Busy { .. } => (Kind::Unavailable, "wait until it ends"),
-        Error::NoRoot { .. } => (
+        E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        E::Busy { .. } => (Kind::Unavailable, "wait until it ends and try again"),
+        E::NoRoot { .. } => (
             Kind::Usage,
-            "get the root of trust from the owners, and run `portcullis join <registry> --root <file>`",
+            "give the root file that the owners handed you, with `portcullis catalogue refresh --root <file>`",
         ),
-        Error::OtherRoot { .. } => {
-            (Kind::Denied, "ask the owners which root is theirs; for another registry use another --home")
+        E::OtherRoot { .. } => {
+            (Kind::Denied, "if you mean to change to another catalogue, use another --home for it")
         }
-        Error::Missing { .. } => {
-            (Kind::Unavailable, "check --registry; if it is right, ask its operator to publish again")
+        E::Missing { .. } => {
+            (Kind::Unavailable, "the copy is not whole: refresh it, or ask whoever runs the registry")
         }
-        Error::Expired { .. } => (
+        E::Rollback { .. } | E::Dropped { .. } => (
             Kind::Unverified,
-            "ask the registry's operator for `portcullis catalogue publish`; if that does not help, its signers must renew it",
+            "someone serves an older catalogue: fetch it from another place, and tell the owners",
         ),
-        Error::Clock { .. } => (Kind::Denied, "set this machine's clock right and try again"),
-        Error::Rollback { .. } | Error::Dropped { .. } => {
-            (Kind::Denied, "the registry offers older news than it did before: ask its operator why")
+        E::Expired { .. } => (
+            Kind::Unverified,
+            "the registry stopped publishing, its copy is frozen, or signers let it lapse: ask its operator to renew and publish; check this machine's clock",
+        ),
+        E::Clock { .. } => (
+            Kind::Unverified,
+            "set this machine's clock; if it ran ahead before, remove clock.json from the trusted state",
+        ),
+        E::NoTarget { .. } => (Kind::Unavailable, "see `portcullis catalogue status` for what is published"),
+        E::Path(_) => (Kind::Usage, "choose another name"),
+        E::State { .. } => (
+            Kind::Unverified,
+            "restore it from a backup; or remove the state and trust the root again, which forgets what was seen",
+        ),
+        E::TooLong { .. }
+        | E::Malformed { .. }
+        | E::Threshold { .. }
+        | E::Quorum { .. }
+        | E::Version { .. }
+        | E::Length { .. }
+        | E::Digest { .. }
+        | E::NotTheBoards { .. } => {
+            (Kind::Unverified, "do not use this copy: fetch it from another place, and tell the owners")
         }
-        Error::NoTarget { .. } => (Kind::Unavailable, "its board has to propose, sign and publish it first"),
-        Error::TooLong { .. }
-        | Error::Malformed { .. }
-        | Error::Threshold { .. }
-        | Error::Quorum { .. }
-        | Error::Version { .. }
-        | Error::Length { .. }
-        | Error::Digest { .. }
-        | Error::NotTheBoards { .. }
-        | Error::Path(_) => (Kind::Unverified, "do not use it; tell the owners what was refused"),
+    };
+    (kind, Some(hint.to_owned()))
+}
+
+pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<String>) {
+    use RepositoryError as E;
+    let (kind, hint) = match error {
+        E::Catalogue(error) => return explain_catalogue(error),
+        E::Card(error) => return explain_statement(error),
+        E::Signer(error) => return explain_identity(error),
+        E::Quorum(_) => (Kind::Usage, "change the threshold, or who signs"),
+        E::Exists { .. } => (Kind::Usage, "use it, or choose another folder"),
+        E::None { .. } => (Kind::Usage, "check the folder, or begin with `portcullis catalogue init`"),
+        E::NotYet { .. } => (Kind::Denied, "let them sign with `portcullis catalogue sign`"),
+        E::Reserved { .. } => (Kind::Usage, "choose another name for the checkpoint"),
+        E::NoBoard { .. } => (
+            Kind::Denied,
+            "let the owners give it one: `portcullis catalogue rotate <folder> <checkpoint> --add <card> --threshold <count>`",
+        ),
+        E::TooManyBoards { .. } => (Kind::Denied, "begin another catalogue for further checkpoints"),
+        E::NoChange { .. } => (Kind::Usage, "say what is to change: --add, --remove or --threshold"),
+        E::AlreadyIn { .. } => (Kind::Usage, "leave out that --add"),
+        E::NotIn { .. } => (Kind::Usage, "see `portcullis catalogue status --json` for who is"),
+        E::NoProposal { .. } => (Kind::Usage, "see `portcullis catalogue status` for what is proposed"),
+        E::NoSay { .. } => (Kind::Denied, "ask one of them; if that is you, name your own --home"),
+        E::NotTheRegistry { .. } => (Kind::Denied, "publish with the registry's --home"),
+        E::Lacks { .. } => (Kind::Unverified, "propose the file again"),
     };
     (kind, Some(hint.to_owned()))
 }

@@ -1,6 +1,5 @@
 //! What kind of failure an error is, and what to do next.
 
-mod access;
 mod catalogue;
 mod identity;
 mod seal;
@@ -24,20 +23,14 @@ pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
         if let Some(error) = cause.downcast_ref::<crate::identity::Error>() {
             return identity::explain_identity(error);
         }
+        if let Some(error) = cause.downcast_ref::<crate::catalogue::RepositoryError>() {
+            return catalogue::explain_repository(error);
+        }
         if let Some(error) = cause.downcast_ref::<crate::catalogue::Error>() {
             return catalogue::explain_catalogue(error);
         }
-        if let Some(error) = cause.downcast_ref::<crate::seal::Error>() {
-            return seal::explain_seal(error);
-        }
-        if let Some(error) = cause.downcast_ref::<client::Error>() {
-            return access::explain_client(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::access::Error>() {
-            return access::explain_access(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::access::ExchangeError>() {
-            return access::explain_exchange(error);
+        if cause.is::<crate::name::NameError>() {
+            return (Kind::Usage, Some("check the spelling".to_owned()));
         }
         if let Some(error) = cause.downcast_ref::<statement::Error>() {
             return identity::explain_statement(error);

@@ -1,0 +1,180 @@
+//! What can be asked for: a founding, a rotation; and the edits of metadata that they come to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use super::RepositoryError;
+use crate::catalogue::schema::{
+    Delegation, Delegations, Key, MOST_DELEGATIONS, RoleKeys, TargetFile, TargetsRole, is_top_level,
+};
+use crate::catalogue::target::TargetPath;
+use crate::identity::{Card, VerifyingKey};
+use crate::name::{CheckpointId, NameError};
+use crate::statement::{Envelope, Quorum, verify_card};
+
+/// A role of which a change can be proposed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// Who owns the catalogue, and whose the registry is.
+    Root,
+    /// Boards, cards and misuse rules.
+    Targets,
+    /// A checkpoint's files.
+    Board(CheckpointId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::Targets => f.write_str("targets"),
+            Self::Board(checkpoint) => checkpoint.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match text {
+            "root" => Ok(Self::Root),
+            "targets" => Ok(Self::Targets),
+            id => id.parse().map(Self::Board),
+        }
+    }
+}
+
+/// Everybody who has a say from the beginning.
+#[derive(Debug, Clone)]
+pub struct Founding {
+    /// The owners' cards.
+    pub owners: Vec<Envelope>,
+    /// How many owners must sign.
+    pub threshold: u32,
+    /// The registry's card.
+    pub registry: Envelope,
+    /// The boards by checkpoint.
+    pub boards: BTreeMap<CheckpointId, BoardPlan>,
+}
+
+/// A board to be.
+#[derive(Debug, Clone)]
+pub struct BoardPlan {
+    /// Its members' cards.
+    pub members: Vec<Envelope>,
+    /// How many of them must sign.
+    pub threshold: u32,
+}
+
+/// A change of who signs.
+#[derive(Debug, Clone, Default)]
+pub struct Rotation {
+    /// Cards of those who join.
+    pub add: Vec<Envelope>,
+    /// Keys of those who leave.
+    pub remove: Vec<VerifyingKey>,
+    /// How many must sign, if that changes.
+    pub threshold: Option<u32>,
+}
+
+/// Files that a proposal brings.
+pub(super) type Files = BTreeMap<TargetPath, Vec<u8>>;
+
+/// The card of an envelope, which its owner signed; its file joins `files`.
+pub(super) fn admit(envelope: &Envelope, files: &mut Files) -> Result<Card, RepositoryError> {
+    let card = verify_card(envelope)?.into_inner();
+    files.insert(TargetPath::card(&card.verifying_key), envelope.to_json().into_bytes());
+    Ok(card)
+}
+
+/// The distinct keys of several cards.
+pub(super) fn admit_all(
+    envelopes: &[Envelope],
+    files: &mut Files,
+) -> Result<BTreeSet<VerifyingKey>, RepositoryError> {
+    envelopes.iter().map(|envelope| admit(envelope, files).map(|card| card.verifying_key)).collect()
+}
+
+/// The keys and threshold after a rotation of `before`.
+pub(super) fn rotated(
+    quorum: &str,
+    before: Option<(&BTreeSet<VerifyingKey>, u32)>,
+    rotation: &Rotation,
+    files: &mut Files,
+) -> Result<(BTreeSet<VerifyingKey>, u32), RepositoryError> {
+    let mut keys = before.map(|(keys, _)| keys.clone()).unwrap_or_default();
+    for key in &rotation.remove {
+        if !keys.remove(key) {
+            let name = format!("the key {}", key.id().short());
+            return Err(RepositoryError::NotIn { name, quorum: quorum.to_owned() });
+        }
+    }
+    for envelope in &rotation.add {
+        let card = admit(envelope, files)?;
+        if !keys.insert(card.verifying_key) {
+            let name = card.name.to_string();
+            return Err(RepositoryError::AlreadyIn { name, quorum: quorum.to_owned() });
+        }
+    }
+    let threshold = rotation.threshold.or(before.map(|(_, threshold)| threshold)).unwrap_or(1);
+    require_quorum(quorum, &keys, threshold)?;
+    Ok((keys, threshold))
+}
+
+pub(super) fn require_quorum(
+    name: &str,
+    keys: &BTreeSet<VerifyingKey>,
+    threshold: u32,
+) -> Result<(), RepositoryError> {
+    let threshold = usize::try_from(threshold).unwrap_or(usize::MAX);
+    Ok(Quorum::new(name, keys.iter().copied(), threshold).map(|_| ())?)
+}
+
+/// Lists files in a role.
+pub(super) fn list(role: &mut TargetsRole, files: &Files) {
+    for (path, bytes) in files {
+        role.targets.insert(path.clone(), TargetFile::of(bytes));
+    }
+}
+
+/// Delegates a checkpoint's paths to a board, instead of the one it had.
+pub(super) fn delegate(
+    role: &mut TargetsRole,
+    checkpoint: &CheckpointId,
+    keys: &BTreeSet<VerifyingKey>,
+    threshold: u32,
+) -> Result<(), RepositoryError> {
+    if is_top_level(checkpoint.as_str()) || ["cards", "misuse"].contains(&checkpoint.as_str()) {
+        return Err(RepositoryError::Reserved { name: checkpoint.to_string() });
+    }
+    let delegations = role.delegations.get_or_insert_with(Delegations::default);
+    let signers = RoleKeys::new(keys.iter().copied(), threshold);
+    match delegations.roles.iter_mut().find(|role| role.name == *checkpoint) {
+        Some(role) => role.signers = signers,
+        None => delegations.roles.push(Delegation {
+            name: checkpoint.clone(),
+            signers,
+            paths: Some(vec![format!("{checkpoint}/*")]),
+            path_hash_prefixes: None,
+            terminating: true,
+        }),
+    }
+    if delegations.roles.len() > MOST_DELEGATIONS {
+        return Err(RepositoryError::TooManyBoards { most: MOST_DELEGATIONS });
+    }
+    let used: BTreeSet<_> = delegations.roles.iter().flat_map(|role| role.signers.keyids.clone()).collect();
+    keep_keys(&mut delegations.keys, keys, &used);
+    Ok(())
+}
+
+/// Adds `new` keys and drops those that no role uses.
+pub(super) fn keep_keys(
+    keys: &mut BTreeMap<String, Key>,
+    new: &BTreeSet<VerifyingKey>,
+    used: &BTreeSet<String>,
+) {
+    keys.extend(new.iter().map(|key| (key.id().to_string(), Key::new(*key))));
+    keys.retain(|id, _| used.contains(id));
+}

@@ -1,0 +1,139 @@
+//! Open proposals: the metadata that is to come, one for each role at most, and the files it brings.
+
+use std::collections::BTreeMap;
+
+use super::change::{Files, list};
+use super::published::Published;
+use super::{Repository, RepositoryError, Subject};
+use crate::catalogue::schema::{Role, RootRole, TargetsRole};
+use crate::catalogue::trusted::delegations;
+use crate::catalogue::{Document, durable};
+use crate::name::CheckpointId;
+use crate::time::Timestamp;
+
+/// Every open proposal, signed by whom it may be.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Drafts {
+    pub(super) root: Option<Document<RootRole>>,
+    pub(super) targets: Option<Document<TargetsRole>>,
+    pub(super) boards: BTreeMap<CheckpointId, Document<TargetsRole>>,
+}
+
+impl Drafts {
+    /// The targets that will be, if all that is proposed comes true.
+    pub(super) fn next_targets<'a>(
+        &'a self,
+        published: Option<&'a Published>,
+    ) -> Option<&'a Document<TargetsRole>> {
+        self.targets.as_ref().or_else(|| published?.targets())
+    }
+
+    pub(super) fn next_root<'a>(
+        &'a self,
+        published: Option<&'a Published>,
+    ) -> Option<&'a Document<RootRole>> {
+        self.root.as_ref().or(published.map(|published| &published.root))
+    }
+}
+
+/// The version after the published one.
+fn next(published: Option<u64>) -> u64 {
+    published.map_or(1, |version| version.saturating_add(1))
+}
+
+impl Repository {
+    /// The version that a change of `subject` would have.
+    pub(super) fn next_version(published: Option<&Published>, subject: &Subject) -> u64 {
+        let parts = published.and_then(|published| published.parts.as_ref());
+        next(match subject {
+            Subject::Root => published.map(|published| published.root.version()),
+            Subject::Targets => parts.map(|parts| parts.targets.version()),
+            Subject::Board(id) => parts.and_then(|parts| {
+                // A board that was dissolved and comes back goes on counting: clients remember.
+                let listed = parts.snapshot.role().meta.get(&format!("{id}.json"));
+                listed.map(|listed| listed.version)
+            }),
+        })
+    }
+
+    /// The open proposals. What does not follow on what is published is a leftover, and nobody's proposal.
+    pub(super) fn drafts(&self, published: Option<&Published>) -> Result<Drafts, RepositoryError> {
+        let mut drafts = Drafts {
+            root: self.draft(published, &Subject::Root)?,
+            targets: self.draft(published, &Subject::Targets)?,
+            boards: BTreeMap::new(),
+        };
+        let names: Vec<_> = drafts
+            .next_targets(published)
+            .iter()
+            .flat_map(|targets| delegations(targets).map(|delegation| delegation.name.clone()))
+            .collect();
+        for name in names {
+            if let Some(draft) = self.draft(published, &Subject::Board(name.clone()))? {
+                drafts.boards.insert(name, draft);
+            }
+        }
+        Ok(drafts)
+    }
+
+    fn draft<T: Role>(
+        &self,
+        published: Option<&Published>,
+        subject: &Subject,
+    ) -> Result<Option<Document<T>>, RepositoryError> {
+        let name = format!("proposals/{subject}/{subject}.json");
+        let Some(bytes) = durable::read(&self.folder.join(&name), &name, T::MOST_BYTES)? else {
+            return Ok(None);
+        };
+        let document = Document::parse(&name, bytes)?;
+        Ok(Some(document).filter(|draft| draft.version() == Self::next_version(published, subject)))
+    }
+
+    /// Writes a proposal; whatever signatures an earlier form of it had are gone with that form.
+    pub(super) fn put<T: Role + PartialEq>(
+        &self,
+        subject: &Subject,
+        role: &T,
+        published: Option<&Published>,
+        expires: Timestamp,
+    ) -> Result<(), RepositoryError> {
+        let version = Self::next_version(published, subject);
+        let document = Document::unsigned(&format!("{subject}.json"), role, version, expires)?;
+        Ok(self.keep(subject, &document)?)
+    }
+
+    pub(super) fn keep<T: Role>(
+        &self,
+        subject: &Subject,
+        document: &Document<T>,
+    ) -> Result<(), crate::catalogue::Error> {
+        durable::write(&self.proposal(subject).join(format!("{subject}.json")), document.bytes())
+    }
+
+    /// Lists files in a role and keeps them beside its proposal.
+    pub(super) fn bring(
+        &self,
+        subject: &Subject,
+        role: &mut TargetsRole,
+        files: &Files,
+    ) -> Result<(), RepositoryError> {
+        list(role, files);
+        for (path, bytes) in files {
+            let path = path.consistent(crate::digest::Sha256Digest::of(bytes));
+            durable::write(&self.proposal(subject).join("targets").join(path), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Withdraws a proposal.
+    ///
+    /// # Errors
+    /// [`RepositoryError::NoProposal`].
+    pub fn withdraw(&self, subject: &Subject) -> Result<(), RepositoryError> {
+        let _lock = self.lock()?;
+        if !self.proposal(subject).is_dir() {
+            return Err(RepositoryError::NoProposal { role: subject.to_string() });
+        }
+        Ok(durable::remove(&self.proposal(subject))?)
+    }
+}

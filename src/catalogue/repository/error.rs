@@ -1,0 +1,111 @@
+//! What the keepers of a catalogue are refused.
+
+use crate::catalogue::Error;
+use crate::digest::Sha256Digest;
+use crate::identity::{self, KeyId};
+use crate::statement::{self, QuorumError};
+
+/// A change of the catalogue cannot be proposed, signed or published.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// What is there cannot be read or believed.
+    #[error(transparent)]
+    Catalogue(#[from] Error),
+    /// A card is not what it should be.
+    #[error("a card cannot be used")]
+    Card(#[from] statement::Error),
+    /// A threshold out of reach.
+    #[error(transparent)]
+    Quorum(#[from] QuorumError),
+    /// The holder of the key did not sign.
+    #[error(transparent)]
+    Signer(#[from] identity::Error),
+    /// A catalogue is there already.
+    #[error("there is a catalogue in {folder} already")]
+    Exists {
+        /// Where.
+        folder: String,
+    },
+    /// There is none, published or proposed.
+    #[error("there is no catalogue in {folder}")]
+    None {
+        /// Where.
+        folder: String,
+    },
+    /// Nothing was published yet, and nothing complete is there to publish.
+    #[error("the catalogue cannot be published yet: {reason}")]
+    NotYet {
+        /// Who must sign what first.
+        reason: String,
+    },
+    /// A name that cannot be a checkpoint's here.
+    #[error("no checkpoint can be called {name}: it is a role of TUF's own")]
+    Reserved {
+        /// The name.
+        name: String,
+    },
+    /// The owners delegated nothing to it.
+    #[error("the catalogue has no board for {checkpoint}")]
+    NoBoard {
+        /// Which checkpoint.
+        checkpoint: String,
+    },
+    /// More boards than other clients accept.
+    #[error("a catalogue has at most {most} boards")]
+    TooManyBoards {
+        /// How many it may have.
+        most: usize,
+    },
+    /// The change changes nothing.
+    #[error("nothing of {role} would change")]
+    NoChange {
+        /// Which role.
+        role: String,
+    },
+    /// Someone to add is there already.
+    #[error("{name} is in {quorum} already")]
+    AlreadyIn {
+        /// Who.
+        name: String,
+        /// Where.
+        quorum: String,
+    },
+    /// Someone to remove is not there.
+    #[error("{name} is not in {quorum}")]
+    NotIn {
+        /// Who.
+        name: String,
+        /// Where.
+        quorum: String,
+    },
+    /// No proposal is open.
+    #[error("no change of {role} is proposed")]
+    NoProposal {
+        /// Of which role.
+        role: String,
+    },
+    /// The signer has no say.
+    #[error("the key {key} has no say in {what}: {who} sign it")]
+    NoSay {
+        /// Whose key.
+        key: KeyId,
+        /// What was to be signed.
+        what: String,
+        /// Who may sign.
+        who: String,
+    },
+    /// Not the key that signs timestamps and snapshots.
+    #[error("the key {key} is not the registry's")]
+    NotTheRegistry {
+        /// Which key.
+        key: KeyId,
+    },
+    /// A proposed file is not there.
+    #[error("the proposal lacks the file {path} ({digest})")]
+    Lacks {
+        /// Its path.
+        path: String,
+        /// Its digest.
+        digest: Sha256Digest,
+    },
+}

@@ -1,0 +1,89 @@
+//! What is published now: verified from the first root on, but not refused for having expired, since keepers must renew it.
+
+use super::{Repository, RepositoryError};
+use crate::catalogue::document::TopRole;
+use crate::catalogue::schema::{Role, RootRole, SnapshotRole, TargetsRole, TimestampRole};
+use crate::catalogue::trusted::{Delegated, Parts, delegations};
+use crate::catalogue::{Document, Error, Folder, Keyring, Remote as _, verify};
+
+/// More roots than any catalogue's life sees.
+const MOST_ROOTS: u64 = 10_000;
+
+/// The published roots, and the rest where the first publication was finished.
+#[derive(Debug, Clone)]
+pub(super) struct Published {
+    pub(super) root: Document<RootRole>,
+    pub(super) parts: Option<Parts>,
+}
+
+impl Published {
+    pub(super) fn targets(&self) -> Option<&Document<TargetsRole>> {
+        self.parts.as_ref().map(|parts| &parts.targets)
+    }
+}
+
+impl Repository {
+    /// What is published; `None` where nothing is.
+    pub(super) fn published(&self) -> Result<Option<Published>, RepositoryError> {
+        let Some(bytes) = self.fetch::<RootRole>(&verify::root_file(1))? else {
+            return Ok(None);
+        };
+        let mut root = verify::first_root(&verify::root_file(1), bytes)?;
+        let mut before = None;
+        while root.version() < MOST_ROOTS
+            && let Some(bytes) = self.fetch::<RootRole>(&verify::root_file(root.version() + 1))?
+        {
+            let next = verify::next_root(&root, bytes)?;
+            before = Some(std::mem::replace(&mut root, next));
+        }
+        let parts = match (self.parts(&root), before) {
+            // A publication that changes keys was cut off between root and timestamp: the rest is still the old root's.
+            (Err(Error::Threshold { .. }), Some(before)) => self.parts(&before)?,
+            (parts, _) => parts?,
+        };
+        Ok(Some(Published { root, parts }))
+    }
+
+    fn fetch<T: Role>(&self, file: &str) -> Result<Option<Vec<u8>>, Error> {
+        Folder::new(&self.folder).fetch(&format!("metadata/{file}"), T::MOST_BYTES)
+    }
+
+    fn require<T: Role>(&self, file: &str) -> Result<Vec<u8>, Error> {
+        self.fetch::<T>(file)?.ok_or_else(|| Error::Missing { file: file.to_owned() })
+    }
+
+    fn parts(&self, root: &Document<RootRole>) -> Result<Option<Parts>, Error> {
+        let Some(bytes) = self.fetch::<TimestampRole>("timestamp.json")? else {
+            return Ok(None);
+        };
+        let timestamp = verify::next_timestamp(root, None, bytes)?;
+        let listed = &timestamp.role().meta.snapshot;
+        let bytes = self.require::<SnapshotRole>(&verify::snapshot_file(listed.version))?;
+        let snapshot = verify::next_snapshot(root, listed, None, bytes)?;
+        let targets = self.role("targets", &Keyring::of(root, TopRole::Targets)?, &snapshot)?;
+        let targets = targets.ok_or_else(|| Error::Missing { file: "targets.json".to_owned() })?;
+        let mut delegated = Delegated::new();
+        for delegation in delegations(&targets) {
+            let keyring = Keyring::of_delegation(&targets, delegation)?;
+            if let Some(document) = self.role(delegation.name.as_str(), &keyring, &snapshot)? {
+                delegated.entry(delegation.name.clone()).or_insert(document);
+            }
+        }
+        let lapsed = Default::default();
+        Ok(Some(Parts { root: root.clone(), timestamp, snapshot, targets, delegated, lapsed }))
+    }
+
+    fn role(
+        &self,
+        name: &str,
+        keyring: &Keyring,
+        snapshot: &Document<SnapshotRole>,
+    ) -> Result<Option<Document<TargetsRole>>, Error> {
+        let Some(listed) = snapshot.role().meta.get(&format!("{name}.json")) else {
+            return Ok(None);
+        };
+        let file = verify::targets_file(name, listed.version);
+        let bytes = self.require::<TargetsRole>(&file)?;
+        verify::next_targets(keyring, &file, listed, bytes).map(Some)
+    }
+}

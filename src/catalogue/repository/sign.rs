@@ -1,0 +1,213 @@
+//! Signing proposals, and how many signatures each still needs.
+
+use std::collections::BTreeSet;
+
+use super::drafts::Drafts;
+use super::published::Published;
+use super::{Repository, RepositoryError, Subject};
+use crate::catalogue::document::TopRole;
+use crate::catalogue::schema::{Role, TargetsRole};
+use crate::catalogue::trusted::delegations;
+use crate::catalogue::{Document, Error, Keyring, durable, verify};
+use crate::identity::{Signer, VerifyingKey};
+use crate::statement::Quorum;
+use crate::time::Timestamp;
+
+/// Who signed for one quorum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Who may sign, and how many must.
+    pub quorum: Quorum,
+    /// Who did.
+    pub signed: BTreeSet<VerifyingKey>,
+}
+
+impl Tally {
+    /// How many signatures are missing.
+    pub fn missing(&self) -> usize {
+        self.quorum.threshold().saturating_sub(self.signed.len())
+    }
+}
+
+/// How far a proposal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Of which role.
+    pub subject: Subject,
+    /// The version that it would be.
+    pub version: u64,
+    /// When it would expire.
+    pub expires: Timestamp,
+    /// Every quorum that must sign: of a root, the old owners and the new.
+    pub tallies: Vec<Tally>,
+}
+
+impl Standing {
+    /// Whether everybody signed who must.
+    pub fn is_complete(&self) -> bool {
+        self.tallies.iter().all(|tally| tally.missing() == 0)
+    }
+
+    /// Whether `key` may sign.
+    fn admits(&self, key: &VerifyingKey) -> bool {
+        self.tallies.iter().any(|tally| tally.quorum.keys().contains(key))
+    }
+}
+
+fn standing<T: Role>(subject: Subject, document: &Document<T>, rings: &[Keyring]) -> Standing {
+    let tally = |ring: &Keyring| Tally { quorum: ring.quorum().clone(), signed: ring.signers(document) };
+    let mut tallies: Vec<_> = rings.iter().map(tally).collect();
+    tallies.dedup();
+    Standing { subject, version: document.version(), expires: document.expires(), tallies }
+}
+
+/// How far every proposal is, the keys being those that will count once all of them are published.
+pub(super) fn standings(
+    drafts: &Drafts,
+    published: Option<&Published>,
+) -> Result<Vec<Standing>, RepositoryError> {
+    let mut found = Vec::new();
+    if let Some(root) = &drafts.root {
+        let mut rings = vec![Keyring::of(root, TopRole::Root)?];
+        if let Some(published) = published {
+            rings.insert(0, Keyring::of(&published.root, TopRole::Root)?);
+        }
+        found.push(standing(Subject::Root, root, &rings));
+    }
+    if let (Some(targets), Some(root)) = (&drafts.targets, drafts.next_root(published)) {
+        found.push(standing(Subject::Targets, targets, &[Keyring::of(root, TopRole::Targets)?]));
+    }
+    let parent = drafts.next_targets(published);
+    for (name, document) in &drafts.boards {
+        let delegation = parent.and_then(|parent| {
+            let delegation = delegations(parent).find(|delegation| delegation.name == *name)?;
+            Some(Keyring::of_delegation(parent, delegation))
+        });
+        if let Some(ring) = delegation.transpose()? {
+            found.push(standing(Subject::Board(name.clone()), document, &[ring]));
+        }
+    }
+    Ok(found)
+}
+
+impl Repository {
+    /// How far every open proposal is.
+    ///
+    /// # Errors
+    /// What is wrong with the catalogue or a proposal.
+    pub fn standings(&self) -> Result<Vec<Standing>, RepositoryError> {
+        let published = self.published()?;
+        standings(&self.drafts(published.as_ref())?, published.as_ref())
+    }
+
+    /// Signs what is proposed: of one role, or of every role in which `signer` has a say. What was signed, and how far each is now.
+    ///
+    /// # Errors
+    /// [`RepositoryError::NoProposal`], [`RepositoryError::NoSay`], [`RepositoryError::Lacks`].
+    pub fn sign(
+        &self,
+        signer: &dyn Signer,
+        subject: Option<&Subject>,
+    ) -> Result<Vec<Standing>, RepositoryError> {
+        let _lock = self.lock()?;
+        let published = self.published()?;
+        let mut drafts = self.drafts(published.as_ref())?;
+        let key = signer.verifying_key();
+        let open = standings(&drafts, published.as_ref())?;
+        let asked: Vec<_> =
+            open.iter().filter(|open| subject.is_none_or(|subject| open.subject == *subject)).collect();
+        if asked.is_empty() {
+            let role = subject.map_or_else(|| "any role".to_owned(), Subject::to_string);
+            return Err(RepositoryError::NoProposal { role });
+        }
+        let chosen: BTreeSet<_> =
+            asked.iter().filter(|open| open.admits(&key)).map(|open| open.subject.clone()).collect();
+        if chosen.is_empty() {
+            return Err(no_say(&key, &asked));
+        }
+        for subject in &chosen {
+            self.sign_one(&mut drafts, subject, signer)?;
+        }
+        let after = standings(&drafts, published.as_ref())?;
+        Ok(after.into_iter().filter(|standing| chosen.contains(&standing.subject)).collect())
+    }
+
+    fn sign_one(
+        &self,
+        drafts: &mut Drafts,
+        subject: &Subject,
+        signer: &dyn Signer,
+    ) -> Result<(), RepositoryError> {
+        match subject {
+            Subject::Root => self.sign_document(subject, drafts.root.as_mut(), signer),
+            Subject::Targets => {
+                self.require_files(subject, drafts.targets.as_ref())?;
+                self.sign_document(subject, drafts.targets.as_mut(), signer)
+            }
+            Subject::Board(name) => {
+                self.require_files(subject, drafts.boards.get(name))?;
+                self.sign_document(subject, drafts.boards.get_mut(name), signer)
+            }
+        }
+    }
+
+    fn sign_document<T: Role>(
+        &self,
+        subject: &Subject,
+        document: Option<&mut Document<T>>,
+        signer: &dyn Signer,
+    ) -> Result<(), RepositoryError> {
+        let Some(document) = document else {
+            return Err(RepositoryError::NoProposal { role: subject.to_string() });
+        };
+        document.sign(signer)?;
+        Ok(self.keep(subject, document)?)
+    }
+
+    /// Nobody signs for, and nothing is published with, files that are not there.
+    pub(super) fn require_files(
+        &self,
+        subject: &Subject,
+        document: Option<&Document<TargetsRole>>,
+    ) -> Result<(), RepositoryError> {
+        for (path, file) in document.iter().flat_map(|document| &document.role().targets) {
+            let digest = file.hashes.sha256;
+            if self.file(subject, path, digest, file.length)?.is_none() {
+                return Err(RepositoryError::Lacks { path: path.to_string(), digest });
+            }
+        }
+        Ok(())
+    }
+
+    /// A file that is proposed or published, verified.
+    pub(super) fn file(
+        &self,
+        subject: &Subject,
+        path: &crate::catalogue::TargetPath,
+        digest: crate::digest::Sha256Digest,
+        length: u64,
+    ) -> Result<Option<Vec<u8>>, RepositoryError> {
+        let name = path.consistent(digest);
+        for folder in [self.proposal(subject).join("targets"), self.folder.join("targets")] {
+            match durable::read(&folder.join(&name), path.as_str(), length) {
+                Ok(Some(bytes)) if verify::require_digest(path.as_str(), digest, &bytes).is_ok() => {
+                    return Ok(Some(bytes));
+                }
+                Ok(_) | Err(Error::TooLong { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn no_say(key: &VerifyingKey, asked: &[&Standing]) -> RepositoryError {
+    let what: Vec<_> = asked.iter().map(|open| open.subject.to_string()).collect();
+    let who: BTreeSet<_> = asked
+        .iter()
+        .flat_map(|open| &open.tallies)
+        .map(|tally| tally.quorum.name().split(" (").next().unwrap_or_default())
+        .collect();
+    let who = who.into_iter().collect::<Vec<_>>().join(", ");
+    RepositoryError::NoSay { key: key.id(), what: what.join(", "), who }
+}

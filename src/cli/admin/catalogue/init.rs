@@ -1,0 +1,89 @@
+//! `portcullis catalogue init`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::catalogue::{BoardPlan, Days, Founding, Repository};
+use crate::cli::files;
+use crate::cli::output::Output;
+use crate::name::CheckpointId;
+use crate::statement::Envelope;
+use crate::time::Timestamp;
+
+/// Propose a new catalogue: its owners, its registry, and each checkpoint's board
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Init {
+    /// The catalogue's folder
+    folder: PathBuf,
+
+    /// Card of an owner, who keeps the root of trust; once for each
+    #[arg(long = "owner", value_name = "CARD", required = true)]
+    owners: Vec<PathBuf>,
+
+    /// How many owners must sign
+    #[arg(long, value_name = "COUNT")]
+    owner_threshold: u32,
+
+    /// Card of the registry, whose key publishes
+    #[arg(long, value_name = "CARD")]
+    registry_card: PathBuf,
+
+    /// A checkpoint's board, such as gpt2-124m=2:ada.card,ben.card,cy.card; once for each
+    #[arg(long = "board", value_name = "CHECKPOINT=COUNT:CARD,…")]
+    boards: Vec<BoardArgument>,
+}
+
+/// `<checkpoint>=<threshold>:<card>,<card>…`
+#[derive(Debug, Clone)]
+struct BoardArgument {
+    checkpoint: CheckpointId,
+    threshold: u32,
+    cards: Vec<PathBuf>,
+}
+
+impl FromStr for BoardArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || "write it as <checkpoint>=<how many must sign>:<card>,<card>".to_owned();
+        let (checkpoint, rest) = text.split_once('=').ok_or_else(form)?;
+        let (threshold, cards) = rest.split_once(':').ok_or_else(form)?;
+        Ok(Self {
+            checkpoint: checkpoint.parse().map_err(|error| format!("{error}"))?,
+            threshold: threshold.parse().map_err(|_| form())?,
+            cards: cards.split(',').map(PathBuf::from).collect(),
+        })
+    }
+}
+
+impl Init {
+    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+        let mut boards = BTreeMap::new();
+        for board in &self.boards {
+            let plan = BoardPlan { members: cards(&board.cards)?, threshold: board.threshold };
+            boards.insert(board.checkpoint.clone(), plan);
+        }
+        let founding = Founding {
+            owners: cards(&self.owners)?,
+            threshold: self.owner_threshold,
+            registry: files::envelope(&self.registry_card)?,
+            boards,
+        };
+        let repository = Repository::at(&self.folder);
+        repository.found(&founding, Timestamp::now(), Days::default())?;
+        let folder = self.folder.display();
+        let text = format!(
+            "proposed a new catalogue in {folder}\n  next: {} of its owners sign it with `portcullis catalogue sign {folder}`, then the registry publishes it\n",
+            self.owner_threshold,
+        );
+        output.result(&json!({ "folder": self.folder, "proposed": ["root", "targets"] }), text)
+    }
+}
+
+pub(super) fn cards(paths: &[PathBuf]) -> anyhow::Result<Vec<Envelope>> {
+    paths.iter().map(|path: &PathBuf| files::envelope(Path::new(path))).collect()
+}

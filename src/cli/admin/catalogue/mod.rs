@@ -1,0 +1,63 @@
+//! `portcullis catalogue …`: the root of trust, as its owners, boards and registry keep it.
+
+mod diff;
+mod init;
+mod propose;
+mod publish;
+mod refresh;
+mod review;
+mod rotate;
+mod sign;
+mod status;
+mod words;
+
+use std::path::Path;
+
+use clap::Subcommand;
+
+use crate::catalogue::{Client, Error, Folder};
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::time::Timestamp;
+
+/// The root of trust: propose changes, review, sign and publish them
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum CatalogueCommand {
+    Init(init::Init),
+    Propose(propose::Propose),
+    Review(review::ReviewCommand),
+    Sign(sign::Sign),
+    Publish(publish::Publish),
+    Status(status::StatusCommand),
+    Rotate(rotate::Rotate),
+    Refresh(refresh::Refresh),
+}
+
+impl CatalogueCommand {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        match self {
+            Self::Init(init) => init.run(output),
+            Self::Propose(propose) => propose.run(output),
+            Self::Review(review) => review.run(home, output),
+            Self::Sign(sign) => sign.run(home, output),
+            Self::Publish(publish) => publish.run(home, output),
+            Self::Status(status) => status.run(output),
+            Self::Rotate(rotate) => rotate.run(output),
+            Self::Refresh(refresh) => refresh.run(home, output),
+        }
+    }
+}
+
+/// Checks what is published in the folder against what this home trusts, so that nobody reviews or signs a change of a forged or an
+/// older catalogue. Metadata that merely expired passes: renewing it is what keepers do.
+fn require_trusted_base(folder: &Path, home: &Home, now: Timestamp, output: Output) -> anyhow::Result<()> {
+    let client = Client::new(home.catalogue_state());
+    if client.root()?.is_none() {
+        output.note("note: this home trusts no catalogue yet, so nothing but the signatures in the folder itself vouches for what is published there");
+        return Ok(());
+    }
+    match client.refresh(&Folder::new(folder), now) {
+        Ok(_) | Err(Error::Expired { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

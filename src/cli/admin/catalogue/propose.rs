@@ -1,0 +1,148 @@
+//! `portcullis catalogue propose`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::catalogue::{CheckpointFile, Repository, StageTarget, Subject, TargetPath};
+use crate::cli::failure::Refusal;
+use crate::cli::files;
+use crate::cli::output::Output;
+use crate::digest::Sha256Digest;
+use crate::name::{CheckpointId, Label};
+use crate::time::Timestamp;
+
+/// Longest manifest that is taken in.
+const MOST_MANIFEST_BYTES: u64 = 64 << 20;
+/// Longest other file.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Propose a checkpoint's policy, manifest, stage or agreement, misuse rules, or a later expiry
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Propose {
+    /// The catalogue's folder
+    folder: PathBuf,
+
+    /// Of what: a checkpoint; or `misuse`, `targets`, `root`
+    subject: String,
+
+    /// The policy, in TOML
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
+    /// The manifest of its files
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+
+    /// The stage to enter
+    #[arg(long, value_name = "NAME")]
+    stage: Option<Label>,
+
+    /// Digest of a statement of evidence for the stage; once for each
+    #[arg(long, value_name = "SHA-256", requires = "stage")]
+    evidence: Vec<Sha256Digest>,
+
+    /// The agreement that researchers sign, in Markdown
+    #[arg(long, value_name = "FILE")]
+    agreement: Option<PathBuf>,
+
+    /// The rules by which misuse is found, in TOML
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+
+    /// For how long the change is believed
+    #[arg(long, value_name = "DAYS", default_value_t = 365)]
+    expires_in: u32,
+
+    /// Withdraw the open proposal instead
+    #[arg(long, conflicts_with_all = ["policy", "manifest", "stage", "agreement", "rules"])]
+    withdraw: bool,
+}
+
+impl Propose {
+    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+        let repository = Repository::at(&self.folder);
+        let now = Timestamp::now();
+        let expires = now.plus_days(self.expires_in);
+        let name = if self.subject == "misuse" { "targets" } else { self.subject.as_str() };
+        let subject: Subject = name.parse()?;
+        if self.withdraw {
+            repository.withdraw(&subject)?;
+            let text = format!("withdrew the proposed change of {subject}\n");
+            return output.result(&json!({ "withdrawn": subject.to_string() }), text);
+        }
+        match &subject {
+            Subject::Board(checkpoint) => {
+                self.require_no(self.rules.as_deref(), "--rules", "misuse")?;
+                repository.propose(checkpoint, &self.files(checkpoint, now)?, expires)?;
+            }
+            Subject::Targets => {
+                self.require_no_files()?;
+                repository.propose_targets(&self.rules()?, expires)?;
+            }
+            Subject::Root => {
+                self.require_no_files()?;
+                self.require_no(self.rules.as_deref(), "--rules", "misuse")?;
+                repository.renew_root(expires)?;
+            }
+        }
+        let folder = self.folder.display();
+        let text = format!(
+            "proposed a change of {subject}\n  next: `portcullis catalogue review {folder}`, then `portcullis catalogue sign {folder}`\n"
+        );
+        output.result(&json!({ "proposed": subject.to_string(), "expires": expires }), text)
+    }
+
+    fn files(
+        &self,
+        checkpoint: &CheckpointId,
+        now: Timestamp,
+    ) -> anyhow::Result<BTreeMap<CheckpointFile, Vec<u8>>> {
+        let mut files = BTreeMap::new();
+        for (file, path, most) in [
+            (CheckpointFile::Policy, &self.policy, MOST_BYTES),
+            (CheckpointFile::Manifest, &self.manifest, MOST_MANIFEST_BYTES),
+            (CheckpointFile::Agreement, &self.agreement, MOST_BYTES),
+        ] {
+            if let Some(path) = path {
+                files.insert(file, files::read(path, most)?);
+            }
+        }
+        if let Some(stage) = &self.stage {
+            let stage = StageTarget {
+                schema: StageTarget::SCHEMA,
+                checkpoint: checkpoint.clone(),
+                stage: stage.clone(),
+                since: now,
+                evidence: self.evidence.clone(),
+            };
+            let mut json = serde_json::to_vec_pretty(&stage)?;
+            json.push(b'\n');
+            files.insert(CheckpointFile::Stage, json);
+        }
+        Ok(files)
+    }
+
+    fn rules(&self) -> anyhow::Result<BTreeMap<TargetPath, Vec<u8>>> {
+        let read = |path: &PathBuf| Ok((TargetPath::misuse_rules(), files::read(path, MOST_BYTES)?));
+        self.rules.iter().map(read).collect()
+    }
+
+    fn require_no_files(&self) -> Result<(), Refusal> {
+        let subject = "a checkpoint";
+        self.require_no(self.policy.as_deref(), "--policy", subject)?;
+        self.require_no(self.manifest.as_deref(), "--manifest", subject)?;
+        self.require_no(self.agreement.as_deref(), "--agreement", subject)?;
+        self.require_no(self.stage.as_ref().map(|stage| Path::new(stage.as_str())), "--stage", subject)
+    }
+
+    fn require_no(&self, given: Option<&Path>, option: &str, subject: &str) -> Result<(), Refusal> {
+        if given.is_none() {
+            return Ok(());
+        }
+        let message = format!("{option} is not for {}", self.subject);
+        Err(Refusal::usage(message, format!("propose it for {subject}")))
+    }
+}

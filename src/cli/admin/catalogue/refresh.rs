@@ -1,0 +1,48 @@
+//! `portcullis catalogue refresh`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::status;
+use crate::catalogue::{Client, Folder, MOST_ROOT_BYTES, Roster};
+use crate::cli::files;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::time::Timestamp;
+
+/// Check a catalogue from the trusted root on, and remember what was seen
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Refresh {
+    /// The catalogue's folder, if not the one of the registry that this home joined
+    #[arg(long, value_name = "FOLDER")]
+    from: Option<PathBuf>,
+
+    /// The root of trust to begin with, from a source that you trust; once
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
+}
+
+impl Refresh {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let folder = self.from.map_or_else(|| home.catalogue(), Ok)?;
+        home.folder()?;
+        let client = Client::new(home.catalogue_state());
+        if let Some(root) = &self.root {
+            client.trust(&files::read(root, MOST_ROOT_BYTES)?)?;
+        }
+        let now = Timestamp::now();
+        let remote = Folder::new(&folder);
+        let catalogue = client.refresh(&remote, now)?;
+        let cards = catalogue.cards(&remote)?;
+        let roster: Roster = cards.into_iter().map(|card| (card.verifying_key, card.into_inner())).collect();
+        let roles = catalogue.roles()?;
+        let mut text = String::new();
+        for role in &roles {
+            text += &status::describe(role, &roster, now);
+        }
+        let json: Vec<_> = roles.iter().map(|role| status::role_json(role, &roster)).collect();
+        output.result(&json!({ "roles": json, "targets": catalogue.targets().len() }), text)
+    }
+}

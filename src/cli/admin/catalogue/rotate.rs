@@ -1,0 +1,95 @@
+//! `portcullis catalogue rotate`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::init::cards;
+use crate::catalogue::{Days, Repository, Roster, Rotation};
+use crate::cli::failure::Refusal;
+use crate::cli::output::Output;
+use crate::identity::VerifyingKey;
+use crate::name::CheckpointId;
+use crate::time::Timestamp;
+
+/// Propose other owners, another registry, or another board of a checkpoint
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Rotate {
+    /// The catalogue's folder
+    folder: PathBuf,
+
+    /// Whose keys: `root` (the owners), `registry`, or a checkpoint (its board)
+    subject: String,
+
+    /// Card of someone who joins; once for each
+    #[arg(long, value_name = "CARD")]
+    add: Vec<PathBuf>,
+
+    /// Name or key id of someone who leaves; once for each
+    #[arg(long, value_name = "NAME|KEYID")]
+    remove: Vec<String>,
+
+    /// How many must sign from then on
+    #[arg(long, value_name = "COUNT")]
+    threshold: Option<u32>,
+
+    /// For how long the change is believed
+    #[arg(long, value_name = "DAYS")]
+    expires_in: Option<u32>,
+}
+
+impl Rotate {
+    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+        let repository = Repository::at(&self.folder);
+        let days = self.expires_in.map_or_else(Days::default, |days| Days {
+            root: days,
+            targets: days,
+            ..Days::default()
+        });
+        let now = Timestamp::now();
+        let add = cards(&self.add)?;
+        if self.subject == "registry" {
+            let [card] = add.as_slice() else {
+                let message = "a registry has one key";
+                return Err(
+                    Refusal::usage(message, "give its new card with one --add, and nothing else").into()
+                );
+            };
+            repository.rotate_registry(card, now, days)?;
+        } else {
+            let roster = repository.roster()?;
+            let remove = self.remove.iter().map(|who| find(who, &roster)).collect::<Result<_, _>>()?;
+            let rotation = Rotation { add, remove, threshold: self.threshold };
+            if self.subject == "root" {
+                repository.rotate_owners(&rotation, now, days)?;
+            } else {
+                let checkpoint: CheckpointId = self.subject.parse()?;
+                repository.rotate_board(&checkpoint, &rotation, now, days)?;
+            }
+        }
+        let (folder, subject) = (self.folder.display(), &self.subject);
+        let text = format!(
+            "proposed other keys for {subject}\n  next: `portcullis catalogue review {folder}`, then `portcullis catalogue sign {folder}`\n"
+        );
+        output.result(&json!({ "proposed": subject }), text)
+    }
+}
+
+/// The key of a person, by name or by the beginning of a key id.
+fn find(who: &str, roster: &Roster) -> Result<VerifyingKey, Refusal> {
+    let is_id = |key: &VerifyingKey| who.len() >= 12 && key.id().to_string().starts_with(who);
+    let mut found =
+        roster.iter().filter(|(key, card)| card.name.as_str() == who || is_id(key)).map(|(key, _)| *key);
+    match (found.next(), found.next()) {
+        (Some(key), None) => Ok(key),
+        (None, _) => Err(Refusal::usage(
+            format!("the catalogue knows nobody called {who}"),
+            "see `portcullis catalogue status` for names; a key id needs 12 digits or more",
+        )),
+        _ => Err(Refusal::usage(
+            format!("several people are called {who}"),
+            "name the one you mean by key id: `portcullis catalogue status --json` shows them",
+        )),
+    }
+}

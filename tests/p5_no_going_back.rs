@@ -1,0 +1,268 @@
+//! Promise P5: a client never accepts an older policy, catalogue or root of trust than it has seen. Each attack that TUF names has a
+//! test here, against a server that serves what it likes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "support/catalogue.rs"]
+#[allow(dead_code, unreachable_pub, reason = "another test uses the rest")]
+mod catalogue;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::OnceLock;
+
+use catalogue::{Memory, World, card, checkpoint, day, person, signer};
+use portcullis::catalogue::*;
+use portcullis::statement::Quorum;
+use proptest::prelude::*;
+
+fn refusal(result: Result<TrustedCatalogue, Error>) -> String {
+    let error = result.map(|_| ()).unwrap_err();
+    error.to_string()
+}
+
+fn policy(catalogue: &TrustedCatalogue, remote: &dyn Remote) -> String {
+    String::from_utf8(catalogue.policy(remote, &checkpoint("gpt2-124m")).unwrap()).unwrap()
+}
+
+/// An old server, and a client that saw a newer policy.
+fn rolled_back() -> (World, Memory, Client) {
+    let world = World::new();
+    let old = world.memory();
+    world.change("policy two", 1);
+    let client = world.client("client");
+    let catalogue = client.refresh(&world.memory(), day(1)).unwrap();
+    assert_eq!(policy(&catalogue, &world.memory()), "policy two");
+    (world, old, client)
+}
+
+#[test]
+fn an_old_timestamp_is_refused() {
+    let (world, old, client) = rolled_back();
+    insta::assert_snapshot!(refusal(client.refresh(&old, day(1))), @"");
+    // What was held before is still held.
+    assert_eq!(policy(&client.load_offline(day(1)).unwrap(), &world.memory()), "policy two");
+}
+
+#[test]
+fn an_old_snapshot_is_refused() {
+    let (world, old, _) = rolled_back();
+    let mut mixed = world.memory();
+    let newest = "metadata/3.snapshot.json".to_owned();
+    mixed.files.insert(newest, old.files["metadata/2.snapshot.json"].clone());
+    insta::assert_snapshot!(refusal(world.client("fresh").refresh(&mixed, day(1))), @"");
+}
+
+#[test]
+fn an_old_policy_under_new_metadata_is_refused() {
+    let (world, old, _) = rolled_back();
+    let mut mixed = world.memory();
+    let version = |memory: &Memory| memory.files.keys().filter(|f| f.ends_with(".gpt2-124m.json")).count();
+    assert_eq!((version(&old), version(&mixed)), (1, 2));
+    mixed
+        .files
+        .insert("metadata/2.gpt2-124m.json".to_owned(), old.files["metadata/1.gpt2-124m.json"].clone());
+    insta::assert_snapshot!(refusal(world.client("fresh").refresh(&mixed, day(1))), @"");
+    let mut file = world.memory();
+    let new = file.files.keys().find(|path| path.ends_with("policy.toml") && !old.files.contains_key(*path));
+    let new = new.unwrap().clone();
+    let one = old.files.keys().find(|path| path.ends_with("policy.toml")).unwrap();
+    file.files.insert(new, old.files[one].clone());
+    let catalogue = world.client("fresh").refresh(&file, day(1)).unwrap();
+    let error = catalogue.policy(&file, &checkpoint("gpt2-124m")).unwrap_err();
+    insta::assert_snapshot!(error, @"");
+}
+
+/// Two catalogues that grew apart from one: the registry's key signed both, as a thief of it could.
+#[test]
+fn a_thief_of_the_registry_key_cannot_bring_back_or_hide_what_the_board_replaced() {
+    let (world, old, client) = rolled_back();
+    // The thief publishes from the old folder, again and again, until its versions are the higher ones.
+    let thief = World { place: tempfile::tempdir().unwrap(), ..World::founded() };
+    let rebuild = |files: &BTreeMap<String, Vec<u8>>| {
+        for (path, bytes) in files {
+            let path = thief.folder().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    };
+    rebuild(&old.files);
+    for _ in 0..4 {
+        thief.publish(1);
+    }
+    insta::assert_snapshot!(refusal(client.refresh(&thief.memory(), day(1))), @"");
+    drop(world);
+}
+
+#[test]
+fn an_old_root_is_not_gone_back_to() {
+    let world = World::new();
+    let before = world.memory();
+    let client = world.client("client");
+    let rotation = Rotation { add: vec![card(&world.dee)], ..Rotation::default() };
+    world.repository().rotate_owners(&rotation, day(1), Days::default()).unwrap();
+    world.sign_all();
+    world.publish(1);
+    let catalogue = client.refresh(&world.memory(), day(1)).unwrap();
+    assert_eq!(catalogue.owners().keys().len(), 3);
+    // A server that hides the new root finds the client under it still.
+    insta::assert_snapshot!(refusal(client.refresh(&before, day(1))), @"");
+    assert_eq!(client.root().unwrap().unwrap().version(), 2);
+    // Another catalogue's root, or the same again.
+    assert!(client.trust(&before.files["metadata/1.root.json"]).is_ok());
+    let other = World { otto: person("Otto", 99), ..World::founded() };
+    let other_root = other.folder().join("proposals/root/root.json");
+    let error = client.trust(&fs::read(other_root).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("not signed"), "{error}");
+}
+
+#[test]
+fn a_root_that_the_old_owners_did_not_sign_is_refused() {
+    let world = World::new();
+    let mut remote = world.memory();
+    let mut forged = remote.files["metadata/1.root.json"].clone();
+    let text = String::from_utf8(forged.clone()).unwrap().replace("\"version\": 1", "\"version\": 2");
+    forged = text.into_bytes();
+    remote.files.insert("metadata/2.root.json".to_owned(), forged);
+    insta::assert_snapshot!(refusal(world.client("client").refresh(&remote, day(1))), @"");
+    let mut skipped = world.memory();
+    let rotation = Rotation { add: vec![card(&world.dee)], ..Rotation::default() };
+    world.repository().rotate_owners(&rotation, day(1), Days::default()).unwrap();
+    world.sign_all();
+    world.publish(1);
+    // Genuine, but not the successor of what is trusted: version 2 served as version 3.
+    let two = world.memory().files["metadata/2.root.json"].clone();
+    skipped.files.insert("metadata/2.root.json".to_owned(), two.clone());
+    skipped.files.insert("metadata/3.root.json".to_owned(), two);
+    insta::assert_snapshot!(refusal(world.client("other").refresh(&skipped, day(1))), @"");
+}
+
+#[test]
+fn mixed_metadata_of_two_moments_is_refused() {
+    let (world, old, _) = rolled_back();
+    let new = world.memory();
+    let pieces: Vec<_> = new.files.keys().filter(|path| old.files.contains_key(*path)).cloned().collect();
+    assert!(pieces.contains(&"metadata/timestamp.json".to_owned()));
+    let mut mixed = new.clone();
+    mixed.files.insert("metadata/timestamp.json".to_owned(), old.files["metadata/timestamp.json"].clone());
+    // An old timestamp to a client that saw nothing newer gives the old catalogue, whole: nothing of the new one is mixed in.
+    let catalogue = world.client("fresh").refresh(&mixed, day(1)).unwrap();
+    assert_eq!(policy(&catalogue, &mixed), "policy one");
+}
+
+#[test]
+fn frozen_metadata_is_refused() {
+    let world = World::new();
+    let client = world.client("client");
+    client.refresh(&world.memory(), day(13)).unwrap();
+    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(14))), @"");
+    insta::assert_snapshot!(refusal(client.load_offline(day(14))), @"");
+    // The timestamp alone is not enough: each role has its own term.
+    world.publish(29);
+    client.refresh(&world.memory(), day(30)).unwrap();
+    for on in (42..=364).step_by(14) {
+        world.publish(on);
+    }
+    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(365))), @"");
+}
+
+#[test]
+fn a_clock_that_runs_back_does_not_revive_what_expired() {
+    let world = World::new();
+    let client = world.client("client");
+    client.refresh(&world.memory(), day(13)).unwrap();
+    client.refresh(&world.memory(), day(13).plus_seconds(-CLOCK_TOLERANCE)).unwrap();
+    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(1))), @"");
+    // A clock that is years ahead for a moment leaves no trace: nothing held then.
+    client.refresh(&world.memory(), day(9000)).unwrap_err();
+    client.refresh(&world.memory(), day(13)).unwrap();
+}
+
+#[test]
+fn a_fast_forward_ends_with_the_registry_key_that_made_it() {
+    let world = World::new();
+    let client = world.client("client");
+    // A thief of the registry's key drives the versions up, and a client sees it.
+    let honest = world.memory();
+    for _ in 0..5 {
+        world.publish(1);
+    }
+    client.refresh(&world.memory(), day(1)).unwrap();
+    // The owners find out, restore the folder and give the registry another key.
+    for (path, bytes) in &honest.files {
+        fs::write(world.folder().join(path), bytes).unwrap();
+    }
+    assert!(refusal(client.refresh(&honest, day(1))).contains("rolled back"));
+    let heir = person("Registry", 33);
+    world.repository().rotate_registry(&card(&heir), day(2), Days::default()).unwrap();
+    world.sign_all();
+    world.repository().publish(&*signer(&heir), day(2), Days::default()).unwrap();
+    let catalogue = client.refresh(&world.memory(), day(2)).unwrap();
+    assert_eq!(policy(&catalogue, &world.memory()), "policy one");
+    assert_eq!(catalogue.registry().keys().len(), 1);
+    assert!(catalogue.registry().keys().contains(&heir.card().verifying_key));
+}
+
+#[test]
+fn a_member_who_left_the_board_signs_nothing_any_more() {
+    let world = World::new();
+    let client = world.client("client");
+    let before = client.refresh(&world.memory(), day(0)).unwrap();
+    let id = checkpoint("gpt2-124m");
+    let cy = world.cy.card().verifying_key;
+    assert!(before.board(&id).unwrap().keys().contains(&cy));
+    let rotation = Rotation { add: vec![card(&world.dee)], remove: vec![cy], threshold: None };
+    world.repository().rotate_board(&id, &rotation, day(1), Days::default()).unwrap();
+    world.sign_all();
+    let done = world.publish(1);
+    assert!(done.held.is_empty(), "{done:?}");
+    let after = client.refresh(&world.memory(), day(1)).unwrap();
+    let board: &Quorum = after.board(&id).unwrap();
+    assert!(!board.keys().contains(&cy) && board.threshold() == 2);
+    let files = BTreeMap::from([(CheckpointFile::Policy, b"by Cy".to_vec())]);
+    world.repository().propose(&id, &files, day(400)).unwrap();
+    let error = world.repository().sign(&*signer(&world.cy), None).unwrap_err();
+    assert!(matches!(error, RepositoryError::NoSay { .. }), "{error}");
+}
+
+/// Everything that a client gets from a server, or the refusal.
+fn everything(client: &Client, remote: &Memory) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let catalogue = client.refresh(remote, day(1))?;
+    let targets = catalogue.targets();
+    let fetch = |info: &TargetInfo| Ok((info.path.to_string(), catalogue.fetch_target(remote, &info.path)?));
+    targets.iter().map(fetch).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_refused_by_its_file_or_changes_nothing(file: prop::sample::Index, at: prop::sample::Index, bit in 0u8..8) {
+        static WORLD: OnceLock<(Memory, Vec<u8>)> = OnceLock::new();
+        static GOOD: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
+        let (files, root) = WORLD.get_or_init(|| {
+            let memory = World::new().memory();
+            let root = memory.files["metadata/1.root.json"].clone();
+            (memory, root)
+        });
+        let place = tempfile::tempdir().unwrap();
+        let client = |name: &str| {
+            let client = Client::new(place.path().join(name));
+            client.trust(root).unwrap();
+            client
+        };
+        let good = GOOD.get_or_init(|| everything(&client("good"), files).unwrap());
+        let mut spoiled = files.clone();
+        let path = file.get(&spoiled.files.keys().cloned().collect::<Vec<_>>()).clone();
+        let bytes = spoiled.files.get_mut(&path).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1u8 << bit;
+        match everything(&client("fresh"), &spoiled) {
+            Ok(all) => prop_assert_eq!(&all, good),
+            Err(error) => {
+                let name = path.rsplit('/').next().unwrap();
+                let name = if path.starts_with("targets/") { name.split_once('.').unwrap().1 } else { name };
+                prop_assert!(error.to_string().contains(name), "{path} at {at}: {error}");
+            }
+        }
+    }
+}

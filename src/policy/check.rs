@@ -1,0 +1,236 @@
+//! What a policy says that its board can hardly mean: stages nobody could enter, access that widens for no reason shown,
+//! bounds that nothing meets.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::diff::{Effect, access_changes};
+use super::stage::{EvidenceBound, Policy, Stage};
+use super::word::{BoardName, StageName};
+use crate::time::Timestamp;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The policy should not be signed.
+    Error,
+    /// Somebody should look twice.
+    Warning,
+}
+
+impl Severity {
+    /// As it is written in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Something that a board can hardly mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The stage that it concerns, or the policy as a whole.
+    pub stage: Option<StageName>,
+    /// Where it stands, counted from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub words: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Findings as they are made.
+struct Findings<'a> {
+    stage: Option<&'a StageName>,
+    found: Vec<Finding>,
+}
+
+impl Findings<'_> {
+    fn error(&mut self, line: usize, words: impl Into<String>, remedy: impl Into<String>) {
+        self.add(Severity::Error, line, words.into(), remedy.into());
+    }
+
+    fn warning(&mut self, line: usize, words: impl Into<String>, remedy: impl Into<String>) {
+        self.add(Severity::Warning, line, words.into(), remedy.into());
+    }
+
+    fn add(&mut self, severity: Severity, line: usize, words: String, remedy: String) {
+        self.found.push(Finding { severity, stage: self.stage.cloned(), line, words, remedy });
+    }
+}
+
+/// Everything that is found in a policy, in the order of its lines. `boards` are the sizes of the boards; where it is
+/// empty, thresholds are not compared with them.
+pub fn check(policy: &Policy, boards: &BTreeMap<BoardName, usize>, now: Timestamp) -> Vec<Finding> {
+    let mut findings = Findings { stage: None, found: Vec::new() };
+    if policy.expires <= now {
+        let words = format!("the policy ended at {}: it permits nothing", policy.expires);
+        findings.error(policy.expires_line, words, "set `expires` to a later date, and raise `version`");
+    } else if policy.expires <= now.plus_days(30) {
+        let words = format!("the policy ends on {}, within 30 days", policy.expires.date());
+        findings.warning(policy.expires_line, words, "prepare the next version");
+    }
+    let before = std::iter::once(None).chain(policy.stages.iter().map(Some));
+    for (stage, before) in policy.stages.iter().zip(before) {
+        findings.stage = Some(&stage.name);
+        if stage.is_public() {
+            public(&mut findings, stage);
+        } else {
+            gated(&mut findings, stage);
+        }
+        thresholds(&mut findings, stage, boards);
+        limits(&mut findings, stage);
+        for bound in &stage.requires.evidence {
+            evidence(&mut findings, bound);
+        }
+        match before {
+            Some(before) => widening(&mut findings, before, stage),
+            None if stage.requires.soak_days > 0 => findings.error(
+                stage.lines.name,
+                format!(
+                    "asks for {} days in the stage before, and it is the first",
+                    stage.requires.soak_days
+                ),
+                "drop `soak_days` here, or put a stage before it",
+            ),
+            None => {}
+        }
+    }
+    let mut found = findings.found;
+    found.sort_by_key(|finding| finding.line);
+    found
+}
+
+fn public(findings: &mut Findings<'_>, stage: &Stage) {
+    let limits = [
+        (!stage.uses.is_empty(), "uses", stage.lines.uses),
+        (stage.limits.max_days.is_some(), "max_days", stage.lines.max_days),
+        (stage.limits.lease_hours.is_some(), "lease_hours", stage.lines.lease_hours),
+        (stage.limits.tokens_per_day.is_some(), "limits.tokens_per_day", stage.lines.tokens_per_day),
+    ];
+    for (_, key, line) in limits.into_iter().filter(|(there, ..)| *there) {
+        let words = format!("`{key}` binds nobody: the stage is public, so anyone has the weights for good");
+        findings.warning(line, words, format!("drop `{key}`, or gate the stage with an agreement"));
+    }
+}
+
+fn gated(findings: &mut Findings<'_>, stage: &Stage) {
+    if stage.audience.is_empty() {
+        let remedy = "name organizations or people, or write `audience = \"anyone\"`";
+        findings.error(stage.lines.audience, "nobody could ask: the audience is empty", remedy);
+    }
+    if stage.uses.is_empty() {
+        let words = "nobody could ask: no use is open, and a request names at least one";
+        findings.error(stage.lines.uses, words, "list what the weights may be used for in `uses`");
+    }
+    if stage.agreement.is_none() {
+        let words = "the stage is gated but nothing is signed: whoever gets the weights promised nothing";
+        findings.error(stage.lines.name, words, "name the agreement, such as `agreement = \"agreement.md\"`");
+    }
+}
+
+fn thresholds(findings: &mut Findings<'_>, stage: &Stage, boards: &BTreeMap<BoardName, usize>) {
+    if boards.is_empty() {
+        return;
+    }
+    for (board, need) in &stage.approvals {
+        let line = stage.lines.approvals;
+        match boards.get(board) {
+            None => findings.error(
+                line,
+                format!("approvals of {board} are asked for, and there is no such board"),
+                "name a board that exists, or found it first",
+            ),
+            Some(size) if need.get() as usize > *size => findings.error(
+                line,
+                format!("{need} approvals of {board} are asked for, and it has {size} members"),
+                "ask for fewer, or appoint members first",
+            ),
+            Some(_) => {}
+        }
+    }
+}
+
+fn limits(findings: &mut Findings<'_>, stage: &Stage) {
+    let (limits, lines) = (stage.limits, stage.lines);
+    let days = limits.max_days;
+    if days == Some(0) {
+        let words = "nobody could ask: a grant of at most 0 days has ended before it began";
+        findings.error(lines.max_days, words, "give at least 1 day");
+    }
+    if limits.tokens_per_day == Some(0) {
+        findings.error(lines.tokens_per_day, "0 tokens a day: nobody could run anything", "allow at least 1");
+    }
+    match limits.lease_hours {
+        Some(0) => {
+            findings.error(lines.lease_hours, "a lease of 0 hours has ended before it began", "24 is usual");
+        }
+        Some(hours) if days.is_some_and(|days| days > 0 && u64::from(hours) > u64::from(days) * 24) => {
+            let words = format!("a lease of {hours} hours outlives every grant");
+            findings.error(lines.lease_hours, words, "keep it within `max_days`; 24 is usual");
+        }
+        Some(hours) if hours > 7 * 24 => {
+            let words = format!("a lease of {hours} hours: a revocation takes that long to reach everybody");
+            findings.warning(lines.lease_hours, words, "renew at least weekly; 24 is usual");
+        }
+        _ => {}
+    }
+}
+
+/// Whether a metric is a share by its name, and so lies between 0 and 1.
+fn is_share(metric: &str) -> bool {
+    let endings = ["accuracy", "auroc", "rate", "share", "fraction", "precision", "recall", "f1"];
+    endings.iter().any(|ending| {
+        metric.strip_suffix(ending).is_some_and(|rest| rest.is_empty() || rest.ends_with(['_', '-']))
+    })
+}
+
+/// Whether a metric counts something by its name, and so is never below 0.
+fn is_count(metric: &str) -> bool {
+    ["cases", "count", "differences", "incidents"].iter().any(|ending| metric.ends_with(ending))
+}
+
+fn evidence(findings: &mut Findings<'_>, bound: &EvidenceBound) {
+    let (least, most) = (bound.at_least, bound.at_most);
+    let share = is_share(bound.metric.as_str());
+    let unmet = if let (Some(least), Some(most)) = (least, most)
+        && least > most
+    {
+        format!("at least {least} and at most {most} at once")
+    } else if let Some(least) = least.filter(|least| share && *least > 1.0) {
+        format!("at least {least}, and a share is at most 1")
+    } else if let Some(most) = most.filter(|most| (share || is_count(bound.metric.as_str())) && *most < 0.0) {
+        format!("at most {most}, and it is never below 0")
+    } else {
+        return;
+    };
+    let words = format!("{} {} cannot be met: {unmet}", bound.kind, bound.metric);
+    findings.error(bound.line, words, "correct the bound");
+}
+
+/// A stage that gives more than the one before it must ask for time or evidence first.
+fn widening(findings: &mut Findings<'_>, before: &Stage, stage: &Stage) {
+    let changes = access_changes(before, stage);
+    let mut wider = changes.iter().filter(|change| change.effect == Effect::Widens).peekable();
+    if wider.peek().is_none() {
+        let narrower = changes.iter().any(|change| change.effect == Effect::Narrows);
+        if narrower {
+            let words = format!("only narrows what {} gives, yet comes after it", before.name);
+            findings.warning(stage.lines.name, words, "order the stages from the narrowest to the widest");
+        }
+        return;
+    }
+    if stage.requires.is_empty() {
+        let gains: Vec<_> = wider.map(|change| change.words.as_str()).collect();
+        let words =
+            format!("widens access over {} and asks for nothing first: {}", before.name, gains.join("; "));
+        let remedy = "add [stage.requires] with soak_days, or evidence";
+        findings.error(stage.lines.name, words, remedy);
+    }
+}

@@ -1,0 +1,104 @@
+//! Why a policy is none.
+
+use super::document::{MOST_BYTES, SCHEMA};
+use super::excerpt::Excerpt;
+use super::word::StageName;
+
+/// A text is not a policy; or a line is not an application.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The text is too long to be read.
+    #[error("{bytes} bytes are too long for a policy: at most {MOST_BYTES} are read")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Not TOML, an unknown or missing key, or a value of the wrong kind.
+    #[error("{at}{message}")]
+    Toml {
+        /// Where.
+        at: Excerpt,
+        /// What the parser said.
+        message: String,
+    },
+    /// Another version of the format.
+    #[error("{at}schema {found} is not supported: this version reads schema {SCHEMA}")]
+    Schema {
+        /// Where.
+        at: Excerpt,
+        /// The version that it asks for.
+        found: u32,
+    },
+    /// The end of the policy is no instant.
+    #[error("{at}`{text}` is not an instant: write a date and a time with `Z`, such as 2027-06-30T00:00:00Z")]
+    Expires {
+        /// Where.
+        at: Excerpt,
+        /// What stands there.
+        text: String,
+    },
+    /// No stage at all.
+    #[error("{at}a policy has at least one stage")]
+    NoStages {
+        /// Where.
+        at: Excerpt,
+    },
+    /// Longer than a policy can sensibly be.
+    #[error("{at}{count} {what} are too many: at most {most} are read")]
+    TooMany {
+        /// Where.
+        at: Excerpt,
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: usize,
+        /// How many are read.
+        most: usize,
+    },
+    /// Two stages of one name, so that nobody could say which one is meant.
+    #[error("{at}stage `{name}` stands twice: each stage has a name of its own")]
+    StageTwice {
+        /// Where the second one is.
+        at: Excerpt,
+        /// Their name.
+        name: StageName,
+    },
+    /// A gated stage leaves open what a grant must say.
+    #[error("{at}stage `{name}` is gated, so it must say `{key}`: {why}")]
+    Unsaid {
+        /// Where the stage is.
+        at: Excerpt,
+        /// The stage.
+        name: StageName,
+        /// The key that is missing.
+        key: &'static str,
+        /// What it is for.
+        why: &'static str,
+    },
+    /// Evidence without a bound proves nothing.
+    #[error("{at}evidence needs `at_least`, `at_most` or both: without a bound anything would do")]
+    NoBound {
+        /// Where.
+        at: Excerpt,
+    },
+    /// A bound that no number can be compared with.
+    #[error("{at}a bound is a finite number")]
+    NotFinite {
+        /// Where.
+        at: Excerpt,
+    },
+    /// A line of applications is none.
+    #[error("line {line} is not an application: {message}")]
+    Application {
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Too many applications at once.
+    #[error("more than {most} applications are too many for one simulation")]
+    TooManyApplications {
+        /// How many are read.
+        most: usize,
+    },
+}

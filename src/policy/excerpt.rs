@@ -1,0 +1,122 @@
+//! Where in a text something stands, shown as compilers do: line, column, the line itself, and carets below it.
+//!
+//! The text is hostile: a line is cut to a window, and characters that would steer a terminal are replaced.
+
+use std::fmt;
+use std::ops::Range;
+
+/// Most characters of a line that are shown.
+const WINDOW: usize = 120;
+/// Most characters of a parser's message that are repeated.
+const MOST_MESSAGE: usize = 400;
+
+/// A place in a text, with its line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    line: usize,
+    column: usize,
+    shown: String,
+    indent: usize,
+    width: usize,
+}
+
+impl Excerpt {
+    /// The place of a span of bytes; a span outside the text is its end.
+    pub fn of(source: &str, span: Range<usize>) -> Self {
+        let mut start = span.start.min(source.len());
+        while !source.is_char_boundary(start) {
+            start -= 1;
+        }
+        let begin = source[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let rest = source[start..].find('\n').map_or(source.len(), |length| start + length);
+        let mut end = span.end.clamp(start, rest);
+        while !source.is_char_boundary(end) {
+            end -= 1;
+        }
+        let before = source[begin..start].chars().count();
+        let skipped = before.saturating_sub(WINDOW / 2);
+        let plain = |c: char| match c {
+            '\t' => ' ',
+            c if c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}') =>
+            {
+                char::REPLACEMENT_CHARACTER
+            }
+            c => c,
+        };
+        let line = source[begin..rest].trim_end_matches('\r');
+        let indent = before - skipped;
+        Self {
+            line: line_of(source, start),
+            column: before + 1,
+            shown: line.chars().skip(skipped).take(WINDOW).map(plain).collect(),
+            indent,
+            width: source[start..end].chars().count().clamp(1, WINDOW - indent),
+        }
+    }
+
+    /// The line, counted from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column in characters, counted from 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, column, shown, indent, width } = self;
+        let gutter = line.to_string().len();
+        writeln!(f, "line {line}, column {column}")?;
+        writeln!(f, "{:gutter$} |", "")?;
+        writeln!(f, "{line} | {shown}")?;
+        writeln!(f, "{:gutter$} | {:indent$}{}", "", "", "^".repeat(*width))
+    }
+}
+
+/// The line of a byte, counted from 1.
+pub fn line_of(source: &str, at: usize) -> usize {
+    1 + source.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}
+
+/// What a TOML parser said, in one bounded line without characters that steer a terminal.
+pub fn message_of(error: &toml::de::Error) -> String {
+    let spoken = error.message().chars().take(MOST_MESSAGE);
+    spoken.map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Where a TOML parser stopped.
+pub fn place_of(source: &str, error: &toml::de::Error) -> Excerpt {
+    Excerpt::of(source, error.span().unwrap_or(0..0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_shown_as_compilers_do() {
+        let source = "a = 1\nb\t= \"é\u{1b}[31m\"\n";
+        insta::assert_snapshot!(Excerpt::of(source, 10..18), @r#"
+        line 2, column 5
+          |
+        2 | b = "é�[31m"
+          |     ^^^^^^^
+        "#);
+    }
+
+    #[test]
+    fn any_span_of_any_text_has_a_place() {
+        for source in ["", "é", "a\n", "\n\n", &"x".repeat(500)] {
+            for start in 0..source.len() + 3 {
+                for end in [0, start, start + 1, start + 400] {
+                    let excerpt = Excerpt::of(source, start..end);
+                    assert!(excerpt.to_string().len() < 600 && excerpt.line() >= 1 && excerpt.column() >= 1);
+                }
+            }
+        }
+    }
+}

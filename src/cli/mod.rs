@@ -49,6 +49,10 @@ enum Command {
     Import(admin::import::Import),
     Verify(admin::verify::Verify),
     Show(admin::show::Show),
+    #[command(subcommand)]
+    Policy(admin::policy::PolicyCommand),
+    #[command(subcommand)]
+    Misuse(admin::misuse::MisuseCommand),
     Run(researcher::run::Run),
     Score(researcher::score::ScoreCommand),
     Demo(demo::Demo),
@@ -83,6 +87,8 @@ impl Command {
             Self::Import(import) => import.run(output),
             Self::Verify(verify) => verify.run(output),
             Self::Show(show) => show.run(output),
+            Self::Policy(policy) => policy.run(output),
+            Self::Misuse(misuse) => misuse.run(output),
             Self::Run(run) => run.run(output),
             Self::Score(score) => score.run(output),
             Self::Demo(demo) => demo.run(output),

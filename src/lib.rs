@@ -10,6 +10,7 @@ pub mod client;
 pub mod digest;
 pub mod identity;
 pub mod inference;
+pub mod misuse;
 pub mod name;
 pub mod policy;
 pub mod progress;

@@ -14,7 +14,7 @@ use super::output::Output;
 /// Whose commands are whose; every command is in one group (a test of this file checks it).
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Everyone", &["identity", "demo", "completions", "man"]),
-    ("Release administrator (board member)", &["catalogue", "import", "verify", "show"]),
+    ("Release administrator (board member)", &["import", "verify", "show", "policy", "misuse"]),
     ("Researcher", &["run", "score"]),
     ("Operator", &[]),
 ];

@@ -2,7 +2,7 @@
 
 pub(super) mod catalogue;
 pub(super) mod import;
-pub(super) mod revoke;
-pub(super) mod seal;
+pub(super) mod misuse;
+pub(super) mod policy;
 pub(super) mod show;
 pub(super) mod verify;

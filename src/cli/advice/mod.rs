@@ -2,7 +2,8 @@
 
 mod catalogue;
 mod identity;
-mod seal;
+mod misuse;
+mod policy;
 
 use std::io::{self, ErrorKind};
 
@@ -34,6 +35,12 @@ pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
         }
         if let Some(error) = cause.downcast_ref::<statement::Error>() {
             return identity::explain_statement(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::policy::Error>() {
+            return policy::explain_policy(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::misuse::Error>() {
+            return misuse::explain_misuse(error);
         }
         if let Some(error) = cause.downcast_ref::<FetchError>() {
             return explain_fetch(error);

@@ -1,0 +1,79 @@
+//! `portcullis policy check`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{counted, read};
+use crate::cli::failure::Refusal;
+use crate::cli::output::Output;
+use crate::policy::{self, BoardName, Finding, Severity};
+use crate::time::Timestamp;
+
+/// Find what a board can hardly mean: a stage nobody could enter, access that widens without evidence, bounds nothing meets
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Check {
+    /// The policies
+    #[arg(required = true, value_name = "FILE")]
+    policies: Vec<PathBuf>,
+
+    /// The sizes of the boards, to compare thresholds with, such as board=3,ethics=2
+    #[arg(long, value_name = "NAME=MEMBERS", value_delimiter = ',', value_parser = board)]
+    boards: Vec<(BoardName, usize)>,
+
+    /// Check as of this instant, such as 2027-06-30T00:00:00Z; now where it is left out
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+}
+
+/// `board=3`
+fn board(text: &str) -> Result<(BoardName, usize), String> {
+    let (name, members) = text.split_once('=').ok_or("write a board as name=members, such as board=3")?;
+    let members = members.parse().map_err(|_| format!("`{members}` is not a number of members"))?;
+    Ok((name.parse::<BoardName>().map_err(|error| error.to_string())?, members))
+}
+
+impl Check {
+    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+        let now = self.at.unwrap_or_else(Timestamp::now);
+        let boards: BTreeMap<_, _> = self.boards.into_iter().collect();
+        let (mut text, mut reports) = (String::new(), Vec::new());
+        let (mut errors, mut bad) = (0, Vec::new());
+        for path in &self.policies {
+            let policy = read(path)?;
+            let shown = path.display().to_string();
+            let findings = policy::check(&policy, &boards, now);
+            for finding in &findings {
+                writeln!(text, "{}", line(&shown, finding))?;
+            }
+            let count = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+            let (id, version) = (&policy.checkpoint, policy.version);
+            if count == 0 {
+                let stages = counted(policy.stages.len(), "stage");
+                let warnings = counted(findings.len(), "warning");
+                writeln!(text, "{shown}: {id} version {version} is sound: {stages}, {warnings}")?;
+            } else {
+                bad.push(shown.clone());
+            }
+            errors += count;
+            reports.push(json!({
+                "file": shown, "checkpoint": id, "version": version, "sound": count == 0, "findings": findings,
+            }));
+        }
+        output.result(&json!({ "policies": reports }), text)?;
+        if errors == 0 {
+            return Ok(());
+        }
+        let message = format!("{} should not be signed: {}", bad.join(", "), counted(errors, "error"));
+        Err(Refusal::unverified(message, "mend what is listed, and check again").into())
+    }
+}
+
+fn line(file: &str, finding: &Finding) -> String {
+    let Finding { severity, stage, line, words, remedy } = finding;
+    let stage = stage.as_ref().map(|stage| format!("{stage}: ")).unwrap_or_default();
+    format!("{file}:{line}: {}: {stage}{words}\n  next: {remedy}", severity.as_str())
+}

@@ -72,9 +72,10 @@ impl SealedCheckpoint {
         let json = read_bounded(&self.folder.join(SHARES), shares::MOST_BYTES)?
             .ok_or_else(|| Error::NotSealed { folder: self.folder.clone(), name: SHARES })?;
         let shares = SealedShares::parse(&json)?;
-        if shares.manifest != self.digest {
-            let reason = format!("they are of the manifest {}, not {}", shares.manifest, self.digest);
-            return Err(Error::Shares { reason });
+        if shares.manifest != self.digest || shares.checkpoint != self.manifest.plain.checkpoint {
+            let (of, not) = (&shares.checkpoint, &self.manifest.plain.checkpoint);
+            let (of, not) = (format!("{of} ({})", shares.manifest), format!("{not} ({})", self.digest));
+            return Err(Error::Shares { reason: format!("they are of {of}, not of {not}") });
         }
         Ok(shares)
     }

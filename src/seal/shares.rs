@@ -112,20 +112,23 @@ impl SealedShares {
     /// Opens the share of the member with this key, and measures it against the manifest.
     ///
     /// # Errors
-    /// [`Error::NotOnBoard`], [`Error::ShareNotOpened`], [`Error::WrongShare`].
+    /// [`Error::NotOnBoard`], [`Error::Shares`] where theirs is missing, [`Error::ShareNotOpened`], [`Error::WrongShare`].
     pub fn open_share(
         &self,
         manifest: &SealedManifest,
         member: KeyId,
         key: &OpeningKey,
     ) -> Result<Share, Error> {
-        let not_on_board = || Error::NotOnBoard { key_id: member };
         let place = manifest.seal.board.members.iter().find(|listed| listed.key_id == member);
-        let index = place.ok_or_else(not_on_board)?.index;
-        let sealed = self.board.iter().find(|share| share.key_id == member).ok_or_else(not_on_board)?;
+        let index = place.ok_or(Error::NotOnBoard { key_id: member })?.index;
+        let missing = || Error::Shares { reason: format!("there is none of board member {member}") };
+        let sealed = self.board.iter().find(|share| share.key_id == member).ok_or_else(missing)?;
         let checkpoint = &manifest.plain.checkpoint;
         let aad = at_rest(checkpoint, member, Some(index));
         let not_opened = || Error::ShareNotOpened { index, member };
+        if sealed.index != index {
+            return Err(not_opened());
+        }
         let bytes =
             open_with(key, Purpose::SHARE_FOR_MEMBER, &aad, &sealed.sealed).map_err(|_| not_opened())?;
         let share = Share::of(index, &bytes).ok_or_else(not_opened)?;
@@ -135,13 +138,18 @@ impl SealedShares {
     /// Opens the registry's key, for the registry.
     ///
     /// # Errors
-    /// [`Error::NotOpened`].
+    /// [`Error::NotOpened`], [`Error::Shares`] where the key is not this manifest's registry's.
     pub fn open_registry_key(
         &self,
         manifest: &SealedManifest,
         key: &OpeningKey,
     ) -> Result<RegistryKey, Error> {
-        let aad = at_rest(&manifest.plain.checkpoint, manifest.seal.registry, None);
+        let registry = manifest.seal.registry;
+        if self.registry.key_id != registry {
+            let reason = format!("the registry is {}, not {registry}", self.registry.key_id);
+            return Err(Error::Shares { reason });
+        }
+        let aad = at_rest(&manifest.plain.checkpoint, registry, None);
         open_key(key, Purpose::REGISTRY_KEY, &aad, &self.registry.sealed)
     }
 }

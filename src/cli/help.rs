@@ -12,11 +12,15 @@ use serde_json::json;
 use super::output::Output;
 
 /// Whose commands are whose; every command is in one group (a test of this file checks it).
-const GROUPS: [(&str, &[&str]); 4] = [
-    ("Everyone", &["identity", "demo", "completions", "man"]),
-    ("Release administrator (board member)", &["import", "verify", "show", "policy", "misuse"]),
-    ("Researcher", &["run", "score"]),
-    ("Operator", &[]),
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Everyone", &["identity", "join", "demo", "completions", "man"]),
+    (
+        "Release administrator (board member)",
+        &["import", "verify", "show", "seal", "catalogue", "policy", "approve", "deny", "revoke", "handover"],
+    ),
+    ("Researcher", &["request", "grant", "pull", "run", "score"]),
+    ("Auditor", &["misuse"]),
+    ("Operator (registry)", &["lease", "answer"]),
 ];
 
 /// The command tree with its commands grouped in `--help`.

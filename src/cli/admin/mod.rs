@@ -1,8 +1,13 @@
 //! Commands of the release administrator.
 
+pub(super) mod approve;
 pub(super) mod catalogue;
+pub(super) mod deny;
+pub(super) mod handover;
 pub(super) mod import;
 pub(super) mod misuse;
 pub(super) mod policy;
+pub(super) mod revoke;
+pub(super) mod seal;
 pub(super) mod show;
 pub(super) mod verify;

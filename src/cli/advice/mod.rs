@@ -1,9 +1,11 @@
 //! What kind of failure an error is, and what to do next.
 
+mod access;
 mod catalogue;
 mod identity;
 mod misuse;
 mod policy;
+mod seal;
 
 use std::io::{self, ErrorKind};
 
@@ -29,6 +31,18 @@ pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
         }
         if let Some(error) = cause.downcast_ref::<crate::catalogue::Error>() {
             return catalogue::explain_catalogue(error);
+        }
+        if let Some(error) = cause.downcast_ref::<client::Error>() {
+            return access::explain_client(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::access::Error>() {
+            return access::explain_access(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::access::ExchangeError>() {
+            return access::explain_exchange(error);
+        }
+        if let Some(error) = cause.downcast_ref::<crate::seal::Error>() {
+            return seal::explain_seal(error);
         }
         if cause.is::<crate::name::NameError>() {
             return (Kind::Usage, Some("check the spelling".to_owned()));

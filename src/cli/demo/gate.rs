@@ -40,7 +40,8 @@ fn found(people: &People<'_>, folder: &Path) -> anyhow::Result<()> {
         )?;
         people.run(person, &["identity", "card", "--to", &card(person)])?;
     }
-    let mut init: Vec<String> = ["catalogue", "init", "registry/catalogue", "--owner-threshold", "2"].map(str::to_owned).to_vec();
+    let mut init: Vec<String> =
+        ["catalogue", "init", "registry/catalogue", "--owner-threshold", "2"].map(str::to_owned).to_vec();
     for (person, _) in BOARD {
         init.extend(["--owner".to_owned(), card(person)]);
     }
@@ -84,18 +85,26 @@ fn release(
     people.run(
         "ada",
         &[
-            "catalogue", "propose", "registry/catalogue", id, "--policy", &policy, "--manifest", &manifest,
-            "--agreement", "policies/agreement.md", "--stage", embedded.stage,
+            "catalogue",
+            "propose",
+            "registry/catalogue",
+            id,
+            "--policy",
+            &policy,
+            "--manifest",
+            &manifest,
+            "--agreement",
+            "policies/agreement.md",
+            "--stage",
+            embedded.stage,
         ],
     )?;
     for member in ["ada", "ben"] {
         people.run(member, &["catalogue", "sign", "registry/catalogue"])?;
     }
     people.run(REGISTRY, &["catalogue", "publish", "registry/catalogue"])?;
-    output.piece(format_args!(
-        "             {} chunks, in stage `{}`\n",
-        sealed["chunks"], embedded.stage
-    ))?;
+    output
+        .piece(format_args!("             {} chunks, in stage `{}`\n", sealed["chunks"], embedded.stage))?;
     Ok(())
 }
 

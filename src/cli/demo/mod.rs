@@ -1,8 +1,9 @@
 //! `portcullis demo`: the main job on four small checkpoints that the program carries.
 
 mod embedded;
+mod gate;
+mod people;
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -10,20 +11,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output::Output;
-use super::researcher::model::{self, Loaded};
 use super::{interrupt, units};
 use crate::checkpoint::{self, ImportRequest, ImportSource};
-use crate::inference::tokenizer::SpecialTokens;
-use crate::inference::{CompletionOptions, GenerationOptions, LoadOptions, Sampling, complete};
 use crate::progress::Silent;
 use embedded::{CHECKPOINTS, EmbeddedCheckpoint};
 
-const PROMPTS: [&str; 2] = ["In the beginning God", "And the king said unto"];
-
-const SEED: u64 = 2019;
-const SAMPLING: Sampling = Sampling { temperature: 0.7, top_k: Some(40), top_p: 1.0, seed: SEED };
-
-/// Show the main job on four small GPT-2 checkpoints: import, verify, run
+/// Show the main job on four small GPT-2 checkpoints: import, seal, release in stages, request, approve, run
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Work in this folder and keep it; otherwise in one that is removed at the end
@@ -40,8 +33,9 @@ impl Demo {
                 let shown = folder.display();
                 let more = format!(
                     "\nIt is all in {shown}. Go on with, for instance:\n  \
-                     portcullis show {shown}/checkpoints/demo-xl\n  \
-                     portcullis run {shown}/checkpoints/demo-xl \"Blessed are the\"\n"
+                     portcullis --home {shown}/homes/rosa request list\n  \
+                     portcullis --home {shown}/homes/ada catalogue status {shown}/registry/catalogue\n  \
+                     portcullis --home {shown}/homes/rosa run demo-small \"In the beginning\"\n"
                 );
                 output.result(&result, more)
             }
@@ -69,11 +63,8 @@ fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
     for embedded in &CHECKPOINTS {
         verify(&checkpoint_folder(folder, embedded), output)?;
     }
-    output.piece(format_args!("\nRun: each continues the same two texts, drawn with seed {SEED}\n"))?;
-    for (embedded, entry) in CHECKPOINTS.iter().zip(&mut story) {
-        entry["texts"] = write_texts(&checkpoint_folder(folder, embedded), embedded.id, output)?;
-    }
-    Ok(json!({ "checkpoints": story }))
+    let gate = gate::tell(folder, output)?;
+    Ok(json!({ "checkpoints": story, "gate": gate }))
 }
 
 fn checkpoint_folder(folder: &Path, embedded: &EmbeddedCheckpoint) -> PathBuf {
@@ -115,37 +106,4 @@ fn verify(folder: &Path, output: Output) -> anyhow::Result<()> {
         manifest.tensor_count,
     ))?;
     Ok(())
-}
-
-fn write_texts(folder: &Path, id: &str, output: Output) -> anyhow::Result<Value> {
-    let loaded = model::load(folder, &LoadOptions::default(), &Silent)?;
-    let mut texts = Vec::new();
-    for prompt in PROMPTS {
-        output.piece(format_args!("\n  {id}: {prompt}"))?;
-        texts.push(json!({ "prompt": prompt, "text": continue_text(&loaded, prompt, output)? }));
-        output.piece("\n")?;
-    }
-    Ok(texts.into())
-}
-
-fn continue_text(loaded: &Loaded, prompt: &str, output: Output) -> anyhow::Result<String> {
-    let prompt = loaded.tokenizer.encode(prompt, SpecialTokens::Escape);
-    let options = CompletionOptions {
-        generation: GenerationOptions { sampling: SAMPLING, max_tokens: 40, ..Default::default() },
-        stop: vec!["\n".to_owned()],
-    };
-    let mut cache = loaded.model.cache(loaded.model.config().context)?;
-    let mut closed = None;
-    let mut shown = 0;
-    let completion =
-        complete((&loaded.model, &loaded.tokenizer), &mut cache, &prompt, &options, &mut |piece| {
-            shown += piece.text.len();
-            closed = output.piece(piece.text).err();
-            if closed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-    if let Some(error) = closed {
-        return Err(error.into());
-    }
-    output.piece(&completion.text[shown..])?;
-    Ok(completion.text)
 }

@@ -83,11 +83,26 @@ impl Exchange {
         Ok(true)
     }
 
-    /// Every readable statement of a kind, by name; what is no envelope of that kind is passed over.
+    /// Every readable statement of a kind, by name; what is no envelope of that kind, or not the one that its name tells, is
+    /// passed over.
     ///
     /// # Errors
     /// [`ExchangeError::Io`], [`ExchangeError::TooMany`].
     pub fn list(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
+        Ok(self.paths(kind)?.into_iter().filter_map(|path| parse(kind, path)).collect())
+    }
+
+    /// The files of a kind that [`Self::list`] passes over.
+    ///
+    /// # Errors
+    /// Those of [`Self::list`].
+    pub fn damaged(&self, kind: &'static str) -> Result<Vec<PathBuf>, ExchangeError> {
+        let mut paths = self.paths(kind)?;
+        paths.retain(|path| parse(kind, path.clone()).is_none());
+        Ok(paths)
+    }
+
+    fn paths(&self, kind: &'static str) -> Result<Vec<PathBuf>, ExchangeError> {
         let folder = self.folder.join(format!("{kind}s"));
         let refused = |source| ExchangeError::Io { action: "read", path: folder.clone(), source };
         let entries = match fs::read_dir(&folder) {
@@ -106,11 +121,7 @@ impl Exchange {
             }
         }
         paths.sort();
-        let found = paths.into_iter().filter_map(|path| {
-            let envelope = Envelope::parse(&read(&path).ok()?).ok()?;
-            (envelope.kind().ok()? == kind).then(|| Found { digest: envelope.digest(), path, envelope })
-        });
-        Ok(found.collect())
+        Ok(paths)
     }
 
     /// The statements of a kind with one digest, their signatures merged into one envelope each.
@@ -145,6 +156,14 @@ impl Exchange {
             }
         }
     }
+}
+
+/// The statement of a file, if it is of this kind and the one that the file's name tells.
+fn parse(kind: &str, path: PathBuf) -> Option<Found> {
+    let envelope = Envelope::parse(&read(&path).ok()?).ok()?;
+    let digest = envelope.digest();
+    let named = path.file_name()?.to_str()?.starts_with(&digest.to_string());
+    (named && envelope.kind().ok()? == kind).then_some(Found { digest, path, envelope })
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -74,6 +74,14 @@ pub enum Error {
         /// The rule that refused it.
         source: access::Error,
     },
+    /// A statement in the vault, without which nothing opens, is damaged.
+    #[error("the {kind} {} in the vault is damaged: it is not what its name says", path.display())]
+    Damaged {
+        /// What kind of statement.
+        kind: &'static str,
+        /// Its file.
+        path: PathBuf,
+    },
     /// The grant stands and no lease of it is live.
     #[error("there is no live lease for the grant {grant} of `{checkpoint}`")]
     NoLease {

@@ -60,10 +60,18 @@ pub fn find_pass(vault: &Vault, rules: &RulesInForce, card: &Card, now: Timestam
             Err(_) => {}
         }
     }
+    let missing = if refused.is_none() { "grant" } else { "lease" };
+    require_undamaged(vault, missing)?;
     Err(refused.unwrap_or_else(|| Error::NoGrant {
         checkpoint: rules.checkpoint.clone(),
         name: card.name.to_string(),
     }))
+}
+
+/// Where something is missing, a damaged file of its kind is the likelier cause than that nobody sent it.
+fn require_undamaged(vault: &Vault, kind: &'static str) -> Result<(), Error> {
+    let damaged = vault.statements().damaged(kind)?;
+    damaged.into_iter().next().map_or(Ok(()), |path| Err(Error::Damaged { kind, path }))
 }
 
 fn short(digest: &str) -> String {
@@ -121,7 +129,7 @@ impl Pass {
             return Err(Error::NotPulled { checkpoint: rules.checkpoint.clone() });
         }
         let sealed = sealed(&folder, rules.manifest)?;
-        let board_key = self.board_key(sealed.manifest(), rules, key)?;
+        let board_key = self.board_key(sealed.manifest(), (vault, rules), key)?;
         let lease = &*self.lease;
         let context = lease_context(lease.grant, lease.issued, lease.expires);
         let registry_key = seal::open_registry_key(&lease.registry_key, key, context)?;
@@ -134,7 +142,7 @@ impl Pass {
     fn board_key(
         &self,
         manifest: &SealedManifest,
-        rules: &RulesInForce,
+        (vault, rules): (&Vault, &RulesInForce),
         key: &OpeningKey,
     ) -> Result<BoardKey, Error> {
         let mut shares: Vec<Share> = Vec::new();
@@ -157,6 +165,7 @@ impl Pass {
         }
         let need = usize::from(manifest.seal.board.threshold);
         if shares.len() < need {
+            require_undamaged(vault, "share")?;
             let checkpoint = rules.checkpoint.clone();
             return Err(Error::TooFewShares { checkpoint, have: shares.len(), need, last });
         }

@@ -85,6 +85,10 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
                 "ask with `portcullis request new {checkpoint} --purpose <why>`, and see `portcullis request list`"
             ),
         ),
+        E::Damaged { .. } => (
+            Kind::Unverified,
+            "remove the file and run `portcullis pull` again: it brings the registry's copy".to_owned(),
+        ),
         E::NoLease { .. } => (
             Kind::Denied,
             "the registry issues one with `portcullis lease issue`; ask its operator".to_owned(),

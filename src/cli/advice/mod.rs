@@ -178,7 +178,10 @@ fn explain_fetch(error: &FetchError) -> (Kind, Option<String>) {
 fn explain_inference(error: &inference::Error) -> (Kind, Option<String>) {
     use inference::Error as E;
     let (kind, hint) = match error {
-        E::Read { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        E::Read { source, .. } => {
+            let sealed = source.get_ref().and_then(|inner| inner.downcast_ref::<crate::seal::Error>());
+            return sealed.map_or_else(|| (Kind::Unavailable, hint_for_io(source)), seal::explain_seal);
+        }
         E::MissingTensor { .. } | E::UnexpectedTensor { .. } | E::Misshapen { .. } => {
             (Kind::Unverified, "import it again from where it was published")
         }

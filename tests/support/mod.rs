@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod checkpoint;
+pub mod policy;
 
 use std::collections::BTreeMap;
 use std::fs;

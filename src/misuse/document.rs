@@ -187,7 +187,14 @@ impl RuleText {
         let patterns = self.needed(text, "patterns", patterns)?;
         let refusal = |place, message: String| Error::Pattern {
             at: Excerpt::of(text, place),
-            message: message.lines().last().unwrap_or_default().chars().take(200).collect(),
+            message: message
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .chars()
+                .take(200)
+                .collect(),
         };
         for pattern in &patterns {
             let (place, pattern) = (pattern.span(), pattern.get_ref());

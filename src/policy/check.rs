@@ -83,9 +83,9 @@ pub fn check(policy: &Policy, boards: &BTreeMap<BoardName, usize>, now: Timestam
             public(&mut findings, stage);
         } else {
             gated(&mut findings, stage);
+            limits(&mut findings, stage);
         }
         thresholds(&mut findings, stage, boards);
-        limits(&mut findings, stage);
         for bound in &stage.requires.evidence {
             evidence(&mut findings, bound);
         }
@@ -149,7 +149,7 @@ fn thresholds(findings: &mut Findings<'_>, stage: &Stage, boards: &BTreeMap<Boar
             ),
             Some(size) if need.get() as usize > *size => findings.error(
                 line,
-                format!("{need} approvals of {board} are asked for, and it has {size} members"),
+                format!("{need} approvals of {board} are asked for, and its members are {size}"),
                 "ask for fewer, or appoint members first",
             ),
             Some(_) => {}

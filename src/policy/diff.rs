@@ -91,6 +91,7 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
     }
     order(&mut changes, old, new);
     let mut found = changes.found;
+    let whole = found.len();
     for stage in &new.stages {
         match old.stage(&stage.name) {
             Some(before) => found.extend(stage_changes(before, stage)),
@@ -100,6 +101,10 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
                 words: format!("is a new stage, for {}", audience(&stage.audience)),
             }),
         }
+    }
+    if old.version == new.version && !found.is_empty() {
+        let words = format!("version {} stands for both: raise it", new.version);
+        found.insert(whole, Change { stage: None, effect: Effect::Differs, words });
     }
     found
 }
@@ -240,16 +245,31 @@ fn uses(changes: &mut Changes, old: &Stage, new: &Stage) {
 fn limit(changes: &mut Changes, unit: &str, old: Option<u64>, new: Option<u64>) {
     match (old, new) {
         (Some(before), Some(after)) if before != after => {
-            let words = format!("at most {after} {unit} instead of {before}");
+            let words = format!("at most {} {unit} instead of {}", Grouped(after), Grouped(before));
             changes.say(Effect::of(after > before), words);
         }
         (Some(before), None) => {
-            changes.say(Effect::Widens, format!("no limit of {unit} instead of {before}"))
+            changes.say(Effect::Widens, format_args!("no limit of {unit} instead of {}", Grouped(before)));
         }
         (None, Some(after)) => {
-            changes.say(Effect::Narrows, format!("at most {after} {unit}, which had no limit"))
+            changes
+                .say(Effect::Narrows, format_args!("at most {} {unit}, which had no limit", Grouped(after)));
         }
         _ => {}
+    }
+}
+
+/// A number in groups of three: `2,000,000`.
+struct Grouped(u64);
+
+impl Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (i, digit) in digits.chars().enumerate() {
+            let comma = if i > 0 && (digits.len() - i).is_multiple_of(3) { "," } else { "" };
+            write!(f, "{comma}{digit}")?;
+        }
+        Ok(())
     }
 }
 

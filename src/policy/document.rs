@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU32;
+use std::str::FromStr;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -17,7 +18,7 @@ use toml::value::Datetime;
 use super::error::Error;
 use super::excerpt::{Excerpt, line_of, message_of, place_of};
 use super::stage::{Audience, EvidenceBound, Limits, Lines, Policy, Requires, Stage, UsageMode};
-use super::word::{AgreementName, BoardName, EvidenceKind, Metric, Organization, PersonKey, StageName, Use};
+use super::word::{AgreementName, BoardName, EvidenceKind, Metric, StageName};
 use crate::name::CheckpointId;
 
 /// Longest policy that is read.
@@ -44,7 +45,7 @@ struct StageText {
     audience: Spanned<AudienceText>,
     approvals: Option<Spanned<BTreeMap<BoardName, NonZeroU32>>>,
     agreement: Option<AgreementName>,
-    uses: Option<Spanned<Vec<Use>>>,
+    uses: Option<Spanned<Vec<Spanned<String>>>>,
     max_days: Option<Spanned<u32>>,
     #[serde(default)]
     limits: LimitsText,
@@ -84,9 +85,9 @@ struct EvidenceText {
 #[serde(deny_unknown_fields)]
 struct NamedText {
     #[serde(default)]
-    organizations: Vec<Organization>,
+    organizations: Vec<Spanned<String>>,
     #[serde(default)]
-    people: Vec<PersonKey>,
+    people: Vec<Spanned<String>>,
 }
 
 enum AudienceText {
@@ -174,6 +175,19 @@ fn bounded(text: &str, place: std::ops::Range<usize>, of: (&'static str, usize, 
     Ok(())
 }
 
+/// The words of a list; they are read one by one, so that a refusal points at the one and not at the list.
+fn words<T>(text: &str, list: Vec<Spanned<String>>) -> Result<BTreeSet<T>, Error>
+where
+    T: FromStr<Err: fmt::Display> + Ord,
+{
+    let read = |word: Spanned<String>| {
+        let refusal =
+            |error: T::Err| Error::Word { at: Excerpt::of(text, word.span()), message: error.to_string() };
+        word.get_ref().parse().map_err(refusal)
+    };
+    list.into_iter().map(read).collect()
+}
+
 impl StageText {
     fn read(self, text: &str) -> Result<Stage, Error> {
         let lines = self.lines(text);
@@ -183,10 +197,7 @@ impl StageText {
             AudienceText::Named(NamedText { organizations, people }) => {
                 let count = organizations.len() + people.len();
                 bounded(text, audience_place, ("names", count, MOST_ITEMS))?;
-                Audience::Named {
-                    organizations: organizations.into_iter().collect(),
-                    people: people.into_iter().collect(),
-                }
+                Audience::Named { organizations: words(text, organizations)?, people: words(text, people)? }
             }
         };
         let place = self.name.span();
@@ -202,7 +213,7 @@ impl StageText {
             audience,
             approvals,
             agreement: self.agreement,
-            uses: uses.into_iter().collect(),
+            uses: words(text, uses)?,
             limits: Limits {
                 usage: self.usage,
                 lease_hours: self.lease_hours.map(Spanned::into_inner),

@@ -62,6 +62,7 @@ enum Matter<'a> {
     Forward { from: &'a StageName, to: &'a StageName, next: &'a StageName },
     Soak { days: u32, until: Timestamp },
     NoSoak,
+    Unsoaked { days: u32 },
     Evidence { bound: &'a EvidenceBound, found: Option<&'a Measurement> },
 }
 
@@ -157,7 +158,8 @@ fn requirements<'a>(
     now: Timestamp,
 ) -> impl Iterator<Item = EntryOutcome<'a>> {
     let (verdict, matter) = match (stage.requires.soak_days, from) {
-        (0, _) | (_, None) => (Verdict::Passed, Matter::NoSoak),
+        (0, _) => (Verdict::Passed, Matter::NoSoak),
+        (days, None) => (Verdict::Failed, Matter::Unsoaked { days }),
         (days, Some(from)) => {
             let until = from.since.plus_days(days);
             let verdict = if now >= until { Verdict::Passed } else { Verdict::Awaits };
@@ -205,6 +207,9 @@ impl fmt::Display for EntryOutcome<'_> {
             }
             Matter::Soak { days, until } if passed => write!(f, "{days} days were over on {}", until.date()),
             Matter::Soak { days, until } => write!(f, "{days} days are over on {}", until.date()),
+            Matter::Unsoaked { days } => {
+                write!(f, "{days} days in the stage before are asked for, and it stood in none")
+            }
             Matter::NoSoak => f.write_str("no time in the stage before is asked for"),
             Matter::Evidence { bound, found: None } => write!(f, "{bound} is asked for; there is none"),
             Matter::Evidence { bound, found: Some(found) } => {

@@ -21,6 +21,14 @@ pub enum Error {
         /// What the parser said.
         message: String,
     },
+    /// A word of a list does not have the form of its kind.
+    #[error("{at}{message}")]
+    Word {
+        /// Where.
+        at: Excerpt,
+        /// What form it must have.
+        message: String,
+    },
     /// Another version of the format.
     #[error("{at}schema {found} is not supported: this version reads schema {SCHEMA}")]
     Schema {

@@ -9,6 +9,8 @@ use portcullis::checkpoint::manifest::{FILES, Manifest};
 use portcullis::checkpoint::tokenizer_files::TokenizerFiles;
 use portcullis::checkpoint::{known, tensor_file, tensorflow};
 use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
+use portcullis::policy::{self, Policy};
+use portcullis::time::Timestamp;
 
 #[path = "../../src/checkpoint/tensorflow/table_writer.rs"]
 #[expect(dead_code, reason = "the parsers need only a part of it")]
@@ -24,6 +26,7 @@ pub(crate) type Parser = fn(&[u8]);
 pub(crate) const PARSERS: &[(&str, Parser)] = &[
     ("config", config),
     ("manifest", manifest),
+    ("policy", policy),
     ("safetensors_header", safetensors_header),
     ("tensorflow_index", tensorflow_index),
     ("tokenizer_files", tokenizer_files),
@@ -66,6 +69,26 @@ pub(crate) fn tokenizer_files(bytes: &[u8]) {
             assert!(ids.iter().all(|id| (*id as usize) < files.vocabulary().len()));
             let _ = tokenizer.decode(&ids);
         }
+    }
+}
+
+/// A policy; one that is accepted is checked, differs from itself in nothing, and admits its own stages. A refusal is
+/// short, whatever the line that it shows.
+pub(crate) fn policy(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match Policy::parse(text) {
+        Ok(policy) => {
+            let now = Timestamp::from_unix_seconds(1_800_000_000);
+            assert!(policy::diff(&policy, &policy).is_empty());
+            let _ = policy::check(&policy, &[].into(), now);
+            for stage in &policy.stages {
+                let entry = policy::may_enter(&policy, None, &stage.name, &[], now);
+                assert!(entry.rules().iter().all(|rule| !rule.to_string().is_empty()));
+            }
+        }
+        Err(error) => assert!(error.to_string().len() < 4000, "{error}"),
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod checkpoint;
 pub mod sealing;
+pub mod policy;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::policy::text;
+use super::policy::{counted, text};
 use crate::cli::output::Output;
 use crate::misuse::{MOST_BYTES, Rules};
 
@@ -36,7 +36,8 @@ impl MisuseCommand {
         let (file, version, count) = (path.display().to_string(), rules.version, rules.rules.len());
         let result = json!({ "file": file, "version": version, "rules": count, "kinds": kinds });
         let listed = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
-        output.result(&result, format_args!("{file}: version {version} is sound: {count} rules: {listed}\n"))
+        let count = counted(count, "rule");
+        output.result(&result, format_args!("{file}: version {version} is sound: {count}: {listed}\n"))
     }
 }
 

@@ -7,7 +7,9 @@ pub(super) fn explain_misuse(error: &Error) -> (Kind, Option<String>) {
     let hint = match error {
         Error::TooLong { .. } => "check that it is the file you mean",
         Error::Schema { .. } => "use the version of portcullis that it was written for",
-        Error::Pattern { .. } => "use the syntax of the `regex` crate: no look-around, no back references",
+        Error::Pattern { .. } => {
+            "correct it; the syntax is the `regex` crate's, without look-around and back references"
+        }
         Error::Toml { .. }
         | Error::TooMany { .. }
         | Error::RuleTwice { .. }

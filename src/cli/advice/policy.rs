@@ -10,6 +10,7 @@ pub(super) fn explain_policy(error: &Error) -> (Kind, Option<String>) {
         Error::Application { .. } => "correct or remove that line",
         Error::TooManyApplications { .. } => "split the file",
         Error::Toml { .. }
+        | Error::Word { .. }
         | Error::Expires { .. }
         | Error::NoStages { .. }
         | Error::TooMany { .. }

@@ -49,6 +49,6 @@ pub(super) fn text(path: &Path, most: u64) -> anyhow::Result<String> {
 }
 
 /// `1 warning`, `2 warnings`.
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -197,6 +197,6 @@ mod tests {
         for bytes in [0, 1, 65_535, 32 << 10, 128 << 20, 3 << 16] {
             assert!(ChunkSize::try_from(bytes).is_err(), "{bytes}");
         }
-        insta::assert_snapshot!(ChunkSize::try_from(5).unwrap_err(), @"");
+        insta::assert_snapshot!(ChunkSize::try_from(5).unwrap_err(), @"chunks of 5 bytes; a power of two from 65536 to 67108864 is accepted");
     }
 }

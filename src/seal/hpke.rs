@@ -204,7 +204,7 @@ mod tests {
         let refused = |key, purpose, aad: &[u8], sealed: &SealedMessage| {
             open_with(key, purpose, aad, sealed).unwrap_err().to_string()
         };
-        insta::assert_snapshot!(refused(&ben, Purpose::LEASE, b"context", &sealed), @"");
+        insta::assert_snapshot!(refused(&ben, Purpose::LEASE, b"context", &sealed), @"what was sealed as `portcullis/v1/lease` does not open: it was altered, or sealed to another key or in another context");
         refused(&ada, Purpose::REGISTRY_KEY, b"context", &sealed);
         refused(&ada, Purpose::LEASE, b"context ", &sealed);
         for bit in 0..8 * sealed.ciphertext.len() {
@@ -225,7 +225,7 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let zero: SealingKey = "00".repeat(32).parse().unwrap();
         let error = seal_to(&zero, Purpose::LEASE, b"", b"", &mut rng).unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @"nothing can be sealed to 0000000000000000000000000000000000000000000000000000000000000000: it is not a usable X25519 key");
     }
 
     #[test]
@@ -237,6 +237,9 @@ mod tests {
         insta::assert_snapshot!([
             refused(r#"{"enc":"AAAA","ciphertext":""}"#),
             refused(r#"{"enc":"!","ciphertext":""}"#),
-        ].join("\n"), @"");
+        ].join("\n"), @"
+        3 bytes of base64 are not the right length at line 1 column 13
+        not base64: Invalid symbol 33, offset 0. at line 1 column 10
+        ");
     }
 }

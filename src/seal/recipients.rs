@@ -135,7 +135,16 @@ mod tests {
             refused(1, &[(1, 1), (2, 1)], (9, 9)),
             refused(1, &[(1, 1), (2, 2)], (1, 9)),
             refused(1, &[(1, 1), (2, 2)], (9, 2)),
-        ].join("\n"), @"");
+        ].join("\n"), @"
+        a board of 0 members; 1 to 255 can share a key
+        a board of 256 members; 1 to 255 can share a key
+        a threshold of 0 of 1 members; it must be between 1 and the number of members
+        a threshold of 3 of 2 members; it must be between 1 and the number of members
+        the key 7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12 is on the board twice: a member holds one share
+        the key c3f860ca5da4454d33496ca33bb48f0cdcd5b731be7316b67ca191db0185aa26 is on the board twice: a member holds one share
+        the registry's key 7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12 is on the board: the two locks need different holders
+        the registry's key f2e2bdd2a76c65abf2de0c2eded95abe3c23d3935f8b25a4135283e2dae99a75 is on the board: the two locks need different holders
+        ");
         assert!(Recipients::new(1, vec![recipient(1, 1)], recipient(2, 2)).is_ok());
     }
 }

@@ -9,6 +9,7 @@ use portcullis::checkpoint::manifest::{FILES, Manifest};
 use portcullis::checkpoint::tokenizer_files::TokenizerFiles;
 use portcullis::checkpoint::{known, tensor_file, tensorflow};
 use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
+use portcullis::seal::{SealedManifest, SealedShares};
 
 #[path = "../../src/checkpoint/tensorflow/table_writer.rs"]
 #[expect(dead_code, reason = "the parsers need only a part of it")]
@@ -25,6 +26,7 @@ pub(crate) const PARSERS: &[(&str, Parser)] = &[
     ("config", config),
     ("manifest", manifest),
     ("safetensors_header", safetensors_header),
+    ("sealed_manifest", sealed_manifest),
     ("tensorflow_index", tensorflow_index),
     ("tokenizer_files", tokenizer_files),
 ];
@@ -67,6 +69,16 @@ pub(crate) fn tokenizer_files(bytes: &[u8]) {
             let _ = tokenizer.decode(&ids);
         }
     }
+}
+
+/// A sealed manifest, and sealed shares; a manifest that is accepted reads back as it is written.
+pub(crate) fn sealed_manifest(bytes: &[u8]) {
+    if let Ok(manifest) = SealedManifest::parse(bytes) {
+        assert!(manifest.chunks().count() >= FILES.len());
+        let written = manifest.to_json().unwrap_or_default();
+        assert_eq!(SealedManifest::parse(written.as_bytes()).ok(), Some(manifest));
+    }
+    let _ = SealedShares::parse(bytes);
 }
 
 /// A safetensors file.

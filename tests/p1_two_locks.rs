@@ -108,7 +108,8 @@ proptest! {
 fn a_share_counts_once_and_only_on_its_own_board() {
     let id = "mine".parse().unwrap();
     let board = board_of(2, &shares(1, 2, 3).1);
-    let twice = || [chosen(shares(1, 2, 3).1, &[1]), chosen(shares(1, 2, 3).1, &[1])].concat_shares();
+    let second = || chosen(shares(1, 2, 3).1, &[1]);
+    let twice = || second().into_iter().chain(second()).collect();
     let refused = |shares, id| combine(shares, &board, id, &mut rng(2)).unwrap_err().to_string();
     insta::assert_snapshot!([
         refused(twice(), &id),
@@ -121,16 +122,6 @@ fn a_share_counts_once_and_only_on_its_own_board() {
     share 1, of board member 7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12, is not the share that the manifest commits to
     0 shares of the board's key; 2 are needed
     ");
-}
-
-trait ConcatShares {
-    fn concat_shares(self) -> Vec<Share>;
-}
-
-impl<const N: usize> ConcatShares for [Vec<Share>; N] {
-    fn concat_shares(self) -> Vec<Share> {
-        self.into_iter().flatten().collect()
-    }
 }
 
 #[test]

@@ -9,12 +9,13 @@ use std::path::Path;
 
 use portcullis::checkpoint::tensor_file::TensorFile;
 use portcullis::digest::Sha256Digest;
-use portcullis::progress::Silent;
-use portcullis::seal::{Error, SealedManifest};
+use portcullis::progress::{Progress, Silent};
+use portcullis::seal::Error;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use support::sealing::*;
 use support::workplace;
+use tempfile::TempDir;
 
 /// What was refused, without this run's folder.
 fn refusal<T>(folder: &Path, result: Result<T, Error>) -> String {
@@ -134,29 +135,100 @@ fn a_source_that_is_not_as_imported_is_refused_before_anything_is_written() {
     assert!(!to.exists() && !folder.path().join("sealed.partial").exists(), "nothing is left behind");
 }
 
-/// Seals into a folder where no chunk can be written; the working folder is kept.
-fn interrupted(folder: &Path, holders: &Holders, imported: &Path) {
-    let partial = folder.join("sealed.partial");
-    fs::create_dir_all(partial.join("folder")).unwrap();
-    // What an earlier run leaves is cleared with a new session, so the obstacle comes with the second run.
-    let first = holders.seal(imported, &folder.join("sealed"), 1);
-    assert!(first.is_ok());
-    fs::rename(folder.join("sealed"), folder.join("reference")).unwrap();
-    assert!(!partial.exists());
+/// Does something at the moment when all was checked and nothing is written yet.
+struct AtWriting<F>(F);
+
+impl<F: Fn() + Send + Sync> Progress for AtWriting<F> {
+    fn begin(&self, step: &str, _total: Option<u64>) {
+        if step == "writing" {
+            (self.0)();
+        }
+    }
+    fn advance(&self, _count: u64) {}
+    fn note(&self, _message: &str) {}
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_sealed_is_refused_and_nothing_is_left() {
+    let folder = workplace();
+    let (imported, to) = (golden(folder.path()), folder.path().join("sealed"));
+    let change = AtWriting(|| {
+        let path = imported.join("vocab.json");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[100] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    });
+    let refused = Holders::new(2, 3).seal_watched((&imported, &to), 1, &change);
+    insta::assert_snapshot!(refusal(folder.path(), refused), @"vocab.json changed while it was sealed; what was sealed of it is destroyed");
+    assert!(!to.exists() && !folder.path().join("sealed.partial").exists());
+}
+
+/// A folder with a sealing of seed 1 that is cut off with its session kept, and the commitment to that session's key.
+fn cut_off(holders: &Holders) -> (TempDir, Sha256Digest) {
+    let folder = workplace();
+    let (imported, to) = (golden(folder.path()), folder.path().join("sealed"));
+    let reference = holders.seal(&imported, &folder.path().join("reference"), 1).unwrap();
+    let chunks = folder.path().join("sealed.partial/folder/chunks");
+    let obstruct = AtWriting(|| {
+        fs::remove_dir(&chunks).unwrap();
+        fs::write(&chunks, "").unwrap();
+    });
+    holders.seal_watched((&imported, &to), 1, &obstruct).unwrap_err();
+    fs::remove_file(&chunks).unwrap();
+    assert!(folder.path().join("sealed.partial/session").exists());
+    (folder, reference.manifest.seal.key_commitment)
 }
 
 #[test]
 fn a_session_is_for_the_same_files_holders_and_sealer_only() {
-    let folder = workplace();
-    let imported = golden(folder.path());
     let holders = Holders::new(2, 3);
-    interrupted(folder.path(), &holders, &imported);
-    let to = folder.path().join("sealed");
-    let reference =
-        SealedManifest::parse(&fs::read(folder.path().join("reference/manifest.json")).unwrap()).unwrap();
-    // Another seed, another session: other keys.
-    let other = holders.seal(&imported, &to, 2).unwrap();
-    assert_ne!(other.manifest.seal.key_commitment, reference.seal.key_commitment);
+    let resumed = |by: &Holders, change: &dyn Fn(&Path)| {
+        let (folder, commitment) = cut_off(&holders);
+        change(folder.path());
+        let done = by.seal(&folder.path().join("imported"), &folder.path().join("sealed"), 2).unwrap();
+        assert!(!folder.path().join("sealed.partial").exists());
+        done.manifest.seal.key_commitment == commitment
+    };
+    let session = |folder: &Path| folder.join("sealed.partial/session");
+    assert!(resumed(&holders, &|_| ()));
+    assert!(!resumed(&Holders::new(3, 3), &|_| ()));
+    let mut other_sealer = Holders::new(2, 3);
+    other_sealer.board[0] = person("member 1", 77);
+    assert!(!resumed(&other_sealer, &|_| ()));
+    assert!(!resumed(&holders, &|folder| fs::remove_file(session(folder)).unwrap()));
+    assert!(!resumed(&holders, &|folder| fs::write(session(folder), "{}").unwrap()));
+    assert!(!resumed(&holders, &|folder| {
+        // Another manifest of the same files, as an import from elsewhere would write it.
+        let path = folder.join("imported/manifest.json");
+        let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        manifest["origin"]["source"] = json!("elsewhere");
+        fs::write(path, manifest.to_string()).unwrap();
+    }));
+}
+
+#[test]
+fn files_that_change_between_two_runs_destroy_the_session() {
+    let holders = Holders::new(2, 3);
+    let (folder, _) = cut_off(&holders);
+    let imported = folder.path().join("imported");
+    fs::write(imported.join("merges.txt"), vec![b'x'; 1312]).unwrap();
+    let refused = holders.seal(&imported, &folder.path().join("sealed"), 2);
+    insta::assert_snapshot!(refusal(folder.path(), refused), @"FOLDER/imported: merges.txt: SHA-256 is 54512807f3e7f5d71a83d18b7584ef92af74dfec31e83a8575eeeca46942f885, not f56e55358137c14b396f4ce5a9db71800fa888ef2f0689bc92acab81ed78bac1");
+    assert!(!folder.path().join("sealed.partial").exists());
+}
+
+#[test]
+fn a_sealing_that_was_cut_off_before_its_last_rename_only_appears() {
+    let holders = Holders::new(2, 3);
+    let folder = workplace();
+    let (imported, to) = (golden(folder.path()), folder.path().join("sealed"));
+    let done = holders.seal(&imported, &to, 1).unwrap();
+    let partial = folder.path().join("sealed.partial");
+    fs::create_dir(&partial).unwrap();
+    fs::rename(&to, partial.join("folder")).unwrap();
+    let again = holders.seal(&imported, &to, 2).unwrap();
+    assert_eq!((again.digest, again.resumed_bytes), (done.digest, done.manifest.sealed_size()));
+    assert!(!partial.exists());
 }
 
 #[test]

@@ -122,5 +122,4 @@ fn an_opening_that_is_killed_and_resumed_ends_with_the_same_digests() {
         kills += kill_until_done("open", folder.path(), whole);
         assert_eq!(digests(&destination), digests(&imported));
     }
-    eprintln!("{kills} kills of an opening of {whole:?}");
 }

@@ -169,11 +169,11 @@ mod tests {
         type Error = std::convert::Infallible;
 
         fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-            unimplemented!("key generation draws bytes")
+            panic!("key generation draws bytes")
         }
 
         fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-            unimplemented!("key generation draws bytes")
+            panic!("key generation draws bytes")
         }
 
         fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {

@@ -11,6 +11,7 @@ use portcullis::checkpoint::{known, tensor_file, tensorflow};
 use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
 use portcullis::policy::{self, Policy};
 use portcullis::time::Timestamp;
+use portcullis::seal::{SealedManifest, SealedShares};
 
 #[path = "../../src/checkpoint/tensorflow/table_writer.rs"]
 #[expect(dead_code, reason = "the parsers need only a part of it")]
@@ -28,6 +29,7 @@ pub(crate) const PARSERS: &[(&str, Parser)] = &[
     ("manifest", manifest),
     ("policy", policy),
     ("safetensors_header", safetensors_header),
+    ("sealed_manifest", sealed_manifest),
     ("tensorflow_index", tensorflow_index),
     ("tokenizer_files", tokenizer_files),
 ];
@@ -90,6 +92,16 @@ pub(crate) fn policy(bytes: &[u8]) {
         }
         Err(error) => assert!(error.to_string().len() < 4000, "{error}"),
     }
+}
+
+/// A sealed manifest, and sealed shares; a manifest that is accepted reads back as it is written.
+pub(crate) fn sealed_manifest(bytes: &[u8]) {
+    if let Ok(manifest) = SealedManifest::parse(bytes) {
+        assert!(manifest.chunks().count() >= FILES.len());
+        let written = manifest.to_json().unwrap_or_default();
+        assert_eq!(SealedManifest::parse(written.as_bytes()).ok(), Some(manifest));
+    }
+    let _ = SealedShares::parse(bytes);
 }
 
 /// A safetensors file.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use portcullis::checkpoint::{self, ImportRequest, ImportSource};
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::Identity;
-use portcullis::progress::Silent;
+use portcullis::progress::{Progress, Silent};
 use portcullis::seal::{
     BoardKey, ChunkSize, ContentKey, Error, OpenedCheckpoint, Recipient, Recipients, RegistryKey,
     SealRequest, Sealed, SealedCheckpoint, Share, combine, seal_checkpoint,
@@ -53,6 +53,15 @@ impl Holders {
 
     /// Seals `source` to `destination` in small chunks; the first member does it.
     pub(crate) fn seal(&self, source: &Path, destination: &Path, seed: u64) -> Result<Sealed, Error> {
+        self.seal_watched((source, destination), seed, &Silent)
+    }
+
+    pub(crate) fn seal_watched(
+        &self,
+        (source, destination): (&Path, &Path),
+        seed: u64,
+        progress: &dyn Progress,
+    ) -> Result<Sealed, Error> {
         let request = SealRequest {
             source,
             destination,
@@ -60,7 +69,7 @@ impl Holders {
             chunk_size: small_chunks(),
             sealer: self.board[0].opening_key(),
         };
-        seal_checkpoint(&request, &mut rng(seed), &Silent)
+        seal_checkpoint(&request, &mut rng(seed), progress)
     }
 
     /// The share of the member at `position`.

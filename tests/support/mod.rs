@@ -71,6 +71,23 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Copies a folder with all it holds; how many files it was.
+pub fn copy_tree(from: &Path, to: &Path) -> usize {
+    fs::create_dir_all(to).unwrap();
+    let mut count = 0;
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            count += copy_tree(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+            count += 1;
+        }
+    }
+    count
+}
+
 /// A published Hugging Face checkpoint in `folder/source`, to be spoiled.
 pub fn published(folder: &Path, layout: &str) -> PathBuf {
     let source = folder.join("source");

@@ -95,20 +95,20 @@ fn a_catalogue_is_proposed_signed_and_published() {
     ");
     insta::assert_snapshot!(stable(&succeed(at, "-q --home olga catalogue review c")), @"
     root, version 1
-      the owners (root): 2 of Olga, Otto
-      the owners (targets): 2 of Olga, Otto
-      the registry (snapshot): 1 of Registry
-      the registry (timestamp): 1 of Registry
+      the owners (root): 2 of Olga (key <hex>), Otto (key <hex>)
+      the owners (targets): 2 of Olga (key <hex>), Otto (key <hex>)
+      the registry (snapshot): 1 of Registry (key <hex>)
+      the registry (timestamp): 1 of Registry (key <hex>)
       expires <time>, in 730 days
       the owners (root): signed by nobody; 2 more needed, of Olga, Otto
     targets, version 1
-      the board of gpt2-124m: 2 of Ada, Ben, Cy
-      adds cards/<hex>.json (871 B, SHA-256 <hex>)
-      adds cards/<hex>.json (871 B, SHA-256 <hex>)
+      the board of gpt2-124m: 2 of Ada (key <hex>), Ben (key <hex>), Cy (key <hex>)
       adds cards/<hex>.json (879 B, SHA-256 <hex>)
       adds cards/<hex>.json (875 B, SHA-256 <hex>)
       adds cards/<hex>.json (871 B, SHA-256 <hex>)
+      adds cards/<hex>.json (871 B, SHA-256 <hex>)
       adds cards/<hex>.json (875 B, SHA-256 <hex>)
+      adds cards/<hex>.json (871 B, SHA-256 <hex>)
       expires <time>, in 365 days
       the owners (targets): signed by nobody; 2 more needed, of Olga, Otto
     ");
@@ -184,13 +184,13 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
     // Another form of it takes the signatures of the first with it.
     succeed(at, "catalogue propose c gpt2-124m --stage partners");
     insta::assert_snapshot!(stable(&succeed(at, "catalogue status c")), @"
-    root         version 1, expires <time> (in 729 days)
+    root         version 1, expires <time> (in 730 days)
                  2 of 2 must sign; signed by Olga, Otto
     timestamp    version 3, expires <time> (in 14 days)
                  1 of 1 must sign; signed by Registry
     snapshot     version 3, expires <time> (in 30 days)
                  1 of 1 must sign; signed by Registry
-    targets      version 1, expires <time> (in 364 days)
+    targets      version 1, expires <time> (in 365 days)
                  2 of 2 must sign; signed by Olga, Otto
     gpt2-124m    version 1, expires <time> (in 365 days)
                  2 of 3 must sign; signed by Ada, Ben, not by Cy
@@ -212,7 +212,7 @@ fn a_board_and_the_owners_rotate() {
     succeed(at, "catalogue rotate c gpt2-124m --remove Cy --add dee.card");
     insta::assert_snapshot!(stable(&succeed(at, "-q --home ada catalogue review c")), @"
     targets, version 2
-      the board of gpt2-124m: Cy leaves, Dee joins, threshold 2 (was 2)
+      the board of gpt2-124m: Cy leaves, Dee (key <hex>) joins, threshold 2 (was 2)
       adds cards/<hex>.json (871 B, SHA-256 <hex>)
       expires <time>, in 365 days (was <time>)
       the owners (targets): signed by nobody; 2 more needed, of Olga, Otto
@@ -237,8 +237,8 @@ fn a_board_and_the_owners_rotate() {
     succeed(at, "catalogue rotate c root --remove Otto --add cy.card");
     insta::assert_snapshot!(stable(&succeed(at, "-q --home olga catalogue review c")), @"
     root, version 2
-      the owners (root): Otto leaves, Cy joins, threshold 2 (was 2)
-      the owners (targets): Otto leaves, Cy joins, threshold 2 (was 2)
+      the owners (root): Otto leaves, Cy (key <hex>) joins, threshold 2 (was 2)
+      the owners (targets): Otto leaves, Cy (key <hex>) joins, threshold 2 (was 2)
       expires <time>, in 730 days (was <time>)
       the owners (root): signed by nobody; 2 more needed, of Olga, Otto
       the owners (root): signed by nobody; 2 more needed, of Cy, Olga
@@ -259,15 +259,15 @@ fn a_board_and_the_owners_rotate() {
       in force  targets
     ");
     insta::assert_snapshot!(stable(&succeed(at, "--home ben catalogue refresh --from c --root c/metadata/1.root.json")), @"
-    root         version 2, expires <time> (in 729 days)
+    root         version 2, expires <time> (in 730 days)
                  2 of 2 must sign; signed by Cy, Olga
-    timestamp    version 6, expires <time> (in 13 days)
+    timestamp    version 6, expires <time> (in 14 days)
                  1 of 1 must sign; signed by Registry
-    snapshot     version 6, expires <time> (in 29 days)
+    snapshot     version 6, expires <time> (in 30 days)
                  1 of 1 must sign; signed by Registry
-    targets      version 3, expires <time> (in 364 days)
+    targets      version 3, expires <time> (in 365 days)
                  2 of 2 must sign; signed by Cy, Olga
-    gpt2-124m    version 2, expires <time> (in 364 days)
+    gpt2-124m    version 2, expires <time> (in 365 days)
                  2 of 3 must sign; signed by Ada, Dee, not by Ben
     ");
 }

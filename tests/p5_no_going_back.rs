@@ -38,7 +38,7 @@ fn rolled_back() -> (World, Memory, Client) {
 #[test]
 fn an_old_timestamp_is_refused() {
     let (world, old, client) = rolled_back();
-    insta::assert_snapshot!(refusal(client.refresh(&old, day(1))), @"");
+    insta::assert_snapshot!(refusal(client.refresh(&old, day(1))), @"timestamp.json is rolled back: version 2 is offered, version 3 was accepted before");
     // What was held before is still held.
     assert_eq!(policy(&client.load_offline(day(1)).unwrap(), &world.memory()), "policy two");
 }
@@ -49,7 +49,7 @@ fn an_old_snapshot_is_refused() {
     let mut mixed = world.memory();
     let newest = "metadata/3.snapshot.json".to_owned();
     mixed.files.insert(newest, old.files["metadata/2.snapshot.json"].clone());
-    insta::assert_snapshot!(refusal(world.client("fresh").refresh(&mixed, day(1))), @"");
+    insta::assert_snapshot!(refusal(world.client("fresh").refresh(&mixed, day(1))), @"3.snapshot.json has SHA-256 0bf258b7852d556199164e1bb1283b233d0deae783845dc433d5d5265480e900, not 72955564023283e596f784bc9307d4a645abc034021603bf85add00568ba74b7");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn an_old_policy_under_new_metadata_is_refused() {
     mixed
         .files
         .insert("metadata/2.gpt2-124m.json".to_owned(), old.files["metadata/1.gpt2-124m.json"].clone());
-    insta::assert_snapshot!(refusal(world.client("fresh").refresh(&mixed, day(1))), @"");
+    insta::assert_snapshot!(refusal(world.client("fresh").refresh(&mixed, day(1))), @"2.gpt2-124m.json has SHA-256 53be6a1d7ac00ada4e61a9594ea93618166a174cdf99c5d66b7422ccaa8923e2, not 2d07daf672bdda3e82c6291fe56914a274a4aa7c79618ecea852929474fb79cc");
     let mut file = world.memory();
     let new = file.files.keys().find(|path| path.ends_with("policy.toml") && !old.files.contains_key(*path));
     let new = new.unwrap().clone();
@@ -69,7 +69,7 @@ fn an_old_policy_under_new_metadata_is_refused() {
     file.files.insert(new, old.files[one].clone());
     let catalogue = world.client("fresh").refresh(&file, day(1)).unwrap();
     let error = catalogue.policy(&file, &checkpoint("gpt2-124m")).unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"gpt2-124m/policy.toml has SHA-256 90c9f6480dd7ebdd5551241a8df07dc7e945e5f625a7c3dac7607f7023d134ee, not 04def335f62f4faf23f2839c984839b9b22f07b5b85249dff99c691d8da054bf");
 }
 
 /// Two catalogues that grew apart from one: the registry's key signed both, as a thief of it could.
@@ -89,7 +89,7 @@ fn a_thief_of_the_registry_key_cannot_bring_back_or_hide_what_the_board_replaced
     for _ in 0..4 {
         thief.publish(1);
     }
-    insta::assert_snapshot!(refusal(client.refresh(&thief.memory(), day(1))), @"");
+    insta::assert_snapshot!(refusal(client.refresh(&thief.memory(), day(1))), @"gpt2-124m.json is rolled back: version 1 is offered, version 2 was accepted before");
     drop(world);
 }
 
@@ -105,7 +105,7 @@ fn an_old_root_is_not_gone_back_to() {
     let catalogue = client.refresh(&world.memory(), day(1)).unwrap();
     assert_eq!(catalogue.owners().keys().len(), 3);
     // A server that hides the new root finds the client under it still.
-    insta::assert_snapshot!(refusal(client.refresh(&before, day(1))), @"");
+    insta::assert_snapshot!(refusal(client.refresh(&before, day(1))), @"timestamp.json is rolled back: version 2 is offered, version 3 was accepted before");
     assert_eq!(client.root().unwrap().unwrap().version(), 2);
     // Another catalogue's root, or the same again.
     assert!(client.trust(&before.files["metadata/1.root.json"]).is_ok());
@@ -123,7 +123,7 @@ fn a_root_that_the_old_owners_did_not_sign_is_refused() {
     let text = String::from_utf8(forged.clone()).unwrap().replace("\"version\": 1", "\"version\": 2");
     forged = text.into_bytes();
     remote.files.insert("metadata/2.root.json".to_owned(), forged);
-    insta::assert_snapshot!(refusal(world.client("client").refresh(&remote, day(1))), @"");
+    insta::assert_snapshot!(refusal(world.client("client").refresh(&remote, day(1))), @"2.root.json is not signed as it must be: the owners (root) must sign with 2 distinct keys; 0 of its keys signed");
     let mut skipped = world.memory();
     let rotation = Rotation { add: vec![card(&world.dee)], ..Rotation::default() };
     world.repository().rotate_owners(&rotation, day(1), Days::default()).unwrap();
@@ -133,11 +133,11 @@ fn a_root_that_the_old_owners_did_not_sign_is_refused() {
     let two = world.memory().files["metadata/2.root.json"].clone();
     skipped.files.insert("metadata/2.root.json".to_owned(), two.clone());
     skipped.files.insert("metadata/3.root.json".to_owned(), two);
-    insta::assert_snapshot!(refusal(world.client("other").refresh(&skipped, day(1))), @"");
+    insta::assert_snapshot!(refusal(world.client("other").refresh(&skipped, day(1))), @"3.root.json is version 2; it must be 3");
 }
 
 #[test]
-fn mixed_metadata_of_two_moments_is_refused() {
+fn an_old_timestamp_gives_a_newcomer_the_old_catalogue_whole_and_never_a_mixture() {
     let (world, old, _) = rolled_back();
     let new = world.memory();
     let pieces: Vec<_> = new.files.keys().filter(|path| old.files.contains_key(*path)).cloned().collect();
@@ -154,15 +154,15 @@ fn frozen_metadata_is_refused() {
     let world = World::new();
     let client = world.client("client");
     client.refresh(&world.memory(), day(13)).unwrap();
-    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(14))), @"");
-    insta::assert_snapshot!(refusal(client.load_offline(day(14))), @"");
+    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(14))), @"timestamp.json expired on 2026-01-15T00:00:00Z; it is 2026-01-15T00:00:00Z");
+    insta::assert_snapshot!(refusal(client.load_offline(day(14))), @"timestamp.json expired on 2026-01-15T00:00:00Z; it is 2026-01-15T00:00:00Z");
     // The timestamp alone is not enough: each role has its own term.
     world.publish(29);
     client.refresh(&world.memory(), day(30)).unwrap();
     for on in (42..=364).step_by(14) {
         world.publish(on);
     }
-    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(365))), @"");
+    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(365))), @"1.targets.json expired on 2027-01-01T00:00:00Z; it is 2027-01-01T00:00:00Z");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_clock_that_runs_back_does_not_revive_what_expired() {
     let client = world.client("client");
     client.refresh(&world.memory(), day(13)).unwrap();
     client.refresh(&world.memory(), day(13).plus_seconds(-CLOCK_TOLERANCE)).unwrap();
-    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(1))), @"");
+    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(1))), @"the clock says 2026-01-02T00:00:00Z, but this catalogue was checked at 2026-01-14T00:00:00Z already");
     // A clock that is years ahead for a moment leaves no trace: nothing held then.
     client.refresh(&world.memory(), day(9000)).unwrap_err();
     client.refresh(&world.memory(), day(13)).unwrap();

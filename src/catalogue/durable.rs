@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::Error;
 
@@ -49,23 +51,37 @@ pub(super) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// How often, and how long apart, a lock is asked for: what other commands do here takes milliseconds.
+const ATTEMPTS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Holds a folder for one process; given back when dropped, and by a kill.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
-    /// Takes the lock, or says who is in the way; nobody waits.
+    /// Takes the lock, after a moment of patience, or says that someone is in the way.
     pub(super) fn take(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
         let path = folder.join(".lock");
         let open = File::options().create(true).truncate(false).write(true).open(&path);
         let file = open.map_err(Error::io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::Busy { path: PathBuf::from(folder) }),
-            Err(fs::TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+        for _ in 0..ATTEMPTS {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { file }),
+                Err(fs::TryLockError::WouldBlock) => thread::sleep(PAUSE),
+                Err(fs::TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+            }
         }
+        Err(Error::Busy { path: PathBuf::from(folder) })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing gives it back too, but a system may do that a little later.
+        let _ = self.file.unlock();
     }
 }

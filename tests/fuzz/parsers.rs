@@ -4,14 +4,17 @@
 //! one: a function here, a line in [`PARSERS`], a file in `fuzz_targets/`, a `[[bin]]` in `Cargo.toml`, and a folder of
 //! seeds in `corpus/`, all of one name. `hostile_files.rs` fails where one of them is missing.
 
+use portcullis::catalogue::{
+    Document, Role, RootRole, SnapshotRole, TargetPath, TargetsRole, TimestampRole, canonical_json,
+};
 use portcullis::checkpoint::config::{Architecture, ConfigError, ModelConfig};
 use portcullis::checkpoint::manifest::{FILES, Manifest};
 use portcullis::checkpoint::tokenizer_files::TokenizerFiles;
 use portcullis::checkpoint::{known, tensor_file, tensorflow};
 use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
 use portcullis::policy::{self, Policy};
-use portcullis::time::Timestamp;
 use portcullis::seal::{SealedManifest, SealedShares};
+use portcullis::time::Timestamp;
 
 #[path = "../../src/checkpoint/tensorflow/table_writer.rs"]
 #[expect(dead_code, reason = "the parsers need only a part of it")]
@@ -32,6 +35,7 @@ pub(crate) const PARSERS: &[(&str, Parser)] = &[
     ("sealed_manifest", sealed_manifest),
     ("tensorflow_index", tensorflow_index),
     ("tokenizer_files", tokenizer_files),
+    ("tuf_metadata", tuf_metadata),
 ];
 
 /// Both forms of a configuration; one that is accepted must read back as it is written.
@@ -102,6 +106,28 @@ pub(crate) fn sealed_manifest(bytes: &[u8]) {
         assert_eq!(SealedManifest::parse(written.as_bytes()).ok(), Some(manifest));
     }
     let _ = SealedShares::parse(bytes);
+}
+
+/// Metadata of each of TUF's roles, whose accepted form reads back; a delegation matches paths in no time worth noting.
+pub(crate) fn tuf_metadata(bytes: &[u8]) {
+    fn reads_back<T: Role + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> Option<Document<T>> {
+        let document = Document::<T>::parse("metadata.json", bytes.to_vec()).ok()?;
+        let again = Document::unsigned("again.json", document.role(), document.version(), document.expires());
+        assert_eq!(again.unwrap().role(), document.role());
+        Some(document)
+    }
+    reads_back::<RootRole>(bytes);
+    reads_back::<TimestampRole>(bytes);
+    reads_back::<SnapshotRole>(bytes);
+    if let Some(targets) = reads_back::<TargetsRole>(bytes) {
+        let path: TargetPath = "gpt2-124m/policy.toml".parse().unwrap();
+        for role in targets.role().delegations.iter().flat_map(|delegations| &delegations.roles) {
+            let _ = role.covers(&path);
+        }
+    }
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        let _ = canonical_json(&value);
+    }
 }
 
 /// A safetensors file.

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod checkpoint;
-pub mod sealing;
 pub mod policy;
+pub mod sealing;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -73,18 +73,21 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Copies a folder and the folders in it.
-pub fn copy_tree(from: &Path, to: &Path) {
+/// Copies a folder with all it holds; how many files it was.
+pub fn copy_tree(from: &Path, to: &Path) -> usize {
     fs::create_dir_all(to).unwrap();
+    let mut count = 0;
     for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let to = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_tree(&path, &to);
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            count += copy_tree(&entry.path(), &to);
         } else {
-            fs::copy(&path, to).unwrap();
+            fs::copy(entry.path(), to).unwrap();
+            count += 1;
         }
     }
+    count
 }
 
 /// A published Hugging Face checkpoint in `folder/source`, to be spoiled.

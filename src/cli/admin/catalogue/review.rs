@@ -101,7 +101,7 @@ fn describe_signers(before: Option<&Quorum>, after: Option<&Quorum>, roster: &Ro
     let quorum = after.or(before).map(Quorum::name).unwrap_or_default();
     let threshold = |quorum: Option<&Quorum>| quorum.map_or(0, Quorum::threshold);
     if before.is_none() {
-        return format!("{quorum}: {} of {}", threshold(after), words::names(new, roster));
+        return format!("{quorum}: {} of {}", threshold(after), words::names_and_ids(new, roster));
     }
     if after.is_none() {
         return format!("{quorum} is dissolved");
@@ -113,7 +113,7 @@ fn describe_signers(before: Option<&Quorum>, after: Option<&Quorum>, roster: &Ro
         parts.push(format!("{} leaves", words::names(gone, roster)));
     }
     if !come.is_empty() {
-        parts.push(format!("{} joins", words::names(come, roster)));
+        parts.push(format!("{} joins", words::names_and_ids(come, roster)));
     }
     parts.push(format!("threshold {} (was {})", threshold(after), threshold(before)));
     format!("{quorum}: {}", parts.join(", "))

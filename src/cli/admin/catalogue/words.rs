@@ -18,13 +18,24 @@ pub(super) fn names<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>, roster
     if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
 }
 
+/// Several keys' owners with the beginnings of their key ids, where a name alone would not do: anyone can call themselves Ada.
+pub(super) fn names_and_ids<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>, roster: &Roster) -> String {
+    let person = |key: &VerifyingKey| match roster.get(key) {
+        Some(card) => format!("{} (key {})", card.name, key.id().short()),
+        None => format!("the key {}", key.id().short()),
+    };
+    let mut people: Vec<_> = keys.into_iter().map(person).collect();
+    people.sort();
+    people.join(", ")
+}
+
 /// `in 364 days`.
 pub(super) fn from_now(time: Timestamp, now: Timestamp) -> String {
     match time.seconds_since(now) {
         seconds if seconds <= 0 => "expired".to_owned(),
-        seconds => match seconds / (24 * 3600) {
-            0 => "within a day".to_owned(),
-            1 => "in 1 day".to_owned(),
+        // A day that has begun counts whole.
+        seconds => match (seconds + 24 * 3600 - 1) / (24 * 3600) {
+            1 => "within a day".to_owned(),
             days => format!("in {days} days"),
         },
     }

@@ -1,0 +1,453 @@
+//! The catalogue as its keepers use it: found, sign, publish, propose, review, rotate, refresh; and what each is refused.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use portcullis::catalogue::canonical_json;
+use serde_json::Value;
+use support::{fixture, refuse, run_in, succeed, text, workplace};
+
+const PEOPLE: [&str; 7] = ["Olga", "Otto", "Registry", "Ada", "Ben", "Cy", "Dee"];
+const INIT: &str = "--home olga catalogue init c --owner olga.card --owner otto.card --owner-threshold 2 \
+    --registry-card registry.card --board gpt2-124m=2:ada.card,ben.card,cy.card";
+
+/// Everybody's homes and cards, and nothing else.
+fn people() -> tempfile::TempDir {
+    let place = workplace();
+    for name in PEOPLE {
+        let home = name.to_lowercase();
+        succeed(place.path(), &format!("--home {home} identity new --name {name} --no-passphrase"));
+        succeed(place.path(), &format!("--home {home} identity card --to {home}.card"));
+    }
+    place
+}
+
+fn sign(at: &Path, people: &[&str]) {
+    for home in people {
+        succeed(at, &format!("-q --home {home} catalogue sign c"));
+    }
+}
+
+fn publish(at: &Path) -> String {
+    stable(&succeed(at, "--home registry catalogue publish c"))
+}
+
+/// A published catalogue whose checkpoint has a policy.
+fn published() -> tempfile::TempDir {
+    let place = people();
+    let at = place.path();
+    succeed(at, INIT);
+    sign(at, &["olga", "otto"]);
+    fs::write(at.join("policy.toml"), "schema = 1\nversion = 1\nexpires = 2027-06-30\n").unwrap();
+    publish(at);
+    succeed(at, "catalogue propose c gpt2-124m --policy policy.toml");
+    sign(at, &["ada", "ben"]);
+    publish(at);
+    place
+}
+
+/// Without what differs from run to run: keys, digests, times.
+fn stable(shown: &str) -> String {
+    let mut out = String::new();
+    let mut word = String::new();
+    let flush = |word: &mut String, out: &mut String| {
+        let hex = word.len() >= 12 && word.chars().all(|c| c.is_ascii_hexdigit());
+        let date = word.len() >= 10
+            && word.starts_with("20")
+            && word.chars().nth(4) == Some('-')
+            && word.chars().nth(7) == Some('-');
+        out.push_str(if hex {
+            "<hex>"
+        } else if date {
+            "<time>"
+        } else {
+            word
+        });
+        word.clear();
+    };
+    for c in shown.chars() {
+        if c.is_ascii_alphanumeric() || matches!(c, '-' | ':') {
+            word.push(c);
+        } else {
+            flush(&mut word, &mut out);
+            out.push(c);
+        }
+    }
+    flush(&mut word, &mut out);
+    out
+}
+
+#[test]
+fn a_catalogue_is_proposed_signed_and_published() {
+    let place = people();
+    let at = place.path();
+    insta::assert_snapshot!(succeed(at, INIT), @"
+    proposed a new catalogue in c
+      next: 2 of its owners sign it with `portcullis catalogue sign c`, then the registry publishes it
+    ");
+    insta::assert_snapshot!(refuse(at, INIT), @"
+    exit 2
+    error: there is a catalogue in c already
+      next: use it, or choose another folder
+    ");
+    insta::assert_snapshot!(stable(&succeed(at, "-q --home olga catalogue review c")), @"
+    root, version 1
+      the owners (root): 2 of Olga (key <hex>), Otto (key <hex>)
+      the owners (targets): 2 of Olga (key <hex>), Otto (key <hex>)
+      the registry (snapshot): 1 of Registry (key <hex>)
+      the registry (timestamp): 1 of Registry (key <hex>)
+      expires <time>, in 730 days
+      the owners (root): signed by nobody; 2 more needed, of Olga, Otto
+    targets, version 1
+      the board of gpt2-124m: 2 of Ada (key <hex>), Ben (key <hex>), Cy (key <hex>)
+      adds cards/<hex>.json (879 B, SHA-256 <hex>)
+      adds cards/<hex>.json (875 B, SHA-256 <hex>)
+      adds cards/<hex>.json (871 B, SHA-256 <hex>)
+      adds cards/<hex>.json (871 B, SHA-256 <hex>)
+      adds cards/<hex>.json (875 B, SHA-256 <hex>)
+      adds cards/<hex>.json (871 B, SHA-256 <hex>)
+      expires <time>, in 365 days
+      the owners (targets): signed by nobody; 2 more needed, of Olga, Otto
+    ");
+    insta::assert_snapshot!(refuse(at, "--home registry catalogue publish c"), @"
+    exit 3
+    error: the catalogue cannot be published yet: root: it needs 2 more of the owners (root); targets: it needs 2 more of the owners (targets)
+      next: let them sign with `portcullis catalogue sign`
+    ");
+    insta::assert_snapshot!(succeed(at, "-q --home olga catalogue sign c"), @"
+    signed root, version 1
+      the owners (root): signed by Olga; 1 more needed, of Otto
+    signed targets, version 1
+      the owners (targets): signed by Olga; 1 more needed, of Otto
+    ");
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada catalogue sign c")), @"
+    exit 3
+    error: the key <hex> has no say in root, targets: the owners sign it
+      next: ask one of them; if that is you, name your own --home
+    ");
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home registry catalogue sign c --role root")), @"
+    exit 3
+    error: the key <hex> has no say in root: the owners sign it
+      next: ask one of them; if that is you, name your own --home
+    ");
+    sign(at, &["otto"]);
+    insta::assert_snapshot!(stable(&refuse(at, "--home olga catalogue publish c")), @"
+    exit 3
+    error: the key <hex> is not the registry's
+      next: publish with the registry's --home
+    ");
+    insta::assert_snapshot!(publish(at), @"
+    published version 1; publish again before <time>
+      in force  root
+      in force  targets
+    ");
+    insta::assert_snapshot!(stable(&succeed(at, "catalogue status c")), @"
+    root         version 1, expires <time> (in 730 days)
+                 2 of 2 must sign; signed by Olga, Otto
+    timestamp    version 1, expires <time> (in 14 days)
+                 1 of 1 must sign; signed by Registry
+    snapshot     version 1, expires <time> (in 30 days)
+                 1 of 1 must sign; signed by Registry
+    targets      version 1, expires <time> (in 365 days)
+                 2 of 2 must sign; signed by Olga, Otto
+    ");
+}
+
+#[test]
+fn a_change_is_shown_in_plain_words_before_it_is_signed() {
+    let place = published();
+    let at = place.path();
+    fs::write(at.join("policy.toml"), "schema = 1\nversion = 2\nexpires = 2027-06-30\n\u{1b}[31m\n").unwrap();
+    fs::write(at.join("agreement.md"), "Be good.\n").unwrap();
+    succeed(at, "catalogue propose c gpt2-124m --policy policy.toml --agreement agreement.md");
+    insta::assert_snapshot!(stable(&succeed(at, "-q --home ada catalogue review c")), @"
+    gpt2-124m, version 2
+      adds gpt2-124m/agreement.md (9 B, SHA-256 <hex>)
+        + Be good.
+      replaces gpt2-124m/policy.toml (50 B, SHA-256 <hex>; was 44 B, SHA-256 <hex>)
+          schema = 1
+        - version = 1
+        + version = 2
+          expires = <time>
+        + ?[31m
+      expires <time>, in 365 days (was <time>)
+      the board of gpt2-124m: signed by nobody; 2 more needed, of Ada, Ben, Cy
+    ");
+    sign(at, &["cy"]);
+    insta::assert_snapshot!(publish(at), @"
+    published version 3; publish again before <time>
+      waiting   gpt2-124m: it needs 1 more of the board of gpt2-124m
+    ");
+    // Another form of it takes the signatures of the first with it.
+    succeed(at, "catalogue propose c gpt2-124m --stage partners");
+    insta::assert_snapshot!(stable(&succeed(at, "catalogue status c")), @"
+    root         version 1, expires <time> (in 730 days)
+                 2 of 2 must sign; signed by Olga, Otto
+    timestamp    version 3, expires <time> (in 14 days)
+                 1 of 1 must sign; signed by Registry
+    snapshot     version 3, expires <time> (in 30 days)
+                 1 of 1 must sign; signed by Registry
+    targets      version 1, expires <time> (in 365 days)
+                 2 of 2 must sign; signed by Olga, Otto
+    gpt2-124m    version 1, expires <time> (in 365 days)
+                 2 of 3 must sign; signed by Ada, Ben, not by Cy
+    proposed  gpt2-124m, version 2
+              the board of gpt2-124m: signed by nobody; 2 more needed, of Ada, Ben, Cy
+    ");
+    succeed(at, "catalogue propose c gpt2-124m --withdraw");
+    insta::assert_snapshot!(refuse(at, "catalogue propose c gpt2-124m --withdraw"), @"
+    exit 2
+    error: no change of gpt2-124m is proposed
+      next: see `portcullis catalogue status` for what is proposed
+    ");
+}
+
+#[test]
+fn a_board_and_the_owners_rotate() {
+    let place = published();
+    let at = place.path();
+    succeed(at, "catalogue rotate c gpt2-124m --remove Cy --add dee.card");
+    insta::assert_snapshot!(stable(&succeed(at, "-q --home ada catalogue review c")), @"
+    targets, version 2
+      the board of gpt2-124m: Cy leaves, Dee (key <hex>) joins, threshold 2 (was 2)
+      adds cards/<hex>.json (871 B, SHA-256 <hex>)
+      expires <time>, in 365 days (was <time>)
+      the owners (targets): signed by nobody; 2 more needed, of Olga, Otto
+    gpt2-124m, version 2
+      expires <time>, in 365 days (was <time>)
+      the board of gpt2-124m: signed by nobody; 2 more needed, of Ada, Ben, Dee
+    ");
+    sign(at, &["olga", "otto", "ada"]);
+    // Ben and Cy signed what is published; without Ben, the new board has not taken it over.
+    insta::assert_snapshot!(publish(at), @"
+    published version 3; publish again before <time>
+      in force  targets
+      waiting   gpt2-124m: it needs 1 more of the board of gpt2-124m
+    ");
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home cy catalogue sign c")), @"
+    exit 3
+    error: the key <hex> has no say in gpt2-124m: the board of gpt2-124m sign it
+      next: ask one of them; if that is you, name your own --home
+    ");
+    sign(at, &["dee"]);
+    publish(at);
+    succeed(at, "catalogue rotate c root --remove Otto --add cy.card");
+    insta::assert_snapshot!(stable(&succeed(at, "-q --home olga catalogue review c")), @"
+    root, version 2
+      the owners (root): Otto leaves, Cy (key <hex>) joins, threshold 2 (was 2)
+      the owners (targets): Otto leaves, Cy (key <hex>) joins, threshold 2 (was 2)
+      expires <time>, in 730 days (was <time>)
+      the owners (root): signed by nobody; 2 more needed, of Olga, Otto
+      the owners (root): signed by nobody; 2 more needed, of Cy, Olga
+    targets, version 3
+      expires <time>, in 365 days (was <time>)
+      the owners (targets): signed by nobody; 2 more needed, of Cy, Olga
+    ");
+    sign(at, &["olga", "cy"]);
+    insta::assert_snapshot!(publish(at), @"
+    published version 5; publish again before <time>
+      waiting   root: it needs 1 more of the owners (root)
+      waiting   targets: what depends on it is not signed yet
+    ");
+    sign(at, &["otto"]);
+    insta::assert_snapshot!(publish(at), @"
+    published version 6; publish again before <time>
+      in force  root
+      in force  targets
+    ");
+    insta::assert_snapshot!(stable(&succeed(at, "--home ben catalogue refresh --from c --root c/metadata/1.root.json")), @"
+    root         version 2, expires <time> (in 730 days)
+                 2 of 2 must sign; signed by Cy, Olga
+    timestamp    version 6, expires <time> (in 14 days)
+                 1 of 1 must sign; signed by Registry
+    snapshot     version 6, expires <time> (in 30 days)
+                 1 of 1 must sign; signed by Registry
+    targets      version 3, expires <time> (in 365 days)
+                 2 of 2 must sign; signed by Cy, Olga
+    gpt2-124m    version 2, expires <time> (in 365 days)
+                 2 of 3 must sign; signed by Ada, Dee, not by Ben
+    ");
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let place = published();
+    let at = place.path();
+    let of = |arguments: &str| stable(&refuse(at, arguments));
+    insta::assert_snapshot!([
+        of("catalogue status nowhere"),
+        of("catalogue propose c gpt2-1.5b --policy policy.toml"),
+        of("catalogue propose c misuse --policy policy.toml"),
+        of("catalogue propose c Nobody's"),
+        of("catalogue rotate c gpt2-124m"),
+        of("catalogue rotate c gpt2-124m --threshold 4"),
+        of("catalogue rotate c gpt2-124m --add ada.card"),
+        of("catalogue rotate c gpt2-124m --remove Olga"),
+        of("catalogue rotate c root --remove Zoe"),
+        of("catalogue rotate c snapshot --add dee.card"),
+        of("catalogue rotate c registry"),
+        of("--home ada catalogue sign c"),
+        of("--home ben catalogue refresh --from c"),
+        of("--home ben catalogue refresh --from c --root policy.toml"),
+    ].join("\n"), @"
+    exit 2
+    error: there is no catalogue in nowhere
+      next: check the folder, or begin with `portcullis catalogue init`
+
+    exit 3
+    error: the catalogue has no board for gpt2-1.5b
+      next: let the owners give it one: `portcullis catalogue rotate <folder> <checkpoint> --add <card> --threshold <count>`
+
+    exit 2
+    error: --policy is not for misuse
+      next: propose it for a checkpoint
+
+    exit 2
+    error: `Nobody's` is not a checkpoint id: use 1 to 64 of a-z, 0-9, `.`, `-` and `_`, beginning with a letter or digit
+      next: check the spelling
+
+    exit 2
+    error: nothing of the board of gpt2-124m would change
+      next: say what is to change: --add, --remove or --threshold
+
+    exit 2
+    error: the board of gpt2-124m has 3 distinct keys; its threshold of 4 must be between 1 and that
+      next: change the threshold, or who signs
+
+    exit 2
+    error: Ada is in the board of gpt2-124m already
+      next: leave out that --add
+
+    exit 2
+    error: the key <hex> is not in the board of gpt2-124m
+      next: see `portcullis catalogue status --json` for who is
+
+    exit 2
+    error: the catalogue knows nobody called Zoe
+      next: see `portcullis catalogue status` for names; a key id needs 12 digits or more
+
+    exit 2
+    error: no checkpoint can be called snapshot: it is a role of TUF's own
+      next: choose another name for the checkpoint
+
+    exit 2
+    error: a registry has one key
+      next: give its new card with one --add, and nothing else
+
+    exit 2
+    note: this home trusts no catalogue yet, so nothing but the signatures in the folder itself vouches for what is published there
+    error: no change of any role is proposed
+      next: see `portcullis catalogue status` for what is proposed
+
+    exit 2
+    error: no root of trust is in ben/catalogue; none is ever taken from a server unasked
+      next: give the root file that the owners handed you, with `portcullis catalogue refresh --root <file>`
+
+    exit 4
+    error: the root given is not what it should be: expected value at line 1 column 1
+      next: do not use this copy: fetch it from another place, and tell the owners
+    ");
+}
+
+#[test]
+fn nobody_signs_a_change_of_another_or_an_older_catalogue() {
+    let place = published();
+    let at = place.path();
+    succeed(at, "--home ada catalogue refresh --from c --root c/metadata/1.root.json");
+    let old = fs::read(at.join("c/metadata/timestamp.json")).unwrap();
+    publish(at);
+    succeed(at, "--home ada catalogue refresh --from c");
+    fs::write(at.join("c/metadata/timestamp.json"), old).unwrap();
+    succeed(at, "catalogue propose c gpt2-124m --stage partners");
+    insta::assert_snapshot!(refuse(at, "--home ada catalogue sign c"), @"
+    exit 4
+    error: timestamp.json is rolled back: version 2 is offered, version 3 was accepted before
+      next: someone serves an older catalogue: fetch it from another place, and tell the owners
+    ");
+    succeed(at, &INIT.replace("init c", "init d").replace("otto.card", "dee.card"));
+    for home in ["olga", "dee"] {
+        succeed(at, &format!("-q --home {home} catalogue sign d"));
+    }
+    succeed(at, "--home registry catalogue publish d");
+    insta::assert_snapshot!(
+        refuse(at, "--home ada catalogue refresh --from d --root d/metadata/1.root.json"),
+        @"
+    exit 3
+    error: root version 1 is trusted already, and the root given (version 1) is another catalogue's
+      next: if you mean to change to another catalogue, use another --home for it
+    "
+    );
+}
+
+#[test]
+fn what_a_keeper_of_the_folder_slips_in_is_not_signed() {
+    let place = published();
+    let at = place.path();
+    succeed(at, "catalogue propose c gpt2-124m --stage partners");
+    let targets = at.join("c/proposals/gpt2-124m/targets/gpt2-124m");
+    let stage = fs::read_dir(targets).unwrap().next().unwrap().unwrap().path();
+    fs::write(stage, "{}").unwrap();
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada catalogue sign c")), @"
+    exit 4
+    error: the proposal lacks the file gpt2-124m/stage.json (<hex>)
+      next: propose the file again
+    ");
+    // Published metadata that was edited: nothing is measured against it.
+    let metadata = at.join("c/metadata/1.targets.json");
+    let forged = fs::read_to_string(&metadata).unwrap().replace("\"threshold\": 2", "\"threshold\": 1");
+    fs::write(metadata, forged).unwrap();
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada catalogue review c")), @"
+    exit 4
+    error: 1.targets.json has SHA-256 <hex>, not <hex>
+      next: do not use this copy: fetch it from another place, and tell the owners
+    ");
+}
+
+#[test]
+fn a_kill_while_publishing_leaves_the_old_catalogue_and_publishing_again_finishes() {
+    let place = published();
+    let at = place.path();
+    succeed(at, "--home ben catalogue refresh --from c --root c/metadata/1.root.json");
+    succeed(at, "catalogue rotate c root --add ada.card");
+    sign(at, &["olga", "otto"]);
+    let sources = support::copy_tree(&at.join("c"), &at.join("before"));
+    publish(at);
+    // Every prefix of the order in which files are written.
+    let order = ["2.targets.json", "3.snapshot.json", "2.root.json"];
+    for count in 0..=order.len() {
+        let cut = format!("cut{count}");
+        support::copy_tree(&at.join("before"), &at.join(&cut));
+        support::copy_tree(&at.join("c/targets"), &at.join(&cut).join("targets"));
+        for file in &order[..count] {
+            fs::copy(at.join("c/metadata").join(file), at.join(&cut).join("metadata").join(file)).unwrap();
+        }
+        succeed(
+            at,
+            &format!("--home ben{count} catalogue refresh --from {cut} --root c/metadata/1.root.json"),
+        );
+        let again = run_in(at, &format!("--home registry catalogue publish {cut}"));
+        assert!(again.status.success(), "{count}: {}", text(&again.stderr));
+        let shown = succeed(at, &format!("--json --home ben{count} catalogue refresh --from {cut}"));
+        let roles: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(
+            (&roles["roles"][0]["version"], &roles["roles"][3]["version"]),
+            (&2.into(), &2.into()),
+            "{count}"
+        );
+    }
+    assert!(sources > 10);
+}
+
+#[test]
+fn canonical_json_is_that_of_securesystemslib() {
+    let pairs = fs::read(fixture("catalogue/canonical.json")).unwrap();
+    let pairs: Vec<Value> = serde_json::from_slice(&pairs).unwrap();
+    assert!(pairs.len() > 10);
+    for pair in pairs {
+        let ours = String::from_utf8(canonical_json(&pair["document"]).unwrap()).unwrap();
+        assert_eq!(ours, pair["canonical"]);
+    }
+}

@@ -26,13 +26,6 @@ fn large() -> Memory {
 fn verify(criterion: &mut Criterion) {
     let memory = large();
     let root = &memory.files["metadata/1.root.json"];
-    let size: usize = memory
-        .files
-        .iter()
-        .filter(|(path, _)| path.starts_with("metadata/"))
-        .map(|(_, file)| file.len())
-        .sum();
-    eprintln!("metadata: {size} bytes");
     let place = tempfile::tempdir().unwrap();
     let mut number = 0;
     let mut fresh = || {

@@ -1,4 +1,5 @@
 //! The catalogue as its keepers use it: found, sign, publish, propose, review, rotate, refresh; and what each is refused.
+#![allow(clippy::too_many_lines, reason = "one story with what is said in it, read from top to bottom")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -8,10 +9,11 @@ use std::path::Path;
 
 use portcullis::catalogue::canonical_json;
 use serde_json::Value;
+use support::people::POLICY;
 use support::{fixture, refuse, run_in, succeed, text, workplace};
 
 const PEOPLE: [&str; 7] = ["Olga", "Otto", "Registry", "Ada", "Ben", "Cy", "Dee"];
-const INIT: &str = "--home olga catalogue init c --owner olga.card --owner otto.card --owner-threshold 2 \
+const INIT: &str = "--home olga --registry c catalogue init --owner olga.card --owner otto.card --owner-threshold 2 \
     --registry-card registry.card --board gpt2-124m=2:ada.card,ben.card,cy.card";
 
 /// Everybody's homes and cards, and nothing else.
@@ -25,14 +27,18 @@ fn people() -> tempfile::TempDir {
     place
 }
 
+fn policy(version: u32) -> String {
+    POLICY.replace("tiny", "gpt2-124m").replace("version = 1", &format!("version = {version}"))
+}
+
 fn sign(at: &Path, people: &[&str]) {
     for home in people {
-        succeed(at, &format!("-q --home {home} catalogue sign c"));
+        succeed(at, &format!("-q --home {home} --registry c catalogue sign"));
     }
 }
 
 fn publish(at: &Path) -> String {
-    stable(&succeed(at, "--home registry catalogue publish c"))
+    stable(&succeed(at, "--home registry --registry c catalogue publish"))
 }
 
 /// A published catalogue whose checkpoint has a policy.
@@ -41,9 +47,9 @@ fn published() -> tempfile::TempDir {
     let at = place.path();
     succeed(at, INIT);
     sign(at, &["olga", "otto"]);
-    fs::write(at.join("policy.toml"), "schema = 1\nversion = 1\nexpires = 2027-06-30\n").unwrap();
+    fs::write(at.join("policy.toml"), policy(1)).unwrap();
     publish(at);
-    succeed(at, "catalogue propose c gpt2-124m --policy policy.toml");
+    succeed(at, "--registry c catalogue propose gpt2-124m --policy policy.toml");
     sign(at, &["ada", "ben"]);
     publish(at);
     place
@@ -85,15 +91,15 @@ fn a_catalogue_is_proposed_signed_and_published() {
     let place = people();
     let at = place.path();
     insta::assert_snapshot!(succeed(at, INIT), @"
-    proposed a new catalogue in c
-      next: 2 of its owners sign it with `portcullis catalogue sign c`, then the registry publishes it
+    proposed a new catalogue in c/catalogue
+      next: 2 of its owners sign it with `portcullis catalogue sign`, then the registry publishes it
     ");
     insta::assert_snapshot!(refuse(at, INIT), @"
     exit 2
-    error: there is a catalogue in c already
+    error: there is a catalogue in c/catalogue already
       next: use it, or choose another folder
     ");
-    insta::assert_snapshot!(stable(&succeed(at, "-q --home olga catalogue review c")), @"
+    insta::assert_snapshot!(stable(&succeed(at, "-q --home olga --registry c catalogue review")), @"
     root, version 1
       the owners (root): 2 of Olga (key <hex>), Otto (key <hex>)
       the owners (targets): 2 of Olga (key <hex>), Otto (key <hex>)
@@ -103,38 +109,38 @@ fn a_catalogue_is_proposed_signed_and_published() {
       the owners (root): signed by nobody; 2 more needed, of Olga, Otto
     targets, version 1
       the board of gpt2-124m: 2 of Ada (key <hex>), Ben (key <hex>), Cy (key <hex>)
-      adds cards/<hex>.json (879 B, SHA-256 <hex>)
-      adds cards/<hex>.json (875 B, SHA-256 <hex>)
-      adds cards/<hex>.json (871 B, SHA-256 <hex>)
-      adds cards/<hex>.json (871 B, SHA-256 <hex>)
-      adds cards/<hex>.json (875 B, SHA-256 <hex>)
-      adds cards/<hex>.json (871 B, SHA-256 <hex>)
       expires <time>, in 365 days
+      adds the card of Ada (key <hex>)
+      adds the card of Ben (key <hex>)
+      adds the card of Cy (key <hex>)
+      adds the card of Olga (key <hex>)
+      adds the card of Otto (key <hex>)
+      adds the card of Registry (key <hex>)
       the owners (targets): signed by nobody; 2 more needed, of Olga, Otto
     ");
-    insta::assert_snapshot!(refuse(at, "--home registry catalogue publish c"), @"
+    insta::assert_snapshot!(refuse(at, "--home registry --registry c catalogue publish"), @"
     exit 3
     error: the catalogue cannot be published yet: root: it needs 2 more of the owners (root); targets: it needs 2 more of the owners (targets)
       next: let them sign with `portcullis catalogue sign`
     ");
-    insta::assert_snapshot!(succeed(at, "-q --home olga catalogue sign c"), @"
+    insta::assert_snapshot!(succeed(at, "-q --home olga --registry c catalogue sign"), @"
     signed root, version 1
       the owners (root): signed by Olga; 1 more needed, of Otto
     signed targets, version 1
       the owners (targets): signed by Olga; 1 more needed, of Otto
     ");
-    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada catalogue sign c")), @"
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada --registry c catalogue sign")), @"
     exit 3
     error: the key <hex> has no say in root, targets: the owners sign it
       next: ask one of them; if that is you, name your own --home
     ");
-    insta::assert_snapshot!(stable(&refuse(at, "-q --home registry catalogue sign c --role root")), @"
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home registry --registry c catalogue sign --role root")), @"
     exit 3
     error: the key <hex> has no say in root: the owners sign it
       next: ask one of them; if that is you, name your own --home
     ");
     sign(at, &["otto"]);
-    insta::assert_snapshot!(stable(&refuse(at, "--home olga catalogue publish c")), @"
+    insta::assert_snapshot!(stable(&refuse(at, "--home olga --registry c catalogue publish")), @"
     exit 3
     error: the key <hex> is not the registry's
       next: publish with the registry's --home
@@ -144,7 +150,7 @@ fn a_catalogue_is_proposed_signed_and_published() {
       in force  root
       in force  targets
     ");
-    insta::assert_snapshot!(stable(&succeed(at, "catalogue status c")), @"
+    insta::assert_snapshot!(stable(&succeed(at, "--registry c catalogue status")), @"
     root         version 1, expires <time> (in 730 days)
                  2 of 2 must sign; signed by Olga, Otto
     timestamp    version 1, expires <time> (in 14 days)
@@ -160,30 +166,51 @@ fn a_catalogue_is_proposed_signed_and_published() {
 fn a_change_is_shown_in_plain_words_before_it_is_signed() {
     let place = published();
     let at = place.path();
-    fs::write(at.join("policy.toml"), "schema = 1\nversion = 2\nexpires = 2027-06-30\n\u{1b}[31m\n").unwrap();
-    fs::write(at.join("agreement.md"), "Be good.\n").unwrap();
-    succeed(at, "catalogue propose c gpt2-124m --policy policy.toml --agreement agreement.md");
-    insta::assert_snapshot!(stable(&succeed(at, "-q --home ada catalogue review c")), @"
+    fs::write(at.join("policy.toml"), policy(2).replace("board = 2 }", "board = 1 }")).unwrap();
+    fs::write(at.join("agreement.md"), "Be good\u{1b}[31m.\n").unwrap();
+    succeed(at, "--registry c catalogue propose gpt2-124m --policy policy.toml --agreement agreement.md");
+    insta::assert_snapshot!(stable(&succeed(at, "-q --home ada --registry c catalogue review")), @r#"
     gpt2-124m, version 2
-      adds gpt2-124m/agreement.md (9 B, SHA-256 <hex>)
-        + Be good.
-      replaces gpt2-124m/policy.toml (50 B, SHA-256 <hex>; was 44 B, SHA-256 <hex>)
+      adds gpt2-124m/agreement.md (14 B, SHA-256 <hex>)
+        + Be good?[31m.
+      replaces gpt2-124m/policy.toml (640 B, SHA-256 <hex>; was 640 B, SHA-256 <hex>)
+        internal: 1 approval instead of 2 (widens)
+        partners: 1 approval instead of 2 (widens)
           schema = 1
+          checkpoint = "gpt2-124m"
         - version = 1
         + version = 2
           expires = <time>
-        + ?[31m
+          
+          [[stage]]
+          name = "internal"
+          audience.organizations = ["Lab"]
+        - approvals = { board = 2 }
+        + approvals = { board = 1 }
+          agreement = "agreement.md"
+          uses = ["detection"]
+          max_days = 30
+          …
+          [[stage]]
+          name = "partners"
+          audience.organizations = ["Lab", "University"]
+        - approvals = { board = 2 }
+        + approvals = { board = 1 }
+          agreement = "agreement.md"
+          uses = ["detection", "bias-analysis"]
+          max_days = 90
+          …
       expires <time>, in 365 days (was <time>)
       the board of gpt2-124m: signed by nobody; 2 more needed, of Ada, Ben, Cy
-    ");
+    "#);
     sign(at, &["cy"]);
     insta::assert_snapshot!(publish(at), @"
     published version 3; publish again before <time>
       waiting   gpt2-124m: it needs 1 more of the board of gpt2-124m
     ");
     // Another form of it takes the signatures of the first with it.
-    succeed(at, "catalogue propose c gpt2-124m --stage partners");
-    insta::assert_snapshot!(stable(&succeed(at, "catalogue status c")), @"
+    succeed(at, "--registry c catalogue propose gpt2-124m --stage partners");
+    insta::assert_snapshot!(stable(&succeed(at, "--registry c catalogue status")), @"
     root         version 1, expires <time> (in 730 days)
                  2 of 2 must sign; signed by Olga, Otto
     timestamp    version 3, expires <time> (in 14 days)
@@ -197,8 +224,8 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
     proposed  gpt2-124m, version 2
               the board of gpt2-124m: signed by nobody; 2 more needed, of Ada, Ben, Cy
     ");
-    succeed(at, "catalogue propose c gpt2-124m --withdraw");
-    insta::assert_snapshot!(refuse(at, "catalogue propose c gpt2-124m --withdraw"), @"
+    succeed(at, "--registry c catalogue propose gpt2-124m --withdraw");
+    insta::assert_snapshot!(refuse(at, "--registry c catalogue propose gpt2-124m --withdraw"), @"
     exit 2
     error: no change of gpt2-124m is proposed
       next: see `portcullis catalogue status` for what is proposed
@@ -209,12 +236,12 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
 fn a_board_and_the_owners_rotate() {
     let place = published();
     let at = place.path();
-    succeed(at, "catalogue rotate c gpt2-124m --remove Cy --add dee.card");
-    insta::assert_snapshot!(stable(&succeed(at, "-q --home ada catalogue review c")), @"
+    succeed(at, "--registry c catalogue rotate gpt2-124m --remove Cy --add dee.card");
+    insta::assert_snapshot!(stable(&succeed(at, "-q --home ada --registry c catalogue review")), @"
     targets, version 2
       the board of gpt2-124m: Cy leaves, Dee (key <hex>) joins, threshold 2 (was 2)
-      adds cards/<hex>.json (871 B, SHA-256 <hex>)
       expires <time>, in 365 days (was <time>)
+      adds the card of Dee (key <hex>)
       the owners (targets): signed by nobody; 2 more needed, of Olga, Otto
     gpt2-124m, version 2
       expires <time>, in 365 days (was <time>)
@@ -227,15 +254,15 @@ fn a_board_and_the_owners_rotate() {
       in force  targets
       waiting   gpt2-124m: it needs 1 more of the board of gpt2-124m
     ");
-    insta::assert_snapshot!(stable(&refuse(at, "-q --home cy catalogue sign c")), @"
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home cy --registry c catalogue sign")), @"
     exit 3
     error: the key <hex> has no say in gpt2-124m: the board of gpt2-124m sign it
       next: ask one of them; if that is you, name your own --home
     ");
     sign(at, &["dee"]);
     publish(at);
-    succeed(at, "catalogue rotate c root --remove Otto --add cy.card");
-    insta::assert_snapshot!(stable(&succeed(at, "-q --home olga catalogue review c")), @"
+    succeed(at, "--registry c catalogue rotate root --remove Otto --add cy.card");
+    insta::assert_snapshot!(stable(&succeed(at, "-q --home olga --registry c catalogue review")), @"
     root, version 2
       the owners (root): Otto leaves, Cy (key <hex>) joins, threshold 2 (was 2)
       the owners (targets): Otto leaves, Cy (key <hex>) joins, threshold 2 (was 2)
@@ -258,7 +285,7 @@ fn a_board_and_the_owners_rotate() {
       in force  root
       in force  targets
     ");
-    insta::assert_snapshot!(stable(&succeed(at, "--home ben catalogue refresh --from c --root c/metadata/1.root.json")), @"
+    insta::assert_snapshot!(stable(&succeed(at, "--home ben --registry c catalogue refresh --root c/catalogue/metadata/1.root.json")), @"
     root         version 2, expires <time> (in 730 days)
                  2 of 2 must sign; signed by Cy, Olga
     timestamp    version 6, expires <time> (in 14 days)
@@ -278,28 +305,28 @@ fn refusals_say_what_to_do() {
     let at = place.path();
     let of = |arguments: &str| stable(&refuse(at, arguments));
     insta::assert_snapshot!([
-        of("catalogue status nowhere"),
-        of("catalogue propose c gpt2-1.5b --policy policy.toml"),
-        of("catalogue propose c misuse --policy policy.toml"),
-        of("catalogue propose c Nobody's"),
-        of("catalogue rotate c gpt2-124m"),
-        of("catalogue rotate c gpt2-124m --threshold 4"),
-        of("catalogue rotate c gpt2-124m --add ada.card"),
-        of("catalogue rotate c gpt2-124m --remove Olga"),
-        of("catalogue rotate c root --remove Zoe"),
-        of("catalogue rotate c snapshot --add dee.card"),
-        of("catalogue rotate c registry"),
-        of("--home ada catalogue sign c"),
-        of("--home ben catalogue refresh --from c"),
-        of("--home ben catalogue refresh --from c --root policy.toml"),
+        of("--registry nowhere catalogue status"),
+        of("--registry c catalogue propose gpt2-1.5b --policy policy.toml"),
+        of("--registry c catalogue propose misuse --policy policy.toml"),
+        of("--registry c catalogue propose Nobody's"),
+        of("--registry c catalogue rotate gpt2-124m"),
+        of("--registry c catalogue rotate gpt2-124m --threshold 4"),
+        of("--registry c catalogue rotate gpt2-124m --add ada.card"),
+        of("--registry c catalogue rotate gpt2-124m --remove Olga"),
+        of("--registry c catalogue rotate root --remove Zoe"),
+        of("--registry c catalogue rotate snapshot --add dee.card"),
+        of("--registry c catalogue rotate registry"),
+        of("--home ada --registry c catalogue sign"),
+        of("--home ben --registry c catalogue refresh"),
+        of("--home ben --registry c catalogue refresh --root policy.toml"),
     ].join("\n"), @"
     exit 2
-    error: there is no catalogue in nowhere
-      next: check the folder, or begin with `portcullis catalogue init`
+    error: there is no catalogue in nowhere/catalogue
+      next: check --registry, or begin with `portcullis catalogue init`
 
-    exit 3
-    error: the catalogue has no board for gpt2-1.5b
-      next: let the owners give it one: `portcullis catalogue rotate <folder> <checkpoint> --add <card> --threshold <count>`
+    exit 2
+    error: the policy governs gpt2-124m, not gpt2-1.5b
+      next: propose it for the checkpoint that it names
 
     exit 2
     error: --policy is not for misuse
@@ -356,24 +383,24 @@ fn refusals_say_what_to_do() {
 fn nobody_signs_a_change_of_another_or_an_older_catalogue() {
     let place = published();
     let at = place.path();
-    succeed(at, "--home ada catalogue refresh --from c --root c/metadata/1.root.json");
-    let old = fs::read(at.join("c/metadata/timestamp.json")).unwrap();
+    succeed(at, "--home ada --registry c catalogue refresh --root c/catalogue/metadata/1.root.json");
+    let old = fs::read(at.join("c/catalogue/metadata/timestamp.json")).unwrap();
     publish(at);
-    succeed(at, "--home ada catalogue refresh --from c");
-    fs::write(at.join("c/metadata/timestamp.json"), old).unwrap();
-    succeed(at, "catalogue propose c gpt2-124m --stage partners");
-    insta::assert_snapshot!(refuse(at, "--home ada catalogue sign c"), @"
+    succeed(at, "--home ada --registry c catalogue refresh");
+    fs::write(at.join("c/catalogue/metadata/timestamp.json"), old).unwrap();
+    succeed(at, "--registry c catalogue propose gpt2-124m --stage partners");
+    insta::assert_snapshot!(refuse(at, "--home ada --registry c catalogue sign"), @"
     exit 4
     error: timestamp.json is rolled back: version 2 is offered, version 3 was accepted before
       next: someone serves an older catalogue: fetch it from another place, and tell the owners
     ");
-    succeed(at, &INIT.replace("init c", "init d").replace("otto.card", "dee.card"));
+    succeed(at, &INIT.replace("--registry c", "--registry d").replace("otto.card", "dee.card"));
     for home in ["olga", "dee"] {
-        succeed(at, &format!("-q --home {home} catalogue sign d"));
+        succeed(at, &format!("-q --home {home} --registry d catalogue sign"));
     }
-    succeed(at, "--home registry catalogue publish d");
+    succeed(at, "--home registry --registry d catalogue publish");
     insta::assert_snapshot!(
-        refuse(at, "--home ada catalogue refresh --from d --root d/metadata/1.root.json"),
+        refuse(at, "--home ada --registry d catalogue refresh --root d/catalogue/metadata/1.root.json"),
         @"
     exit 3
     error: root version 1 is trusted already, and the root given (version 1) is another catalogue's
@@ -386,20 +413,20 @@ fn nobody_signs_a_change_of_another_or_an_older_catalogue() {
 fn what_a_keeper_of_the_folder_slips_in_is_not_signed() {
     let place = published();
     let at = place.path();
-    succeed(at, "catalogue propose c gpt2-124m --stage partners");
-    let targets = at.join("c/proposals/gpt2-124m/targets/gpt2-124m");
+    succeed(at, "--registry c catalogue propose gpt2-124m --stage partners");
+    let targets = at.join("c/catalogue/proposals/gpt2-124m/targets/gpt2-124m");
     let stage = fs::read_dir(targets).unwrap().next().unwrap().unwrap().path();
     fs::write(stage, "{}").unwrap();
-    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada catalogue sign c")), @"
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada --registry c catalogue sign")), @"
     exit 4
     error: the proposal lacks the file gpt2-124m/stage.json (<hex>)
       next: propose the file again
     ");
     // Published metadata that was edited: nothing is measured against it.
-    let metadata = at.join("c/metadata/1.targets.json");
+    let metadata = at.join("c/catalogue/metadata/1.targets.json");
     let forged = fs::read_to_string(&metadata).unwrap().replace("\"threshold\": 2", "\"threshold\": 1");
     fs::write(metadata, forged).unwrap();
-    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada catalogue review c")), @"
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada --registry c catalogue review")), @"
     exit 4
     error: 1.targets.json has SHA-256 <hex>, not <hex>
       next: do not use this copy: fetch it from another place, and tell the owners
@@ -410,27 +437,33 @@ fn what_a_keeper_of_the_folder_slips_in_is_not_signed() {
 fn a_kill_while_publishing_leaves_the_old_catalogue_and_publishing_again_finishes() {
     let place = published();
     let at = place.path();
-    succeed(at, "--home ben catalogue refresh --from c --root c/metadata/1.root.json");
-    succeed(at, "catalogue rotate c root --add ada.card");
+    succeed(at, "--home ben --registry c catalogue refresh --root c/catalogue/metadata/1.root.json");
+    succeed(at, "--registry c catalogue rotate root --add ada.card");
     sign(at, &["olga", "otto"]);
-    let sources = support::copy_tree(&at.join("c"), &at.join("before"));
+    let sources = support::copy_tree(&at.join("c/catalogue"), &at.join("before"));
     publish(at);
     // Every prefix of the order in which files are written.
     let order = ["2.targets.json", "3.snapshot.json", "2.root.json"];
     for count in 0..=order.len() {
         let cut = format!("cut{count}");
-        support::copy_tree(&at.join("before"), &at.join(&cut));
-        support::copy_tree(&at.join("c/targets"), &at.join(&cut).join("targets"));
+        support::copy_tree(&at.join("before"), &at.join(&cut).join("catalogue"));
+        support::copy_tree(&at.join("c/catalogue/targets"), &at.join(&cut).join("catalogue").join("targets"));
         for file in &order[..count] {
-            fs::copy(at.join("c/metadata").join(file), at.join(&cut).join("metadata").join(file)).unwrap();
+            fs::copy(
+                at.join("c/catalogue/metadata").join(file),
+                at.join(&cut).join("catalogue").join("metadata").join(file),
+            )
+            .unwrap();
         }
         succeed(
             at,
-            &format!("--home ben{count} catalogue refresh --from {cut} --root c/metadata/1.root.json"),
+            &format!(
+                "--home ben{count} --registry {cut} catalogue refresh --root c/catalogue/metadata/1.root.json"
+            ),
         );
-        let again = run_in(at, &format!("--home registry catalogue publish {cut}"));
+        let again = run_in(at, &format!("--home registry --registry {cut} catalogue publish"));
         assert!(again.status.success(), "{count}: {}", text(&again.stderr));
-        let shown = succeed(at, &format!("--json --home ben{count} catalogue refresh --from {cut}"));
+        let shown = succeed(at, &format!("--json --home ben{count} --registry {cut} catalogue refresh"));
         let roles: Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(
             (&roles["roles"][0]["version"], &roles["roles"][3]["version"]),

@@ -1,13 +1,11 @@
 //! The gate as its people meet it: three board members, a registry and researchers, each in a home of their own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/people.rs"]
-mod people;
 mod support;
 
 use std::fs;
 
-use people::{ID, POLICY, Scene};
+use support::people::{ID, POLICY, Scene};
 use support::text;
 
 const RUN: &str = "run tiny --tokens 10,20,30 --seed 7 --max-tokens 12";
@@ -225,10 +223,10 @@ fn a_revocation_a_new_policy_a_stage_moved_back_and_a_rotation_each_end_a_grant(
     scene.propose(POLICY, "partners");
     scene.succeed("rosa", RUN);
 
-    scene.succeed("ada", "catalogue rotate registry/catalogue tiny --remove ben --add cards/eve.card");
+    scene.succeed("ada", "catalogue rotate tiny --remove ben --add cards/eve.card");
     scene.sign_and_publish(["ada", "cy"]);
     let rotated = scene.refuse("rosa", RUN);
-    scene.succeed("ada", "catalogue rotate registry/catalogue tiny --remove eve --add cards/ben.card");
+    scene.succeed("ada", "catalogue rotate tiny --remove eve --add cards/ben.card");
     scene.sign_and_publish(["ada", "cy"]);
     scene.succeed("rosa", RUN);
 
@@ -316,27 +314,28 @@ fn an_altered_vault_is_refused_with_the_part_named() {
     }
     scene.succeed("rosa", RUN);
     insta::assert_snapshot!(refusals.join("\n"), @"
-    exit 5
+    exit 4
     error: cannot read tensor `wte.weight`: chunk 1 of model.safetensors: SHA-256 is <digest>, not <digest>
+      next: run `portcullis pull` again: it replaces what is damaged
 
     exit 4
     error: sealed manifest: SHA-256 is <digest>, not <digest>
       next: the copy is of another sealing than the catalogue's: pull it again, or ask the registry for the right one
 
-    grants: exit 3
+    grants: exit 4
     note: <scene>/registry/catalogue is out of reach; using the catalogue as seen last
-    error: there is no grant for `tiny` made out to rosa
-      next: ask with `portcullis request new tiny --purpose <why>`, and see `portcullis request list`
+    error: the grant <scene>/homes/rosa/vault/statements/grants/<digest>.<digits>.json in the vault is damaged: it is not what its name says
+      next: remove the file and run `portcullis pull` again: it brings the registry's copy
 
-    shares: exit 5
+    shares: exit 4
     note: <scene>/registry/catalogue is out of reach; using the catalogue as seen last
-    error: 0 of the 2 shares that open `tiny` were delivered
-      next: the board members who approved add their shares with `portcullis approve`; ask the others
+    error: the share <scene>/homes/rosa/vault/statements/shares/<digest>.<digits>.json in the vault is damaged: it is not what its name says
+      next: remove the file and run `portcullis pull` again: it brings the registry's copy
 
-    leases: exit 3
+    leases: exit 4
     note: <scene>/registry/catalogue is out of reach; using the catalogue as seen last
-    error: there is no live lease for the grant <digits> of `tiny`
-      next: the registry issues one with `portcullis lease issue`; ask its operator
+    error: the lease <scene>/homes/rosa/vault/statements/leases/<digest>.<digits>.json in the vault is damaged: it is not what its name says
+      next: remove the file and run `portcullis pull` again: it brings the registry's copy
     ");
 }
 

@@ -199,7 +199,7 @@ impl Agent {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("ssh-agent of OpenSSH's client is installed");
+            .unwrap(); // of Debian's openssh-client
         // It prints its variables once it listens.
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -1,4 +1,5 @@
 //! `policy`: what its commands print, and what they find.
+#![allow(clippy::too_many_lines, reason = "one table of what is said, read from top to bottom")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;

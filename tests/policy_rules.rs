@@ -238,7 +238,7 @@ fn no_stage_is_skipped_and_back_is_always_open() {
     Passed StageExists: the policy has the stage public
     Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
     Failed Order: public is not the first stage; a release begins with partners
-    Passed Soak: no time in the stage before is asked for
+    Failed Soak: 90 days in the stage before are asked for, and it stood in none
     Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is asked for; there is 1 on 5000 samples
     ");
     insta::assert_snapshot!(entry(None, "partners", &[], at), @"
@@ -253,7 +253,7 @@ fn no_stage_is_skipped_and_back_is_always_open() {
     Passed StageExists: the policy has the stage public
     Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
     Failed Order: the policy has no stage retired to go to public from; begin with partners
-    Passed Soak: no time in the stage before is asked for
+    Failed Soak: 90 days in the stage before are asked for, and it stood in none
     Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is asked for; there is 1 on 5000 samples
     ");
     insta::assert_snapshot!(entry(None, "secret", &[], at), @"

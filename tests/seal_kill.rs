@@ -101,7 +101,6 @@ fn a_seal_that_is_killed_and_resumed_ends_with_the_same_digests() {
     let opened = Holders::new(2, 3).open(&destination, &[1, 2]).unwrap();
     let plain = opened.unseal_to(&folder.path().join("plain"), &Silent).unwrap();
     plain.check_files(&Silent).unwrap();
-    eprintln!("{kills} kills of a seal of {whole:?}; {resumed} bytes were kept");
 }
 
 fn finish_again(task: &str, folder: &Path) -> Duration {

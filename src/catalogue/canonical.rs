@@ -16,7 +16,7 @@ pub struct NotCanonical {
 /// The canonical form of `value`: what signatures are over.
 ///
 /// # Errors
-/// [`NotCanonical`] where a number is not an integer.
+/// Refused where a number is not an integer.
 pub fn canonical_json(value: &Value) -> Result<Vec<u8>, NotCanonical> {
     let mut out = Vec::new();
     write(value, &mut out)?;

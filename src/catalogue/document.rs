@@ -363,6 +363,15 @@ mod tests {
                 of(good.replace("\"meta\": {}", "\"meta\": {}, \"x\": 0.5")),
                 of(" ".repeat(2_000_001)),
             ]
-            .join("\n"), @"");
+            .join("\n"), @"
+        s.json is not what it should be: missing field `signed` at line 1 column 2
+        t.json is not what it should be: its type is `snapshot`, not `timestamp`
+        s.json is not what it should be: it follows TUF 2.0.0, not 1.0
+        s.json is not what it should be: its version is 0, not 1 to 4294967295
+        s.json is not what it should be: invalid type: floating point `1.5`, expected u64
+        s.json is not what it should be: `soon` is not a time such as 2026-06-30T00:00:00Z
+        s.json is not what it should be: `0.5` is not an integer of 64 bits, which canonical JSON demands
+        s.json is longer than the 2000000 bytes it may have
+        ");
     }
 }

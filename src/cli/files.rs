@@ -25,13 +25,6 @@ pub(super) fn read(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a text file.
-pub(super) fn text(path: &Path) -> anyhow::Result<String> {
-    String::from_utf8(read(path, MOST_BYTES)?).map_err(|_| {
-        Refusal::usage(format!("{} is not UTF-8", path.display()), "convert it to UTF-8 first").into()
-    })
-}
-
 /// Reads a signed statement; nothing of it is verified yet.
 pub(super) fn envelope(path: &Path) -> anyhow::Result<Envelope> {
     Envelope::parse(&read(path, MOST_BYTES)?).with_context(|| format!("cannot use {}", path.display()))

@@ -73,11 +73,6 @@ fn default_folder() -> anyhow::Result<PathBuf> {
 }
 
 impl Home {
-    /// A home of this folder, as the demo makes them.
-    pub(super) fn at(folder: PathBuf, registry: Option<PathBuf>) -> Self {
-        Self { folder, registry, passphrase: PassphraseArguments::default() }
-    }
-
     /// The folder, made where it is missing; only its owner can enter it.
     pub(super) fn folder(&self) -> anyhow::Result<&Path> {
         use std::os::unix::fs::DirBuilderExt as _;

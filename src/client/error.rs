@@ -46,7 +46,7 @@ pub enum Error {
         /// Whose.
         checkpoint: CheckpointId,
         /// Why.
-        source: policy::Error,
+        source: Box<policy::Error>,
     },
     /// A text of the catalogue is not UTF-8.
     #[error("the {what} of `{checkpoint}` is not text")]
@@ -72,7 +72,7 @@ pub enum Error {
         /// The grant, its digest's first digits.
         grant: String,
         /// The rule that refused it.
-        source: access::Error,
+        source: Box<access::Error>,
     },
     /// A statement in the vault, without which nothing opens, is damaged.
     #[error("the {kind} {} in the vault is damaged: it is not what its name says", path.display())]
@@ -91,7 +91,7 @@ pub enum Error {
         grant: String,
         /// Why the newest lease does not do.
         #[source]
-        newest: Option<access::Error>,
+        newest: Option<Box<access::Error>>,
     },
     /// Fewer shares than the seal's threshold were delivered.
     #[error("{have} of the {need} shares that open `{checkpoint}` were delivered")]

@@ -49,13 +49,13 @@ pub fn find_pass(vault: &Vault, rules: &RulesInForce, card: &Card, now: Timestam
                 Ok(lease) => return Ok(Pass { grant, lease, shares: envelopes(statements.list("share")?) }),
                 Err(newest) => {
                     let (checkpoint, grant) = (rules.checkpoint.clone(), short(&found.digest.to_string()));
-                    refused = Some(Error::NoLease { checkpoint, grant, newest });
+                    refused = Some(Error::NoLease { checkpoint, grant, newest: newest.map(Box::new) });
                 }
             },
             // A grant that stands and only wants a lease is the better news.
             Err(source) if refused.is_none() => {
                 let (checkpoint, grant) = (rules.checkpoint.clone(), short(&found.digest.to_string()));
-                refused = Some(Error::GrantRefused { checkpoint, grant, source });
+                refused = Some(Error::GrantRefused { checkpoint, grant, source: Box::new(source) });
             }
             Err(_) => {}
         }

@@ -47,7 +47,7 @@ impl Catalogue {
         let text = String::from_utf8(text)
             .map_err(|_| Error::NotText { checkpoint: checkpoint.clone(), what: "policy" })?;
         let policy = Policy::parse(&text)
-            .map_err(|source| Error::Policy { checkpoint: checkpoint.clone(), source })?;
+            .map_err(|source| Error::Policy { checkpoint: checkpoint.clone(), source: Box::new(source) })?;
         let stage = self
             .stage(checkpoint)?
             .ok_or_else(|| Error::NotPublished { checkpoint: checkpoint.clone(), what: "stage" })?;

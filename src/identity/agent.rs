@@ -55,7 +55,7 @@ impl AgentSigner {
         if Self::keys(socket)?.iter().any(|held| held.key == key) {
             Ok(Self { socket: socket.to_owned(), key })
         } else {
-            Err(Error::NotInAgent { key })
+            Err(Error::NotInAgent { key: Box::new(key) })
         }
     }
 }
@@ -68,7 +68,7 @@ impl Signer for AgentSigner {
     fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
         let public = PublicKey::from(KeyData::Ed25519(Ed25519PublicKey(*self.key.as_bytes())));
         let signature = connect(&self.socket)?.sign(public, message).map_err(|error| match error {
-            AgentError::RemoteFailure => Error::AgentRefused { key: self.key },
+            AgentError::RemoteFailure => Error::AgentRefused { key: Box::new(self.key) },
             error => failed(&self.socket, &error),
         })?;
         let bytes =
@@ -77,7 +77,7 @@ impl Signer for AgentSigner {
             .flatten()
             .map(Signature::from_bytes)
             .filter(|signature| self.key.verifies(message, signature))
-            .ok_or(Error::AgentSignature { key: self.key })
+            .ok_or(Error::AgentSignature { key: Box::new(self.key) })
     }
 }
 

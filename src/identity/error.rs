@@ -79,7 +79,7 @@ pub enum Error {
     #[error("the SSH agent does not hold the Ed25519 key {key}")]
     NotInAgent {
         /// Which key was wanted.
-        key: VerifyingKey,
+        key: Box<VerifyingKey>,
     },
     /// The agent holds no Ed25519 key, or several and none was chosen.
     #[error("the SSH agent holds {count} Ed25519 keys; exactly one must be chosen")]
@@ -91,13 +91,13 @@ pub enum Error {
     #[error("the SSH agent refuses to sign with {key}")]
     AgentRefused {
         /// With which key.
-        key: VerifyingKey,
+        key: Box<VerifyingKey>,
     },
     /// What the agent returned is no signature by the key.
     #[error("the SSH agent returned a signature that {key} did not make")]
     AgentSignature {
         /// By which key it should be.
-        key: VerifyingKey,
+        key: Box<VerifyingKey>,
     },
 }
 

@@ -47,7 +47,8 @@ pub struct Identity {
 
 #[derive(Debug)]
 enum Signing {
-    Key(SigningKey),
+    // Boxed: a key is large beside an agent's nothing.
+    Key(Box<SigningKey>),
     Agent,
 }
 
@@ -61,7 +62,7 @@ impl Identity {
     ) -> Self {
         let key = SigningKey::from_bytes(signing);
         let mut identity = Self::with_agent((name, organization), key.verifying_key(), opening, created);
-        identity.signing = Signing::Key(key);
+        identity.signing = Signing::Key(Box::new(key));
         identity
     }
 

@@ -22,19 +22,36 @@ from tuf.ngclient import Updater
 from tuf.ngclient.config import UpdaterConfig
 
 PORTCULLIS = str(Path(sys.argv[1]).resolve())
+ROOT = Path(__file__).resolve().parent.parent.parent
+POLICY = """# é, and a policy
+schema = 1
+checkpoint = "CHECKPOINT"
+version = 1
+expires = 2036-01-01T00:00:00Z
+
+[[stage]]
+name = "partners"
+audience.organizations = ["Example University"]
+approvals = { board = 1 }
+agreement = "agreement.md"
+uses = ["detection"]
+max_days = 30
+usage = "digest"
+lease_hours = 24
+"""
 
 
 class Keepers:
     """Everybody's homes, and the catalogue that they keep with our program."""
 
     def __init__(self, folder):
-        self.folder, self.catalogue = folder, folder / "catalogue"
+        self.folder, self.catalogue = folder, folder / "registry/catalogue"
         for name in ["olga", "otto", "pia", "registry", "heir", "ada", "ben", "cy", "dee"]:
             self.run(name, "identity", "new", "--name", name.title(), "--no-passphrase")
             self.run(name, "identity", "card", "--to", f"{name}.card")
 
     def run(self, home, *arguments):
-        command = [PORTCULLIS, "--home", home, "--json", *arguments]
+        command = [PORTCULLIS, "--home", home, "--registry", "registry", "--json", *arguments]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
         assert done.returncode == 0, (arguments, done.stderr)
         return done.stdout
@@ -45,39 +62,39 @@ class Keepers:
 
     def sign(self, *homes):
         for home in homes:
-            self.run(home, "catalogue", "sign", "catalogue")
+            self.run(home, "catalogue", "sign")
 
     def publish(self, home="registry"):
-        return json.loads(self.run(home, "catalogue", "publish", "catalogue"))
+        return json.loads(self.run(home, "catalogue", "publish"))
 
     def found(self):
         self.run(
-            "olga", "catalogue", "init", "catalogue", "--owner", "olga.card", "--owner", "otto.card",
+            "olga", "catalogue", "init", "--owner", "olga.card", "--owner", "otto.card",
             "--owner-threshold", "2", "--registry-card", "registry.card",
             "--board", "gpt2-124m=2:ada.card,ben.card,cy.card", "--board", "gpt2-1.5b=1:ada.card",
         )  # fmt: skip
         self.sign("olga", "otto")
         self.publish()
-        self.write("rules.toml", "# rules\n")
-        self.run("olga", "catalogue", "propose", "catalogue", "misuse", "--rules", "rules.toml")
+        self.write("rules.toml", (ROOT / "policies/misuse.toml").read_text())
+        self.run("olga", "catalogue", "propose", "misuse", "--rules", "rules.toml")
         for checkpoint in ["gpt2-124m", "gpt2-1.5b"]:
-            policy = self.write(f"{checkpoint}.toml", f'checkpoint = "{checkpoint}"\n# é, and a policy\n')
+            policy = self.write(f"{checkpoint}.toml", POLICY.replace("CHECKPOINT", checkpoint))
             agreement = self.write("agreement.md", "Be good.\n")
             self.run(
-                "ada", "catalogue", "propose", "catalogue", checkpoint, "--policy", policy,
+                "ada", "catalogue", "propose", checkpoint, "--policy", policy,
                 "--stage", "partners", "--agreement", agreement,
             )  # fmt: skip
         self.sign("olga", "otto", "ada", "ben")
         assert self.publish()["waiting"] == []
 
     def rotate(self):
-        self.run("olga", "catalogue", "rotate", "catalogue", "root", "--add", "pia.card", "--remove", "Otto")
+        self.run("olga", "catalogue", "rotate", "root", "--add", "pia.card", "--remove", "Otto")
         self.sign("olga", "otto", "pia")
         self.publish()
-        self.run("ada", "catalogue", "rotate", "catalogue", "gpt2-124m", "--add", "dee.card", "--remove", "Cy")
+        self.run("ada", "catalogue", "rotate", "gpt2-124m", "--add", "dee.card", "--remove", "Cy")
         self.sign("olga", "pia", "ada", "dee")
         assert self.publish()["waiting"] == []
-        self.run("olga", "catalogue", "rotate", "catalogue", "registry", "--add", "heir.card")
+        self.run("olga", "catalogue", "rotate", "registry", "--add", "heir.card")
         self.sign("olga", "pia")
         self.publish("heir")
 
@@ -152,7 +169,7 @@ def main():
         signed = Metadata.from_file(str(root)).signed
         assert isinstance(signed, Root) and signed.version == 3, signed.version
         ours = keepers.run(
-            "cy", "catalogue", "refresh", "--from", "catalogue", "--root", "catalogue/metadata/1.root.json"
+            "cy", "catalogue", "refresh", "--root", "catalogue/metadata/1.root.json"
         )
         assert json.loads(ours)["targets"] == fresh, ours
         print(f"ngclient: {before} targets before, {fresh} after three rotations, root version {signed.version}")

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod checkpoint;
+pub mod people;
 pub mod policy;
 pub mod sealing;
 

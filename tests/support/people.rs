@@ -1,7 +1,5 @@
 //! People with homes of their own and a registry between them: what most tests of the gate begin with.
 
-#![expect(clippy::unwrap_used, reason = "a scene that cannot be set fails the test that wants it")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -9,7 +7,7 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::support::{failure, fixture, portcullis, text};
+use super::{failure, fixture, portcullis, text};
 
 /// The board's members, any two of whom must sign.
 pub const BOARD: [&str; 3] = ["ada", "ben", "cy"];
@@ -42,12 +40,18 @@ max_days = 90
 usage = "sealed"
 lease_hours = 24
 
+[stage.requires]
+soak_days = 30
+
 [[stage]]
 name = "public"
 audience = "anyone"
 approvals = {}
 usage = "counts"
 lease_hours = 24
+
+[stage.requires]
+soak_days = 30
 "#;
 
 /// Homes, a registry's folder and an imported checkpoint, in a folder that is removed at the end.
@@ -81,7 +85,7 @@ impl Scene {
         let cards = BOARD.map(|person| format!("cards/{person}.card"));
         let owners = cards.iter().map(|card| format!(" --owner {card}")).collect::<String>();
         let init = format!(
-            "catalogue init registry/catalogue{owners} --owner-threshold 2 \
+            "--registry registry catalogue init{owners} --owner-threshold 2 \
              --registry-card cards/registry.card --board {ID}=2:{}",
             cards.join(",")
         );
@@ -106,7 +110,7 @@ impl Scene {
     pub fn propose(&self, policy: &str, stage: &str) {
         self.write("policy.toml", policy);
         let propose = format!(
-            "catalogue propose registry/catalogue {ID} --policy policy.toml --agreement agreement.md \
+            "catalogue propose {ID} --policy policy.toml --agreement agreement.md \
              --manifest registry/sealed/{ID}/manifest.json --stage {stage}"
         );
         self.succeed("ada", &propose);
@@ -115,9 +119,9 @@ impl Scene {
 
     pub fn sign_and_publish(&self, signers: [&str; 2]) {
         for person in signers {
-            self.succeed(person, "catalogue sign registry/catalogue");
+            self.succeed(person, "--registry registry catalogue sign");
         }
-        self.succeed("registry", "catalogue publish registry/catalogue");
+        self.succeed("registry", "--registry registry catalogue publish");
     }
 
     /// A request by rosa for the stage `partners`; the digits to name it by.

@@ -10,7 +10,7 @@ use crate::catalogue::document::TopRole;
 use crate::catalogue::schema::{RootRole, TargetsRole};
 use crate::catalogue::target::TargetPath;
 use crate::catalogue::trusted::delegations;
-use crate::catalogue::{Document, Keyring, RoleSummary, TargetFile, TrustedCatalogue};
+use crate::catalogue::{CheckpointFile, Document, Keyring, RoleSummary, TargetFile, TrustedCatalogue};
 use crate::name::CheckpointId;
 use crate::statement::{Envelope, Quorum, verify_card};
 use crate::time::Timestamp;
@@ -105,6 +105,50 @@ impl Repository {
     pub fn roster(&self) -> Result<Roster, RepositoryError> {
         let published = self.published()?;
         self.roster_of(&self.drafts(published.as_ref())?, published.as_ref())
+    }
+
+    /// A checkpoint's file as it is published.
+    ///
+    /// # Errors
+    /// What is wrong with the catalogue.
+    pub fn published_file(
+        &self,
+        checkpoint: &CheckpointId,
+        file: CheckpointFile,
+    ) -> Result<Option<Vec<u8>>, RepositoryError> {
+        let published = self.published()?;
+        let parts = published.as_ref().and_then(|published| published.parts.as_ref());
+        self.file_of(checkpoint, file, parts.and_then(|parts| parts.delegated.get(checkpoint)))
+    }
+
+    /// A checkpoint's file as it is proposed, or else published.
+    ///
+    /// # Errors
+    /// What is wrong with the catalogue or a proposal.
+    pub fn proposed_file(
+        &self,
+        checkpoint: &CheckpointId,
+        file: CheckpointFile,
+    ) -> Result<Option<Vec<u8>>, RepositoryError> {
+        let published = self.published()?;
+        let drafts = self.drafts(published.as_ref())?;
+        match drafts.boards.get(checkpoint) {
+            Some(draft) => self.file_of(checkpoint, file, Some(draft)),
+            None => self.published_file(checkpoint, file),
+        }
+    }
+
+    fn file_of(
+        &self,
+        checkpoint: &CheckpointId,
+        file: CheckpointFile,
+        role: Option<&Document<TargetsRole>>,
+    ) -> Result<Option<Vec<u8>>, RepositoryError> {
+        let path = file.of(checkpoint);
+        let Some(listed) = role.and_then(|role| role.role().targets.get(&path)) else {
+            return Ok(None);
+        };
+        self.file(&Subject::Board(checkpoint.clone()), &path, listed.hashes.sha256, listed.length)
     }
 
     fn roster_of(&self, drafts: &Drafts, published: Option<&Published>) -> Result<Roster, RepositoryError> {

@@ -64,7 +64,8 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
     let (kind, hint) = match error {
         E::Catalogue(error) => return catalogue::explain_catalogue(error),
         E::Exchange(error) => return explain_exchange(error),
-        E::GrantRefused { source, .. } | E::Share(source) => return explain_access(source),
+        E::GrantRefused { source, .. } => return explain_access(source),
+        E::Share(source) => return explain_access(source),
         E::Seal(error) => return seal::explain_seal(error),
         E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
         E::UnknownCheckpoint { .. } => (

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::failure::Refusal;
 use super::output::Output;
 use super::{interrupt, units};
 use crate::checkpoint::{self, ImportRequest, ImportSource};
@@ -29,12 +30,16 @@ impl Demo {
         interrupt::exit_when_asked(output, "the demo ends here");
         match self.dir {
             Some(folder) => {
+                if folder.join("homes").exists() {
+                    let message = format!("the demo was told in {} before", folder.display());
+                    return Err(Refusal::usage(message, "name another folder, or remove this one").into());
+                }
                 let result = tell(&folder, output)?;
                 let shown = folder.display();
                 let more = format!(
                     "\nIt is all in {shown}. Go on with, for instance:\n  \
                      portcullis --home {shown}/homes/rosa request list\n  \
-                     portcullis --home {shown}/homes/ada catalogue status {shown}/registry/catalogue\n  \
+                     portcullis --home {shown}/homes/ada catalogue status\n  \
                      portcullis --home {shown}/homes/rosa run demo-small \"In the beginning\"\n"
                 );
                 output.result(&result, more)
@@ -83,13 +88,12 @@ fn import(embedded: &EmbeddedCheckpoint, folder: &Path, output: Output) -> anyho
     let imported = checkpoint::import(&request, &Silent)?;
     let (manifest, config) = (imported.checkpoint.manifest(), imported.checkpoint.config());
     output.piece(format_args!(
-        "  {:12} {:>9} parameters, {} layers of width {:3}, {}{}\n",
+        "  {:12} {:>9} parameters, {} layers of width {:3}, {}\n",
         embedded.id,
         units::count(manifest.parameter_count),
         config.layers,
         config.width,
         units::bytes(manifest.size()),
-        if imported.already_there { ", there already" } else { "" },
     ))?;
     Ok(json!({ "manifest": manifest }))
 }

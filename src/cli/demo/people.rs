@@ -8,10 +8,13 @@ use serde_json::Value;
 
 use super::super::output::Output;
 
+/// Longest command line that is shown whole.
+const MOST_CHARACTERS: usize = 110;
+
 /// Everyone, in one folder.
 #[derive(Debug)]
-pub(super) struct People<'a> {
-    folder: &'a Path,
+pub(super) struct People {
+    folder: PathBuf,
     program: PathBuf,
     output: Output,
 }
@@ -24,9 +27,11 @@ pub(super) struct Done {
     pub(super) refusal: Option<(String, String)>,
 }
 
-impl<'a> People<'a> {
-    pub(super) fn new(folder: &'a Path, output: Output) -> anyhow::Result<Self> {
+impl People {
+    pub(super) fn new(folder: &Path, output: Output) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
+        // Absolute: the commands run inside it.
+        let folder = std::path::absolute(folder).context("cannot name the demo's folder")?;
         Ok(Self { folder, program, output })
     }
 
@@ -35,10 +40,30 @@ impl<'a> People<'a> {
         self.folder.join("homes").join(person)
     }
 
-    /// Runs a command as `person` and shows it; it must succeed.
-    pub(super) fn show(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Value> {
-        self.output.piece(format_args!("  {person:8} $ portcullis {}\n", shown(arguments)))?;
-        self.run(person, arguments)
+    /// Runs a command as `person` and shows it with what it printed, which is returned; it must succeed.
+    pub(super) fn show(&self, person: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        self.announce(person, arguments)?;
+        let done = self.command(person, arguments).output()?;
+        let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+        anyhow::ensure!(
+            done.status.success(),
+            "{person} could not `portcullis {}`: {}",
+            shown(arguments),
+            String::from_utf8_lossy(&done.stderr).trim_end()
+        );
+        let printed = printed.replace(&format!("{}/", self.folder.display()), "");
+        for line in printed.lines().filter(|line| !line.trim_start().starts_with("next:")) {
+            self.output.piece(format_args!("             {line}\n"))?;
+        }
+        Ok(printed)
+    }
+
+    fn announce(&self, person: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        let mut line = shown(arguments);
+        if line.chars().count() > MOST_CHARACTERS {
+            line = line.chars().take(MOST_CHARACTERS).chain(" …".chars()).collect();
+        }
+        Ok(self.output.piece(format_args!("  {person:8} $ portcullis {line}\n"))?)
     }
 
     /// Runs a command as `person`, unseen; it must succeed.
@@ -52,7 +77,7 @@ impl<'a> People<'a> {
 
     /// Runs a command as `person`, which the gate must refuse, and shows both.
     pub(super) fn refused(&self, person: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        self.output.piece(format_args!("  {person:8} $ portcullis {}\n", shown(arguments)))?;
+        self.announce(person, arguments)?;
         let Some((message, next)) = self.attempt(person, arguments)?.refusal else {
             anyhow::bail!("the gate let {person} `portcullis {}`", shown(arguments));
         };
@@ -60,17 +85,16 @@ impl<'a> People<'a> {
         Ok(())
     }
 
+    fn command(&self, person: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.folder).arg("--home").arg(self.home(person)).args(arguments);
+        command.env_remove("PORTCULLIS_REGISTRY");
+        command
+    }
+
     /// Runs a command as `person`.
     fn attempt(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Done> {
-        let done = Command::new(&self.program)
-            .current_dir(self.folder)
-            .arg("--json")
-            .arg("--home")
-            .arg(self.home(person))
-            .args(arguments)
-            .env_remove("PORTCULLIS_REGISTRY")
-            .output()
-            .with_context(|| format!("cannot run {}", self.program.display()))?;
+        let done = self.command(person, arguments).arg("--json").output()?;
         if done.status.success() {
             let value = serde_json::from_slice(&done.stdout).unwrap_or(Value::Null);
             return Ok(Done { value, refusal: None });

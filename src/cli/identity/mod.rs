@@ -16,7 +16,8 @@ use crate::statement::{Envelope, sign_card};
 /// Your keys: make them, show them, hand out their public half
 #[derive(Debug, Subcommand)]
 pub(super) enum IdentityCommand {
-    New(new::New),
+    // Boxed: a key is large beside what the others hold.
+    New(Box<new::New>),
     Show(show::Show),
     Card(card::CardCommand),
     Import(import::Import),

@@ -76,7 +76,7 @@ fn agent_key(chosen: Option<VerifyingKey>) -> anyhow::Result<VerifyingKey> {
     let keys = AgentSigner::keys(&socket)?;
     match (chosen, keys.as_slice()) {
         (Some(key), keys) if keys.iter().any(|held| held.key == key) => Ok(key),
-        (Some(key), _) => Err(Error::NotInAgent { key }.into()),
+        (Some(key), _) => Err(Error::NotInAgent { key: Box::new(key) }.into()),
         (None, [only]) => Ok(only.key),
         (None, []) => Err(Error::AgentChoice { count: 0 }.into()),
         (None, keys) => {

@@ -81,7 +81,18 @@ mod tests {
     fn changes_are_shown_with_what_is_around_them() {
         let before = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
         let after = "a\nb\nc\nd\ne\nF\ng\nh\nx\ni\nj\n";
-        insta::assert_snapshot!(unified(before, after).unwrap(), @"");
+        insta::assert_snapshot!(unified(before, after).unwrap(), @"
+          c
+          d
+          e
+        - f
+        + F
+          g
+          h
+        + x
+          i
+          j
+        ");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::catalogue::{BoardPlan, Days, Founding, Repository};
 use crate::cli::files;
+use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::name::CheckpointId;
 use crate::statement::Envelope;
@@ -17,9 +18,6 @@ use crate::time::Timestamp;
 /// Propose a new catalogue: its owners, its registry, and each checkpoint's board
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Init {
-    /// The catalogue's folder
-    folder: PathBuf,
-
     /// Card of an owner, who keeps the root of trust; once for each
     #[arg(long = "owner", value_name = "CARD", required = true)]
     owners: Vec<PathBuf>,
@@ -61,7 +59,8 @@ impl FromStr for BoardArgument {
 }
 
 impl Init {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let folder = home.catalogue()?;
         let mut boards = BTreeMap::new();
         for board in &self.boards {
             let plan = BoardPlan { members: cards(&board.cards)?, threshold: board.threshold };
@@ -73,14 +72,14 @@ impl Init {
             registry: files::envelope(&self.registry_card)?,
             boards,
         };
-        let repository = Repository::at(&self.folder);
+        let repository = Repository::at(&folder);
         repository.found(&founding, Timestamp::now(), Days::default())?;
-        let folder = self.folder.display();
         let text = format!(
-            "proposed a new catalogue in {folder}\n  next: {} of its owners sign it with `portcullis catalogue sign {folder}`, then the registry publishes it\n",
+            "proposed a new catalogue in {}\n  next: {} of its owners sign it with `portcullis catalogue sign`, then the registry publishes it\n",
+            folder.display(),
             self.owner_threshold,
         );
-        output.result(&json!({ "folder": self.folder, "proposed": ["root", "targets"] }), text)
+        output.result(&json!({ "folder": folder, "proposed": ["root", "targets"] }), text)
     }
 }
 

@@ -1,6 +1,8 @@
 //! `portcullis catalogue …`: the root of trust, as its owners, boards and registry keep it.
 
+mod conditions;
 mod diff;
+mod files;
 mod init;
 mod propose;
 mod publish;
@@ -36,13 +38,13 @@ pub(in crate::cli) enum CatalogueCommand {
 impl CatalogueCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         match self {
-            Self::Init(init) => init.run(output),
-            Self::Propose(propose) => propose.run(output),
+            Self::Init(init) => init.run(home, output),
+            Self::Propose(propose) => propose.run(home, output),
             Self::Review(review) => review.run(home, output),
             Self::Sign(sign) => sign.run(home, output),
             Self::Publish(publish) => publish.run(home, output),
-            Self::Status(status) => status.run(output),
-            Self::Rotate(rotate) => rotate.run(output),
+            Self::Status(status) => status.run(home, output),
+            Self::Rotate(rotate) => rotate.run(home, output),
             Self::Refresh(refresh) => refresh.run(home, output),
         }
     }

@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
+use super::conditions::Conditions;
 use crate::catalogue::{CheckpointFile, Repository, StageTarget, Subject, TargetPath};
 use crate::cli::failure::Refusal;
 use crate::cli::files;
+use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::digest::Sha256Digest;
+use crate::misuse::Rules;
 use crate::name::{CheckpointId, Label};
+use crate::policy::{self, Policy, Severity};
 use crate::time::Timestamp;
 
 /// Longest manifest that is taken in.
@@ -22,9 +27,6 @@ const MOST_BYTES: u64 = 1 << 20;
 /// Propose a checkpoint's policy, manifest, stage or agreement, misuse rules, or a later expiry
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Propose {
-    /// The catalogue's folder
-    folder: PathBuf,
-
     /// Of what: a checkpoint; or `misuse`, `targets`, `root`
     subject: String,
 
@@ -62,8 +64,8 @@ pub(in crate::cli) struct Propose {
 }
 
 impl Propose {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
-        let repository = Repository::at(&self.folder);
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let repository = Repository::at(&home.catalogue()?);
         let now = Timestamp::now();
         let expires = now.plus_days(self.expires_in);
         let name = if self.subject == "misuse" { "targets" } else { self.subject.as_str() };
@@ -76,7 +78,21 @@ impl Propose {
         match &subject {
             Subject::Board(checkpoint) => {
                 self.require_no(self.rules.as_deref(), "--rules", "misuse")?;
-                repository.propose(checkpoint, &self.files(checkpoint, now)?, expires)?;
+                let files = self.files(checkpoint, now)?;
+                require_sound_policy(checkpoint, files.get(&CheckpointFile::Policy), now)?;
+                repository.propose(checkpoint, &files, expires)?;
+                let conditions = Conditions { repository: &repository, subject: &subject, now };
+                for rule in self
+                    .stage
+                    .iter()
+                    .map(|stage| conditions.unmet(stage))
+                    .collect::<Result<Vec<_>, _>>()?
+                    .concat()
+                {
+                    output.note(format_args!(
+                        "note: the policy's rule is not met: {rule}; those who sign are shown it"
+                    ));
+                }
             }
             Subject::Targets => {
                 self.require_no_files()?;
@@ -88,9 +104,8 @@ impl Propose {
                 repository.renew_root(expires)?;
             }
         }
-        let folder = self.folder.display();
         let text = format!(
-            "proposed a change of {subject}\n  next: `portcullis catalogue review {folder}`, then `portcullis catalogue sign {folder}`\n"
+            "proposed a change of {subject}\n  next: `portcullis catalogue review`, then `portcullis catalogue sign`\n"
         );
         output.result(&json!({ "proposed": subject.to_string(), "expires": expires }), text)
     }
@@ -126,7 +141,11 @@ impl Propose {
     }
 
     fn rules(&self) -> anyhow::Result<BTreeMap<TargetPath, Vec<u8>>> {
-        let read = |path: &PathBuf| Ok((TargetPath::misuse_rules(), files::read(path, MOST_BYTES)?));
+        let read = |path: &PathBuf| {
+            let bytes = files::read(path, MOST_BYTES)?;
+            Rules::parse(&String::from_utf8_lossy(&bytes)).context("the rules cannot be used")?;
+            Ok((TargetPath::misuse_rules(), bytes))
+        };
         self.rules.iter().map(read).collect()
     }
 
@@ -144,5 +163,33 @@ impl Propose {
         }
         let message = format!("{option} is not for {}", self.subject);
         Err(Refusal::usage(message, format!("propose it for {subject}")))
+    }
+}
+
+/// A policy that no program can use, or that `policy check` finds an error in, is not worth anybody's signature.
+fn require_sound_policy(
+    checkpoint: &CheckpointId,
+    policy: Option<&Vec<u8>>,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let Some(bytes) = policy else {
+        return Ok(());
+    };
+    let policy = Policy::parse(&String::from_utf8_lossy(bytes)).context("the policy cannot be used")?;
+    if policy.checkpoint != *checkpoint {
+        let message = format!("the policy governs {}, not {checkpoint}", policy.checkpoint);
+        return Err(Refusal::usage(message, "propose it for the checkpoint that it names").into());
+    }
+    let findings = policy::check(&policy, &BTreeMap::new(), now);
+    match findings.iter().find(|finding| finding.severity == Severity::Error) {
+        None => Ok(()),
+        Some(error) => {
+            let message = format!("the policy should not be signed: line {}: {}", error.line, error.words);
+            Err(Refusal::unverified(
+                message,
+                format!("{}; `portcullis policy check` lists all", error.remedy),
+            )
+            .into())
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! `portcullis catalogue publish`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
@@ -14,9 +13,6 @@ use crate::time::Timestamp;
 /// Put every proposal that has its signatures in force, and renew what the registry signs
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Publish {
-    /// The catalogue's folder
-    folder: PathBuf,
-
     /// For how long clients believe that nothing newer is out
     #[arg(long, value_name = "DAYS", default_value_t = 14)]
     timestamp_days: u32,
@@ -30,7 +26,7 @@ impl Publish {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let (_, signer) = home.signer(output)?;
         let days = Days { timestamp: self.timestamp_days, snapshot: self.snapshot_days, ..Days::default() };
-        let done = Repository::at(&self.folder).publish(&*signer, Timestamp::now(), days)?;
+        let done = Repository::at(&home.catalogue()?).publish(&*signer, Timestamp::now(), days)?;
         let mut text = format!("published version {}; publish again before {}\n", done.version, done.expires);
         for subject in &done.published {
             writeln!(text, "  in force  {subject}")?;

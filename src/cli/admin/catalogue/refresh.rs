@@ -15,10 +15,6 @@ use crate::time::Timestamp;
 /// Check a catalogue from the trusted root on, and remember what was seen
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Refresh {
-    /// The catalogue's folder, if not the one of the registry that this home joined
-    #[arg(long, value_name = "FOLDER")]
-    from: Option<PathBuf>,
-
     /// The root of trust to begin with, from a source that you trust; once
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
@@ -26,7 +22,7 @@ pub(in crate::cli) struct Refresh {
 
 impl Refresh {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let folder = self.from.map_or_else(|| home.catalogue(), Ok)?;
+        let folder = home.catalogue()?;
         home.folder()?;
         let client = Client::new(home.catalogue_state());
         if let Some(root) = &self.root {

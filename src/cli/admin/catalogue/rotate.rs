@@ -8,6 +8,7 @@ use serde_json::json;
 use super::init::cards;
 use crate::catalogue::{Days, Repository, Roster, Rotation};
 use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::identity::VerifyingKey;
 use crate::name::CheckpointId;
@@ -16,9 +17,6 @@ use crate::time::Timestamp;
 /// Propose other owners, another registry, or another board of a checkpoint
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Rotate {
-    /// The catalogue's folder
-    folder: PathBuf,
-
     /// Whose keys: `root` (the owners), `registry`, or a checkpoint (its board)
     subject: String,
 
@@ -40,8 +38,8 @@ pub(in crate::cli) struct Rotate {
 }
 
 impl Rotate {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
-        let repository = Repository::at(&self.folder);
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let repository = Repository::at(&home.catalogue()?);
         let days = self.expires_in.map_or_else(Days::default, |days| Days {
             root: days,
             targets: days,
@@ -68,9 +66,9 @@ impl Rotate {
                 repository.rotate_board(&checkpoint, &rotation, now, days)?;
             }
         }
-        let (folder, subject) = (self.folder.display(), &self.subject);
+        let subject = &self.subject;
         let text = format!(
-            "proposed other keys for {subject}\n  next: `portcullis catalogue review {folder}`, then `portcullis catalogue sign {folder}`\n"
+            "proposed other keys for {subject}\n  next: `portcullis catalogue review`, then `portcullis catalogue sign`\n"
         );
         output.result(&json!({ "proposed": subject }), text)
     }

@@ -1,7 +1,6 @@
 //! `portcullis catalogue sign`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
@@ -15,9 +14,6 @@ use crate::time::Timestamp;
 /// Sign what is proposed, wherever you have a say; review it first
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Sign {
-    /// The catalogue's folder
-    folder: PathBuf,
-
     /// Sign for this role alone: root, targets or a checkpoint
     #[arg(long)]
     role: Option<Subject>,
@@ -25,8 +21,9 @@ pub(in crate::cli) struct Sign {
 
 impl Sign {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        require_trusted_base(&self.folder, home, Timestamp::now(), output)?;
-        let repository = Repository::at(&self.folder);
+        let folder = home.catalogue()?;
+        require_trusted_base(&folder, home, Timestamp::now(), output)?;
+        let repository = Repository::at(&folder);
         let (_, signer) = home.signer(output)?;
         let signed = repository.sign(&*signer, self.role.as_ref())?;
         let roster = repository.roster()?;

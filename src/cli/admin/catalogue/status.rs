@@ -1,27 +1,24 @@
 //! `portcullis catalogue status`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
 use super::words;
 use crate::catalogue::{Repository, RoleSummary, Roster};
+use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::time::Timestamp;
 
 /// Who signed what, what expires when, and what is proposed
 #[derive(Debug, Args)]
-pub(in crate::cli) struct StatusCommand {
-    /// The catalogue's folder
-    folder: PathBuf,
-}
+pub(in crate::cli) struct StatusCommand {}
 
 impl StatusCommand {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        let status = Repository::at(&self.folder).status()?;
+        let status = Repository::at(&home.catalogue()?).status()?;
         let mut text = String::new();
         if status.roles.is_empty() {
             writeln!(text, "nothing is published yet")?;

@@ -1,0 +1,137 @@
+//! The demo tells the main job from the first import to a revocation, and leaves it to go on with.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::too_many_lines, reason = "the whole story, read from top to bottom")]
+
+mod support;
+
+use support::*;
+
+#[test]
+fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
+    let folder = workplace();
+    let told = succeed(folder.path(), "demo --dir demo");
+    let hidden = [
+        (r"\b[0-9a-f]{12,64}\b", "<digits>"),
+        (r"\d{4}-\d\d-\d\d(T[0-9:]+Z)?", "<time>"),
+        (r"[0-9.]+ M?B/s", "<rate>"),
+    ];
+    let told = hidden.iter().fold(told, |told, (pattern, word)| {
+        regex::Regex::new(pattern).unwrap().replace_all(&told, *word).into_owned()
+    });
+    insta::assert_snapshot!(told, @r#"
+    Four GPT-2 checkpoints, small enough to carry along, trained on the King James text.
+
+    Import: from Hugging Face's layout into one normal form, every byte and tensor checked
+      demo-small     378,624 parameters, 2 layers of width  64, 858.83 kB
+      demo-medium    753,504 parameters, 3 layers of width  96, 1.61 MB
+      demo-large   1,350,400 parameters, 4 layers of width 128, 2.80 MB
+      demo-xl      3,505,152 parameters, 6 layers of width 192, 7.12 MB
+
+    Verify: every file's digest, every tensor's shape and numbers
+      demo-small sound: 4 files, 28 tensors
+      demo-medium sound: 4 files, 40 tensors
+      demo-large sound: 4 files, 52 tensors
+      demo-xl sound: 4 files, 76 tensors
+
+    Found: a board of three, any two of whom must sign; a registry that can release nothing by itself
+      ada      $ portcullis --registry registry catalogue init --owner-threshold 2 --owner cards/ada.card --owner cards/ben.card --owner c …
+                 proposed a new catalogue in registry/catalogue
+      ada      $ portcullis --registry registry catalogue sign
+                 signed root, version 1
+                   the owners (root): signed by Ada; 1 more needed, of Ben, Cy
+                 signed targets, version 1
+                   the owners (targets): signed by Ada; 1 more needed, of Ben, Cy
+      ben      $ portcullis --registry registry catalogue sign
+                 signed root, version 1
+                   the owners (root): signed by Ada, Ben; complete
+                 signed targets, version 1
+                   the owners (targets): signed by Ada, Ben; complete
+      registry $ portcullis --registry registry catalogue publish
+                 published version 1; publish again before <time>
+                   in force  root
+                   in force  targets
+
+    Seal: each checkpoint under two locks, the board's and the registry's; then policy and stage, signed by two
+      ada      $ portcullis seal checkpoints/demo-small
+                 sealed demo-small: 858.90 kB, 4 chunks, in registry/sealed/demo-small
+                   any 2 of 3 members, and the registry, open it
+                   manifest <digits>
+                 published in stage `public`, signed by ada and ben
+      ada      $ portcullis seal checkpoints/demo-medium
+                 sealed demo-medium: 1.61 MB, 4 chunks, in registry/sealed/demo-medium
+                   any 2 of 3 members, and the registry, open it
+                   manifest <digits>
+                 published in stage `researchers`, signed by ada and ben
+      ada      $ portcullis seal checkpoints/demo-large
+                 sealed demo-large: 2.80 MB, 4 chunks, in registry/sealed/demo-large
+                   any 2 of 3 members, and the registry, open it
+                   manifest <digits>
+                 published in stage `partners`, signed by ada and ben
+      ada      $ portcullis seal checkpoints/demo-xl
+                 sealed demo-xl: 7.12 MB, 4 chunks, in registry/sealed/demo-xl
+                   any 2 of 3 members, and the registry, open it
+                   manifest <digits>
+                 published in stage `internal`, signed by ada and ben
+
+    Request: a researcher asks; the gate answers by the signed policy
+      rosa     $ portcullis request new demo-xl --purpose Curiosity --use detection --days 30 --accept-agreement
+                 refused: stage `internal` of demo-xl could never permit this request: the policy does not permit it: 'Example University' is not admitted, nor is the person named; admitted: 'Example Lab'
+                 next: `portcullis request new <checkpoint> --terms` shows what the stage allows
+
+      A partner's request: two of the board approve, each adds a share of the key
+      rosa     $ portcullis request new demo-large --purpose "How well do detectors find its text?" --use detection --days 30 --accept-agr …
+                 asked for demo-large under stage `partners`: request <digits>
+      ada      $ portcullis approve <digits>
+                 signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
+                 1 of 2 approvals: 1 more to come.
+      rosa     $ portcullis run demo-large "Blessed are the"
+                 refused: the grant <digits> for `demo-large` does not count: the board of demo-large must sign with 2 distinct keys; 1 of its keys signed
+                 next: ask the board's other members to approve; signatures of keys that left the board do not count
+      ben      $ portcullis approve <digits>
+                 signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
+                 It stands: the researcher can pull, and run once the registry issues a lease.
+      registry $ portcullis lease issue
+                 lease for Rosa, demo-large, grant <digits>: until <time>
+      rosa     $ portcullis pull demo-large
+                 demo-large is in the vault: 2.80 MB, 4 chunks, 4 of them there already; 3 new statements
+      rosa     $ portcullis run demo-large "Blessed are the"
+                 Blessed are the chasting of the LORD. And the LORD said, LORD God, my servant shall be a greatly dest
+
+      A public stage: the board hands its shares over, and the registry answers anyone
+      ada      $ portcullis handover demo-small
+                 handed your share of demo-small to the registry for stage `public`; 2 are needed in all
+      cy       $ portcullis handover demo-small
+                 handed your share of demo-small to the registry for stage `public`; 2 are needed in all
+      rosa     $ portcullis request new demo-small --purpose Curiosity
+                 asked for demo-small under stage `public`: request <digits>
+      registry $ portcullis answer
+                 granted demo-small to Rosa: grant <digits>
+      rosa     $ portcullis pull demo-small
+                 demo-small is in the vault: 858.90 kB, 4 chunks, 0 of them there already; 5 new statements
+      rosa     $ portcullis run demo-small "Blessed are the"
+                 Blessed are the fled their vanity of the LORD, and die, and the LORD God, and they have borns for
+
+      A revocation: one member is enough to stop
+      cy       $ portcullis revoke <digits> --reason "The laptop was stolen"
+                 revoked the grant <digits> of Rosa: no further lease is issued; the one that runs ends by itself
+      registry $ portcullis lease issue <digits>
+                 refused: the grant was revoked on <time>: The laptop was stolen
+                 next: stop using it; write to the board if you think that this is a mistake
+      rosa     $ portcullis run demo-large "Blessed are the"
+                 refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: The laptop was stolen
+                 next: stop using it; write to the board if you think that this is a mistake
+
+    It is all in demo. Go on with, for instance:
+      portcullis --home demo/homes/rosa request list
+      portcullis --home demo/homes/ada catalogue status
+      portcullis --home demo/homes/rosa run demo-small "In the beginning"
+    "#);
+    let again = run_in(folder.path(), "demo --dir demo");
+    insta::assert_snapshot!(failure(&again), @"
+    exit 2
+    error: the demo was told in demo before
+      next: name another folder, or remove this one
+    ");
+    let rosa = "--home demo/homes/rosa run demo-small -n 4";
+    assert!(!run_in(folder.path(), &format!("{rosa} Moses")).stdout.is_empty());
+}

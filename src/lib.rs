@@ -14,6 +14,7 @@ pub mod misuse;
 pub mod name;
 pub mod policy;
 pub mod progress;
+pub mod registry;
 pub mod seal;
 pub mod statement;
 pub mod time;

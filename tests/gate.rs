@@ -168,7 +168,7 @@ fn wrong_turns_of_board_members_are_refused_with_the_next_step() {
       next: only its author can withdraw it; a board member can deny it
 
     exit 3
-    error: this identity is not the registry that the catalogue names
+    error: the key <digest> is not the registry's that the catalogue names
       next: run it with the registry's --home
 
     exit 3
@@ -315,7 +315,7 @@ fn an_altered_vault_is_refused_with_the_part_named() {
     scene.succeed("rosa", RUN);
     insta::assert_snapshot!(refusals.join("\n"), @"
     exit 4
-    error: cannot read tensor `wte.weight`: chunk 1 of model.safetensors: SHA-256 is <digest>, not <digest>
+    error: <a chunk>: SHA-256 is <digest>, not <digest>
       next: run `portcullis pull` again: it replaces what is damaged
 
     exit 4

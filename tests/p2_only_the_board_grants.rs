@@ -108,6 +108,7 @@ fn request_by(identity: &Identity, card: Card) -> Envelope {
         uses: BTreeSet::from(["detection".parse().unwrap()]),
         days: 90,
         agreement: Some(agreement()),
+        renews: None,
         card,
         created: now(),
     };

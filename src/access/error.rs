@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
 use crate::name::{CheckpointId, Prose};
 use crate::policy::StageName;
 use crate::seal::ShareIndex;
@@ -124,6 +125,14 @@ pub enum Error {
         /// How long it may.
         lease_hours: u32,
     },
+    /// An answer to another registry's challenge.
+    #[error("it answers the challenge of the registry {found}, not of {expected}")]
+    OtherRegistry {
+        /// Whose.
+        found: KeyId,
+        /// Whose was expected.
+        expected: KeyId,
+    },
     /// The grant is made out to other keys than the ones here.
     #[error("the grant is made out to {holder}, whose keys are not those of {found}")]
     OtherHolder {
@@ -134,7 +143,7 @@ pub enum Error {
     },
 }
 
-/// The folder of statements cannot be used.
+/// The place of statements cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
     /// The disk refuses.
@@ -165,4 +174,37 @@ pub enum ExchangeError {
         /// How many do.
         count: usize,
     },
+    /// The registry does not take the statement, or will not show it.
+    #[error("{registry} refuses: {message}")]
+    Refused {
+        /// Its address.
+        registry: String,
+        /// Whether the statement or the reader is at fault, rather than a rule that forbids it.
+        fault: Fault,
+        /// What it says.
+        message: String,
+        /// What it says to do next.
+        next: Option<String>,
+    },
+    /// The registry cannot be reached, or fails.
+    #[error("cannot reach {registry}: {reason}")]
+    Unreachable {
+        /// Its address.
+        registry: String,
+        /// What happened.
+        reason: String,
+    },
+}
+
+/// Why a registry refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// What was asked makes no sense, or is not there.
+    Request,
+    /// A rule forbids it.
+    Rule,
+    /// It does not verify.
+    Proof,
+    /// Not now.
+    Busy,
 }

@@ -4,14 +4,11 @@
 //! never have the same name, so copies can be merged in any order. Who can write to it can withhold statements, and put
 //! worthless ones beside them; those are passed over.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::ExchangeError;
-use crate::digest::Sha256Digest;
+use super::{ExchangeError, Found, Statements};
 use crate::identity::VerifyingKey;
 use crate::statement::Envelope;
 
@@ -26,42 +23,10 @@ pub struct Exchange {
     folder: PathBuf,
 }
 
-/// A statement that lies in an exchange, unverified.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// The digest of its payload, as computed from it.
-    pub digest: Sha256Digest,
-    /// The statement.
-    pub envelope: Envelope,
-}
-
 impl Exchange {
     /// The exchange in this folder, which need not be there yet.
     pub fn at(folder: PathBuf) -> Self {
         Self { folder }
-    }
-
-    /// Files a statement under `kind` and its digest; where several people sign about the same thing, under the signer's key
-    /// id too. A file that is there already is replaced as a whole.
-    ///
-    /// # Errors
-    /// [`ExchangeError::Io`].
-    pub fn put(
-        &self,
-        kind: &'static str,
-        envelope: &Envelope,
-        signer: &VerifyingKey,
-    ) -> Result<PathBuf, ExchangeError> {
-        let folder = self.folder.join(format!("{kind}s"));
-        let path = folder.join(format!("{}.{}.json", envelope.digest(), signer.id().short()));
-        write_whole(&folder, &path, envelope.to_json().as_bytes()).map_err(|source| ExchangeError::Io {
-            action: "write",
-            path: path.clone(),
-            source,
-        })?;
-        Ok(path)
     }
 
     /// Takes over a statement that was found in another exchange, under the same name. Returns whether it is new here.
@@ -83,19 +48,10 @@ impl Exchange {
         Ok(true)
     }
 
-    /// Every readable statement of a kind, by name; what is no envelope of that kind, or not the one that its name tells, is
-    /// passed over.
+    /// The files of a kind that [`Statements::list`] passes over.
     ///
     /// # Errors
-    /// [`ExchangeError::Io`], [`ExchangeError::TooMany`].
-    pub fn list(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
-        Ok(self.paths(kind)?.into_iter().filter_map(|path| parse(kind, path)).collect())
-    }
-
-    /// The files of a kind that [`Self::list`] passes over.
-    ///
-    /// # Errors
-    /// Those of [`Self::list`].
+    /// Those of [`Statements::list`].
     pub fn damaged(&self, kind: &'static str) -> Result<Vec<PathBuf>, ExchangeError> {
         let mut paths = self.paths(kind)?;
         paths.retain(|path| parse(kind, path.clone()).is_none());
@@ -123,38 +79,30 @@ impl Exchange {
         paths.sort();
         Ok(paths)
     }
+}
 
-    /// The statements of a kind with one digest, their signatures merged into one envelope each.
-    ///
-    /// # Errors
-    /// Those of [`Self::list`].
-    pub fn merged(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
-        let mut merged: BTreeMap<Sha256Digest, Found> = BTreeMap::new();
-        for found in self.list(kind)? {
-            match merged.entry(found.digest) {
-                // Equal digests are equal payloads; of another type they were passed over by `list`.
-                Entry::Occupied(mut other) => drop(other.get_mut().envelope.merge(&found.envelope)),
-                Entry::Vacant(entry) => drop(entry.insert(found)),
-            }
-        }
-        Ok(merged.into_values().collect())
+impl Statements for Exchange {
+    /// Filed under `kind` and the digest; where several people sign about the same thing, under the signer's key id too. A file that
+    /// is there already is replaced as a whole.
+    fn put(
+        &self,
+        kind: &'static str,
+        envelope: &Envelope,
+        signer: &VerifyingKey,
+    ) -> Result<PathBuf, ExchangeError> {
+        let folder = self.folder.join(format!("{kind}s"));
+        let path = folder.join(format!("{}.{}.json", envelope.digest(), signer.id().short()));
+        write_whole(&folder, &path, envelope.to_json().as_bytes()).map_err(|source| ExchangeError::Io {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
+        Ok(path)
     }
 
-    /// The one statement of a kind whose digest begins with `prefix`, signatures merged.
-    ///
-    /// # Errors
-    /// Those of [`Self::list`], [`ExchangeError::Ambiguous`].
-    pub fn find(&self, kind: &'static str, prefix: &str) -> Result<Found, ExchangeError> {
-        let mut found = self.merged(kind)?;
-        found.retain(|found| found.digest.to_string().starts_with(prefix));
-        match found.pop() {
-            Some(only) if found.is_empty() => Ok(only),
-            other => {
-                let count = found.len() + usize::from(other.is_some());
-                let prefix = prefix.chars().take(80).collect();
-                Err(ExchangeError::Ambiguous { kind, prefix, count })
-            }
-        }
+    /// By name; what is no envelope of that kind, or not the one that its name tells, is passed over.
+    fn list(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
+        Ok(self.paths(kind)?.into_iter().filter_map(|path| parse(kind, path)).collect())
     }
 }
 

@@ -9,20 +9,28 @@ mod error;
 mod exchange;
 mod grant;
 mod handover;
+mod index;
 mod lease;
 mod request;
 mod rules;
+mod session;
+mod state;
+mod statements;
 
-pub use error::{Error, ExchangeError};
-pub use exchange::{Exchange, Found};
+pub use error::{Error, ExchangeError, Fault};
+pub use exchange::Exchange;
 pub use grant::{
     ApprovalShare, Grant, Revocation, draft_answer, draft_grant, verify_approval_share, verify_grant,
     verify_revocation,
 };
 pub use handover::{Handover, handover_context, verify_handover};
+pub use index::{Index, KINDS, index};
 pub use lease::{Lease, lease_context, verify_lease};
 pub use request::{Denial, Request, Withdrawal, verify_denial, verify_request, verify_withdrawal};
 pub use rules::{OWN_BOARD, Objections, RulesInForce};
+pub use session::{Session, verify_session};
+pub use state::{Evidence, State, state_of};
+pub use statements::{Found, Statements, merge, only};
 
 /// How far a clock may run behind the one that dated a statement, in seconds.
 pub const CLOCK_TOLERANCE: i64 = 300;

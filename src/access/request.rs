@@ -27,6 +27,9 @@ pub struct Request {
     /// The agreement that the researcher accepts by signing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreement: Option<Sha256Digest>,
+    /// The earlier request that this one renews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<Sha256Digest>,
     /// Who asks: to these keys a grant will be made out.
     pub card: Card,
     /// When.

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use super::home::Home;
 use super::output::Output;
-use crate::access::{Exchange, Found, RulesInForce};
+use crate::access::{Exchange, Found, RulesInForce, Statements};
 use crate::catalogue::{self, Client, Folder};
-use crate::client::Catalogue;
+use crate::client::{self, Catalogue};
 use crate::name::CheckpointId;
+use crate::seal::Locks;
 use crate::time::Timestamp;
 
 /// The catalogue as this home trusts it, brought up to date; from what was seen last where the registry is out of reach and
@@ -39,8 +40,8 @@ pub(super) fn rules(home: &Home, checkpoint: &CheckpointId, output: Output) -> a
 }
 
 /// The registry's statements.
-pub(super) fn exchange(home: &Home) -> anyhow::Result<Exchange> {
-    Ok(Exchange::at(home.exchange()?))
+pub(super) fn statements(home: &Home, _output: Output) -> anyhow::Result<Box<dyn Statements>> {
+    Ok(Box::new(Exchange::at(home.exchange()?)))
 }
 
 /// Where the sealed checkpoint lies at the registry.
@@ -48,8 +49,14 @@ pub(super) fn sealed(home: &Home, checkpoint: &CheckpointId) -> anyhow::Result<P
     Ok(home.sealed()?.join(checkpoint.as_str()))
 }
 
+/// The locks of the sealed checkpoint that the rules name.
+pub(super) fn locks(home: &Home, rules: &RulesInForce) -> anyhow::Result<Locks> {
+    let folder = sealed(home, &rules.checkpoint)?;
+    Ok(client::sealed(&folder, rules.manifest)?.locks()?)
+}
+
 /// The revocations that were found, none of them verified.
-pub(super) fn revocations(exchange: &Exchange) -> anyhow::Result<Vec<crate::statement::Envelope>> {
+pub(super) fn revocations(exchange: &dyn Statements) -> anyhow::Result<Vec<crate::statement::Envelope>> {
     Ok(exchange.list("revocation")?.into_iter().map(|found| found.envelope).collect())
 }
 

@@ -4,7 +4,7 @@
 //! live, enough shares hold, and both locks together open the manifest's commitment. Only then is a chunk read.
 
 use super::{Error, Vault, sealed};
-use crate::access::{self, ApprovalShare, Grant, Lease, RulesInForce, lease_context};
+use crate::access::{self, ApprovalShare, Grant, Lease, RulesInForce, Statements as _, lease_context};
 use crate::identity::{Card, OpeningKey};
 use crate::seal::{self, BoardKey, ContentKey, OpenedCheckpoint, SealedManifest, Share};
 use crate::statement::{Envelope, Statement, Verified};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::access::{Exchange, Grant};
+use crate::access::{Exchange, Grant, Statements};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::name::CheckpointId;
@@ -42,7 +42,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Exchange`].
-    pub fn collect(&self, from: &Exchange, holder: VerifyingKey) -> Result<usize, Error> {
+    pub fn collect(&self, from: &dyn Statements, holder: VerifyingKey) -> Result<usize, Error> {
         let mut new = 0;
         let mine = from.list("grant")?;
         let mine = mine.iter().filter(|found| {

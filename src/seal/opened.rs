@@ -32,6 +32,47 @@ pub struct SealedCheckpoint {
     digest: Sha256Digest,
 }
 
+/// A sealed checkpoint's manifest and shares: what board members and the registry need, without the chunks.
+#[derive(Debug, Clone)]
+pub struct Locks {
+    /// What the chunks are measured against.
+    pub manifest: SealedManifest,
+    /// The shares, each sealed to its holder.
+    pub shares: SealedShares,
+}
+
+impl Locks {
+    /// Longest accepted manifest in bytes.
+    pub const MOST_MANIFEST_BYTES: u64 = manifest::MAX_SIZE;
+    /// Longest accepted file of shares in bytes.
+    pub const MOST_SHARES_BYTES: u64 = shares::MOST_BYTES;
+
+    /// Parses both, the manifest being the one that a grant or the catalogue cites.
+    ///
+    /// # Errors
+    /// [`Error::ManifestDigest`], [`Error::Manifest`], [`Error::Shares`].
+    pub fn parse(manifest: &[u8], shares: &[u8], expected: Sha256Digest) -> Result<Self, Error> {
+        let found = Sha256Digest::of(manifest);
+        if found != expected {
+            return Err(Error::ManifestDigest { expected, found });
+        }
+        let manifest = SealedManifest::parse(manifest)?;
+        let shares = own_shares(shares, &manifest, found)?;
+        Ok(Self { manifest, shares })
+    }
+}
+
+/// The shares of `json`, which must be those of this manifest.
+fn own_shares(json: &[u8], manifest: &SealedManifest, digest: Sha256Digest) -> Result<SealedShares, Error> {
+    let shares = SealedShares::parse(json)?;
+    if shares.manifest != digest || shares.checkpoint != manifest.plain.checkpoint {
+        let (of, not) = (&shares.checkpoint, &manifest.plain.checkpoint);
+        let (of, not) = (format!("{of} ({})", shares.manifest), format!("{not} ({digest})"));
+        return Err(Error::Shares { reason: format!("they are of {of}, not of {not}") });
+    }
+    Ok(shares)
+}
+
 impl SealedCheckpoint {
     /// The bytes of a sealed folder's manifest, hostile as yet.
     ///
@@ -71,13 +112,15 @@ impl SealedCheckpoint {
     pub fn shares(&self) -> Result<SealedShares, Error> {
         let json = read_bounded(&self.folder.join(SHARES), shares::MOST_BYTES)?
             .ok_or_else(|| Error::NotSealed { folder: self.folder.clone(), name: SHARES })?;
-        let shares = SealedShares::parse(&json)?;
-        if shares.manifest != self.digest || shares.checkpoint != self.manifest.plain.checkpoint {
-            let (of, not) = (&shares.checkpoint, &self.manifest.plain.checkpoint);
-            let (of, not) = (format!("{of} ({})", shares.manifest), format!("{not} ({})", self.digest));
-            return Err(Error::Shares { reason: format!("they are of {of}, not of {not}") });
-        }
-        Ok(shares)
+        own_shares(&json, &self.manifest, self.digest)
+    }
+
+    /// The manifest with the shares that lie beside the chunks.
+    ///
+    /// # Errors
+    /// Those of [`Self::shares`].
+    pub fn locks(self) -> Result<Locks, Error> {
+        Ok(Locks { shares: self.shares()?, manifest: self.manifest })
     }
 
     /// Compares every chunk's ciphertext with its digest, on all cores; needs no key.

@@ -5,14 +5,13 @@ use clap::Args;
 use serde_json::json;
 
 use crate::access::{
-    ApprovalShare, Exchange, Found, Grant, OWN_BOARD, Request, RulesInForce, draft_grant, verify_request,
+    ApprovalShare, Found, Grant, OWN_BOARD, Request, RulesInForce, Statements, draft_grant, verify_request,
     verify_withdrawal,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
-use crate::client;
 use crate::identity::{Identity, Signer};
 use crate::seal::reseal_share;
 use crate::statement::{Envelope, Statement, Subject, Verified};
@@ -27,16 +26,16 @@ pub(in crate::cli) struct Approve {
 
 impl Approve {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let exchange = registry::exchange(home)?;
+        let exchange = registry::statements(home, output)?;
         let found = exchange.find("request", &self.request)?;
         let request = verify_request(&found.envelope)?;
         let asked = &request.predicate;
         let rules = registry::rules(home, &asked.checkpoint, output)?;
-        require_not_withdrawn(&exchange, &request)?;
+        require_not_withdrawn(&*exchange, &request)?;
         let (identity, signer) = home.signer(output)?;
         require_may_approve(asked, &rules, &*signer)?;
 
-        let mut envelope = drafted(&exchange, &request, &rules)?;
+        let mut envelope = drafted(&*exchange, &request, &rules)?;
         envelope.sign(&*signer)?;
         // Another board, such as one for ethics, approves without holding a share.
         if rules.board.keys().contains(&signer.verifying_key()) {
@@ -80,7 +79,10 @@ fn needed(rules: &RulesInForce) -> usize {
     rules.board.threshold().max(usize::try_from(asked).unwrap_or(usize::MAX))
 }
 
-fn require_not_withdrawn(exchange: &Exchange, request: &Verified<Statement<Request>>) -> anyhow::Result<()> {
+fn require_not_withdrawn(
+    exchange: &dyn Statements,
+    request: &Verified<Statement<Request>>,
+) -> anyhow::Result<()> {
     let withdrawals = exchange.list("withdrawal")?;
     if withdrawals.iter().any(|found| verify_withdrawal(&found.envelope, request).is_ok()) {
         let message = format!("{} took this request back", request.predicate.card.name);
@@ -108,7 +110,7 @@ fn require_may_approve(asked: &Request, rules: &RulesInForce, signer: &dyn Signe
 
 /// The grant that others have signed already, if it is what this board member would draft; otherwise a new one.
 fn drafted(
-    exchange: &Exchange,
+    exchange: &dyn Statements,
     request: &Verified<Statement<Request>>,
     rules: &RulesInForce,
 ) -> anyhow::Result<Envelope> {
@@ -139,12 +141,11 @@ fn share(
     rules: &RulesInForce,
     identity: &Identity,
 ) -> anyhow::Result<ApprovalShare> {
-    let folder = registry::sealed(home, &rules.checkpoint)?;
-    let sealed = client::sealed(&folder, rules.manifest)?;
+    let locks = registry::locks(home, rules)?;
     let own = identity.card().verifying_key.id();
-    let share = sealed
-        .shares()?
-        .open_share(sealed.manifest(), own, identity.opening_key())
+    let share = locks
+        .shares
+        .open_share(&locks.manifest, own, identity.opening_key())
         .with_context(|| format!("cannot open your share of {}", rules.checkpoint))?;
     let researcher = &request.predicate.card.sealing_key;
     let share = reseal_share(&share, researcher, grant.digest(), &mut rand::rng())?;

@@ -9,7 +9,6 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
-use crate::client;
 use crate::name::CheckpointId;
 use crate::seal::reseal_share;
 use crate::statement::{Statement, Subject};
@@ -37,11 +36,10 @@ impl HandoverCommand {
         }
         let (identity, signer) = home.signer(output)?;
         let own = signer.verifying_key().id();
-        let folder = registry::sealed(home, &self.checkpoint)?;
-        let sealed = client::sealed(&folder, rules.manifest)?;
-        let share = sealed
-            .shares()?
-            .open_share(sealed.manifest(), own, identity.opening_key())
+        let locks = registry::locks(home, &rules)?;
+        let share = locks
+            .shares
+            .open_share(&locks.manifest, own, identity.opening_key())
             .with_context(|| format!("cannot open your share of {}", self.checkpoint))?;
         let registry = catalogue.registry().keys().first().context("the catalogue names no registry")?;
         let card = catalogue.card(registry)?;
@@ -54,12 +52,10 @@ impl HandoverCommand {
         };
         let subject = Subject { name: self.checkpoint.to_string(), digest: rules.manifest };
         let envelope = Statement { subject, predicate: handover }.sign(&*signer)?;
-        registry::exchange(home)?.put("handover", &envelope, &signer.verifying_key())?;
+        registry::statements(home, output)?.put("handover", &envelope, &signer.verifying_key())?;
         let text = format!(
             "handed your share of {} to the registry for stage `{}`; {} are needed in all\n",
-            self.checkpoint,
-            rules.stage,
-            sealed.manifest().seal.board.threshold,
+            self.checkpoint, rules.stage, locks.manifest.seal.board.threshold,
         );
         output.result(&json!({ "checkpoint": self.checkpoint, "stage": rules.stage }), text)
     }

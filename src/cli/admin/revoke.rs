@@ -25,7 +25,7 @@ pub(in crate::cli) struct Revoke {
 
 impl Revoke {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let exchange = registry::exchange(home)?;
+        let exchange = registry::statements(home, output)?;
         let found = exchange.find("grant", &self.grant)?;
         let claim = found.envelope.claim::<Grant>()?;
         let rules = registry::rules(home, &claim.predicate.checkpoint, output)?;

@@ -2,9 +2,9 @@
 
 use super::identity::explain_statement;
 use super::{catalogue, hint_for_io, seal};
-use crate::access::{Error, ExchangeError};
+use crate::access::{Error, ExchangeError, Fault};
 use crate::cli::failure::Kind;
-use crate::client;
+use crate::{client, registry};
 
 pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
     let (kind, hint) = match error {
@@ -41,6 +41,7 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             (Kind::Denied, "stop using it; write to the board if you think that this is a mistake")
         }
         Error::LeaseTooLong { .. } => (Kind::Unverified, "ask the registry for a new lease"),
+        Error::OtherRegistry { .. } => (Kind::Unverified, "check the registry's address"),
         Error::OtherHolder { .. } => (Kind::Denied, "use the identity that it was made out to (--home)"),
     };
     (kind, Some(hint.to_owned()))
@@ -55,8 +56,21 @@ pub(super) fn explain_exchange(error: &ExchangeError) -> (Kind, Option<String>) 
             "`portcullis request list` shows what is there; check that the registry's folder is up to date",
         ),
         ExchangeError::Ambiguous { .. } => (Kind::Usage, "give more digits"),
+        ExchangeError::Refused { fault, next, .. } => return (kind_of(*fault), next.clone()),
+        ExchangeError::Unreachable { .. } => {
+            (Kind::Unavailable, "check the address and the network, and try again")
+        }
     };
     (kind, Some(hint.to_owned()))
+}
+
+fn kind_of(fault: Fault) -> Kind {
+    match fault {
+        Fault::Request => Kind::Usage,
+        Fault::Rule => Kind::Denied,
+        Fault::Proof => Kind::Unverified,
+        Fault::Busy => Kind::Unavailable,
+    }
 }
 
 pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
@@ -103,6 +117,21 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
         E::WrongChunk { .. } => {
             (Kind::Unverified, "the copy is damaged: fetch it from another place and pull again".to_owned())
         }
+    };
+    (kind, Some(hint))
+}
+
+pub(super) fn explain_registry(error: &registry::Error) -> (Kind, Option<String>) {
+    use registry::Error as E;
+    let (kind, hint) = match error {
+        E::Access(error) => return explain_access(error),
+        E::Client(error) => return explain_client(error),
+        E::Seal(error) => return seal::explain_seal(error),
+        E::Statement(error) => return explain_statement(error),
+        E::TooFewHandovers { checkpoint, .. } => {
+            (Kind::Denied, format!("its board members run `portcullis handover {checkpoint}`"))
+        }
+        E::NotTheRegistry { .. } => (Kind::Denied, "run it with the registry's --home".to_owned()),
     };
     (kind, Some(hint))
 }

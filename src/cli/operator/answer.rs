@@ -2,22 +2,16 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{
-    ApprovalShare, Exchange, Grant, Request, RulesInForce, draft_grant, handover_context, verify_handover,
-    verify_request,
-};
-use crate::cli::failure::Refusal;
+use crate::access::{Request, Statements, verify_request};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
-use crate::client::{self, Catalogue};
-use crate::identity::{Identity, Signer};
-use crate::seal::{SealedManifest, Share, open_resealed_share, reseal_share};
-use crate::statement::{Envelope, Statement, Subject, Verified};
+use crate::client::Catalogue;
+use crate::registry::{Keys, answer_request, answers_itself, require_registry};
+use crate::statement::{Envelope, Statement, Verified};
 use crate::time::Timestamp;
 
 /// Answer requests of stages that need no approval, with shares that the board handed over
@@ -30,15 +24,14 @@ pub(in crate::cli) struct Answer {
 impl Answer {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let catalogue = registry::catalogue(home, output)?;
-        let exchange = registry::exchange(home)?;
+        let exchange = registry::statements(home, output)?;
         let (identity, signer) = home.signer(output)?;
-        super::lease::require_registry(&catalogue, &*signer)?;
+        require_registry(&catalogue, &*signer)?;
         let answerer = Answerer {
             home,
             catalogue: &catalogue,
-            exchange: &exchange,
-            identity: &identity,
-            signer: &*signer,
+            exchange: &*exchange,
+            keys: Keys { opening: identity.opening_key(), signer: &*signer },
         };
         let requests = match &self.request {
             Some(prefix) => vec![exchange.find("request", prefix)?],
@@ -70,9 +63,8 @@ impl Answer {
 struct Answerer<'a> {
     home: &'a Home,
     catalogue: &'a Catalogue,
-    exchange: &'a Exchange,
-    identity: &'a Identity,
-    signer: &'a dyn Signer,
+    exchange: &'a dyn Statements,
+    keys: Keys<'a>,
 }
 
 impl Answerer<'_> {
@@ -83,55 +75,18 @@ impl Answerer<'_> {
     ) -> anyhow::Result<Option<(Verified<Statement<Request>>, Envelope)>> {
         let request = verify_request(envelope)?;
         let rules = self.catalogue.rules_in_force(&request.predicate.checkpoint)?;
-        let by_registry = rules.policy.stage(&rules.stage).is_some_and(|stage| stage.approvals.is_empty());
-        if !by_registry || self.is_answered(&request)? {
+        if !answers_itself(&rules) || !self.exchange.about("grant", request.digest())?.is_empty() {
             return Ok(None);
         }
-        let mut grant = draft_grant(&request, &rules, Timestamp::now())?.to_envelope()?;
-        let folder = registry::sealed(self.home, &rules.checkpoint)?;
-        let sealed = client::sealed(&folder, rules.manifest)?;
-        let shares = self.handed_over(&rules, sealed.manifest())?;
-        let subject = || Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
-        for share in &shares {
-            let researcher = &request.predicate.card.sealing_key;
-            let share = reseal_share(share, researcher, grant.digest(), &mut rand::rng())?;
-            let share = ApprovalShare { grant: grant.digest(), share };
-            let share = Statement { subject: subject(), predicate: share }.sign(self.signer)?;
-            self.exchange.put("share", &share, &self.signer.verifying_key())?;
+        let locks = registry::locks(self.home, &rules)?;
+        let handovers: Vec<_> =
+            self.exchange.list("handover")?.into_iter().map(|found| found.envelope).collect();
+        let answer = answer_request(&request, &handovers, (&rules, &locks), self.keys, Timestamp::now())?;
+        let key = self.keys.signer.verifying_key();
+        for share in &answer.shares {
+            self.exchange.put("share", share, &key)?;
         }
-        grant.sign(self.signer)?;
-        self.exchange.put("grant", &grant, &self.signer.verifying_key())?;
-        Ok(Some((request, grant)))
-    }
-
-    fn is_answered(&self, request: &Verified<Statement<Request>>) -> anyhow::Result<bool> {
-        let grants = self.exchange.list("grant")?;
-        Ok(grants.iter().any(|found| {
-            let claim = found.envelope.claim::<Grant>();
-            claim.is_ok_and(|claim| claim.predicate.request == request.digest())
-        }))
-    }
-
-    /// A threshold of shares that members handed over for the stage in force.
-    fn handed_over(&self, rules: &RulesInForce, manifest: &SealedManifest) -> anyhow::Result<Vec<Share>> {
-        let context = handover_context(rules.manifest, rules.policy_digest, &rules.stage);
-        let mut shares: Vec<Share> = Vec::new();
-        for found in self.exchange.list("handover")? {
-            let Ok(handover) = verify_handover(&found.envelope, (rules, manifest)) else { continue };
-            if shares.iter().any(|share| share.index() == handover.share.index) {
-                continue;
-            }
-            let key = self.identity.opening_key();
-            let share = open_resealed_share(&handover.share, key, context, manifest);
-            shares.push(share.with_context(|| format!("cannot open {}", found.path.display()))?);
-        }
-        let (have, need) = (shares.len(), usize::from(manifest.seal.board.threshold));
-        if have < need {
-            let message = format!("{have} of the {need} shares of {} were handed over", rules.checkpoint);
-            let hint = format!("its board members run `portcullis handover {}`", rules.checkpoint);
-            return Err(Refusal::denied(message, hint).into());
-        }
-        shares.truncate(need);
-        Ok(shares)
+        self.exchange.put("grant", &answer.grant, &key)?;
+        Ok(Some((request, answer.grant)))
     }
 }

@@ -55,8 +55,8 @@ impl Pull {
 /// reach, those of last time must do.
 pub(in crate::cli) fn collect(home: &Home, vault: &Vault, output: Output) -> anyhow::Result<usize> {
     let card = crate::statement::verify_card(&crate::cli::files::envelope(&home.card_path())?)?;
-    match registry::exchange(home) {
-        Ok(exchange) => Ok(vault.collect(&exchange, card.verifying_key)?),
+    match registry::statements(home, output) {
+        Ok(exchange) => Ok(vault.collect(&*exchange, card.verifying_key)?),
         Err(error) => {
             output.note(format_args!("note: {error:#}"));
             Ok(0)

@@ -20,7 +20,7 @@ pub(in crate::cli) struct Show {
 
 impl Show {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let found = find(home, &self.grant)?;
+        let found = find(home, &self.grant, output)?;
         let claim = found.envelope.claim::<Grant>()?;
         let grant = &claim.predicate;
         let uses: Vec<_> = grant.uses.iter().map(ToString::to_string).collect();
@@ -49,11 +49,11 @@ impl Show {
 }
 
 /// The grant of a file, of the registry's exchange or of the vault.
-pub(super) fn find(home: &Home, grant: &str) -> anyhow::Result<Found> {
+pub(super) fn find(home: &Home, grant: &str, output: Output) -> anyhow::Result<Found> {
     let path = Path::new(grant);
     if path.is_file() {
         let envelope = files::envelope(path)?;
         return Ok(Found { path: path.to_owned(), digest: envelope.digest(), envelope });
     }
-    Ok(registry::exchange(home)?.find("grant", grant)?)
+    Ok(registry::statements(home, output)?.find("grant", grant)?)
 }

@@ -21,11 +21,11 @@ pub(in crate::cli) struct Verify {
 
 impl Verify {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let found = find(home, &self.grant)?;
+        let found = find(home, &self.grant, output)?;
         let checkpoint = found.envelope.claim::<Grant>()?.predicate.checkpoint;
         let catalogue = registry::catalogue(home, output)?;
         let rules = catalogue.rules_in_force(&checkpoint)?;
-        let revocations = registry::revocations(&registry::exchange(home)?)?;
+        let revocations = registry::revocations(&*registry::statements(home, output)?)?;
         let grant = verify_grant(&found.envelope, &rules, &revocations, Timestamp::now())?;
         let signers: Vec<_> = grant.signers().iter().map(|key| catalogue.name_of(key)).collect();
         let mut text = format!("the grant {} counts\n", registry::short(&found));

@@ -6,8 +6,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::json;
 
-use super::state::{State, Statements, state_of};
-use crate::access::verify_request;
+use crate::access::{Evidence, State, state_of, verify_request};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
@@ -28,8 +27,8 @@ pub(in crate::cli) struct List {
 impl List {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let catalogue = registry::catalogue(home, output)?;
-        let exchange = registry::exchange(home)?;
-        let statements = Statements::read(&exchange)?;
+        let exchange = registry::statements(home, output)?;
+        let evidence = Evidence::read(&*exchange)?;
         let now = Timestamp::now();
         let mut rules = BTreeMap::new();
         let mut requests = Vec::new();
@@ -45,7 +44,7 @@ impl List {
             let rules =
                 rules.entry(checkpoint.clone()).or_insert_with(|| catalogue.rules_in_force(checkpoint));
             let state = match rules {
-                Ok(rules) => state_of(&request, &statements, rules, now),
+                Ok(rules) => state_of(&request, &evidence, rules, now),
                 Err(error) => State::Outdated { reason: error.to_string() },
             };
             if !self.pending || matches!(state, State::Pending { .. }) {

@@ -3,7 +3,6 @@
 mod list;
 mod new;
 mod show;
-mod state;
 mod withdraw;
 
 use clap::Subcommand;

@@ -38,6 +38,10 @@ pub(in crate::cli) struct New {
     #[arg(long)]
     accept_agreement: bool,
 
+    /// The first digits of an earlier request of yours that this one renews
+    #[arg(long, value_name = "REQUEST")]
+    renew: Option<String>,
+
     /// Print the stage's rules and its agreement, and ask for nothing
     #[arg(long)]
     terms: bool,
@@ -51,12 +55,15 @@ impl New {
             return print_terms(&rules, catalogue.agreement(&self.checkpoint)?, output);
         };
         let (identity, signer) = home.signer(output)?;
+        let statements = registry::statements(home, output)?;
+        let renews = self.renew.as_deref().map(|digits| statements.find("request", digits));
         let request = Request {
             checkpoint: self.checkpoint.clone(),
             purpose,
             uses: self.uses.iter().cloned().collect(),
             days: self.days,
             agreement: rules.agreement.filter(|_| self.accept_agreement),
+            renews: renews.transpose()?.map(|found| found.digest),
             card: identity.card().clone(),
             created: Timestamp::now(),
         };
@@ -64,7 +71,7 @@ impl New {
         let request = Statement { subject, predicate: request };
         require_possible(&request, &rules)?;
         let envelope = request.sign(&*signer)?;
-        let path = registry::exchange(home)?.put("request", &envelope, &signer.verifying_key())?;
+        let path = statements.put("request", &envelope, &signer.verifying_key())?;
         let short = registry::short_digest(envelope.digest());
         let approvals = rules.policy.stage(&rules.stage).map(|stage| stage.approvals.clone());
         let text = format!(

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::json;
 
-use super::state::{Statements, state_of};
-use crate::access::verify_request;
+use crate::access::{Evidence, state_of, verify_request};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
@@ -21,12 +20,13 @@ pub(in crate::cli) struct Show {
 
 impl Show {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let exchange = registry::exchange(home)?;
+        let exchange = registry::statements(home, output)?;
         let found = exchange.find("request", &self.request)?;
         let request = verify_request(&found.envelope)?;
         let asked = &request.predicate;
         let rules = registry::rules(home, &asked.checkpoint, output)?;
-        let state = state_of(&request, &Statements::read(&exchange)?, &rules, Timestamp::now());
+        let state =
+            state_of(&request, &Evidence::about(&*exchange, request.digest())?, &rules, Timestamp::now());
         let organization =
             asked.card.organization.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
         let uses: Vec<_> = asked.uses.iter().map(ToString::to_string).collect();

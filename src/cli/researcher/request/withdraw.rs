@@ -20,7 +20,7 @@ pub(in crate::cli) struct Withdraw {
 
 impl Withdraw {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let exchange = registry::exchange(home)?;
+        let exchange = registry::statements(home, output)?;
         let found = exchange.find("request", &self.request)?;
         let request = verify_request(&found.envelope)?;
         let (_, signer) = home.signer(output)?;

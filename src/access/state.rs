@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
-use crate::access::{
-    self, Found, Grant, Request, RulesInForce, verify_denial, verify_grant, verify_withdrawal,
+use super::{
+    Error, ExchangeError, Found, Grant, Request, RulesInForce, Statements, verify_denial, verify_grant,
+    verify_withdrawal,
 };
+use crate::digest::Sha256Digest;
 use crate::name::Prose;
 use crate::statement::{Envelope, Statement, Verified};
 use crate::time::Timestamp;
@@ -12,7 +14,7 @@ use crate::time::Timestamp;
 /// How a request stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub(in crate::cli) enum State {
+pub enum State {
     /// The board has not decided.
     Pending {
         /// How many distinct members signed the grant.
@@ -23,7 +25,7 @@ pub(in crate::cli) enum State {
     /// A grant stands.
     Granted {
         /// The grant's digest.
-        grant: crate::digest::Sha256Digest,
+        grant: Sha256Digest,
         /// Until when.
         expires: Timestamp,
     },
@@ -46,48 +48,77 @@ pub(in crate::cli) enum State {
     },
 }
 
-/// The statements of an exchange that bear on requests.
-pub(in crate::cli) struct Statements {
-    pub(in crate::cli) grants: Vec<Found>,
-    pub(in crate::cli) denials: Vec<Found>,
-    pub(in crate::cli) withdrawals: Vec<Found>,
-    pub(in crate::cli) revocations: Vec<Envelope>,
+/// The statements that bear on requests.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// Grants, signatures merged.
+    pub grants: Vec<Found>,
+    /// Denials.
+    pub denials: Vec<Envelope>,
+    /// Withdrawals.
+    pub withdrawals: Vec<Envelope>,
+    /// Revocations.
+    pub revocations: Vec<Envelope>,
 }
 
-impl Statements {
-    pub(in crate::cli) fn read(exchange: &access::Exchange) -> anyhow::Result<Self> {
+impl Evidence {
+    /// All that there is.
+    ///
+    /// # Errors
+    /// Those of [`Statements::list`].
+    pub fn read(statements: &dyn Statements) -> Result<Self, ExchangeError> {
+        let envelopes = |kind| {
+            Ok::<_, ExchangeError>(statements.list(kind)?.into_iter().map(|found| found.envelope).collect())
+        };
         Ok(Self {
-            grants: exchange.merged("grant")?,
-            denials: exchange.list("denial")?,
-            withdrawals: exchange.list("withdrawal")?,
-            revocations: crate::cli::registry::revocations(exchange)?,
+            grants: statements.merged("grant")?,
+            denials: envelopes("denial")?,
+            withdrawals: envelopes("withdrawal")?,
+            revocations: envelopes("revocation")?,
         })
+    }
+
+    /// What bears on one request.
+    ///
+    /// # Errors
+    /// Those of [`Statements::list`].
+    pub fn about(statements: &dyn Statements, request: Sha256Digest) -> Result<Self, ExchangeError> {
+        let about = |kind, subject| {
+            Ok::<_, ExchangeError>(statements.about(kind, subject)?.into_iter().map(|found| found.envelope))
+        };
+        let grants = super::merge(statements.about("grant", request)?);
+        let mut revocations = Vec::new();
+        for grant in &grants {
+            revocations.extend(about("revocation", grant.digest)?);
+        }
+        let denials = about("denial", request)?.collect();
+        Ok(Self { denials, withdrawals: about("withdrawal", request)?.collect(), grants, revocations })
     }
 }
 
 /// How `request` stands under the rules in force.
-pub(in crate::cli) fn state_of(
+pub fn state_of(
     request: &Verified<Statement<Request>>,
-    statements: &Statements,
+    evidence: &Evidence,
     rules: &RulesInForce,
     now: Timestamp,
 ) -> State {
     let digest = request.digest();
-    if statements.withdrawals.iter().any(|found| verify_withdrawal(&found.envelope, request).is_ok()) {
+    if evidence.withdrawals.iter().any(|found| verify_withdrawal(found, request).is_ok()) {
         return State::Withdrawn;
     }
-    let answers = statements
+    let answers = evidence
         .grants
         .iter()
         .filter(|found| found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == digest));
     let mut signed = 0;
     let mut ended = None;
     for found in answers {
-        match verify_grant(&found.envelope, rules, &statements.revocations, now) {
+        match verify_grant(&found.envelope, rules, &evidence.revocations, now) {
             Ok(grant) => {
                 return State::Granted { grant: grant.digest(), expires: grant.predicate.expires };
             }
-            Err(error @ (access::Error::Revoked { .. } | access::Error::Expired { .. })) => {
+            Err(error @ (Error::Revoked { .. } | Error::Expired { .. })) => {
                 ended = Some(error.to_string());
             }
             Err(_) => signed = signed.max(found.envelope.signers(&rules.board).len()),
@@ -96,10 +127,8 @@ pub(in crate::cli) fn state_of(
     if let Some(reason) = ended {
         return State::Ended { reason };
     }
-    let denials = statements.denials.iter();
-    if let Some(denial) =
-        denials.flat_map(|found| verify_denial(&found.envelope, digest, &rules.board)).next()
-    {
+    let mut denials = evidence.denials.iter().flat_map(|found| verify_denial(found, digest, &rules.board));
+    if let Some(denial) = denials.next() {
         return State::Denied { reason: denial.reason.clone() };
     }
     if request.subject.digest != rules.manifest {

@@ -1,0 +1,60 @@
+//! What a statement of access says of itself, unverified: by which it is filed and found.
+
+use super::{ApprovalShare, Denial, Grant, Handover, Lease, Request, Revocation, Withdrawal};
+use crate::digest::Sha256Digest;
+use crate::name::CheckpointId;
+use crate::statement::{Envelope, Error, Predicate, Statement};
+
+/// Every kind of statement that is filed.
+pub const KINDS: [&str; 8] = [
+    Request::KIND,
+    Withdrawal::KIND,
+    Denial::KIND,
+    Grant::KIND,
+    ApprovalShare::KIND,
+    Revocation::KIND,
+    Handover::KIND,
+    Lease::KIND,
+];
+
+/// What a statement says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// Its kind, one of [`KINDS`].
+    pub kind: &'static str,
+    /// The checkpoint that its subject names.
+    pub checkpoint: CheckpointId,
+    /// The request or the grant that it is about.
+    pub about: Option<Sha256Digest>,
+}
+
+/// Reads what a statement says of itself.
+///
+/// # Errors
+/// [`Error::Kind`] where it is no statement of access, [`Error::Malformed`].
+pub fn index(envelope: &Envelope) -> Result<Index, Error> {
+    let found = envelope.kind()?;
+    match found.as_str() {
+        Request::KIND => read(envelope, |_: &Request| None),
+        Withdrawal::KIND => read(envelope, |withdrawal: &Withdrawal| Some(withdrawal.request)),
+        Denial::KIND => read(envelope, |denial: &Denial| Some(denial.request)),
+        Grant::KIND => read(envelope, |grant: &Grant| Some(grant.request)),
+        ApprovalShare::KIND => read(envelope, |share: &ApprovalShare| Some(share.grant)),
+        Revocation::KIND => read(envelope, |revocation: &Revocation| Some(revocation.grant)),
+        Handover::KIND => read(envelope, |_: &Handover| None),
+        Lease::KIND => read(envelope, |lease: &Lease| Some(lease.grant)),
+        _ => Err(Error::Kind { found, expected: "statement of access" }),
+    }
+}
+
+fn read<P: Predicate>(
+    envelope: &Envelope,
+    about: impl FnOnce(&P) -> Option<Sha256Digest>,
+) -> Result<Index, Error> {
+    let Statement { subject, predicate } = envelope.claim::<P>()?;
+    let checkpoint = subject.name.parse().map_err(|_| Error::Malformed {
+        kind: P::KIND,
+        reason: "its subject's name is no checkpoint's".to_owned(),
+    })?;
+    Ok(Index { kind: P::KIND, checkpoint, about: about(&predicate) })
+}

@@ -1,0 +1,56 @@
+//! A session: proof, for a short time, that one holds a key. What is public or signed needs none; private reads do.
+//!
+//! The registry hands out a challenge once; its answer is a statement that names the challenge and the registry's own key, signed by the
+//! key that asks. Another registry's challenge, an old one or one that was used before proves nothing.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CLOCK_TOLERANCE, Error};
+use crate::digest::Sha256Digest;
+use crate::identity::{Card, KeyId};
+use crate::statement::{Envelope, Predicate, Quorum, Statement, Verified};
+use crate::time::Timestamp;
+
+/// The answer to a challenge. Its statement's subject is the challenge's digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// The registry's key id: an answer made for one registry is worth nothing at another.
+    pub registry: KeyId,
+    /// Who asks.
+    pub card: Card,
+    /// When.
+    pub created: Timestamp,
+}
+
+impl Predicate for Session {
+    const KIND: &'static str = "session";
+}
+
+/// The session of an envelope, if the key on its card signed it for this registry, now. Whether the challenge was handed out and is
+/// unused is for the registry to know.
+///
+/// # Errors
+/// [`Error::Statement`], [`Error::OtherRegistry`], [`Error::NotYet`], [`Error::Expired`].
+pub fn verify_session(
+    envelope: &Envelope,
+    registry: KeyId,
+    now: Timestamp,
+) -> Result<(Sha256Digest, Verified<Session>), Error> {
+    let holder =
+        |session: &Session| Quorum::of_one(format!("{},", session.card.name), session.card.verifying_key);
+    let statement: Verified<Statement<Session>> = envelope.self_signed(holder)?;
+    let session = &statement.predicate;
+    if session.registry != registry {
+        return Err(Error::OtherRegistry { found: session.registry, expected: registry });
+    }
+    if session.created.seconds_since(now) > CLOCK_TOLERANCE {
+        return Err(Error::NotYet { what: "answer", issued: session.created, now });
+    }
+    if now.seconds_since(session.created) > CLOCK_TOLERANCE {
+        let expired = session.created.plus_seconds(CLOCK_TOLERANCE);
+        return Err(Error::Expired { what: "answer", expired });
+    }
+    let challenge = statement.subject.digest;
+    Ok((challenge, statement.map(|statement| statement.predicate)))
+}

@@ -1,0 +1,42 @@
+//! Issuing a lease: the registry's key, sealed to a researcher whose grant counts now.
+
+use super::{Error, Keys};
+use crate::access::{Grant, Lease, RulesInForce, lease_context, verify_grant};
+use crate::seal::{self, Locks};
+use crate::statement::{Envelope, Statement, Subject, Verified};
+use crate::time::Timestamp;
+
+/// A lease, and the grant that it serves.
+#[derive(Debug)]
+pub struct Issued {
+    /// The grant, which counts.
+    pub grant: Verified<Statement<Grant>>,
+    /// The lease, signed.
+    pub lease: Envelope,
+    /// Until when it runs.
+    pub expires: Timestamp,
+}
+
+/// Issues a lease for a grant that counts under the rules in force.
+///
+/// # Errors
+/// [`Error::Access`] with the rule that refuses the grant, [`Error::Seal`].
+pub fn issue_lease(
+    grant: &Envelope,
+    revocations: &[Envelope],
+    (rules, locks): (&RulesInForce, &Locks),
+    keys: Keys<'_>,
+    now: Timestamp,
+) -> Result<Issued, Error> {
+    let grant = verify_grant(grant, rules, revocations, now)?;
+    let hours = rules.lease_hours(&grant.predicate.stage);
+    let expires = now.plus_hours(hours).min(grant.predicate.expires);
+    let key = locks.shares.open_registry_key(&locks.manifest, keys.opening)?;
+    let context = lease_context(grant.digest(), now, expires);
+    let researcher = &grant.predicate.researcher.sealing_key;
+    let registry_key = seal::seal_registry_key(&key, researcher, context, &mut rand::rng())?;
+    let lease = Lease { grant: grant.digest(), issued: now, expires, registry_key };
+    let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
+    let lease = Statement { subject, predicate: lease }.sign(keys.signer)?;
+    Ok(Issued { grant, lease, expires })
+}

@@ -1,0 +1,36 @@
+//! What a registry does: issue leases, answer requests of public stages.
+//!
+//! It holds one of the two locks and no power to grant a gated checkpoint (P1, P2): everything here rests on statements that
+//! others signed, checked by the same functions that every client uses.
+
+mod answer;
+mod error;
+mod lease;
+
+pub use answer::{Answer, answer_request, answers_itself};
+pub use error::Error;
+pub use lease::{Issued, issue_lease};
+
+use crate::client::Catalogue;
+use crate::identity::{OpeningKey, Signer};
+
+/// The registry's own keys.
+#[derive(Clone, Copy)]
+pub struct Keys<'a> {
+    /// Opens its lock.
+    pub opening: &'a OpeningKey,
+    /// Signs in its name.
+    pub signer: &'a dyn Signer,
+}
+
+/// Refuses keys that are not those of the registry that the catalogue names.
+///
+/// # Errors
+/// [`Error::NotTheRegistry`].
+pub fn require_registry(catalogue: &Catalogue, signer: &dyn Signer) -> Result<(), Error> {
+    let key = signer.verifying_key();
+    if catalogue.registry().keys().contains(&key) {
+        return Ok(());
+    }
+    Err(Error::NotTheRegistry { key: key.id() })
+}

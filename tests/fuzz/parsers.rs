@@ -4,6 +4,7 @@
 //! one: a function here, a line in [`PARSERS`], a file in `fuzz_targets/`, a `[[bin]]` in `Cargo.toml`, and a folder of
 //! seeds in `corpus/`, all of one name. `hostile_files.rs` fails where one of them is missing.
 
+use portcullis::access;
 use portcullis::catalogue::{
     Document, Role, RootRole, SnapshotRole, TargetPath, TargetsRole, TimestampRole, canonical_json,
 };
@@ -12,8 +13,10 @@ use portcullis::checkpoint::manifest::{FILES, Manifest};
 use portcullis::checkpoint::tokenizer_files::TokenizerFiles;
 use portcullis::checkpoint::{known, tensor_file, tensorflow};
 use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
+use portcullis::misuse::Rules;
 use portcullis::policy::{self, Policy};
 use portcullis::seal::{SealedManifest, SealedShares};
+use portcullis::statement::{Envelope, verify_card};
 use portcullis::time::Timestamp;
 
 #[path = "../../src/checkpoint/tensorflow/table_writer.rs"]
@@ -30,9 +33,11 @@ pub(crate) type Parser = fn(&[u8]);
 pub(crate) const PARSERS: &[(&str, Parser)] = &[
     ("config", config),
     ("manifest", manifest),
+    ("misuse_rules", misuse_rules),
     ("policy", policy),
     ("safetensors_header", safetensors_header),
     ("sealed_manifest", sealed_manifest),
+    ("statement", statement),
     ("tensorflow_index", tensorflow_index),
     ("tokenizer_files", tokenizer_files),
     ("tuf_metadata", tuf_metadata),
@@ -127,6 +132,30 @@ pub(crate) fn tuf_metadata(bytes: &[u8]) {
     }
     if let Ok(value) = serde_json::from_slice(bytes) {
         let _ = canonical_json(&value);
+    }
+}
+
+/// A signed statement of any kind; an envelope that is accepted reads back as it is written, and claims no more than its kind has.
+pub(crate) fn statement(bytes: &[u8]) {
+    let Ok(envelope) = Envelope::parse(bytes) else {
+        return;
+    };
+    let written = envelope.to_json();
+    let again = Envelope::parse(written.as_bytes()).ok().map(|again| again.to_json());
+    assert_eq!(again, Some(written));
+    if let Ok(index) = access::index(&envelope) {
+        assert!(access::KINDS.contains(&index.kind));
+    }
+    let _ = verify_card(&envelope);
+    let _ = access::verify_request(&envelope);
+}
+
+/// Misuse rules; a refusal is short, whatever the line that it shows.
+pub(crate) fn misuse_rules(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Err(error) = Rules::parse(text)
+    {
+        assert!(error.to_string().len() < 4000, "{error}");
     }
 }
 

@@ -1,7 +1,7 @@
 """The catalogue beside python-tuf: its ngclient starts from the first root, refreshes through rotations of a board, the owners and
 the registry, and downloads every target; and its canonical JSON is ours.
 
-    pip install -r tests/peers/python_tuf.requirements.txt
+    pip install -r tests/peers/requirements.txt
     python tests/peers/python_tuf.py target/release/portcullis
 """
 
@@ -169,7 +169,7 @@ def main():
         signed = Metadata.from_file(str(root)).signed
         assert isinstance(signed, Root) and signed.version == 3, signed.version
         ours = keepers.run(
-            "cy", "catalogue", "refresh", "--root", "catalogue/metadata/1.root.json"
+            "cy", "catalogue", "refresh", "--root", "registry/catalogue/metadata/1.root.json"
         )
         assert json.loads(ours)["targets"] == fresh, ours
         print(f"ngclient: {before} targets before, {fresh} after three rotations, root version {signed.version}")

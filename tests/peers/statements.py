@@ -1,7 +1,7 @@
 """Statements beside securesystemslib and cryptography: another DSSE verifier accepts our envelopes, computes our key ids, and
 we accept its envelopes.
 
-    pip install -r tests/peers/statements.requirements.txt
+    pip install -r tests/peers/requirements.txt
     python tests/peers/statements.py target/release/portcullis
 """
 

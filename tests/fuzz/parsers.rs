@@ -140,6 +140,10 @@ pub(crate) fn statement(bytes: &[u8]) {
     let Ok(envelope) = Envelope::parse(bytes) else {
         return;
     };
+    // Signatures of other schemes are passed over; an envelope with nothing else is refused when it is read again.
+    if envelope.signatures().is_empty() {
+        return;
+    }
     let written = envelope.to_json();
     let again = Envelope::parse(written.as_bytes()).ok().map(|again| again.to_json());
     assert_eq!(again, Some(written));

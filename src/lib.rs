@@ -3,6 +3,8 @@
 //! Rooms are domains; an arrow between them points only down this list (`tests/architecture.rs` checks it).
 
 pub mod access;
+pub mod api;
+pub mod blob;
 pub mod catalogue;
 pub mod checkpoint;
 pub mod cli;
@@ -16,5 +18,7 @@ pub mod policy;
 pub mod progress;
 pub mod registry;
 pub mod seal;
+pub mod server;
 pub mod statement;
+pub mod store;
 pub mod time;

@@ -91,7 +91,7 @@ fn a_catalogue_is_proposed_signed_and_published() {
     let place = people();
     let at = place.path();
     insta::assert_snapshot!(succeed(at, INIT), @"
-    proposed a new catalogue in c/catalogue
+    proposed a new catalogue in c
       next: 2 of its owners sign it with `portcullis catalogue sign`, then the registry publishes it
     ");
     insta::assert_snapshot!(refuse(at, INIT), @"

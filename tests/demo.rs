@@ -35,7 +35,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
 
     Found: a board of three, any two of whom must sign; a registry that can release nothing by itself
       ada      $ portcullis --registry registry catalogue init --owner-threshold 2 --owner cards/ada.card --owner cards/ben.card --owner c …
-                 proposed a new catalogue in registry/catalogue
+                 proposed a new catalogue in registry
       ada      $ portcullis --registry registry catalogue sign
                  signed root, version 1
                    the owners (root): signed by Ada; 1 more needed, of Ben, Cy

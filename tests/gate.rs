@@ -282,7 +282,7 @@ fn a_run_works_offline_while_the_lease_lasts() {
     fs::rename(scene.at("registry"), scene.at("elsewhere")).unwrap();
     let offline = scene.run("rosa", RUN);
     assert_eq!(text(&offline.stdout), online);
-    insta::assert_snapshot!(scene.stable(&text(&offline.stderr)), @"note: <scene>/registry/catalogue is out of reach; using the catalogue as seen last");
+    insta::assert_snapshot!(scene.stable(&text(&offline.stderr)), @"note: <scene>/registry is out of reach; using the catalogue as seen last");
 }
 
 #[test]
@@ -323,17 +323,17 @@ fn an_altered_vault_is_refused_with_the_part_named() {
       next: the copy is of another sealing than the catalogue's: pull it again, or ask the registry for the right one
 
     grants: exit 4
-    note: <scene>/registry/catalogue is out of reach; using the catalogue as seen last
+    note: <scene>/registry is out of reach; using the catalogue as seen last
     error: the grant <scene>/homes/rosa/vault/statements/grants/<digest>.<digits>.json in the vault is damaged: it is not what its name says
       next: remove the file and run `portcullis pull` again: it brings the registry's copy
 
     shares: exit 4
-    note: <scene>/registry/catalogue is out of reach; using the catalogue as seen last
+    note: <scene>/registry is out of reach; using the catalogue as seen last
     error: the share <scene>/homes/rosa/vault/statements/shares/<digest>.<digits>.json in the vault is damaged: it is not what its name says
       next: remove the file and run `portcullis pull` again: it brings the registry's copy
 
     leases: exit 4
-    note: <scene>/registry/catalogue is out of reach; using the catalogue as seen last
+    note: <scene>/registry is out of reach; using the catalogue as seen last
     error: the lease <scene>/homes/rosa/vault/statements/leases/<digest>.<digits>.json in the vault is damaged: it is not what its name says
       next: remove the file and run `portcullis pull` again: it brings the registry's copy
     ");

@@ -104,6 +104,26 @@ impl<T: Role> Document<T> {
         Ok(())
     }
 
+    /// Takes over the signatures of another copy of the same metadata, those by keys of `quorum` that hold; how many were new.
+    pub(super) fn adopt(&mut self, other: &Self, quorum: &Quorum) -> usize {
+        let mut new = 0;
+        for signature in &other.signatures {
+            let known = |own: &WireSignature| own.keyid == signature.keyid && own.sig == signature.sig;
+            let key = quorum.keys().iter().find(|key| key.id().to_string() == signature.keyid);
+            let holds = key
+                .zip(signature.sig.parse().ok())
+                .is_some_and(|(key, sig)| key.verifies(&self.message, &sig));
+            if holds && !self.signatures.iter().any(known) {
+                self.signatures.retain(|own| own.keyid != signature.keyid);
+                self.signatures
+                    .push(WireSignature { keyid: signature.keyid.clone(), sig: signature.sig.clone() });
+                new += 1;
+            }
+        }
+        self.bytes = write(&self.signed, &self.signatures);
+        new
+    }
+
     /// What refusals call it.
     pub fn file(&self) -> &str {
         &self.file

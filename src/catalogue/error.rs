@@ -21,6 +21,12 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The place from which it is fetched does not answer.
+    #[error("{reason}")]
+    Unreachable {
+        /// What happened.
+        reason: String,
+    },
     /// Another process works on the same state.
     #[error("another process is using {}", path.display())]
     Busy {

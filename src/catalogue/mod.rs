@@ -31,8 +31,8 @@ pub use document::{Document, Keyring};
 pub use error::Error;
 pub use remote::{Folder, NoRemote, Remote};
 pub use repository::{
-    BoardPlan, Change, Days, Founding, Held, Publication, Repository, RepositoryError, Review, Roster,
-    Rotation, Standing, Status, Subject, Tally,
+    BoardPlan, Change, Days, Founding, Held, Parcel, Publication, Received, Repository, RepositoryError,
+    Review, Roster, Rotation, Standing, Status, Subject, Tally,
 };
 pub use schema::MOST_ROOT_BYTES;
 pub use schema::{

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Error, durable};
 
 /// A place that holds a catalogue: `metadata/…` and `targets/…`.
-pub trait Remote {
+pub trait Remote: Send + Sync {
     /// The file at `path`, relative to the catalogue; `None` where there is none.
     ///
     /// # Errors

@@ -106,6 +106,11 @@ impl TrustedCatalogue {
         self.boards.get(checkpoint)
     }
 
+    /// Until when it is believed that nothing newer is out.
+    pub fn timestamp_expires(&self) -> Timestamp {
+        self.parts.timestamp.expires()
+    }
+
     /// Every checkpoint that has a board.
     pub fn checkpoints(&self) -> impl Iterator<Item = &CheckpointId> {
         self.boards.keys()

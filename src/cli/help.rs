@@ -18,9 +18,9 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Release administrator (board member)",
         &["import", "verify", "show", "seal", "catalogue", "policy", "approve", "deny", "revoke", "handover"],
     ),
-    ("Researcher", &["request", "grant", "pull", "run", "score"]),
+    ("Researcher", &["request", "grant", "pull", "lease", "run", "score"]),
     ("Auditor", &["misuse"]),
-    ("Operator (registry)", &["lease", "answer"]),
+    ("Operator (registry)", &["registry", "answer"]),
 ];
 
 /// The command tree with its commands grouped in `--help`.

@@ -1,12 +1,17 @@
 //! One person's state on this machine: identity, trusted catalogue, vault, and where their registry is.
 //!
-//! A home belongs to one person; several people on one machine have a home each (`--home`, `PORTCULLIS_HOME`). A *registry*, for
-//! now, is a folder that its people share, by whatever carries files: `catalogue/` (TUF), `exchange/` (statements) and `sealed/`
-//! (sealed checkpoints). Nothing in it is trusted; everything read from it is verified.
+//! A home belongs to one person; several people on one machine have a home each (`--home`, `PORTCULLIS_HOME`). A *registry* is an
+//! address (`https://…`), or a folder that its people share, by whatever carries files: `catalogue/` (TUF), `exchange/` (statements) and
+//! `sealed/` (sealed checkpoints). Nothing in it is trusted; everything read from it is verified.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use age::secrecy::SecretString;
 use anyhow::Context as _;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -14,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::Refusal;
 use super::output::Output;
 use super::passphrase::PassphraseArguments;
+use crate::checkpoint::fetch::{BaseUrl, FetchError};
 use crate::identity::{Identity, IdentityFile, Signer};
 
 /// Whose state to use, and how to unlock it.
@@ -24,27 +30,58 @@ pub(super) struct HomeArguments {
     #[arg(long, global = true, env = "PORTCULLIS_HOME", value_name = "FOLDER")]
     home: Option<PathBuf>,
 
-    /// The registry's folder, if not the one that this home joined
-    #[arg(long, global = true, env = "PORTCULLIS_REGISTRY", value_name = "FOLDER")]
-    registry: Option<PathBuf>,
+    /// The registry's address or folder, if not the one that this home joined
+    #[arg(long, global = true, env = "PORTCULLIS_REGISTRY", value_name = "URL|FOLDER")]
+    registry: Option<Place>,
 
     #[command(flatten)]
     passphrase: PassphraseArguments,
 }
 
 /// One person's state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Home {
     folder: PathBuf,
-    registry: Option<PathBuf>,
+    registry: Option<Place>,
     passphrase: PassphraseArguments,
+    /// The passphrase that opened the identity: nobody is asked twice in one command.
+    known: Arc<Mutex<Option<SecretString>>>,
+    /// Whether the registry was found to be out of reach: it is not tried again in one command.
+    offline: Arc<AtomicBool>,
+}
+
+/// Where a registry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A folder that people share.
+    Folder(PathBuf),
+    /// A server.
+    Address(BaseUrl),
+}
+
+impl FromStr for Place {
+    type Err = FetchError;
+
+    fn from_str(text: &str) -> Result<Self, FetchError> {
+        // `c:` and the like are no schemes; whoever writes `://` means an address.
+        if text.contains("://") { text.parse().map(Self::Address) } else { Ok(Self::Folder(text.into())) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
 }
 
 /// What a home remembers.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    registry: Option<PathBuf>,
+    registry: Option<String>,
 }
 
 const SETTINGS: &str = "settings.json";
@@ -56,7 +93,13 @@ impl HomeArguments {
             Some(folder) => folder,
             None => default_folder()?,
         };
-        Ok(Home { folder, registry: self.registry, passphrase: self.passphrase })
+        Ok(Home {
+            folder,
+            registry: self.registry,
+            passphrase: self.passphrase,
+            known: Arc::default(),
+            offline: Arc::default(),
+        })
     }
 }
 
@@ -112,9 +155,43 @@ impl Home {
     /// Opens the identity, asking for its passphrase where a person can answer.
     pub(super) fn identity(&self, output: Output) -> anyhow::Result<Identity> {
         let file = self.identity_file();
-        let passphrase =
-            if file.is_protected()? { self.passphrase.existing(file.path(), output)? } else { None };
-        Ok(file.read(passphrase)?)
+        if !file.is_protected()? {
+            return Ok(file.read(None)?);
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let passphrase = match known {
+            None => self.passphrase.existing(file.path(), output)?,
+            known => known,
+        };
+        let identity = file.read(passphrase.clone())?;
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = passphrase;
+        Ok(identity)
+    }
+
+    /// Another home, opened by the same means.
+    pub(super) fn elsewhere(&self, folder: PathBuf) -> Self {
+        Self {
+            folder,
+            registry: None,
+            passphrase: self.passphrase.clone(),
+            known: Arc::default(),
+            offline: Arc::default(),
+        }
+    }
+
+    /// Whether the registry is out of reach.
+    pub(super) fn is_offline(&self) -> bool {
+        self.offline.load(Ordering::Relaxed)
+    }
+
+    /// Remembers, for this command, that the registry is out of reach.
+    pub(super) fn go_offline(&self) {
+        self.offline.store(true, Ordering::Relaxed);
+    }
+
+    /// Where the bearer of the last session is kept.
+    pub(super) fn session_path(&self) -> PathBuf {
+        self.folder.join("session.json")
     }
 
     /// Opens the identity, and what signs in its name.
@@ -127,18 +204,38 @@ impl Home {
         Ok((identity, signer))
     }
 
-    /// The registry's folder.
-    pub(super) fn registry(&self) -> anyhow::Result<PathBuf> {
-        if let Some(folder) = &self.registry {
-            return Ok(folder.clone());
+    /// Where the registry is.
+    pub(super) fn place(&self) -> anyhow::Result<Place> {
+        if let Some(place) = &self.registry {
+            return Ok(place.clone());
         }
-        self.settings()?.registry.ok_or_else(|| {
+        let known = self.settings()?.registry.ok_or_else(|| {
             Refusal::usage(
                 format!("{} has joined no registry", self.folder.display()),
-                "run `portcullis join <registry folder> --root <file>` once, or give --registry",
+                "run `portcullis join <registry> --root <file>` once, or give --registry",
             )
-            .into()
+        })?;
+        Ok(known.parse()?)
+    }
+
+    /// The registry's address, where it is a server.
+    pub(super) fn address(&self) -> anyhow::Result<Option<BaseUrl>> {
+        Ok(match self.place()? {
+            Place::Address(address) => Some(address),
+            Place::Folder(_) => None,
         })
+    }
+
+    /// The registry's folder.
+    fn registry(&self) -> anyhow::Result<PathBuf> {
+        match self.place()? {
+            Place::Folder(folder) => Ok(folder),
+            Place::Address(address) => Err(Refusal::usage(
+                format!("this works on a registry that is a folder, and {address} is a server"),
+                "the server does it by itself",
+            )
+            .into()),
+        }
     }
 
     /// The catalogue's folder inside the registry's.
@@ -157,8 +254,8 @@ impl Home {
     }
 
     /// Remembers the registry.
-    pub(super) fn remember_registry(&self, registry: &Path) -> anyhow::Result<()> {
-        let settings = Settings { registry: Some(registry.to_owned()) };
+    pub(super) fn remember_registry(&self, registry: &Place) -> anyhow::Result<()> {
+        let settings = Settings { registry: Some(registry.to_string()) };
         let path = self.folder()?.join(SETTINGS);
         write_whole(&path, &serde_json::to_vec_pretty(&settings)?)
     }
@@ -182,6 +279,15 @@ pub(super) fn agent_socket() -> Option<PathBuf> {
 
 /// Writes a file whole or not at all.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_whole_as(path, bytes, 0o644)
+}
+
+/// The same for what nobody else may read.
+pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_whole_as(path, bytes, 0o600)
+}
+
+fn write_whole_as(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     use std::io::Write as _;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
@@ -190,7 +296,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         use std::os::unix::fs::PermissionsExt as _;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
         file.persist(path).map_err(|error| error.error)?;
         fs::File::open(parent)?.sync_all()
     };

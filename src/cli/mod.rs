@@ -15,6 +15,7 @@ mod passphrase;
 mod progress;
 mod registry;
 mod researcher;
+mod session;
 mod units;
 
 use std::process::ExitCode;
@@ -70,8 +71,9 @@ enum Command {
     Pull(researcher::pull::Pull),
     Run(researcher::run::Run),
     Score(researcher::score::ScoreCommand),
+    Lease(researcher::lease::LeaseCommand),
     #[command(subcommand)]
-    Lease(operator::lease::LeaseCommand),
+    Registry(operator::registry::RegistryCommand),
     Answer(operator::answer::Answer),
     Demo(demo::Demo),
     Completions(help::Completions),
@@ -120,6 +122,7 @@ impl Command {
             Self::Run(run) => run.run(home, output),
             Self::Score(score) => score.run(home, output),
             Self::Lease(lease) => lease.run(home, output),
+            Self::Registry(registry) => registry.run(home, output),
             Self::Answer(answer) => answer.run(home, output),
             Self::Demo(demo) => demo.run(output),
             Self::Completions(completions) => completions.run(command_line(), output),

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
 
 use super::output::Output;
 use crate::progress::Progress;
@@ -77,4 +79,67 @@ pub(super) fn read_stdin(most: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {most} bytes")));
     }
     Ok(bytes)
+}
+
+/// Writes progress to standard output as JSON, a line an event.
+pub(super) struct Events {
+    output: Output,
+    state: Mutex<EventState>,
+}
+
+struct EventState {
+    step: String,
+    total: Option<u64>,
+    done: u64,
+    begun: Instant,
+    told: Instant,
+}
+
+/// Time between two lines of progress.
+const BETWEEN: Duration = Duration::from_millis(500);
+
+impl Events {
+    pub(super) fn new(output: Output) -> Self {
+        let now = Instant::now();
+        let state = EventState { step: String::new(), total: None, done: 0, begun: now, told: now };
+        Self { output, state: Mutex::new(state) }
+    }
+
+    fn tell(&self, state: &EventState) {
+        let seconds = state.begun.elapsed().as_secs_f64();
+        let rate = state.done as f64 / seconds.max(1e-3);
+        let left = state.total.filter(|_| state.done > 0);
+        let left = left.map(|total| total.saturating_sub(state.done) as f64 / rate.max(1.0));
+        self.line(&json!({
+            "event": "progress", "step": state.step, "bytes": state.done, "total": state.total,
+            "bytes_per_second": rate.round(), "seconds_left": left.map(f64::round),
+        }));
+    }
+
+    fn line(&self, value: &serde_json::Value) {
+        // Where nobody reads any more, the work goes on.
+        let _ = self.output.result(value, "");
+    }
+}
+
+impl Progress for Events {
+    fn begin(&self, step: &str, total: Option<u64>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        *state = EventState { step: step.to_owned(), total, done: 0, begun: now, told: now };
+        self.tell(&state);
+    }
+
+    fn advance(&self, count: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.done += count;
+        if state.told.elapsed() >= BETWEEN || Some(state.done) == state.total {
+            state.told = Instant::now();
+            self.tell(&state);
+        }
+    }
+
+    fn note(&self, message: &str) {
+        self.line(&json!({ "event": "note", "message": message }));
+    }
 }

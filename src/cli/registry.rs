@@ -1,37 +1,55 @@
-//! What commands of every person do with the registry's folder: refresh the catalogue, find the rules, read the statements.
+//! What commands of every person do with the registry, be it a folder or a server: refresh the catalogue, find the rules, read the
+//! statements.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::home::Home;
+use super::home::{Home, Place};
 use super::output::Output;
+use super::session::HomeCredentials;
 use crate::access::{Exchange, Found, RulesInForce, Statements};
-use crate::catalogue::{self, Client, Folder};
+use crate::catalogue::{self, Client, Folder, Remote};
+use crate::checkpoint::fetch::BaseUrl;
+use crate::client::remote::RemoteRegistry;
 use crate::client::{self, Catalogue};
 use crate::name::CheckpointId;
 use crate::seal::Locks;
 use crate::time::Timestamp;
 
+/// The registry at an address, asked in the name of this home.
+pub(super) fn remote(home: &Home, address: &BaseUrl, output: Output) -> anyhow::Result<RemoteRegistry> {
+    Ok(RemoteRegistry::new(address, Arc::new(HomeCredentials::new(home, address, output)))?)
+}
+
+/// Where the catalogue is fetched from.
+pub(super) fn catalogue_remote(home: &Home, output: Output) -> anyhow::Result<Box<dyn Remote>> {
+    Ok(match home.place()? {
+        Place::Folder(_) => Box::new(Folder::new(home.catalogue()?)),
+        Place::Address(address) => Box::new(remote(home, &address, output)?),
+    })
+}
+
 /// The catalogue as this home trusts it, brought up to date; from what was seen last where the registry is out of reach and
 /// that has not expired.
 pub(super) fn catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue> {
     let client = Client::new(home.catalogue_state());
-    let folder = home.catalogue()?;
-    let remote = Folder::new(&folder);
-    let trusted = match client.refresh(&remote, Timestamp::now()) {
+    let remote = catalogue_remote(home, output)?;
+    let trusted = match client.refresh(&*remote, Timestamp::now()) {
         Err(error) if is_out_of_reach(&error) => {
+            let place = home.place()?;
             let trusted = client.load_offline(Timestamp::now()).map_err(|_| error)?;
-            let shown = folder.display();
-            output.note(format_args!("note: {shown} is out of reach; using the catalogue as seen last"));
+            home.go_offline();
+            output.note(format_args!("note: {place} is out of reach; using the catalogue as seen last"));
             trusted
         }
         refreshed => refreshed?,
     };
-    Ok(Catalogue::new(trusted, Box::new(remote)))
+    Ok(Catalogue::new(trusted, remote))
 }
 
 /// Whether nothing is there. Something that is there and does not hold is another matter.
 fn is_out_of_reach(error: &catalogue::Error) -> bool {
-    matches!(error, catalogue::Error::Missing { .. } | catalogue::Error::Io { .. })
+    use catalogue::Error as E;
+    matches!(error, E::Missing { .. } | E::Io { .. } | E::Unreachable { .. })
 }
 
 /// The rules in force for a checkpoint.
@@ -40,19 +58,27 @@ pub(super) fn rules(home: &Home, checkpoint: &CheckpointId, output: Output) -> a
 }
 
 /// The registry's statements.
-pub(super) fn statements(home: &Home, _output: Output) -> anyhow::Result<Box<dyn Statements>> {
-    Ok(Box::new(Exchange::at(home.exchange()?)))
-}
-
-/// Where the sealed checkpoint lies at the registry.
-pub(super) fn sealed(home: &Home, checkpoint: &CheckpointId) -> anyhow::Result<PathBuf> {
-    Ok(home.sealed()?.join(checkpoint.as_str()))
+pub(super) fn statements(home: &Home, output: Output) -> anyhow::Result<Box<dyn Statements>> {
+    Ok(match home.place()? {
+        Place::Folder(_) => Box::new(Exchange::at(home.exchange()?)),
+        Place::Address(address) => Box::new(remote(home, &address, output)?),
+    })
 }
 
 /// The locks of the sealed checkpoint that the rules name.
-pub(super) fn locks(home: &Home, rules: &RulesInForce) -> anyhow::Result<Locks> {
-    let folder = sealed(home, &rules.checkpoint)?;
-    Ok(client::sealed(&folder, rules.manifest)?.locks()?)
+pub(super) fn locks(home: &Home, rules: &RulesInForce, output: Output) -> anyhow::Result<Locks> {
+    match home.place()? {
+        Place::Folder(_) => {
+            let folder = home.sealed()?.join(rules.checkpoint.as_str());
+            Ok(client::sealed(&folder, rules.manifest)?.locks()?)
+        }
+        Place::Address(address) => {
+            let registry = remote(home, &address, output)?;
+            let manifest = registry.manifest(&rules.checkpoint, rules.manifest)?;
+            let shares = registry.shares(&rules.checkpoint, rules.manifest)?;
+            Ok(Locks::parse(&manifest, &shares, rules.manifest)?)
+        }
+    }
 }
 
 /// The revocations that were found, none of them verified.

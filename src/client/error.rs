@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::access::{self, ExchangeError};
 use crate::catalogue;
+use crate::client::remote::RemoteError;
+use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
 use crate::policy;
 use crate::seal;
@@ -93,6 +95,12 @@ pub enum Error {
         #[source]
         newest: Option<Box<access::Error>>,
     },
+    /// What the registry sent is no lease that could be used.
+    #[error("the registry sent a lease that does not hold")]
+    LeaseRefused {
+        /// The rule that refused it.
+        source: Box<access::Error>,
+    },
     /// Fewer shares than the seal's threshold were delivered.
     #[error("{have} of the {need} shares that open `{checkpoint}` were delivered")]
     TooFewShares {
@@ -134,4 +142,39 @@ pub enum Error {
         /// Where it lies.
         path: PathBuf,
     },
+    /// Another pull of the same checkpoint is under way.
+    #[error("another pull into {} is under way", path.display())]
+    PullUnderWay {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The disk cannot hold it.
+    #[error("{needed} bytes are needed in {}, and {free} are free", path.display())]
+    NoSpace {
+        /// Where.
+        path: PathBuf,
+        /// How many bytes are missing there.
+        needed: u64,
+        /// How many the disk has left.
+        free: u64,
+    },
+    /// No server gives a chunk.
+    #[error("no server gives the chunk {chunk}: {reason}")]
+    NoMirror {
+        /// Which chunk.
+        chunk: Sha256Digest,
+        /// Whether one gave something else under its name.
+        is_wrong: bool,
+        /// Why each does not.
+        reason: String,
+    },
+    /// HTTP cannot be set up on this machine.
+    #[error("cannot set up HTTP: {reason}")]
+    Http {
+        /// Why not.
+        reason: String,
+    },
+    /// The registry over HTTP does not do what is asked.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
 }

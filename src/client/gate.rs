@@ -68,6 +68,52 @@ pub fn find_pass(vault: &Vault, rules: &RulesInForce, card: &Card, now: Timestam
     }))
 }
 
+/// A grant for the checkpoint of `rules` that counts and is made out to `card`.
+///
+/// # Errors
+/// [`Error::NoGrant`], [`Error::GrantRefused`] with the rule, [`Error::Exchange`].
+pub fn find_grant(
+    vault: &Vault,
+    rules: &RulesInForce,
+    card: &Card,
+    now: Timestamp,
+) -> Result<Verified<Statement<Grant>>, Error> {
+    let statements = vault.statements();
+    let revocations = envelopes(statements.list("revocation")?);
+    let checkpoint = &rules.checkpoint;
+    let mut refused = None;
+    for found in statements.merged("grant")? {
+        if !found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.checkpoint == *checkpoint) {
+            continue;
+        }
+        let checked = access::verify_grant(&found.envelope, rules, &revocations, now)
+            .and_then(|grant| require_holder(&grant.predicate, card).map(|()| grant));
+        match checked {
+            Ok(grant) => return Ok(grant),
+            Err(source) => {
+                let grant = short(&found.digest.to_string());
+                let (checkpoint, source) = (checkpoint.clone(), Box::new(source));
+                refused = Some(Error::GrantRefused { checkpoint, grant, source });
+            }
+        }
+    }
+    Err(refused
+        .unwrap_or_else(|| Error::NoGrant { checkpoint: checkpoint.clone(), name: card.name.to_string() }))
+}
+
+/// A live lease of a grant, if there is one.
+///
+/// # Errors
+/// [`Error::Exchange`].
+pub fn find_lease(
+    vault: &Vault,
+    grant: &Verified<Statement<Grant>>,
+    rules: &RulesInForce,
+    now: Timestamp,
+) -> Result<Option<Verified<Lease>>, Error> {
+    Ok(live_lease(vault, grant, rules, now)?.ok())
+}
+
 /// Where something is missing, a damaged file of its kind is the likelier cause than that nobody sent it.
 fn require_undamaged(vault: &Vault, kind: &'static str) -> Result<(), Error> {
     let damaged = vault.statements().damaged(kind)?;

@@ -7,13 +7,16 @@
 mod error;
 mod gate;
 mod pull;
+pub mod remote;
 mod rules;
+mod upload;
 mod vault;
 
 pub use error::Error;
-pub use gate::{Opened, Pass, find_pass};
-pub use pull::{Pulled, pull};
+pub use gate::{Opened, Pass, find_grant, find_lease, find_pass};
+pub use pull::{ChunkSource, Mirror, Pace, Parallel, PullOptions, Pulled, SetAside, pull};
 pub use rules::Catalogue;
+pub use upload::{Uploaded, upload};
 pub use vault::Vault;
 
 use std::path::Path;

@@ -105,6 +105,14 @@ impl Catalogue {
         text.map(|text| String::from_utf8(text).map_err(not_text)).transpose()
     }
 
+    /// The sealed manifest's text.
+    ///
+    /// # Errors
+    /// [`Error::NotPublished`], [`Error::Catalogue`].
+    pub fn sealed_manifest(&self, checkpoint: &CheckpointId) -> Result<Vec<u8>, Error> {
+        self.required(checkpoint, CheckpointFile::Manifest, "manifest")
+    }
+
     /// The card of a key that has a part in the catalogue.
     ///
     /// # Errors

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::access::{Exchange, Grant, Statements};
+use crate::access::{Exchange, Grant, Lease, RulesInForce, Statements, verify_lease};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::name::CheckpointId;
+use crate::statement::{Envelope, Statement, Verified};
+use crate::time::Timestamp;
 
 /// The kinds of statements that a grant needs to be used, beside itself.
 const OF_A_GRANT: [&str; 3] = ["share", "lease", "revocation"];
@@ -50,23 +52,39 @@ impl Vault {
             claim.is_ok_and(|claim| claim.predicate.researcher.verifying_key == holder)
         });
         let own = self.statements();
-        let mut grants = Vec::new();
+        let mut grants = std::collections::BTreeSet::new();
         for found in mine {
-            grants.push(found.digest.to_string());
+            grants.insert(found.digest);
             new += usize::from(own.copy("grant", found)?);
         }
-        if grants.is_empty() {
-            return Ok(0);
-        }
-        for kind in OF_A_GRANT {
-            for found in from.list(kind)? {
-                // Each of them names its grant; which of them hold is decided when they are used.
-                let text = String::from_utf8_lossy(found.envelope.payload());
-                if grants.iter().any(|grant| text.contains(grant.as_str())) {
+        for grant in grants {
+            for kind in OF_A_GRANT {
+                // Which of them hold is decided when they are used.
+                for found in from.about(kind, grant)? {
                     new += usize::from(own.copy(kind, &found)?);
                 }
             }
         }
         Ok(new)
+    }
+
+    /// Keeps a lease that the registry issued, if it is one of `grant` and live.
+    ///
+    /// # Errors
+    /// [`Error::LeaseRefused`], [`Error::Exchange`].
+    pub fn keep_lease(
+        &self,
+        lease: &Envelope,
+        grant: &Verified<Statement<Grant>>,
+        rules: &RulesInForce,
+        now: Timestamp,
+    ) -> Result<Verified<Lease>, Error> {
+        let hours = rules.lease_hours(&grant.predicate.stage);
+        let verified = verify_lease(lease, grant, (&rules.registry, hours), now)
+            .map_err(|source| Error::LeaseRefused { source: Box::new(source) })?;
+        let registry =
+            rules.registry.keys().first().copied().unwrap_or(grant.predicate.researcher.verifying_key);
+        self.statements().put("lease", lease, &registry)?;
+        Ok(verified)
     }
 }

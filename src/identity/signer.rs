@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{Error, Signature, VerifyingKey};
 
 /// Signs in one person's name.
-pub trait Signer {
+pub trait Signer: Send + Sync {
     /// What its signatures are checked with.
     fn verifying_key(&self) -> VerifyingKey;
 

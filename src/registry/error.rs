@@ -1,9 +1,13 @@
 //! What a registry refuses.
 
-use crate::access;
+use std::io;
+
+use crate::catalogue::RepositoryError;
+use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::name::CheckpointId;
-use crate::{client, seal, statement};
+use crate::time::Timestamp;
+use crate::{access, blob, catalogue, client, seal, statement, store};
 
 /// The registry cannot do what is asked.
 #[derive(Debug, thiserror::Error)]
@@ -36,4 +40,82 @@ pub enum Error {
         /// Whose.
         key: KeyId,
     },
+    /// The catalogue that the registry serves does not hold.
+    #[error(transparent)]
+    Catalogue(#[from] catalogue::Error),
+    /// A change of the catalogue is refused.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The database fails.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The store of chunks fails.
+    #[error(transparent)]
+    Blob(#[from] blob::Error),
+    /// The disk fails.
+    #[error("the registry's disk fails")]
+    Io {
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing is published yet.
+    #[error("the catalogue is not founded yet")]
+    Unfounded,
+    /// Too many change the catalogue at once.
+    #[error("too many change the catalogue at once")]
+    Busy,
+    /// The sealed checkpoint was not handed in.
+    #[error("the sealed checkpoint {checkpoint} was not handed in yet")]
+    NotSealed {
+        /// Which.
+        checkpoint: CheckpointId,
+    },
+    /// It is about something that is not here.
+    #[error("there is no {what} {digest} here")]
+    Unknown {
+        /// What was meant.
+        what: &'static str,
+        /// Its digest.
+        digest: Sha256Digest,
+    },
+    /// Only the registry makes statements of this kind.
+    #[error("a {kind} is not for people to hand in")]
+    NotForPeople {
+        /// Which kind.
+        kind: String,
+    },
+    /// A grant that is not what the rules make of its request.
+    #[error("the grant is not what the rules in force make of its request")]
+    NotTheDraft,
+    /// None of the board signed it.
+    #[error("nobody on the board of {checkpoint} signed it")]
+    NoMember {
+        /// Of which checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// The request stands otherwise already.
+    #[error("the request {request} is {state} already")]
+    Over {
+        /// Which request.
+        request: Sha256Digest,
+        /// How it stands.
+        state: store::RequestState,
+    },
+    /// Nobody signed it.
+    #[error("nobody signed it")]
+    Unsigned,
+    /// Dated too far from now.
+    #[error("it is dated {created}, and the clock here says {now}")]
+    Clock {
+        /// Its date.
+        created: Timestamp,
+        /// The clock.
+        now: Timestamp,
+    },
+    /// A challenge that was not handed out here, or was used, or is over.
+    #[error("the challenge is not one of this registry's, was used before, or is over")]
+    Challenge,
+    /// Others may not read it.
+    #[error("this is not for you to read or to do")]
+    NotYours,
 }

@@ -1,15 +1,25 @@
-//! What a registry does: issue leases, answer requests of public stages.
+//! What a registry does: take in statements, keep the queue, issue leases, answer requests of public stages, publish the catalogue.
 //!
 //! It holds one of the two locks and no power to grant a gated checkpoint (P1, P2): everything here rests on statements that
 //! others signed, checked by the same functions that every client uses.
 
+mod accept;
+mod advice;
 mod answer;
 mod error;
+mod keeping;
 mod lease;
+mod reading;
+mod sealed;
+mod service;
+mod session;
 
+pub use accept::Receipt;
 pub use answer::{Answer, answer_request, answers_itself};
 pub use error::Error;
 pub use lease::{Issued, issue_lease};
+pub use reading::{Part, StatementQuery, Waiting};
+pub use service::{Registry, View};
 
 use crate::client::Catalogue;
 use crate::identity::{OpeningKey, Signer};

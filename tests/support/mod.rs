@@ -5,7 +5,9 @@
 pub mod checkpoint;
 pub mod people;
 pub mod policy;
+pub mod postgres;
 pub mod sealing;
+pub mod served;
 
 use std::collections::BTreeMap;
 use std::fs;

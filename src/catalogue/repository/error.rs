@@ -108,4 +108,20 @@ pub enum RepositoryError {
         /// Its digest.
         digest: Sha256Digest,
     },
+    /// A proposal that follows on another version than the one that is published.
+    #[error("the proposal would be version {offered} of {role}, and version {expected} comes next")]
+    Stale {
+        /// Of which role.
+        role: String,
+        /// The version that it would be.
+        offered: u64,
+        /// The version that comes next.
+        expected: u64,
+    },
+    /// Only those who sign a role may propose a change of it.
+    #[error("only those who sign {role} may propose a change of it")]
+    MayNotPropose {
+        /// Which role.
+        role: String,
+    },
 }

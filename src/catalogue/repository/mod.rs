@@ -20,6 +20,7 @@ mod error;
 mod found;
 mod publish;
 mod published;
+mod receive;
 mod review;
 mod sign;
 
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 pub use change::{BoardPlan, Founding, Rotation, Subject};
 pub use error::RepositoryError;
 pub use publish::{Held, Publication};
+pub use receive::{Parcel, Received};
 pub use review::{Change, Review, Status};
 pub use sign::{Standing, Tally};
 

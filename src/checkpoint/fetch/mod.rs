@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 pub use bearer::Bearer;
 pub use error::{BearerUse, FetchError};
 pub use http::Pace;
-pub use retry::RetryPolicy;
+pub use retry::{RetryPolicy, parse_retry_after};
 pub use source::{BaseUrl, OpenAiSize, RemoteSource};
 
 use crate::digest::Sha256Digest;

@@ -46,7 +46,7 @@ impl RetryPolicy {
 }
 
 /// Reads `Retry-After`: seconds, or an HTTP date.
-pub(super) fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+pub fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));

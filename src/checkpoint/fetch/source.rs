@@ -127,7 +127,7 @@ impl BaseUrl {
     }
 
     /// The address of `segments` below this one, each escaped: a `/` inside a segment stays inside.
-    pub(super) fn below(&self, segments: &[&str]) -> Url {
+    pub fn below(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
@@ -136,13 +136,18 @@ impl BaseUrl {
     }
 
     /// Whether `url` is served by the same party, as browsers see it: scheme, host and port.
-    pub(super) fn is_origin_of(&self, url: &Url) -> bool {
+    pub fn is_origin_of(&self, url: &Url) -> bool {
         self.0.origin() == url.origin()
     }
 
     /// Whether a credential may travel to this place.
-    pub(super) fn keeps_secrets(&self) -> bool {
+    pub fn keeps_secrets(&self) -> bool {
         self.0.scheme() == "https" || is_loopback(&self.0)
+    }
+
+    /// Whether it is this very machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
     }
 
     /// Whether the address itself asks for plain http beyond this machine.
@@ -162,7 +167,7 @@ impl FromStr for BaseUrl {
             return Err(refuse("it must begin with `https://` or `http://`"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(refuse("it holds a user name or password; a credential belongs into HF_TOKEN"));
+            return Err(refuse("it holds a user name or password, which do not belong into an address"));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(refuse("it must end with a path, without `?` and `#`"));
@@ -245,7 +250,7 @@ mod tests {
         let refusal = |text: &str| text.parse::<BaseUrl>().unwrap_err().to_string();
         insta::assert_snapshot!(refusal("mirror.example"), @"the address cannot be used: write it in full, as in `https://mirror.example/models`");
         insta::assert_snapshot!(refusal("localhost:80"), @"the address cannot be used: it must begin with `https://` or `http://`");
-        insta::assert_snapshot!(refusal("https://me:secret@x.example"), @"the address cannot be used: it holds a user name or password; a credential belongs into HF_TOKEN");
+        insta::assert_snapshot!(refusal("https://me:secret@x.example"), @"the address cannot be used: it holds a user name or password, which do not belong into an address");
         insta::assert_snapshot!(refusal("https://x.example/?sig=secret"), @"the address cannot be used: it must end with a path, without `?` and `#`");
     }
 

@@ -13,7 +13,7 @@ use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
 use crate::identity::{Identity, Signer};
-use crate::seal::reseal_share;
+use crate::seal::{Locks, reseal_share};
 use crate::statement::{Envelope, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
@@ -39,7 +39,8 @@ impl Approve {
         envelope.sign(&*signer)?;
         // Another board, such as one for ethics, approves without holding a share.
         if rules.board.keys().contains(&signer.verifying_key()) {
-            let share = share(home, &request, &envelope, &rules, &identity)?;
+            let locks = registry::locks(home, &rules, output)?;
+            let share = share(&locks, &request, &envelope, &identity)?;
             let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
             let share = Statement { subject, predicate: share }.sign(&*signer)?;
             // The share first: a grant that stands must not lack the share of one who signed it.
@@ -135,18 +136,16 @@ fn drafted(
 
 /// This member's share, opened and sealed again to the researcher for this grant alone.
 fn share(
-    home: &Home,
+    locks: &Locks,
     request: &Verified<Statement<Request>>,
     grant: &Envelope,
-    rules: &RulesInForce,
     identity: &Identity,
 ) -> anyhow::Result<ApprovalShare> {
-    let locks = registry::locks(home, rules)?;
     let own = identity.card().verifying_key.id();
     let share = locks
         .shares
         .open_share(&locks.manifest, own, identity.opening_key())
-        .with_context(|| format!("cannot open your share of {}", rules.checkpoint))?;
+        .with_context(|| format!("cannot open your share of {}", request.predicate.checkpoint))?;
     let researcher = &request.predicate.card.sealing_key;
     let share = reseal_share(&share, researcher, grant.digest(), &mut rand::rng())?;
     Ok(ApprovalShare { grant: grant.digest(), share })

@@ -36,7 +36,7 @@ impl HandoverCommand {
         }
         let (identity, signer) = home.signer(output)?;
         let own = signer.verifying_key().id();
-        let locks = registry::locks(home, &rules)?;
+        let locks = registry::locks(home, &rules, output)?;
         let share = locks
             .shares
             .open_share(&locks.manifest, own, identity.opening_key())

@@ -12,21 +12,21 @@ use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
 use crate::cli::{files, interrupt, registry, units};
-use crate::client::Catalogue;
+use crate::client::{self, Catalogue};
 use crate::name::CheckpointId;
 use crate::seal::{ChunkSize, Recipient, Recipients, SealRequest, seal_checkpoint};
 use crate::statement::verify_card;
 
 /// Seal an imported checkpoint under two locks: the board's, of which each member gets a share, and the registry's
 ///
-/// The board and the registry are those of the catalogue, unless cards are given. Ctrl-C or a kill costs the chunk in
+/// The board and the registry are those of the catalogue, unless cards are given; a registry that is a server is handed the result. Ctrl-C or a kill costs the chunk in
 /// flight; the same command goes on from there.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Seal {
     /// The imported checkpoint's folder
     folder: PathBuf,
 
-    /// The folder to make [default: the registry's sealed/<checkpoint>]
+    /// The folder to make [default: the registry's sealed/<checkpoint>; sealed/<checkpoint> in your home if the registry is a server]
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
 
@@ -55,9 +55,17 @@ impl Seal {
             Some(registry) => self.recipients_of_cards(registry)?,
             None => recipients_of_board(&registry::catalogue(home, output)?, &id)?,
         };
+        let address = match &self.registry_card {
+            None => home.address()?,
+            Some(_) => None,
+        };
         let destination = match &self.to {
             Some(folder) => folder.clone(),
-            None => registry::sealed(home, &id)?,
+            None => match &address {
+                // Outside the registry there is no other copy of the shares until they are handed in.
+                Some(_) => home.folder()?.join("sealed").join(id.as_str()),
+                None => home.sealed()?.join(id.as_str()),
+            },
         };
         if let Some(parent) = destination.parent() {
             std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
@@ -72,6 +80,13 @@ impl Seal {
         };
         let bar = Bar::new(output);
         let sealed = seal_checkpoint(&request, &mut rand::rng(), &bar)?;
+        let handed_in = match &address {
+            Some(address) => {
+                let registry = registry::remote(home, address, output)?;
+                Some(client::upload(&destination, sealed.digest, &registry, &bar)?)
+            }
+            None => None,
+        };
         drop(bar);
         let chunks = sealed.manifest.chunks().count();
         let text = format!(
@@ -84,7 +99,15 @@ impl Seal {
             recipients.board().len(),
             sealed.digest,
         );
+        let text = match (&address, handed_in) {
+            (Some(address), Some(uploaded)) => format!(
+                "{text}  handed in to {address}: {} chunks, {} of them there already\n",
+                uploaded.chunks, uploaded.already_there
+            ),
+            _ => text,
+        };
         let value = json!({
+            "handed_in": handed_in,
             "checkpoint": id, "folder": destination, "manifest": sealed.digest, "chunks": chunks,
             "bytes": sealed.manifest.sealed_size(), "already_there": sealed.already_there,
             "resumed_bytes": sealed.resumed_bytes, "threshold": recipients.threshold(),

@@ -4,6 +4,7 @@ use super::identity::explain_statement;
 use super::{catalogue, hint_for_io, seal};
 use crate::access::{Error, ExchangeError, Fault};
 use crate::cli::failure::Kind;
+use crate::client::remote::RemoteError;
 use crate::{client, registry};
 
 pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
@@ -64,6 +65,23 @@ pub(super) fn explain_exchange(error: &ExchangeError) -> (Kind, Option<String>) 
     (kind, Some(hint.to_owned()))
 }
 
+pub(super) fn explain_remote(error: &RemoteError) -> (Kind, Option<String>) {
+    match error {
+        RemoteError::Refused { fault, next, .. } => (kind_of(*fault), next.clone()),
+        RemoteError::Unreachable { .. } => {
+            (Kind::Unavailable, Some("check the address and the network, and try again".to_owned()))
+        }
+        RemoteError::Unexpected { .. } => {
+            (Kind::Unverified, Some("check the address; tell whoever runs this server".to_owned()))
+        }
+        RemoteError::Credentials { .. } => (
+            Kind::Denied,
+            Some("use the identity and the home that joined this registry (--home)".to_owned()),
+        ),
+        RemoteError::Client(_) => (Kind::Internal, Some("this is a defect: please report it".to_owned())),
+    }
+}
+
 fn kind_of(fault: Fault) -> Kind {
     match fault {
         Fault::Request => Kind::Usage,
@@ -78,7 +96,7 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
     let (kind, hint) = match error {
         E::Catalogue(error) => return catalogue::explain_catalogue(error),
         E::Exchange(error) => return explain_exchange(error),
-        E::GrantRefused { source, .. } => return explain_access(source),
+        E::GrantRefused { source, .. } | E::LeaseRefused { source } => return explain_access(source),
         E::Share(source) => return explain_access(source),
         E::Seal(error) => return seal::explain_seal(error),
         E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
@@ -114,6 +132,20 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
                 .to_owned(),
         ),
         E::NotPulled { checkpoint } => (Kind::Unavailable, format!("run `portcullis pull {checkpoint}`")),
+        E::PullUnderWay { .. } => (Kind::Unavailable, "wait until it ends".to_owned()),
+        E::NoSpace { .. } => (Kind::Unavailable, "free some space and run the same command again".to_owned()),
+        E::NoMirror { is_wrong: true, .. } => (
+            Kind::Unverified,
+            "give another place with --mirror, and tell the registry's operator; what came is kept"
+                .to_owned(),
+        ),
+        E::NoMirror { .. } => (
+            Kind::Unavailable,
+            "run the same command later: it goes on where it stopped; or give another place with --mirror"
+                .to_owned(),
+        ),
+        E::Http { .. } => (Kind::Internal, "this is a defect: please report it".to_owned()),
+        E::Remote(error) => return explain_remote(error),
         E::WrongChunk { .. } => {
             (Kind::Unverified, "the copy is damaged: fetch it from another place and pull again".to_owned())
         }
@@ -132,6 +164,18 @@ pub(super) fn explain_registry(error: &registry::Error) -> (Kind, Option<String>
             (Kind::Denied, format!("its board members run `portcullis handover {checkpoint}`"))
         }
         E::NotTheRegistry { .. } => (Kind::Denied, "run it with the registry's --home".to_owned()),
+        E::Catalogue(error) => return catalogue::explain_catalogue(error),
+        E::Repository(error) => return catalogue::explain_repository(error),
+        E::Store(_) | E::Blob(_) | E::Io { .. } | E::Busy => {
+            (Kind::Unavailable, "see the registry's log".to_owned())
+        }
+        error => return registry_hint(error),
     };
     (kind, Some(hint))
+}
+
+/// What is to be done about a refusal that a server gives its clients.
+fn registry_hint(error: &registry::Error) -> (Kind, Option<String>) {
+    let (kind, hint) = error.next_step();
+    (kind_of(kind), Some(hint.to_owned()))
 }

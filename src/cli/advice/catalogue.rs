@@ -9,6 +9,9 @@ pub(super) fn explain_catalogue(error: &Error) -> (Kind, Option<String>) {
     use Error as E;
     let (kind, hint) = match error {
         E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
+        E::Unreachable { .. } => {
+            (Kind::Unavailable, "check the registry's address and the network, and try again")
+        }
         E::Busy { .. } => (Kind::Unavailable, "wait until it ends and try again"),
         E::NoRoot { .. } => (
             Kind::Usage,
@@ -71,6 +74,10 @@ pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<Strin
         E::NoChange { .. } => (Kind::Usage, "say what is to change: --add, --remove or --threshold"),
         E::AlreadyIn { .. } => (Kind::Usage, "leave out that --add"),
         E::NotIn { .. } => (Kind::Usage, "see `portcullis catalogue status --json` for who is"),
+        E::Stale { .. } => (Kind::Usage, "somebody published meanwhile: propose it again"),
+        E::MayNotPropose { .. } => {
+            (Kind::Denied, "let one of them propose it: `portcullis catalogue status` names them")
+        }
         E::NoProposal { .. } => (Kind::Usage, "see `portcullis catalogue status` for what is proposed"),
         E::NoSay { .. } => (Kind::Denied, "ask one of them; if that is you, name your own --home"),
         E::NotTheRegistry { .. } => (Kind::Denied, "publish with the registry's --home"),

@@ -35,6 +35,9 @@ pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
         if let Some(error) = cause.downcast_ref::<crate::registry::Error>() {
             return access::explain_registry(error);
         }
+        if let Some(error) = cause.downcast_ref::<client::remote::RemoteError>() {
+            return access::explain_remote(error);
+        }
         if let Some(error) = cause.downcast_ref::<client::Error>() {
             return access::explain_client(error);
         }

@@ -2,7 +2,7 @@
 
 mod card;
 mod import;
-mod new;
+pub(super) mod new;
 mod passphrase;
 mod show;
 

@@ -34,25 +34,14 @@ pub(in crate::cli) struct New {
 
 impl New {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        home.folder()?;
-        let file = home.identity_file();
-        if file.path().symlink_metadata().is_ok() {
-            return Err(Error::Exists { path: file.path().to_owned() }.into());
-        }
         let person = (self.name, self.organization);
         let opening = random()?;
         let identity = match self.ssh_agent {
             None => Identity::new(person, &*random()?, &opening, Timestamp::now()),
             Some(key) => Identity::with_agent(person, agent_key(key)?, &opening, Timestamp::now()),
         };
-        let protection = if self.no_passphrase {
-            Protection::None
-        } else {
-            Protection::Passphrase(home.passphrase().new_one(output)?)
-        };
-        let signer = identity.signer(home::agent_socket().as_deref())?;
-        file.create(&identity, &protection)?;
-        keep_card(home, &identity, &*signer)?;
+        keep(home, &identity, self.no_passphrase, output)?;
+        let file = home.identity_file();
         let card = identity.card();
         let text = format!(
             "{}\nKeep {} safe: nobody can replace it. `portcullis identity card` prints the card to hand out.\n",
@@ -63,8 +52,37 @@ impl New {
     }
 }
 
+/// Makes an identity in a home, and keeps it there with its card.
+pub(in crate::cli) fn make(
+    home: &Home,
+    person: (Label, Option<Label>),
+    no_passphrase: bool,
+    output: Output,
+) -> anyhow::Result<Identity> {
+    let identity = Identity::new(person, &*random()?, &*random()?, Timestamp::now());
+    keep(home, &identity, no_passphrase, output)?;
+    Ok(identity)
+}
+
+fn keep(home: &Home, identity: &Identity, no_passphrase: bool, output: Output) -> anyhow::Result<()> {
+    home.folder()?;
+    let file = home.identity_file();
+    if file.path().symlink_metadata().is_ok() {
+        return Err(Error::Exists { path: file.path().to_owned() }.into());
+    }
+    let protection = if no_passphrase {
+        Protection::None
+    } else {
+        Protection::Passphrase(home.passphrase().new_one(output)?)
+    };
+    let signer = identity.signer(home::agent_socket().as_deref())?;
+    file.create(identity, &protection)?;
+    keep_card(home, identity, &*signer)?;
+    Ok(())
+}
+
 /// 32 bytes of the operating system's randomness.
-fn random() -> anyhow::Result<Zeroizing<[u8; 32]>> {
+pub(in crate::cli) fn random() -> anyhow::Result<Zeroizing<[u8; 32]>> {
     use rand::TryRng as _;
     let mut bytes = Zeroizing::new([0; 32]);
     rand::rngs::SysRng.try_fill_bytes(&mut *bytes)?;

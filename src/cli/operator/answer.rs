@@ -29,6 +29,7 @@ impl Answer {
         require_registry(&catalogue, &*signer)?;
         let answerer = Answerer {
             home,
+            output,
             catalogue: &catalogue,
             exchange: &*exchange,
             keys: Keys { opening: identity.opening_key(), signer: &*signer },
@@ -62,6 +63,7 @@ impl Answer {
 /// What answering takes.
 struct Answerer<'a> {
     home: &'a Home,
+    output: Output,
     catalogue: &'a Catalogue,
     exchange: &'a dyn Statements,
     keys: Keys<'a>,
@@ -78,7 +80,7 @@ impl Answerer<'_> {
         if !answers_itself(&rules) || !self.exchange.about("grant", request.digest())?.is_empty() {
             return Ok(None);
         }
-        let locks = registry::locks(self.home, &rules)?;
+        let locks = registry::locks(self.home, &rules, self.output)?;
         let handovers: Vec<_> =
             self.exchange.list("handover")?.into_iter().map(|found| found.envelope).collect();
         let answer = answer_request(&request, &handovers, (&rules, &locks), self.keys, Timestamp::now())?;

@@ -1,8 +1,8 @@
-//! `portcullis lease …`: the registry's part of a run.
+//! `portcullis lease issue`: the registry's part of a run.
 
 use std::fmt::Write as _;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::json;
 
 use crate::access::{Found, Grant};
@@ -13,20 +13,6 @@ use crate::client::Catalogue;
 use crate::registry::{Issued, Keys, issue_lease, require_registry};
 use crate::statement::Envelope;
 use crate::time::Timestamp;
-
-/// Leases: the registry's key, sealed to a researcher for some hours
-#[derive(Debug, Subcommand)]
-pub(in crate::cli) enum LeaseCommand {
-    Issue(Issue),
-}
-
-impl LeaseCommand {
-    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        match self {
-            Self::Issue(issue) => issue.run(home, output),
-        }
-    }
-}
 
 /// Issue a lease for a grant that counts, or for every one
 #[derive(Debug, Args)]
@@ -50,7 +36,7 @@ impl Issue {
         let mut text = String::new();
         let mut issued = Vec::new();
         for found in &grants {
-            match issue(home, (&catalogue, keys), found, &revocations) {
+            match issue((home, output), (&catalogue, keys), found, &revocations) {
                 Ok(Issued { grant, lease, expires }) => {
                     exchange.put("lease", &lease, &signer.verifying_key())?;
                     let name = &grant.predicate.researcher.name;
@@ -73,13 +59,13 @@ impl Issue {
 }
 
 fn issue(
-    home: &Home,
+    (home, output): (&Home, Output),
     (catalogue, keys): (&Catalogue, Keys<'_>),
     found: &Found,
     revocations: &[Envelope],
 ) -> anyhow::Result<Issued> {
     let checkpoint = found.envelope.claim::<Grant>()?.predicate.checkpoint;
     let rules = catalogue.rules_in_force(&checkpoint)?;
-    let locks = registry::locks(home, &rules)?;
+    let locks = registry::locks(home, &rules, output)?;
     Ok(issue_lease(&found.envelope, revocations, (&rules, &locks), keys, Timestamp::now())?)
 }

@@ -2,3 +2,4 @@
 
 pub(super) mod answer;
 pub(super) mod lease;
+pub(super) mod registry;

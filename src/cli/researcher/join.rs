@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::catalogue::Client;
-use crate::cli::home::Home;
+use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
 use crate::cli::{files, registry};
 
@@ -17,8 +17,8 @@ const MAX_ROOT: u64 = 512 << 10;
 /// Trust a registry's root once, and remember where the registry is
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Join {
-    /// The registry's folder
-    folder: PathBuf,
+    /// The registry's address, such as https://registry.example, or its folder
+    registry: Place,
 
     /// The root of trust (such as 1.root.json), got from the owners by another way than the registry
     #[arg(long, value_name = "FILE")]
@@ -30,13 +30,15 @@ impl Join {
         let root = files::read(&self.root, MAX_ROOT)?;
         home.folder()?;
         Client::new(home.catalogue_state()).trust(&root)?;
-        let folder = std::path::absolute(&self.folder)?;
-        home.remember_registry(&folder)?;
+        let place = match self.registry {
+            Place::Folder(folder) => Place::Folder(std::path::absolute(folder)?),
+            address => address,
+        };
+        home.remember_registry(&place)?;
         let catalogue = registry::catalogue(home, output)?;
         let owners = catalogue.owners();
         let mut text = format!(
-            "joined {}: {} owners, {} of whom must sign a change of trust\n",
-            folder.display(),
+            "joined {place}: {} owners, {} of whom must sign a change of trust\n",
             owners.keys().len(),
             owners.threshold(),
         );
@@ -46,6 +48,6 @@ impl Join {
             let stage = stage.map_or_else(|| "not released".to_owned(), |stage| stage.stage.to_string());
             writeln!(text, "  {checkpoint:16} {stage}")?;
         }
-        output.result(&json!({ "registry": folder, "checkpoints": checkpoints }), text)
+        output.result(&json!({ "registry": place.to_string(), "checkpoints": checkpoints }), text)
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod grant;
 pub(super) mod join;
+pub(super) mod lease;
 pub(super) mod model;
 pub(super) mod pull;
 pub(super) mod request;

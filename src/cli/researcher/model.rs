@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
-use super::pull;
+use super::{lease, pull};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::tensor_file::ElementType;
 use crate::cli::failure::Refusal;
@@ -96,6 +96,7 @@ pub(in crate::cli) fn load_sealed(
     let vault = Vault::at(home.vault());
     pull::collect(home, &vault, output)?;
     let identity = home.identity(output)?;
+    lease::keep_alive(home, (&vault, &rules), identity.card(), output)?;
     let pass = client::find_pass(&vault, &rules, identity.card(), Timestamp::now())?;
     let started = Instant::now();
     let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;

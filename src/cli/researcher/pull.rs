@@ -5,55 +5,103 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::home::Home;
+use crate::checkpoint::fetch::BaseUrl;
+use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
-use crate::cli::progress::Bar;
+use crate::cli::progress::{Bar, Events};
 use crate::cli::{interrupt, registry, units};
-use crate::client::{self, Vault};
+use crate::client::{self, ChunkSource, Mirror, Parallel, PullOptions, Pulled, Vault};
 use crate::name::CheckpointId;
+use crate::progress::Progress;
 
 /// Bring a sealed checkpoint into your vault, with the statements that open it
+///
+/// Every chunk is checked as it arrives. Ctrl-C or a kill costs the chunks in flight; the same command goes on from there. With --json
+/// there is a line of JSON for each event, and the last is the result.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Pull {
     /// Which checkpoint
     checkpoint: CheckpointId,
 
     /// Take the sealed chunks from this folder, such as a memory stick's, instead of the registry's
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "mirror")]
     from: Option<PathBuf>,
+
+    /// Try this mirror or CDN before the registry: it has each chunk at <URL>/<SHA-256>; may be given several times
+    #[arg(long, value_name = "URL")]
+    mirror: Vec<BaseUrl>,
+
+    /// At most so many chunks in flight; fewer where the server is slow or says that it is too much
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=64))]
+    parallel: u8,
 }
 
 impl Pull {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         interrupt::exit_when_asked(output, "the same command goes on from here");
-        let rules = registry::rules(home, &self.checkpoint, output)?;
-        let from = match self.from {
-            Some(folder) => folder,
-            None => registry::sealed(home, &self.checkpoint)?,
-        };
+        let catalogue = registry::catalogue(home, output)?;
+        let rules = catalogue.rules_in_force(&self.checkpoint)?;
+        let manifest = catalogue.sealed_manifest(&self.checkpoint)?;
+        let source = self.source(home)?;
         home.folder()?;
         let vault = Vault::at(home.vault());
-        let bar = Bar::new(output);
-        let pulled = client::pull(&from, &vault, &rules, &bar)?;
-        drop(bar);
+        let most = usize::from(self.parallel);
+        let parallel = Parallel { first: Parallel::default().first.min(most), most };
+        let options = PullOptions { parallel, ..PullOptions::default() };
+        let pull =
+            |progress: &dyn Progress| client::pull(&manifest, &source, (&vault, &rules), &options, progress);
+        let pulled = if output.is_json() { pull(&Events::new(output))? } else { pull(&Bar::new(output))? };
         let statements = collect(home, &vault, output)?;
-        let text = format!(
-            "{} is in the vault: {}, {} chunks, {} of them there already; {statements} new statements\n",
-            self.checkpoint,
-            units::bytes(pulled.bytes),
-            pulled.chunks,
-            pulled.already_there,
-        );
+        let text = describe(&self.checkpoint, &pulled, statements);
         output.result(
-            &json!({ "checkpoint": self.checkpoint, "pulled": pulled, "statements": statements }),
+            &json!({
+                "event": "done", "checkpoint": self.checkpoint, "pulled": pulled, "statements": statements,
+            }),
             text,
         )
     }
+
+    fn source(&self, home: &Home) -> anyhow::Result<ChunkSource> {
+        if let Some(folder) = &self.from {
+            return Ok(ChunkSource::Folder(folder.clone()));
+        }
+        let mut mirrors: Vec<_> = self.mirror.iter().cloned().map(Mirror::Plain).collect();
+        Ok(match home.place()? {
+            Place::Address(address) => {
+                mirrors.push(Mirror::Registry(address));
+                ChunkSource::Mirrors(mirrors)
+            }
+            Place::Folder(_) if mirrors.is_empty() => {
+                ChunkSource::Folder(home.sealed()?.join(self.checkpoint.as_str()))
+            }
+            Place::Folder(_) => ChunkSource::Mirrors(mirrors),
+        })
+    }
+}
+
+fn describe(checkpoint: &CheckpointId, pulled: &Pulled, statements: usize) -> String {
+    let shared = match pulled.shared {
+        0 => String::new(),
+        shared => format!(", {shared} shared with another version"),
+    };
+    let mut text = format!(
+        "{checkpoint} is in the vault: {}, {} chunks, {} of them there already{shared}; {statements} new statements\n",
+        units::bytes(pulled.bytes),
+        pulled.chunks,
+        pulled.already_there,
+    );
+    for aside in &pulled.set_aside {
+        text.push_str(&format!("  set aside: {}, for {}\n", aside.mirror, aside.reason));
+    }
+    text
 }
 
 /// Brings the statements of one's own grants from the registry into the vault; the count of new ones. Where the registry is out of
 /// reach, those of last time must do.
 pub(in crate::cli) fn collect(home: &Home, vault: &Vault, output: Output) -> anyhow::Result<usize> {
+    if home.is_offline() {
+        return Ok(0);
+    }
     let card = crate::statement::verify_card(&crate::cli::files::envelope(&home.card_path())?)?;
     match registry::statements(home, output) {
         Ok(exchange) => Ok(vault.collect(&*exchange, card.verifying_key)?),

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use clap::Args;
 use serde_json::json;
 
-use crate::catalogue::{BoardPlan, Days, Founding, Repository};
+use super::workshop::Workshop;
+use crate::catalogue::{BoardPlan, Days, Founding};
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -33,6 +34,10 @@ pub(in crate::cli) struct Init {
     /// A checkpoint's board, such as gpt2-124m=2:ada.card,ben.card,cy.card; once for each
     #[arg(long = "board", value_name = "CHECKPOINT=COUNT:CARD,…")]
     boards: Vec<BoardArgument>,
+
+    /// The code that `registry init` showed, where the registry is a server
+    #[arg(long, value_name = "CODE", env = "PORTCULLIS_FOUNDING_CODE", hide_env_values = true)]
+    founding_code: Option<String>,
 }
 
 /// `<checkpoint>=<threshold>:<card>,<card>…`
@@ -60,7 +65,7 @@ impl FromStr for BoardArgument {
 
 impl Init {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let folder = home.catalogue()?;
+        let workshop = Workshop::open(home, output)?;
         let mut boards = BTreeMap::new();
         for board in &self.boards {
             let plan = BoardPlan { members: cards(&board.cards)?, threshold: board.threshold };
@@ -72,14 +77,15 @@ impl Init {
             registry: files::envelope(&self.registry_card)?,
             boards,
         };
-        let repository = Repository::at(&folder);
-        repository.found(&founding, Timestamp::now(), Days::default())?;
+        workshop.repository().found(&founding, Timestamp::now(), Days::default())?;
+        workshop.hand_in(self.founding_code.as_deref())?;
+        let place = home.place()?;
         let text = format!(
-            "proposed a new catalogue in {}\n  next: {} of its owners sign it with `portcullis catalogue sign`, then the registry publishes it\n",
-            folder.display(),
+            "proposed a new catalogue {} {place}\n  next: {} of its owners sign it with `portcullis catalogue sign`, then the registry publishes it\n",
+            if workshop.is_folder() { "in" } else { "to" },
             self.owner_threshold,
         );
-        output.result(&json!({ "folder": folder, "proposed": ["root", "targets"] }), text)
+        output.result(&json!({ "registry": place.to_string(), "proposed": ["root", "targets"] }), text)
     }
 }
 

@@ -12,14 +12,14 @@ mod rotate;
 mod sign;
 mod status;
 mod words;
-
-use std::path::Path;
+mod workshop;
 
 use clap::Subcommand;
 
-use crate::catalogue::{Client, Error, Folder};
+use crate::catalogue::{Client, Error};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::registry;
 use crate::time::Timestamp;
 
 /// The root of trust: propose changes, review, sign and publish them
@@ -52,13 +52,13 @@ impl CatalogueCommand {
 
 /// Checks what is published in the folder against what this home trusts, so that nobody reviews or signs a change of a forged or an
 /// older catalogue. Metadata that merely expired passes: renewing it is what keepers do.
-fn require_trusted_base(folder: &Path, home: &Home, now: Timestamp, output: Output) -> anyhow::Result<()> {
+fn require_trusted_base(home: &Home, now: Timestamp, output: Output) -> anyhow::Result<()> {
     let client = Client::new(home.catalogue_state());
     if client.root()?.is_none() {
         output.note("note: this home trusts no catalogue yet, so nothing but the signatures in the folder itself vouches for what is published there");
         return Ok(());
     }
-    match client.refresh(&Folder::new(folder), now) {
+    match client.refresh(&*registry::catalogue_remote(home, output)?, now) {
         Ok(_) | Err(Error::Expired { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }

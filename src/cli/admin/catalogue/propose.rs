@@ -8,7 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::conditions::Conditions;
-use crate::catalogue::{CheckpointFile, Repository, StageTarget, Subject, TargetPath};
+use super::workshop::Workshop;
+use crate::catalogue::{CheckpointFile, StageTarget, Subject, TargetPath};
 use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::Home;
@@ -65,13 +66,15 @@ pub(in crate::cli) struct Propose {
 
 impl Propose {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let repository = Repository::at(&home.catalogue()?);
+        let workshop = Workshop::open(home, output)?;
+        let repository = workshop.repository();
         let now = Timestamp::now();
         let expires = now.plus_days(self.expires_in);
         let name = if self.subject == "misuse" { "targets" } else { self.subject.as_str() };
         let subject: Subject = name.parse()?;
         if self.withdraw {
             repository.withdraw(&subject)?;
+            workshop.hand_in(None)?;
             let text = format!("withdrew the proposed change of {subject}\n");
             return output.result(&json!({ "withdrawn": subject.to_string() }), text);
         }
@@ -81,7 +84,7 @@ impl Propose {
                 let files = self.files(checkpoint, now)?;
                 require_sound_policy(checkpoint, files.get(&CheckpointFile::Policy), now)?;
                 repository.propose(checkpoint, &files, expires)?;
-                let conditions = Conditions { repository: &repository, subject: &subject, now };
+                let conditions = Conditions { repository, subject: &subject, now };
                 for rule in self
                     .stage
                     .iter()
@@ -104,6 +107,7 @@ impl Propose {
                 repository.renew_root(expires)?;
             }
         }
+        workshop.hand_in(None)?;
         let text = format!(
             "proposed a change of {subject}\n  next: `portcullis catalogue review`, then `portcullis catalogue sign`\n"
         );

@@ -6,10 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::status;
-use crate::catalogue::{Client, Folder, MOST_ROOT_BYTES, Roster};
-use crate::cli::files;
+use crate::catalogue::{Client, MOST_ROOT_BYTES, Roster};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::{files, registry};
 use crate::time::Timestamp;
 
 /// Check a catalogue from the trusted root on, and remember what was seen
@@ -22,16 +22,15 @@ pub(in crate::cli) struct Refresh {
 
 impl Refresh {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let folder = home.catalogue()?;
         home.folder()?;
         let client = Client::new(home.catalogue_state());
         if let Some(root) = &self.root {
             client.trust(&files::read(root, MOST_ROOT_BYTES)?)?;
         }
         let now = Timestamp::now();
-        let remote = Folder::new(&folder);
-        let catalogue = client.refresh(&remote, now)?;
-        let cards = catalogue.cards(&remote)?;
+        let remote = registry::catalogue_remote(home, output)?;
+        let catalogue = client.refresh(&*remote, now)?;
+        let cards = catalogue.cards(&*remote)?;
         let roster: Roster = cards.into_iter().map(|card| (card.verifying_key, card.into_inner())).collect();
         let roles = catalogue.roles()?;
         let mut text = String::new();

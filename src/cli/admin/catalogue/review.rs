@@ -7,8 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::conditions::Conditions;
+use super::workshop::Workshop;
 use super::{files, require_trusted_base, words};
-use crate::catalogue::{Change, Repository, Review, Roster};
+use crate::catalogue::{Change, Review, Roster};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::statement::Quorum;
@@ -21,9 +22,9 @@ pub(in crate::cli) struct ReviewCommand {}
 impl ReviewCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        let folder = home.catalogue()?;
-        require_trusted_base(&folder, home, now, output)?;
-        let repository = Repository::at(&folder);
+        require_trusted_base(home, now, output)?;
+        let workshop = Workshop::open(home, output)?;
+        let repository = workshop.repository();
         let reviews = repository.review()?;
         let roster = repository.roster()?;
         let mut text = String::new();
@@ -33,7 +34,7 @@ impl ReviewCommand {
         let mut json = Vec::new();
         for Review { changes, standing } in &reviews {
             writeln!(text, "{}, version {}", standing.subject, standing.version)?;
-            let conditions = Conditions { repository: &repository, subject: &standing.subject, now };
+            let conditions = Conditions { repository, subject: &standing.subject, now };
             let changes: Vec<_> = changes
                 .iter()
                 .map(|change| describe(change, &roster, &conditions))

@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::init::cards;
-use crate::catalogue::{Days, Repository, Roster, Rotation};
+use super::workshop::Workshop;
+use crate::catalogue::{Days, Roster, Rotation};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -39,7 +40,8 @@ pub(in crate::cli) struct Rotate {
 
 impl Rotate {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let repository = Repository::at(&home.catalogue()?);
+        let workshop = Workshop::open(home, output)?;
+        let repository = workshop.repository();
         let days = self.expires_in.map_or_else(Days::default, |days| Days {
             root: days,
             targets: days,
@@ -66,6 +68,7 @@ impl Rotate {
                 repository.rotate_board(&checkpoint, &rotation, now, days)?;
             }
         }
+        workshop.hand_in(None)?;
         let subject = &self.subject;
         let text = format!(
             "proposed other keys for {subject}\n  next: `portcullis catalogue review`, then `portcullis catalogue sign`\n"

@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::words;
-use crate::catalogue::{Repository, RoleSummary, Roster};
+use super::workshop::Workshop;
+use crate::catalogue::{RoleSummary, Roster};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::time::Timestamp;
@@ -18,7 +19,7 @@ pub(in crate::cli) struct StatusCommand {}
 impl StatusCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        let status = Repository::at(&home.catalogue()?).status()?;
+        let status = Workshop::open(home, output)?.repository().status()?;
         let mut text = String::new();
         if status.roles.is_empty() {
             writeln!(text, "nothing is published yet")?;

@@ -1,7 +1,9 @@
 //! `portcullis request …`: a researcher asks; everyone sees what became of it.
 
+mod assign;
 mod list;
 mod new;
+mod queue;
 mod show;
 mod withdraw;
 
@@ -17,6 +19,7 @@ pub(in crate::cli) enum RequestCommand {
     List(list::List),
     Show(show::Show),
     Withdraw(withdraw::Withdraw),
+    Assign(assign::Assign),
 }
 
 impl RequestCommand {
@@ -26,6 +29,7 @@ impl RequestCommand {
             Self::List(list) => list.run(home, output),
             Self::Show(show) => show.run(home, output),
             Self::Withdraw(withdraw) => withdraw.run(home, output),
+            Self::Assign(assign) => assign.run(home, output),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::json;
 
+use super::queue::{self, Names};
 use crate::access::{Evidence, state_of, verify_request};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -24,7 +25,8 @@ impl Show {
         let found = exchange.find("request", &self.request)?;
         let request = verify_request(&found.envelope)?;
         let asked = &request.predicate;
-        let rules = registry::rules(home, &asked.checkpoint, output)?;
+        let catalogue = registry::catalogue(home, output)?;
+        let rules = catalogue.rules_in_force(&asked.checkpoint)?;
         let state =
             state_of(&request, &Evidence::about(&*exchange, request.digest())?, &rules, Timestamp::now());
         let organization =
@@ -45,7 +47,17 @@ impl Show {
         writeln!(text, "  agreement    {}", if asked.agreement.is_some() { "accepted" } else { "none" })?;
         writeln!(text, "  asked        {}", asked.created)?;
         writeln!(text, "  purpose      {}", asked.purpose.as_str().replace('\n', "\n               "))?;
-        let value = json!({ "digest": request.digest(), "request": asked, "status": state });
+        let standing = match home.address()? {
+            Some(address) => Some(registry::remote(home, &address, output)?.standing(request.digest())?),
+            None => None,
+        };
+        if let Some(standing) = &standing {
+            let author = (asked.card.verifying_key.id(), asked.card.name.to_string());
+            text.push_str(&queue::describe(standing, &Names { catalogue: &catalogue, author }));
+        }
+        let value = json!({
+            "digest": request.digest(), "request": asked, "status": state, "standing": standing,
+        });
         output.result(&value, text)
     }
 }

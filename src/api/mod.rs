@@ -1,0 +1,29 @@
+//! The registry's API on the wire: paths and JSON bodies, shared by server and client. `/openapi.json` describes them.
+//!
+//! Statements travel as DSSE envelopes; digests and key ids as lower-case hexadecimal digits; times as RFC 3339 in UTC.
+
+mod catalogue;
+mod grant;
+mod problem;
+mod request;
+mod session;
+mod statement;
+
+pub use catalogue::{CatalogueListing, ProposalReceipt};
+pub use grant::{Decision, SealParcel, SealReceipt};
+pub use problem::{PROBLEM_JSON, Problem};
+pub use request::{Assignment, RequestEvent, RequestItem, RequestPage, RequestStanding};
+pub use session::{Bearer, Challenge, RegistryInfo};
+pub use statement::{StatementItem, StatementPage, StatementReceipt};
+
+/// The header that lets the first proposals of a catalogue in, before there is anybody to be known.
+pub const FOUNDING_CODE: &str = "portcullis-founding-code";
+
+/// Longest accepted statement, in bytes.
+pub const MOST_STATEMENT_BYTES: usize = 1 << 20;
+/// Longest accepted proposal of the catalogue, in bytes: a manifest of 64 MiB in base64, and the rest.
+pub const MOST_PROPOSAL_BYTES: usize = 96 << 20;
+/// Longest accepted chunk, in bytes: the largest plaintext and its tag.
+pub const MOST_CHUNK_BYTES: usize = (64 << 20) + 16;
+/// Longest accepted sealed manifest with its shares, in bytes.
+pub const MOST_SEAL_BYTES: usize = 96 << 20;

@@ -1,0 +1,95 @@
+//! The queue of requests on the wire.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::name::CheckpointId;
+use crate::time::Timestamp;
+
+/// A request as the queue shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestItem {
+    /// Its digest.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    pub digest: Sha256Digest,
+    /// For which checkpoint.
+    #[schema(value_type = String)]
+    pub checkpoint: CheckpointId,
+    /// The key id of the one who asks.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    pub holder: KeyId,
+    /// The stage that it asks under.
+    pub stage: String,
+    /// `pending`, `granted`, `denied`, `withdrawn` or `ended`.
+    pub state: String,
+    /// The key id of the member who looks after it.
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<KeyId>,
+    /// The earlier request that it renews.
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<Sha256Digest>,
+    /// When it came in.
+    #[schema(value_type = String, format = DateTime)]
+    pub created: Timestamp,
+    /// When it was first decided.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Timestamp>,
+}
+
+/// A page of requests, in the order in which they came in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestPage {
+    /// The requests.
+    pub requests: Vec<RequestItem>,
+    /// What to give as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Something that happened to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestEvent {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// How it stood from then on, or `assigned`.
+    pub state: String,
+    /// The key id of who did it.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    pub actor: KeyId,
+    /// Why, or to whom.
+    pub note: String,
+}
+
+/// A request, what happened to it, and how long it may wait yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestStanding {
+    /// The request.
+    pub request: RequestItem,
+    /// What happened to it, in order.
+    pub history: Vec<RequestEvent>,
+    /// Its place in the queue, from 1, where it waits still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<i64>,
+    /// Seconds that half of the last decisions took at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub median_seconds: Option<i64>,
+    /// Seconds that nine of ten of the last decisions took at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90_seconds: Option<i64>,
+}
+
+/// Who is to look after a request; nobody where it is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// The member's key id.
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
+    #[serde(default)]
+    pub assignee: Option<KeyId>,
+}

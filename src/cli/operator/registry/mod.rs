@@ -1,0 +1,42 @@
+//! `portcullis registry …`: a registry of one's own.
+
+mod init;
+mod serve;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use crate::cli::files;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::server::Settings;
+
+/// The name of the file of settings.
+const SETTINGS: &str = "portcullis.toml";
+/// Longest file of settings.
+const MOST_SETTINGS: u64 = 64 << 10;
+
+/// Run a registry: a server that keeps statements and sealed chunks, and can release nothing by itself
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum RegistryCommand {
+    // Boxed: they hold many options.
+    Init(Box<init::Init>),
+    Serve(Box<serve::Serve>),
+}
+
+impl RegistryCommand {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        match self {
+            Self::Init(init) => init.run(home, output),
+            Self::Serve(serve) => serve.run(home, output),
+        }
+    }
+}
+
+/// The settings of a registry's folder, or of another file.
+fn settings(folder: &Path, config: Option<PathBuf>) -> anyhow::Result<Settings> {
+    let path = std::path::absolute(config.unwrap_or_else(|| folder.join(SETTINGS)))?;
+    let text = files::read(&path, MOST_SETTINGS)?;
+    Ok(Settings::parse(&String::from_utf8_lossy(&text), &path)?)
+}

@@ -1,0 +1,97 @@
+//! `portcullis registry serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use tokio::runtime::Runtime;
+use tracing_subscriber::EnvFilter;
+
+use super::settings;
+use crate::blob::Blobs;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::registry::Registry;
+use crate::server::{Server, Settings};
+use crate::store::Store;
+
+/// Serve a registry until it is asked to end (SIGTERM or Ctrl-C)
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Serve {
+    /// The registry's folder
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+
+    /// Where to listen, if not where the settings say; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+
+    /// The settings, if not the folder's portcullis.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// How to write the log to standard error; RUST_LOG sets what is in it
+    #[arg(long, value_enum, default_value = "text")]
+    log: Log,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Log {
+    Text,
+    Json,
+}
+
+impl Serve {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let mut settings = settings(&self.folder, self.config)?;
+        settings.listen = self.listen.unwrap_or(settings.listen);
+        settings.require_private_or_tls()?;
+        begin_log(self.log, output)?;
+        let own = home.elsewhere(self.folder);
+        let (identity, signer) = own.signer(output)?;
+        let runtime = Runtime::new().context("cannot start the server's threads")?;
+        runtime.block_on(async {
+            let store = Store::open(&settings.database).await.map_err(crate::registry::Error::from)?;
+            let blobs = Blobs::open(&settings.blobs).map_err(crate::registry::Error::from)?;
+            let state = tempfile::tempdir().context("cannot make a temporary folder")?;
+            let registry = Registry::new(store, blobs, identity, signer, state.path().to_owned());
+            let server = Server::bind(registry, &settings).await?;
+            stop_when_asked(server.stopper());
+            announce(&server, &settings, output)?;
+            server.run().await?;
+            Ok(())
+        })
+    }
+}
+
+/// The first line tells where it listens: with port 0 nobody could know.
+fn announce(server: &Server, settings: &Settings, output: Output) -> anyhow::Result<()> {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", server.address());
+    output.result(&json!({ "listening": url }), format_args!("listening on {url}\n"))
+}
+
+fn stop_when_asked(stop: impl Fn() + Send + Sync + 'static) {
+    // A second signal ends the process at once.
+    let mut asked = false;
+    let _ = ctrlc::set_handler(move || {
+        if asked {
+            std::process::exit(crate::cli::failure::INTERRUPTED.into());
+        }
+        asked = true;
+        stop();
+    });
+}
+
+fn begin_log(log: Log, output: Output) -> anyhow::Result<()> {
+    let usual = if output.writes_notes() { "info,sqlx=warn" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let begun = match log {
+        Log::Text => builder.with_ansi(false).try_init(),
+        Log::Json => builder.json().try_init(),
+    };
+    begun.map_err(|error| anyhow::anyhow!("cannot write a log: {error}"))
+}

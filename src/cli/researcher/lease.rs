@@ -1,0 +1,132 @@
+//! `portcullis lease`: leave to open a checkpoint for some hours, renewed from the registry.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::pull;
+use crate::access::{Grant, Lease, RulesInForce};
+use crate::cli::failure::Refusal;
+use crate::cli::home::{Home, Place};
+use crate::cli::operator::lease::Issue;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::client::{self, Vault};
+use crate::identity::Card;
+use crate::name::CheckpointId;
+use crate::statement::{Statement, Verified};
+use crate::time::Timestamp;
+
+/// Renew the leases of your grants; `run` does it by itself, each day
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(in crate::cli) struct LeaseCommand {
+    #[command(subcommand)]
+    other: Option<LeaseSubcommand>,
+
+    /// Of this checkpoint only
+    checkpoint: Option<CheckpointId>,
+}
+
+#[derive(Debug, Subcommand)]
+enum LeaseSubcommand {
+    Issue(Issue),
+}
+
+impl LeaseCommand {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        match self.other {
+            Some(LeaseSubcommand::Issue(issue)) => issue.run(home, output),
+            None => renew_all(home, self.checkpoint.as_ref(), output),
+        }
+    }
+}
+
+fn renew_all(home: &Home, only: Option<&CheckpointId>, output: Output) -> anyhow::Result<()> {
+    let Place::Address(_) = home.place()? else {
+        let message = "this registry is a folder, and answers nobody";
+        let hint = "its operator runs `portcullis lease issue`; `portcullis pull` brings the lease";
+        return Err(Refusal::usage(message, hint).into());
+    };
+    let catalogue = registry::catalogue(home, output)?;
+    let vault = Vault::at(home.vault());
+    pull::collect(home, &vault, output)?;
+    let identity = home.identity(output)?;
+    let checkpoints: Vec<_> = match only {
+        Some(checkpoint) => vec![checkpoint.clone()],
+        None => catalogue.checkpoints().cloned().collect(),
+    };
+    let mut text = String::new();
+    let mut renewed = Vec::new();
+    for checkpoint in &checkpoints {
+        let rules = match catalogue.rules_in_force(checkpoint) {
+            Ok(rules) => rules,
+            Err(client::Error::NotPublished { .. }) if only.is_none() => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let grant = match client::find_grant(&vault, &rules, identity.card(), Timestamp::now()) {
+            Ok(grant) => grant,
+            Err(client::Error::NoGrant { .. } | client::Error::GrantRefused { .. }) if only.is_none() => {
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let lease = renew(home, (&vault, &rules), &grant, output)?;
+        writeln!(text, "{checkpoint}: leased until {}", lease.expires)?;
+        renewed.push(json!({ "checkpoint": checkpoint, "grant": grant.digest(), "expires": lease.expires }));
+    }
+    if renewed.is_empty() {
+        text.push_str("no grant counts now: `portcullis request list` shows how your requests stand\n");
+    }
+    output.result(&renewed, text)
+}
+
+/// Gets a new lease from the registry's server and keeps it.
+fn renew(
+    home: &Home,
+    (vault, rules): (&Vault, &RulesInForce),
+    grant: &Verified<Statement<Grant>>,
+    output: Output,
+) -> anyhow::Result<Verified<Lease>> {
+    let Place::Address(address) = home.place()? else {
+        anyhow::bail!("a folder issues no lease");
+    };
+    let lease = registry::remote(home, &address, output)?.lease(grant.digest())?;
+    Ok(vault.keep_lease(&lease, grant, rules, Timestamp::now())?)
+}
+
+/// Sees to it that a live lease is there, if it can be had: a new one once half of the old one's time is over. Where the registry is
+/// out of reach, the lease of before is good until it ends.
+pub(in crate::cli) fn keep_alive(
+    home: &Home,
+    (vault, rules): (&Vault, &RulesInForce),
+    card: &Card,
+    output: Output,
+) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    if home.is_offline() || !matches!(home.place()?, Place::Address(_)) {
+        return Ok(());
+    }
+    // What is wrong with a grant, the gate says.
+    let Ok(grant) = client::find_grant(vault, rules, card, now) else {
+        return Ok(());
+    };
+    let live = client::find_lease(vault, &grant, rules, now)?;
+    if live.as_ref().is_some_and(|lease| is_fresh(lease, now)) {
+        return Ok(());
+    }
+    match (renew(home, (vault, rules), &grant, output), live) {
+        (Ok(_), _) => Ok(()),
+        (Err(error), Some(lease)) => {
+            let until = lease.expires;
+            output.note(format_args!("note: the lease is not renewed ({error:#}); it is good until {until}"));
+            Ok(())
+        }
+        (Err(error), None) => Err(error),
+    }
+}
+
+fn is_fresh(lease: &Lease, now: Timestamp) -> bool {
+    lease.expires.seconds_since(now) * 2 > lease.expires.seconds_since(lease.issued)
+}

@@ -1,0 +1,53 @@
+//! `portcullis request assign`.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::access::verify_request;
+use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::identity::KeyId;
+
+/// Say who on the board looks after a request: you, another, or nobody
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Assign {
+    /// The first digits of the request's digest
+    request: String,
+
+    /// Another member, by key id
+    #[arg(long, value_name = "KEYID", conflicts_with = "nobody")]
+    to: Option<KeyId>,
+
+    /// Nobody any more
+    #[arg(long)]
+    nobody: bool,
+}
+
+impl Assign {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let Some(address) = home.address()? else {
+            let message = "a registry that is a folder keeps no queue";
+            return Err(Refusal::usage(message, "agree among the board by other means").into());
+        };
+        let registry = registry::remote(home, &address, output)?;
+        let found = registry::statements(home, output)?.find("request", &self.request)?;
+        let request = verify_request(&found.envelope)?;
+        let assignee = match (self.nobody, self.to) {
+            (true, _) => None,
+            (false, Some(key)) => Some(key),
+            (false, None) => {
+                let card = crate::cli::files::envelope(&home.card_path())?;
+                Some(crate::statement::verify_card(&card)?.verifying_key.id())
+            }
+        };
+        registry.assign(request.digest(), assignee)?;
+        let short = registry::short_digest(request.digest());
+        let text = match assignee {
+            Some(key) => format!("request {short} is looked after by key {}\n", key.short()),
+            None => format!("request {short} is looked after by nobody\n"),
+        };
+        output.result(&json!({ "request": request.digest(), "assignee": assignee }), text)
+    }
+}

@@ -1,0 +1,106 @@
+//! What a registry's server tells of a request beyond its statements: its place in the queue, who looks after it, what happened.
+
+use std::fmt::Write as _;
+
+use crate::api::RequestStanding;
+use crate::client::Catalogue;
+use crate::identity::KeyId;
+
+/// The names of keys: the author's, and those of people in the catalogue.
+pub(super) struct Names<'a> {
+    pub(super) catalogue: &'a Catalogue,
+    pub(super) author: (KeyId, String),
+}
+
+impl Names<'_> {
+    fn of(&self, key: KeyId) -> String {
+        if key == self.author.0 {
+            return self.author.1.clone();
+        }
+        let catalogue = self.catalogue;
+        let boards = catalogue.checkpoints().filter_map(|checkpoint| catalogue.board(checkpoint));
+        let quorums = boards.chain([catalogue.owners()]);
+        let found = quorums.flat_map(|quorum| quorum.keys()).find(|found| found.id() == key);
+        match found {
+            Some(found) => catalogue.name_of(found),
+            None if catalogue.registry().keys().iter().any(|registry| registry.id() == key) => {
+                "the registry".to_owned()
+            }
+            None => format!("key {}", key.short()),
+        }
+    }
+}
+
+/// Lines about a request's standing.
+pub(super) fn describe(standing: &RequestStanding, names: &Names<'_>) -> String {
+    let mut text = String::new();
+    let times = match (standing.median_seconds, standing.p90_seconds) {
+        (Some(median), Some(p90)) => {
+            format!("half are decided within {}, nine of ten within {}", duration(median), duration(p90))
+        }
+        _ => "nothing was decided yet".to_owned(),
+    };
+    // Writing to a string cannot fail.
+    if let Some(place) = standing.place {
+        let _ = writeln!(text, "  queue        {} of those that wait; {times}", ordinal(place));
+    }
+    if let Some(assignee) = standing.request.assignee {
+        let _ = writeln!(text, "  looked after by {}", names.of(assignee));
+    }
+    if let Some(renews) = standing.request.renews {
+        let _ = writeln!(text, "  renews       {renews}");
+    }
+    for event in &standing.history {
+        let actor = names.of(event.actor);
+        let to = event.note.parse::<KeyId>().map(|key| names.of(key));
+        let _ = match (event.state.as_str(), to) {
+            ("assigned", Ok(to)) => writeln!(text, "  {}  assigned to {to} by {actor}", event.at),
+            ("assigned", Err(_)) => writeln!(text, "  {}  assigned to nobody by {actor}", event.at),
+            (state, _) if event.note.is_empty() => writeln!(text, "  {}  {state} by {actor}", event.at),
+            (state, _) => writeln!(text, "  {}  {state} by {actor}: {}", event.at, one_line(&event.note)),
+        };
+    }
+    text
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn ordinal(place: i64) -> String {
+    let suffix = match (place % 10, place % 100) {
+        (1, rest) if rest != 11 => "st",
+        (2, rest) if rest != 12 => "nd",
+        (3, rest) if rest != 13 => "rd",
+        _ => "th",
+    };
+    format!("{place}{suffix}")
+}
+
+/// `40 seconds`, `3 hours`, `12 days`: rounded up, since it is a promise of a kind.
+fn duration(seconds: i64) -> String {
+    let (unit, name) = match seconds {
+        ..120 => (1, "second"),
+        120..7200 => (60, "minute"),
+        7200..172_800 => (3600, "hour"),
+        _ => (86_400, "day"),
+    };
+    let count = (seconds + unit - 1) / unit;
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_and_times_read_as_people_say_them() {
+        let said: Vec<_> = [1, 2, 3, 4, 11, 12, 13, 21, 112].map(ordinal).to_vec();
+        assert_eq!(said, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th"]);
+        let said: Vec<_> = [0, 1, 119, 121, 7199, 7201, 200_000].map(duration).to_vec();
+        assert_eq!(
+            said,
+            ["0 seconds", "1 second", "119 seconds", "3 minutes", "120 minutes", "3 hours", "3 days"]
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! How this home proves to a registry who is asking.
+
+use std::fs;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::home::{Home, write_secret};
+use super::output::Output;
+use crate::access::Session;
+use crate::api::Bearer;
+use crate::catalogue::Client;
+use crate::checkpoint::fetch::BaseUrl;
+use crate::client::remote::Credentials;
+use crate::digest::Sha256Digest;
+use crate::statement::{Envelope, Statement, Subject};
+use crate::time::Timestamp;
+
+/// Seconds before its end from which on a bearer is not used.
+const MARGIN: i64 = 30;
+
+/// The credentials of a home: its identity signs, and the bearer is kept until it is over.
+pub(super) struct HomeCredentials {
+    home: Home,
+    output: Output,
+    registry: String,
+    kept: Mutex<Option<Kept>>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Kept {
+    registry: String,
+    bearer: String,
+    expires: Timestamp,
+}
+
+impl HomeCredentials {
+    pub(super) fn new(home: &Home, registry: &BaseUrl, output: Output) -> Self {
+        let registry = registry.to_string();
+        let kept = fs::read(home.session_path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let kept = kept.filter(|kept: &Kept| kept.registry == registry);
+        Self { home: home.clone(), output, registry, kept: Mutex::new(kept) }
+    }
+
+    fn try_answer(&self, challenge: &str) -> anyhow::Result<Envelope> {
+        // Bound to the key that the owners named, so that no other registry can use the answer.
+        let catalogue = Client::new(self.home.catalogue_state()).load_offline(Timestamp::now())?;
+        let registry = catalogue.registry().keys().first().map(crate::identity::VerifyingKey::id);
+        let registry = registry.ok_or_else(|| anyhow::anyhow!("the catalogue names no registry"))?;
+        let (identity, signer) = self.home.signer(self.output)?;
+        let session = Session { registry, card: identity.card().clone(), created: Timestamp::now() };
+        let subject = Subject { name: self.registry.clone(), digest: Sha256Digest::of(challenge.as_bytes()) };
+        Ok(Statement { subject, predicate: session }.sign(&*signer)?)
+    }
+}
+
+impl Credentials for HomeCredentials {
+    fn bearer(&self) -> Option<String> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        (kept.expires.seconds_since(Timestamp::now()) > MARGIN).then_some(kept.bearer)
+    }
+
+    fn keep(&self, bearer: &Bearer) {
+        let (registry, bearer, expires) = (self.registry.clone(), bearer.bearer.clone(), bearer.expires);
+        let kept = Kept { registry, bearer, expires };
+        if let Ok(bytes) = serde_json::to_vec(&kept)
+            && let Err(error) = write_secret(&self.home.session_path(), &bytes)
+        {
+            self.output.note(format_args!("note: the session is not kept: {error:#}"));
+        }
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    }
+
+    fn answer(&self, challenge: &str) -> Result<Envelope, String> {
+        self.try_answer(challenge).map_err(|error| format!("{error:#}"))
+    }
+}

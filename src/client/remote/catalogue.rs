@@ -1,0 +1,24 @@
+//! The catalogue of a registry over HTTP, for the TUF client.
+
+use reqwest::StatusCode;
+
+use super::http::Ask;
+use super::{RemoteError, RemoteRegistry};
+use crate::catalogue::{Error, Remote};
+
+impl Remote for RemoteRegistry {
+    fn fetch(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, Error> {
+        let mut segments = vec!["v1", "catalogue"];
+        segments.extend(path.split('/'));
+        let answer = match self.http.ask(&Ask::get(&segments, most), None) {
+            Err(RemoteError::Unexpected { .. }) => {
+                return Err(Error::TooLong { file: path.to_owned(), most });
+            }
+            answer => answer?,
+        };
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        Ok(Some(answer.success()?))
+    }
+}

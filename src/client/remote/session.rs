@@ -1,0 +1,75 @@
+//! Signing in: a challenge is answered with a statement, and a bearer comes back that is good for a while.
+
+use std::sync::PoisonError;
+
+use reqwest::StatusCode;
+
+use super::http::{Answer, Ask};
+use super::{MOST_ANSWER, RemoteError, RemoteRegistry};
+use crate::api::{Bearer, Challenge};
+use crate::statement::Envelope;
+
+/// Who asks a registry, when something is not for everybody.
+pub trait Credentials: Send + Sync {
+    /// A bearer of before that may still be good.
+    fn bearer(&self) -> Option<String>;
+
+    /// Keeps a bearer for next time.
+    fn keep(&self, bearer: &Bearer);
+
+    /// The answer to a challenge, signed; or why there is none.
+    ///
+    /// # Errors
+    /// Words that say why not.
+    fn answer(&self, challenge: &str) -> Result<Envelope, String>;
+}
+
+/// Nobody in particular: what is public is all they can read.
+#[derive(Debug, Clone, Copy)]
+pub struct Nobody;
+
+impl Credentials for Nobody {
+    fn bearer(&self) -> Option<String> {
+        None
+    }
+
+    fn keep(&self, _bearer: &Bearer) {}
+
+    fn answer(&self, _challenge: &str) -> Result<Envelope, String> {
+        Err("nobody is asking".to_owned())
+    }
+}
+
+impl RemoteRegistry {
+    /// Puts a question as the one whose credentials these are, signing in where that is needed.
+    pub(super) fn ask_as_myself(&self, ask: &Ask<'_>) -> Result<Answer, RemoteError> {
+        let known = self.credentials.bearer();
+        if let Some(bearer) = &known {
+            let answer = self.http.ask(ask, Some(bearer))?;
+            if answer.status() != StatusCode::UNAUTHORIZED {
+                return Ok(answer);
+            }
+        }
+        let bearer = self.sign_in(known.as_deref())?;
+        self.http.ask(ask, Some(&bearer))
+    }
+
+    /// A new bearer, unless another thread just got one.
+    fn sign_in(&self, stale: Option<&str>) -> Result<String, RemoteError> {
+        let _one_at_a_time = self.signing_in.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bearer) = self.credentials.bearer().filter(|bearer| stale != Some(bearer)) {
+            return Ok(bearer);
+        }
+        let challenge: Challenge =
+            self.http.ask(&Ask::post(&["v1", "challenges"], Vec::new()), None)?.json()?;
+        if challenge.challenge.len() as u64 > MOST_ANSWER {
+            return Err(self.http.unexpected("a challenge without end"));
+        }
+        let credentials = |reason| RemoteError::Credentials { registry: self.base().to_string(), reason };
+        let answer = self.credentials.answer(&challenge.challenge).map_err(credentials)?;
+        let session = Ask::post(&["v1", "sessions"], answer.to_json().into_bytes());
+        let bearer: Bearer = self.http.ask(&session, None)?.json()?;
+        self.credentials.keep(&bearer);
+        Ok(bearer.bearer)
+    }
+}

@@ -1,0 +1,95 @@
+//! Statements of a registry over HTTP.
+
+use std::path::PathBuf;
+
+use super::http::Ask;
+use super::{MOST_PAGE, RemoteError, RemoteRegistry};
+use crate::access::{ExchangeError, Found, Statements, merge, only};
+use crate::api::{StatementPage, StatementReceipt};
+use crate::digest::Sha256Digest;
+use crate::identity::VerifyingKey;
+use crate::statement::Envelope;
+
+/// Most statements of one kind that are read.
+const MOST_STATEMENTS: usize = 100_000;
+/// Statements of a page.
+const PAGE: usize = 1000;
+
+impl Statements for RemoteRegistry {
+    fn put(
+        &self,
+        _kind: &'static str,
+        envelope: &Envelope,
+        _signer: &VerifyingKey,
+    ) -> Result<PathBuf, ExchangeError> {
+        let ask = Ask::post(&["v1", "statements"], envelope.to_json().into_bytes());
+        // A statement is its own proof.
+        let receipt: StatementReceipt = self.http.ask(&ask, None)?.json()?;
+        if receipt.digest != envelope.digest() {
+            return Err(self.http.unexpected("it took in another statement").into());
+        }
+        Ok(PathBuf::from(format!("{}/v1/statements#{}", self.base(), receipt.digest)))
+    }
+
+    fn list(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
+        self.pages(kind, None)
+    }
+
+    fn about(&self, kind: &'static str, subject: Sha256Digest) -> Result<Vec<Found>, ExchangeError> {
+        let mut found = self.pages(kind, Some(("about", subject.to_string())))?;
+        found.retain(|found| {
+            crate::access::index(&found.envelope).is_ok_and(|index| index.about == Some(subject))
+        });
+        Ok(found)
+    }
+
+    fn find(&self, kind: &'static str, prefix: &str) -> Result<Found, ExchangeError> {
+        let is_prefix = (4..=64).contains(&prefix.len())
+            && prefix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let found =
+            if is_prefix { self.pages(kind, Some(("prefix", prefix.to_owned())))? } else { self.list(kind)? };
+        let begins = |found: &Found| found.digest.to_string().starts_with(prefix);
+        only(merge(found.into_iter().filter(begins)), kind, prefix)
+    }
+}
+
+impl RemoteRegistry {
+    fn pages(
+        &self,
+        kind: &'static str,
+        which: Option<(&'static str, String)>,
+    ) -> Result<Vec<Found>, ExchangeError> {
+        let mut found = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let mut ask = Ask::get(&["v1", "statements"], MOST_PAGE);
+            ask.query = vec![("kind", kind.to_owned()), ("limit", PAGE.to_string())];
+            ask.query.extend(which.clone());
+            ask.query.extend(after.take().map(|after| ("after", after)));
+            let page: StatementPage = self.ask_as_myself(&ask)?.json()?;
+            let came = page.statements.len();
+            // What is no statement of the kind is passed over, as in a folder; what is one is verified when it is used.
+            found.extend(page.statements.iter().filter_map(|item| self.parse(kind, item.envelope.get())));
+            match page.next {
+                Some(_) if found.len() > MOST_STATEMENTS => {
+                    let path = PathBuf::from(self.base().to_string());
+                    return Err(ExchangeError::TooMany { path, most: MOST_STATEMENTS });
+                }
+                Some(next) if came > 0 => after = Some(next),
+                Some(_) => return Err(self.endless().into()),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    fn parse(&self, kind: &str, envelope: &str) -> Option<Found> {
+        let envelope = Envelope::parse(envelope.as_bytes()).ok()?;
+        let digest = envelope.digest();
+        let path = PathBuf::from(format!("{digest}.json"));
+        (envelope.kind().ok()? == kind).then_some(Found { path, digest, envelope })
+    }
+
+    fn endless(&self) -> RemoteError {
+        self.http.unexpected("empty pages without end")
+    }
+}

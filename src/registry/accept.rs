@@ -1,0 +1,313 @@
+//! Taking in statements: each is its own proof, checked as every client checks it, before it is kept.
+
+use std::collections::BTreeSet;
+
+use super::{Error, Registry, answer_request, answers_itself};
+use crate::access::{
+    self, CLOCK_TOLERANCE, Denial, Grant, Index, Request, Revocation, RulesInForce, Withdrawal, draft_grant,
+    verify_denial, verify_grant, verify_handover, verify_request, verify_revocation, verify_withdrawal,
+};
+use crate::digest::Sha256Digest;
+use crate::identity::{KeyId, VerifyingKey};
+use crate::statement::{Envelope, Predicate as _, Quorum, Statement, Verified};
+use crate::store::{Effect, Page, RequestFilter, RequestState, StatementRow};
+use crate::time::Timestamp;
+
+/// How often a grant's signatures are merged with others that come in meanwhile.
+const TRIES: usize = 20;
+
+/// What became of a statement that was handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its digest.
+    pub digest: Sha256Digest,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Whether it was not known before.
+    pub new: bool,
+    /// How the request that it bears on stands now.
+    pub state: Option<RequestState>,
+}
+
+/// One statement on its way in.
+struct Incoming<'a> {
+    envelope: &'a Envelope,
+    index: Index,
+    rules: &'a RulesInForce,
+    now: Timestamp,
+}
+
+impl Incoming<'_> {
+    fn row(&self, signer: KeyId, holder: KeyId) -> StatementRow {
+        StatementRow {
+            digest: self.envelope.digest(),
+            signer,
+            kind: self.index.kind.to_owned(),
+            checkpoint: self.index.checkpoint.clone(),
+            about: self.index.about,
+            holder,
+            envelope: self.envelope.to_json(),
+            received: self.now,
+        }
+    }
+}
+
+impl Registry {
+    /// Takes in a statement of any kind that people hand in; one that is here already changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Access`] with the rule that refuses it, [`Error::Unknown`] where it is about something that is not here,
+    /// [`Error::NotForPeople`] for what only the registry makes.
+    pub async fn accept(&self, envelope: &Envelope, now: Timestamp) -> Result<Receipt, Error> {
+        let index = access::index(envelope)?;
+        let view = self.view().await?;
+        let rules = view.rules(&index.checkpoint)?;
+        let incoming = Incoming { envelope, index, rules: &rules, now };
+        let (new, state) = match incoming.index.kind {
+            Request::KIND => self.accept_request(&incoming).await?,
+            Withdrawal::KIND => self.accept_withdrawal(&incoming).await?,
+            Denial::KIND => self.accept_denial(&incoming).await?,
+            Grant::KIND => self.accept_grant(&incoming).await?,
+            access::ApprovalShare::KIND => (self.accept_share(&incoming).await?, None),
+            Revocation::KIND => self.accept_revocation(&incoming).await?,
+            access::Handover::KIND => (self.accept_handover(&incoming).await?, None),
+            kind => return Err(Error::NotForPeople { kind: kind.to_owned() }),
+        };
+        Ok(Receipt { digest: envelope.digest(), kind: incoming.index.kind, new, state })
+    }
+
+    async fn accept_request(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
+        let request = verify_request(incoming.envelope)?;
+        if let Some(known) = self.store.request(request.digest()).await? {
+            return Ok((false, Some(known.state)));
+        }
+        require_fresh(request.predicate.created, incoming.now)?;
+        // Answered at once where no approval could ever permit it.
+        draft_grant(&request, incoming.rules, incoming.now)?;
+        let asks = request.predicate.card.verifying_key.id();
+        if let Some(earlier) = request.predicate.renews {
+            let known = self.store.request(earlier).await?;
+            known
+                .filter(|known| known.holder == asks)
+                .ok_or(Error::Unknown { what: "request", digest: earlier })?;
+        }
+        let effect =
+            Effect::Opens { stage: incoming.rules.stage.to_string(), renews: request.predicate.renews };
+        let new = self.store.put_statement(&incoming.row(asks, asks), &effect).await?;
+        if answers_itself(incoming.rules) && self.answer(&request, incoming).await? {
+            return Ok((new, Some(RequestState::Granted)));
+        }
+        Ok((new, Some(RequestState::Pending)))
+    }
+
+    /// Answers a request of a stage that needs no approval; `false` where the board has not handed its lock over yet.
+    async fn answer(
+        &self,
+        request: &Verified<Statement<Request>>,
+        incoming: &Incoming<'_>,
+    ) -> Result<bool, Error> {
+        let rules = incoming.rules;
+        let handovers = self.envelopes_of(access::Handover::KIND, rules).await?;
+        let locks = match self.locks(rules).await {
+            Err(Error::NotSealed { .. }) => return Ok(false),
+            locks => locks?,
+        };
+        let answer = match answer_request(request, &handovers, (rules, &locks), self.keys(), incoming.now) {
+            Err(Error::TooFewHandovers { .. }) => return Ok(false),
+            answer => answer?,
+        };
+        let holder = request.predicate.card.verifying_key.id();
+        let row = |envelope: &Envelope| {
+            let index = access::index(envelope)?;
+            let answer = Incoming { envelope, index, rules, now: incoming.now };
+            Ok::<_, Error>(answer.row(self.key_id(), holder))
+        };
+        let mut rows = answer.shares.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+        rows.push(row(&answer.grant)?);
+        let effect = Effect::Changes {
+            request: request.digest(),
+            state: RequestState::Granted,
+            note: format!("by the policy of stage `{}`", rules.stage),
+        };
+        self.store.put_statements(&rows, &effect).await?;
+        Ok(true)
+    }
+
+    async fn accept_withdrawal(
+        &self,
+        incoming: &Incoming<'_>,
+    ) -> Result<(bool, Option<RequestState>), Error> {
+        let request = self.request_about(incoming).await?;
+        verify_withdrawal(incoming.envelope, &request)?;
+        if let Some(known) = self.require_open(incoming, request.digest(), RequestState::Withdrawn).await? {
+            return Ok((false, Some(known)));
+        }
+        let holder = request.predicate.card.verifying_key.id();
+        let state = RequestState::Withdrawn;
+        let effect = Effect::Changes { request: request.digest(), state, note: String::new() };
+        Ok((self.store.put_statement(&incoming.row(holder, holder), &effect).await?, Some(state)))
+    }
+
+    async fn accept_denial(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
+        let request = self.request_about(incoming).await?;
+        let denial = verify_denial(incoming.envelope, request.digest(), &incoming.rules.board)?;
+        if let Some(known) = self.require_open(incoming, request.digest(), RequestState::Denied).await? {
+            return Ok((false, Some(known)));
+        }
+        require_fresh(denial.created, incoming.now)?;
+        let holder = request.predicate.card.verifying_key.id();
+        let state = RequestState::Denied;
+        let note = denial.reason.to_string();
+        let effect = Effect::Changes { request: request.digest(), state, note };
+        let signer = signer_of(denial.signers())?;
+        Ok((self.store.put_statement(&incoming.row(signer, holder), &effect).await?, Some(state)))
+    }
+
+    async fn accept_grant(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
+        let (envelope, rules) = (incoming.envelope, incoming.rules);
+        let request = self.request_about(incoming).await?;
+        let claim = envelope.claim::<Grant>()?;
+        // What the board signs is what the rules and the request make of it, to the letter.
+        if draft_grant(&request, rules, claim.predicate.issued)? != claim {
+            return Err(Error::NotTheDraft);
+        }
+        let signers: Vec<_> =
+            rules.boards.values().chain([&rules.board]).flat_map(|board| envelope.signers(board)).collect();
+        if signers.is_empty() {
+            return Err(Error::NoMember { checkpoint: rules.checkpoint.clone() });
+        }
+        let holder = request.predicate.card.verifying_key.id();
+        let rows: Vec<_> = signers.iter().map(|signer| incoming.row(signer.id(), holder)).collect();
+        // Another member's signature may come in meanwhile.
+        for _ in 0..TRIES {
+            let known = self.store.statement(envelope.digest()).await?;
+            if rows.iter().all(|row| known.iter().any(|known| known.signer == row.signer)) {
+                let state = self.store.request(request.digest()).await?.map(|request| request.state);
+                return Ok((false, state));
+            }
+            let effect = self.effect_of_grant(incoming, &request, &known).await?;
+            if self.store.put_grant((request.digest(), known.len()), &rows, &effect).await? {
+                let stands = effect != Effect::None;
+                return Ok((true, Some(if stands { RequestState::Granted } else { RequestState::Pending })));
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// What a grant changes, once its signatures are merged with those that are `known`.
+    async fn effect_of_grant(
+        &self,
+        incoming: &Incoming<'_>,
+        request: &Verified<Statement<Request>>,
+        known: &[StatementRow],
+    ) -> Result<Effect, Error> {
+        let claim = incoming.envelope.claim::<Grant>()?;
+        if known.is_empty() {
+            require_fresh(claim.predicate.issued, incoming.now)?;
+        }
+        let standing = self.store.request(request.digest()).await?;
+        if standing.is_some_and(|row| row.state == RequestState::Withdrawn) {
+            return Err(Error::Over { request: request.digest(), state: RequestState::Withdrawn });
+        }
+        let mut merged = incoming.envelope.clone();
+        for row in known {
+            merged.merge(&Envelope::parse(row.envelope.as_bytes())?)?;
+        }
+        match verify_grant(&merged, incoming.rules, &[], incoming.now) {
+            Ok(_) => Ok(Effect::Changes {
+                request: request.digest(),
+                state: RequestState::Granted,
+                note: format!("until {}", claim.predicate.expires),
+            }),
+            // Too few signed yet.
+            Err(access::Error::Statement(_) | access::Error::NotPermitted { .. }) => Ok(Effect::None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A share may come before the grant that its member signs; whose it is, the grant tells.
+    async fn accept_share(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
+        let board = &incoming.rules.board;
+        let member = Quorum::new(board.name(), board.keys().iter().copied(), 1)
+            .map_err(|_| Error::NoMember { checkpoint: incoming.rules.checkpoint.clone() })?;
+        let share = incoming.envelope.statement::<access::ApprovalShare>(&member)?;
+        let signer = signer_of(share.signers())?;
+        self.store.put_statement(&incoming.row(signer, signer), &Effect::None).await.map_err(Error::from)
+    }
+
+    async fn accept_revocation(
+        &self,
+        incoming: &Incoming<'_>,
+    ) -> Result<(bool, Option<RequestState>), Error> {
+        let revocation = verify_revocation(incoming.envelope, incoming.rules)?;
+        let grant = self.grant_and_revocations(revocation.grant).await?.0;
+        let claim = grant.claim::<Grant>()?.predicate;
+        let state = RequestState::Ended;
+        let effect = Effect::Changes { request: claim.request, state, note: revocation.reason.to_string() };
+        let row = incoming.row(signer_of(revocation.signers())?, claim.researcher.verifying_key.id());
+        Ok((self.store.put_statement(&row, &effect).await?, Some(state)))
+    }
+
+    async fn accept_handover(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
+        let rules = incoming.rules;
+        let locks = self.locks(rules).await?;
+        let handover = verify_handover(incoming.envelope, (rules, &locks.manifest))?;
+        let signer = signer_of(handover.signers())?;
+        let new = self.store.put_statement(&incoming.row(signer, signer), &Effect::None).await?;
+        let waiting = RequestFilter::Queue(rules.checkpoint.clone(), RequestState::Pending);
+        for row in self.store.requests(&waiting, Page::FIRST).await? {
+            let request = self.request(row.digest).await?;
+            if !answers_itself(rules) || !self.answer(&request, incoming).await? {
+                break;
+            }
+        }
+        Ok(new)
+    }
+
+    /// Refuses to change a request that stands otherwise already; its state where this very statement did it before.
+    async fn require_open(
+        &self,
+        incoming: &Incoming<'_>,
+        request: Sha256Digest,
+        wanted: RequestState,
+    ) -> Result<Option<RequestState>, Error> {
+        let state = self.store.request(request).await?.map(|row| row.state);
+        let is_known = !self.store.statement(incoming.envelope.digest()).await?.is_empty();
+        match state {
+            Some(state) if is_known => Ok(Some(state)),
+            Some(state) if state != RequestState::Pending && state != wanted => {
+                Err(Error::Over { request, state })
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn request_about(&self, incoming: &Incoming<'_>) -> Result<Verified<Statement<Request>>, Error> {
+        let digest = incoming.index.about.unwrap_or_else(|| incoming.envelope.digest());
+        self.request(digest).await
+    }
+
+    async fn request(&self, digest: Sha256Digest) -> Result<Verified<Statement<Request>>, Error> {
+        let rows = self.store.statement(digest).await?;
+        let row = rows.first().ok_or(Error::Unknown { what: "request", digest })?;
+        Ok(verify_request(&Envelope::parse(row.envelope.as_bytes())?)?)
+    }
+
+    async fn envelopes_of(&self, kind: &str, rules: &RulesInForce) -> Result<Vec<Envelope>, Error> {
+        let rows = self.store.statements_of((kind, &rules.checkpoint), Page::FIRST).await?;
+        rows.iter().map(|(_, row)| Ok(Envelope::parse(row.envelope.as_bytes())?)).collect()
+    }
+}
+
+/// The one who signed a statement that one signature carries; of several, the first.
+fn signer_of(signers: &BTreeSet<VerifyingKey>) -> Result<KeyId, Error> {
+    signers.first().map(VerifyingKey::id).ok_or(Error::Unsigned)
+}
+
+/// Refuses what was dated long ago, or in the future: an old statement that was kept back must not surprise anybody.
+fn require_fresh(created: Timestamp, now: Timestamp) -> Result<(), Error> {
+    if now.seconds_since(created).abs() <= CLOCK_TOLERANCE {
+        return Ok(());
+    }
+    Err(Error::Clock { created, now })
+}

@@ -1,0 +1,71 @@
+//! What a refusal means to the one who is refused: whose fault, and what to do next (P8).
+
+use super::Error;
+use crate::access::{self, Fault};
+
+impl Error {
+    /// Why it was refused and what to do next.
+    pub fn next_step(&self) -> (Fault, &'static str) {
+        match self {
+            Self::Access(error) => of_access(error),
+            Self::Statement(_) | Self::Unsigned => {
+                (Fault::Proof, "sign it with the key that it names, and hand it in again")
+            }
+            Self::Over { .. } => (
+                Fault::Rule,
+                "a grant is ended with `portcullis revoke`; for anything else, ask with a new request",
+            ),
+            Self::NoMember { .. } => (Fault::Rule, "let a member of the board sign it"),
+            Self::Seal(_) => (Fault::Proof, "seal the checkpoint again, and hand in every part of it"),
+            Self::Client(_) => (
+                Fault::Request,
+                "check the checkpoint's name; the board may not have published everything yet",
+            ),
+            Self::TooFewHandovers { .. } => (Fault::Rule, "the board's members run `portcullis handover`"),
+            Self::NotTheRegistry { .. } => (Fault::Rule, "use the registry's own key"),
+            Self::Unfounded => {
+                (Fault::Busy, "the owners found it with `portcullis catalogue init`, and sign")
+            }
+            Self::NotSealed { .. } => (Fault::Busy, "a board member runs `portcullis seal`"),
+            Self::Unknown { .. } => (Fault::Request, "check the digest, and that it was handed in here"),
+            Self::NotForPeople { .. } => (Fault::Request, "ask the registry for one"),
+            Self::NotTheDraft => {
+                (Fault::Rule, "approve the request again with the catalogue brought up to date")
+            }
+            Self::Clock { .. } => (Fault::Proof, "set the clock, and make it again"),
+            Self::Challenge => (Fault::Proof, "ask for a new challenge"),
+            Self::NotYours => (Fault::Rule, "use the identity whose it is (--home)"),
+            Self::Repository(_) => {
+                (Fault::Rule, "`portcullis catalogue status` shows how the catalogue stands")
+            }
+            Self::Catalogue(_) | Self::Store(_) | Self::Blob(_) | Self::Io { .. } | Self::Busy => {
+                (Fault::Busy, "try again; the operator finds more in the registry's log")
+            }
+        }
+    }
+}
+
+fn of_access(error: &access::Error) -> (Fault, &'static str) {
+    use access::Error as E;
+    match error {
+        E::Statement(_) | E::NotTheirShare { .. } => {
+            (Fault::Proof, "sign it with the key that it names, and hand it in again")
+        }
+        E::NotPermitted { .. } | E::UnknownStage { .. } | E::Board { .. } => {
+            (Fault::Rule, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
+        }
+        E::PolicyReplaced { .. } | E::StageMovedBack { .. } | E::OtherManifest { .. } | E::Expired { .. } => {
+            (Fault::Rule, "ask again, under the rules that are in force now")
+        }
+        E::Revoked { .. } => {
+            (Fault::Rule, "stop using it; write to the board if you think that this is a mistake")
+        }
+        E::NotYet { .. } => (Fault::Proof, "set the clock, and make it again"),
+        E::OtherRegistry { .. } => (Fault::Proof, "check the registry's address"),
+        E::OtherHolder { .. } => (Fault::Rule, "use the identity that it was made out to"),
+        E::OtherCheckpoint { .. }
+        | E::OtherRequest { .. }
+        | E::OtherGrant { .. }
+        | E::LeaseTooLong { .. } => (Fault::Request, "hand in the statement that belongs here"),
+    }
+}

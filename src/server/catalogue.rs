@@ -1,0 +1,151 @@
+//! The catalogue's files, for any TUF client, and its proposals, for its keepers.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use subtle::ConstantTimeEq as _;
+
+use super::App;
+use super::extract::{Json as Sent, Path, Reader};
+use super::problem::{Refusal, Refusals};
+use crate::api::{CatalogueListing, FOUNDING_CODE, ProposalReceipt};
+use crate::catalogue::{Parcel, Subject};
+use crate::digest::Sha256Digest;
+
+/// The paths of the catalogue's published files.
+#[utoipa::path(get, path = "/v1/catalogue", operation_id = "catalogue", tag = "catalogue", responses((status = 200, body = CatalogueListing), Refusals))]
+pub(super) async fn listing(State(app): State<App>) -> Result<Json<CatalogueListing>, Refusal> {
+    let (version, files) = app.registry.published_files().await?;
+    Ok(Json(CatalogueListing { version, files }))
+}
+
+/// A file of TUF metadata.
+#[utoipa::path(
+    get,
+    path = "/v1/catalogue/metadata/{file}",
+    operation_id = "metadata",
+    tag = "catalogue",
+    params(("file" = String, Path, example = "1.root.json")),
+    responses((status = 200, body = Object, description = "TUF metadata, as it was signed"), Refusals)
+)]
+pub(super) async fn metadata(State(app): State<App>, Path(file): Path<String>) -> Result<Response, Refusal> {
+    send(&app, &format!("metadata/{file}"), "application/json").await
+}
+
+/// A target file, named by its digest.
+#[utoipa::path(
+    get,
+    path = "/v1/catalogue/targets/{folder}/{file}",
+    operation_id = "target",
+    tag = "catalogue",
+    params(("folder" = String, Path, example = "gpt2-124m"), ("file" = String, Path, example = "<sha256>.policy.toml")),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), Refusals)
+)]
+pub(super) async fn target(
+    State(app): State<App>,
+    Path((folder, file)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    send(&app, &format!("targets/{folder}/{file}"), "application/octet-stream").await
+}
+
+async fn send(app: &App, path: &str, content: &'static str) -> Result<Response, Refusal> {
+    let bytes = app.registry.catalogue_file(path).await?;
+    let bytes = bytes.ok_or_else(|| Refusal::missing("the catalogue has no such file"))?;
+    // Everything but the timestamp lies under a name that tells its version or its digest.
+    let caching =
+        if path == "metadata/timestamp.json" { "no-cache" } else { "public, max-age=31536000, immutable" };
+    Ok(([(header::CONTENT_TYPE, content), (header::CACHE_CONTROL, caching)], bytes).into_response())
+}
+
+/// The roles of which a change is proposed. Keepers may read them; before the catalogue is founded, anybody.
+#[utoipa::path(
+    get,
+    path = "/v1/catalogue/proposals",
+    operation_id = "proposals",
+    tag = "catalogue",
+    security(("bearer" = []), ()),
+    responses((status = 200, body = Vec<String>), Refusals)
+)]
+pub(super) async fn proposals(
+    State(app): State<App>,
+    reader: Option<Reader>,
+) -> Result<Json<Vec<String>>, Refusal> {
+    app.registry.require_keeper(reader.map(|Reader(key)| key)).await?;
+    let subjects = app.registry.proposals().await?;
+    Ok(Json(subjects.iter().map(ToString::to_string).collect()))
+}
+
+/// The open proposal of a role: its metadata with the signatures that it has, and the files that it brings.
+#[utoipa::path(
+    get,
+    path = "/v1/catalogue/proposals/{role}",
+    operation_id = "proposal",
+    tag = "catalogue",
+    params(("role" = String, Path, description = "`root`, `targets` or a checkpoint")),
+    security(("bearer" = []), ()),
+    responses((status = 200, body = Parcel), Refusals)
+)]
+pub(super) async fn proposal(
+    State(app): State<App>,
+    reader: Option<Reader>,
+    Path(role): Path<String>,
+) -> Result<Json<Parcel>, Refusal> {
+    app.registry.require_keeper(reader.map(|Reader(key)| key)).await?;
+    Ok(Json(app.registry.proposal(&subject(&role)?).await?))
+}
+
+/// Proposes a change of a role, or adds signatures to the open proposal; what has its signatures is published at once.
+///
+/// Signatures prove themselves. A new proposal takes a keeper's bearer, or, before the catalogue is founded, the founding code.
+#[utoipa::path(
+    post,
+    path = "/v1/catalogue/proposals/{role}",
+    operation_id = "propose",
+    tag = "catalogue",
+    params(("role" = String, Path, description = "`root`, `targets` or a checkpoint")),
+    request_body = Parcel,
+    security(("bearer" = []), ()),
+    responses((status = 200, body = ProposalReceipt), Refusals)
+)]
+pub(super) async fn propose(
+    State(app): State<App>,
+    reader: Option<Reader>,
+    headers: HeaderMap,
+    Path(role): Path<String>,
+    Sent(parcel): Sent<Parcel>,
+) -> Result<(StatusCode, Json<ProposalReceipt>), Refusal> {
+    let proposer = (reader.map(|Reader(key)| key), knows_founding_code(&app, &headers));
+    let (received, published) = app.registry.receive(&subject(&role)?, &parcel, proposer).await?;
+    let received = received.as_str().to_owned();
+    let published = published.iter().map(ToString::to_string).collect();
+    Ok((StatusCode::OK, Json(ProposalReceipt { received, published })))
+}
+
+/// Withdraws the open proposal of a role.
+#[utoipa::path(
+    delete,
+    path = "/v1/catalogue/proposals/{role}",
+    operation_id = "withdraw",
+    tag = "catalogue",
+    params(("role" = String, Path, description = "`root`, `targets` or a checkpoint")),
+    security(("bearer" = [])),
+    responses((status = 204), Refusals)
+)]
+pub(super) async fn withdraw(
+    State(app): State<App>,
+    Reader(reader): Reader,
+    Path(role): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    app.registry.withdraw_proposal(&subject(&role)?, reader).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn subject(role: &str) -> Result<Subject, Refusal> {
+    role.parse().map_err(|_| Refusal::malformed("the path: the role is no `root`, `targets` or checkpoint"))
+}
+
+fn knows_founding_code(app: &App, headers: &HeaderMap) -> bool {
+    let sent = headers.get(FOUNDING_CODE).map(|value| Sha256Digest::of(value.as_bytes()));
+    app.founding_code.zip(sent).is_some_and(|(code, sent)| code.as_bytes().ct_eq(sent.as_bytes()).into())
+}

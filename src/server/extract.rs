@@ -1,0 +1,141 @@
+//! What handlers take out of a request: paths, queries and bodies that were parsed, and who is asking.
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use super::App;
+use super::problem::Refusal;
+use crate::identity::KeyId;
+use crate::statement::Envelope;
+use crate::time::Timestamp;
+
+/// A path's parameters.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Refusal))]
+pub(super) struct Path<T>(pub(super) T);
+
+/// A query's parameters.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(Refusal))]
+pub(super) struct Query<T>(pub(super) T);
+
+/// A JSON body.
+pub(super) struct Json<T>(pub(super) T);
+
+/// A body of bytes, no longer than the route takes.
+pub(super) struct Body(pub(super) Bytes);
+
+/// A statement in its DSSE envelope.
+pub(super) struct Signed(pub(super) Envelope);
+
+/// Who proved that they hold a key, by a bearer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader(pub(super) KeyId);
+
+impl From<PathRejection> for Refusal {
+    fn from(rejection: PathRejection) -> Self {
+        Self::malformed(format!("the path: {}", rejection.body_text()))
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::malformed(format!("the query: {}", rejection.body_text()))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::BytesRejection(rejection)) => Err(of_bytes(&rejection)),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(not_json()),
+            Err(rejection) => Err(Refusal::malformed(format!("the body: {}", rejection.body_text()))),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| of_bytes(&rejection))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Signed {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let content = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_json = content.is_some_and(|content| {
+            content.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
+        });
+        if !is_json {
+            return Err(not_json());
+        }
+        let Body(bytes) = Body::from_request(request, state).await?;
+        Envelope::parse(&bytes).map(Self).map_err(|error| Refusal::malformed(error.to_string()))
+    }
+}
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let reader = <Self as OptionalFromRequestParts<App>>::from_request_parts(parts, app).await?;
+        reader.ok_or_else(|| Refusal::unauthenticated("this may be read only by those whom it concerns"))
+    }
+}
+
+impl OptionalFromRequestParts<App> for Reader {
+    type Rejection = Refusal;
+
+    /// Nobody where there is no bearer; a bearer that is not good is refused.
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, Refusal> {
+        let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
+            return Ok(None);
+        };
+        let bearer = value.to_str().ok().and_then(|value| value.split_once(' '));
+        let Some((_, bearer)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
+            return Err(Refusal::unauthenticated("the Authorization header holds no bearer"));
+        };
+        let holder = app.registry.holder_of(bearer.trim(), Timestamp::now()).await?;
+        let holder = holder
+            .ok_or_else(|| Refusal::unauthenticated("the bearer is not of this registry, or is over"))?;
+        app.limits.identity(holder)?;
+        Ok(Some(Self(holder)))
+    }
+}
+
+fn of_bytes(rejection: &BytesRejection) -> Refusal {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ("too-long", "the body is too long"),
+            "the body is longer than this route takes",
+        )
+        .next("send less at once"),
+        _ => Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            ("cut-off", "the body did not come whole"),
+            "the body ended early, or came too slowly",
+        )
+        .next("send it again"),
+    }
+}
+
+fn not_json() -> Refusal {
+    Refusal::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ("not-json", "the body is not JSON"),
+        "the Content-Type is not application/json",
+    )
+    .next("send JSON, and say so")
+}

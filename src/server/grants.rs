@@ -1,0 +1,54 @@
+//! Grants with their decision, and leases for them.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+
+use super::App;
+use super::extract::{Path, Reader};
+use super::problem::{Refusal, Refusals};
+use super::statements::raw;
+use crate::api::Decision;
+use crate::digest::Sha256Digest;
+use crate::time::Timestamp;
+
+/// A grant, and whether it counts now, with the rule that refuses it.
+#[utoipa::path(
+    get,
+    path = "/v1/grants/{digest}",
+    operation_id = "decision",
+    tag = "grants",
+    params(("digest" = String, Path, pattern = "^[0-9a-f]{64}$")),
+    security(("bearer" = [])),
+    responses((status = 200, body = Decision), Refusals)
+)]
+pub(super) async fn decide(
+    State(app): State<App>,
+    Reader(reader): Reader,
+    Path(digest): Path<Sha256Digest>,
+) -> Result<Json<Decision>, Refusal> {
+    let (envelope, decision) = app.registry.decide(digest, reader, Timestamp::now()).await?;
+    let refused = decision.err().map(|error| error.to_string());
+    Ok(Json(Decision { digest, counts: refused.is_none(), refused, envelope: raw(envelope.to_json())? }))
+}
+
+/// Issues a lease to the grant's holder, if it counts now.
+#[utoipa::path(
+    post,
+    path = "/v1/grants/{digest}/lease",
+    operation_id = "lease",
+    tag = "grants",
+    params(("digest" = String, Path, pattern = "^[0-9a-f]{64}$")),
+    security(("bearer" = [])),
+    responses((status = 201, body = Object, description = "a DSSE envelope"), Refusals)
+)]
+pub(super) async fn lease(
+    State(app): State<App>,
+    Reader(reader): Reader,
+    Path(digest): Path<Sha256Digest>,
+) -> Result<impl IntoResponse, Refusal> {
+    let lease = app.registry.lease(digest, reader, Timestamp::now()).await?;
+    metrics::counter!("portcullis_leases_total").increment(1);
+    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], lease.to_json()))
+}

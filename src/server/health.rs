@@ -1,0 +1,43 @@
+//! How the registry is, and what it is.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+
+use super::App;
+use super::problem::{Refusal, Refusals};
+use crate::api::RegistryInfo;
+use crate::registry::Error;
+
+/// What this registry is.
+#[utoipa::path(get, path = "/v1/registry", operation_id = "registry", tag = "registry", responses((status = 200, body = RegistryInfo), Refusals))]
+pub(super) async fn registry(State(app): State<App>) -> Result<Json<RegistryInfo>, Refusal> {
+    let founded = match app.registry.view().await {
+        Ok(_) => true,
+        Err(Error::Unfounded) => false,
+        Err(error) => return Err(error.into()),
+    };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(Json(RegistryInfo { version, key_id: app.registry.key_id(), founded }))
+}
+
+/// Whether the process lives.
+#[utoipa::path(get, path = "/healthz", operation_id = "alive", tag = "operation", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
+pub(super) async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Whether it can do its work: the database answers.
+#[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "operation", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
+pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Refusal> {
+    app.registry.store().ping().await.map_err(Error::from)?;
+    Ok("ready\n")
+}
+
+/// Measurements in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operation", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
+pub(super) async fn metrics(State(app): State<App>) -> Response {
+    let content = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (content, app.metrics.render()).into_response()
+}

@@ -1,0 +1,88 @@
+//! What surrounds every handler: limits, measurements, a line in the log, and answers where no handler is.
+
+use std::any::Any;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::App;
+use super::problem::Refusal;
+
+/// Counts the request against its address.
+pub(super) async fn limit_address(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let forwarded = app.behind_proxy.then(|| forwarded_for(request.headers())).flatten();
+    match app.limits.address(forwarded.unwrap_or_else(|| peer.ip())) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The address that the nearest proxy saw: what stands before it anyone can write.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let value = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    value.rsplit(',').next()?.trim().parse().ok()
+}
+
+/// Measures the answer and writes a line about it. No header is written: some are secrets.
+pub(super) async fn observe(request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let (took, status) = (begun.elapsed(), response.status());
+    let route = route.unwrap_or_else(|| "none".to_owned());
+    let labels = [("method", method.to_string()), ("route", route), ("status", status.as_u16().to_string())];
+    metrics::counter!("portcullis_http_requests_total", &labels).increment(1);
+    metrics::histogram!("portcullis_http_request_seconds", &labels[..2]).record(took.as_secs_f64());
+    let milliseconds = took.as_secs_f64() * 1e3;
+    if status.is_server_error() {
+        tracing::warn!(%method, path, status = status.as_u16(), milliseconds, "answered");
+    } else {
+        tracing::info!(%method, path, status = status.as_u16(), milliseconds, "answered");
+    }
+    response
+}
+
+/// No route has this path.
+pub(super) async fn nothing_here() -> Response {
+    Refusal::missing("no resource has this path")
+        .next("see /openapi.json for those that there are")
+        .into_response()
+}
+
+/// A route has this path, and another method.
+pub(super) async fn not_done_here() -> Response {
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        ("method", "nothing of the kind is done here"),
+        "this resource does not take this method",
+    )
+    .next("see /openapi.json for those that it takes")
+    .into_response()
+}
+
+/// A handler has a defect; its neighbours go on.
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let words = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    tracing::error!(words, "a handler panicked");
+    let mut response = Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        ("defect", "a defect of this program"),
+        "the registry has a defect; its log says where",
+    )
+    .next("report it to the registry's operator")
+    .into_response();
+    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response
+}

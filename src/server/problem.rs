@@ -1,0 +1,158 @@
+//! Refusals on the wire: RFC 9457 problem details with the status that fits.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::{Content, RefOr, Response as DocumentedResponse, ResponseBuilder};
+use utoipa::{IntoResponses, PartialSchema as _, openapi};
+
+use crate::access::Fault;
+use crate::api::{PROBLEM_JSON, Problem};
+use crate::registry::Error;
+
+/// Where the kinds of problems are named.
+const KINDS: &str = "https://portcullis.dev/problems/";
+
+/// What a handler refuses.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: String,
+    next: Option<String>,
+    /// Seconds after which it may be tried again.
+    retry_after: Option<u64>,
+}
+
+impl Refusal {
+    /// What was sent makes no sense.
+    pub(super) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ("malformed", "the request makes no sense"), detail)
+            .next("see /openapi.json for what is expected here")
+    }
+
+    /// There is no such thing.
+    pub(super) fn missing(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ("unknown", "there is no such thing here"), detail)
+    }
+
+    /// Only who proved who they are may read this.
+    pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ("unauthenticated", "nobody proved who is asking"), detail)
+            .next("answer a challenge of POST /v1/challenges at POST /v1/sessions, and send the bearer")
+    }
+
+    /// Too many requests in a short time.
+    pub(super) fn too_many(whose: &str, retry_after: u64) -> Self {
+        let detail = format!("{whose} sends more requests than this registry takes");
+        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, ("too-many", "too many requests"), detail)
+            .next("wait as long as Retry-After says, and try again");
+        refusal.retry_after = Some(retry_after);
+        refusal
+    }
+
+    pub(super) fn new(
+        status: StatusCode,
+        (kind, title): (&'static str, &'static str),
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { status, kind, title, detail: detail.into(), next: None, retry_after: None }
+    }
+
+    pub(super) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let (fault, next) = error.next_step();
+        let (status, kind) = match (&error, fault) {
+            (Error::Unknown { .. }, _) => (StatusCode::NOT_FOUND, ("unknown", "there is no such thing here")),
+            (Error::Over { .. }, _) => (StatusCode::CONFLICT, ("conflict", "it stands otherwise already")),
+            (_, Fault::Request) => (StatusCode::BAD_REQUEST, ("malformed", "the request makes no sense")),
+            (_, Fault::Rule) => (StatusCode::FORBIDDEN, ("denied", "a rule forbids it")),
+            (_, Fault::Proof) => (StatusCode::UNPROCESSABLE_ENTITY, ("unverified", "it does not verify")),
+            (_, Fault::Busy) => (StatusCode::SERVICE_UNAVAILABLE, ("unavailable", "not now")),
+        };
+        let detail = match &error {
+            // What fails inside is the operator's to read.
+            Error::Store(_) | Error::Blob(_) | Error::Io { .. } | Error::Catalogue(_) => {
+                tracing::error!(error = %chain(&error), "the registry fails");
+                "the registry cannot do its work now".to_owned()
+            }
+            error => chain(error),
+        };
+        let mut refusal = Self::new(status, kind, detail).next(next);
+        refusal.retry_after = (fault == Fault::Busy).then_some(1);
+        refusal
+    }
+}
+
+/// An error and its causes in one line, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = Problem {
+            kind: format!("{KINDS}{}", self.kind),
+            title: self.title.to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            next: self.next,
+        };
+        let mut response = (self.status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// The refusals that any handler may give, for the API's description.
+pub(super) struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> std::collections::BTreeMap<String, RefOr<DocumentedResponse>> {
+        let statuses = [
+            ("400", "what was sent makes no sense"),
+            ("401", "nobody proved who is asking"),
+            ("403", "a rule forbids it"),
+            ("404", "there is no such thing here"),
+            ("405", "nothing of the kind is done here"),
+            ("408", "it took too long to come"),
+            ("409", "it stands otherwise already"),
+            ("413", "the body is too long"),
+            ("415", "the body is not JSON"),
+            ("422", "it does not verify"),
+            ("429", "too many requests"),
+            ("503", "not now"),
+        ];
+        let response = |description: &str| {
+            ResponseBuilder::new()
+                .description(description)
+                .content(PROBLEM_JSON, Content::new(Some(openapi::Ref::from_schema_name("Problem"))))
+                .build()
+        };
+        let _ = Problem::schema; // The name that the reference above means.
+        statuses.iter().map(|(status, words)| ((*status).to_owned(), response(words).into())).collect()
+    }
+}

@@ -1,0 +1,165 @@
+//! A server that runs: it listens, publishes the catalogue anew each day, and ends when asked, its work done.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tokio::task::JoinHandle;
+
+use super::limits::Limits;
+use super::{App, Parts, Settings, SettingsError, router};
+use crate::registry::{Error, Registry};
+
+/// How long requests under way may take once the server was asked to end.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often the catalogue's timestamp is renewed.
+const REPUBLISH: Duration = Duration::from_secs(24 * 3600);
+/// How often quiet clients are forgotten.
+const FORGET: Duration = Duration::from_secs(60);
+/// How long a client may take over the head of its first request.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+/// Bounds of the histogram of answering times, in seconds.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Why a server cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The settings forbid it.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {listen}")]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("cannot use the certificate {}", path.display())]
+    Certificate {
+        /// Where it lies.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Measurements cannot be taken.
+    #[error("cannot measure: {0}")]
+    Metrics(String),
+    /// Serving failed.
+    #[error("serving failed")]
+    Io(#[source] io::Error),
+}
+
+/// A server that listens already.
+pub struct Server {
+    app: App,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<RustlsConfig>,
+    handle: Handle<SocketAddr>,
+}
+
+impl Server {
+    /// Listens where the settings say.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn bind(registry: Registry, settings: &Settings) -> Result<Self, ServeError> {
+        settings.require_private_or_tls()?;
+        let refused = |source| ServeError::Listen { listen: settings.listen, source };
+        let listener = TcpListener::bind(settings.listen).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let tls = match &settings.tls {
+            None => None,
+            Some(tls) => {
+                let path = tls.certificate.clone();
+                let config = RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await;
+                Some(config.map_err(|source| ServeError::Certificate { path, source })?)
+            }
+        };
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full("portcullis_http_request_seconds".to_owned()), &SECONDS)
+            .map_err(|error| ServeError::Metrics(error.to_string()))?
+            .build_recorder();
+        let metrics = recorder.handle();
+        // A process has one recorder; a second server in it, as in tests, measures into the first's.
+        drop(metrics::set_global_recorder(recorder));
+        let limits = settings.limits;
+        let app = Arc::new(Parts {
+            registry,
+            limits: Limits::new(limits.per_address, limits.per_identity),
+            metrics,
+            founding_code: settings.founding_code_sha256,
+            presign: settings.presign,
+            behind_proxy: settings.behind_proxy,
+            patience: Duration::from_secs(limits.seconds.max(1)),
+        });
+        Ok(Self { app, listener, address, tls, handle: Handle::new() })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What ends it: those under way are answered, then [`Self::run`] returns.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let handle = self.handle.clone();
+        move || handle.graceful_shutdown(Some(GRACE))
+    }
+
+    /// Serves until it is stopped.
+    ///
+    /// # Errors
+    /// [`ServeError::Io`].
+    pub async fn run(self) -> Result<(), ServeError> {
+        let service = router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let tasks = [republish(self.app.clone()), forget(self.app.clone())];
+        let server = axum_server::from_tcp(self.listener).map_err(ServeError::Io)?;
+        let server = server.handle(self.handle).first_request_timeout(FIRST_REQUEST);
+        let served = match self.tls {
+            None => server.serve(service).await,
+            Some(tls) => {
+                server.acceptor(axum_server::tls_rustls::RustlsAcceptor::new(tls)).serve(service).await
+            }
+        };
+        for task in &tasks {
+            task.abort();
+        }
+        self.app.registry.store().close().await;
+        served.map_err(ServeError::Io)
+    }
+}
+
+/// Renews the timestamp each day, and once at the start.
+fn republish(app: App) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut clock = tokio::time::interval(REPUBLISH);
+        loop {
+            clock.tick().await;
+            match app.registry.renew().await {
+                Ok(true) => tracing::info!("the catalogue's timestamp is renewed"),
+                Ok(false) | Err(Error::Unfounded) => {}
+                Err(error) => tracing::error!(%error, "the catalogue's timestamp cannot be renewed"),
+            }
+        }
+    })
+}
+
+fn forget(app: App) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut clock = tokio::time::interval(FORGET);
+        loop {
+            clock.tick().await;
+            app.limits.forget();
+            app.metrics.run_upkeep();
+        }
+    })
+}

@@ -1,0 +1,35 @@
+//! Challenges and the bearers that they are answered for.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::App;
+use super::extract::Signed;
+use super::problem::{Refusal, Refusals};
+use crate::api::{Bearer, Challenge};
+use crate::time::Timestamp;
+
+/// Hands out a challenge.
+#[utoipa::path(post, path = "/v1/challenges", operation_id = "challenge", tag = "sessions", responses((status = 201, body = Challenge), Refusals))]
+pub(super) async fn challenge(State(app): State<App>) -> Result<(StatusCode, Json<Challenge>), Refusal> {
+    let (challenge, expires) = app.registry.challenge(Timestamp::now()).await?;
+    Ok((StatusCode::CREATED, Json(Challenge { challenge, expires })))
+}
+
+/// Hands out a bearer for a challenge's answer: a statement of kind `session` whose subject is the challenge's SHA-256.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions",
+    operation_id = "session",
+    tag = "sessions",
+    request_body(content = Object, description = "a DSSE envelope"),
+    responses((status = 201, body = Bearer), Refusals)
+)]
+pub(super) async fn open(
+    State(app): State<App>,
+    Signed(answer): Signed,
+) -> Result<(StatusCode, Json<Bearer>), Refusal> {
+    let (bearer, expires) = app.registry.open_session(&answer, Timestamp::now()).await?;
+    Ok((StatusCode::CREATED, Json(Bearer { bearer, expires })))
+}

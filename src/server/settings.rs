@@ -1,0 +1,156 @@
+//! `portcullis.toml`: where a registry listens, and where it keeps what.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::digest::Sha256Digest;
+
+/// The settings of one replica. Paths are relative to the folder of the file that they stand in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The form of this file; 1.
+    pub schema: u32,
+    /// Where to listen.
+    #[serde(default = "loopback")]
+    pub listen: SocketAddr,
+    /// `sqlite:<file>` or `postgres://…`.
+    #[serde(default = "sqlite")]
+    pub database: String,
+    /// A folder, or `s3://<bucket>/<prefix>`.
+    #[serde(default = "folder")]
+    pub blobs: String,
+    /// Whether chunks in S3 are handed out as presigned URLs, so that their bytes never pass through here.
+    #[serde(default = "yes")]
+    pub presign: bool,
+    /// The certificate and key for TLS.
+    pub tls: Option<Tls>,
+    /// Whether to speak plain HTTP to others than this machine, such as a proxy that does TLS.
+    #[serde(default)]
+    pub plain_http: bool,
+    /// Whether the last address of `X-Forwarded-For` is who asks: only behind a proxy that writes it.
+    #[serde(default)]
+    pub behind_proxy: bool,
+    /// How much is taken.
+    #[serde(default)]
+    pub limits: LimitSettings,
+    /// The SHA-256 of the code that lets the first proposals of a catalogue in.
+    pub founding_code_sha256: Option<Sha256Digest>,
+}
+
+/// Files in PEM.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The chain of certificates.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// How much is taken.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitSettings {
+    /// Requests a second from one address; 0 is no limit.
+    pub per_address: u32,
+    /// Requests a second by one identity; 0 is no limit.
+    pub per_identity: u32,
+    /// Seconds that a request may take to come and to be answered.
+    pub seconds: u64,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self { per_address: 500, per_identity: 200, seconds: 60 }
+    }
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Not the TOML that is expected.
+    #[error("{} cannot be used: {reason}", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A later form.
+    #[error("{} has schema {schema}; this version knows 1", path.display())]
+    Schema {
+        /// Which file.
+        path: PathBuf,
+        /// The form.
+        schema: u32,
+    },
+    /// It would speak plain HTTP to the world.
+    #[error("it would listen on {listen} in plain HTTP, where others can read and change what is said")]
+    PlainHttp {
+        /// Where.
+        listen: SocketAddr,
+    },
+}
+
+impl Settings {
+    /// Reads the text of `path`.
+    ///
+    /// # Errors
+    /// [`SettingsError::Malformed`], [`SettingsError::Schema`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
+        let malformed = |error: toml::de::Error| SettingsError::Malformed {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let settings: Self = toml::from_str(text).map_err(malformed)?;
+        if settings.schema != 1 {
+            return Err(SettingsError::Schema { path: path.to_owned(), schema: settings.schema });
+        }
+        Ok(settings.below(path.parent().unwrap_or(Path::new("."))))
+    }
+
+    /// With every relative path below `folder`.
+    fn below(mut self, folder: &Path) -> Self {
+        if let Some(file) = self.database.strip_prefix("sqlite:") {
+            self.database = format!("sqlite:{}", folder.join(file).display());
+        }
+        if !self.blobs.starts_with("s3://") {
+            self.blobs = folder.join(&self.blobs).display().to_string();
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.certificate = folder.join(&tls.certificate);
+            tls.key = folder.join(&tls.key);
+        }
+        self
+    }
+
+    /// Refuses to speak plain HTTP to others, unless told.
+    ///
+    /// # Errors
+    /// [`SettingsError::PlainHttp`].
+    pub fn require_private_or_tls(&self) -> Result<(), SettingsError> {
+        if self.tls.is_some() || self.plain_http || self.listen.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(SettingsError::PlainHttp { listen: self.listen })
+    }
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7415))
+}
+
+fn sqlite() -> String {
+    "sqlite:registry.db".to_owned()
+}
+
+fn folder() -> String {
+    "chunks".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}

@@ -1,0 +1,115 @@
+//! Statements in, statements out.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::IntoParams;
+
+use super::App;
+use super::extract::{Query, Reader, Signed};
+use super::problem::{Refusal, Refusals};
+use crate::access::KINDS;
+use crate::api::{StatementItem, StatementPage, StatementReceipt};
+use crate::digest::Sha256Digest;
+use crate::registry::{Error, StatementQuery};
+use crate::store::{MOST_ROWS, Page};
+use crate::time::Timestamp;
+
+/// Which statements, and which part of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// Their kind: `request`, `withdrawal`, `denial`, `grant`, `share`, `revocation`, `handover` or `lease`.
+    kind: String,
+    /// Only those about this request or grant.
+    #[param(value_type = Option<String>)]
+    about: Option<Sha256Digest>,
+    /// Only those whose digest begins with these hexadecimal digits; `about` goes before it.
+    #[param(pattern = "^[0-9a-f]{4,64}$")]
+    prefix: Option<String>,
+    /// What the page before gave as `next`.
+    after: Option<String>,
+    /// At most so many; 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<i64>,
+}
+
+/// Takes in a statement. Sending one again is harmless.
+#[utoipa::path(
+    post,
+    path = "/v1/statements",
+    operation_id = "accept",
+    tag = "statements",
+    request_body(content = Object, description = "a DSSE envelope"),
+    responses(
+        (status = 201, body = StatementReceipt, description = "it is new"),
+        (status = 200, body = StatementReceipt, description = "it was here already"),
+        Refusals
+    )
+)]
+pub(super) async fn accept(
+    State(app): State<App>,
+    Signed(envelope): Signed,
+) -> Result<(StatusCode, Json<StatementReceipt>), Refusal> {
+    let receipt = app.registry.accept(&envelope, Timestamp::now()).await?;
+    metrics::counter!("portcullis_statements_total", "kind" => receipt.kind).increment(1);
+    let status = if receipt.new { StatusCode::CREATED } else { StatusCode::OK };
+    let state = receipt.state.map(|state| state.to_string());
+    let receipt =
+        StatementReceipt { digest: receipt.digest, kind: receipt.kind.to_owned(), new: receipt.new, state };
+    Ok((status, Json(receipt)))
+}
+
+/// The statements of a kind that the one who asks may read.
+#[utoipa::path(
+    get,
+    path = "/v1/statements",
+    operation_id = "statements",
+    tag = "statements",
+    params(ListQuery),
+    security(("bearer" = [])),
+    responses((status = 200, body = StatementPage), Refusals)
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    Reader(reader): Reader,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<StatementPage>, Refusal> {
+    if !KINDS.contains(&query.kind.as_str()) {
+        return Err(Refusal::malformed(format!("the query: kind is none of {}", KINDS.join(", "))));
+    }
+    let is_prefix = |prefix: &String| {
+        (4..=64).contains(&prefix.len()) && prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    if !query.prefix.as_ref().is_none_or(is_prefix) {
+        return Err(Refusal::malformed("the query: prefix is not 4 to 64 hexadecimal digits in lower case"));
+    }
+    let page = page(query.after.as_deref(), query.limit)?;
+    let query = StatementQuery { kind: query.kind, about: query.about, prefix: query.prefix };
+    let part = app.registry.statements(&query, page, reader).await?;
+    let item = |row: crate::store::StatementRow| {
+        Ok(StatementItem { digest: row.digest, envelope: raw(row.envelope)? })
+    };
+    let statements = part.items.into_iter().map(item).collect::<Result<_, Refusal>>()?;
+    Ok(Json(StatementPage { statements, next: part.next.map(|next| next.to_string()) }))
+}
+
+/// The JSON of an envelope as it was kept.
+pub(super) fn raw(envelope: String) -> Result<Box<RawValue>, Refusal> {
+    RawValue::from_string(envelope).map_err(|error| {
+        let reason = error.to_string();
+        Error::from(crate::store::Error::Row { table: "statements", reason }).into()
+    })
+}
+
+/// Which part of a list is wanted.
+pub(super) fn page(after: Option<&str>, limit: Option<i64>) -> Result<Page, Refusal> {
+    let after = after.map_or(Ok(0), str::parse::<i64>);
+    let after = after.map_err(|_| Refusal::malformed("the query: after is not what a page gave as next"))?;
+    match limit.unwrap_or(100) {
+        limit @ 1..=MOST_ROWS => Ok(Page { after, limit }),
+        _ => Err(Refusal::malformed(format!("the query: limit is not 1 to {MOST_ROWS}"))),
+    }
+}

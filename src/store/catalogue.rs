@@ -1,0 +1,76 @@
+//! The catalogue's files, so that every replica serves the same: read whole, replaced by compare-and-swap on their version.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row as _;
+
+use super::{Error, Store};
+
+/// Every file of the catalogue, by its path below the catalogue's folder, at one version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CatalogueFiles {
+    /// Counts up with every change.
+    pub version: i64,
+    /// The files.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Store {
+    /// The version of the catalogue's files.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn catalogue_version(&self) -> Result<i64, Error> {
+        let row = sqlx::query("SELECT version FROM catalogue_version").fetch_one(&self.pool).await?;
+        Ok(row.try_get("version")?)
+    }
+
+    /// Every file, of one version.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn catalogue_files(&self) -> Result<CatalogueFiles, Error> {
+        let mut transaction = self.pool.begin().await?;
+        let row = sqlx::query("SELECT version FROM catalogue_version").fetch_one(&mut *transaction).await?;
+        let version = row.try_get("version")?;
+        let rows =
+            sqlx::query("SELECT path, bytes FROM catalogue_files").fetch_all(&mut *transaction).await?;
+        let files = rows.iter().map(|row| Ok((row.try_get("path")?, row.try_get("bytes")?)));
+        let files = files.collect::<Result<_, Error>>()?;
+        transaction.commit().await?;
+        Ok(CatalogueFiles { version, files })
+    }
+
+    /// Writes the files that changed and removes those that are `None`, if nobody changed any since `expected`; whether it did.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn replace_catalogue(
+        &self,
+        expected: i64,
+        changes: &BTreeMap<String, Option<Vec<u8>>>,
+    ) -> Result<bool, Error> {
+        let mut transaction = self.write().await?;
+        let done = sqlx::query("UPDATE catalogue_version SET version = version + 1 WHERE version = $1")
+            .bind(expected)
+            .execute(&mut *transaction)
+            .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        for (path, bytes) in changes {
+            let query = match bytes {
+                Some(bytes) => sqlx::query(
+                    "INSERT INTO catalogue_files (path, bytes) VALUES ($1, $2) \
+                     ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes",
+                )
+                .bind(path.as_str())
+                .bind(bytes.as_slice()),
+                None => sqlx::query("DELETE FROM catalogue_files WHERE path = $1").bind(path.as_str()),
+            };
+            query.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+}

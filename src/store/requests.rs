@@ -1,0 +1,326 @@
+//! The queue of requests: how each stands, who looks after it, and what happened to it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row as _, Transaction};
+
+use super::{Error, MOST_ROWS, StatementRow, Store, option_text, parse, parse_option};
+use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::name::CheckpointId;
+use crate::time::Timestamp;
+
+const TABLE: &str = "requests";
+/// Decisions that times are worked out from.
+const RECENT: i64 = 1000;
+
+/// How a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestState {
+    /// Nobody decided yet.
+    Pending,
+    /// A grant stood when it was last looked at.
+    Granted,
+    /// A member denied it.
+    Denied,
+    /// Its author took it back.
+    Withdrawn,
+    /// Its grant was revoked.
+    Ended,
+}
+
+impl RequestState {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Granted => "granted",
+            Self::Denied => "denied",
+            Self::Withdrawn => "withdrawn",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl fmt::Display for RequestState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for RequestState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Pending, Self::Granted, Self::Denied, Self::Withdrawn, Self::Ended]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| format!("`{text}` is not pending, granted, denied, withdrawn or ended"))
+    }
+}
+
+/// A request as the queue keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRow {
+    /// Its place in the order in which requests came in.
+    pub seq: i64,
+    /// Its digest.
+    pub digest: Sha256Digest,
+    /// For which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// Whose it is.
+    pub holder: KeyId,
+    /// The stage that it asks under.
+    pub stage: String,
+    /// How it stands.
+    pub state: RequestState,
+    /// The member who looks after it.
+    pub assignee: Option<KeyId>,
+    /// The earlier request that it renews.
+    pub renews: Option<Sha256Digest>,
+    /// When it came in.
+    pub created: Timestamp,
+    /// When it was first decided.
+    pub decided: Option<Timestamp>,
+}
+
+/// Something that happened to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// How it stood from then on, or `assigned`.
+    pub state: String,
+    /// Who did it.
+    pub actor: KeyId,
+    /// Why, or to whom.
+    pub note: String,
+}
+
+/// Which requests are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestFilter {
+    /// Those of a person.
+    Holder(KeyId),
+    /// Those for a checkpoint.
+    Checkpoint(CheckpointId),
+    /// Those for a checkpoint that stand so.
+    Queue(CheckpointId, RequestState),
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// What comes after this place.
+    pub after: i64,
+    /// At most so many rows, [`MOST_ROWS`] at the most.
+    pub limit: i64,
+}
+
+impl Page {
+    /// The first rows, as many as one query hands out.
+    pub const FIRST: Self = Self { after: 0, limit: MOST_ROWS };
+
+    /// How many rows are wanted, within bounds.
+    pub fn rows(self) -> i64 {
+        self.limit.clamp(1, MOST_ROWS)
+    }
+}
+
+impl Store {
+    /// A request.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn request(&self, digest: Sha256Digest) -> Result<Option<RequestRow>, Error> {
+        let row = sqlx::query("SELECT * FROM requests WHERE digest = $1")
+            .bind(digest.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Requests in the order in which they came in.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn requests(&self, filter: &RequestFilter, page: Page) -> Result<Vec<RequestRow>, Error> {
+        let query = match filter {
+            RequestFilter::Holder(holder) => {
+                sqlx::query("SELECT * FROM requests WHERE seq > $1 AND holder = $3 ORDER BY seq LIMIT $2")
+                    .bind(page.after)
+                    .bind(page.rows())
+                    .bind(holder.to_string())
+            }
+            RequestFilter::Checkpoint(checkpoint) => {
+                sqlx::query("SELECT * FROM requests WHERE seq > $1 AND checkpoint = $3 ORDER BY seq LIMIT $2")
+                    .bind(page.after)
+                    .bind(page.rows())
+                    .bind(checkpoint.to_string())
+            }
+            RequestFilter::Queue(checkpoint, state) => sqlx::query(
+                "SELECT * FROM requests WHERE seq > $1 AND checkpoint = $3 AND state = $4 ORDER BY seq LIMIT $2",
+            )
+            .bind(page.after)
+            .bind(page.rows())
+            .bind(checkpoint.to_string())
+            .bind(state.as_str()),
+        };
+        query.fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// What happened to a request, in order.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn history(&self, request: Sha256Digest) -> Result<Vec<Event>, Error> {
+        let rows = sqlx::query("SELECT * FROM request_events WHERE request = $1 ORDER BY seq LIMIT $2")
+            .bind(request.to_string())
+            .bind(MOST_ROWS)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Event {
+                    at: Timestamp::from_unix_seconds(row.try_get("at")?),
+                    state: row.try_get("state")?,
+                    actor: parse("request_events", &row.try_get::<String, _>("actor")?)?,
+                    note: row.try_get("note")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Puts a member in charge of a request, or nobody.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn assign(
+        &self,
+        request: Sha256Digest,
+        assignee: Option<KeyId>,
+        (actor, at): (KeyId, Timestamp),
+    ) -> Result<(), Error> {
+        let mut transaction = self.write().await?;
+        sqlx::query("UPDATE requests SET assignee = $1 WHERE digest = $2")
+            .bind(option_text(assignee.as_ref()))
+            .bind(request.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        let note = option_text(assignee.as_ref());
+        record(&mut transaction, (request, "assigned"), (actor, &note), at).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// How many pending requests for the same checkpoint came in before this one, and one: its place in the queue.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn place_in_queue(&self, request: &RequestRow) -> Result<i64, Error> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS place FROM requests WHERE checkpoint = $1 AND state = 'pending' AND seq <= $2",
+        )
+        .bind(request.checkpoint.to_string())
+        .bind(request.seq)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.try_get("place")?)
+    }
+
+    /// How many seconds the latest decisions for a checkpoint took, in ascending order; 1,000 at most.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn decision_times(&self, checkpoint: &CheckpointId) -> Result<Vec<i64>, Error> {
+        let rows = sqlx::query(
+            "SELECT decided - created AS seconds FROM requests WHERE checkpoint = $1 AND decided > 0 \
+             ORDER BY decided DESC LIMIT $2",
+        )
+        .bind(checkpoint.to_string())
+        .bind(RECENT)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut times = rows.iter().map(|row| row.try_get("seconds")).collect::<Result<Vec<i64>, _>>()?;
+        times.sort_unstable();
+        Ok(times)
+    }
+}
+
+pub(super) async fn open_request(
+    transaction: &mut Transaction<'static, Any>,
+    row: &StatementRow,
+    stage: &str,
+    renews: Option<&Sha256Digest>,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO requests (digest, checkpoint, holder, stage, state, assignee, renews, created, decided) \
+         VALUES ($1, $2, $3, $4, 'pending', '', $5, $6, 0)",
+    )
+    .bind(row.digest.to_string())
+    .bind(row.checkpoint.to_string())
+    .bind(row.holder.to_string())
+    .bind(stage)
+    .bind(option_text(renews))
+    .bind(row.received.unix_seconds())
+    .execute(&mut **transaction)
+    .await?;
+    record(transaction, (row.digest, "pending"), (row.signer, ""), row.received).await
+}
+
+pub(super) async fn change_request(
+    transaction: &mut Transaction<'static, Any>,
+    (request, state): (Sha256Digest, RequestState),
+    (actor, note): (KeyId, &str),
+    at: Timestamp,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE requests SET state = $1, decided = CASE WHEN decided = 0 AND $2 <> 'withdrawn' THEN $3 ELSE decided END \
+         WHERE digest = $4",
+    )
+    .bind(state.as_str())
+    .bind(state.as_str())
+    .bind(at.unix_seconds())
+    .bind(request.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    record(transaction, (request, state.as_str()), (actor, note), at).await
+}
+
+async fn record(
+    transaction: &mut Transaction<'static, Any>,
+    (request, state): (Sha256Digest, &str),
+    (actor, note): (KeyId, &str),
+    at: Timestamp,
+) -> Result<(), Error> {
+    sqlx::query("INSERT INTO request_events (request, at, state, actor, note) VALUES ($1, $2, $3, $4, $5)")
+        .bind(request.to_string())
+        .bind(at.unix_seconds())
+        .bind(state)
+        .bind(actor.to_string())
+        .bind(note)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+fn read(row: &AnyRow) -> Result<RequestRow, Error> {
+    let text = |name: &str| row.try_get::<String, _>(name);
+    let decided: i64 = row.try_get("decided")?;
+    Ok(RequestRow {
+        seq: row.try_get("seq")?,
+        digest: parse(TABLE, &text("digest")?)?,
+        checkpoint: parse(TABLE, &text("checkpoint")?)?,
+        holder: parse(TABLE, &text("holder")?)?,
+        stage: text("stage")?,
+        state: parse(TABLE, &text("state")?)?,
+        assignee: parse_option(TABLE, &text("assignee")?)?,
+        renews: parse_option(TABLE, &text("renews")?)?,
+        created: Timestamp::from_unix_seconds(row.try_get("created")?),
+        decided: (decided > 0).then(|| Timestamp::from_unix_seconds(decided)),
+    })
+}

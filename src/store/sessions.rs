@@ -1,0 +1,76 @@
+//! Challenges and bearers, by their digests: a stolen database lends nobody a session.
+
+use sqlx::Row as _;
+
+use super::{Error, Store, parse};
+use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::time::Timestamp;
+
+impl Store {
+    /// Remembers a challenge that was handed out.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn put_challenge(&self, digest: Sha256Digest, expires: Timestamp) -> Result<(), Error> {
+        sqlx::query("INSERT INTO challenges (digest, expires) VALUES ($1, $2)")
+            .bind(digest.to_string())
+            .bind(expires.unix_seconds())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Uses a challenge up; whether it was there and live. Of two who try at once, one succeeds.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn take_challenge(&self, digest: Sha256Digest, now: Timestamp) -> Result<bool, Error> {
+        let mut transaction = self.write().await?;
+        let done = sqlx::query("DELETE FROM challenges WHERE digest = $1 AND expires > $2")
+            .bind(digest.to_string())
+            .bind(now.unix_seconds())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Remembers a bearer, and forgets challenges and bearers that are over.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn put_bearer(
+        &self,
+        digest: Sha256Digest,
+        holder: KeyId,
+        (now, expires): (Timestamp, Timestamp),
+    ) -> Result<(), Error> {
+        let mut transaction = self.write().await?;
+        for query in ["DELETE FROM challenges WHERE expires <= $1", "DELETE FROM bearers WHERE expires <= $1"]
+        {
+            sqlx::query(query).bind(now.unix_seconds()).execute(&mut *transaction).await?;
+        }
+        sqlx::query("INSERT INTO bearers (digest, holder, expires) VALUES ($1, $2, $3)")
+            .bind(digest.to_string())
+            .bind(holder.to_string())
+            .bind(expires.unix_seconds())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Whose a bearer is, while it is live.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn bearer(&self, digest: Sha256Digest, now: Timestamp) -> Result<Option<KeyId>, Error> {
+        let row = sqlx::query("SELECT holder FROM bearers WHERE digest = $1 AND expires > $2")
+            .bind(digest.to_string())
+            .bind(now.unix_seconds())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| parse("bearers", &row.try_get::<String, _>("holder")?)).transpose()
+    }
+}

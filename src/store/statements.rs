@@ -1,0 +1,311 @@
+//! Statements as they were signed, and what each changes.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row as _, Transaction};
+
+use super::requests::{RequestState, change_request, open_request};
+use super::{Error, MOST_ROWS, Page, Store, option_text, parse, parse_option};
+use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::name::CheckpointId;
+use crate::time::Timestamp;
+
+const TABLE: &str = "statements";
+
+/// A statement as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementRow {
+    /// The digest of its payload.
+    pub digest: Sha256Digest,
+    /// Whose envelope it is: several members sign the same grant, each in an envelope of their own.
+    pub signer: KeyId,
+    /// Its kind.
+    pub kind: String,
+    /// Of which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The request or the grant that it is about.
+    pub about: Option<Sha256Digest>,
+    /// Whom it concerns: the researcher, or, of a handover, the member.
+    pub holder: KeyId,
+    /// The envelope, as JSON.
+    pub envelope: String,
+    /// When it came in.
+    pub received: Timestamp,
+}
+
+/// What a statement changes, in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// A request joins the queue.
+    Opens {
+        /// Under which stage.
+        stage: String,
+        /// The earlier request that it renews.
+        renews: Option<Sha256Digest>,
+    },
+    /// A request stands otherwise.
+    Changes {
+        /// Which.
+        request: Sha256Digest,
+        /// How it stands from now on.
+        state: RequestState,
+        /// Why, if there is a reason.
+        note: String,
+    },
+}
+
+impl Store {
+    /// Keeps a statement and applies its effect, both or neither. Returns whether it was new; one that is there already
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn put_statement(&self, row: &StatementRow, effect: &Effect) -> Result<bool, Error> {
+        let mut transaction = self.write().await?;
+        let new = insert(&mut transaction, row).await?;
+        if new {
+            apply(&mut transaction, row, effect).await?;
+        }
+        transaction.commit().await?;
+        Ok(new)
+    }
+
+    /// Keeps several statements, all or none, the last one's effect with them.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn put_statements(&self, rows: &[StatementRow], effect: &Effect) -> Result<(), Error> {
+        let mut transaction = self.write().await?;
+        put_all(&mut transaction, rows, effect).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Keeps envelopes of one grant with their effect, all or none, if exactly `known` of them were here before; whether it did. The
+    /// lock on the request's row makes two members who sign at once, even at two replicas, wait for each other.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn put_grant(
+        &self,
+        (request, known): (Sha256Digest, usize),
+        rows: &[StatementRow],
+        effect: &Effect,
+    ) -> Result<bool, Error> {
+        let mut transaction = self.write().await?;
+        sqlx::query("UPDATE requests SET state = state WHERE digest = $1")
+            .bind(request.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        let digest = rows.first().map(|row| row.digest.to_string()).unwrap_or_default();
+        let found = sqlx::query("SELECT COUNT(*) AS known FROM statements WHERE digest = $1")
+            .bind(digest)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if usize::try_from(found.try_get::<i64, _>("known")?).ok() != Some(known) {
+            return Ok(false);
+        }
+        put_all(&mut transaction, rows, effect).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Every envelope with this digest.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn statement(&self, digest: Sha256Digest) -> Result<Vec<StatementRow>, Error> {
+        let rows = sqlx::query("SELECT * FROM statements WHERE digest = $1 ORDER BY seq LIMIT $2")
+            .bind(digest.to_string())
+            .bind(MOST_ROWS)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Statements of a kind about a request or a grant, each with its place in the order.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn statements_about(
+        &self,
+        (kind, about): (&str, Sha256Digest),
+        page: Page,
+    ) -> Result<Vec<(i64, StatementRow)>, Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM statements WHERE about = $1 AND kind = $2 AND seq > $3 ORDER BY seq LIMIT $4",
+        )
+        .bind(about.to_string())
+        .bind(kind)
+        .bind(page.after)
+        .bind(page.rows())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(numbered).collect()
+    }
+
+    /// The envelopes of a grant, and of what revokes it.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn grant_and_revocations(&self, grant: Sha256Digest) -> Result<Vec<StatementRow>, Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM statements WHERE digest = $1 UNION ALL \
+             SELECT * FROM statements WHERE about = $2 AND kind = 'revocation' LIMIT $3",
+        )
+        .bind(grant.to_string())
+        .bind(grant.to_string())
+        .bind(MOST_ROWS)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The newest statement of a kind about a request or a grant.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn latest_about(&self, kind: &str, about: Sha256Digest) -> Result<Option<StatementRow>, Error> {
+        let row =
+            sqlx::query("SELECT * FROM statements WHERE about = $1 AND kind = $2 ORDER BY seq DESC LIMIT 1")
+                .bind(about.to_string())
+                .bind(kind)
+                .fetch_optional(&self.pool)
+                .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Statements of a kind of one checkpoint that came in after `after`, each with its place in the order.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn statements_of(
+        &self,
+        (kind, checkpoint): (&str, &CheckpointId),
+        page: Page,
+    ) -> Result<Vec<(i64, StatementRow)>, Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM statements WHERE kind = $1 AND checkpoint = $2 AND seq > $3 ORDER BY seq LIMIT $4",
+        )
+        .bind(kind)
+        .bind(checkpoint.to_string())
+        .bind(page.after)
+        .bind(page.rows())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(numbered).collect()
+    }
+
+    /// Statements of a kind that concern one person.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn statements_for(
+        &self,
+        (kind, holder): (&str, KeyId),
+        page: Page,
+    ) -> Result<Vec<(i64, StatementRow)>, Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM statements WHERE holder = $1 AND kind = $2 AND seq > $3 ORDER BY seq LIMIT $4",
+        )
+        .bind(holder.to_string())
+        .bind(kind)
+        .bind(page.after)
+        .bind(page.rows())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(numbered).collect()
+    }
+
+    /// Statements of a kind whose digest begins with these hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn statements_by_prefix(
+        &self,
+        (kind, prefix): (&str, &str),
+        page: Page,
+    ) -> Result<Vec<(i64, StatementRow)>, Error> {
+        // `g` is the first letter behind the hexadecimal digits.
+        let rows = sqlx::query(
+            "SELECT * FROM statements WHERE digest >= $1 AND digest < $2 AND kind = $3 AND seq > $4 ORDER BY seq LIMIT $5",
+        )
+        .bind(prefix)
+        .bind(format!("{prefix}g"))
+        .bind(kind)
+        .bind(page.after)
+        .bind(page.rows())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(numbered).collect()
+    }
+}
+
+async fn put_all(
+    transaction: &mut Transaction<'static, Any>,
+    rows: &[StatementRow],
+    effect: &Effect,
+) -> Result<(), Error> {
+    let mut last = None;
+    for row in rows {
+        if insert(transaction, row).await? {
+            last = Some(row);
+        }
+    }
+    match last {
+        Some(row) => apply(transaction, row, effect).await,
+        None => Ok(()),
+    }
+}
+
+async fn insert(transaction: &mut Transaction<'static, Any>, row: &StatementRow) -> Result<bool, Error> {
+    let done = sqlx::query(
+        "INSERT INTO statements (digest, signer, kind, checkpoint, about, holder, envelope, received) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (digest, signer) DO NOTHING",
+    )
+    .bind(row.digest.to_string())
+    .bind(row.signer.to_string())
+    .bind(row.kind.as_str())
+    .bind(row.checkpoint.to_string())
+    .bind(option_text(row.about.as_ref()))
+    .bind(row.holder.to_string())
+    .bind(row.envelope.as_str())
+    .bind(row.received.unix_seconds())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn apply(
+    transaction: &mut Transaction<'static, Any>,
+    row: &StatementRow,
+    effect: &Effect,
+) -> Result<(), Error> {
+    match effect {
+        Effect::None => Ok(()),
+        Effect::Opens { stage, renews } => open_request(transaction, row, stage, renews.as_ref()).await,
+        Effect::Changes { request, state, note } => {
+            change_request(transaction, (*request, *state), (row.signer, note), row.received).await
+        }
+    }
+}
+
+fn read(row: &AnyRow) -> Result<StatementRow, Error> {
+    let text = |name: &str| row.try_get::<String, _>(name);
+    Ok(StatementRow {
+        digest: parse(TABLE, &text("digest")?)?,
+        signer: parse(TABLE, &text("signer")?)?,
+        kind: text("kind")?,
+        checkpoint: parse(TABLE, &text("checkpoint")?)?,
+        about: parse_option(TABLE, &text("about")?)?,
+        holder: parse(TABLE, &text("holder")?)?,
+        envelope: text("envelope")?,
+        received: Timestamp::from_unix_seconds(row.try_get("received")?),
+    })
+}
+
+fn numbered(row: &AnyRow) -> Result<(i64, StatementRow), Error> {
+    Ok((row.try_get("seq")?, read(row)?))
+}

@@ -1,0 +1,243 @@
+//! A registry that is served by the real binary on loopback, and the people around it.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::people::{BOARD, ID, POLICY, Scene};
+use super::{fixture, portcullis};
+
+/// Which database a registry keeps its rows in.
+#[derive(Clone, Copy, Debug)]
+pub enum Database {
+    Sqlite,
+    Postgres,
+}
+
+impl Database {
+    fn url(self) -> String {
+        match self {
+            Self::Sqlite => "sqlite:registry.db".to_owned(),
+            Self::Postgres => super::postgres::new_database(),
+        }
+    }
+}
+
+/// A `registry serve` that runs.
+pub struct Process {
+    child: Child,
+    pub url: String,
+}
+
+impl Process {
+    /// Serves a folder; more arguments are split at spaces.
+    pub fn start(scene: &Scene, arguments: &str, environment: &[(&str, String)]) -> Self {
+        let log = File::options().create(true).append(true).open(scene.at("serve.log")).unwrap();
+        let mut command = portcullis();
+        command.current_dir(scene.path()).args(["registry", "serve"]).args(arguments.split_whitespace());
+        command.envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let log = || std::fs::read_to_string(scene.at("serve.log")).unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{}", log()));
+        Self { url: url.to_owned(), child }
+    }
+
+    /// Asks it to end, and waits.
+    pub fn stop(mut self) -> bool {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A scene around a served registry.
+pub struct Served {
+    pub scene: Scene,
+    pub process: Process,
+    pub code: String,
+}
+
+impl Served {
+    /// A registry that is made and served, with people around it who have not founded anything.
+    pub fn unfounded(database: Database) -> Self {
+        let scene = Scene::with_people();
+        let init = scene.json("registry", &format!("registry init reg --database {}", database.url()));
+        let code = init["founding_code"].as_str().unwrap().to_owned();
+        let process = Process::start(&scene, "reg --listen 127.0.0.1:0", &[]);
+        Self { scene, process, code }
+    }
+
+    /// The same with a catalogue that the three members founded and everybody joined.
+    pub fn founded(database: Database) -> Self {
+        let served = Self::unfounded(database);
+        served.found();
+        served
+    }
+
+    /// The same with the checkpoint sealed and released in a stage of [`POLICY`].
+    pub fn released(database: Database, stage: &str) -> Self {
+        let served = Self::founded(database);
+        served.release(stage);
+        served
+    }
+
+    pub fn found(&self) {
+        let Self { scene, process, code } = self;
+        let url = &process.url;
+        let cards = BOARD.map(|person| format!("cards/{person}.card"));
+        let owners = cards.iter().map(|card| format!(" --owner {card}")).collect::<String>();
+        let init = format!(
+            "--registry {url} catalogue init{owners} --owner-threshold 2 --founding-code {code} \
+             --registry-card reg/registry.card --board {ID}=2:{}",
+            cards.join(",")
+        );
+        scene.succeed("ada", &init);
+        for person in ["ada", "ben"] {
+            scene.succeed(person, &format!("--registry {url} catalogue sign"));
+        }
+        let root = self.get("/v1/catalogue/metadata/1.root.json").text;
+        scene.write("root.json", &root);
+        for person in BOARD.into_iter().chain(["rosa", "eve"]) {
+            scene.succeed(person, &format!("join {url} --root root.json"));
+        }
+    }
+
+    pub fn release(&self, stage: &str) {
+        let scene = &self.scene;
+        scene.write("agreement.md", "You tell nobody.\n");
+        scene.succeed("ada", &format!("import {ID} {} --to plain", fixture("golden/f32").display()));
+        scene.succeed("ada", "seal plain --chunk-size 65536");
+        self.propose(POLICY, stage);
+    }
+
+    /// Proposes a policy and a stage; ada and ben sign, and the registry publishes by itself.
+    pub fn propose(&self, policy: &str, stage: &str) {
+        let scene = &self.scene;
+        scene.write("policy.toml", policy);
+        let propose = format!(
+            "catalogue propose {ID} --policy policy.toml --agreement agreement.md \
+             --manifest homes/ada/sealed/{ID}/manifest.json --stage {stage}"
+        );
+        scene.succeed("ada", &propose);
+        for person in ["ada", "ben"] {
+            scene.succeed(person, "catalogue sign");
+        }
+    }
+
+    /// A request by rosa that ada and ben approved; the digits to name the request and the grant by.
+    pub fn granted(&self) -> (String, String) {
+        let scene = &self.scene;
+        let request = scene.request();
+        scene.succeed("ada", &format!("approve {request}"));
+        let grant = scene.json("ben", &format!("approve {request}"));
+        (request, scene.digits(&grant["grant"]))
+    }
+
+    /// Another registry process of the same folder, on the same or another address.
+    pub fn replica(&self) -> Process {
+        Process::start(&self.scene, "reg --listen 127.0.0.1:0", &[])
+    }
+
+    /// The bearer of a person's session, who must have asked the registry something already.
+    pub fn bearer(&self, person: &str) -> String {
+        self.scene.succeed(person, "request list");
+        let path: PathBuf = self.scene.at("homes").join(person).join("session.json");
+        let session: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        session["bearer"].as_str().unwrap().to_owned()
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        ask(&Ask { url: format!("{}{path}", self.process.url), ..Ask::default() })
+    }
+
+    pub fn get_as(&self, person: &str, path: &str) -> Answer {
+        let bearer = Some(self.bearer(person));
+        ask(&Ask { url: format!("{}{path}", self.process.url), bearer, ..Ask::default() })
+    }
+
+    pub fn post(&self, path: &str, json: &str) -> Answer {
+        let (url, body) = (format!("{}{path}", self.process.url), Some(json.to_owned()));
+        ask(&Ask { url, method: "POST", body, ..Ask::default() })
+    }
+}
+
+/// A question over HTTP.
+pub struct Ask {
+    pub url: String,
+    pub method: &'static str,
+    pub bearer: Option<String>,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Option<String>,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self { url: String::new(), method: "GET", bearer: None, headers: Vec::new(), body: None }
+    }
+}
+
+/// Its answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub bytes: Vec<u8>,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("{} {}", self.status, self.text))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Asks with a plain HTTP client, without any of the program's own care.
+pub fn ask(ask: &Ask) -> Answer {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let client = client.timeout(Duration::from_secs(30)).build().unwrap();
+        let mut request = client.request(ask.method.parse().unwrap(), &ask.url);
+        if let Some(bearer) = &ask.bearer {
+            request = request.header("authorization", format!("Bearer {bearer}"));
+        }
+        if let Some(body) = &ask.body {
+            request = request.header("content-type", "application/json").body(body.clone());
+        }
+        for (name, value) in &ask.headers {
+            request = request.header(*name, value);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let headers = response.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        let headers = headers.collect();
+        let bytes = response.bytes().await.unwrap().to_vec();
+        Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned(), bytes }
+    })
+}

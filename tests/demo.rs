@@ -14,6 +14,8 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
         (r"\b[0-9a-f]{12,64}\b", "<digits>"),
         (r"\d{4}-\d\d-\d\d(T[0-9:]+Z)?", "<time>"),
         (r"[0-9.]+ M?B/s", "<rate>"),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
+        (r"\d+ new statements", "<count> new statements"),
     ];
     let told = hidden.iter().fold(told, |told, (pattern, word)| {
         regex::Regex::new(pattern).unwrap().replace_all(&told, *word).into_owned()
@@ -33,44 +35,64 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
       demo-large sound: 4 files, 52 tensors
       demo-xl sound: 4 files, 76 tensors
 
-    Found: a board of three, any two of whom must sign; a registry that can release nothing by itself
-      ada      $ portcullis --registry registry catalogue init --owner-threshold 2 --owner cards/ada.card --owner cards/ben.card --owner c …
-                 proposed a new catalogue in registry
-      ada      $ portcullis --registry registry catalogue sign
+    Serve: a registry on this machine; it keeps statements and ciphertext, and can release nothing by itself
+      oscar    $ portcullis registry init registry
+                 made a registry in registry: key <digits>
+                   card           registry/registry.card
+                   settings       registry/portcullis.toml
+                   founding code  <digits>
+                 Whoever founds the catalogue needs card and code; the code is shown this once.
+      oscar    $ portcullis registry serve registry
+                 listening on http://127.0.0.1:<port>
+
+    Found: a board of three, any two of whom must sign
+      ada      $ portcullis --registry http://127.0.0.1:<port> catalogue init --founding-code <digits> --owner-thre …
+                 proposed a new catalogue to http://127.0.0.1:<port>
+      ada      $ portcullis --registry http://127.0.0.1:<port> catalogue sign
                  signed root, version 1
                    the owners (root): signed by Ada; 1 more needed, of Ben, Cy
                  signed targets, version 1
                    the owners (targets): signed by Ada; 1 more needed, of Ben, Cy
-      ben      $ portcullis --registry registry catalogue sign
+      ben      $ portcullis --registry http://127.0.0.1:<port> catalogue sign
                  signed root, version 1
                    the owners (root): signed by Ada, Ben; complete
                  signed targets, version 1
                    the owners (targets): signed by Ada, Ben; complete
-      registry $ portcullis --registry registry catalogue publish
-                 published version 1; publish again before <time>
-                   in force  root
-                   in force  targets
+                 in force  root: it had its signatures, and the registry published it
+                 in force  targets: it had its signatures, and the registry published it
+      ada      $ portcullis --registry http://127.0.0.1:<port> catalogue root --to 1.root.json
+                 wrote 1.root.json, SHA-256 <digits>
+      rosa     $ portcullis join http://127.0.0.1:<port> --root 1.root.json
+                 joined http://127.0.0.1:<port>: 3 owners, 2 of whom must sign a change of trust
+                   demo-large not released
+                   demo-medium not released
+                   demo-small not released
+                   demo-xl not released
 
     Seal: each checkpoint under two locks, the board's and the registry's; then policy and stage, signed by two
       ada      $ portcullis seal checkpoints/demo-small
-                 sealed demo-small: 858.90 kB, 4 chunks, in registry/sealed/demo-small
+                 sealed demo-small: 858.90 kB, 4 chunks, in homes/ada/sealed/demo-small
                    any 2 of 3 members, and the registry, open it
                    manifest <digits>
+                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them there already
                  published in stage `public`, signed by ada and ben
       ada      $ portcullis seal checkpoints/demo-medium
-                 sealed demo-medium: 1.61 MB, 4 chunks, in registry/sealed/demo-medium
+                 sealed demo-medium: 1.61 MB, 4 chunks, in homes/ada/sealed/demo-medium
                    any 2 of 3 members, and the registry, open it
                    manifest <digits>
+                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them there already
                  published in stage `researchers`, signed by ada and ben
       ada      $ portcullis seal checkpoints/demo-large
-                 sealed demo-large: 2.80 MB, 4 chunks, in registry/sealed/demo-large
+                 sealed demo-large: 2.80 MB, 4 chunks, in homes/ada/sealed/demo-large
                    any 2 of 3 members, and the registry, open it
                    manifest <digits>
+                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them there already
                  published in stage `partners`, signed by ada and ben
       ada      $ portcullis seal checkpoints/demo-xl
-                 sealed demo-xl: 7.12 MB, 4 chunks, in registry/sealed/demo-xl
+                 sealed demo-xl: 7.12 MB, 4 chunks, in homes/ada/sealed/demo-xl
                    any 2 of 3 members, and the registry, open it
                    manifest <digits>
+                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them there already
                  published in stage `internal`, signed by ada and ben
 
     Request: a researcher asks; the gate answers by the signed policy
@@ -81,6 +103,8 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
       A partner's request: two of the board approve, each adds a share of the key
       rosa     $ portcullis request new demo-large --purpose "How well do detectors find its text?" --use detection --days 30 --accept-agr …
                  asked for demo-large under stage `partners`: request <digits>
+      rosa     $ portcullis pull demo-large
+                 demo-large is in the vault: 2.80 MB, 4 chunks, 0 of them there already; <count> new statements
       ada      $ portcullis approve <digits>
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
                  1 of 2 approvals: 1 more to come.
@@ -89,11 +113,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  next: ask the board's other members to approve; signatures of keys that left the board do not count
       ben      $ portcullis approve <digits>
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
-                 It stands: the researcher can pull, and run once the registry issues a lease.
-      registry $ portcullis lease issue
-                 lease for Rosa, demo-large, grant <digits>: until <time>
-      rosa     $ portcullis pull demo-large
-                 demo-large is in the vault: 2.80 MB, 4 chunks, 4 of them there already; 3 new statements
+                 It stands: the researcher can pull and run, as long as the registry leases.
       rosa     $ portcullis run demo-large "Blessed are the"
                  Blessed are the chasting of the LORD. And the LORD said, LORD God, my servant shall be a greatly dest
 
@@ -104,24 +124,42 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  handed your share of demo-small to the registry for stage `public`; 2 are needed in all
       rosa     $ portcullis request new demo-small --purpose Curiosity
                  asked for demo-small under stage `public`: request <digits>
-      registry $ portcullis answer
-                 granted demo-small to Rosa: grant <digits>
       rosa     $ portcullis pull demo-small
-                 demo-small is in the vault: 858.90 kB, 4 chunks, 0 of them there already; 5 new statements
+                 demo-small is in the vault: 858.90 kB, 4 chunks, 0 of them there already; <count> new statements
       rosa     $ portcullis run demo-small "Blessed are the"
                  Blessed are the fled their vanity of the LORD, and die, and the LORD God, and they have borns for
 
       A revocation: one member is enough to stop
       cy       $ portcullis revoke <digits> --reason "The laptop was stolen"
                  revoked the grant <digits> of Rosa: no further lease is issued; the one that runs ends by itself
-      registry $ portcullis lease issue <digits>
-                 refused: the grant was revoked on <time>: The laptop was stolen
+      rosa     $ portcullis lease demo-large
+                 refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: The laptop was stolen
                  next: stop using it; write to the board if you think that this is a mistake
       rosa     $ portcullis run demo-large "Blessed are the"
                  refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: The laptop was stolen
                  next: stop using it; write to the board if you think that this is a mistake
 
+    Audit: anybody can check from the first root on what is in force, and who signed it
+      august   $ portcullis catalogue refresh
+                 root         version 1, expires <time> (in 730 days)
+                              2 of 3 must sign; signed by Ada, Ben, not by Cy
+                 timestamp    version 5, expires <time> (in 14 days)
+                              1 of 1 must sign; signed by Registry
+                 snapshot     version 5, expires <time> (in 30 days)
+                              1 of 1 must sign; signed by Registry
+                 targets      version 1, expires <time> (in 365 days)
+                              2 of 3 must sign; signed by Ada, Ben, not by Cy
+                 demo-large   version 1, expires <time> (in 365 days)
+                              2 of 3 must sign; signed by Ada, Ben, not by Cy
+                 demo-medium  version 1, expires <time> (in 365 days)
+                              2 of 3 must sign; signed by Ada, Ben, not by Cy
+                 demo-small   version 1, expires <time> (in 365 days)
+                              2 of 3 must sign; signed by Ada, Ben, not by Cy
+                 demo-xl      version 1, expires <time> (in 365 days)
+                              2 of 3 must sign; signed by Ada, Ben, not by Cy
+
     It is all in demo. Go on with, for instance:
+      portcullis registry serve demo/registry --listen 127.0.0.1:<port> &
       portcullis --home demo/homes/rosa request list
       portcullis --home demo/homes/ada catalogue status
       portcullis --home demo/homes/rosa run demo-small "In the beginning"

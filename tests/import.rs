@@ -322,17 +322,6 @@ fn a_folder_without_permission_is_refused() {
     ");
 }
 
-/// How `unshare` may make a mount namespace here: as root of a namespace of one's own, or as the machine's.
-fn namespace() -> &'static [&'static str] {
-    let ways: [&[&str]; 2] = [&["--map-root-user", "--mount"], &["--mount"]];
-    let works = |way: &&&[&str]| {
-        let tried =
-            Command::new("unshare").args(**way).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
-        tried.is_ok_and(|output| output.status.success())
-    };
-    ways.iter().find(works).expect("this test needs `unshare` (util-linux) and leave to mount a tmpfs")
-}
-
 #[test]
 fn a_full_disk_keeps_what_is_there_and_the_next_run_goes_on() {
     let folder = workplace();

@@ -95,6 +95,6 @@ pub(super) async fn put(
     Path(digest): Path<Sha256Digest>,
     Body(bytes): Body,
 ) -> Result<StatusCode, Refusal> {
-    let new = app.registry.put_chunk(digest, bytes.into(), reader).await?;
+    let new = app.registry.put_chunk(digest, bytes, reader).await?;
     Ok(if new { StatusCode::CREATED } else { StatusCode::NO_CONTENT })
 }

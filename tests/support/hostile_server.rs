@@ -54,6 +54,8 @@ pub(crate) enum Act {
     /// The head, then a byte now and then.
     Drip(Duration),
     Silence(Duration),
+    /// The honest body in pieces of so many bytes, with a pause before each.
+    Slow(usize, Duration),
 }
 
 type Script = dyn Fn(&Site, &Seen) -> Act + Send + Sync;
@@ -266,6 +268,13 @@ fn send(
         for byte in body.iter() {
             stream.write_all(&[*byte])?;
             thread::sleep(pause);
+        }
+        return Ok(true);
+    }
+    if let Act::Slow(piece, pause) = act {
+        for piece in body.chunks(piece) {
+            thread::sleep(pause);
+            stream.write_all(piece)?;
         }
         return Ok(true);
     }

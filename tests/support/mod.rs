@@ -1,6 +1,6 @@
 //! What the tests share: the real binary, folders to work in, published checkpoints to spoil.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod checkpoint;
 pub mod people;
@@ -152,4 +152,17 @@ pub fn large(folder: &Path) -> PathBuf {
     let data: Vec<u8> = (0..end as u32 / 4).flat_map(|i| (i & 0x3fff_3fff).to_le_bytes()).collect();
     write_safetensors(&source.join("model.safetensors"), &header, &data);
     source
+}
+
+/// How `unshare` may make a mount namespace here: as root of a namespace of one's own, or as the machine's.
+pub fn namespace() -> &'static [&'static str] {
+    let ways: [&[&str]; 2] = [&["--map-root-user", "--mount"], &["--mount"]];
+    let works = |way: &&&[&str]| {
+        let tried =
+            Command::new("unshare").args(**way).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    };
+    ways.iter()
+        .find(works)
+        .unwrap_or_else(|| panic!("this test needs `unshare` (util-linux) and leave to mount a tmpfs"))
 }

@@ -59,7 +59,7 @@ impl Approve {
             grant.days(),
             grant.expires.date(),
             if signed >= needed {
-                "It stands: the researcher can pull, and run once the registry issues a lease.".to_owned()
+                "It stands: the researcher can pull and run, as long as the registry leases.".to_owned()
             } else {
                 format!("{signed} of {needed} approvals: {} more to come.", needed - signed)
             },

@@ -12,7 +12,7 @@ use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
 use crate::cli::{files, interrupt, registry, units};
-use crate::client::{self, Catalogue};
+use crate::client::{self, Catalogue, Uploaded};
 use crate::name::CheckpointId;
 use crate::seal::{ChunkSize, Recipient, Recipients, SealRequest, seal_checkpoint};
 use crate::statement::verify_card;
@@ -55,18 +55,8 @@ impl Seal {
             Some(registry) => self.recipients_of_cards(registry)?,
             None => recipients_of_board(&registry::catalogue(home, output)?, &id)?,
         };
-        let address = match &self.registry_card {
-            None => home.address()?,
-            Some(_) => None,
-        };
-        let destination = match &self.to {
-            Some(folder) => folder.clone(),
-            None => match &address {
-                // Outside the registry there is no other copy of the shares until they are handed in.
-                Some(_) => home.folder()?.join("sealed").join(id.as_str()),
-                None => home.sealed()?.join(id.as_str()),
-            },
-        };
+        let address = if self.registry_card.is_none() { home.address()? } else { None };
+        let destination = self.destination(home, &id, address.is_some())?;
         if let Some(parent) = destination.parent() {
             std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         }
@@ -89,7 +79,7 @@ impl Seal {
         };
         drop(bar);
         let chunks = sealed.manifest.chunks().count();
-        let text = format!(
+        let mut text = format!(
             "{}sealed {id}: {}, {chunks} chunks, in {}\n  any {} of {} members, and the registry, open it\n  \
              manifest {}\n",
             if sealed.already_there { "already " } else { "" },
@@ -99,13 +89,11 @@ impl Seal {
             recipients.board().len(),
             sealed.digest,
         );
-        let text = match (&address, handed_in) {
-            (Some(address), Some(uploaded)) => format!(
-                "{text}  handed in to {address}: {} chunks, {} of them there already\n",
-                uploaded.chunks, uploaded.already_there
-            ),
-            _ => text,
-        };
+        if let (Some(address), Some(Uploaded { chunks, already_there })) = (&address, handed_in) {
+            text += &format!(
+                "  handed in to {address}: {chunks} chunks, {already_there} of them there already\n"
+            );
+        }
         let value = json!({
             "handed_in": handed_in,
             "checkpoint": id, "folder": destination, "manifest": sealed.digest, "chunks": chunks,
@@ -113,6 +101,15 @@ impl Seal {
             "resumed_bytes": sealed.resumed_bytes, "threshold": recipients.threshold(),
         });
         output.result(&value, text)
+    }
+
+    fn destination(&self, home: &Home, id: &CheckpointId, is_server: bool) -> anyhow::Result<PathBuf> {
+        match &self.to {
+            Some(folder) => Ok(folder.clone()),
+            // Until it is handed in, there is no other copy of the shares.
+            None if is_server => Ok(home.folder()?.join("sealed").join(id.as_str())),
+            None => Ok(home.sealed()?.join(id.as_str())),
+        }
     }
 
     fn chunk_size(&self) -> anyhow::Result<ChunkSize> {

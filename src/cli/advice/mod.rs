@@ -6,80 +6,65 @@ mod identity;
 mod misuse;
 mod policy;
 mod seal;
+mod server;
 
 use std::io::{self, ErrorKind};
 
 use super::failure::{Kind, Refusal};
 use crate::checkpoint;
 use crate::checkpoint::fetch::FetchError;
-use crate::{client, inference, statement};
+use crate::inference;
+
+/// The kind of a failure, and what to do next.
+type Advice = (Kind, Option<String>);
 
 /// The kind of a failure and what to do next.
-pub(super) fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
-    for cause in error.chain() {
-        if let Some(refusal) = cause.downcast_ref::<Refusal>() {
-            return (refusal.kind, refusal.hint.clone());
-        }
-        if let Some(error) = cause.downcast_ref::<checkpoint::Error>() {
-            return explain_checkpoint(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::identity::Error>() {
-            return identity::explain_identity(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::catalogue::RepositoryError>() {
-            return catalogue::explain_repository(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::catalogue::Error>() {
-            return catalogue::explain_catalogue(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::registry::Error>() {
-            return access::explain_registry(error);
-        }
-        if let Some(error) = cause.downcast_ref::<client::remote::RemoteError>() {
-            return access::explain_remote(error);
-        }
-        if let Some(error) = cause.downcast_ref::<client::Error>() {
-            return access::explain_client(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::access::Error>() {
-            return access::explain_access(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::access::ExchangeError>() {
-            return access::explain_exchange(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::seal::Error>() {
-            return seal::explain_seal(error);
-        }
-        if cause.is::<crate::name::NameError>() {
-            return (Kind::Usage, Some("check the spelling".to_owned()));
-        }
-        if let Some(error) = cause.downcast_ref::<statement::Error>() {
-            return identity::explain_statement(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::policy::Error>() {
-            return policy::explain_policy(error);
-        }
-        if let Some(error) = cause.downcast_ref::<crate::misuse::Error>() {
-            return misuse::explain_misuse(error);
-        }
-        if let Some(error) = cause.downcast_ref::<FetchError>() {
-            return explain_fetch(error);
-        }
-        if let Some(error) = cause.downcast_ref::<inference::Error>() {
-            return explain_inference(error);
-        }
-        if cause.is::<inference::tokenizer::Error>() {
-            let hint = "import it again from where it was published";
-            return (Kind::Unverified, Some(hint.to_owned()));
-        }
-        if let Some(error) = cause.downcast_ref::<io::Error>() {
-            return (Kind::Unavailable, hint_for_io(error));
-        }
-    }
-    (Kind::Internal, Some("this is a defect: please report it with the command that showed it".to_owned()))
+pub(super) fn explain(error: &anyhow::Error) -> Advice {
+    let defect = || "this is a defect: please report it with the command that showed it".to_owned();
+    error.chain().find_map(explain_cause).unwrap_or_else(|| (Kind::Internal, Some(defect())))
 }
 
-fn explain_checkpoint(error: &checkpoint::Error) -> (Kind, Option<String>) {
+fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
+    of(cause, |refusal: &Refusal| (refusal.kind, refusal.hint.clone()))
+        .or_else(|| of(cause, explain_checkpoint))
+        .or_else(|| of(cause, identity::explain_identity))
+        .or_else(|| of(cause, catalogue::explain_repository))
+        .or_else(|| of(cause, catalogue::explain_catalogue))
+        .or_else(|| of(cause, server::explain_serving))
+        .or_else(|| of(cause, server::explain_settings))
+        .or_else(|| of(cause, access::explain_registry))
+        .or_else(|| of(cause, access::explain_remote))
+        .or_else(|| of(cause, access::explain_client))
+        .or_else(|| of(cause, access::explain_access))
+        .or_else(|| of(cause, access::explain_exchange))
+        .or_else(|| of(cause, seal::explain_seal))
+        .or_else(|| of(cause, |_: &crate::name::NameError| usage("check the spelling")))
+        .or_else(|| of(cause, identity::explain_statement))
+        .or_else(|| of(cause, policy::explain_policy))
+        .or_else(|| of(cause, misuse::explain_misuse))
+        .or_else(|| of(cause, explain_fetch))
+        .or_else(|| of(cause, explain_inference))
+        .or_else(|| of(cause, explain_tokenizer))
+        .or_else(|| of(cause, |error: &io::Error| (Kind::Unavailable, hint_for_io(error))))
+}
+
+/// The advice on a cause that is an `E`.
+fn of<E: std::error::Error + 'static>(
+    cause: &(dyn std::error::Error + 'static),
+    explain: impl FnOnce(&E) -> Advice,
+) -> Option<Advice> {
+    cause.downcast_ref::<E>().map(explain)
+}
+
+fn usage(hint: &str) -> Advice {
+    (Kind::Usage, Some(hint.to_owned()))
+}
+
+fn explain_tokenizer(_: &inference::tokenizer::Error) -> Advice {
+    (Kind::Unverified, Some("import it again from where it was published".to_owned()))
+}
+
+fn explain_checkpoint(error: &checkpoint::Error) -> Advice {
     use checkpoint::Error as E;
     let (kind, hint) = match error {
         E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
@@ -133,7 +118,7 @@ fn explain_checkpoint(error: &checkpoint::Error) -> (Kind, Option<String>) {
     (kind, Some(hint.to_owned()))
 }
 
-fn explain_fetch(error: &FetchError) -> (Kind, Option<String>) {
+fn explain_fetch(error: &FetchError) -> Advice {
     use FetchError as E;
     let (kind, hint) = match error {
         E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
@@ -181,7 +166,7 @@ fn explain_fetch(error: &FetchError) -> (Kind, Option<String>) {
     (kind, Some(hint.to_owned()))
 }
 
-fn explain_inference(error: &inference::Error) -> (Kind, Option<String>) {
+fn explain_inference(error: &inference::Error) -> Advice {
     use inference::Error as E;
     let (kind, hint) = match error {
         E::Read { source, .. } => {

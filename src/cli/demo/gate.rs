@@ -10,28 +10,42 @@ use super::super::home::write_whole;
 use super::super::output::Output;
 use super::embedded::{AGREEMENT, CHECKPOINTS, EmbeddedCheckpoint};
 use super::people::People;
+use super::server::Served;
 
 const BOARD: [(&str, &str); 3] = [("ada", "Ada"), ("ben", "Ben"), ("cy", "Cy")];
-const REGISTRY: &str = "registry";
+const OPERATOR: &str = "oscar";
 const RESEARCHER: &str = "rosa";
+const AUDITOR: &str = "august";
 
 /// Tells this part of the story and returns it as data.
 pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
     let people = People::new(folder, output)?;
-    output.piece("\nFound: a board of three, any two of whom must sign; a registry that can release nothing by itself\n")?;
-    found(&people, folder)?;
+    output.piece("\nServe: a registry on this machine; it keeps statements and ciphertext, and can release nothing by itself\n")?;
+    let init = people.show(OPERATOR, &["registry", "init", "registry"])?;
+    let code = init.lines().find_map(|line| line.trim().strip_prefix("founding code"));
+    let code = code.context("the registry has no founding code")?.trim();
+    let registry = Served::start(folder, "registry")?;
+    output.piece(format_args!(
+        "  {OPERATOR:8} $ portcullis registry serve registry\n             listening on {}\n",
+        registry.url
+    ))?;
+    output.piece("\nFound: a board of three, any two of whom must sign\n")?;
+    found(&people, folder, (&registry.url, code))?;
     output.piece("\nSeal: each checkpoint under two locks, the board's and the registry's; then policy and stage, signed by two\n")?;
     for embedded in &CHECKPOINTS {
         release(&people, folder, embedded, output)?;
     }
     output.piece("\nRequest: a researcher asks; the gate answers by the signed policy\n")?;
     let texts = ask(&people, output)?;
-    Ok(json!({ "texts": texts }))
+    output
+        .piece("\nAudit: anybody can check from the first root on what is in force, and who signed it\n")?;
+    people.show(AUDITOR, &["catalogue", "refresh"])?;
+    Ok(json!({ "registry": registry.url, "texts": texts }))
 }
 
-fn found(people: &People, folder: &Path) -> anyhow::Result<()> {
+fn found(people: &People, folder: &Path, (url, code): (&str, &str)) -> anyhow::Result<()> {
     fs::create_dir_all(folder.join("cards"))?;
-    let others = [(REGISTRY, "Registry"), (RESEARCHER, "Rosa")];
+    let others = [(RESEARCHER, "Rosa"), (AUDITOR, "August")];
     for (person, name) in BOARD.into_iter().chain(others) {
         let organization = if person == RESEARCHER { "Example University" } else { "Example Lab" };
         people.run(
@@ -41,33 +55,31 @@ fn found(people: &People, folder: &Path) -> anyhow::Result<()> {
         people.run(person, &["identity", "card", "--to", &card(person)])?;
     }
     let mut init: Vec<String> =
-        ["--registry", "registry", "catalogue", "init", "--owner-threshold", "2"].map(str::to_owned).to_vec();
+        ["--registry", url, "catalogue", "init", "--founding-code", code, "--owner-threshold", "2"]
+            .map(str::to_owned)
+            .to_vec();
     for (person, _) in BOARD {
         init.extend(["--owner".to_owned(), card(person)]);
     }
-    init.extend(["--registry-card".to_owned(), card(REGISTRY)]);
+    init.extend(["--registry-card".to_owned(), "registry/registry.card".to_owned()]);
     for embedded in &CHECKPOINTS {
         let cards = BOARD.map(|(person, _)| card(person)).join(",");
         init.extend(["--board".to_owned(), format!("{}=2:{cards}", embedded.id)]);
     }
     let init: Vec<&str> = init.iter().map(String::as_str).collect();
     people.show("ada", &init)?;
-    sign_and_publish(people)?;
-    for person in BOARD.map(|(person, _)| person).into_iter().chain([REGISTRY, RESEARCHER]) {
-        people.run(person, &["join", "registry", "--root", "registry/catalogue/metadata/1.root.json"])?;
+    people.show("ada", &["--registry", url, "catalogue", "sign"])?;
+    people.show("ben", &["--registry", url, "catalogue", "sign"])?;
+    people.show("ada", &["--registry", url, "catalogue", "root", "--to", "1.root.json"])?;
+    for person in BOARD.map(|(person, _)| person).into_iter().chain([AUDITOR]) {
+        people.run(person, &["join", url, "--root", "1.root.json"])?;
     }
+    people.show(RESEARCHER, &["join", url, "--root", "1.root.json"])?;
     Ok(())
 }
 
 fn card(person: &str) -> String {
     format!("cards/{person}.card")
-}
-
-fn sign_and_publish(people: &People) -> anyhow::Result<()> {
-    people.show("ada", &["--registry", "registry", "catalogue", "sign"])?;
-    people.show("ben", &["--registry", "registry", "catalogue", "sign"])?;
-    people.show(REGISTRY, &["--registry", "registry", "catalogue", "publish"])?;
-    Ok(())
 }
 
 fn release(
@@ -81,7 +93,7 @@ fn release(
     write_whole(&folder.join(&policy), embedded.policy().as_bytes())?;
     write_whole(&folder.join("policies/agreement.md"), AGREEMENT.as_bytes())?;
     people.show("ada", &["seal", &format!("checkpoints/{id}")])?;
-    let manifest = format!("registry/sealed/{id}/manifest.json");
+    let manifest = format!("homes/ada/sealed/{id}/manifest.json");
     people.run(
         "ada",
         &[
@@ -99,9 +111,8 @@ fn release(
         ],
     )?;
     for member in ["ada", "ben"] {
-        people.run(member, &["--registry", "registry", "catalogue", "sign"])?;
+        people.run(member, &["catalogue", "sign"])?;
     }
-    people.run(REGISTRY, &["--registry", "registry", "catalogue", "publish"])?;
     output.piece(format_args!(
         "             published in stage `{}`, signed by ada and ben\n",
         embedded.stage
@@ -122,20 +133,16 @@ fn ask(people: &People, output: Output) -> anyhow::Result<Value> {
     output.piece("\n  A partner's request: two of the board approve, each adds a share of the key\n")?;
     let request = people.show(RESEARCHER, &new("demo-large", "How well do detectors find its text?"))?;
     let request = digits(&request)?;
-    people.run(RESEARCHER, &["pull", "demo-large"])?;
+    people.show(RESEARCHER, &["pull", "demo-large"])?;
     people.show("ada", &["approve", &request])?;
     people.refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
     people.show("ben", &["approve", &request])?;
-    people.show(REGISTRY, &["lease", "issue"])?;
-    people.show(RESEARCHER, &["pull", "demo-large"])?;
     let partner = write(people, "demo-large", output)?;
 
     output.piece("\n  A public stage: the board hands its shares over, and the registry answers anyone\n")?;
     people.show("ada", &["handover", "demo-small"])?;
     people.show("cy", &["handover", "demo-small"])?;
     people.show(RESEARCHER, &["request", "new", "demo-small", "--purpose", "Curiosity"])?;
-    people.show(REGISTRY, &["answer"])?;
-    people.run(REGISTRY, &["lease", "issue"])?;
     people.show(RESEARCHER, &["pull", "demo-small"])?;
     let public = write(people, "demo-small", output)?;
 
@@ -143,7 +150,7 @@ fn ask(people: &People, output: Output) -> anyhow::Result<Value> {
     let grants = people.run("cy", &["request", "show", &request])?;
     let grant = digits(grants["status"]["grant"].as_str().unwrap_or_default())?;
     people.show("cy", &["revoke", &grant, "--reason", "The laptop was stolen"])?;
-    people.refused(REGISTRY, &["lease", "issue", &grant])?;
+    people.refused(RESEARCHER, &["lease", "demo-large"])?;
     people.refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
     Ok(json!({ "demo-large": partner, "demo-small": public }))
 }

@@ -3,6 +3,7 @@
 mod embedded;
 mod gate;
 mod people;
+mod server;
 
 use std::path::{Path, PathBuf};
 
@@ -36,8 +37,11 @@ impl Demo {
                 }
                 let result = tell(&folder, output)?;
                 let shown = folder.display();
+                let address = result["gate"]["registry"].as_str().unwrap_or_default();
+                let listen = address.trim_start_matches("http://");
                 let more = format!(
                     "\nIt is all in {shown}. Go on with, for instance:\n  \
+                     portcullis registry serve {shown}/registry --listen {listen} &\n  \
                      portcullis --home {shown}/homes/rosa request list\n  \
                      portcullis --home {shown}/homes/ada catalogue status\n  \
                      portcullis --home {shown}/homes/rosa run demo-small \"In the beginning\"\n"

@@ -193,7 +193,7 @@ impl<'a> Session<'a> {
         Ok(missing.into_iter().partition(|chunk| {
             others.iter().map(|other| other.join(chunk.sha256.to_string())).any(|path| {
                 is_right(&path, chunk, &crate::progress::Silent)
-                    && fs::remove_file(self.path(chunk)).is_ok_or_missing()
+                    && is_gone(fs::remove_file(self.path(chunk)))
                     && fs::hard_link(&path, self.path(chunk)).is_ok()
             })
         }))
@@ -213,14 +213,9 @@ impl<'a> Session<'a> {
     }
 }
 
-trait IsOkOrMissing {
-    fn is_ok_or_missing(self) -> bool;
-}
-
-impl IsOkOrMissing for io::Result<()> {
-    fn is_ok_or_missing(self) -> bool {
-        self.is_ok() || self.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-    }
+/// Whether nothing is there any more.
+fn is_gone(removed: io::Result<()>) -> bool {
+    removed.is_ok() || removed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Whether a file is the chunk; reads no more than it may have.

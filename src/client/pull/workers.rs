@@ -12,6 +12,8 @@ use super::{Error, PullOptions, Session, refused};
 use crate::digest::Sha256Hasher;
 use crate::seal::ChunkEntry;
 
+/// How often in a row a server may fail over one chunk before another is asked.
+const STRIKES: u32 = 5;
 /// How often a chunk may come wrong from the only server there is.
 const WRONG: u32 = 3;
 /// How often in a row a server may say that it is too much.
@@ -124,7 +126,6 @@ impl<'a> Work<'a> {
             if let Outcome::Whole = outcome {
                 let found = std::mem::take(&mut partial.hasher).finish();
                 if found == chunk.sha256 {
-                    self.mirrors.praise(index);
                     return fs::rename(&path, self.session.path(chunk)).map_err(refused("rename", &path));
                 }
                 partial.begin_anew().map_err(refused("write", &path))?;
@@ -147,17 +148,12 @@ impl<'a> Work<'a> {
         match outcome {
             Outcome::Whole => {}
             Outcome::Cut(reason) => {
-                if partial.length > tries.furthest {
-                    // It came further than ever: what failed before is forgiven.
+                if partial.length >= tries.furthest + self.pace.floor {
+                    // It came further than ever, and not by a trickle: what failed before is forgiven.
                     tries.furthest = partial.length;
                     tries.failed = 0;
-                    self.mirrors.praise(index);
                 }
-                tries.last.clone_from(&reason);
-                if !self.mirrors.strike(index, &reason) {
-                    tokio::time::sleep(self.wait(tries.failed)).await;
-                }
-                tries.failed += 1;
+                self.strike(index, tries, &reason).await;
             }
             Outcome::Lacks => {
                 tries.lacking.push(index);
@@ -180,11 +176,22 @@ impl<'a> Work<'a> {
             }
             Outcome::Anew(reason) => {
                 partial.begin_anew()?;
-                tries.last.clone_from(&reason);
-                self.mirrors.strike(index, &reason);
+                self.strike(index, tries, &reason).await;
             }
         }
         Ok(())
+    }
+
+    /// Counts a failure against a server, and waits; sets it aside where one chunk failed too often in a row.
+    async fn strike(&self, index: usize, tries: &mut Tries, reason: &str) {
+        reason.clone_into(&mut tries.last);
+        tries.failed += 1;
+        if tries.failed < STRIKES {
+            tokio::time::sleep(self.wait(tries.failed - 1)).await;
+        } else {
+            self.mirrors.set_aside(index, reason);
+            tries.failed = 0;
+        }
     }
 
     /// Sets a server aside that sends what it should not; the only one gets a few more chances, for a wire can be at fault too.

@@ -8,6 +8,7 @@ mod propose;
 mod publish;
 mod refresh;
 mod review;
+mod root;
 mod rotate;
 mod sign;
 mod status;
@@ -33,6 +34,7 @@ pub(in crate::cli) enum CatalogueCommand {
     Status(status::StatusCommand),
     Rotate(rotate::Rotate),
     Refresh(refresh::Refresh),
+    Root(root::Root),
 }
 
 impl CatalogueCommand {
@@ -46,6 +48,7 @@ impl CatalogueCommand {
             Self::Status(status) => status.run(home, output),
             Self::Rotate(rotate) => rotate.run(home, output),
             Self::Refresh(refresh) => refresh.run(home, output),
+            Self::Root(root) => root.run(home, output),
         }
     }
 }

@@ -1,0 +1,33 @@
+//! `portcullis catalogue root`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use crate::catalogue::MOST_ROOT_BYTES;
+use crate::cli::home::{Home, write_whole};
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::digest::Sha256Digest;
+
+/// Write the first root of trust, to hand out by another way than the registry, with its SHA-256 to compare
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Root {
+    /// The file to write
+    #[arg(long, value_name = "FILE", default_value = "1.root.json")]
+    to: PathBuf,
+}
+
+impl Root {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let remote = registry::catalogue_remote(home, output)?;
+        let root = remote.fetch("metadata/1.root.json", MOST_ROOT_BYTES)?;
+        let root = root.context("the catalogue is not published yet")?;
+        write_whole(&self.to, &root)?;
+        let digest = Sha256Digest::of(&root);
+        let text = format!("wrote {}, SHA-256 {digest}\n", self.to.display());
+        output.result(&json!({ "path": self.to, "sha256": digest }), text)
+    }
+}

@@ -1,0 +1,27 @@
+//! What to do when a registry does not serve.
+
+use super::{Advice, hint_for_io};
+use crate::cli::failure::Kind;
+use crate::server::{ServeError, SettingsError};
+
+pub(super) fn explain_serving(error: &ServeError) -> Advice {
+    let hint = match error {
+        ServeError::Settings(error) => return explain_settings(error),
+        ServeError::Listen { .. } => "choose another --listen, or end what listens there",
+        ServeError::Certificate { .. } => "check [tls] in portcullis.toml: both files are in PEM",
+        ServeError::Metrics(_) => "this is a defect: please report it",
+        ServeError::Io(source) => return (Kind::Unavailable, hint_for_io(source)),
+    };
+    (Kind::Unavailable, Some(hint.to_owned()))
+}
+
+pub(super) fn explain_settings(error: &SettingsError) -> Advice {
+    let hint = match error {
+        SettingsError::Malformed { .. } => "docs/registry.md tells of all settings",
+        SettingsError::Schema { .. } => "use the version of portcullis that it was written for",
+        SettingsError::PlainHttp { .. } => {
+            "give it [tls] certificate and key; or, behind a proxy that does TLS, say plain_http = true"
+        }
+    };
+    (Kind::Usage, Some(hint.to_owned()))
+}

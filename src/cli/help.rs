@@ -18,7 +18,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Release administrator (board member)",
         &["import", "verify", "show", "seal", "catalogue", "policy", "approve", "deny", "revoke", "handover"],
     ),
-    ("Researcher", &["request", "grant", "pull", "lease", "run", "score"]),
+    ("Researcher", &["request", "grant", "pull", "lease", "run", "score", "export"]),
     ("Auditor", &["misuse"]),
     ("Operator (registry)", &["registry", "answer"]),
 ];

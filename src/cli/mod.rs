@@ -70,6 +70,7 @@ enum Command {
     Grant(researcher::grant::GrantCommand),
     Pull(researcher::pull::Pull),
     Run(researcher::run::Run),
+    Export(researcher::export::Export),
     Score(researcher::score::ScoreCommand),
     Lease(researcher::lease::LeaseCommand),
     #[command(subcommand)]
@@ -120,6 +121,7 @@ impl Command {
             Self::Grant(grant) => grant.run(home, output),
             Self::Pull(pull) => pull.run(home, output),
             Self::Run(run) => run.run(home, output),
+            Self::Export(export) => export.run(home, output),
             Self::Score(score) => score.run(home, output),
             Self::Lease(lease) => lease.run(home, output),
             Self::Registry(registry) => registry.run(home, output),

@@ -23,6 +23,7 @@ impl Error {
             ),
             Self::TooFewHandovers { .. } => (Fault::Rule, "the board's members run `portcullis handover`"),
             Self::NotTheRegistry { .. } => (Fault::Rule, "use the registry's own key"),
+            Self::Gated { .. } => (Fault::Rule, "ask with `portcullis request new <checkpoint> --terms`"),
             Self::Unfounded => {
                 (Fault::Busy, "the owners found it with `portcullis catalogue init`, and sign")
             }

@@ -45,7 +45,7 @@ pub fn answer_request(
 }
 
 /// A threshold of shares that members handed over for the stage in force; handovers that do not hold are passed over.
-fn handed_over(
+pub(super) fn handed_over(
     handovers: &[Envelope],
     (rules, locks): (&RulesInForce, &Locks),
     keys: Keys<'_>,

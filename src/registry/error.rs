@@ -70,6 +70,14 @@ pub enum Error {
         /// Which.
         checkpoint: CheckpointId,
     },
+    /// Not for anybody: the board decides.
+    #[error("{checkpoint} is in stage `{stage}`, where its board decides who gets it")]
+    Gated {
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// Its stage.
+        stage: String,
+    },
     /// It is about something that is not here.
     #[error("there is no {what} {digest} here")]
     Unknown {

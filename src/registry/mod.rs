@@ -9,6 +9,7 @@ mod answer;
 mod error;
 mod keeping;
 mod lease;
+mod public;
 mod reading;
 mod sealed;
 mod service;
@@ -18,6 +19,7 @@ pub use accept::Receipt;
 pub use answer::{Answer, answer_request, answers_itself};
 pub use error::Error;
 pub use lease::{Issued, issue_lease};
+pub use public::PublicCheckpoint;
 pub use reading::{Part, StatementQuery, Waiting};
 pub use service::{Registry, View};
 

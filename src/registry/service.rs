@@ -11,7 +11,8 @@ use crate::catalogue::{self, Client, Remote};
 use crate::client::Catalogue;
 use crate::identity::{Identity, KeyId, Signer, VerifyingKey};
 use crate::name::CheckpointId;
-use crate::seal::Locks;
+use crate::digest::Sha256Digest;
+use crate::seal::{ChunkOpener, Locks};
 use crate::store::{CatalogueFiles, Store};
 use crate::time::Timestamp;
 
@@ -25,6 +26,8 @@ pub struct Registry {
     pub(super) state: PathBuf,
     files: Mutex<Option<Arc<CatalogueFiles>>>,
     seen: Mutex<Option<Arc<View>>>,
+    /// Checkpoints of public stages that somebody read, by their sealed manifests.
+    pub(super) opened: Mutex<BTreeMap<Sha256Digest, Arc<ChunkOpener>>>,
 }
 
 /// The catalogue at one version.
@@ -45,7 +48,7 @@ impl Registry {
         signer: Box<dyn Signer>,
         state: PathBuf,
     ) -> Self {
-        Self { store, blobs, identity, signer, state, files: Mutex::default(), seen: Mutex::default() }
+        Self { store, blobs, identity, signer, state, files: Mutex::default(), seen: Mutex::default(), opened: Mutex::default() }
     }
 
     /// The database.

@@ -9,6 +9,7 @@ mod chunks;
 mod extract;
 mod grants;
 mod health;
+mod hugging_face;
 mod limits;
 mod middleware;
 mod openapi;
@@ -100,6 +101,9 @@ fn router(app: App) -> Router {
     let (router, _) = routes().split_for_parts();
     router
         .route("/openapi.json", axum::routing::get(openapi::get))
+        .route("/api/models/{repository}", axum::routing::get(hugging_face::model))
+        .route("/api/models/{repository}/revision/{revision}", axum::routing::get(hugging_face::revision))
+        .route("/{repository}/resolve/{revision}/{file}", axum::routing::get(hugging_face::resolve))
         .fallback(middleware::nothing_here)
         .method_not_allowed_fallback(middleware::not_done_here)
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::limit_address))

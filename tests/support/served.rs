@@ -76,16 +76,27 @@ pub struct Served {
     pub scene: Scene,
     pub process: Process,
     pub code: String,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Served {
     /// A registry that is made and served, with people around it who have not founded anything.
     pub fn unfounded(database: Database) -> Self {
+        Self::unfounded_with(database, "chunks", Vec::new())
+    }
+
+    /// The same with its chunks elsewhere.
+    pub fn unfounded_with(
+        database: Database,
+        blobs: &str,
+        environment: Vec<(&'static str, String)>,
+    ) -> Self {
         let scene = Scene::with_people();
-        let init = scene.json("registry", &format!("registry init reg --database {}", database.url()));
+        let init = format!("registry init reg --database {} --blobs {blobs}", database.url());
+        let init = scene.json("registry", &init);
         let code = init["founding_code"].as_str().unwrap().to_owned();
-        let process = Process::start(&scene, "reg --listen 127.0.0.1:0", &[]);
-        Self { scene, process, code }
+        let process = Process::start(&scene, "reg --listen 127.0.0.1:0", &environment);
+        Self { scene, process, code, environment }
     }
 
     /// The same with a catalogue that the three members founded and everybody joined.
@@ -103,7 +114,7 @@ impl Served {
     }
 
     pub fn found(&self) {
-        let Self { scene, process, code } = self;
+        let Self { scene, process, code, .. } = self;
         let url = &process.url;
         let cards = BOARD.map(|person| format!("cards/{person}.card"));
         let owners = cards.iter().map(|card| format!(" --owner {card}")).collect::<String>();
@@ -126,8 +137,9 @@ impl Served {
     pub fn release(&self, stage: &str) {
         let scene = &self.scene;
         scene.write("agreement.md", "You tell nobody.\n");
+        let to = format!("--registry {}", self.process.url);
         scene.succeed("ada", &format!("import {ID} {} --to plain", fixture("golden/f32").display()));
-        scene.succeed("ada", "seal plain --chunk-size 65536");
+        scene.succeed("ada", &format!("{to} seal plain --chunk-size 65536"));
         self.propose(POLICY, stage);
     }
 
@@ -135,13 +147,14 @@ impl Served {
     pub fn propose(&self, policy: &str, stage: &str) {
         let scene = &self.scene;
         scene.write("policy.toml", policy);
+        let to = format!("--registry {}", self.process.url);
         let propose = format!(
-            "catalogue propose {ID} --policy policy.toml --agreement agreement.md \
+            "{to} catalogue propose {ID} --policy policy.toml --agreement agreement.md \
              --manifest homes/ada/sealed/{ID}/manifest.json --stage {stage}"
         );
         scene.succeed("ada", &propose);
         for person in ["ada", "ben"] {
-            scene.succeed(person, "catalogue sign");
+            scene.succeed(person, &format!("{to} catalogue sign"));
         }
     }
 
@@ -156,7 +169,7 @@ impl Served {
 
     /// Another registry process of the same folder, on the same or another address.
     pub fn replica(&self) -> Process {
-        Process::start(&self.scene, "reg --listen 127.0.0.1:0", &[])
+        Process::start(&self.scene, "reg --listen 127.0.0.1:0", &self.environment)
     }
 
     /// The bearer of a person's session, who must have asked the registry something already.

@@ -1,5 +1,6 @@
 //! Commands of the researcher.
 
+pub(super) mod export;
 pub(super) mod grant;
 pub(super) mod join;
 pub(super) mod lease;

@@ -1,0 +1,63 @@
+//! `portcullis export`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{lease, pull};
+use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::progress::Bar;
+use crate::cli::{interrupt, registry, units};
+use crate::client::{self, Vault};
+use crate::name::CheckpointId;
+use crate::time::Timestamp;
+
+/// Write a checkpoint of your vault as a plain folder that others' tools read, where its stage is public
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Export {
+    /// Which checkpoint
+    checkpoint: CheckpointId,
+
+    /// The folder to make
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
+
+    /// For which tools
+    #[arg(long, value_enum, default_value = "hf")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// Hugging Face's: config.json, model.safetensors, vocab.json, merges.txt
+    Hf,
+}
+
+impl Export {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        interrupt::exit_when_asked(output, "the same command goes on from here");
+        let Format::Hf = self.format;
+        let rules = registry::rules(home, &self.checkpoint, output)?;
+        let vault = Vault::at(home.vault());
+        pull::collect(home, &vault, output)?;
+        let identity = home.identity(output)?;
+        lease::keep_alive(home, (&vault, &rules), identity.card(), output)?;
+        let pass = client::find_pass(&vault, &rules, identity.card(), Timestamp::now())?;
+        let stage = &pass.grant.predicate.stage;
+        if !rules.policy.stage(stage).is_some_and(crate::policy::Stage::is_public) {
+            let message = format!("stage `{stage}` of {} keeps the weights sealed", self.checkpoint);
+            let hint = "`portcullis run` runs them as they are; a public stage lets them be exported";
+            return Err(Refusal::denied(message, hint).into());
+        }
+        let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;
+        let bar = Bar::new(output);
+        let exported = opened.unseal_to(&self.to, &bar)?;
+        drop(bar);
+        let (size, to) = (exported.manifest().size(), self.to.display());
+        let text = format!("exported {} to {to}: {}\n", self.checkpoint, units::bytes(size));
+        output.result(&json!({ "checkpoint": self.checkpoint, "folder": self.to, "bytes": size }), text)
+    }
+}

@@ -1,0 +1,150 @@
+//! The Hugging Face download protocol, for others' tools: `HF_ENDPOINT=<registry>` and a checkpoint's id as the repository.
+//!
+//! A checkpoint in a public stage is served in the plain, as `hf download` and transformers expect it; any other answers as gated, with
+//! where to ask. The protocol is as `huggingface_hub` speaks it: `GET /api/models/<repository>[/revision/<revision>]` lists, `HEAD` and
+//! `GET /<repository>/resolve/<revision>/<file>` tell and send.
+
+use axum::Json;
+use axum::body::Body as Sent;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+use super::App;
+use super::extract::Path;
+use super::problem::Refusal;
+use super::range::{self, Part};
+use crate::name::CheckpointId;
+use crate::registry::{Error, PublicCheckpoint};
+
+/// The revision that everybody means.
+const MAIN: &str = "main";
+
+/// What a repository holds.
+pub(super) async fn model(State(app): State<App>, Path(repository): Path<String>) -> Response {
+    match find(&app, &repository, MAIN).await {
+        Ok(checkpoint) => Json(info(&repository, &checkpoint)).into_response(),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// What a repository holds at a revision.
+pub(super) async fn revision(
+    State(app): State<App>,
+    Path((repository, revision)): Path<(String, String)>,
+) -> Response {
+    match find(&app, &repository, &revision).await {
+        Ok(checkpoint) => Json(info(&repository, &checkpoint)).into_response(),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// A file of a repository, or a range of it.
+pub(super) async fn resolve(
+    State(app): State<App>,
+    Path((repository, revision, name)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let checkpoint = match find(&app, &repository, &revision).await {
+        Ok(checkpoint) => checkpoint,
+        Err(refusal) => return *refusal,
+    };
+    let files = checkpoint.files();
+    let Some((at, file)) = files.iter().enumerate().find(|(_, file)| file.name == name) else {
+        let words = format!("{repository} has no file {name}");
+        return refuse(StatusCode::NOT_FOUND, "EntryNotFound", &words);
+    };
+    let tag = format!("\"{}\"", file.sha256);
+    let (status, bytes) = match range::wanted(&headers, &tag, file.size) {
+        Part::Whole => (StatusCode::OK, None),
+        Part::Bytes(bytes) => (StatusCode::PARTIAL_CONTENT, Some(bytes)),
+        Part::OutOfRange => {
+            let outside = [(header::CONTENT_RANGE, format!("bytes */{}", file.size))];
+            return (StatusCode::RANGE_NOT_SATISFIABLE, outside).into_response();
+        }
+    };
+    let (size, sha256) = (file.size, file.sha256);
+    let content_range = bytes.as_ref().map(|bytes| format!("bytes {}-{}/{size}", bytes.start, bytes.end - 1));
+    let bytes = bytes.unwrap_or(0..size);
+    let length = bytes.end - bytes.start;
+    let mut response = (status, Sent::from_stream(checkpoint.stream(at, bytes))).into_response();
+    let told = [
+        ("content-type", Some("application/octet-stream".to_owned())),
+        ("content-length", Some(length.to_string())),
+        ("content-range", content_range),
+        ("accept-ranges", Some("bytes".to_owned())),
+        ("etag", Some(tag.clone())),
+        ("x-linked-etag", Some(tag)),
+        ("x-linked-size", Some(size.to_string())),
+        ("x-repo-commit", Some(commit(&checkpoint))),
+        ("x-sha256", Some(sha256.to_string())),
+    ];
+    for (name, value) in told {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn info(repository: &str, checkpoint: &PublicCheckpoint) -> Value {
+    let files = checkpoint.files().iter().map(|file| {
+        json!({
+            "rfilename": file.name, "size": file.size,
+            "lfs": { "sha256": file.sha256, "size": file.size, "pointerSize": 134 },
+        })
+    });
+    let tensors = checkpoint.files().iter().any(|file| file.name.ends_with(".safetensors"));
+    json!({
+        "_id": commit(checkpoint), "id": repository, "modelId": repository, "sha": commit(checkpoint),
+        "private": false, "gated": false, "disabled": false, "downloads": 0, "likes": 0,
+        "tags": if tensors { vec!["safetensors"] } else { Vec::new() },
+        "library_name": "transformers", "pipeline_tag": "text-generation",
+        "siblings": files.collect::<Vec<_>>(),
+    })
+}
+
+/// A commit, as Git would have one: the first digits of the sealed manifest's digest.
+fn commit(checkpoint: &PublicCheckpoint) -> String {
+    checkpoint.manifest.to_string().chars().take(40).collect()
+}
+
+async fn find(app: &App, repository: &str, revision: &str) -> Result<PublicCheckpoint, Box<Response>> {
+    let unknown = || {
+        let words = format!("there is no repository {repository} here");
+        Box::new(refuse(StatusCode::NOT_FOUND, "RepoNotFound", &words))
+    };
+    let id: CheckpointId = repository.parse().map_err(|_| unknown())?;
+    let checkpoint = match app.registry.public(&id).await {
+        Ok(checkpoint) => checkpoint,
+        Err(Error::Gated { checkpoint, stage }) => {
+            let words = format!(
+                "{checkpoint} is in stage `{stage}`, where its board decides: ask with `portcullis request new {checkpoint} --terms`"
+            );
+            return Err(Box::new(refuse(StatusCode::FORBIDDEN, "GatedRepo", &words)));
+        }
+        Err(Error::TooFewHandovers { .. } | Error::NotSealed { .. }) => {
+            let words = format!("{id} is public, and its board has not handed its lock over yet");
+            return Err(Box::new(refuse(StatusCode::FORBIDDEN, "GatedRepo", &words)));
+        }
+        Err(Error::Client(_) | Error::Unfounded) => return Err(unknown()),
+        Err(error) => return Err(Box::new(Refusal::from(error).into_response())),
+    };
+    let known = [MAIN.to_owned(), commit(&checkpoint), checkpoint.manifest.to_string()];
+    if known.iter().any(|known| known == revision) {
+        return Ok(checkpoint);
+    }
+    let words = format!("{repository} has no revision {revision}");
+    Err(Box::new(refuse(StatusCode::NOT_FOUND, "RevisionNotFound", &words)))
+}
+
+/// A refusal as `huggingface_hub` reads it.
+fn refuse(status: StatusCode, code: &'static str, words: &str) -> Response {
+    let mut response = (status, Json(json!({ "error": words }))).into_response();
+    response.headers_mut().insert("x-error-code", HeaderValue::from_static(code));
+    if let Ok(words) = HeaderValue::try_from(words) {
+        response.headers_mut().insert("x-error-message", words);
+    }
+    response
+}

@@ -174,17 +174,17 @@ fn it_cannot_open_weights() {
     assert_eq!(delivered.len(), 2);
     for share in delivered {
         let claim = share.envelope.claim::<portcullis::access::ApprovalShare>().unwrap().predicate;
-        let opened =
-            open_resealed_share(&claim.share, registry.opening_key(), claim.grant, &locks.manifest);
+        let opened = open_resealed_share(&claim.share, registry.opening_key(), claim.grant, &locks.manifest);
         assert!(opened.is_err(), "a researcher's share opened");
     }
     let guessed = BoardKey::random(&mut rand::rng());
     let key = ContentKey::derive(&guessed, &own, &rules.checkpoint);
     assert!(portcullis::seal::ChunkOpener::unlock(locks.manifest, &key).is_err());
     // No handover was made, so there is nothing that it could answer a request with, or serve in the open.
-    let handovers = block_on(
-        database(&served).statements_of((<Handover as portcullis::statement::Predicate>::KIND, &rules.checkpoint), portcullis::store::Page::FIRST),
-    );
+    let handovers = block_on(database(&served).statements_of(
+        (<Handover as portcullis::statement::Predicate>::KIND, &rules.checkpoint),
+        portcullis::store::Page::FIRST,
+    ));
     assert!(handovers.unwrap().is_empty());
     assert_eq!(served.get(&format!("/{ID}/resolve/main/model.safetensors")).status, 403);
 }

@@ -84,10 +84,13 @@ fn a_connection_cut_again_and_again_is_continued_as_long_as_bytes_come() {
     assert!(ground.is_whole(vault.path()));
 }
 
+/// What a server does, and its name.
+type Lie = (&'static str, fn() -> Act);
+
 #[test]
 fn what_no_honest_server_sends_is_refused_and_the_server_set_aside() {
     let ground = Ground::new();
-    let lies: [(&str, fn() -> Act); 4] = [
+    let lies: [Lie; 4] = [
         ("a flipped bit", || Act::FlipBit),
         ("too many bytes", || Act::Overlong(1)),
         ("another length", || Act::Length(3)),

@@ -19,7 +19,8 @@ fn chunks_lie_in_s3_and_are_fetched_from_there() {
     served.granted();
     let scene = &served.scene;
     let manifest: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(scene.at("homes/ada/sealed/tiny/manifest.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(scene.at("homes/ada/sealed/tiny/manifest.json")).unwrap())
+            .unwrap();
     let chunk = manifest["seal"]["files"]["model.safetensors"][0]["sha256"].as_str().unwrap();
     let answer = served.get(&format!("/v1/chunks/{chunk}"));
     assert_eq!(answer.status, 307, "{}", answer.text);

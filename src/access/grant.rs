@@ -133,18 +133,20 @@ pub fn verify_grant(
     revocations: &[Envelope],
     now: Timestamp,
 ) -> Result<Verified<Statement<Grant>>, Error> {
-    let claim = envelope.claim::<Grant>()?;
-    rules.require_subject(&claim.predicate.checkpoint, claim.subject.digest)?;
-    let quorum = rules.quorum_for(&claim.predicate.stage, claim.predicate.researcher.verifying_key)?;
-    let verified = envelope.statement::<Grant>(&quorum)?;
+    let verified = envelope.statement_for(|claim: &Statement<Grant>| {
+        rules.require_subject(&claim.predicate.checkpoint, claim.subject.digest)?;
+        rules.quorum_for(&claim.predicate.stage, claim.predicate.researcher.verifying_key)
+    })?;
     let grant = &verified.predicate;
     if grant.policy != rules.policy_digest {
         return Err(Error::PolicyReplaced { cited: grant.policy, in_force: rules.policy_digest });
     }
     rules.require_stage_reached(&grant.stage)?;
     require_live(grant, now)?;
-    let signers: BTreeSet<VerifyingKey> =
-        rules.boards.values().flat_map(|board| envelope.signers(board)).collect();
+    let mut signers = verified.signers().clone();
+    for board in rules.boards.values() {
+        signers.extend(envelope.signers_beside(&signers, board));
+    }
     rules.objections(grant, &signers, now).require_none()?;
     for revocation in revocations {
         if let Ok(revocation) = verify_revocation(revocation, rules)

@@ -293,7 +293,11 @@ impl Registry {
         Ok(verify_request(&Envelope::parse(row.envelope.as_bytes())?)?)
     }
 
-    pub(super) async fn envelopes_of(&self, kind: &str, rules: &RulesInForce) -> Result<Vec<Envelope>, Error> {
+    pub(super) async fn envelopes_of(
+        &self,
+        kind: &str,
+        rules: &RulesInForce,
+    ) -> Result<Vec<Envelope>, Error> {
         let rows = self.store.statements_of((kind, &rules.checkpoint), Page::FIRST).await?;
         rows.iter().map(|(_, row)| Ok(Envelope::parse(row.envelope.as_bytes())?)).collect()
     }

@@ -87,7 +87,7 @@ impl PublicCheckpoint {
 
     async fn chunk(&self, file: usize, index: u64) -> Result<Bytes, Error> {
         let entry = usize::try_from(index).ok().and_then(|index| self.opener.chunks(file).get(index));
-        let entry = entry.ok_or(Error::Unknown { what: "chunk", digest: self.manifest })?.clone();
+        let entry = *entry.ok_or(Error::Unknown { what: "chunk", digest: self.manifest })?;
         let mut pieces = self.blobs.stream(entry.sha256, 0..entry.size).await?;
         let mut ciphertext = Vec::with_capacity(usize::try_from(entry.size).unwrap_or_default());
         while let Some(piece) = pieces.next().await {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::session::Bearers;
 use super::{Error, Keys};
 use crate::access::RulesInForce;
 use crate::blob::Blobs;
 use crate::catalogue::{self, Client, Remote};
 use crate::client::Catalogue;
+use crate::digest::Sha256Digest;
 use crate::identity::{Identity, KeyId, Signer, VerifyingKey};
 use crate::name::CheckpointId;
-use crate::digest::Sha256Digest;
 use crate::seal::{ChunkOpener, Locks};
 use crate::store::{CatalogueFiles, Store};
 use crate::time::Timestamp;
@@ -26,6 +27,7 @@ pub struct Registry {
     pub(super) state: PathBuf,
     files: Mutex<Option<Arc<CatalogueFiles>>>,
     seen: Mutex<Option<Arc<View>>>,
+    pub(super) bearers: Bearers,
     /// Checkpoints of public stages that somebody read, by their sealed manifests.
     pub(super) opened: Mutex<BTreeMap<Sha256Digest, Arc<ChunkOpener>>>,
 }
@@ -48,7 +50,17 @@ impl Registry {
         signer: Box<dyn Signer>,
         state: PathBuf,
     ) -> Self {
-        Self { store, blobs, identity, signer, state, files: Mutex::default(), seen: Mutex::default(), opened: Mutex::default() }
+        Self {
+            store,
+            blobs,
+            identity,
+            signer,
+            state,
+            files: Mutex::default(),
+            seen: Mutex::default(),
+            bearers: Bearers::default(),
+            opened: Mutex::default(),
+        }
     }
 
     /// The database.

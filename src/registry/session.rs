@@ -1,5 +1,8 @@
 //! Who is asking: challenges, their answers, and the short-lived bearers that are handed out for them.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::Rng as _;
@@ -15,6 +18,8 @@ use crate::time::Timestamp;
 const CHALLENGE_SECONDS: i64 = 120;
 /// Seconds for which a bearer is good.
 const BEARER_SECONDS: i64 = 3600;
+/// Bearers that are remembered without asking the database: some 10 MB.
+const MOST_BEARERS: usize = 100_000;
 
 impl Registry {
     /// A new challenge: 32 random bytes as text, and until when it can be answered.
@@ -51,7 +56,37 @@ impl Registry {
     /// # Errors
     /// [`Error::Store`].
     pub async fn holder_of(&self, bearer: &str, now: Timestamp) -> Result<Option<KeyId>, Error> {
-        Ok(self.store.bearer(Sha256Digest::of(bearer.as_bytes()), now).await?)
+        let digest = Sha256Digest::of(bearer.as_bytes());
+        if let Some(holder) = self.bearers.get(digest, now) {
+            return Ok(Some(holder));
+        }
+        let found = self.store.bearer(digest, now).await?;
+        Ok(found.map(|(holder, expires)| {
+            self.bearers.put(digest, (holder, expires), now);
+            holder
+        }))
+    }
+}
+
+/// Bearers that were looked up: one stays what it is until it is over, whichever replica handed it out.
+#[derive(Debug, Default)]
+pub(super) struct Bearers(Mutex<HashMap<Sha256Digest, (KeyId, Timestamp)>>);
+
+impl Bearers {
+    fn get(&self, digest: Sha256Digest, now: Timestamp) -> Option<KeyId> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&digest).filter(|(_, expires)| now < *expires).map(|(holder, _)| *holder)
+    }
+
+    fn put(&self, digest: Sha256Digest, (holder, expires): (KeyId, Timestamp), now: Timestamp) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_BEARERS {
+            known.retain(|_, (_, expires)| now < *expires);
+        }
+        // With so many at once, the database is asked each time for the rest.
+        if known.len() < MOST_BEARERS {
+            known.insert(digest, (holder, expires));
+        }
     }
 }
 

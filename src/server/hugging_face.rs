@@ -1,8 +1,8 @@
 //! The Hugging Face download protocol, for others' tools: `HF_ENDPOINT=<registry>` and a checkpoint's id as the repository.
 //!
 //! A checkpoint in a public stage is served in the plain, as `hf download` and transformers expect it; any other answers as gated, with
-//! where to ask. The protocol is as `huggingface_hub` speaks it: `GET /api/models/<repository>[/revision/<revision>]` lists, `HEAD` and
-//! `GET /<repository>/resolve/<revision>/<file>` tell and send.
+//! where to ask. The protocol is as `huggingface_hub` speaks it: `GET /api/models/<repository>[/revision/<revision>]` and
+//! `/tree/<revision>` list, `HEAD` and `GET /<repository>/resolve/<revision>/<file>` tell and send.
 
 use axum::Json;
 use axum::body::Body as Sent;
@@ -38,6 +38,26 @@ pub(super) async fn revision(
         Ok(checkpoint) => Json(info(&repository, &checkpoint)).into_response(),
         Err(refusal) => *refusal,
     }
+}
+
+/// The files of a repository at a revision; there are no folders.
+pub(super) async fn tree(
+    State(app): State<App>,
+    Path((repository, revision)): Path<(String, String)>,
+) -> Response {
+    let checkpoint = match find(&app, &repository, &revision).await {
+        Ok(checkpoint) => checkpoint,
+        Err(refusal) => return *refusal,
+    };
+    let files = checkpoint.files().iter().map(|file| {
+        // Git's own id of a file is not known here, and nobody needs it beside the SHA-256.
+        let oid: String = file.sha256.to_string().chars().take(40).collect();
+        json!({
+            "type": "file", "path": file.name, "size": file.size, "oid": oid,
+            "lfs": { "oid": file.sha256, "size": file.size, "pointerSize": 134 },
+        })
+    });
+    Json(files.collect::<Value>()).into_response()
 }
 
 /// A file of a repository, or a range of it.

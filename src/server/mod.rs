@@ -103,6 +103,7 @@ fn router(app: App) -> Router {
         .route("/openapi.json", axum::routing::get(openapi::get))
         .route("/api/models/{repository}", axum::routing::get(hugging_face::model))
         .route("/api/models/{repository}/revision/{revision}", axum::routing::get(hugging_face::revision))
+        .route("/api/models/{repository}/tree/{revision}", axum::routing::get(hugging_face::tree))
         .route("/{repository}/resolve/{revision}/{file}", axum::routing::get(hugging_face::resolve))
         .fallback(middleware::nothing_here)
         .method_not_allowed_fallback(middleware::not_done_here)

@@ -1,5 +1,7 @@
 //! DSSE v1 envelopes with several signatures (secure-systems-lab/dsse, `protocol.md` and `envelope.md`).
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -174,9 +176,14 @@ impl Envelope {
     }
 
     /// The distinct keys of `quorum` that signed, however many they are.
-    pub fn signers(&self, quorum: &Quorum) -> std::collections::BTreeSet<VerifyingKey> {
+    pub fn signers(&self, quorum: &Quorum) -> BTreeSet<VerifyingKey> {
+        self.signers_beside(&BTreeSet::new(), quorum)
+    }
+
+    /// The distinct keys of `quorum` that signed, but for those of whom it is `known` already.
+    pub fn signers_beside(&self, known: &BTreeSet<VerifyingKey>, quorum: &Quorum) -> BTreeSet<VerifyingKey> {
         let candidates = self.signatures.iter().flat_map(|signature| candidates(signature, quorum));
-        quorum.signers(&self.message(), candidates)
+        quorum.signers(&self.message(), candidates.filter(|(key, _)| !known.contains(key)))
     }
 }
 

@@ -146,8 +146,20 @@ impl Envelope {
     /// # Errors
     /// Those of [`Self::claim`], [`Error::Threshold`].
     pub fn statement<P: Predicate>(&self, quorum: &Quorum) -> Result<Verified<Statement<P>>, Error> {
+        self.statement_for(|_| Ok(quorum.clone()))
+    }
+
+    /// The statement, if that quorum signed it which `quorum` finds by what it claims.
+    ///
+    /// # Errors
+    /// Those of `quorum` and of [`Self::statement`].
+    pub fn statement_for<P: Predicate, E: From<Error>>(
+        &self,
+        quorum: impl FnOnce(&Statement<P>) -> Result<Quorum, E>,
+    ) -> Result<Verified<Statement<P>>, E> {
         let claim = self.claim()?;
-        self.verify(quorum, claim)
+        let quorum = quorum(&claim)?;
+        Ok(self.verify(&quorum, claim)?)
     }
 
     /// The statement, if those signed it whom it names itself, as `signers` reads from the claim.
@@ -158,9 +170,7 @@ impl Envelope {
         &self,
         signers: impl FnOnce(&P) -> Quorum,
     ) -> Result<Verified<Statement<P>>, Error> {
-        let claim: Statement<P> = self.claim()?;
-        let quorum = signers(&claim.predicate);
-        self.verify(&quorum, claim)
+        self.statement_for(|claim: &Statement<P>| Ok(signers(&claim.predicate)))
     }
 
     fn require_in_toto(&self) -> Result<(), Error> {

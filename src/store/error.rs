@@ -1,5 +1,7 @@
 //! What can go wrong with the database.
 
+use std::io;
+
 /// The database refuses, or holds what this program did not write.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,5 +24,20 @@ pub enum Error {
         table: &'static str,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A backup's file cannot be read or written.
+    #[error("the backup's file fails")]
+    File(#[from] io::Error),
+    /// A backup that cannot be used.
+    #[error("the backup cannot be used: {reason}")]
+    Backup {
+        /// Why not.
+        reason: String,
+    },
+    /// A backup is brought into an empty database only.
+    #[error("the database is not empty: {table} has rows")]
+    NotEmpty {
+        /// Which table.
+        table: &'static str,
     },
 }

@@ -3,6 +3,7 @@
 //! What is acknowledged is durable: SQLite runs in WAL mode with full synchronization, PostgreSQL with its own defaults. A statement and
 //! what it changes are written in one transaction.
 
+mod backup;
 mod catalogue;
 mod error;
 mod requests;
@@ -57,7 +58,8 @@ impl Store {
         let pool = AnyPoolOptions::new().max_connections(16).acquire_timeout(PATIENCE);
         let pool = match kind {
             Kind::Postgres => pool,
-            Kind::Sqlite => pool.after_connect(|connection, _| {
+            // A file does not go away as a server does: there is no need to try each connection before it is used.
+            Kind::Sqlite => pool.test_before_acquire(false).after_connect(|connection, _| {
                 Box::pin(async move {
                     connection.execute("PRAGMA journal_mode = WAL").await?;
                     connection.execute("PRAGMA synchronous = FULL").await?;

@@ -61,16 +61,24 @@ impl Store {
         Ok(())
     }
 
-    /// Whose a bearer is, while it is live.
+    /// Whose a bearer is, while it is live, and until when that is.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
-    pub async fn bearer(&self, digest: Sha256Digest, now: Timestamp) -> Result<Option<KeyId>, Error> {
-        let row = sqlx::query("SELECT holder FROM bearers WHERE digest = $1 AND expires > $2")
+    pub async fn bearer(
+        &self,
+        digest: Sha256Digest,
+        now: Timestamp,
+    ) -> Result<Option<(KeyId, Timestamp)>, Error> {
+        let row = sqlx::query("SELECT holder, expires FROM bearers WHERE digest = $1 AND expires > $2")
             .bind(digest.to_string())
             .bind(now.unix_seconds())
             .fetch_optional(&self.pool)
             .await?;
-        row.map(|row| parse("bearers", &row.try_get::<String, _>("holder")?)).transpose()
+        row.map(|row| {
+            let holder = parse("bearers", &row.try_get::<String, _>("holder")?)?;
+            Ok((holder, Timestamp::from_unix_seconds(row.try_get("expires")?)))
+        })
+        .transpose()
     }
 }

@@ -1,5 +1,5 @@
 //! A real S3 server (s3s) of the test's own, on loopback, its objects in a folder.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use hyper_util::rt::{TokioExecutor, TokioIo};

@@ -21,7 +21,8 @@ pub enum Database {
 }
 
 impl Database {
-    fn url(self) -> String {
+    /// Where a registry's settings find a new, empty database.
+    pub fn url(self) -> String {
         match self {
             Self::Sqlite => "sqlite:registry.db".to_owned(),
             Self::Postgres => super::postgres::new_database(),
@@ -57,6 +58,14 @@ impl Process {
         self.child.wait().unwrap().success()
     }
 
+    /// How long processors have worked for it, in seconds.
+    pub fn processor_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // User and system time, in hundredths: the 14th and 15th field, of which the 2nd ends with the last parenthesis.
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11..13].iter().map(|field| field.parse::<f64>().unwrap() / 100.0).sum()
+    }
+
     /// Ends it as a power cut would.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -86,11 +95,7 @@ impl Served {
     }
 
     /// The same with its chunks elsewhere.
-    pub fn unfounded_with(
-        database: Database,
-        blobs: &str,
-        environment: Vec<(&'static str, String)>,
-    ) -> Self {
+    pub fn unfounded_with(database: Database, blobs: &str, environment: Vec<(&'static str, String)>) -> Self {
         let scene = Scene::with_people();
         let init = format!("registry init reg --database {} --blobs {blobs}", database.url());
         let init = scene.json("registry", &init);

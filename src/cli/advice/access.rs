@@ -5,7 +5,7 @@ use super::{catalogue, hint_for_io, seal};
 use crate::access::{Error, ExchangeError, Fault};
 use crate::cli::failure::Kind;
 use crate::client::remote::RemoteError;
-use crate::{client, registry};
+use crate::{client, registry, store};
 
 pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
     let (kind, hint) = match error {
@@ -166,9 +166,20 @@ pub(super) fn explain_registry(error: &registry::Error) -> (Kind, Option<String>
         E::NotTheRegistry { .. } => (Kind::Denied, "run it with the registry's --home".to_owned()),
         E::Catalogue(error) => return catalogue::explain_catalogue(error),
         E::Repository(error) => return catalogue::explain_repository(error),
-        E::Store(_) | E::Blob(_) | E::Io { .. } | E::Busy => {
-            (Kind::Unavailable, "see the registry's log".to_owned())
+        E::Store(store::Error::NotEmpty { .. }) => {
+            (Kind::Usage, "name an empty database in portcullis.toml".to_owned())
         }
+        E::Store(store::Error::Backup { .. }) => {
+            (Kind::Unverified, "take another backup: nothing of this one was brought in".to_owned())
+        }
+        E::Store(store::Error::File(error)) => return (Kind::Unavailable, hint_for_io(error)),
+        E::Store(store::Error::Scheme { .. }) => {
+            (Kind::Usage, "change `database` in portcullis.toml".to_owned())
+        }
+        E::Store(_) | E::Blob(_) | E::Io { .. } | E::Busy => (
+            Kind::Unavailable,
+            "check that the database and the place of chunks answer; see the log".to_owned(),
+        ),
         error => return registry_hint(error),
     };
     (kind, Some(hint))

@@ -1,5 +1,6 @@
 //! `portcullis registry …`: a registry of one's own.
 
+mod backup;
 mod init;
 mod serve;
 
@@ -23,6 +24,8 @@ pub(in crate::cli) enum RegistryCommand {
     // Boxed: they hold many options.
     Init(Box<init::Init>),
     Serve(Box<serve::Serve>),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
 }
 
 impl RegistryCommand {
@@ -30,6 +33,8 @@ impl RegistryCommand {
         match self {
             Self::Init(init) => init.run(home, output),
             Self::Serve(serve) => serve.run(home, output),
+            Self::Backup(backup) => backup.run(output),
+            Self::Restore(restore) => restore.run(output),
         }
     }
 }

@@ -1,0 +1,133 @@
+//! A day of many researchers, a minute of it: each opens a session, looks whether the catalogue changed, and renews a lease; some ask anew,
+//! and the board looks through its queue.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use portcullis::access::{Request, Session};
+use portcullis::digest::Sha256Digest;
+use portcullis::identity::{Identity, KeyId, Signer};
+use portcullis::statement::{Statement, Subject};
+use portcullis::time::Timestamp;
+use serde_json::Value;
+
+use crate::http::{AsyncStep, Connection, at_a_rate, request};
+use crate::setting::Setting;
+use crate::support::people::ID;
+use crate::{head, row};
+
+/// A million leases a day, five times as many in the busiest hour.
+pub(crate) const RATE: f64 = 58.0;
+/// Seconds that are played.
+const SECONDS: f64 = 60.0;
+/// One researcher in so many asks for a checkpoint, too, and a member of the board looks at the queue.
+const ASKING: usize = 50;
+
+struct Researcher {
+    identity: Identity,
+    signer: Box<dyn Signer>,
+    registry: KeyId,
+    grant: String,
+    agreement: Sha256Digest,
+    subject: Subject,
+    board: String,
+    asked: AtomicUsize,
+}
+
+struct Visit {
+    researcher: Arc<Researcher>,
+    number: usize,
+}
+
+impl AsyncStep for Visit {
+    async fn take(self, connection: &mut Connection) -> bool {
+        let Self { researcher, number } = self;
+        let (status, challenge) = connection.ask(&request("POST", "/v1/challenges", None, "")).await;
+        let challenge: Value = serde_json::from_slice(&challenge).unwrap();
+        let answer = researcher.answer(challenge["challenge"].as_str().unwrap());
+        let (opened, bearer) = connection.ask(&request("POST", "/v1/sessions", None, &answer)).await;
+        let bearer: Value = serde_json::from_slice(&bearer).unwrap();
+        let bearer = bearer["bearer"].as_str().unwrap();
+        let timestamp = request("GET", "/v1/catalogue/metadata/timestamp.json", None, "");
+        let (seen, _) = connection.ask(&timestamp).await;
+        let lease = request("POST", &format!("/v1/grants/{}/lease", researcher.grant), Some(bearer), "");
+        let (leased, _) = connection.ask(&lease).await;
+        let mut statuses = vec![status, opened, seen, leased];
+        if number % ASKING == 0 {
+            let asked = request("POST", "/v1/statements", None, &researcher.ask());
+            statuses.push(connection.ask(&asked).await.0);
+            let queue = format!("/v1/requests?checkpoint={ID}&state=pending");
+            statuses.push(connection.ask(&request("GET", &queue, Some(&researcher.board), "")).await.0);
+        }
+        statuses.iter().all(|status| (200..300).contains(status))
+    }
+}
+
+impl Researcher {
+    fn answer(&self, challenge: &str) -> String {
+        let created = Timestamp::now();
+        let session = Session { registry: self.registry, card: self.identity.card().clone(), created };
+        let digest = Sha256Digest::of(challenge.as_bytes());
+        let subject = Subject { name: "session".to_owned(), digest };
+        Statement { subject, predicate: session }.sign(&*self.signer).unwrap().to_json()
+    }
+
+    fn ask(&self) -> String {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst);
+        let request = Request {
+            checkpoint: ID.parse().unwrap(),
+            purpose: format!("Question of the day {number}").parse().unwrap(),
+            uses: ["detection".parse().unwrap()].into(),
+            days: 30,
+            agreement: Some(self.agreement),
+            renews: None,
+            card: self.identity.card().clone(),
+            created: Timestamp::now(),
+        };
+        Statement { subject: self.subject.clone(), predicate: request }.sign(&*self.signer).unwrap().to_json()
+    }
+}
+
+pub(crate) async fn simulate(setting: &Setting, rate: f64) {
+    let scene = &setting.served.scene;
+    let manifest = fs::read(scene.at(&format!("homes/ada/sealed/{ID}/manifest.json"))).unwrap();
+    let identity = setting.identity("rosa");
+    let info = std::thread::scope(|scope| scope.spawn(|| setting.served.get("/v1/registry")).join().unwrap());
+    let researcher = Arc::new(Researcher {
+        signer: identity.signer(None).unwrap(),
+        identity,
+        registry: info.json()["key_id"].as_str().unwrap().parse().unwrap(),
+        grant: setting.grant.clone(),
+        agreement: Sha256Digest::of(&fs::read(scene.at("agreement.md")).unwrap()),
+        subject: Subject { name: ID.to_owned(), digest: Sha256Digest::of(&manifest) },
+        board: setting.bearer("ada"),
+        asked: AtomicUsize::new(0),
+    });
+    let count = (rate * SECONDS) as usize;
+    let (size, busy) = (size_of_database(setting), setting.served.process.processor_seconds());
+    let report = at_a_rate((setting.address(), 32), (rate, count), move |number| Visit {
+        researcher: researcher.clone(),
+        number,
+    })
+    .await;
+    let busy = setting.served.process.processor_seconds() - busy;
+    let grown = size_of_database(setting) - size;
+    head("a day of many researchers");
+    row(&format!("session, timestamp, lease (4 requests), at {rate} a second"), &report);
+    let each = 1e3 * busy / count as f64;
+    println!(
+        "\n{count} visits: the server's processor time {each:.2} ms a visit, {:.0} % of one core; the database grew by {:.2} kB a visit\n",
+        100.0 * busy / report.lasted,
+        grown as f64 / 1e3 / count as f64,
+    );
+}
+
+/// Bytes of the database and of what waits to be written into it.
+fn size_of_database(setting: &Setting) -> i64 {
+    let sizes = ["many.db", "many.db-wal"].map(|name| {
+        let path = setting.served.scene.at("reg").join(name);
+        fs::metadata(path).map_or(0, |file| file.len())
+    });
+    sizes.iter().sum::<u64>() as i64
+}

@@ -1,0 +1,304 @@
+//! Backups: every table as JSON lines, the same for SQLite and PostgreSQL, read in one transaction while others go on writing.
+//!
+//! The first line names the form, each other a row, and the last counts the rows and has the SHA-256 of all lines before it, so a backup that
+//! was cut off or altered is refused. Sessions are left out: they end with the database. Chunks are not in the database.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Executor as _, Row as _, Transaction};
+
+use super::{Error, Kind, Store};
+use crate::digest::{Sha256Digest, Sha256Hasher};
+
+/// The form of a backup.
+const FORM: u64 = 1;
+/// Longest line: the largest file of a catalogue in base64, and its name.
+const MOST_LINE: u64 = 192 << 20;
+/// Rows that are read at once.
+const PAGE: i64 = 500;
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Number,
+    Text,
+    Bytes,
+}
+
+use Column::{Bytes, Number, Text};
+
+/// A table: its name and its columns, the first of which orders its rows.
+struct Table {
+    name: &'static str,
+    columns: &'static [(&'static str, Column)],
+}
+
+const TABLES: [Table; 6] = [
+    Table {
+        name: "statements",
+        columns: &[
+            ("seq", Number),
+            ("digest", Text),
+            ("signer", Text),
+            ("kind", Text),
+            ("checkpoint", Text),
+            ("about", Text),
+            ("holder", Text),
+            ("envelope", Text),
+            ("received", Number),
+        ],
+    },
+    Table {
+        name: "requests",
+        columns: &[
+            ("seq", Number),
+            ("digest", Text),
+            ("checkpoint", Text),
+            ("holder", Text),
+            ("stage", Text),
+            ("state", Text),
+            ("assignee", Text),
+            ("renews", Text),
+            ("created", Number),
+            ("decided", Number),
+        ],
+    },
+    Table {
+        name: "request_events",
+        columns: &[
+            ("seq", Number),
+            ("request", Text),
+            ("at", Number),
+            ("state", Text),
+            ("actor", Text),
+            ("note", Text),
+        ],
+    },
+    Table { name: "catalogue_files", columns: &[("path", Text), ("bytes", Bytes)] },
+    Table { name: "catalogue_version", columns: &[("one", Number), ("version", Number)] },
+    Table {
+        name: "seals",
+        columns: &[
+            ("manifest", Text),
+            ("checkpoint", Text),
+            ("manifest_bytes", Bytes),
+            ("shares_bytes", Bytes),
+        ],
+    },
+];
+
+/// Writes lines and hashes them.
+struct Lines<W> {
+    to: W,
+    hasher: Sha256Hasher,
+    rows: u64,
+}
+
+impl<W: io::Write> Lines<W> {
+    fn write(&mut self, line: &Value) -> Result<(), Error> {
+        let mut text = line.to_string();
+        text.push('\n');
+        self.hasher.update(text.as_bytes());
+        Ok(self.to.write_all(text.as_bytes())?)
+    }
+}
+
+impl Store {
+    /// Writes a backup to a file, which appears whole; how many rows it has.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::File`].
+    pub async fn backup(&self, to: &Path) -> Result<u64, Error> {
+        let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+        let rows = self.dump(file.as_file_mut()).await?;
+        file.as_file().sync_all()?;
+        file.persist(to).map_err(|error| error.error)?;
+        File::open(parent)?.sync_all()?;
+        Ok(rows)
+    }
+
+    async fn dump(&self, to: &mut File) -> Result<u64, Error> {
+        let mut lines = Lines { to: BufWriter::new(to), hasher: Sha256Hasher::default(), rows: 0 };
+        lines.write(&json!({ "portcullis-backup": FORM }))?;
+        let mut transaction = self.pool.begin().await?;
+        if self.kind == Kind::Postgres {
+            transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+        }
+        for table in &TABLES {
+            dump_table(&mut transaction, table, &mut lines).await?;
+        }
+        transaction.commit().await?;
+        let Lines { mut to, hasher, rows } = lines;
+        writeln!(to, "{}", json!({ "rows": rows, "sha256": hasher.finish() }))?;
+        to.flush()?;
+        Ok(rows)
+    }
+
+    /// Brings a backup into this database, which must be empty; all of it or nothing. How many rows it has.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`], [`Error::Backup`] where it was cut off or altered, [`Error::Database`], [`Error::File`].
+    pub async fn restore(&self, from: &Path) -> Result<u64, Error> {
+        let mut transaction = self.write().await?;
+        for table in TABLES.iter().filter(|table| table.name != "catalogue_version") {
+            let query = format!("SELECT COUNT(*) AS rows FROM {}", table.name);
+            let found = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_one(&mut *transaction).await?;
+            if found.try_get::<i64, _>("rows")? > 0 {
+                return Err(Error::NotEmpty { table: table.name });
+            }
+        }
+        transaction.execute("DELETE FROM catalogue_version").await?;
+        let mut lines = Checked::open(from)?;
+        let mut rows = 0;
+        while let Some((table, row)) = lines.next_row()? {
+            insert(&mut transaction, table, &row).await?;
+            rows += 1;
+        }
+        if self.kind == Kind::Postgres {
+            for table in TABLES.iter().filter(|table| table.columns[0].0 == "seq") {
+                let query = format!(
+                    "SELECT setval(pg_get_serial_sequence('{0}', 'seq'), (SELECT COALESCE(MAX(seq), 1) FROM {0}))",
+                    table.name
+                );
+                transaction.execute(sqlx::AssertSqlSafe(query)).await?;
+            }
+        }
+        transaction.commit().await?;
+        Ok(rows)
+    }
+}
+
+async fn dump_table<W: io::Write>(
+    transaction: &mut Transaction<'static, Any>,
+    table: &Table,
+    lines: &mut Lines<W>,
+) -> Result<(), Error> {
+    let names: Vec<_> = table.columns.iter().map(|(name, _)| *name).collect();
+    let (key, all) = (names[0], names.join(", "));
+    let mut after: Option<Value> = None;
+    loop {
+        let from = if after.is_some() { format!("WHERE {key} > $1") } else { String::new() };
+        let query = format!("SELECT {all} FROM {} {from} ORDER BY {key} LIMIT {PAGE}", table.name);
+        let query = sqlx::query(sqlx::AssertSqlSafe(query));
+        let query = match &after {
+            Some(Value::Number(number)) => query.bind(number.as_i64().unwrap_or_default()),
+            Some(text) => query.bind(text.as_str().unwrap_or_default().to_owned()),
+            None => query,
+        };
+        let rows = query.fetch_all(&mut **transaction).await?;
+        for row in &rows {
+            let row = read(row, table)?;
+            after = row.get(key).cloned();
+            lines.write(&json!({ "table": table.name, "row": row }))?;
+            lines.rows += 1;
+        }
+        if i64::try_from(rows.len()).is_ok_and(|rows| rows < PAGE) {
+            return Ok(());
+        }
+    }
+}
+
+fn read(row: &AnyRow, table: &Table) -> Result<Map<String, Value>, Error> {
+    let mut map = Map::new();
+    for (name, column) in table.columns {
+        let value = match column {
+            Number => Value::from(row.try_get::<i64, _>(*name)?),
+            Text => Value::from(row.try_get::<String, _>(*name)?),
+            Bytes => Value::from(STANDARD.encode(row.try_get::<Vec<u8>, _>(*name)?)),
+        };
+        map.insert((*name).to_owned(), value);
+    }
+    Ok(map)
+}
+
+async fn insert(
+    transaction: &mut Transaction<'static, Any>,
+    table: &Table,
+    row: &Map<String, Value>,
+) -> Result<(), Error> {
+    let names: Vec<_> = table.columns.iter().map(|(name, _)| *name).collect();
+    let places: Vec<_> = (1..=names.len()).map(|place| format!("${place}")).collect();
+    let query = format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), places.join(", "));
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(query));
+    for (name, column) in table.columns {
+        let damaged = || Error::Backup { reason: format!("a row of {} has no good `{name}`", table.name) };
+        let value = row.get(*name).ok_or_else(damaged)?;
+        query = match column {
+            Number => query.bind(value.as_i64().ok_or_else(damaged)?),
+            Text => query.bind(value.as_str().ok_or_else(damaged)?.to_owned()),
+            Bytes => {
+                let text = value.as_str().ok_or_else(damaged)?;
+                query.bind(STANDARD.decode(text).map_err(|_| damaged())?)
+            }
+        };
+    }
+    query.execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// A row of a table.
+type Row = (&'static Table, Map<String, Value>);
+
+/// The lines of a backup, checked as they are read; the last is checked before the end is told.
+struct Checked {
+    lines: BufReader<File>,
+    hasher: Sha256Hasher,
+    rows: u64,
+}
+
+impl Checked {
+    fn open(from: &Path) -> Result<Self, Error> {
+        let mut checked =
+            Self { lines: BufReader::new(File::open(from)?), hasher: Sha256Hasher::default(), rows: 0 };
+        let first = checked.line()?;
+        checked.hasher.update(first.as_bytes());
+        let form: Value = serde_json::from_str(&first).unwrap_or_default();
+        match form["portcullis-backup"].as_u64() {
+            Some(FORM) => Ok(checked),
+            Some(form) => {
+                Err(Error::Backup { reason: format!("it has form {form}; this version knows {FORM}") })
+            }
+            None => Err(Error::Backup { reason: "it is no backup of a registry".to_owned() }),
+        }
+    }
+
+    fn line(&mut self) -> Result<String, Error> {
+        let mut line = String::new();
+        let count = (&mut self.lines).take(MOST_LINE).read_line(&mut line)?;
+        if count == 0 || !line.ends_with('\n') {
+            return Err(Error::Backup { reason: "it was cut off".to_owned() });
+        }
+        Ok(line)
+    }
+
+    fn next_row(&mut self) -> Result<Option<Row>, Error> {
+        let line = self.line()?;
+        let mut value: Value = serde_json::from_str(&line)
+            .map_err(|error| Error::Backup { reason: format!("line {}: {error}", self.rows + 2) })?;
+        let Some(name) = value["table"].as_str() else {
+            let sha256: Option<Sha256Digest> = value["sha256"].as_str().and_then(|text| text.parse().ok());
+            let found = std::mem::take(&mut self.hasher).finish();
+            if value["rows"].as_u64() == Some(self.rows) && sha256 == Some(found) {
+                return Ok(None);
+            }
+            return Err(Error::Backup { reason: "its SHA-256 is not that of its lines".to_owned() });
+        };
+        let table = TABLES.iter().find(|table| table.name == name);
+        let unknown = || Error::Backup { reason: format!("there is no table {name}") };
+        let table = table.ok_or_else(unknown)?;
+        self.hasher.update(line.as_bytes());
+        self.rows += 1;
+        let row = value["row"].take();
+        let Value::Object(row) = row else {
+            return Err(Error::Backup { reason: format!("a row of {} is none", table.name) });
+        };
+        Ok(Some((table, row)))
+    }
+}

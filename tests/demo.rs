@@ -134,10 +134,10 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  revoked the grant <digits> of Rosa: no further lease is issued; the one that runs ends by itself
       rosa     $ portcullis lease demo-large
                  refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: The laptop was stolen
-                 next: stop using it; write to the board if you think that this is a mistake
+                 next: stop using it; write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board if you think that this is a mistake
       rosa     $ portcullis run demo-large "Blessed are the"
                  refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: The laptop was stolen
-                 next: stop using it; write to the board if you think that this is a mistake
+                 next: stop using it; write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board if you think that this is a mistake
 
     Audit: anybody can check from the first root on what is in force, and who signed it
       august   $ portcullis catalogue refresh

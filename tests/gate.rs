@@ -77,7 +77,7 @@ fn each_missing_piece_is_named() {
 
     exit 3
     error: there is no live lease for the grant <digits> of `tiny`
-      next: the registry issues one with `portcullis lease issue`; ask its operator
+      next: `portcullis lease` gets one; for a folder, its operator runs `portcullis lease issue`
 
     exit 5
     error: `tiny` is not in the vault
@@ -257,15 +257,15 @@ fn a_revocation_a_new_policy_a_stage_moved_back_and_a_rotation_each_end_a_grant(
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
-      next: stop using it; write to the board if you think that this is a mistake
+      next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
 
     exit 3
     error: the grant was revoked on <time>: Stolen
-      next: stop using it; write to the board if you think that this is a mistake
+      next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
 
     exit 3
     error: the grant was revoked on <time>: Stolen
-      next: stop using it; write to the board if you think that this is a mistake
+      next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the policy was replaced since: the grant cites <digest>, in force is <digest>

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::access::{
-    ApprovalShare, Grant, Lease, Request, Revocation, RulesInForce, draft_grant, lease_context, verify_grant,
-    verify_lease, verify_request,
+    ApprovalShare, Contacts, Grant, Lease, Request, Revocation, RulesInForce, draft_grant, lease_context,
+    verify_grant, verify_lease, verify_request,
 };
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Card, Identity, Signer};
@@ -94,6 +94,7 @@ fn rules_with(policy: &str, members: &[u8]) -> RulesInForce {
         boards: BTreeMap::from([("board".parse().unwrap(), board.clone())]),
         board,
         registry: Quorum::of_one("the registry", key(&registry())),
+        contacts: Contacts::default(),
     }
 }
 
@@ -343,7 +344,7 @@ fn lease_of(grant: &Verified<Statement<Grant>>, by: &Identity, hours: u32) -> En
 fn a_lease_is_the_registrys_for_one_grant_and_its_hours() {
     let grant = verify_grant(&standing(), &rules(), &[], now()).unwrap();
     let rules = rules();
-    let check = |lease: &Envelope, now| verify_lease(lease, &grant, (&rules.registry, 24), now);
+    let check = |lease: &Envelope, now| verify_lease(lease, &grant, &rules, now);
     let lease = lease_of(&grant, &registry(), 24);
     assert!(check(&lease, now()).is_ok());
     let other =

@@ -3,7 +3,8 @@
 
 mod support;
 
-use portcullis::access::{Request, Session};
+use portcullis::access::{Lease, Request, Session, Statements as _};
+use portcullis::client::Vault;
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, IdentityFile, KeyId};
 use portcullis::statement::{Envelope, Statement, Subject};
@@ -37,6 +38,7 @@ on_both! {
     what_is_private_is_shown_to_those_whom_it_concerns,
     only_a_fresh_answer_to_an_own_challenge_opens_a_session,
     a_lease_is_refused_after_a_revocation,
+    a_lease_that_is_over_is_refused_offline_with_whom_to_write_to,
     what_was_acknowledged_survives_a_kill,
     lists_come_in_pages,
     keepers_change_the_catalogue_over_http,
@@ -333,17 +335,44 @@ fn a_lease_is_refused_after_a_revocation(database: Database) {
     let refused = ask(&Ask { url, method: "POST", bearer: Some(served.bearer("rosa")), ..Ask::default() });
     insta::assert_snapshot!(scene.stable(&refusal(&refused)), @"
     403 a rule forbids it: the grant was revoked on <time>: Stolen
-      next: stop using it; write to the board if you think that this is a mistake
+      next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
-      next: stop using it; write to the board if you think that this is a mistake
+      next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
-      next: stop using it; write to the board if you think that this is a mistake
+      next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
+    ");
+}
+
+fn a_lease_that_is_over_is_refused_offline_with_whom_to_write_to(database: Database) {
+    let served = Served::released(database, "partners");
+    let scene = &served.scene;
+    served.granted();
+    scene.succeed("rosa", &format!("pull {ID}"));
+    scene.succeed("rosa", "lease");
+    // As the same lease stands a day later: the registry's own, and over.
+    let vault = Vault::at(scene.at("homes/rosa/vault"));
+    let found = vault.statements().list("lease").unwrap().remove(0);
+    let mut lease = found.envelope.claim::<Lease>().unwrap();
+    lease.predicate.issued = Timestamp::now().plus_hours(24).plus_seconds(-2 * 24 * 3600);
+    lease.predicate.expires = Timestamp::now().plus_seconds(-1);
+    let registry = IdentityFile::at(scene.at("reg/identity.age")).read(None).unwrap().signer(None).unwrap();
+    let over = lease.sign(&*registry).unwrap();
+    std::fs::remove_dir_all(scene.at("homes/rosa/vault/statements/leases")).unwrap();
+    vault.statements().put("lease", &over, &registry.verifying_key()).unwrap();
+    let url = served.process.url.clone();
+    served.process.kill();
+    let refused = scene.refuse("rosa", &format!("run {ID} Hello")).replace(&url, "<registry>");
+    insta::assert_snapshot!(refused, @"
+    exit 3
+    note: <registry> is out of reach; using the catalogue as seen last
+    error: there is no live lease for the grant <digits> of `tiny`: the lease expired at <time>
+      next: `portcullis lease` renews it while the registry can be reached; if it refuses, write to ada (Lab), ben (Lab) or cy (Lab) of the board
     ");
 }
 

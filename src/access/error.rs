@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::Contacts;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::name::{CheckpointId, Prose};
@@ -102,10 +103,12 @@ pub enum Error {
     /// Its time is over.
     #[error("the {what} expired at {expired}")]
     Expired {
-        /// A grant or a lease.
+        /// A grant, a lease or an answer.
         what: &'static str,
         /// When.
         expired: Timestamp,
+        /// Whom to write to.
+        board: Contacts,
     },
     /// A board member ended it.
     #[error("the grant was revoked on {on}: {reason}")]
@@ -114,6 +117,8 @@ pub enum Error {
         reason: Prose,
         /// When.
         on: Timestamp,
+        /// Whom to write to.
+        board: Contacts,
     },
     /// A lease that outlives what the policy or the grant allows.
     #[error(

@@ -142,7 +142,7 @@ pub fn verify_grant(
         return Err(Error::PolicyReplaced { cited: grant.policy, in_force: rules.policy_digest });
     }
     rules.require_stage_reached(&grant.stage)?;
-    require_live(grant, now)?;
+    require_live(grant, rules, now)?;
     let mut signers = verified.signers().clone();
     for board in rules.boards.values() {
         signers.extend(envelope.signers_beside(&signers, board));
@@ -153,18 +153,18 @@ pub fn verify_grant(
             && revocation.grant == verified.digest()
         {
             let (reason, on) = (revocation.reason.clone(), revocation.created);
-            return Err(Error::Revoked { reason, on });
+            return Err(Error::Revoked { reason, on, board: rules.contacts.clone() });
         }
     }
     Ok(verified)
 }
 
-fn require_live(grant: &Grant, now: Timestamp) -> Result<(), Error> {
+fn require_live(grant: &Grant, rules: &RulesInForce, now: Timestamp) -> Result<(), Error> {
     if now.plus_seconds(CLOCK_TOLERANCE) < grant.issued {
         return Err(Error::NotYet { what: "grant", issued: grant.issued, now });
     }
     if now >= grant.expires {
-        return Err(Error::Expired { what: "grant", expired: grant.expires });
+        return Err(Error::Expired { what: "grant", expired: grant.expires, board: rules.contacts.clone() });
     }
     Ok(())
 }

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::grant::Grant;
-use super::{CLOCK_TOLERANCE, Error};
+use super::{CLOCK_TOLERANCE, Error, RulesInForce};
 use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::seal::SealedMessage;
-use crate::statement::{Envelope, Predicate, Quorum, Statement, Verified};
+use crate::statement::{Envelope, Predicate, Statement, Verified};
 use crate::time::Timestamp;
 
 /// Leave to open what a grant gives, for some hours. Its statement's subject is the sealed checkpoint's manifest.
@@ -42,10 +42,11 @@ pub fn lease_context(grant: Sha256Digest, issued: Timestamp, expires: Timestamp)
 pub fn verify_lease(
     envelope: &Envelope,
     grant: &Verified<Statement<Grant>>,
-    (registry, lease_hours): (&Quorum, u32),
+    rules: &RulesInForce,
     now: Timestamp,
 ) -> Result<Verified<Lease>, Error> {
-    let statement = envelope.statement::<Lease>(registry)?;
+    let lease_hours = rules.lease_hours(&grant.predicate.stage);
+    let statement = envelope.statement::<Lease>(&rules.registry)?;
     if statement.subject.digest != grant.subject.digest {
         let (found, in_force) = (statement.subject.digest, grant.subject.digest);
         return Err(Error::OtherManifest { found, in_force });
@@ -61,7 +62,7 @@ pub fn verify_lease(
         return Err(Error::NotYet { what: "lease", issued: lease.issued, now });
     }
     if now >= lease.expires {
-        return Err(Error::Expired { what: "lease", expired: lease.expires });
+        return Err(Error::Expired { what: "lease", expired: lease.expires, board: rules.contacts.clone() });
     }
     Ok(lease)
 }

@@ -27,7 +27,7 @@ pub use handover::{Handover, handover_context, verify_handover};
 pub use index::{Index, KINDS, index};
 pub use lease::{Lease, lease_context, verify_lease};
 pub use request::{Denial, Request, Withdrawal, verify_denial, verify_request, verify_withdrawal};
-pub use rules::{OWN_BOARD, Objections, RulesInForce};
+pub use rules::{Contacts, OWN_BOARD, Objections, RulesInForce};
 pub use session::{Session, verify_session};
 pub use state::{Evidence, State, state_of};
 pub use statements::{Found, Statements, merge, only};

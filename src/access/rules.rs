@@ -1,6 +1,7 @@
 //! The rules in force for one checkpoint, as the verified catalogue states them: what every check of a grant rests on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::Error;
 use super::grant::Grant;
@@ -62,6 +63,22 @@ pub struct RulesInForce {
     pub boards: BTreeMap<BoardName, Quorum>,
     /// The registry.
     pub registry: Quorum,
+    /// Whom to write to about it.
+    pub contacts: Contacts,
+}
+
+/// The board's members by name, to tell people whom to write to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contacts(pub Vec<String>);
+
+impl fmt::Display for Contacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [] => f.write_str("the board"),
+            [one] => write!(f, "{one} of the board"),
+            [others @ .., last] => write!(f, "{} or {last} of the board", others.join(", ")),
+        }
+    }
 }
 
 impl RulesInForce {

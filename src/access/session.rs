@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CLOCK_TOLERANCE, Error};
+use super::{CLOCK_TOLERANCE, Contacts, Error};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, KeyId};
 use crate::statement::{Envelope, Predicate, Quorum, Statement, Verified};
@@ -49,7 +49,7 @@ pub fn verify_session(
     }
     if now.seconds_since(session.created) > CLOCK_TOLERANCE {
         let expired = session.created.plus_seconds(CLOCK_TOLERANCE);
-        return Err(Error::Expired { what: "answer", expired });
+        return Err(Error::Expired { what: "answer", expired, board: Contacts::default() });
     }
     let challenge = statement.subject.digest;
     Ok((challenge, statement.map(|statement| statement.predicate)))

@@ -144,14 +144,13 @@ fn live_lease(
     rules: &RulesInForce,
     now: Timestamp,
 ) -> Result<Result<Verified<Lease>, Option<access::Error>>, Error> {
-    let lease_hours = rules.lease_hours(&grant.predicate.stage);
     let mut newest: Option<(Timestamp, access::Error)> = None;
     for found in vault.statements().list("lease")? {
         let Ok(claim) = found.envelope.claim::<Lease>() else { continue };
         if claim.predicate.grant != grant.digest() {
             continue;
         }
-        match access::verify_lease(&found.envelope, grant, (&rules.registry, lease_hours), now) {
+        match access::verify_lease(&found.envelope, grant, rules, now) {
             Ok(lease) => return Ok(Ok(lease)),
             Err(error) => {
                 let issued = claim.predicate.issued;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use super::Error;
-use crate::access::{OWN_BOARD, RulesInForce};
+use crate::access::{Contacts, OWN_BOARD, RulesInForce};
 use crate::catalogue::{self, CheckpointFile, Remote, StageTarget, TrustedCatalogue};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
@@ -63,6 +63,7 @@ impl Catalogue {
             stage,
             agreement: agreement.map(|text| Sha256Digest::of(&text)),
             boards: self.boards(&policy, &board),
+            contacts: self.contacts(&board),
             board,
             policy,
             registry: self.trusted.registry().clone(),
@@ -81,6 +82,20 @@ impl Catalogue {
             Some((name.clone(), self.trusted.board(&role)?.clone()))
         });
         boards.collect()
+    }
+
+    /// The names and organizations of a board's members.
+    fn contacts(&self, board: &Quorum) -> Contacts {
+        let contact = |key: &VerifyingKey| match self.card(key) {
+            Ok(card) => match &card.organization {
+                Some(organization) => format!("{} ({organization})", card.name),
+                None => card.name.to_string(),
+            },
+            Err(_) => self.name_of(key),
+        };
+        let mut names: Vec<_> = board.keys().iter().map(contact).collect();
+        names.sort();
+        Contacts(names)
     }
 
     /// The stage that `checkpoint` is in, if its board put it in one.

@@ -79,8 +79,7 @@ impl Vault {
         rules: &RulesInForce,
         now: Timestamp,
     ) -> Result<Verified<Lease>, Error> {
-        let hours = rules.lease_hours(&grant.predicate.stage);
-        let verified = verify_lease(lease, grant, (&rules.registry, hours), now)
+        let verified = verify_lease(lease, grant, rules, now)
             .map_err(|source| Error::LeaseRefused { source: Box::new(source) })?;
         let registry =
             rules.registry.keys().first().copied().unwrap_or(grant.predicate.researcher.verifying_key);

@@ -1,11 +1,22 @@
 //! What a refusal means to the one who is refused: whose fault, and what to do next (P8).
 
+use std::borrow::Cow;
+
 use super::Error;
 use crate::access::{self, Fault};
 
 impl Error {
     /// Why it was refused and what to do next.
-    pub fn next_step(&self) -> (Fault, &'static str) {
+    pub fn next_step(&self) -> (Fault, Cow<'static, str>) {
+        if let Self::Access(access::Error::Revoked { board, .. }) = self {
+            let next = format!("stop using it; write to {board} if you think that this is a mistake");
+            return (Fault::Rule, next.into());
+        }
+        let (fault, next) = self.usual_step();
+        (fault, next.into())
+    }
+
+    fn usual_step(&self) -> (Fault, &'static str) {
         match self {
             Self::Access(error) => of_access(error),
             Self::Statement(_) | Self::Unsigned => {
@@ -58,9 +69,7 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         E::PolicyReplaced { .. } | E::StageMovedBack { .. } | E::OtherManifest { .. } | E::Expired { .. } => {
             (Fault::Rule, "ask again, under the rules that are in force now")
         }
-        E::Revoked { .. } => {
-            (Fault::Rule, "stop using it; write to the board if you think that this is a mistake")
-        }
+        E::Revoked { .. } => (Fault::Rule, "stop using it; write to the board"),
         E::NotYet { .. } => (Fault::Proof, "set the clock, and make it again"),
         E::OtherRegistry { .. } => (Fault::Proof, "check the registry's address"),
         E::OtherHolder { .. } => (Fault::Rule, "use the identity that it was made out to"),

@@ -34,12 +34,20 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             (Kind::Denied, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
         }
         Error::NotYet { .. } => (Kind::Denied, "set this machine's clock right and try again"),
-        Error::Expired { what: "lease", .. } => {
-            (Kind::Denied, "get a new one: the registry runs `portcullis lease issue`")
+        Error::Expired { what: "lease", board, .. } => {
+            let hint = format!(
+                "`portcullis lease` renews it while the registry can be reached; if it refuses, write to {board}"
+            );
+            return (Kind::Denied, Some(hint));
         }
-        Error::Expired { .. } => (Kind::Denied, "ask for it again with `portcullis request new`"),
-        Error::Revoked { .. } => {
-            (Kind::Denied, "stop using it; write to the board if you think that this is a mistake")
+        Error::Expired { board, .. } => {
+            let hint =
+                format!("ask again with `portcullis request new … --renew <request>`, or write to {board}");
+            return (Kind::Denied, Some(hint));
+        }
+        Error::Revoked { board, .. } => {
+            let hint = format!("stop using it; write to {board} if you think that this is a mistake");
+            return (Kind::Denied, Some(hint));
         }
         Error::LeaseTooLong { .. } => (Kind::Unverified, "ask the registry for a new lease"),
         Error::OtherRegistry { .. } => (Kind::Unverified, "check the registry's address"),
@@ -93,13 +101,23 @@ fn kind_of(fault: Fault) -> Kind {
 
 pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
     use client::Error as E;
+    match error {
+        E::Catalogue(error) => catalogue::explain_catalogue(error),
+        E::Exchange(error) => explain_exchange(error),
+        E::GrantRefused { source, .. }
+        | E::LeaseRefused { source }
+        | E::NoLease { newest: Some(source), .. } => explain_access(source),
+        E::Share(source) => explain_access(source),
+        E::Seal(error) => seal::explain_seal(error),
+        E::Remote(error) => explain_remote(error),
+        E::Io { source, .. } => (Kind::Unavailable, hint_for_io(source)),
+        error => client_hint(error),
+    }
+}
+
+fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
+    use client::Error as E;
     let (kind, hint) = match error {
-        E::Catalogue(error) => return catalogue::explain_catalogue(error),
-        E::Exchange(error) => return explain_exchange(error),
-        E::GrantRefused { source, .. } | E::LeaseRefused { source } => return explain_access(source),
-        E::Share(source) => return explain_access(source),
-        E::Seal(error) => return seal::explain_seal(error),
-        E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
         E::UnknownCheckpoint { .. } => (
             Kind::Usage,
             "`portcullis catalogue status` lists them; for a folder on this machine, check its path"
@@ -124,7 +142,8 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
         ),
         E::NoLease { .. } => (
             Kind::Denied,
-            "the registry issues one with `portcullis lease issue`; ask its operator".to_owned(),
+            "`portcullis lease` gets one; for a folder, its operator runs `portcullis lease issue`"
+                .to_owned(),
         ),
         E::TooFewShares { .. } => (
             Kind::Unavailable,
@@ -144,11 +163,11 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
             "run the same command later: it goes on where it stopped; or give another place with --mirror"
                 .to_owned(),
         ),
-        E::Http { .. } => (Kind::Internal, "this is a defect: please report it".to_owned()),
-        E::Remote(error) => return explain_remote(error),
         E::WrongChunk { .. } => {
             (Kind::Unverified, "the copy is damaged: fetch it from another place and pull again".to_owned())
         }
+        // The rest is explained by its cause, or is no fault of anybody's but ours.
+        _ => (Kind::Internal, "this is a defect: please report it".to_owned()),
     };
     (kind, Some(hint))
 }
@@ -188,5 +207,5 @@ pub(super) fn explain_registry(error: &registry::Error) -> (Kind, Option<String>
 /// What is to be done about a refusal that a server gives its clients.
 fn registry_hint(error: &registry::Error) -> (Kind, Option<String>) {
     let (kind, hint) = error.next_step();
-    (kind_of(kind), Some(hint.to_owned()))
+    (kind_of(kind), Some(hint.into_owned()))
 }

@@ -41,6 +41,7 @@ on_both! {
     a_lease_that_is_over_is_refused_offline_with_whom_to_write_to,
     what_was_acknowledged_survives_a_kill,
     lists_come_in_pages,
+    the_newest_of_many_can_be_asked_for,
     keepers_change_the_catalogue_over_http,
 }
 
@@ -433,6 +434,25 @@ fn lists_come_in_pages(database: Database) {
     let bad = served.get_as("eve", "/v1/requests?limit=0");
     insta::assert_snapshot!(refusal(&bad), @"
     400 the request makes no sense: the query: limit is not 1 to 1000
+      next: see /openapi.json for what is expected here
+    ");
+}
+
+fn the_newest_of_many_can_be_asked_for(database: Database) {
+    let served = Served::released(database, "partners");
+    let (_, grant) = served.granted();
+    let page = served.get_as("rosa", &format!("/v1/statements?kind=grant&prefix={grant}")).json();
+    let about = format!("kind=share&about={}", page["statements"][0]["digest"].as_str().unwrap());
+    let all = served.get_as("rosa", &format!("/v1/statements?{about}")).json();
+    let newest = served.get_as("rosa", &format!("/v1/statements?{about}&newest=true&limit=1")).json();
+    assert_eq!(all["statements"].as_array().unwrap().len(), 2, "a share of each of the two who approved");
+    assert_eq!(newest["statements"], serde_json::json!([all["statements"][1]]));
+    assert!(newest["next"].is_null(), "{newest}");
+    let eve = served.get_as("eve", &format!("/v1/statements?{about}&newest=true")).json();
+    assert_eq!(eve["statements"], serde_json::json!([]));
+    let bad = served.get_as("rosa", "/v1/statements?kind=share&newest=true");
+    insta::assert_snapshot!(refusal(&bad), @"
+    400 the request makes no sense: the query: newest needs about
       next: see /openapi.json for what is expected here
     ");
 }

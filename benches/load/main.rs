@@ -4,6 +4,7 @@
 //! cargo bench --bench load                         # all of it, with 100,000 requests in the database
 //! cargo bench --bench load -- decisions leases     # some of it
 //! cargo bench --bench load -- day --rate 58        # researchers a second who renew a lease, for a minute
+//! cargo bench --bench load -- --postgres           # on PostgreSQL, which runs on the same processors
 //! ```
 //!
 //! The registry is the real binary on SQLite in a temporary folder (`TMPDIR` says on which disk); the load tool runs beside it on the same
@@ -27,6 +28,7 @@ use std::time::Duration;
 use http::{Once, Report, as_fast_as_can_be, at_a_rate, request};
 use setting::Setting;
 use support::people::ID;
+use support::served::Database;
 
 /// Requests in the database.
 const REQUESTS: usize = 100_000;
@@ -49,8 +51,10 @@ fn main() {
             || arguments.iter().any(|argument| argument == name)
     };
     let count = number("--requests", REQUESTS as f64) as usize;
-    let setting = Setting::with_requests(count);
-    println!("{count} requests in the database\n");
+    let is_postgres = arguments.iter().any(|argument| argument == "--postgres");
+    let database = if is_postgres { Database::Postgres } else { Database::Sqlite };
+    let setting = Setting::with_requests(database, count);
+    println!("{count} requests in the database ({database:?})\n");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         if is_wanted("decisions") {

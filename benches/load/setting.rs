@@ -19,8 +19,8 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    pub(crate) fn with_requests(count: usize) -> Self {
-        let mut served = Served::released(Database::Sqlite, "partners");
+    pub(crate) fn with_requests(database: Database, count: usize) -> Self {
+        let mut served = Served::released(database, "partners");
         let (request, grant) = served.granted();
         let full = |kind: &str, prefix: &str| {
             let page = served.get_as("rosa", &format!("/v1/statements?kind={kind}&prefix={prefix}")).json();
@@ -30,7 +30,15 @@ impl Setting {
         served.scene.succeed("registry", "registry backup reg --to few.jsonl");
         multiply(&served, count);
         let path = served.scene.at("reg/portcullis.toml");
-        let settings = fs::read_to_string(&path).unwrap().replace("sqlite:registry.db", "sqlite:many.db");
+        let url = database.url().replace("registry.db", "many.db");
+        let settings = fs::read_to_string(&path).unwrap();
+        let settings: String = settings
+            .lines()
+            .map(|line| match line.split_once(" = ") {
+                Some(("database", _)) => format!("database = \"{url}\"\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
         fs::write(&path, settings + "[limits]\nper_address = 0\nper_identity = 0\n").unwrap();
         served.scene.succeed("registry", "registry restore reg --from many.jsonl");
         let address = served.process.url.strip_prefix("http://").unwrap().to_owned();

@@ -49,6 +49,14 @@ pub trait Statements {
         Ok(found)
     }
 
+    /// The newest statements of a kind that are about this request or grant, and perhaps older ones.
+    ///
+    /// # Errors
+    /// Those of [`Self::list`].
+    fn newest(&self, kind: &'static str, subject: Sha256Digest) -> Result<Vec<Found>, ExchangeError> {
+        self.about(kind, subject)
+    }
+
     /// The statements of a kind with one digest, their signatures merged into one envelope each.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::access::{Exchange, Grant, Lease, RulesInForce, Statements, verify_lea
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::name::CheckpointId;
-use crate::statement::{Envelope, Statement, Verified};
+use crate::statement::{Envelope, Predicate as _, Statement, Verified};
 use crate::time::Timestamp;
 
 /// The kinds of statements that a grant needs to be used, beside itself.
@@ -60,7 +60,12 @@ impl Vault {
         for grant in grants {
             for kind in OF_A_GRANT {
                 // Which of them hold is decided when they are used.
-                for found in from.about(kind, grant)? {
+                // A grant of months has a lease for every day of them, of which the last is the one to use.
+                let found = match kind {
+                    Lease::KIND => from.newest(kind, grant)?,
+                    kind => from.about(kind, grant)?,
+                };
+                for found in found {
                     new += usize::from(own.copy(kind, &found)?);
                 }
             }

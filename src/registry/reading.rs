@@ -18,6 +18,8 @@ pub struct StatementQuery {
     pub about: Option<Sha256Digest>,
     /// How their digests begin, in hexadecimal digits.
     pub prefix: Option<String>,
+    /// Only the newest of those that `about` names.
+    pub newest: bool,
 }
 
 /// A part of a list.
@@ -54,6 +56,9 @@ impl Registry {
         let view = self.view().await?;
         let boards = view.decides_on(reader);
         let found = match query {
+            StatementQuery { kind, about: Some(about), newest: true, .. } => {
+                self.store.newest_about((kind, *about), page.limit).await?
+            }
             StatementQuery { kind, about: Some(about), .. } => {
                 self.store.statements_about((kind, *about), page).await?
             }
@@ -62,7 +67,7 @@ impl Registry {
             }
             StatementQuery { kind, .. } => self.all_for(kind, page, (reader, boards)).await?,
         };
-        let next = next_after(&found, page, |(seq, _)| *seq);
+        let next = if query.newest { None } else { next_after(&found, page, |(seq, _)| *seq) };
         let mut items = Vec::new();
         for (_, row) in found {
             if self.may_read(&row, reader, boards).await? {

@@ -42,13 +42,13 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(String, Timestamp), Error> {
         let (challenge, session) = verify_session(answer, self.key_id(), now)?;
-        if !self.store.take_challenge(challenge, now).await? {
-            return Err(Error::Challenge);
-        }
         let (bearer, expires) = (random_text(), now.plus_seconds(BEARER_SECONDS));
         let holder = session.card.verifying_key.id();
-        self.store.put_bearer(Sha256Digest::of(bearer.as_bytes()), holder, (now, expires)).await?;
-        Ok((bearer, expires))
+        let digest = Sha256Digest::of(bearer.as_bytes());
+        match self.store.exchange_challenge(challenge, (digest, holder, expires), now).await? {
+            true => Ok((bearer, expires)),
+            false => Err(Error::Challenge),
+        }
     }
 
     /// Whose a bearer is.

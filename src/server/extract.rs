@@ -122,12 +122,7 @@ fn of_bytes(rejection: &BytesRejection) -> Refusal {
             "the body is longer than this route takes",
         )
         .next("send less at once"),
-        _ => Refusal::new(
-            StatusCode::REQUEST_TIMEOUT,
-            ("cut-off", "the body did not come whole"),
-            "the body ended early, or came too slowly",
-        )
-        .next("send it again"),
+        _ => Refusal::too_slow(),
     }
 }
 

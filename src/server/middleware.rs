@@ -26,6 +26,17 @@ pub(super) async fn limit_address(
     }
 }
 
+/// How many times as long as a body may stall a whole request may take.
+const PATIENCE: u32 = 10;
+
+/// Gives a request up that comes too slowly, however steadily it does.
+pub(super) async fn bound_time(State(app): State<App>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(app.patience * PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refusal::too_slow().into_response(),
+    }
+}
+
 /// The address that the nearest proxy saw: what stands before it anyone can write.
 fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     let value = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;

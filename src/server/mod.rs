@@ -109,6 +109,7 @@ fn router(app: App) -> Router {
         .method_not_allowed_fallback(middleware::not_done_here)
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::limit_address))
         .layer(RequestBodyTimeoutLayer::new(patience))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::bound_time))
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(axum::middleware::from_fn(middleware::observe))
         .with_state(app)

@@ -43,6 +43,13 @@ impl Refusal {
             .next("answer a challenge of POST /v1/challenges at POST /v1/sessions, and send the bearer")
     }
 
+    /// The body ended early, or came too slowly.
+    pub(super) fn too_slow() -> Self {
+        let kind = ("cut-off", "the body did not come whole");
+        let detail = "the body ended early, or came too slowly";
+        Self::new(StatusCode::REQUEST_TIMEOUT, kind, detail).next("send it again")
+    }
+
     /// Too many requests in a short time.
     pub(super) fn too_many(whose: &str, retry_after: u64) -> Self {
         let detail = format!("{whose} sends more requests than this registry takes");

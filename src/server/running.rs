@@ -79,6 +79,8 @@ impl Server {
         let tls = match &settings.tls {
             None => None,
             Some(tls) => {
+                // Whatever else brings another provider into the build, this one is used; one that is installed already stays.
+                drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
                 let path = tls.certificate.clone();
                 let config = RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await;
                 Some(config.map_err(|source| ServeError::Certificate { path, source })?)

@@ -29,6 +29,9 @@ pub(super) struct ListQuery {
     /// Only those whose digest begins with these hexadecimal digits; `about` goes before it.
     #[param(pattern = "^[0-9a-f]{4,64}$")]
     prefix: Option<String>,
+    /// Only the newest `limit` of those that `about` names, newest first, without a page behind them.
+    #[serde(default)]
+    newest: bool,
     /// What the page before gave as `next`.
     after: Option<String>,
     /// At most so many; 1 to 1000.
@@ -86,8 +89,12 @@ pub(super) async fn list(
     if !query.prefix.as_ref().is_none_or(is_prefix) {
         return Err(Refusal::malformed("the query: prefix is not 4 to 64 hexadecimal digits in lower case"));
     }
+    if query.newest && query.about.is_none() {
+        return Err(Refusal::malformed("the query: newest needs about"));
+    }
     let page = page(query.after.as_deref(), query.limit)?;
-    let query = StatementQuery { kind: query.kind, about: query.about, prefix: query.prefix };
+    let query =
+        StatementQuery { kind: query.kind, about: query.about, prefix: query.prefix, newest: query.newest };
     let part = app.registry.statements(&query, page, reader).await?;
     let item = |row: crate::store::StatementRow| {
         Ok(StatementItem { digest: row.digest, envelope: raw(row.envelope)? })

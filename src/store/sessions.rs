@@ -21,44 +21,38 @@ impl Store {
         Ok(())
     }
 
-    /// Uses a challenge up; whether it was there and live. Of two who try at once, one succeeds.
+    /// Uses a challenge up and remembers the bearer that is handed out for it, both or neither; whether the challenge was there and live. Of
+    /// two who try at once, one succeeds. What is over is forgotten.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn take_challenge(&self, digest: Sha256Digest, now: Timestamp) -> Result<bool, Error> {
+    pub async fn exchange_challenge(
+        &self,
+        challenge: Sha256Digest,
+        (bearer, holder, expires): (Sha256Digest, KeyId, Timestamp),
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         let mut transaction = self.write().await?;
         let done = sqlx::query("DELETE FROM challenges WHERE digest = $1 AND expires > $2")
-            .bind(digest.to_string())
+            .bind(challenge.to_string())
             .bind(now.unix_seconds())
             .execute(&mut *transaction)
             .await?;
-        transaction.commit().await?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Remembers a bearer, and forgets challenges and bearers that are over.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn put_bearer(
-        &self,
-        digest: Sha256Digest,
-        holder: KeyId,
-        (now, expires): (Timestamp, Timestamp),
-    ) -> Result<(), Error> {
-        let mut transaction = self.write().await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
         for query in ["DELETE FROM challenges WHERE expires <= $1", "DELETE FROM bearers WHERE expires <= $1"]
         {
             sqlx::query(query).bind(now.unix_seconds()).execute(&mut *transaction).await?;
         }
         sqlx::query("INSERT INTO bearers (digest, holder, expires) VALUES ($1, $2, $3)")
-            .bind(digest.to_string())
+            .bind(bearer.to_string())
             .bind(holder.to_string())
             .bind(expires.unix_seconds())
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Whose a bearer is, while it is live, and until when that is.

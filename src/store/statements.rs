@@ -164,18 +164,23 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The newest statement of a kind about a request or a grant.
+    /// The newest statements of a kind about a request or a grant, newest first.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
-    pub async fn latest_about(&self, kind: &str, about: Sha256Digest) -> Result<Option<StatementRow>, Error> {
-        let row =
-            sqlx::query("SELECT * FROM statements WHERE about = $1 AND kind = $2 ORDER BY seq DESC LIMIT 1")
+    pub async fn newest_about(
+        &self,
+        (kind, about): (&str, Sha256Digest),
+        limit: i64,
+    ) -> Result<Vec<(i64, StatementRow)>, Error> {
+        let rows =
+            sqlx::query("SELECT * FROM statements WHERE about = $1 AND kind = $2 ORDER BY seq DESC LIMIT $3")
                 .bind(about.to_string())
                 .bind(kind)
-                .fetch_optional(&self.pool)
+                .bind(limit.clamp(1, MOST_ROWS))
+                .fetch_all(&self.pool)
                 .await?;
-        row.as_ref().map(read).transpose()
+        rows.iter().map(numbered).collect()
     }
 
     /// Statements of a kind of one checkpoint that came in after `after`, each with its place in the order.

@@ -14,6 +14,8 @@ use crate::statement::Envelope;
 const MOST_STATEMENTS: usize = 100_000;
 /// Statements of a page.
 const PAGE: usize = 1000;
+/// Statements that are asked for where only the newest matters.
+const NEWEST: usize = 3;
 
 impl Statements for RemoteRegistry {
     fn put(
@@ -36,11 +38,20 @@ impl Statements for RemoteRegistry {
     }
 
     fn about(&self, kind: &'static str, subject: Sha256Digest) -> Result<Vec<Found>, ExchangeError> {
-        let mut found = self.pages(kind, Some(("about", subject.to_string())))?;
-        found.retain(|found| {
-            crate::access::index(&found.envelope).is_ok_and(|index| index.about == Some(subject))
-        });
-        Ok(found)
+        let found = self.pages(kind, Some(("about", subject.to_string())))?;
+        Ok(only_about(found, subject))
+    }
+
+    fn newest(&self, kind: &'static str, subject: Sha256Digest) -> Result<Vec<Found>, ExchangeError> {
+        let mut ask = Ask::get(&["v1", "statements"], MOST_PAGE);
+        ask.query = vec![
+            ("kind", kind.to_owned()),
+            ("about", subject.to_string()),
+            ("newest", "true".to_owned()),
+            ("limit", NEWEST.to_string()),
+        ];
+        let page: StatementPage = self.ask_as_myself(&ask)?.json()?;
+        Ok(only_about(parse_all(kind, &page), subject))
     }
 
     fn find(&self, kind: &'static str, prefix: &str) -> Result<Found, ExchangeError> {
@@ -69,7 +80,7 @@ impl RemoteRegistry {
             let page: StatementPage = self.ask_as_myself(&ask)?.json()?;
             let came = page.statements.len();
             // What is no statement of the kind is passed over, as in a folder; what is one is verified when it is used.
-            found.extend(page.statements.iter().filter_map(|item| self.parse(kind, item.envelope.get())));
+            found.extend(parse_all(kind, &page));
             match page.next {
                 Some(_) if found.len() > MOST_STATEMENTS => {
                     let path = PathBuf::from(self.base().to_string());
@@ -82,14 +93,25 @@ impl RemoteRegistry {
         }
     }
 
-    fn parse(&self, kind: &str, envelope: &str) -> Option<Found> {
-        let envelope = Envelope::parse(envelope.as_bytes()).ok()?;
-        let digest = envelope.digest();
-        let path = PathBuf::from(format!("{digest}.json"));
-        (envelope.kind().ok()? == kind).then_some(Found { path, digest, envelope })
-    }
-
     fn endless(&self) -> RemoteError {
         self.http.unexpected("empty pages without end")
     }
+}
+
+fn parse_all(kind: &str, page: &StatementPage) -> Vec<Found> {
+    page.statements.iter().filter_map(|item| parse(kind, item.envelope.get())).collect()
+}
+
+fn parse(kind: &str, envelope: &str) -> Option<Found> {
+    let envelope = Envelope::parse(envelope.as_bytes()).ok()?;
+    let digest = envelope.digest();
+    let path = PathBuf::from(format!("{digest}.json"));
+    (envelope.kind().ok()? == kind).then_some(Found { path, digest, envelope })
+}
+
+fn only_about(mut found: Vec<Found>, subject: Sha256Digest) -> Vec<Found> {
+    found.retain(|found| {
+        crate::access::index(&found.envelope).is_ok_and(|index| index.about == Some(subject))
+    });
+    found
 }

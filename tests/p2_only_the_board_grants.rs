@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::access::{
-    ApprovalShare, Contacts, Grant, Lease, Request, Revocation, RulesInForce, draft_grant, lease_context,
+    ApprovalShare, Contacts, Grant, Lease, Request, Revocation, RulesInForce, draft_grants, lease_context,
     verify_grant, verify_lease, verify_request,
 };
 use portcullis::digest::Sha256Digest;
@@ -111,6 +111,7 @@ fn request_by(identity: &Identity, card: Card) -> Envelope {
         agreement: Some(agreement()),
         renews: None,
         card,
+        members: Vec::new(),
         created: now(),
     };
     let subject = Subject { name: "gpt2-1.5b".to_owned(), digest: rules().manifest };
@@ -123,7 +124,7 @@ fn request() -> Verified<Statement<Request>> {
 }
 
 fn draft() -> Statement<Grant> {
-    draft_grant(&request(), &rules(), now()).unwrap()
+    draft_grants(&request(), &rules(), now()).unwrap().remove(0)
 }
 
 fn signed(grant: &Statement<Grant>, by: &[&Identity]) -> Envelope {
@@ -300,7 +301,7 @@ fn p2_a_swapped_researcher_key_is_noticed() {
 fn p2_nobody_approves_their_own_request() {
     let asking = person(1, "A member", "Example University");
     let request = verify_request(&request_by(&asking, asking.card().clone())).unwrap();
-    let grant = draft_grant(&request, &rules(), now()).unwrap();
+    let grant = draft_grants(&request, &rules(), now()).unwrap().remove(0);
     let with_own = signed(&grant, &[&member(1), &member(2)]);
     insta::assert_snapshot!(refusal(&with_own, &rules(), now()), @"the board of gpt2-1.5b must sign with 2 distinct keys; 1 of its keys signed");
     assert!(verify_grant(&signed(&grant, &[&member(2), &member(3)]), &rules(), &[], now()).is_ok());
@@ -347,8 +348,10 @@ fn a_lease_is_the_registrys_for_one_grant_and_its_hours() {
     let check = |lease: &Envelope, now| verify_lease(lease, &grant, &rules, now);
     let lease = lease_of(&grant, &registry(), 24);
     assert!(check(&lease, now()).is_ok());
-    let other =
-        signed(&draft_grant(&request(), &rules, now().plus_seconds(1)).unwrap(), &[&member(1), &member(2)]);
+    let other = signed(
+        &draft_grants(&request(), &rules, now().plus_seconds(1)).unwrap().remove(0),
+        &[&member(1), &member(2)],
+    );
     let other = verify_grant(&other, &rules, &[], now()).unwrap();
     insta::assert_snapshot!([
         check(&lease, now().plus_hours(24)).unwrap_err(),

@@ -28,6 +28,7 @@ on_both! {
     a_researcher_asks_the_board_approves_and_it_runs,
     a_statement_sent_twice_changes_nothing,
     a_registry_tells_where_a_request_stands,
+    only_a_json_object_assigns_a_request,
     a_request_that_no_rule_could_permit_is_refused_with_the_rule,
     nobody_approves_their_own_request,
     a_request_is_decided_once,
@@ -41,6 +42,7 @@ on_both! {
     a_lease_that_is_over_is_refused_offline_with_whom_to_write_to,
     what_was_acknowledged_survives_a_kill,
     lists_come_in_pages,
+    a_chunk_is_kept_under_its_own_digest_only,
     the_newest_of_many_can_be_asked_for,
     keepers_change_the_catalogue_over_http,
 }
@@ -65,7 +67,7 @@ fn a_researcher_asks_the_board_approves_and_it_runs(database: Database) {
 
 fn a_statement_sent_twice_changes_nothing(database: Database) {
     let served = Served::released(database, "partners");
-    let rosa = identity(&served, "rosa");
+    let rosa = served.scene.identity("rosa");
     let request = request_by(&served, &rosa, |_| {});
     let first = served.post("/v1/statements", &request.to_json());
     let second = served.post("/v1/statements", &request.to_json());
@@ -106,20 +108,41 @@ fn a_registry_tells_where_a_request_stands(database: Database) {
     assert_eq!(eve.status, 403);
 }
 
+fn only_a_json_object_assigns_a_request(database: Database) {
+    let served = Served::released(database, "partners");
+    let request = served.scene.request();
+    let page = served.get_as("ada", &format!("/v1/statements?kind=request&prefix={request}")).json();
+    let digest = page["statements"][0]["digest"].as_str().unwrap();
+    let url = format!("{}/v1/requests/{digest}/assignee", served.process.url);
+    let put = |body: &str| {
+        let bearer = Some(served.bearer("ada"));
+        ask(&Ask { url: url.clone(), method: "PUT", body: Some(body.to_owned()), bearer, ..Ask::default() })
+    };
+    insta::assert_snapshot!(refusal(&put("[]")), @"
+    400 the request makes no sense: the body: it is no JSON object
+      next: see /openapi.json for what is expected here
+    ");
+    insta::assert_snapshot!(refusal(&put("{\"assignee\": 1}")), @"
+    400 the request makes no sense: the body: Failed to deserialize the JSON body into the target type: assignee: invalid type: integer `1`, expected a string at line 1 column 14
+      next: see /openapi.json for what is expected here
+    ");
+    assert_eq!(put("{}").status, 200);
+}
+
 fn a_request_that_no_rule_could_permit_is_refused_with_the_rule(database: Database) {
     let served = Served::released(database, "partners");
     // The client would not even send these.
-    let eve = request_by(&served, &identity(&served, "eve"), |_| {});
+    let eve = request_by(&served, &served.scene.identity("eve"), |_| {});
     insta::assert_snapshot!(refusal(&served.post("/v1/statements", &eve.to_json())), @"
     403 a rule forbids it: the policy does not permit it: the person belongs to no organization on record and is not named; admitted: 'Lab', 'University'
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
     ");
-    let long = request_by(&served, &identity(&served, "rosa"), |request| request.days = 9999);
+    let long = request_by(&served, &served.scene.identity("rosa"), |request| request.days = 9999);
     insta::assert_snapshot!(refusal(&served.post("/v1/statements", &long.to_json())), @"
     403 a rule forbids it: the policy does not permit it: 9999 days are asked for, and at most 90 may be
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
     ");
-    let old = request_by(&served, &identity(&served, "rosa"), |request| {
+    let old = request_by(&served, &served.scene.identity("rosa"), |request| {
         request.created = Timestamp::now().plus_days(0).plus_seconds(-86_400);
     });
     let refused = served.post("/v1/statements", &old.to_json());
@@ -197,9 +220,9 @@ fn a_grant_is_renewed_by_another_request(database: Database) {
     let standing = served.get_as("ada", &format!("/v1/requests/{renewed}")).json();
     assert!(standing["request"]["renews"].as_str().unwrap().starts_with(&request), "{standing}");
     // Somebody else's request is nobody's to renew.
-    let earlier = request_by(&served, &identity(&served, "rosa"), |_| {});
+    let earlier = request_by(&served, &served.scene.identity("rosa"), |_| {});
     served.post("/v1/statements", &earlier.to_json());
-    let foreign = request_by(&served, &identity(&served, "ada"), |request| {
+    let foreign = request_by(&served, &served.scene.identity("ada"), |request| {
         request.renews = Some(earlier.digest());
     });
     let refused = served.post("/v1/statements", &foreign.to_json());
@@ -283,7 +306,7 @@ fn what_is_private_is_shown_to_those_whom_it_concerns(database: Database) {
 
 fn only_a_fresh_answer_to_an_own_challenge_opens_a_session(database: Database) {
     let served = Served::founded(database);
-    let rosa = identity(&served, "rosa");
+    let rosa = served.scene.identity("rosa");
     let registry: KeyId = served.get("/v1/registry").json()["key_id"].as_str().unwrap().parse().unwrap();
     let challenge = || served.post("/v1/challenges", "").json()["challenge"].as_str().unwrap().to_owned();
     let answer = |challenge: &str, registry: KeyId, created: Timestamp| {
@@ -380,7 +403,7 @@ fn a_lease_that_is_over_is_refused_offline_with_whom_to_write_to(database: Datab
 fn what_was_acknowledged_survives_a_kill(database: Database) {
     let served = Served::released(database, "partners");
     let mut process = served.replica();
-    let rosa = identity(&served, "rosa");
+    let rosa = served.scene.identity("rosa");
     let mut acknowledged = Vec::new();
     for round in 0..5 {
         for _ in 0..4 {
@@ -403,7 +426,7 @@ fn what_was_acknowledged_survives_a_kill(database: Database) {
 
 fn lists_come_in_pages(database: Database) {
     let served = Served::released(database, "partners");
-    let rosa = identity(&served, "rosa");
+    let rosa = served.scene.identity("rosa");
     let mut sent = Vec::new();
     for number in 0..7 {
         let request = request_by(&served, &rosa, |request| {
@@ -436,6 +459,26 @@ fn lists_come_in_pages(database: Database) {
     400 the request makes no sense: the query: limit is not 1 to 1000
       next: see /openapi.json for what is expected here
     ");
+}
+
+fn a_chunk_is_kept_under_its_own_digest_only(database: Database) {
+    let served = Served::founded(database);
+    let put = |person: &str, digest: String| {
+        let url = format!("{}/v1/chunks/{digest}", served.process.url);
+        let bearer = Some(served.bearer(person));
+        ask(&Ask { url, method: "PUT", body: Some("ciphertext".to_owned()), bearer, ..Ask::default() })
+    };
+    insta::assert_snapshot!(refusal(&put("ada", "0".repeat(64))), @"
+    422 it does not verify: the chunk's SHA-256 is 305531dcc50ebca31cf1d5b31e9fc76ed51f66b3b6dd5a030c6539ae6532f979, not 0000000000000000000000000000000000000000000000000000000000000000
+      next: send the chunk whole, under the SHA-256 of its bytes
+    ");
+    let digest = portcullis::digest::Sha256Digest::of(b"ciphertext").to_string();
+    insta::assert_snapshot!(refusal(&put("rosa", digest.clone())), @"
+    403 a rule forbids it: this is not for you to read or to do
+      next: use the identity whose it is (--home)
+    ");
+    assert_eq!(put("ada", digest.clone()).status, 201);
+    assert_eq!(put("ada", digest).status, 204);
 }
 
 fn the_newest_of_many_can_be_asked_for(database: Database) {
@@ -486,12 +529,6 @@ fn keepers_change_the_catalogue_over_http(database: Database) {
     ");
 }
 
-/// A person's identity, to sign what the program would not.
-fn identity(served: &Served, person: &str) -> Identity {
-    let path = served.scene.at("homes").join(person).join("identity.age");
-    IdentityFile::at(path).read(None).unwrap()
-}
-
 /// A request that the program itself may refuse to send.
 fn request_by(served: &Served, person: &Identity, change: impl FnOnce(&mut Request)) -> Envelope {
     let scene = &served.scene;
@@ -505,6 +542,7 @@ fn request_by(served: &Served, person: &Identity, change: impl FnOnce(&mut Reque
         agreement: Some(Sha256Digest::of(&agreement)),
         renews: None,
         card: person.card().clone(),
+        members: Vec::new(),
         created: Timestamp::now(),
     };
     change(&mut request);

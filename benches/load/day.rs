@@ -96,6 +96,7 @@ impl Researcher {
             agreement: Some(self.agreement),
             renews: None,
             card: self.identity.card().clone(),
+            members: Vec::new(),
             created: Timestamp::now(),
         };
         Statement { subject: self.subject.clone(), predicate: request }.sign(&*self.signer).unwrap().to_json()
@@ -105,7 +106,7 @@ impl Researcher {
 pub(crate) async fn simulate(setting: &Setting, rate: f64) {
     let scene = &setting.served.scene;
     let manifest = fs::read(scene.at(&format!("homes/ada/sealed/{ID}/manifest.json"))).unwrap();
-    let identity = setting.identity("rosa");
+    let identity = setting.served.scene.identity("rosa");
     let info = std::thread::scope(|scope| scope.spawn(|| setting.served.get("/v1/registry")).join().unwrap());
     let researcher = Arc::new(Researcher {
         signer: identity.signer(None).unwrap(),

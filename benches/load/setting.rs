@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use portcullis::access::Request;
 use portcullis::digest::Sha256Digest;
-use portcullis::identity::{Identity, IdentityFile};
+use portcullis::identity::IdentityFile;
 use portcullis::statement::{Envelope, Statement};
 use serde_json::{Value, json};
 
@@ -56,11 +56,6 @@ impl Setting {
     pub(crate) fn bearer(&self, person: &str) -> String {
         // The program has a runtime of its own, which cannot begin inside another.
         std::thread::scope(|scope| scope.spawn(|| self.served.bearer(person)).join().unwrap())
-    }
-
-    pub(crate) fn identity(&self, person: &str) -> Identity {
-        let path = self.served.scene.at("homes").join(person).join("identity.age");
-        IdentityFile::at(path).read(None).unwrap()
     }
 }
 

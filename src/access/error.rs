@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Contacts;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
-use crate::name::{CheckpointId, Prose};
+use crate::name::{CheckpointId, Label, Prose};
 use crate::policy::StageName;
 use crate::seal::ShareIndex;
 use crate::statement;
@@ -61,6 +61,28 @@ pub enum Error {
     NotTheirShare {
         /// Which share.
         index: ShareIndex,
+    },
+    /// A request names too many people.
+    #[error("it names {count} members; at most {most} may be named in one request")]
+    TooManyMembers {
+        /// How many.
+        count: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// A request is for somebody of another organization than its author's.
+    #[error("{member} is not of {}, by their card", organization.as_ref().map_or("the author's organization, which has none on record", Label::as_str))]
+    OtherOrganization {
+        /// Who.
+        member: Label,
+        /// The author's.
+        organization: Option<Label>,
+    },
+    /// A request names the same key twice.
+    #[error("{member} is named twice")]
+    NamedTwice {
+        /// Who.
+        member: Label,
     },
     /// The policy in force is not the one that the grant cites.
     #[error("the policy was replaced since: the grant cites {cited}, in force is {in_force}")]

@@ -82,34 +82,45 @@ impl Predicate for Revocation {
     const KIND: &'static str = "revocation";
 }
 
-/// Drafts the grant that answers a request under the rules in force; the first approver signs it, the others sign the same bytes.
+/// Drafts the grants that answer a request under the rules in force, one for each person for whom it asks, its author's first; the first
+/// approver signs them, the others sign the same bytes.
 ///
 /// # Errors
-/// [`Error::OtherCheckpoint`], [`Error::OtherManifest`], [`Error::NotPermitted`] where no number of approvals could permit it.
-pub fn draft_grant(
+/// [`Error::OtherCheckpoint`], [`Error::OtherManifest`], [`Error::NotPermitted`] where no number of approvals could permit it, and
+/// those of [`Request::holders`].
+pub fn draft_grants(
     request: &Verified<Statement<Request>>,
     rules: &RulesInForce,
     now: Timestamp,
-) -> Result<Statement<Grant>, Error> {
-    draft_answer(request, request.digest(), rules, now)
+) -> Result<Vec<Statement<Grant>>, Error> {
+    draft_answers(request, request.digest(), rules, now)
 }
 
-/// As [`draft_grant`], for a request whose author has yet to sign it.
+/// As [`draft_grants`], for a request whose author has yet to sign it.
 ///
 /// # Errors
-/// Those of [`draft_grant`].
-pub fn draft_answer(
+/// Those of [`draft_grants`].
+pub fn draft_answers(
     request: &Statement<Request>,
     digest: Sha256Digest,
     rules: &RulesInForce,
     now: Timestamp,
+) -> Result<Vec<Statement<Grant>>, Error> {
+    rules.require_subject(&request.predicate.checkpoint, request.subject.digest)?;
+    let holders = request.predicate.holders()?;
+    holders.into_iter().map(|holder| draft(&request.predicate, digest, (holder, rules), now)).collect()
+}
+
+fn draft(
+    asked: &Request,
+    request: Sha256Digest,
+    (researcher, rules): (Card, &RulesInForce),
+    now: Timestamp,
 ) -> Result<Statement<Grant>, Error> {
-    let asked = &request.predicate;
-    rules.require_subject(&asked.checkpoint, request.subject.digest)?;
     let grant = Grant {
-        request: digest,
+        request,
         checkpoint: asked.checkpoint.clone(),
-        researcher: asked.card.clone(),
+        researcher,
         policy: rules.policy_digest,
         stage: rules.stage.clone(),
         agreement: asked.agreement,

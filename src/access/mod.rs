@@ -20,13 +20,15 @@ mod statements;
 pub use error::{Error, ExchangeError, Fault};
 pub use exchange::Exchange;
 pub use grant::{
-    ApprovalShare, Grant, Revocation, draft_answer, draft_grant, verify_approval_share, verify_grant,
+    ApprovalShare, Grant, Revocation, draft_answers, draft_grants, verify_approval_share, verify_grant,
     verify_revocation,
 };
 pub use handover::{Handover, handover_context, verify_handover};
 pub use index::{Index, KINDS, index};
 pub use lease::{Lease, lease_context, verify_lease};
-pub use request::{Denial, Request, Withdrawal, verify_denial, verify_request, verify_withdrawal};
+pub use request::{
+    Denial, MOST_MEMBERS, Request, Withdrawal, verify_denial, verify_request, verify_withdrawal,
+};
 pub use rules::{Contacts, OWN_BOARD, Objections, RulesInForce};
 pub use session::{Session, verify_session};
 pub use state::{Evidence, State, state_of};

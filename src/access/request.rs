@@ -9,7 +9,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::Card;
 use crate::name::{CheckpointId, Prose};
 use crate::policy::Use;
-use crate::statement::{Envelope, Predicate, Quorum, Statement, Verified};
+use crate::statement::{Envelope, Predicate, Quorum, Statement, Verified, verify_card};
 use crate::time::Timestamp;
 
 /// What a researcher asks for. Its statement's subject is the checkpoint's manifest; its author signs it with the card's key.
@@ -32,12 +32,44 @@ pub struct Request {
     pub renews: Option<Sha256Digest>,
     /// Who asks: to these keys a grant will be made out.
     pub card: Card,
+    /// Signed cards of others of the same organization for whom it asks, too, at most [`MOST_MEMBERS`]: each gets a grant of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Envelope>,
     /// When.
     pub created: Timestamp,
 }
 
 impl Predicate for Request {
     const KIND: &'static str = "request";
+}
+
+/// Most people whom one request may name beside its author.
+pub const MOST_MEMBERS: usize = 50;
+
+impl Request {
+    /// For whom it asks: its author, then the members whom it names.
+    ///
+    /// # Errors
+    /// [`Error::TooManyMembers`], [`Error::Statement`] where a member's card is not signed by its own key, [`Error::OtherOrganization`],
+    /// [`Error::NamedTwice`].
+    pub fn holders(&self) -> Result<Vec<Card>, Error> {
+        if self.members.len() > MOST_MEMBERS {
+            return Err(Error::TooManyMembers { count: self.members.len(), most: MOST_MEMBERS });
+        }
+        let mut holders = vec![self.card.clone()];
+        for envelope in &self.members {
+            let card = verify_card(envelope)?.into_inner();
+            if card.organization.is_none() || card.organization != self.card.organization {
+                let organization = self.card.organization.clone();
+                return Err(Error::OtherOrganization { member: card.name, organization });
+            }
+            if holders.iter().any(|holder| holder.verifying_key == card.verifying_key) {
+                return Err(Error::NamedTwice { member: card.name });
+            }
+            holders.push(card);
+        }
+        Ok(holders)
+    }
 }
 
 /// A researcher takes a request back.
@@ -70,10 +102,10 @@ impl Predicate for Denial {
     const KIND: &'static str = "denial";
 }
 
-/// The request of an envelope, if the key on its card signed it.
+/// The request of an envelope, if the key on its card signed it, and each member whom it names signed their own.
 ///
 /// # Errors
-/// [`Error::Statement`].
+/// [`Error::Statement`], and those of [`Request::holders`].
 pub fn verify_request(envelope: &Envelope) -> Result<Verified<Statement<Request>>, Error> {
     let author = |request: &Request| {
         Quorum::of_one(
@@ -81,7 +113,9 @@ pub fn verify_request(envelope: &Envelope) -> Result<Verified<Statement<Request>
             request.card.verifying_key,
         )
     };
-    Ok(envelope.self_signed(author)?)
+    let request = envelope.self_signed(author)?;
+    request.predicate.holders()?;
+    Ok(request)
 }
 
 /// The withdrawal of `request`, if its author signed it.

@@ -1,5 +1,7 @@
 //! What became of a request, worked out from the statements that hold.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{
@@ -7,6 +9,7 @@ use super::{
     verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
 use crate::name::Prose;
 use crate::statement::{Envelope, Statement, Verified};
 use crate::time::Timestamp;
@@ -111,20 +114,15 @@ pub fn state_of(
         .grants
         .iter()
         .filter(|found| found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == digest));
-    let mut signed = 0;
-    let mut ended = None;
-    for found in answers {
-        match verify_grant(&found.envelope, rules, &evidence.revocations, now) {
-            Ok(grant) => {
-                return State::Granted { grant: grant.digest(), expires: grant.predicate.expires };
-            }
-            Err(error @ (Error::Revoked { .. } | Error::Expired { .. })) => {
-                ended = Some(error.to_string());
-            }
-            Err(_) => signed = signed.max(found.envelope.signers(&rules.board).len()),
-        }
+    let holders = request.predicate.holders().map_or(1, |holders| holders.len());
+    let answers = Answers::among(answers, (rules, &evidence.revocations), now);
+    // Of a request for several people, those whose grants ended do not hold up the others.
+    if let Some((_, (grant, expires))) = answers.standing.first_key_value()
+        && answers.standing.len() + answers.ended.len() >= holders
+    {
+        return State::Granted { grant: *grant, expires: *expires };
     }
-    if let Some(reason) = ended {
+    if let Some(reason) = answers.ended.into_values().next().filter(|_| answers.standing.is_empty()) {
         return State::Ended { reason };
     }
     let mut denials = evidence.denials.iter().flat_map(|found| verify_denial(found, digest, &rules.board));
@@ -134,7 +132,47 @@ pub fn state_of(
     if request.subject.digest != rules.manifest {
         return State::Outdated { reason: "the catalogue has other weights now".to_owned() };
     }
+    // Of several people, the one who has the fewest approvals.
+    let all_signed = answers.signed.len() + answers.standing.len() >= holders;
+    let signed = answers.signed.into_values().min().filter(|_| all_signed).unwrap_or(0);
     State::Pending { approvals: signed, needed: rules.board.threshold() }
+}
+
+/// The grants that answer one request, by the key of the person to whom each is made out.
+#[derive(Default)]
+struct Answers {
+    standing: BTreeMap<KeyId, (Sha256Digest, Timestamp)>,
+    ended: BTreeMap<KeyId, String>,
+    signed: BTreeMap<KeyId, usize>,
+}
+
+impl Answers {
+    fn among<'a>(
+        grants: impl Iterator<Item = &'a Found>,
+        (rules, revocations): (&RulesInForce, &[Envelope]),
+        now: Timestamp,
+    ) -> Self {
+        let mut answers = Self::default();
+        for found in grants {
+            let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
+            let holder = claim.predicate.researcher.verifying_key.id();
+            match verify_grant(&found.envelope, rules, revocations, now) {
+                Ok(grant) => {
+                    answers.standing.insert(holder, (grant.digest(), grant.predicate.expires));
+                }
+                Err(error @ (Error::Revoked { .. } | Error::Expired { .. })) => {
+                    answers.ended.insert(holder, error.to_string());
+                }
+                Err(_) => {
+                    let signed = answers.signed.entry(holder).or_default();
+                    *signed = (*signed).max(found.envelope.signers(&rules.board).len());
+                }
+            }
+        }
+        answers.ended.retain(|holder, _| !answers.standing.contains_key(holder));
+        answers.signed.retain(|holder, _| !answers.standing.contains_key(holder));
+        answers
+    }
 }
 
 impl std::fmt::Display for State {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Error, Registry, answer_request, answers_itself};
 use crate::access::{
-    self, CLOCK_TOLERANCE, Denial, Grant, Index, Request, Revocation, RulesInForce, Withdrawal, draft_grant,
+    self, CLOCK_TOLERANCE, Denial, Grant, Index, Request, Revocation, RulesInForce, Withdrawal, draft_grants,
     verify_denial, verify_grant, verify_handover, verify_request, verify_revocation, verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
@@ -83,7 +83,7 @@ impl Registry {
         }
         require_fresh(request.predicate.created, incoming.now)?;
         // Answered at once where no approval could ever permit it.
-        draft_grant(&request, incoming.rules, incoming.now)?;
+        draft_grants(&request, incoming.rules, incoming.now)?;
         let asks = request.predicate.card.verifying_key.id();
         if let Some(earlier) = request.predicate.renews {
             let known = self.store.request(earlier).await?;
@@ -112,18 +112,19 @@ impl Registry {
             Err(Error::NotSealed { .. }) => return Ok(false),
             locks => locks?,
         };
-        let answer = match answer_request(request, &handovers, (rules, &locks), self.keys(), incoming.now) {
+        let answers = match answer_request(request, &handovers, (rules, &locks), self.keys(), incoming.now) {
             Err(Error::TooFewHandovers { .. }) => return Ok(false),
-            answer => answer?,
+            answers => answers?,
         };
-        let holder = request.predicate.card.verifying_key.id();
-        let row = |envelope: &Envelope| {
-            let index = access::index(envelope)?;
-            let answer = Incoming { envelope, index, rules, now: incoming.now };
-            Ok::<_, Error>(answer.row(self.key_id(), holder))
-        };
-        let mut rows = answer.shares.iter().map(row).collect::<Result<Vec<_>, _>>()?;
-        rows.push(row(&answer.grant)?);
+        let mut rows = Vec::new();
+        for answer in &answers {
+            let holder = answer.grant.claim::<Grant>()?.predicate.researcher.verifying_key.id();
+            for envelope in answer.shares.iter().chain([&answer.grant]) {
+                let index = access::index(envelope)?;
+                let answer = Incoming { envelope, index, rules, now: incoming.now };
+                rows.push(answer.row(self.key_id(), holder));
+            }
+        }
         let effect = Effect::Changes {
             request: request.digest(),
             state: RequestState::Granted,
@@ -168,7 +169,7 @@ impl Registry {
         let request = self.request_about(incoming).await?;
         let claim = envelope.claim::<Grant>()?;
         // What the board signs is what the rules and the request make of it, to the letter.
-        if draft_grant(&request, rules, claim.predicate.issued)? != claim {
+        if !draft_grants(&request, rules, claim.predicate.issued)?.contains(&claim) {
             return Err(Error::NotTheDraft);
         }
         let signers: Vec<_> =
@@ -176,17 +177,22 @@ impl Registry {
         if signers.is_empty() {
             return Err(Error::NoMember { checkpoint: rules.checkpoint.clone() });
         }
-        let holder = request.predicate.card.verifying_key.id();
+        if request.predicate.holders()?.iter().any(|holder| signers.contains(&holder.verifying_key)) {
+            return Err(Error::OwnRequest);
+        }
+        let holder = claim.predicate.researcher.verifying_key.id();
         let rows: Vec<_> = signers.iter().map(|signer| incoming.row(signer.id(), holder)).collect();
         // Another member's signature may come in meanwhile.
         for _ in 0..TRIES {
-            let known = self.store.statement(envelope.digest()).await?;
+            let answers = self.store.grants_that_answer(request.digest()).await?;
+            let known: Vec<_> =
+                answers.iter().filter(|row| row.digest == envelope.digest()).cloned().collect();
             if rows.iter().all(|row| known.iter().any(|known| known.signer == row.signer)) {
                 let state = self.store.request(request.digest()).await?.map(|request| request.state);
                 return Ok((false, state));
             }
             let effect = self.effect_of_grant(incoming, &request, &known).await?;
-            if self.store.put_grant((request.digest(), known.len()), &rows, &effect).await? {
+            if self.store.put_grant((request.digest(), answers.len()), &rows, &effect).await? {
                 let stands = effect != Effect::None;
                 return Ok((true, Some(if stands { RequestState::Granted } else { RequestState::Pending })));
             }
@@ -214,6 +220,8 @@ impl Registry {
             merged.merge(&Envelope::parse(row.envelope.as_bytes())?)?;
         }
         match verify_grant(&merged, incoming.rules, &[], incoming.now) {
+            // Of a request for several people, the last of them.
+            Ok(_) if !self.others_stand(request, &claim.predicate, incoming).await? => Ok(Effect::None),
             Ok(_) => Ok(Effect::Changes {
                 request: request.digest(),
                 state: RequestState::Granted,
@@ -223,6 +231,40 @@ impl Registry {
             Err(access::Error::Statement(_) | access::Error::NotPermitted { .. }) => Ok(Effect::None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether everybody for whom a request asks, but for the one of this grant, has a grant that counts.
+    async fn others_stand(
+        &self,
+        request: &Verified<Statement<Request>>,
+        grant: &Grant,
+        incoming: &Incoming<'_>,
+    ) -> Result<bool, Error> {
+        let mut others = request.predicate.holders()?;
+        others.retain(|holder| holder.verifying_key != grant.researcher.verifying_key);
+        if others.is_empty() {
+            return Ok(true);
+        }
+        let standing = self.holders_with_grants(request.digest(), incoming).await?;
+        Ok(others.iter().all(|holder| standing.contains(&holder.verifying_key.id())))
+    }
+
+    /// Who has a grant that counts now and answers a request.
+    async fn holders_with_grants(
+        &self,
+        request: Sha256Digest,
+        incoming: &Incoming<'_>,
+    ) -> Result<BTreeSet<KeyId>, Error> {
+        let answers = self.store.grants_that_answer(request).await?;
+        let digests: BTreeSet<_> = answers.iter().map(|row| row.digest).collect();
+        let mut standing = BTreeSet::new();
+        for digest in digests {
+            let (envelope, revocations) = self.grant_and_revocations(digest).await?;
+            if let Ok(grant) = verify_grant(&envelope, incoming.rules, &revocations, incoming.now) {
+                standing.insert(grant.predicate.researcher.verifying_key.id());
+            }
+        }
+        Ok(standing)
     }
 
     /// A share may come before the grant that its member signs; whose it is, the grant tells.
@@ -242,8 +284,15 @@ impl Registry {
         let revocation = verify_revocation(incoming.envelope, incoming.rules)?;
         let grant = self.grant_and_revocations(revocation.grant).await?.0;
         let claim = grant.claim::<Grant>()?.predicate;
-        let state = RequestState::Ended;
-        let effect = Effect::Changes { request: claim.request, state, note: revocation.reason.to_string() };
+        let mut others = self.holders_with_grants(claim.request, incoming).await?;
+        others.remove(&claim.researcher.verifying_key.id());
+        let (state, note) = if others.is_empty() {
+            (RequestState::Ended, revocation.reason.to_string())
+        } else {
+            let note = format!("but no longer for {}: {}", claim.researcher.name, revocation.reason);
+            (RequestState::Granted, note)
+        };
+        let effect = Effect::Changes { request: claim.request, state, note };
         let row = incoming.row(signer_of(revocation.signers())?, claim.researcher.verifying_key.id());
         Ok((self.store.put_statement(&row, &effect).await?, Some(state)))
     }

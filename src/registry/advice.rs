@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::Error;
 use crate::access::{self, Fault};
+use crate::blob;
 
 impl Error {
     /// Why it was refused and what to do next.
@@ -26,6 +27,7 @@ impl Error {
                 Fault::Rule,
                 "a grant is ended with `portcullis revoke`; for anything else, ask with a new request",
             ),
+            Self::OwnRequest => (Fault::Rule, "leave it to the other members"),
             Self::NoMember { .. } => (Fault::Rule, "let a member of the board sign it"),
             Self::Seal(_) => (Fault::Proof, "seal the checkpoint again, and hand in every part of it"),
             Self::Client(_) => (
@@ -50,6 +52,9 @@ impl Error {
             Self::Repository(_) => {
                 (Fault::Rule, "`portcullis catalogue status` shows how the catalogue stands")
             }
+            Self::Blob(blob::Error::WrongDigest { .. }) => {
+                (Fault::Proof, "send the chunk whole, under the SHA-256 of its bytes")
+            }
             Self::Catalogue(_) | Self::Store(_) | Self::Blob(_) | Self::Io { .. } | Self::Busy => {
                 (Fault::Busy, "try again; the operator finds more in the registry's log")
             }
@@ -73,6 +78,9 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         E::NotYet { .. } => (Fault::Proof, "set the clock, and make it again"),
         E::OtherRegistry { .. } => (Fault::Proof, "check the registry's address"),
         E::OtherHolder { .. } => (Fault::Rule, "use the identity that it was made out to"),
+        E::TooManyMembers { .. } | E::OtherOrganization { .. } | E::NamedTwice { .. } => {
+            (Fault::Rule, "name members of your own organization only, each once; ask twice for more")
+        }
         E::OtherCheckpoint { .. }
         | E::OtherRequest { .. }
         | E::OtherGrant { .. }

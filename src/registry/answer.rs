@@ -1,9 +1,11 @@
 //! Answering requests of public stages: the registry grants with shares that the board handed over, on the record (P1).
 
 use super::{Error, Keys};
-use crate::access::{ApprovalShare, Request, RulesInForce, draft_grant, handover_context, verify_handover};
+use crate::access::{
+    ApprovalShare, Grant, Request, RulesInForce, draft_grants, handover_context, verify_handover,
+};
 use crate::seal::{Locks, Share, open_resealed_share, reseal_share};
-use crate::statement::{Envelope, Statement, Subject, Verified};
+use crate::statement::{Envelope, Statement, Verified};
 use crate::time::Timestamp;
 
 /// A grant by the registry, and the shares that it comes with.
@@ -20,7 +22,7 @@ pub fn answers_itself(rules: &RulesInForce) -> bool {
     rules.policy.stage(&rules.stage).is_some_and(|stage| stage.approvals.is_empty())
 }
 
-/// Grants a request of a stage that needs no approval.
+/// Grants a request of a stage that needs no approval: one answer for each person for whom it asks.
 ///
 /// # Errors
 /// [`Error::Access`] where the policy does not permit it, [`Error::TooFewHandovers`], [`Error::Seal`].
@@ -30,15 +32,20 @@ pub fn answer_request(
     (rules, locks): (&RulesInForce, &Locks),
     keys: Keys<'_>,
     now: Timestamp,
-) -> Result<Answer, Error> {
-    let mut grant = draft_grant(request, rules, now)?.to_envelope()?;
+) -> Result<Vec<Answer>, Error> {
+    let drafts = draft_grants(request, rules, now)?;
+    let handed_over = handed_over(handovers, (rules, locks), keys)?;
+    drafts.iter().map(|draft| answer(draft, &handed_over, keys)).collect()
+}
+
+fn answer(draft: &Statement<Grant>, handed_over: &[Share], keys: Keys<'_>) -> Result<Answer, Error> {
+    let mut grant = draft.to_envelope()?;
     let mut shares = Vec::new();
-    for share in handed_over(handovers, (rules, locks), keys)? {
-        let researcher = &request.predicate.card.sealing_key;
-        let share = reseal_share(&share, researcher, grant.digest(), &mut rand::rng())?;
-        let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
+    for share in handed_over {
+        let researcher = &draft.predicate.researcher.sealing_key;
+        let share = reseal_share(share, researcher, grant.digest(), &mut rand::rng())?;
         let share = ApprovalShare { grant: grant.digest(), share };
-        shares.push(Statement { subject, predicate: share }.sign(keys.signer)?);
+        shares.push(Statement { subject: draft.subject.clone(), predicate: share }.sign(keys.signer)?);
     }
     grant.sign(keys.signer)?;
     Ok(Answer { grant, shares })

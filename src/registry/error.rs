@@ -34,6 +34,9 @@ pub enum Error {
         /// How many are needed.
         need: usize,
     },
+    /// Somebody for whom a request asks signs its answer.
+    #[error("nobody may approve their own request")]
+    OwnRequest,
     /// The key is not the registry's.
     #[error("the key {key} is not the registry's that the catalogue names")]
     NotTheRegistry {

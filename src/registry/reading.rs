@@ -107,7 +107,17 @@ impl Registry {
         let (Some(about), false) = (row.about, row.kind == Handover::KIND) else {
             return Ok(false);
         };
-        Ok(self.store.statement(about).await?.iter().any(|about| about.holder == reader))
+        let about = self.store.statement(about).await?;
+        if about.iter().any(|about| about.holder == reader) {
+            return Ok(true);
+        }
+        // Who asked for others reads that their grants ended, as they read that they were given.
+        match about.first().and_then(|grant| grant.about) {
+            Some(request) if row.kind == Revocation::KIND => {
+                Ok(self.store.statement(request).await?.iter().any(|request| request.holder == reader))
+            }
+            _ => Ok(false),
+        }
     }
 
     /// A request that `reader` may read.

@@ -1,7 +1,7 @@
 //! What handlers take out of a request: paths, queries and bodies that were parsed, and who is asking.
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -52,10 +52,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        match axum::Json::<T>::from_request(request, state).await {
+        let bytes = json_bytes(request, state).await?;
+        // serde would take an array for an object with the same fields in order.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(Refusal::malformed("the body: it is no JSON object"));
+        }
+        match axum::Json::<T>::from_bytes(&bytes) {
             Ok(axum::Json(body)) => Ok(Self(body)),
-            Err(JsonRejection::BytesRejection(rejection)) => Err(of_bytes(&rejection)),
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(not_json()),
             Err(rejection) => Err(Refusal::malformed(format!("the body: {}", rejection.body_text()))),
         }
     }
@@ -73,16 +76,22 @@ impl<S: Send + Sync> FromRequest<S> for Signed {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let content = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_json = content.is_some_and(|content| {
-            content.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
-        });
-        if !is_json {
-            return Err(not_json());
-        }
-        let Body(bytes) = Body::from_request(request, state).await?;
+        let bytes = json_bytes(request, state).await?;
         Envelope::parse(&bytes).map(Self).map_err(|error| Refusal::malformed(error.to_string()))
     }
+}
+
+/// The body of a request that says that it is JSON.
+async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+    let content = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = content.is_some_and(|content| {
+        content.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
+    });
+    if !is_json {
+        return Err(not_json());
+    }
+    let Body(bytes) = Body::from_request(request, state).await?;
+    Ok(bytes)
 }
 
 impl FromRequestParts<App> for Reader {

@@ -85,6 +85,7 @@ impl From<Error> for Refusal {
             (_, Fault::Busy) => (StatusCode::SERVICE_UNAVAILABLE, ("unavailable", "not now")),
         };
         let detail = match &error {
+            error if fault != Fault::Busy => chain(error),
             // What fails inside is the operator's to read.
             Error::Store(_) | Error::Blob(_) | Error::Io { .. } | Error::Catalogue(_) => {
                 tracing::error!(error = %chain(&error), "the registry fails");

@@ -23,7 +23,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
 /// A payload and the signatures over it, none of them checked yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Wire", into = "Wire")]
 pub struct Envelope {
     payload_type: String,
     payload: Vec<u8>,
@@ -52,6 +53,39 @@ struct WireSignature {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keyid: Option<String>,
     sig: String,
+}
+
+impl From<Envelope> for Wire {
+    fn from(envelope: Envelope) -> Self {
+        let signatures = envelope.signatures.iter().map(|signature| WireSignature {
+            keyid: signature.key_id.map(|id| id.to_string()),
+            sig: BASE64.encode(signature.signature.as_bytes()),
+        });
+        Self {
+            payload: BASE64.encode(&envelope.payload),
+            signatures: signatures.collect(),
+            payload_type: envelope.payload_type,
+        }
+    }
+}
+
+impl TryFrom<Wire> for Envelope {
+    type Error = Error;
+
+    fn try_from(wire: Wire) -> Result<Self, Error> {
+        if wire.signatures.is_empty() || wire.signatures.len() > MOST_SIGNATURES {
+            let reason = format!("it has {} signatures, not 1 to {MOST_SIGNATURES}", wire.signatures.len());
+            return Err(Error::Envelope { reason });
+        }
+        let mut signatures = Vec::with_capacity(wire.signatures.len());
+        for signature in wire.signatures {
+            if let Ok(bytes) = decode(&signature.sig, "signature")?.try_into() {
+                let key_id = signature.keyid.and_then(|id| id.parse().ok());
+                signatures.push(EnvelopeSignature { key_id, signature: Signature::from_bytes(bytes) });
+            }
+        }
+        Ok(Self { payload: decode(&wire.payload, "payload")?, payload_type: wire.payload_type, signatures })
+    }
 }
 
 /// DSSE's pre-authentication encoding: `"DSSEv1" SP LEN(type) SP type SP LEN(body) SP body`.
@@ -86,33 +120,13 @@ impl Envelope {
         }
         let wire: Wire =
             serde_json::from_slice(json).map_err(|error| Error::Envelope { reason: error.to_string() })?;
-        if wire.signatures.is_empty() || wire.signatures.len() > MOST_SIGNATURES {
-            let reason = format!("it has {} signatures, not 1 to {MOST_SIGNATURES}", wire.signatures.len());
-            return Err(Error::Envelope { reason });
-        }
-        let mut signatures = Vec::with_capacity(wire.signatures.len());
-        for signature in wire.signatures {
-            if let Ok(bytes) = decode(&signature.sig, "signature")?.try_into() {
-                let key_id = signature.keyid.and_then(|id| id.parse().ok());
-                signatures.push(EnvelopeSignature { key_id, signature: Signature::from_bytes(bytes) });
-            }
-        }
-        Ok(Self { payload: decode(&wire.payload, "payload")?, payload_type: wire.payload_type, signatures })
+        Self::try_from(wire)
     }
 
     /// The envelope in JSON, indented, with a newline at its end.
     pub fn to_json(&self) -> String {
-        let signatures = self.signatures.iter().map(|signature| WireSignature {
-            keyid: signature.key_id.map(|id| id.to_string()),
-            sig: BASE64.encode(signature.signature.as_bytes()),
-        });
-        let wire = Wire {
-            payload: BASE64.encode(&self.payload),
-            payload_type: self.payload_type.clone(),
-            signatures: signatures.collect(),
-        };
         // Strings and lists of strings always have a JSON form.
-        serde_json::to_string_pretty(&wire).unwrap_or_default() + "\n"
+        serde_json::to_string_pretty(&Wire::from(self.clone())).unwrap_or_default() + "\n"
     }
 
     /// Adds a signature; one that is there already by the same key is replaced.

@@ -83,7 +83,7 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps envelopes of one grant with their effect, all or none, if exactly `known` of them were here before; whether it did. The
+    /// Keeps envelopes of one grant with their effect, all or none, if exactly `known` answered the request before; whether it did. The
     /// lock on the request's row makes two members who sign at once, even at two replicas, wait for each other.
     ///
     /// # Errors
@@ -99,11 +99,11 @@ impl Store {
             .bind(request.to_string())
             .execute(&mut *transaction)
             .await?;
-        let digest = rows.first().map(|row| row.digest.to_string()).unwrap_or_default();
-        let found = sqlx::query("SELECT COUNT(*) AS known FROM statements WHERE digest = $1")
-            .bind(digest)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let found =
+            sqlx::query("SELECT COUNT(*) AS known FROM statements WHERE about = $1 AND kind = 'grant'")
+                .bind(request.to_string())
+                .fetch_one(&mut *transaction)
+                .await?;
         if usize::try_from(found.try_get::<i64, _>("known")?).ok() != Some(known) {
             return Ok(false);
         }
@@ -144,6 +144,19 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(numbered).collect()
+    }
+
+    /// The envelopes of every grant that answers a request.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn grants_that_answer(&self, request: Sha256Digest) -> Result<Vec<StatementRow>, Error> {
+        // As many as there are people in the request times members of boards, which are both bounded.
+        let rows = sqlx::query("SELECT * FROM statements WHERE about = $1 AND kind = 'grant' ORDER BY seq")
+            .bind(request.to_string())
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read).collect()
     }
 
     /// The envelopes of a grant, and of what revokes it.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use portcullis::identity::{Identity, IdentityFile};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -145,6 +146,11 @@ impl Scene {
         digest.as_str().unwrap().chars().take(12).collect()
     }
 
+    /// A person's identity, to sign what the program would not.
+    pub fn identity(&self, person: &str) -> Identity {
+        IdentityFile::at(self.at(&format!("homes/{person}/identity.age"))).read(None).unwrap()
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -197,6 +203,7 @@ impl Scene {
             (r"\b[0-9a-f]{64}\b", "<digest>"),
             (r"\b[0-9a-f]{12}\b", "<digits>"),
             (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<time>"),
+            (r"\b20\d\d-\d\d-\d\d\b", "<date>"),
         ];
         patterns.iter().fold(text, |text, (pattern, word)| {
             regex::Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned()

@@ -1,17 +1,21 @@
 //! `portcullis approve`.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
 use crate::access::{
-    ApprovalShare, Found, Grant, OWN_BOARD, Request, RulesInForce, Statements, draft_grant, verify_request,
-    verify_withdrawal,
+    ApprovalShare, Found, Grant, OWN_BOARD, Request, RulesInForce, Statements, draft_grants, merge,
+    verify_request, verify_withdrawal,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
+use crate::digest::Sha256Digest;
 use crate::identity::{Identity, Signer};
 use crate::seal::{Locks, reseal_share};
 use crate::statement::{Envelope, Statement, Subject, Verified};
@@ -35,38 +39,47 @@ impl Approve {
         let (identity, signer) = home.signer(output)?;
         require_may_approve(asked, &rules, &*signer)?;
 
-        let mut envelope = drafted(&*exchange, &request, &rules)?;
-        envelope.sign(&*signer)?;
         // Another board, such as one for ethics, approves without holding a share.
-        if rules.board.keys().contains(&signer.verifying_key()) {
-            let locks = registry::locks(home, &rules, output)?;
-            let share = share(&locks, &request, &envelope, &identity)?;
-            let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
-            let share = Statement { subject, predicate: share }.sign(&*signer)?;
-            // The share first: a grant that stands must not lack the share of one who signed it.
-            exchange.put("share", &share, &signer.verifying_key())?;
-        }
-        exchange.put("grant", &envelope, &signer.verifying_key())?;
-
-        let signed = envelope.signers(&rules.board).len();
+        let locks = match rules.board.keys().contains(&signer.verifying_key()) {
+            true => Some(registry::locks(home, &rules, output)?),
+            false => None,
+        };
         let needed = needed(&rules);
-        let grant = envelope.claim::<Grant>()?.predicate;
-        let text = format!(
-            "signed the grant {}: {} for {}, {} days, until {}\n{}\n",
-            registry::short_digest(envelope.digest()),
-            rules.checkpoint,
-            asked.card.name,
-            grant.days(),
-            grant.expires.date(),
-            if signed >= needed {
-                "It stands: the researcher can pull and run, as long as the registry leases.".to_owned()
-            } else {
-                format!("{signed} of {needed} approvals: {} more to come.", needed - signed)
-            },
-        );
+        let (mut text, mut grants) = (String::new(), Vec::new());
+        let mut signed = usize::MAX;
+        for mut envelope in drafted(&*exchange, &request, &rules)? {
+            envelope.sign(&*signer)?;
+            let grant = envelope.claim::<Grant>()?.predicate;
+            if let Some(locks) = &locks {
+                let share = share(locks, &grant, envelope.digest(), &identity)?;
+                let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
+                let share = Statement { subject, predicate: share }.sign(&*signer)?;
+                // The share first: a grant that stands must not lack the share of one who signed it.
+                exchange.put("share", &share, &signer.verifying_key())?;
+            }
+            exchange.put("grant", &envelope, &signer.verifying_key())?;
+            signed = signed.min(envelope.signers(&rules.board).len());
+            writeln!(
+                text,
+                "signed the grant {}: {} for {}, {} days, until {}",
+                registry::short_digest(envelope.digest()),
+                rules.checkpoint,
+                grant.researcher.name,
+                grant.days(),
+                grant.expires.date(),
+            )?;
+            grants.push(envelope.digest());
+        }
+        text += &match (signed >= needed, grants.len()) {
+            (true, 1) => {
+                "It stands: the researcher can pull and run, as long as the registry leases.\n".to_owned()
+            }
+            (true, _) => "They stand: each can pull and run, as long as the registry leases.\n".to_owned(),
+            _ => format!("{signed} of {needed} approvals: {} more to come.\n", needed - signed),
+        };
         let value = json!({
-            "grant": envelope.digest(), "request": request.digest(), "approvals": signed, "needed": needed,
-            "stands": signed >= needed,
+            "grant": grants.first(), "grants": grants, "request": request.digest(), "approvals": signed,
+            "needed": needed, "stands": signed >= needed,
         });
         output.result(&value, text)
     }
@@ -101,7 +114,7 @@ fn require_may_approve(asked: &Request, rules: &RulesInForce, signer: &dyn Signe
         )
         .into());
     }
-    if asked.card.verifying_key == key {
+    if asked.holders()?.iter().any(|holder| holder.verifying_key == key) {
         return Err(
             Refusal::denied("nobody may approve their own request", "leave it to the other members").into()
         );
@@ -109,44 +122,50 @@ fn require_may_approve(asked: &Request, rules: &RulesInForce, signer: &dyn Signe
     Ok(())
 }
 
-/// The grant that others have signed already, if it is what this board member would draft; otherwise a new one.
+/// The grants that others have signed already, if they are what this board member would draft; otherwise new ones.
 fn drafted(
     exchange: &dyn Statements,
     request: &Verified<Statement<Request>>,
     rules: &RulesInForce,
-) -> anyhow::Result<Envelope> {
+) -> anyhow::Result<Vec<Envelope>> {
     let now = Timestamp::now();
     let answers = |found: &Found| {
         found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == request.digest())
     };
-    let mut drafts: Vec<_> = exchange.merged("grant")?.into_iter().filter(answers).collect();
-    drafts.retain(|found| !found.envelope.signers(&rules.board).is_empty());
-    drafts.sort_by_key(|found| found.envelope.signers(&rules.board).len());
-    while let Some(found) = drafts.pop() {
+    let found = merge(exchange.about("grant", request.digest())?);
+    let mut begun: Vec<_> = found.into_iter().filter(answers).collect();
+    begun.retain(|found| !found.envelope.signers(&rules.board).is_empty());
+    begun.sort_by_key(|found| std::cmp::Reverse(found.envelope.signers(&rules.board).len()));
+    let mut known = BTreeMap::new();
+    for found in begun {
         let claim = found.envelope.claim::<Grant>()?;
-        let same = draft_grant(request, rules, claim.predicate.issued)? == claim;
+        let same = draft_grants(request, rules, claim.predicate.issued)?.contains(&claim);
         let age = now.seconds_since(claim.predicate.issued);
         // A draft from the future, or one that is over already, is nobody's to complete.
         if same && age >= -crate::access::CLOCK_TOLERANCE && now < claim.predicate.expires {
-            return Ok(found.envelope);
+            known.entry(claim.predicate.researcher.verifying_key.id()).or_insert(found.envelope);
         }
     }
-    Ok(draft_grant(request, rules, now)?.to_envelope()?)
+    let mut drafts = Vec::new();
+    for fresh in draft_grants(request, rules, now)? {
+        let known = known.remove(&fresh.predicate.researcher.verifying_key.id());
+        drafts.push(known.map_or_else(|| fresh.to_envelope(), Ok)?);
+    }
+    Ok(drafts)
 }
 
 /// This member's share, opened and sealed again to the researcher for this grant alone.
 fn share(
     locks: &Locks,
-    request: &Verified<Statement<Request>>,
-    grant: &Envelope,
+    grant: &Grant,
+    digest: Sha256Digest,
     identity: &Identity,
 ) -> anyhow::Result<ApprovalShare> {
     let own = identity.card().verifying_key.id();
     let share = locks
         .shares
         .open_share(&locks.manifest, own, identity.opening_key())
-        .with_context(|| format!("cannot open your share of {}", request.predicate.checkpoint))?;
-    let researcher = &request.predicate.card.sealing_key;
-    let share = reseal_share(&share, researcher, grant.digest(), &mut rand::rng())?;
-    Ok(ApprovalShare { grant: grant.digest(), share })
+        .with_context(|| format!("cannot open your share of {}", grant.checkpoint))?;
+    let share = reseal_share(&share, &grant.researcher.sealing_key, digest, &mut rand::rng())?;
+    Ok(ApprovalShare { grant: digest, share })
 }

@@ -50,6 +50,10 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             return (Kind::Denied, Some(hint));
         }
         Error::LeaseTooLong { .. } => (Kind::Unverified, "ask the registry for a new lease"),
+        Error::TooManyMembers { .. } | Error::OtherOrganization { .. } | Error::NamedTwice { .. } => (
+            Kind::Usage,
+            "name members of your own organization only (`identity card` prints one's card), each once; ask twice for more",
+        ),
         Error::OtherRegistry { .. } => (Kind::Unverified, "check the registry's address"),
         Error::OtherHolder { .. } => (Kind::Denied, "use the identity that it was made out to (--home)"),
     };

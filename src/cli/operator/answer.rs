@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{Request, Statements, verify_request};
+use crate::access::{Grant, Statements, verify_request};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
 use crate::client::Catalogue;
 use crate::registry::{Keys, answer_request, answers_itself, require_registry};
-use crate::statement::{Envelope, Statement, Verified};
+use crate::statement::Envelope;
 use crate::time::Timestamp;
 
 /// Answer requests of stages that need no approval, with shares that the board handed over
@@ -42,13 +42,15 @@ impl Answer {
         let mut answered = Vec::new();
         for found in &requests {
             match answerer.answer(&found.envelope) {
-                Ok(Some((request, grant))) => {
-                    let (name, checkpoint) = (&request.predicate.card.name, &request.predicate.checkpoint);
-                    let short = registry::short_digest(grant.digest());
-                    writeln!(text, "granted {checkpoint} to {name}: grant {short}")?;
-                    answered.push(json!({ "request": found.digest, "grant": grant.digest() }));
+                Ok(grants) => {
+                    for grant in grants {
+                        let claim = grant.claim::<Grant>()?.predicate;
+                        let (name, checkpoint) = (claim.researcher.name, claim.checkpoint);
+                        let short = registry::short_digest(grant.digest());
+                        writeln!(text, "granted {checkpoint} to {name}: grant {short}")?;
+                        answered.push(json!({ "request": found.digest, "grant": grant.digest() }));
+                    }
                 }
-                Ok(None) => {}
                 Err(error) if self.request.is_some() => return Err(error),
                 Err(error) => output.note(format_args!("note: {}: {error:#}", registry::short(found))),
             }
@@ -70,25 +72,24 @@ struct Answerer<'a> {
 }
 
 impl Answerer<'_> {
-    /// Grants a request; `None` where the board decides, or an answer is there.
-    fn answer(
-        &self,
-        envelope: &Envelope,
-    ) -> anyhow::Result<Option<(Verified<Statement<Request>>, Envelope)>> {
+    /// Grants a request; nothing where the board decides, or an answer is there.
+    fn answer(&self, envelope: &Envelope) -> anyhow::Result<Vec<Envelope>> {
         let request = verify_request(envelope)?;
         let rules = self.catalogue.rules_in_force(&request.predicate.checkpoint)?;
         if !answers_itself(&rules) || !self.exchange.about("grant", request.digest())?.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let locks = registry::locks(self.home, &rules, self.output)?;
         let handovers: Vec<_> =
             self.exchange.list("handover")?.into_iter().map(|found| found.envelope).collect();
-        let answer = answer_request(&request, &handovers, (&rules, &locks), self.keys, Timestamp::now())?;
+        let answers = answer_request(&request, &handovers, (&rules, &locks), self.keys, Timestamp::now())?;
         let key = self.keys.signer.verifying_key();
-        for share in &answer.shares {
-            self.exchange.put("share", share, &key)?;
+        for answer in &answers {
+            for share in &answer.shares {
+                self.exchange.put("share", share, &key)?;
+            }
+            self.exchange.put("grant", &answer.grant, &key)?;
         }
-        self.exchange.put("grant", &answer.grant, &key)?;
-        Ok(Some((request, answer.grant)))
+        Ok(answers.into_iter().map(|answer| answer.grant).collect())
     }
 }

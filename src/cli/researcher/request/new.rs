@@ -1,12 +1,14 @@
 //! `portcullis request new`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
 use crate::access::{self, Request, RulesInForce};
+use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
@@ -42,6 +44,10 @@ pub(in crate::cli) struct New {
     #[arg(long, value_name = "REQUEST")]
     renew: Option<String>,
 
+    /// The signed card of somebody else of your organization who is to have it, too; give it several times for several
+    #[arg(long = "member", value_name = "CARD")]
+    members: Vec<PathBuf>,
+
     /// Print the stage's rules and its agreement, and ask for nothing
     #[arg(long)]
     terms: bool,
@@ -65,10 +71,12 @@ impl New {
             agreement: rules.agreement.filter(|_| self.accept_agreement),
             renews: renews.transpose()?.map(|found| found.digest),
             card: identity.card().clone(),
+            members: self.members.iter().map(|path| files::envelope(path)).collect::<Result<_, _>>()?,
             created: Timestamp::now(),
         };
         let subject = Subject { name: self.checkpoint.to_string(), digest: rules.manifest };
         let request = Statement { subject, predicate: request };
+        request.predicate.holders()?;
         require_possible(&request, &rules)?;
         let envelope = request.sign(&*signer)?;
         let path = statements.put("request", &envelope, &signer.verifying_key())?;
@@ -90,7 +98,7 @@ impl New {
 
 /// Answers at once where no approval could ever permit it: the grant that would answer it is drafted, and thrown away.
 fn require_possible(request: &Statement<Request>, rules: &RulesInForce) -> anyhow::Result<()> {
-    let drafted = access::draft_answer(request, Sha256Digest::of(b""), rules, Timestamp::now());
+    let drafted = access::draft_answers(request, Sha256Digest::of(b""), rules, Timestamp::now());
     drafted.map(drop).with_context(|| {
         format!("stage `{}` of {} could never permit this request", rules.stage, rules.checkpoint)
     })

@@ -38,6 +38,9 @@ impl Show {
         writeln!(text, "  checkpoint   {} in stage `{}`", asked.checkpoint, rules.stage)?;
         writeln!(text, "  who          {}{organization}", asked.card.name)?;
         writeln!(text, "  key id       {}", asked.card.verifying_key.id())?;
+        for member in asked.holders()?.iter().skip(1) {
+            writeln!(text, "  and          {}, key id {}", member.name, member.verifying_key.id())?;
+        }
         writeln!(
             text,
             "  uses         {}",

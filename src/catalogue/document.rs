@@ -4,6 +4,7 @@
 //! texts the metadata uses: they lead to keys, and keys are what is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,7 +13,6 @@ use super::schema::{Delegation, Key, Role, RoleKeys, RootRole, TargetsRole};
 use super::{Error, canonical_json};
 use crate::digest::Sha256Digest;
 use crate::identity::{self, Signature, Signer, VerifyingKey};
-use crate::name::CheckpointId;
 use crate::statement::{Quorum, QuorumError};
 use crate::time::Timestamp;
 
@@ -68,6 +68,11 @@ impl<T: Role> Document<T> {
             serde_json::from_slice(&bytes).map_err(|error| Error::malformed(file, error))?;
         if signatures.len() > MOST_SIGNATURES {
             return Err(Error::malformed(file, format!("it has more than {MOST_SIGNATURES} signatures")));
+        }
+        // 4.2.1: with one key id twice, two programs could judge the same file differently.
+        let ids: BTreeSet<_> = signatures.iter().map(|signature| &signature.keyid).collect();
+        if ids.len() < signatures.len() {
+            return Err(Error::malformed(file, "it has two signatures under the same key id"));
         }
         let header = Header::deserialize(&signed).map_err(|error| Error::malformed(file, error))?;
         check_header::<T>(file, &header)?;
@@ -271,8 +276,8 @@ impl Keyring {
 }
 
 /// What refusals call the board of a checkpoint.
-pub(super) fn board_name(checkpoint: &CheckpointId) -> String {
-    format!("the board of {checkpoint}")
+pub(super) fn board_name(role: &impl fmt::Display) -> String {
+    format!("the board of {role}")
 }
 
 /// A role whose keys root names.

@@ -20,13 +20,15 @@ mod error;
 mod pattern;
 mod remote;
 mod repository;
+mod role_name;
 mod schema;
 mod target;
 mod trusted;
 mod verify;
+mod walk;
 
 pub use canonical::canonical_json;
-pub use client::{CLOCK_TOLERANCE, Client};
+pub use client::{CLOCK_TOLERANCE, Client, Search};
 pub use document::{Document, Keyring};
 pub use error::Error;
 pub use remote::{Folder, NoRemote, Remote};
@@ -34,6 +36,7 @@ pub use repository::{
     BoardPlan, Change, Days, Founding, Held, Parcel, Publication, Received, Repository, RepositoryError,
     Review, Roster, Rotation, Standing, Status, Subject, Tally,
 };
+pub use role_name::{RoleName, RoleNameError};
 pub use schema::MOST_ROOT_BYTES;
 pub use schema::{
     Delegation, Delegations, FileMeta, Hashes, Key, Role, RoleKeys, RootRole, SnapshotOnly, SnapshotRole,

@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::target::TargetPath;
-use super::{Error, pattern};
+use super::{Error, RoleName, pattern};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
-use crate::name::CheckpointId;
 
 /// Most roles that a catalogue delegates to, as other clients have it.
 pub(super) const MOST_DELEGATIONS: usize = 32;
@@ -210,8 +209,8 @@ pub struct Delegations {
 /// One delegated role: of this program's making, a checkpoint's board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delegation {
-    /// The role's name, which is also its file's: of the form of a checkpoint's id, so that it is safe as one.
-    pub name: CheckpointId,
+    /// The role's name.
+    pub name: RoleName,
     /// Who signs.
     #[serde(flatten)]
     pub signers: RoleKeys,
@@ -227,9 +226,9 @@ pub struct Delegation {
 
 impl Delegation {
     /// Whether the role may speak for `path`.
-    pub fn covers(&self, path: &TargetPath) -> bool {
-        let digest = || Sha256Digest::of(path.as_str().as_bytes()).to_string();
-        self.paths.iter().flatten().any(|pattern| pattern::matches(pattern, path.as_str()))
+    pub fn covers(&self, path: &str) -> bool {
+        let digest = || Sha256Digest::of(path.as_bytes()).to_string();
+        self.paths.iter().flatten().any(|pattern| pattern::matches(pattern, path))
             || self.path_hash_prefixes.iter().flatten().any(|prefix| digest().starts_with(prefix.as_str()))
     }
 }

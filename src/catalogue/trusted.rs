@@ -1,12 +1,13 @@
 //! A catalogue whose whole chain held: what is asked of it is answered from verified metadata only.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::document::TopRole;
 use super::schema::{Delegation, RootRole, SnapshotRole, TargetFile, TargetsRole, TimestampRole};
 use super::target::{CheckpointFile, StageTarget, TargetPath};
-use super::{Document, Error, Keyring, Remote, durable, verify};
+use super::walk::walk;
+use super::{Document, Error, Keyring, Remote, RoleName, durable, verify};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
 use crate::name::CheckpointId;
@@ -17,7 +18,7 @@ use crate::time::Timestamp;
 const MOST_TARGET_BYTES: u64 = 64 << 20;
 
 /// Delegated roles by name.
-pub(super) type Delegated = BTreeMap<CheckpointId, Document<TargetsRole>>;
+pub(super) type Delegated = BTreeMap<RoleName, Document<TargetsRole>>;
 
 /// The verified documents that make a catalogue.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub(super) struct Parts {
     pub(super) targets: Document<TargetsRole>,
     pub(super) delegated: Delegated,
     /// Boards whose metadata expired: their checkpoints cannot be used, and the others can.
-    pub(super) lapsed: BTreeMap<CheckpointId, Lapsed>,
+    pub(super) lapsed: BTreeMap<RoleName, Lapsed>,
 }
 
 /// What [`Error::Expired`] says of a board's metadata.
@@ -86,7 +87,9 @@ impl TrustedCatalogue {
         let mut boards = BTreeMap::new();
         for delegation in delegations(&parts.targets) {
             let board = Keyring::of_delegation(&parts.targets, delegation)?.quorum().clone();
-            boards.entry(delegation.name.clone()).or_insert(board);
+            if let Some(checkpoint) = delegation.name.checkpoint() {
+                boards.entry(checkpoint).or_insert(board);
+            }
         }
         Ok(Self { parts, owners, registry, boards, cache })
     }
@@ -118,27 +121,10 @@ impl TrustedCatalogue {
 
     /// What the catalogue says of the file at `path` (TUF 1.0, 5.6.7): the first role that lists it, from the top, depth first.
     pub fn target(&self, path: &TargetPath) -> Option<TargetInfo> {
-        let mut visited = BTreeSet::new();
-        let mut open = vec![(None, &self.parts.targets)];
-        while let Some((role, document)) = open.pop() {
-            if let Some(file) = document.role().targets.get(path) {
-                return Some(info(path, role, document, file));
-            }
-            let mut inner = Vec::new();
-            for delegation in delegations(document).filter(|delegation| delegation.covers(path)) {
-                if let Some(document) = self.parts.delegated.get(&delegation.name)
-                    && visited.insert(&delegation.name)
-                {
-                    inner.push((Some(&delegation.name), document));
-                }
-                if delegation.terminating {
-                    open.clear();
-                    break;
-                }
-            }
-            open.extend(inner.into_iter().rev());
-        }
-        None
+        let load = |_: &_, delegation: &Delegation| Ok(self.parts.delegated.get(&delegation.name));
+        // Loading fails never, since all of it is here.
+        let (role, document, file) = walk(&self.parts.targets, path.as_str(), load).ok().flatten()?;
+        Some(info(path.clone(), role, document, file))
     }
 
     /// Every file that the catalogue vouches for, by path.
@@ -158,25 +144,7 @@ impl TrustedCatalogue {
     }
 
     fn fetch(&self, remote: &dyn Remote, info: &TargetInfo) -> Result<Vec<u8>, Error> {
-        let file = info.path.as_str();
-        if info.length > MOST_TARGET_BYTES {
-            return Err(Error::TooLong { file: file.to_owned(), most: MOST_TARGET_BYTES });
-        }
-        let cached = self.cache.as_ref().map(|cache| cache.join(info.sha256.to_string()));
-        if let Some(cached) = &cached
-            && let Ok(Some(bytes)) = durable::read(cached, file, info.length)
-            && verify::require_digest(file, info.sha256, &bytes).is_ok()
-        {
-            return Ok(bytes);
-        }
-        let path = format!("targets/{}", info.path.consistent(info.sha256));
-        let bytes = remote.fetch(&path, info.length)?.ok_or_else(|| Error::Missing { file: path.clone() })?;
-        verify::require_length(file, info.length, &bytes)?;
-        verify::require_digest(file, info.sha256, &bytes)?;
-        if let Some(cached) = &cached {
-            durable::write(cached, &bytes)?;
-        }
-        Ok(bytes)
+        fetch(remote, self.cache.as_deref(), info)
     }
 
     /// What the catalogue says of a file that a checkpoint's board keeps; nobody else may speak for it.
@@ -188,7 +156,7 @@ impl TrustedCatalogue {
         checkpoint: &CheckpointId,
         file: CheckpointFile,
     ) -> Result<TargetInfo, Error> {
-        if let Some(Lapsed { file, expired, now }) = self.parts.lapsed.get(checkpoint).cloned() {
+        if let Some(Lapsed { file, expired, now }) = self.parts.lapsed.get(checkpoint.as_str()).cloned() {
             return Err(Error::Expired { file, expired, now });
         }
         let path = file.of(checkpoint);
@@ -314,15 +282,38 @@ pub(super) fn delegations(document: &Document<TargetsRole>) -> impl Iterator<Ite
     document.role().delegations.iter().flat_map(|delegations| &delegations.roles)
 }
 
-fn info(
-    path: &TargetPath,
-    role: Option<&CheckpointId>,
+pub(super) fn info(
+    path: TargetPath,
+    role: Option<String>,
     document: &Document<TargetsRole>,
-    file: &TargetFile,
+    file: TargetFile,
 ) -> TargetInfo {
-    let role = role.map_or("targets", CheckpointId::as_str).to_owned();
-    let TargetFile { length, hashes } = *file;
-    TargetInfo { path: path.clone(), length, sha256: hashes.sha256, role, version: document.version() }
+    let role = role.unwrap_or_else(|| "targets".to_owned());
+    let TargetFile { length, hashes } = file;
+    TargetInfo { path, length, sha256: hashes.sha256, role, version: document.version() }
+}
+
+/// A target's bytes, verified: from `cache` where they are there, or else from `remote`.
+pub(super) fn fetch(remote: &dyn Remote, cache: Option<&Path>, info: &TargetInfo) -> Result<Vec<u8>, Error> {
+    let file = info.path.as_str();
+    if info.length > MOST_TARGET_BYTES {
+        return Err(Error::TooLong { file: file.to_owned(), most: MOST_TARGET_BYTES });
+    }
+    let cached = cache.map(|cache| cache.join(info.sha256.to_string()));
+    if let Some(cached) = &cached
+        && let Ok(Some(bytes)) = durable::read(cached, file, info.length)
+        && verify::require_digest(file, info.sha256, &bytes).is_ok()
+    {
+        return Ok(bytes);
+    }
+    let path = format!("targets/{}", info.path.consistent(info.sha256));
+    let bytes = remote.fetch(&path, info.length)?.ok_or_else(|| Error::Missing { file: path.clone() })?;
+    verify::require_length(file, info.length, &bytes)?;
+    verify::require_digest(file, info.sha256, &bytes)?;
+    if let Some(cached) = &cached {
+        durable::write(cached, &bytes)?;
+    }
+    Ok(bytes)
 }
 
 fn summary<T: super::Role>(role: &str, document: &Document<T>, keyring: Keyring) -> RoleSummary {

@@ -16,6 +16,7 @@ mod progress;
 mod registry;
 mod researcher;
 mod session;
+mod tuf_client;
 mod units;
 
 use std::process::ExitCode;
@@ -77,6 +78,7 @@ enum Command {
     Registry(operator::registry::RegistryCommand),
     Answer(operator::answer::Answer),
     Demo(demo::Demo),
+    TufClient(tuf_client::TufClient),
     Completions(help::Completions),
     Man(help::Man),
 }
@@ -127,6 +129,7 @@ impl Command {
             Self::Registry(registry) => registry.run(home, output),
             Self::Answer(answer) => answer.run(home, output),
             Self::Demo(demo) => demo.run(output),
+            Self::TufClient(client) => client.run(),
             Self::Completions(completions) => completions.run(command_line(), output),
             Self::Man(man) => man.run(command_line(), output),
         }

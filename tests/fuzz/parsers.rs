@@ -127,7 +127,7 @@ pub(crate) fn tuf_metadata(bytes: &[u8]) {
     if let Some(targets) = reads_back::<TargetsRole>(bytes) {
         let path: TargetPath = "gpt2-124m/policy.toml".parse().unwrap();
         for role in targets.role().delegations.iter().flat_map(|delegations| &delegations.roles) {
-            let _ = role.covers(&path);
+            let _ = role.covers(path.as_str());
         }
     }
     if let Ok(value) = serde_json::from_slice(bytes) {

@@ -12,8 +12,11 @@
 //!
 //! Whoever can write to the state can make it forget. It is as private as the identity beside it.
 
+mod search;
 mod source;
 mod state;
+
+pub use search::Search;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,9 +24,8 @@ use std::path::PathBuf;
 use super::document::TopRole;
 use super::schema::{Delegation, FileMeta, RootRole, TargetsRole, TimestampRole};
 use super::trusted::{Delegated, Lapsed, Parts};
-use super::{Document, Error, Keyring, Remote, TrustedCatalogue, verify};
+use super::{Document, Error, Keyring, Remote, RoleName, TrustedCatalogue, verify};
 use crate::catalogue::schema::{MOST_DELEGATIONS, SnapshotRole};
-use crate::name::CheckpointId;
 use crate::time::Timestamp;
 use source::{Offline, Online, Source};
 use state::State;
@@ -34,6 +36,9 @@ pub const CLOCK_TOLERANCE: i64 = 5 * 60;
 
 /// Most new roots that one refresh follows.
 const MOST_ROOTS: u64 = 32;
+
+/// Timestamp, snapshot and targets.
+type Top = (Document<TimestampRole>, Document<SnapshotRole>, Document<TargetsRole>);
 
 /// A client whose trusted state is in a folder.
 #[derive(Debug, Clone)]
@@ -105,6 +110,14 @@ impl Client {
         Ok(catalogue)
     }
 
+    /// The metadata that is trusted now: each role's file name, without its version, and its bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::State`].
+    pub fn trusted_files(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        self.state.files()
+    }
+
     fn trusted_root(&self) -> Result<Document<RootRole>, Error> {
         self.state.root()?.ok_or_else(|| Error::NoRoot { path: self.state.folder().to_owned() })
     }
@@ -138,21 +151,27 @@ impl Client {
         source: &dyn Source,
         now: Timestamp,
     ) -> Result<TrustedCatalogue, Error> {
-        let (seen_timestamp, seen_snapshot) = self.state.seen(&root)?;
-        let timestamp = verify::next_timestamp(&root, seen_timestamp, source.timestamp()?)?;
+        let (timestamp, snapshot, targets) = self.top(&root, source, now)?;
+        let (delegated, lapsed) = delegated(&targets, &snapshot, source, now)?;
+        let parts = Parts { root, timestamp, snapshot, targets, delegated, lapsed };
+        TrustedCatalogue::new(parts, Some(self.state.cache()))
+    }
+
+    /// 5.4 to 5.6: timestamp, snapshot and targets, not yet what is delegated.
+    fn top(&self, root: &Document<RootRole>, source: &dyn Source, now: Timestamp) -> Result<Top, Error> {
+        let (seen_timestamp, seen_snapshot) = self.state.seen(root)?;
+        let timestamp = verify::next_timestamp(root, seen_timestamp, source.timestamp()?)?;
         timestamp.require_unexpired(now)?;
         source.keep_timestamp(&timestamp)?;
-        let snapshot = snapshot(&root, &timestamp, seen_snapshot.as_ref(), source)?;
+        let snapshot = snapshot(root, &timestamp, seen_snapshot.as_ref(), source)?;
         snapshot.require_unexpired(now)?;
         source.keep_snapshot(&snapshot)?;
-        let keyring = Keyring::of(&root, TopRole::Targets)?;
+        let keyring = Keyring::of(root, TopRole::Targets)?;
         let Some(listed) = snapshot.role().meta.get("targets.json") else {
             return Err(Error::Missing { file: "targets.json".to_owned() });
         };
         let targets = role(&keyring, "targets", listed, source, now)?;
-        let (delegated, lapsed) = delegated(&targets, &snapshot, source, now)?;
-        let parts = Parts { root, timestamp, snapshot, targets, delegated, lapsed };
-        TrustedCatalogue::new(parts, Some(self.state.cache()))
+        Ok((timestamp, snapshot, targets))
     }
 }
 
@@ -199,7 +218,7 @@ fn delegated(
     snapshot: &Document<SnapshotRole>,
     source: &dyn Source,
     now: Timestamp,
-) -> Result<(Delegated, BTreeMap<CheckpointId, Lapsed>), Error> {
+) -> Result<(Delegated, BTreeMap<RoleName, Lapsed>), Error> {
     let mut found = Delegated::new();
     let mut lapsed = BTreeMap::new();
     let mut open: Vec<(Keyring, Delegation)> = Vec::new();
@@ -222,7 +241,7 @@ fn delegated(
                 format!("more than {MOST_DELEGATIONS} roles follow from it"),
             ));
         }
-        let document = match role(&keyring, name.as_str(), listed, source, now) {
+        let document = match role(&keyring, &name.file_stem(), listed, source, now) {
             // One board that lets its metadata lapse closes its own checkpoint, not the others'.
             Err(Error::Expired { file, expired, now }) => {
                 lapsed.insert(name.clone(), Lapsed { file, expired, now });

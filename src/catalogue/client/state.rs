@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::document::TopRole;
 use crate::catalogue::durable::{self, Lock};
-use crate::catalogue::schema::{Role, RootRole, SnapshotRole, TimestampRole};
+use crate::catalogue::schema::{Role, RootRole, SnapshotRole, TargetsRole, TimestampRole};
 use crate::catalogue::{Document, Error, Keyring, verify};
 use crate::digest::Sha256Digest;
 use crate::time::Timestamp;
@@ -141,6 +141,30 @@ impl State {
 
     pub(super) fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         durable::write(&self.folder.join(name), bytes)
+    }
+
+    /// The metadata that is here, by file name.
+    pub(super) fn files(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut files = Vec::new();
+        let Some(root) = self.root()? else {
+            return Ok(files);
+        };
+        for folder in [self.epoch(&root), "targets".to_owned()] {
+            let folder = self.folder.join(folder);
+            let entries = match fs::read_dir(&folder) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                entries => entries.map_err(Error::io("list", &folder))?,
+            };
+            for entry in entries {
+                let path = entry.map_err(Error::io("list", &folder))?.path();
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+                if let Some(bytes) = durable::read(&path, &name, TargetsRole::MOST_BYTES)? {
+                    files.push((name, bytes));
+                }
+            }
+        }
+        files.push(("root.json".to_owned(), root.bytes().to_vec()));
+        Ok(files)
     }
 
     /// What a file of the state holds; damage is not taken for absence, which would forget what was seen.

@@ -154,7 +154,7 @@ pub(super) fn delegate(
     match delegations.roles.iter_mut().find(|role| role.name == *checkpoint) {
         Some(role) => role.signers = signers,
         None => delegations.roles.push(Delegation {
-            name: checkpoint.clone(),
+            name: checkpoint.into(),
             signers,
             paths: Some(vec![format!("{checkpoint}/*")]),
             path_hash_prefixes: None,

@@ -66,7 +66,7 @@ impl Repository {
         let names: Vec<_> = drafts
             .next_targets(published)
             .iter()
-            .flat_map(|targets| delegations(targets).map(|delegation| delegation.name.clone()))
+            .flat_map(|targets| delegations(targets).filter_map(|delegation| delegation.name.checkpoint()))
             .collect();
         for name in names {
             if let Some(draft) = self.draft(published, &Subject::Board(name.clone()))? {

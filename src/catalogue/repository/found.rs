@@ -82,7 +82,7 @@ impl Repository {
             return Err(RepositoryError::NoBoard { checkpoint: checkpoint.to_string() });
         }
         let parts = published.as_ref().and_then(|published| published.parts.as_ref());
-        let base = drafts.boards.get(checkpoint).or_else(|| parts?.delegated.get(checkpoint));
+        let base = drafts.boards.get(checkpoint).or_else(|| parts?.delegated.get(checkpoint.as_str()));
         let mut role = base.map(|base| base.role().clone()).unwrap_or_default();
         let files = files.iter().map(|(file, bytes)| (file.of(checkpoint), bytes.clone())).collect();
         let subject = Subject::Board(checkpoint.clone());
@@ -200,7 +200,7 @@ impl Repository {
             delegate(role, checkpoint, &keys, threshold)
         })?;
         let parts = published.as_ref().and_then(|published| published.parts.as_ref());
-        match parts.and_then(|parts| parts.delegated.get(checkpoint)) {
+        match parts.and_then(|parts| parts.delegated.get(checkpoint.as_str())) {
             Some(current) if !drafts.boards.contains_key(checkpoint) => {
                 self.put(&Subject::Board(checkpoint.clone()), current.role(), published.as_ref(), expires)
             }

@@ -182,8 +182,9 @@ fn candidate<'a>(
     let mut boards = BTreeMap::new();
     for delegation in delegations(targets) {
         let (name, ring) = (&delegation.name, Keyring::of_delegation(targets, delegation).ok()?);
-        if let Some(draft) = drafts.boards.get(name).filter(|draft| ring.verify(draft).is_ok()) {
-            taken.push(Subject::Board(name.clone()));
+        let board = name.checkpoint().and_then(|checkpoint| drafts.boards.get_key_value(&checkpoint));
+        if let Some((checkpoint, draft)) = board.filter(|(_, draft)| ring.verify(draft).is_ok()) {
+            taken.push(Subject::Board(checkpoint.clone()));
             boards.insert(name.as_str(), draft);
         } else if let Some(current) = current.and_then(|current| current.get(name)) {
             ring.verify(current).ok()?;

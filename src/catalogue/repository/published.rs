@@ -65,7 +65,7 @@ impl Repository {
         let mut delegated = Delegated::new();
         for delegation in delegations(&targets) {
             let keyring = Keyring::of_delegation(&targets, delegation)?;
-            if let Some(document) = self.role(delegation.name.as_str(), &keyring, &snapshot)? {
+            if let Some(document) = self.role(&delegation.name.file_stem(), &keyring, &snapshot)? {
                 delegated.entry(delegation.name.clone()).or_insert(document);
             }
         }

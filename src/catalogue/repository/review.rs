@@ -118,7 +118,7 @@ impl Repository {
     ) -> Result<Option<Vec<u8>>, RepositoryError> {
         let published = self.published()?;
         let parts = published.as_ref().and_then(|published| published.parts.as_ref());
-        self.file_of(checkpoint, file, parts.and_then(|parts| parts.delegated.get(checkpoint)))
+        self.file_of(checkpoint, file, parts.and_then(|parts| parts.delegated.get(checkpoint.as_str())))
     }
 
     /// A checkpoint's file as it is proposed, or else published.
@@ -188,7 +188,7 @@ impl Repository {
                 Ok(changes)
             }
             Subject::Board(name) => {
-                let before = parts.and_then(|parts| parts.delegated.get(name));
+                let before = parts.and_then(|parts| parts.delegated.get(name.as_str()));
                 self.file_changes(subject, before, drafts.boards.get(name))
             }
         }
@@ -262,7 +262,9 @@ fn boards(
         targets.iter().flat_map(|targets| delegations(targets).map(move |delegation| (targets, delegation)))
     {
         let ring = Keyring::of_delegation(targets, delegation)?;
-        boards.entry(delegation.name.clone()).or_insert_with(|| ring.quorum().clone());
+        if let Some(checkpoint) = delegation.name.checkpoint() {
+            boards.entry(checkpoint).or_insert_with(|| ring.quorum().clone());
+        }
     }
     Ok(boards)
 }
@@ -279,6 +281,6 @@ fn expiry(subject: &Subject, published: Option<&Published>) -> Option<Timestamp>
     match subject {
         Subject::Root => Some(published.root.expires()),
         Subject::Targets => parts.map(|parts| parts.targets.expires()),
-        Subject::Board(name) => parts?.delegated.get(name).map(Document::expires),
+        Subject::Board(name) => parts?.delegated.get(name.as_str()).map(Document::expires),
     }
 }

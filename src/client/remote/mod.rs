@@ -6,11 +6,13 @@
 mod catalogue;
 mod error;
 mod http;
+mod repository;
 mod sealed;
 mod session;
 mod statements;
 
 pub use error::RemoteError;
+pub use repository::TufRepository;
 pub use session::{Credentials, Nobody};
 
 use std::sync::{Arc, Mutex};

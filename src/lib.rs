@@ -12,6 +12,7 @@ pub mod client;
 pub mod digest;
 pub mod identity;
 pub mod inference;
+pub mod log;
 pub mod misuse;
 pub mod name;
 pub mod policy;

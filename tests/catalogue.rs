@@ -365,7 +365,7 @@ fn refusals_say_what_to_do() {
       next: give its new card with one --add, and nothing else
 
     exit 2
-    note: this home trusts no catalogue yet, so nothing but the signatures in the folder itself vouches for what is published there
+    note: this home trusts no catalogue yet, so nothing but its own signatures vouches for what is published there
     error: no change of any role is proposed
       next: see `portcullis catalogue status` for what is proposed
 

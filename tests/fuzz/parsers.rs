@@ -5,8 +5,9 @@
 //! seeds in `corpus/`, all of one name. `hostile_files.rs` fails where one of them is missing.
 
 use portcullis::access;
+use portcullis::api;
 use portcullis::catalogue::{
-    Document, Role, RootRole, SnapshotRole, TargetPath, TargetsRole, TimestampRole, canonical_json,
+    Document, Parcel, Role, RootRole, SnapshotRole, TargetPath, TargetsRole, TimestampRole, canonical_json,
 };
 use portcullis::checkpoint::config::{Architecture, ConfigError, ModelConfig};
 use portcullis::checkpoint::manifest::{FILES, Manifest};
@@ -31,6 +32,7 @@ pub(crate) type Parser = fn(&[u8]);
 /// Every parser with the name that its target and its corpus have.
 #[allow(dead_code, reason = "a fuzz target uses one of them")]
 pub(crate) const PARSERS: &[(&str, Parser)] = &[
+    ("api_answers", api_answers),
     ("config", config),
     ("manifest", manifest),
     ("misuse_rules", misuse_rules),
@@ -42,6 +44,32 @@ pub(crate) const PARSERS: &[(&str, Parser)] = &[
     ("tokenizer_files", tokenizer_files),
     ("tuf_metadata", tuf_metadata),
 ];
+
+/// What a registry answers, and what it is sent, as JSON; what is accepted reads back as it is written.
+pub(crate) fn api_answers(bytes: &[u8]) {
+    fn reads_back<T: serde::Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) {
+        if let Ok(value) = serde_json::from_slice::<T>(bytes) {
+            let written = serde_json::to_string(&value).unwrap();
+            let again: T = serde_json::from_str(&written).unwrap();
+            assert_eq!(serde_json::to_string(&again).unwrap(), written);
+        }
+    }
+    reads_back::<api::Assignment>(bytes);
+    reads_back::<api::Bearer>(bytes);
+    reads_back::<api::CatalogueListing>(bytes);
+    reads_back::<api::Challenge>(bytes);
+    reads_back::<api::Decision>(bytes);
+    reads_back::<api::Problem>(bytes);
+    reads_back::<api::ProposalReceipt>(bytes);
+    reads_back::<api::RegistryInfo>(bytes);
+    reads_back::<api::RequestPage>(bytes);
+    reads_back::<api::RequestStanding>(bytes);
+    reads_back::<api::SealParcel>(bytes);
+    reads_back::<api::SealReceipt>(bytes);
+    reads_back::<api::StatementPage>(bytes);
+    reads_back::<api::StatementReceipt>(bytes);
+    reads_back::<Parcel>(bytes);
+}
 
 /// Both forms of a configuration; one that is accepted must read back as it is written.
 pub(crate) fn config(bytes: &[u8]) {

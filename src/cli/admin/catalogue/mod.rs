@@ -58,7 +58,7 @@ impl CatalogueCommand {
 fn require_trusted_base(home: &Home, now: Timestamp, output: Output) -> anyhow::Result<()> {
     let client = Client::new(home.catalogue_state());
     if client.root()?.is_none() {
-        output.note("note: this home trusts no catalogue yet, so nothing but the signatures in the folder itself vouches for what is published there");
+        output.note("note: this home trusts no catalogue yet, so nothing but its own signatures vouches for what is published there");
         return Ok(());
     }
     match client.refresh(&*registry::catalogue_remote(home, output)?, now) {

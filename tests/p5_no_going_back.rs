@@ -94,6 +94,41 @@ fn a_thief_of_the_registry_key_cannot_bring_back_or_hide_what_the_board_replaced
 }
 
 #[test]
+fn a_root_under_which_nobody_can_sign_is_mended_by_the_next() {
+    let world = World::new();
+    let client = world.client("client");
+    client.refresh(&world.memory(), day(1)).unwrap();
+    let root = client.root().unwrap().unwrap();
+    let mut memory = world.memory();
+    let mut publish = |version: u64, role: &RootRole| {
+        let mut document = Document::unsigned("root.json", role, version, root.expires()).unwrap();
+        for person in world.people() {
+            document.sign(&*signer(person)).unwrap();
+        }
+        memory.files.insert(format!("metadata/{version}.root.json"), document.bytes().to_vec());
+        memory.clone()
+    };
+    let mut locked = root.role().clone();
+    locked.roles.snapshot.threshold = 9;
+    let refused = refusal(client.refresh(&publish(2, &locked), day(1)));
+    insta::assert_snapshot!(refused, @"2.root.json sets a threshold that cannot be: the registry (snapshot) has 1 distinct keys; its threshold of 9 must be between 1 and that");
+    assert!(client.refresh(&publish(3, root.role()), day(1)).is_ok());
+    assert_eq!(client.root().unwrap().unwrap().version(), 3);
+}
+
+#[test]
+fn one_key_id_twice_is_refused() {
+    let world = World::new();
+    let mut memory = world.memory();
+    let timestamp = memory.files.get_mut("metadata/timestamp.json").unwrap();
+    let mut json: serde_json::Value = serde_json::from_slice(timestamp).unwrap();
+    let signatures = json["signatures"].as_array_mut().unwrap();
+    signatures.push(signatures[0].clone());
+    *timestamp = serde_json::to_vec(&json).unwrap();
+    insta::assert_snapshot!(refusal(world.client("client").refresh(&memory, day(1))), @"timestamp.json is not what it should be: it has two signatures under the same key id");
+}
+
+#[test]
 fn an_old_root_is_not_gone_back_to() {
     let world = World::new();
     let before = world.memory();

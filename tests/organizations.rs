@@ -58,8 +58,6 @@ fn one_decision_gives_each_named_member_a_grant_of_their_own() {
       purpose      Detectors
       <time>  pending by rosa
       <time>  granted by ben: until <time>
-      <time>  granted by ben: until <time>
-      <time>  granted by ben: until <time>
     ");
     for person in ["rosa", "uma", "vic"] {
         scene.succeed(person, &format!("pull {ID}"));

@@ -170,7 +170,8 @@ async fn make_first_release(url: &str, migrations: &Path, rows: &[Value]) {
     let mut database = AnyConnection::connect(url).await.unwrap();
     Migrator::new(migrations).await.unwrap().run(&mut database).await.unwrap();
     database.execute("DELETE FROM catalogue_version").await.unwrap();
-    for row in rows {
+    // That release had no log.
+    for row in rows.iter().filter(|row| !row["table"].as_str().unwrap().starts_with("log_")) {
         let cells = row["row"].as_object().unwrap();
         let names: Vec<_> = cells.keys().map(String::as_str).collect();
         let values: Vec<_> = cells.iter().map(|(name, value)| literal(url, name, value)).collect();

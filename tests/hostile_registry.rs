@@ -12,7 +12,7 @@ use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, IdentityFile};
 use portcullis::seal::{BoardKey, ContentKey, Locks, open_resealed_share};
 use portcullis::statement::Envelope;
-use portcullis::store::{Effect, StatementRow, Store};
+use portcullis::store::{Filed, Filing, StatementRow, Store};
 use portcullis::time::Timestamp;
 use support::people::ID;
 use support::served::{Database, Served};
@@ -65,7 +65,7 @@ fn it_cannot_mint_a_grant() {
         envelope: grant.to_json(),
         received: Timestamp::now(),
     };
-    block_on(store.put_statement(&row, &Effect::None)).unwrap();
+    block_on(store.put(Filing::one(Filed { row, entry: None }))).unwrap();
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 0 of its keys signed
@@ -86,7 +86,7 @@ fn it_cannot_change_a_policy() {
     assert_ne!(text, wide);
     // In place: the digest that the board signed is another.
     let forged = BTreeMap::from([(policy, Some(wide.clone().into_bytes()))]);
-    assert!(block_on(store.replace_catalogue(files.version, &forged)).unwrap());
+    assert!(block_on(store.replace_catalogue(files.version, &forged, &[])).unwrap());
     drop(fs::remove_dir_all(scene.at("homes/eve/catalogue")));
     scene.succeed("eve", &format!("join {} --root root.json", served.process.url));
     let new = format!("request new {ID} --purpose Mine --use detection --days 30 --accept-agreement");
@@ -143,7 +143,7 @@ fn it_cannot_hand_out_a_wrong_checkpoint() {
     let mut text = files.files[&manifest].clone();
     let at = text.iter().rposition(|byte| byte.is_ascii_digit()).unwrap();
     text[at] ^= 1;
-    block_on(store.replace_catalogue(files.version, &BTreeMap::from([(manifest, Some(text))]))).unwrap();
+    block_on(store.replace_catalogue(files.version, &BTreeMap::from([(manifest, Some(text))]), &[])).unwrap();
     drop(fs::remove_dir_all(scene.at("homes/eve/catalogue")));
     scene.succeed("eve", &format!("join {} --root root.json", served.process.url));
     insta::assert_snapshot!(scene.refuse("eve", &format!("pull {ID}")), @"

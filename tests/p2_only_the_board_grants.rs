@@ -90,6 +90,8 @@ fn rules_with(policy: &str, members: &[u8]) -> RulesInForce {
         policy: Policy::parse(policy).unwrap(),
         policy_digest: Sha256Digest::of(policy.as_bytes()),
         stage: "partners".parse().unwrap(),
+        stage_digest: Sha256Digest::of(b"the stage"),
+        auditors: None,
         agreement: Some(agreement()),
         boards: BTreeMap::from([("board".parse().unwrap(), board.clone())]),
         board,

@@ -180,11 +180,16 @@ fn require_live(grant: &Grant, rules: &RulesInForce, now: Timestamp) -> Result<(
     Ok(())
 }
 
-/// The revocation of an envelope, if a member of the checkpoint's board signed it.
+/// The revocation of an envelope, if a member of the checkpoint's board or an auditor signed it.
 ///
 /// # Errors
 /// [`Error::Statement`].
 pub fn verify_revocation(envelope: &Envelope, rules: &RulesInForce) -> Result<Verified<Revocation>, Error> {
+    if let Some(auditors) = &rules.auditors
+        && let Ok(revocation) = envelope.statement::<Revocation>(&any_member(auditors)?)
+    {
+        return Ok(revocation.map(|statement| statement.predicate));
+    }
     let member = any_member(&rules.board)?;
     Ok(envelope.statement::<Revocation>(&member)?.map(|statement| statement.predicate))
 }

@@ -17,6 +17,9 @@ use crate::time::Timestamp;
 /// What a policy calls the checkpoint's own board.
 pub const OWN_BOARD: &str = "board";
 
+/// The role by which the owners name auditors.
+pub const AUDITORS: &str = "auditors";
+
 /// Hours of a lease where the stage sets none.
 const DEFAULT_LEASE_HOURS: u32 = 24;
 
@@ -55,12 +58,16 @@ pub struct RulesInForce {
     pub policy_digest: Sha256Digest,
     /// The stage it is in.
     pub stage: StageName,
+    /// The digest of the file that says so.
+    pub stage_digest: Sha256Digest,
     /// The agreement in force, if there is one.
     pub agreement: Option<Sha256Digest>,
     /// The checkpoint's own board.
     pub board: Quorum,
     /// Every board that the policy may ask for, by the policy's name for it; `board` is the checkpoint's own.
     pub boards: BTreeMap<BoardName, Quorum>,
+    /// Who audits, where the owners named auditors.
+    pub auditors: Option<Quorum>,
     /// The registry.
     pub registry: Quorum,
     /// Whom to write to about it.

@@ -4,6 +4,7 @@
 
 mod catalogue;
 mod grant;
+mod log;
 mod problem;
 mod request;
 mod session;
@@ -11,6 +12,7 @@ mod statement;
 
 pub use catalogue::{CatalogueListing, ProposalReceipt};
 pub use grant::{Decision, SealParcel, SealReceipt};
+pub use log::LogReceipt;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use request::{Assignment, RequestEvent, RequestItem, RequestPage, RequestStanding};
 pub use session::{Bearer, Challenge, RegistryInfo};

@@ -21,6 +21,7 @@ use super::output::Output;
 use super::passphrase::PassphraseArguments;
 use crate::checkpoint::fetch::{BaseUrl, FetchError};
 use crate::identity::{Identity, IdentityFile, Signer};
+use crate::log::WitnessRule;
 
 /// Whose state to use, and how to unlock it.
 #[derive(Debug, Args)]
@@ -82,6 +83,11 @@ impl fmt::Display for Place {
 #[serde(deny_unknown_fields)]
 struct Settings {
     registry: Option<String>,
+    /// Witnesses of the log, by their keys, and how many of them must have cosigned a head.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    witnesses: Vec<String>,
+    #[serde(default)]
+    witnesses_needed: usize,
 }
 
 const SETTINGS: &str = "settings.json";
@@ -145,6 +151,23 @@ impl Home {
     /// Sealed checkpoints, grants and leases of this person.
     pub(super) fn vault(&self) -> PathBuf {
         self.folder.join("vault")
+    }
+
+    /// What is known of the registry's log.
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// The usage journal of this person on this machine.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.folder.join("usage")
+    }
+
+    /// Which witnesses must vouch for the registry's log.
+    pub(super) fn witnesses(&self) -> anyhow::Result<WitnessRule> {
+        let Settings { witnesses, witnesses_needed: need, .. } = self.settings()?;
+        let witnesses = witnesses.iter().map(|key| key.parse()).collect::<Result<_, _>>()?;
+        Ok(WitnessRule { witnesses, need })
     }
 
     /// How a passphrase comes in.
@@ -253,9 +276,13 @@ impl Home {
         Ok(self.registry()?.join("sealed"))
     }
 
-    /// Remembers the registry.
-    pub(super) fn remember_registry(&self, registry: &Place) -> anyhow::Result<()> {
-        let settings = Settings { registry: Some(registry.to_string()) };
+    /// Remembers the registry, and which witnesses must vouch for its log.
+    pub(super) fn remember_registry(&self, registry: &Place, witnesses: &WitnessRule) -> anyhow::Result<()> {
+        let settings = Settings {
+            registry: Some(registry.to_string()),
+            witnesses: witnesses.witnesses.iter().map(ToString::to_string).collect(),
+            witnesses_needed: witnesses.need,
+        };
         let path = self.folder()?.join(SETTINGS);
         write_whole(&path, &serde_json::to_vec_pretty(&settings)?)
     }

@@ -10,7 +10,7 @@ use crate::access::{Exchange, Found, RulesInForce, Statements};
 use crate::catalogue::{self, Client, Folder, Remote};
 use crate::checkpoint::fetch::BaseUrl;
 use crate::client::remote::RemoteRegistry;
-use crate::client::{self, Catalogue};
+use crate::client::{self, Catalogue, Record, Vault};
 use crate::name::CheckpointId;
 use crate::seal::Locks;
 use crate::time::Timestamp;
@@ -55,6 +55,20 @@ fn is_out_of_reach(error: &catalogue::Error) -> bool {
 /// The rules in force for a checkpoint.
 pub(super) fn rules(home: &Home, checkpoint: &CheckpointId, output: Output) -> anyhow::Result<RulesInForce> {
     Ok(catalogue(home, output)?.rules_in_force(checkpoint)?)
+}
+
+/// This home's vault; of a registry that is a server, with what is known of its log.
+pub(super) fn vault(home: &Home) -> anyhow::Result<Vault> {
+    let vault = Vault::at(home.vault());
+    Ok(match home.place()? {
+        Place::Folder(_) => vault,
+        Place::Address(_) => vault.with_record(record(home)?),
+    })
+}
+
+/// What this home knows of the registry's log.
+pub(super) fn record(home: &Home) -> anyhow::Result<Record> {
+    Ok(Record::at(home.log(), home.witnesses()?))
 }
 
 /// The registry's statements.

@@ -7,6 +7,7 @@ use crate::access::{self, ExchangeError};
 use crate::catalogue;
 use crate::client::remote::RemoteError;
 use crate::digest::Sha256Digest;
+use crate::log::{self, EntryKind};
 use crate::name::CheckpointId;
 use crate::policy;
 use crate::seal;
@@ -126,6 +127,17 @@ pub enum Error {
     /// What is sealed does not open, or is not what the manifest says.
     #[error(transparent)]
     Seal(#[from] seal::Error),
+    /// The log, or a proof from it, does not hold.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// Something that takes effect only once it is in the log is not, as far as this machine was shown.
+    #[error("nothing here proves that the {kind} {statement} is in the registry's log")]
+    NotLogged {
+        /// What kind of entry is missing.
+        kind: EntryKind,
+        /// What it would record.
+        statement: Sha256Digest,
+    },
     /// The disk refuses.
     #[error("cannot {action} {}", path.display())]
     Io {

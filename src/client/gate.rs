@@ -5,7 +5,9 @@
 
 use super::{Error, Vault, sealed};
 use crate::access::{self, ApprovalShare, Grant, Lease, RulesInForce, Statements as _, lease_context};
+use crate::digest::Sha256Digest;
 use crate::identity::{Card, OpeningKey};
+use crate::log::EntryKind;
 use crate::seal::{self, BoardKey, ContentKey, OpenedCheckpoint, SealedManifest, Share};
 use crate::statement::{Envelope, Statement, Verified};
 use crate::time::Timestamp;
@@ -164,11 +166,27 @@ fn live_lease(
 }
 
 impl Pass {
+    /// What must be in the log for this to take effect: the rules that it rests on, the grant, the lease.
+    pub fn logged(&self, rules: &RulesInForce) -> [(EntryKind, Sha256Digest); 5] {
+        [
+            (EntryKind::Policy, rules.policy_digest),
+            (EntryKind::Stage, rules.stage_digest),
+            (EntryKind::Manifest, rules.manifest),
+            (EntryKind::Grant, self.grant.digest()),
+            (EntryKind::Lease, self.lease.digest()),
+        ]
+    }
+
     /// Opens the sealed checkpoint of the vault in memory.
     ///
     /// # Errors
-    /// [`Error::NotPulled`], [`Error::TooFewShares`], [`Error::Seal`].
+    /// [`Error::NotLogged`], [`Error::Log`], [`Error::NotPulled`], [`Error::TooFewShares`], [`Error::Seal`].
     pub fn open(self, vault: &Vault, rules: &RulesInForce, key: &OpeningKey) -> Result<Opened, Error> {
+        if let Some(record) = vault.record() {
+            for logged in self.logged(rules) {
+                record.require(logged, &rules.registry)?;
+            }
+        }
         let folder = vault.sealed(&rules.checkpoint, rules.manifest);
         if !folder.join(seal::MANIFEST).exists() {
             return Err(Error::NotPulled { checkpoint: rules.checkpoint.clone() });

@@ -7,6 +7,7 @@
 mod error;
 mod gate;
 mod pull;
+mod record;
 pub mod remote;
 mod rules;
 mod upload;
@@ -15,6 +16,7 @@ mod vault;
 pub use error::Error;
 pub use gate::{Opened, Pass, find_grant, find_lease, find_pass};
 pub use pull::{ChunkSource, Mirror, Pace, Parallel, PullOptions, Pulled, SetAside, pull};
+pub use record::Record;
 pub use rules::Catalogue;
 pub use upload::{Uploaded, upload};
 pub use vault::Vault;

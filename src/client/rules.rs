@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use super::Error;
-use crate::access::{Contacts, OWN_BOARD, RulesInForce};
+use crate::access::{AUDITORS, Contacts, OWN_BOARD, RulesInForce};
 use crate::catalogue::{self, CheckpointFile, Remote, StageTarget, TrustedCatalogue};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
@@ -55,12 +55,15 @@ impl Catalogue {
             checkpoint: checkpoint.clone(),
             stage: stage.stage.to_string(),
         })?;
+        let stage_digest = Sha256Digest::of(&self.required(checkpoint, CheckpointFile::Stage, "stage")?);
         let agreement = self.optional(checkpoint, CheckpointFile::Agreement)?;
         Ok(RulesInForce {
             checkpoint: checkpoint.clone(),
             manifest: Sha256Digest::of(&self.required(checkpoint, CheckpointFile::Manifest, "manifest")?),
             policy_digest,
             stage,
+            stage_digest,
+            auditors: self.auditors().cloned(),
             agreement: agreement.map(|text| Sha256Digest::of(&text)),
             boards: self.boards(&policy, &board),
             contacts: self.contacts(&board),
@@ -68,6 +71,11 @@ impl Catalogue {
             policy,
             registry: self.trusted.registry().clone(),
         })
+    }
+
+    /// Who audits, where the owners named auditors.
+    pub fn auditors(&self) -> Option<&Quorum> {
+        self.trusted.board(&AUDITORS.parse().ok()?)
     }
 
     /// Every board that the policy asks for: its own by the name `board`, others by the role that the owners gave them. One

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::{Error, Record};
 use crate::access::{Exchange, Grant, Lease, RulesInForce, Statements, verify_lease};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
@@ -17,12 +17,25 @@ const OF_A_GRANT: [&str; 3] = ["share", "lease", "revocation"];
 #[derive(Debug, Clone)]
 pub struct Vault {
     folder: PathBuf,
+    record: Option<Record>,
 }
 
 impl Vault {
     /// The vault in this folder, which need not be there yet.
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, record: None }
+    }
+
+    /// The same, of a registry that keeps a log: nothing takes effect here that is not proved to be in it (P3).
+    #[must_use]
+    pub fn with_record(mut self, record: Record) -> Self {
+        self.record = Some(record);
+        self
+    }
+
+    /// What is known of the registry's log, where it keeps one.
+    pub fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
     }
 
     /// Where the sealed checkpoint of a manifest lies, or will.

@@ -65,6 +65,18 @@ pub enum Error {
         /// How long it may be.
         most: usize,
     },
+    /// An entry that this program would not have written.
+    #[error("the entry is malformed: {reason}")]
+    Entry {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A proof's text has not the form.
+    #[error("the proof is malformed: {reason}")]
+    Proof {
+        /// What is wrong.
+        reason: String,
+    },
     /// A head's text or signatures have not the form.
     #[error("the log's head is malformed: {reason}")]
     Head {

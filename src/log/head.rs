@@ -223,6 +223,28 @@ impl HeadNote {
         Ok(())
     }
 
+    /// The head that it says it is, which nobody has checked.
+    pub fn claim(&self) -> TreeHead {
+        self.head
+    }
+
+    /// Adds lines of signatures, none of them checked.
+    ///
+    /// # Errors
+    /// [`Error::Head`].
+    pub fn add(&mut self, lines: &[u8]) -> Result<(), Error> {
+        if lines.len() > MOST_BYTES {
+            return Err(Error::Head { reason: "there are too many signatures".to_owned() });
+        }
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let signature =
+                Signature::from_bytes(line).map_err(|error| Error::Head { reason: error.to_string() })?;
+            self.signatures.retain(|other| other.id() != signature.id() || other.name() != signature.name());
+            self.signatures.push(signature);
+        }
+        Ok(())
+    }
+
     /// The name of the log that it says it is of.
     pub fn log(&self) -> &str {
         &self.log

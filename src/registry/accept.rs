@@ -9,8 +9,9 @@ use crate::access::{
 };
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
+use crate::log::{Entry, EntryKind};
 use crate::statement::{Envelope, Predicate as _, Quorum, Statement, Verified};
-use crate::store::{Effect, Page, RequestFilter, RequestState, StatementRow};
+use crate::store::{Effect, Filed, Filing, Page, RequestFilter, RequestState, StatementRow};
 use crate::time::Timestamp;
 
 /// How often a grant's signatures are merged with others that come in meanwhile.
@@ -49,6 +50,19 @@ impl Incoming<'_> {
             envelope: self.envelope.to_json(),
             received: self.now,
         }
+    }
+
+    /// The statement with its entry of the log; of what a member signed, the entry names them, whose keys are public.
+    fn filed(&self, signer: KeyId, holder: KeyId) -> Filed {
+        let row = self.row(signer, holder);
+        Filed { entry: entry_of(&row), row }
+    }
+
+    /// The entry that says that a grant has all its approvals.
+    fn stands(&self) -> Entry {
+        Entry::new(EntryKind::Grant, self.now, self.envelope.digest())
+            .of(&self.index.checkpoint)
+            .about(self.index.about)
     }
 }
 
@@ -93,7 +107,7 @@ impl Registry {
         }
         let effect =
             Effect::Opens { stage: incoming.rules.stage.to_string(), renews: request.predicate.renews };
-        let new = self.store.put_statement(&incoming.row(asks, asks), &effect).await?;
+        let new = self.store.put(Filing::one(incoming.filed(asks, asks)).with(effect)).await?;
         if answers_itself(incoming.rules) && self.answer(&request, incoming).await? {
             return Ok((new, Some(RequestState::Granted)));
         }
@@ -116,13 +130,16 @@ impl Registry {
             Err(Error::TooFewHandovers { .. }) => return Ok(false),
             answers => answers?,
         };
-        let mut rows = Vec::new();
+        let (mut statements, mut entries) = (Vec::new(), Vec::new());
         for answer in &answers {
             let holder = answer.grant.claim::<Grant>()?.predicate.researcher.verifying_key.id();
             for envelope in answer.shares.iter().chain([&answer.grant]) {
                 let index = access::index(envelope)?;
                 let answer = Incoming { envelope, index, rules, now: incoming.now };
-                rows.push(answer.row(self.key_id(), holder));
+                statements.push(answer.filed(self.key_id(), holder));
+                if answer.index.kind == Grant::KIND {
+                    entries.push(answer.stands());
+                }
             }
         }
         let effect = Effect::Changes {
@@ -130,7 +147,7 @@ impl Registry {
             state: RequestState::Granted,
             note: format!("by the policy of stage `{}`", rules.stage),
         };
-        self.store.put_statements(&rows, &effect).await?;
+        self.store.put(Filing { statements, effect, entries, expected: None }).await?;
         Ok(true)
     }
 
@@ -146,7 +163,8 @@ impl Registry {
         let holder = request.predicate.card.verifying_key.id();
         let state = RequestState::Withdrawn;
         let effect = Effect::Changes { request: request.digest(), state, note: String::new() };
-        Ok((self.store.put_statement(&incoming.row(holder, holder), &effect).await?, Some(state)))
+        let filing = Filing::one(incoming.filed(holder, holder)).with(effect);
+        Ok((self.store.put(filing).await?, Some(state)))
     }
 
     async fn accept_denial(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
@@ -161,7 +179,8 @@ impl Registry {
         let note = denial.reason.to_string();
         let effect = Effect::Changes { request: request.digest(), state, note };
         let signer = signer_of(denial.signers())?;
-        Ok((self.store.put_statement(&incoming.row(signer, holder), &effect).await?, Some(state)))
+        let filing = Filing::one(incoming.filed(signer, holder)).with(effect);
+        Ok((self.store.put(filing).await?, Some(state)))
     }
 
     async fn accept_grant(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
@@ -181,19 +200,21 @@ impl Registry {
             return Err(Error::OwnRequest);
         }
         let holder = claim.predicate.researcher.verifying_key.id();
-        let rows: Vec<_> = signers.iter().map(|signer| incoming.row(signer.id(), holder)).collect();
+        let statements: Vec<_> = signers.iter().map(|signer| incoming.filed(signer.id(), holder)).collect();
         // Another member's signature may come in meanwhile.
         for _ in 0..TRIES {
             let answers = self.store.grants_that_answer(request.digest()).await?;
             let known: Vec<_> =
                 answers.iter().filter(|row| row.digest == envelope.digest()).cloned().collect();
-            if rows.iter().all(|row| known.iter().any(|known| known.signer == row.signer)) {
+            if statements.iter().all(|filed| known.iter().any(|known| known.signer == filed.row.signer)) {
                 let state = self.store.request(request.digest()).await?.map(|request| request.state);
                 return Ok((false, state));
             }
-            let effect = self.effect_of_grant(incoming, &request, &known).await?;
-            if self.store.put_grant((request.digest(), answers.len()), &rows, &effect).await? {
-                let stands = effect != Effect::None;
+            let (effect, entries) = self.effect_of_grant(incoming, &request, &known).await?;
+            let stands = effect != Effect::None;
+            let expected = Some((request.digest(), answers.len()));
+            let filing = Filing { statements: statements.clone(), effect, entries, expected };
+            if self.store.put(filing).await? {
                 return Ok((true, Some(if stands { RequestState::Granted } else { RequestState::Pending })));
             }
         }
@@ -206,7 +227,7 @@ impl Registry {
         incoming: &Incoming<'_>,
         request: &Verified<Statement<Request>>,
         known: &[StatementRow],
-    ) -> Result<Effect, Error> {
+    ) -> Result<(Effect, Vec<Entry>), Error> {
         let claim = incoming.envelope.claim::<Grant>()?;
         if known.is_empty() {
             require_fresh(claim.predicate.issued, incoming.now)?;
@@ -221,14 +242,18 @@ impl Registry {
         }
         match verify_grant(&merged, incoming.rules, &[], incoming.now) {
             // Of a request for several people, the last of them.
-            Ok(_) if !self.others_stand(request, &claim.predicate, incoming).await? => Ok(Effect::None),
-            Ok(_) => Ok(Effect::Changes {
-                request: request.digest(),
-                state: RequestState::Granted,
-                note: format!("until {}", claim.predicate.expires),
-            }),
+            Ok(_) if !self.others_stand(request, &claim.predicate, incoming).await? => {
+                Ok((Effect::None, vec![incoming.stands()]))
+            }
+            Ok(_) => {
+                let note = format!("until {}", claim.predicate.expires);
+                let (request, state) = (request.digest(), RequestState::Granted);
+                Ok((Effect::Changes { request, state, note }, vec![incoming.stands()]))
+            }
             // Too few signed yet.
-            Err(access::Error::Statement(_) | access::Error::NotPermitted { .. }) => Ok(Effect::None),
+            Err(access::Error::Statement(_) | access::Error::NotPermitted { .. }) => {
+                Ok((Effect::None, Vec::new()))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -274,7 +299,7 @@ impl Registry {
             .map_err(|_| Error::NoMember { checkpoint: incoming.rules.checkpoint.clone() })?;
         let share = incoming.envelope.statement::<access::ApprovalShare>(&member)?;
         let signer = signer_of(share.signers())?;
-        self.store.put_statement(&incoming.row(signer, signer), &Effect::None).await.map_err(Error::from)
+        Ok(self.store.put(Filing::one(incoming.filed(signer, signer))).await?)
     }
 
     async fn accept_revocation(
@@ -293,8 +318,8 @@ impl Registry {
             (RequestState::Granted, note)
         };
         let effect = Effect::Changes { request: claim.request, state, note };
-        let row = incoming.row(signer_of(revocation.signers())?, claim.researcher.verifying_key.id());
-        Ok((self.store.put_statement(&row, &effect).await?, Some(state)))
+        let filed = incoming.filed(signer_of(revocation.signers())?, claim.researcher.verifying_key.id());
+        Ok((self.store.put(Filing::one(filed).with(effect)).await?, Some(state)))
     }
 
     async fn accept_handover(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
@@ -302,7 +327,7 @@ impl Registry {
         let locks = self.locks(rules).await?;
         let handover = verify_handover(incoming.envelope, (rules, &locks.manifest))?;
         let signer = signer_of(handover.signers())?;
-        let new = self.store.put_statement(&incoming.row(signer, signer), &Effect::None).await?;
+        let new = self.store.put(Filing::one(incoming.filed(signer, signer))).await?;
         let waiting = RequestFilter::Queue(rules.checkpoint.clone(), RequestState::Pending);
         for row in self.store.requests(&waiting, Page::FIRST).await? {
             let request = self.request(row.digest).await?;
@@ -349,6 +374,21 @@ impl Registry {
     ) -> Result<Vec<Envelope>, Error> {
         let rows = self.store.statements_of((kind, &rules.checkpoint), Page::FIRST).await?;
         rows.iter().map(|(_, row)| Ok(Envelope::parse(row.envelope.as_bytes())?)).collect()
+    }
+}
+
+/// The entry of the log that records a statement of access; a share has none, being part of a grant.
+pub(super) fn entry_of(row: &StatementRow) -> Option<Entry> {
+    let entry = |kind| Entry::new(kind, row.received, row.digest).of(&row.checkpoint).about(row.about);
+    match row.kind.as_str() {
+        Request::KIND => Some(entry(EntryKind::Request)),
+        Withdrawal::KIND => Some(entry(EntryKind::Withdrawal)),
+        Denial::KIND => Some(entry(EntryKind::Denial).by(row.signer)),
+        Grant::KIND => Some(entry(EntryKind::Approval).by(row.signer)),
+        Revocation::KIND => Some(entry(EntryKind::Revocation).by(row.signer)),
+        access::Handover::KIND => Some(entry(EntryKind::Handover).by(row.signer)),
+        access::Lease::KIND => Some(entry(EntryKind::Lease)),
+        _ => None,
     }
 }
 

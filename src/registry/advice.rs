@@ -42,6 +42,8 @@ impl Error {
             }
             Self::NotSealed { .. } => (Fault::Busy, "a board member runs `portcullis seal`"),
             Self::Unknown { .. } => (Fault::Request, "check the digest, and that it was handed in here"),
+            Self::NoPart { .. } => (Fault::Request, "ask for /log/checkpoint: it says how long the log is"),
+            Self::NotWitnessed { .. } => (Fault::Busy, "try again; the operator sees to the witnesses"),
             Self::NotForPeople { .. } => (Fault::Request, "ask the registry for one"),
             Self::NotTheDraft => {
                 (Fault::Rule, "approve the request again with the catalogue brought up to date")
@@ -55,9 +57,12 @@ impl Error {
             Self::Blob(blob::Error::WrongDigest { .. }) => {
                 (Fault::Proof, "send the chunk whole, under the SHA-256 of its bytes")
             }
-            Self::Catalogue(_) | Self::Store(_) | Self::Blob(_) | Self::Io { .. } | Self::Busy => {
-                (Fault::Busy, "try again; the operator finds more in the registry's log")
-            }
+            Self::Log(_)
+            | Self::Catalogue(_)
+            | Self::Store(_)
+            | Self::Blob(_)
+            | Self::Io { .. }
+            | Self::Busy => (Fault::Busy, "try again; the operator finds more in the registry's log"),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::io;
 use crate::catalogue::RepositoryError;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
+use crate::log::Part;
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
-use crate::{access, blob, catalogue, client, seal, statement, store};
+use crate::{access, blob, catalogue, client, log, seal, statement, store};
 
 /// The registry cannot do what is asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,23 @@ pub enum Error {
     /// A change of the catalogue is refused.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// The log does not hold, or does not take it.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// The log is not that long, or has no such tile.
+    #[error("the log has no {part} yet")]
+    NoPart {
+        /// Which part.
+        part: Part,
+    },
+    /// Too few witnesses answer.
+    #[error("the witnesses have not cosigned entry {place} of the log yet: {reason}")]
+    NotWitnessed {
+        /// The entry's place.
+        place: u64,
+        /// What the last of them said.
+        reason: String,
+    },
     /// The database fails.
     #[error(transparent)]
     Store(#[from] store::Error),

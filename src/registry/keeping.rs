@@ -9,6 +9,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::publication::publications;
 use super::{Error, Registry};
 use crate::catalogue::{Days, Parcel, Publication, Received, Repository, RepositoryError, Subject};
 use crate::identity::KeyId;
@@ -175,7 +176,8 @@ impl Registry {
             };
             let after = read_files(place.path()).map_err(|source| Error::Io { source })?;
             let changes = difference(&before.files, after);
-            if changes.is_empty() || self.store.replace_catalogue(before.version, &changes).await? {
+            let entries = publications(&before.files, &changes, Timestamp::now())?;
+            if changes.is_empty() || self.store.replace_catalogue(before.version, &changes, &entries).await? {
                 return Ok(Some(done));
             }
         }

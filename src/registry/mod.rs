@@ -4,16 +4,20 @@
 //! others signed, checked by the same functions that every client uses.
 
 mod accept;
+mod adopt;
 mod advice;
 mod answer;
 mod error;
 mod keeping;
 mod lease;
 mod public;
+mod publication;
 mod reading;
+mod record;
 mod sealed;
 mod service;
 mod session;
+mod witnessing;
 
 pub use accept::Receipt;
 pub use answer::{Answer, answer_request, answers_itself};
@@ -22,6 +26,7 @@ pub use lease::{Issued, issue_lease};
 pub use public::PublicCheckpoint;
 pub use reading::{Part, StatementQuery, Waiting};
 pub use service::{Registry, View};
+pub use witnessing::WitnessAddress;
 
 use crate::client::Catalogue;
 use crate::identity::{OpeningKey, Signer};

@@ -4,9 +4,10 @@ use super::{Error, Registry, issue_lease};
 use crate::access::{self, Grant, Handover, Lease, Revocation, verify_grant};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
+use crate::log::{Entry, EntryKind};
 use crate::name::CheckpointId;
 use crate::statement::{Envelope, Predicate as _};
-use crate::store::{Effect, Event, Page, RequestFilter, RequestRow, RequestState, StatementRow};
+use crate::store::{Event, Filed, Filing, Page, RequestFilter, RequestRow, RequestState, StatementRow};
 use crate::time::Timestamp;
 
 /// What a list of statements is asked for.
@@ -222,6 +223,7 @@ impl Registry {
         }
         let rules = self.view().await?.rules(&claim.checkpoint)?;
         let locks = self.locks(&rules).await?;
+        self.require_logged(EntryKind::Grant, grant).await?;
         let issued = issue_lease(&envelope, &revocations, (&rules, &locks), self.keys(), now)?;
         let row = StatementRow {
             digest: issued.lease.digest(),
@@ -233,7 +235,11 @@ impl Registry {
             envelope: issued.lease.to_json(),
             received: now,
         };
-        self.store.put_statement(&row, &Effect::None).await?;
+        let entry = Entry::new(EntryKind::Lease, now, row.digest).of(&row.checkpoint).about(Some(grant));
+        let lease = row.digest;
+        self.store.put(Filing::one(Filed { row, entry: Some(entry) })).await?;
+        // It takes effect once it is in the log (P3).
+        self.require_logged(EntryKind::Lease, lease).await?;
         Ok(issued.lease)
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::record::Sequencer;
 use super::session::Bearers;
+use super::witnessing::{WitnessAddress, Witnesses};
 use super::{Error, Keys};
 use crate::access::RulesInForce;
 use crate::blob::Blobs;
@@ -28,6 +30,8 @@ pub struct Registry {
     files: Mutex<Option<Arc<CatalogueFiles>>>,
     seen: Mutex<Option<Arc<View>>>,
     pub(super) bearers: Bearers,
+    pub(super) sequencer: Sequencer,
+    pub(super) witnesses: Witnesses,
     /// Checkpoints of public stages that somebody read, by their sealed manifests.
     pub(super) opened: Mutex<BTreeMap<Sha256Digest, Arc<ChunkOpener>>>,
 }
@@ -59,8 +63,19 @@ impl Registry {
             files: Mutex::default(),
             seen: Mutex::default(),
             bearers: Bearers::default(),
+            sequencer: Sequencer::default(),
+            witnesses: Witnesses::default(),
             opened: Mutex::default(),
         }
+    }
+
+    /// The same, whose heads these witnesses are asked to cosign.
+    ///
+    /// # Errors
+    /// [`Error::NotWitnessed`] where HTTP cannot be set up.
+    pub fn with_witnesses(mut self, witnesses: Vec<WitnessAddress>) -> Result<Self, Error> {
+        self.witnesses = Witnesses::new(witnesses)?;
+        Ok(self)
     }
 
     /// The database.

@@ -11,6 +11,7 @@ mod grants;
 mod health;
 mod hugging_face;
 mod limits;
+mod log;
 mod middleware;
 mod openapi;
 mod problem;
@@ -23,7 +24,7 @@ mod statements;
 
 pub use openapi::document as openapi_document;
 pub use running::{ServeError, Server};
-pub use settings::{LimitSettings, Settings, SettingsError, Tls};
+pub use settings::{LimitSettings, Settings, SettingsError, Tls, WitnessSettings};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +82,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(requests::standing))
         .routes(routes!(grants::decide))
         .routes(routes!(grants::lease))
+        .routes(routes!(log::head))
+        .routes(routes!(log::receipt))
         .routes(routes!(catalogue::listing))
         .routes(routes!(catalogue::proposals))
         .routes(routes!(catalogue::metadata))
@@ -100,6 +103,8 @@ fn router(app: App) -> Router {
     let patience = app.patience;
     let (router, _) = routes().split_for_parts();
     router
+        // Tiles have names of several segments, which an OpenAPI path cannot say.
+        .route("/log/tile/{*part}", axum::routing::get(log::tile))
         .route("/openapi.json", axum::routing::get(openapi::get))
         .route("/api/models/{repository}", axum::routing::get(hugging_face::model))
         .route("/api/models/{repository}/revision/{revision}", axum::routing::get(hugging_face::revision))

@@ -77,7 +77,9 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let (fault, next) = error.next_step();
         let (status, kind) = match (&error, fault) {
-            (Error::Unknown { .. }, _) => (StatusCode::NOT_FOUND, ("unknown", "there is no such thing here")),
+            (Error::Unknown { .. } | Error::NoPart { .. }, _) => {
+                (StatusCode::NOT_FOUND, ("unknown", "there is no such thing here"))
+            }
             (Error::Over { .. }, _) => (StatusCode::CONFLICT, ("conflict", "it stands otherwise already")),
             (_, Fault::Request) => (StatusCode::BAD_REQUEST, ("malformed", "the request makes no sense")),
             (_, Fault::Rule) => (StatusCode::FORBIDDEN, ("denied", "a rule forbids it")),
@@ -87,7 +89,7 @@ impl From<Error> for Refusal {
         let detail = match &error {
             error if fault != Fault::Busy => chain(error),
             // What fails inside is the operator's to read.
-            Error::Store(_) | Error::Blob(_) | Error::Io { .. } | Error::Catalogue(_) => {
+            Error::Log(_) | Error::Store(_) | Error::Blob(_) | Error::Io { .. } | Error::Catalogue(_) => {
                 tracing::error!(error = %chain(&error), "the registry fails");
                 "the registry cannot do its work now".to_owned()
             }

@@ -19,6 +19,8 @@ use crate::registry::{Error, Registry};
 const GRACE: Duration = Duration::from_secs(10);
 /// How often the catalogue's timestamp is renewed.
 const REPUBLISH: Duration = Duration::from_secs(24 * 3600);
+/// How often the log takes in what nobody waits for.
+const SEQUENCE: Duration = Duration::from_millis(500);
 /// How often quiet clients are forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 /// How long a client may take over the head of its first request.
@@ -123,7 +125,7 @@ impl Server {
     /// [`ServeError::Io`].
     pub async fn run(self) -> Result<(), ServeError> {
         let service = router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>();
-        let tasks = [republish(self.app.clone()), forget(self.app.clone())];
+        let tasks = [republish(self.app.clone()), forget(self.app.clone()), sequence(self.app.clone())];
         let server = axum_server::from_tcp(self.listener).map_err(ServeError::Io)?;
         let server = server.handle(self.handle).first_request_timeout(FIRST_REQUEST);
         let served = match self.tls {
@@ -150,6 +152,25 @@ fn republish(app: App) -> JoinHandle<()> {
                 Ok(true) => tracing::info!("the catalogue's timestamp is renewed"),
                 Ok(false) | Err(Error::Unfounded) => {}
                 Err(error) => tracing::error!(%error, "the catalogue's timestamp cannot be renewed"),
+            }
+        }
+    })
+}
+
+/// Brings into the log what nobody waits for.
+fn sequence(app: App) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        match app.registry.begin_log().await {
+            Ok(true) => tracing::info!("the log begins with what was here before it"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the log does not begin"),
+        }
+        let mut clock = tokio::time::interval(SEQUENCE);
+        loop {
+            clock.tick().await;
+            match app.registry.keep_witnessed().await {
+                Ok(()) | Err(Error::Unfounded) => {}
+                Err(error) => tracing::error!(%error, "the log does not grow"),
             }
         }
     })

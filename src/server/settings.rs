@@ -36,8 +36,21 @@ pub struct Settings {
     /// How much is taken.
     #[serde(default)]
     pub limits: LimitSettings,
+    /// Witnesses that cosign the log's heads before clients see them.
+    #[serde(default, rename = "witness")]
+    pub witnesses: Vec<WitnessSettings>,
     /// The SHA-256 of the code that lets the first proposals of a catalogue in.
     pub founding_code_sha256: Option<Sha256Digest>,
+}
+
+/// A witness of the log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessSettings {
+    /// Its key: `<name>+<hash>+<key>`, as `portcullis witness init` shows it.
+    pub key: String,
+    /// Its address.
+    pub url: String,
 }
 
 /// Files in PEM.

@@ -39,7 +39,7 @@ struct Table {
     columns: &'static [(&'static str, Column)],
 }
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 9] = [
     Table {
         name: "statements",
         columns: &[
@@ -91,7 +91,19 @@ const TABLES: [Table; 6] = [
             ("shares_bytes", Bytes),
         ],
     },
+    Table {
+        name: "log_entries",
+        columns: &[("seq", Number), ("kind", Text), ("statement", Text), ("entry", Text), ("place", Number)],
+    },
+    Table { name: "log_tiles", columns: &[("name", Text), ("bytes", Bytes)] },
+    Table {
+        name: "log_head",
+        columns: &[("one", Number), ("size", Number), ("root", Text), ("note", Text), ("cosigned", Text)],
+    },
 ];
+
+/// Tables that have one row from the beginning.
+const OF_ONE_ROW: [&str; 2] = ["catalogue_version", "log_head"];
 
 /// Writes lines and hashes them.
 struct Lines<W> {
@@ -147,14 +159,16 @@ impl Store {
     /// [`Error::NotEmpty`], [`Error::Backup`] where it was cut off or altered, [`Error::Database`], [`Error::File`].
     pub async fn restore(&self, from: &Path) -> Result<u64, Error> {
         let mut transaction = self.write().await?;
-        for table in TABLES.iter().filter(|table| table.name != "catalogue_version") {
+        for table in TABLES.iter().filter(|table| !OF_ONE_ROW.contains(&table.name)) {
             let query = format!("SELECT COUNT(*) AS rows FROM {}", table.name);
             let found = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_one(&mut *transaction).await?;
             if found.try_get::<i64, _>("rows")? > 0 {
                 return Err(Error::NotEmpty { table: table.name });
             }
         }
-        transaction.execute("DELETE FROM catalogue_version").await?;
+        for table in OF_ONE_ROW {
+            transaction.execute(sqlx::AssertSqlSafe(format!("DELETE FROM {table}"))).await?;
+        }
         let mut lines = Checked::open(from)?;
         let mut rows = 0;
         while let Some((table, row)) = lines.next_row()? {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::Row as _;
 
 use super::{Error, Store};
+use crate::log::Entry;
 
 /// Every file of the catalogue, by its path below the catalogue's folder, at one version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +42,8 @@ impl Store {
         Ok(CatalogueFiles { version, files })
     }
 
-    /// Writes the files that changed and removes those that are `None`, if nobody changed any since `expected`; whether it did.
+    /// Writes the files that changed and removes those that are `None`, with the entries of the log that record it, if nobody changed any since
+    /// `expected`; whether it did.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -49,6 +51,7 @@ impl Store {
         &self,
         expected: i64,
         changes: &BTreeMap<String, Option<Vec<u8>>>,
+        entries: &[Entry],
     ) -> Result<bool, Error> {
         let mut transaction = self.write().await?;
         let done = sqlx::query("UPDATE catalogue_version SET version = version + 1 WHERE version = $1")
@@ -69,6 +72,9 @@ impl Store {
                 None => sqlx::query("DELETE FROM catalogue_files WHERE path = $1").bind(path.as_str()),
             };
             query.execute(&mut *transaction).await?;
+        }
+        for entry in entries {
+            super::log::append(&mut transaction, entry).await?;
         }
         transaction.commit().await?;
         Ok(true)

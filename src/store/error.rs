@@ -8,6 +8,12 @@ pub enum Error {
     /// The database cannot be reached, or refuses.
     #[error("the database fails: {0}")]
     Database(#[from] sqlx::Error),
+    /// What was to be written together with others was not written.
+    #[error("the database did not write: {reason}")]
+    NotWritten {
+        /// Why not.
+        reason: String,
+    },
     /// Its tables cannot be brought to this version's form.
     #[error("the database's tables cannot be brought up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),

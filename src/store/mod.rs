@@ -6,22 +6,27 @@
 mod backup;
 mod catalogue;
 mod error;
+mod log;
 mod requests;
 mod seals;
 mod sessions;
 mod statements;
+mod writer;
 
 pub use catalogue::CatalogueFiles;
 pub use error::Error;
+pub use log::{HeadRow, Turn, WaitingEntry};
 pub use requests::{Event, Page, RequestFilter, RequestRow, RequestState};
 pub use seals::SealRow;
-pub use statements::{Effect, StatementRow};
+pub use statements::{Effect, Filed, Filing, StatementRow};
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, Executor as _, Transaction};
+
+use writer::Writer;
 
 /// Most rows that one query hands out.
 pub const MOST_ROWS: i64 = 1000;
@@ -34,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Store {
     pool: AnyPool,
     kind: Kind,
+    /// Where statements queue to be written together; none where the database itself sees to that.
+    writer: Option<Writer>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +81,8 @@ impl Store {
             Kind::Sqlite => sqlx::migrate!("src/store/migrations/sqlite").run(&pool).await?,
             Kind::Postgres => sqlx::migrate!("src/store/migrations/postgres").run(&pool).await?,
         }
-        Ok(Self { pool, kind })
+        let writer = (kind == Kind::Sqlite).then(|| Writer::start(pool.clone()));
+        Ok(Self { pool, kind, writer })
     }
 
     /// Whether the database answers.

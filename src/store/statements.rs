@@ -7,6 +7,7 @@ use super::requests::{RequestState, change_request, open_request};
 use super::{Error, MOST_ROWS, Page, Store, option_text, parse, parse_option};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
+use crate::log::Entry;
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
@@ -56,60 +57,72 @@ pub enum Effect {
     },
 }
 
+/// A statement on its way into the database, and the entry of the log that records it.
+#[derive(Debug, Clone)]
+pub struct Filed {
+    /// The statement.
+    pub row: StatementRow,
+    /// Its entry; a share has none, being part of a grant.
+    pub entry: Option<Entry>,
+}
+
+/// What is written in one transaction.
+#[derive(Debug, Clone)]
+pub struct Filing {
+    /// Statements.
+    pub statements: Vec<Filed>,
+    /// What the last new one of them changes.
+    pub effect: Effect,
+    /// More entries that a new one of them brings about, each once.
+    pub entries: Vec<Entry>,
+    /// Only if so many envelopes of grants answer this request so far.
+    pub expected: Option<(Sha256Digest, usize)>,
+}
+
+impl Filing {
+    /// One statement that changes nothing else.
+    pub fn one(filed: Filed) -> Self {
+        Self { statements: vec![filed], effect: Effect::None, entries: Vec::new(), expected: None }
+    }
+
+    /// The same with an effect.
+    #[must_use]
+    pub fn with(mut self, effect: Effect) -> Self {
+        self.effect = effect;
+        self
+    }
+}
+
 impl Store {
-    /// Keeps a statement and applies its effect, both or neither. Returns whether it was new; one that is there already
-    /// changes nothing.
+    /// Keeps statements with their effect and their entries of the log, all or none; whether any of them was new. What is there already changes
+    /// nothing. Of a grant, whether what was known of its request is what was expected.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn put_statement(&self, row: &StatementRow, effect: &Effect) -> Result<bool, Error> {
-        let mut transaction = self.write().await?;
-        let new = insert(&mut transaction, row).await?;
-        if new {
-            apply(&mut transaction, row, effect).await?;
+    pub async fn put(&self, mut filing: Filing) -> Result<bool, Error> {
+        if let Some(writer) = &self.writer {
+            match writer.put(filing).await {
+                Ok(done) => return done,
+                Err(back) => filing = back,
+            }
         }
+        let mut transaction = self.write().await?;
+        let done = put(&mut transaction, &filing).await?;
         transaction.commit().await?;
-        Ok(new)
+        Ok(done)
     }
 
-    /// Keeps several statements, all or none, the last one's effect with them.
+    /// Every statement in the order in which they came in, each with its place.
     ///
     /// # Errors
-    /// [`Error::Database`].
-    pub async fn put_statements(&self, rows: &[StatementRow], effect: &Effect) -> Result<(), Error> {
-        let mut transaction = self.write().await?;
-        put_all(&mut transaction, rows, effect).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Keeps envelopes of one grant with their effect, all or none, if exactly `known` answered the request before; whether it did. The
-    /// lock on the request's row makes two members who sign at once, even at two replicas, wait for each other.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn put_grant(
-        &self,
-        (request, known): (Sha256Digest, usize),
-        rows: &[StatementRow],
-        effect: &Effect,
-    ) -> Result<bool, Error> {
-        let mut transaction = self.write().await?;
-        sqlx::query("UPDATE requests SET state = state WHERE digest = $1")
-            .bind(request.to_string())
-            .execute(&mut *transaction)
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn all_statements(&self, page: Page) -> Result<Vec<(i64, StatementRow)>, Error> {
+        let rows = sqlx::query("SELECT * FROM statements WHERE seq > $1 ORDER BY seq LIMIT $2")
+            .bind(page.after)
+            .bind(page.rows())
+            .fetch_all(&self.pool)
             .await?;
-        let found =
-            sqlx::query("SELECT COUNT(*) AS known FROM statements WHERE about = $1 AND kind = 'grant'")
-                .bind(request.to_string())
-                .fetch_one(&mut *transaction)
-                .await?;
-        if usize::try_from(found.try_get::<i64, _>("known")?).ok() != Some(known) {
-            return Ok(false);
-        }
-        put_all(&mut transaction, rows, effect).await?;
-        transaction.commit().await?;
-        Ok(true)
+        rows.iter().map(numbered).collect()
     }
 
     /// Every envelope with this digest.
@@ -264,21 +277,46 @@ impl Store {
     }
 }
 
-async fn put_all(
-    transaction: &mut Transaction<'static, Any>,
-    rows: &[StatementRow],
-    effect: &Effect,
-) -> Result<(), Error> {
+/// Does what a filing says, in a transaction.
+pub(super) async fn put(transaction: &mut Transaction<'static, Any>, filing: &Filing) -> Result<bool, Error> {
+    if let Some((request, known)) = filing.expected
+        && count_answers(transaction, request).await? != Some(known)
+    {
+        return Ok(false);
+    }
     let mut last = None;
-    for row in rows {
+    for Filed { row, entry } in &filing.statements {
         if insert(transaction, row).await? {
             last = Some(row);
+            if let Some(entry) = entry {
+                super::log::append(transaction, entry).await?;
+            }
         }
     }
-    match last {
-        Some(row) => apply(transaction, row, effect).await,
-        None => Ok(()),
+    if let Some(row) = last {
+        apply(transaction, row, &filing.effect).await?;
+        for entry in &filing.entries {
+            super::log::append_once(transaction, entry).await?;
+        }
     }
+    Ok(last.is_some())
+}
+
+/// How many envelopes of grants answer a request. The lock on the request's row makes two members who sign at once, even at two replicas,
+/// wait for each other.
+async fn count_answers(
+    transaction: &mut Transaction<'static, Any>,
+    request: Sha256Digest,
+) -> Result<Option<usize>, Error> {
+    sqlx::query("UPDATE requests SET state = state WHERE digest = $1")
+        .bind(request.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    let found = sqlx::query("SELECT COUNT(*) AS known FROM statements WHERE about = $1 AND kind = 'grant'")
+        .bind(request.to_string())
+        .fetch_one(&mut **transaction)
+        .await?;
+    Ok(usize::try_from(found.try_get::<i64, _>("known")?).ok())
 }
 
 async fn insert(transaction: &mut Transaction<'static, Any>, row: &StatementRow) -> Result<bool, Error> {

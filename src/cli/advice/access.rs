@@ -114,6 +114,7 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
         E::Share(source) => explain_access(source),
         E::Seal(error) => seal::explain_seal(error),
         E::Remote(error) => explain_remote(error),
+        E::Log(error) => super::log::explain_log(error),
         E::Io { source, .. } => (Kind::Unavailable, hint_for_io(source)),
         error => client_hint(error),
     }
@@ -133,6 +134,11 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
         E::Policy { .. } | E::NotText { .. } | E::UnknownStage { .. } => (
             Kind::Unverified,
             "tell its board, who signed it: `portcullis policy check` finds such mistakes".to_owned(),
+        ),
+        E::NotLogged { .. } => (
+            Kind::Unverified,
+            "run it once while the registry can be reached; if it says the same, tell the auditors"
+                .to_owned(),
         ),
         E::NoGrant { checkpoint, .. } => (
             Kind::Denied,

@@ -3,6 +3,7 @@
 mod access;
 mod catalogue;
 mod identity;
+mod log;
 mod misuse;
 mod policy;
 mod seal;
@@ -42,6 +43,7 @@ fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
         .or_else(|| of(cause, identity::explain_statement))
         .or_else(|| of(cause, policy::explain_policy))
         .or_else(|| of(cause, misuse::explain_misuse))
+        .or_else(|| of(cause, log::explain_log))
         .or_else(|| of(cause, explain_fetch))
         .or_else(|| of(cause, explain_inference))
         .or_else(|| of(cause, explain_tokenizer))

@@ -5,15 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::{lease, pull};
+use super::gate::{self, Passed};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
-use crate::cli::{interrupt, registry, units};
-use crate::client::{self, Vault};
+use crate::cli::{interrupt, units};
 use crate::name::CheckpointId;
-use crate::time::Timestamp;
 
 /// Write a checkpoint of your vault as a plain folder that others' tools read, where its stage is public
 #[derive(Debug, Args)]
@@ -40,12 +38,7 @@ impl Export {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         interrupt::exit_when_asked(output, "the same command goes on from here");
         let Format::Hf = self.format;
-        let rules = registry::rules(home, &self.checkpoint, output)?;
-        let vault = Vault::at(home.vault());
-        pull::collect(home, &vault, output)?;
-        let identity = home.identity(output)?;
-        lease::keep_alive(home, (&vault, &rules), identity.card(), output)?;
-        let pass = client::find_pass(&vault, &rules, identity.card(), Timestamp::now())?;
+        let Passed { rules, vault, identity, pass } = gate::pass(home, &self.checkpoint, output)?;
         let stage = &pass.grant.predicate.stage;
         if !rules.policy.stage(stage).is_some_and(crate::policy::Stage::is_public) {
             let message = format!("stage `{stage}` of {} keeps the weights sealed", self.checkpoint);

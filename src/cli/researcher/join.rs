@@ -7,9 +7,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::catalogue::Client;
+use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
 use crate::cli::{files, registry};
+use crate::log::{WitnessKey, WitnessRule};
 
 /// Longest root of trust that any TUF client takes.
 const MAX_ROOT: u64 = 512 << 10;
@@ -23,6 +25,14 @@ pub(in crate::cli) struct Join {
     /// The root of trust (such as 1.root.json), got from the owners by another way than the registry
     #[arg(long, value_name = "FILE")]
     root: PathBuf,
+
+    /// A witness of the log, by its key: <name>+<hash>+<key>; may be given several times
+    #[arg(long, value_name = "KEY")]
+    witness: Vec<WitnessKey>,
+
+    /// How many of the witnesses must vouch for what the log says; all of them if not given
+    #[arg(long, value_name = "K", requires = "witness")]
+    witnesses_needed: Option<usize>,
 }
 
 impl Join {
@@ -34,7 +44,12 @@ impl Join {
             Place::Folder(folder) => Place::Folder(std::path::absolute(folder)?),
             address => address,
         };
-        home.remember_registry(&place)?;
+        let need = self.witnesses_needed.unwrap_or(self.witness.len());
+        if need > self.witness.len() {
+            let message = format!("{need} witnesses are needed, and {} are named", self.witness.len());
+            return Err(Refusal::usage(message, "name each with --witness").into());
+        }
+        home.remember_registry(&place, &WitnessRule { witnesses: self.witness, need })?;
         let catalogue = registry::catalogue(home, output)?;
         let owners = catalogue.owners();
         let mut text = format!(

@@ -14,6 +14,7 @@ use crate::cli::output::Output;
 use crate::cli::registry;
 use crate::client::{self, Vault};
 use crate::identity::Card;
+use crate::log::EntryKind;
 use crate::name::CheckpointId;
 use crate::statement::{Statement, Verified};
 use crate::time::Timestamp;
@@ -50,7 +51,7 @@ fn renew_all(home: &Home, only: Option<&CheckpointId>, output: Output) -> anyhow
         return Err(Refusal::usage(message, hint).into());
     };
     let catalogue = registry::catalogue(home, output)?;
-    let vault = Vault::at(home.vault());
+    let vault = registry::vault(home)?;
     pull::collect(home, &vault, output)?;
     let identity = home.identity(output)?;
     let checkpoints: Vec<_> = match only {
@@ -93,7 +94,12 @@ fn renew(
         anyhow::bail!("a folder issues no lease");
     };
     let lease = registry::remote(home, &address, output)?.lease(grant.digest())?;
-    Ok(vault.keep_lease(&lease, grant, rules, Timestamp::now())?)
+    let lease = vault.keep_lease(&lease, grant, rules, Timestamp::now())?;
+    if let Some(record) = vault.record() {
+        let remote = registry::remote(home, &address, output)?;
+        record.bring((EntryKind::Lease, lease.digest()), (&remote, &rules.registry))?;
+    }
+    Ok(lease)
 }
 
 /// Sees to it that a live lease is there, if it can be had: a new one once half of the old one's time is over. Where the registry is

@@ -1,6 +1,7 @@
 //! Commands of the researcher.
 
 pub(super) mod export;
+mod gate;
 pub(super) mod grant;
 pub(super) mod join;
 pub(super) mod lease;

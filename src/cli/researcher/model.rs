@@ -5,19 +5,16 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
-use super::{lease, pull};
+use super::gate::{self, Passed};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::tensor_file::ElementType;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::cli::registry;
-use crate::client::{self, Vault};
 use crate::inference::tokenizer::{SpecialTokens, Tokenizer};
 use crate::inference::{Device, LoadOptions, Model};
 use crate::name::CheckpointId;
 use crate::progress::Progress;
-use crate::time::Timestamp;
 
 /// Which model to load and how.
 #[derive(Debug, Args)]
@@ -92,12 +89,7 @@ pub(in crate::cli) fn load_sealed(
     options: &LoadOptions,
     (output, progress): (Output, &dyn Progress),
 ) -> anyhow::Result<Loaded> {
-    let rules = registry::rules(home, checkpoint, output)?;
-    let vault = Vault::at(home.vault());
-    pull::collect(home, &vault, output)?;
-    let identity = home.identity(output)?;
-    lease::keep_alive(home, (&vault, &rules), identity.card(), output)?;
-    let pass = client::find_pass(&vault, &rules, identity.card(), Timestamp::now())?;
+    let Passed { rules, vault, identity, pass } = gate::pass(home, checkpoint, output)?;
     let started = Instant::now();
     let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;
     progress.begin("opening", Some(opened.manifest().size()));

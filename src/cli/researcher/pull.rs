@@ -44,7 +44,7 @@ impl Pull {
         let manifest = catalogue.sealed_manifest(&self.checkpoint)?;
         let source = self.source(home)?;
         home.folder()?;
-        let vault = Vault::at(home.vault());
+        let vault = registry::vault(home)?;
         let most = usize::from(self.parallel);
         let parallel = Parallel { first: Parallel::default().first.min(most), most };
         let options = PullOptions { parallel, ..PullOptions::default() };

@@ -6,6 +6,7 @@
 mod catalogue;
 mod error;
 mod http;
+mod log;
 mod repository;
 mod sealed;
 mod session;

@@ -1,0 +1,51 @@
+//! What `run`, `score` and `export` do before sealed weights are opened: rules, statements, lease, proofs of the log.
+
+use super::{lease, pull};
+use crate::access::RulesInForce;
+use crate::cli::home::{Home, Place};
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::client::{self, Pass, Vault};
+use crate::identity::Identity;
+use crate::name::CheckpointId;
+use crate::time::Timestamp;
+
+/// What stands between a person and a checkpoint, all of it in order.
+pub(in crate::cli) struct Passed {
+    pub(in crate::cli) rules: RulesInForce,
+    pub(in crate::cli) vault: Vault,
+    pub(in crate::cli) identity: Identity,
+    pub(in crate::cli) pass: Pass,
+}
+
+/// Finds a grant and a live lease, renewed where that is due, and the proofs that they are in the log.
+pub(in crate::cli) fn pass(home: &Home, checkpoint: &CheckpointId, output: Output) -> anyhow::Result<Passed> {
+    let rules = registry::rules(home, checkpoint, output)?;
+    let vault = registry::vault(home)?;
+    pull::collect(home, &vault, output)?;
+    let identity = home.identity(output)?;
+    lease::keep_alive(home, (&vault, &rules), identity.card(), output)?;
+    let pass = client::find_pass(&vault, &rules, identity.card(), Timestamp::now())?;
+    prove(home, (&vault, &rules), &pass, output)?;
+    Ok(Passed { rules, vault, identity, pass })
+}
+
+/// Brings the proofs that are not here yet. Where the registry is out of reach, those of before must do.
+pub(in crate::cli) fn prove(
+    home: &Home,
+    (vault, rules): (&Vault, &RulesInForce),
+    pass: &Pass,
+    output: Output,
+) -> anyhow::Result<()> {
+    let (Some(record), Place::Address(address)) = (vault.record(), home.place()?) else {
+        return Ok(());
+    };
+    if home.is_offline() {
+        return Ok(());
+    }
+    let remote = registry::remote(home, &address, output)?;
+    for logged in pass.logged(rules) {
+        record.bring(logged, (&remote, &rules.registry))?;
+    }
+    Ok(())
+}

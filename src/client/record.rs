@@ -1,0 +1,199 @@
+//! What a client knows of the log: the last head that it saw, and receipts of what it rests on (P3, P5, P7).
+//!
+//! ```text
+//! head                              the newest head that was accepted, as the note that it came in
+//! receipts/<kind>-<digest>.json     entries with their proofs, for use offline
+//! ```
+//!
+//! A head is accepted if the registry's key signed it, enough witnesses cosigned it, and it continues the last one. Whoever can write to the
+//! folder can make it forget; it is as private as the identity beside it.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::remote::RemoteRegistry;
+use crate::api::LogReceipt;
+use crate::digest::Sha256Digest;
+use crate::log::{
+    self, Entry, EntryKind, HeadNote, LogKey, Receipt, TreeHead, WitnessRule, prove_consistency,
+};
+use crate::statement::Quorum;
+
+/// Longest file that is read.
+const MOST_BYTES: u64 = 1 << 20;
+/// How often a receipt is asked for while other commands accept newer heads.
+const TRIES: usize = 4;
+
+/// A client's record of the log.
+#[derive(Debug, Clone)]
+pub struct Record {
+    folder: PathBuf,
+    witnesses: WitnessRule,
+}
+
+impl Record {
+    /// The record in this folder, which need not be there yet; heads count that these witnesses vouch for.
+    pub fn at(folder: PathBuf, witnesses: WitnessRule) -> Self {
+        Self { folder, witnesses }
+    }
+
+    /// The head that was accepted last.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Log`].
+    pub fn head(&self) -> Result<Option<HeadNote>, Error> {
+        let bytes = self.read(&self.folder.join("head"))?;
+        Ok(bytes.map(|bytes| HeadNote::parse(&bytes)).transpose()?)
+    }
+
+    /// The entry of a kind that records `statement`, from the receipt that is kept of it.
+    ///
+    /// # Errors
+    /// [`Error::NotLogged`] where none is kept, [`Error::Log`] where it does not hold.
+    pub fn require(
+        &self,
+        (kind, statement): (EntryKind, Sha256Digest),
+        registry: &Quorum,
+    ) -> Result<Entry, Error> {
+        let bytes = self.read(&self.receipt(kind, statement))?;
+        let bytes = bytes.ok_or(Error::NotLogged { kind, statement })?;
+        let receipt: LogReceipt = serde_json::from_slice(&bytes)
+            .map_err(|error| log::Error::Proof { reason: error.to_string() })?;
+        let receipt = Receipt::parse(receipt.entry.into_bytes(), &receipt.proof)?;
+        Ok(self.check(&receipt, (kind, statement), registry)?.0)
+    }
+
+    /// Gets the receipt of an entry from the registry, unless one is kept; its head must continue the last one.
+    ///
+    /// # Errors
+    /// [`Error::Remote`] where the registry has none, [`Error::Log`] where proof or head do not hold.
+    pub fn bring(
+        &self,
+        (kind, statement): (EntryKind, Sha256Digest),
+        (remote, registry): (&RemoteRegistry, &Quorum),
+    ) -> Result<(), Error> {
+        if self.require((kind, statement), registry).is_ok() {
+            return Ok(());
+        }
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let wire = remote.log_receipt(kind, statement)?;
+            let receipt = Receipt::parse(wire.entry.clone().into_bytes(), &wire.proof)?;
+            let (_, head) = self.check(&receipt, (kind, statement), registry)?;
+            match self.advance(&receipt.note, &head, remote) {
+                // Another command accepted a newer head since this receipt was made.
+                Err(Error::Log(log::Error::Shrunk { .. })) if tried < TRIES => continue,
+                done => done?,
+            }
+            let bytes =
+                serde_json::to_vec(&wire).map_err(|error| log::Error::Proof { reason: error.to_string() })?;
+            return self.write(&self.receipt(kind, statement), &bytes);
+        }
+    }
+
+    /// Accepts the registry's newest head, if it continues the last one.
+    ///
+    /// # Errors
+    /// [`Error::Remote`], [`Error::Log`].
+    pub fn refresh(&self, remote: &RemoteRegistry, registry: &Quorum) -> Result<TreeHead, Error> {
+        let note = HeadNote::parse(&remote.log_head()?)?;
+        let head = self.check_note(&note, registry)?;
+        self.advance(&note, &head, remote)?;
+        Ok(head)
+    }
+
+    fn check(
+        &self,
+        receipt: &Receipt,
+        (kind, statement): (EntryKind, Sha256Digest),
+        registry: &Quorum,
+    ) -> Result<(Entry, TreeHead), Error> {
+        self.check_note(&receipt.note, registry)?;
+        let (entry, head) =
+            self.by_any(receipt.note.log(), registry, |key| receipt.verify(key, &self.witnesses))?;
+        if (entry.kind, entry.statement) != (kind, statement) {
+            return Err(Error::NotLogged { kind, statement });
+        }
+        Ok((entry, head))
+    }
+
+    fn check_note(&self, note: &HeadNote, registry: &Quorum) -> Result<TreeHead, Error> {
+        // The name of the log that was seen first stays.
+        let name = self.head()?.map_or_else(|| note.log().to_owned(), |known| known.log().to_owned());
+        let head = self.by_any(&name, registry, |key| note.verify(key))?;
+        self.witnesses.require(note)?;
+        Ok(head)
+    }
+
+    /// What holds under any of the registry's keys; the last refusal where none does.
+    fn by_any<T>(
+        &self,
+        name: &str,
+        registry: &Quorum,
+        check: impl Fn(&LogKey) -> Result<T, log::Error>,
+    ) -> Result<T, Error> {
+        let mut refused = log::Error::Unsigned { name: name.to_owned() };
+        for key in registry.keys() {
+            match check(&LogKey::new(name, *key)?) {
+                Ok(held) => return Ok(held),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused.into())
+    }
+
+    /// Keeps a head that was checked, if it continues the last one.
+    fn advance(&self, note: &HeadNote, head: &TreeHead, remote: &RemoteRegistry) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        if let Some(known) = self.head()? {
+            let known = known.claim();
+            if known == *head {
+                return Ok(());
+            }
+            let proof = prove_consistency(head, known.size(), remote)?;
+            proof.verify(&known, head)?;
+        }
+        self.write(&self.folder.join("head"), &note.to_bytes())
+    }
+
+    fn receipt(&self, kind: EntryKind, statement: Sha256Digest) -> PathBuf {
+        self.folder.join("receipts").join(format!("{kind}-{statement}.json"))
+    }
+
+    fn lock(&self) -> Result<File, Error> {
+        let path = self.folder.join("lock");
+        let lock = || -> io::Result<File> {
+            fs::create_dir_all(&self.folder)?;
+            let file = File::create(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map_err(|source| Error::Io { action: "lock", path: path.clone(), source })
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Io { action: "read", path: path.to_owned(), source }),
+        }
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let folder = path.parent().unwrap_or(&self.folder);
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(folder)?;
+            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|error| error.error)?;
+            File::open(folder)?.sync_all()
+        };
+        write().map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,42 @@
+//! The log of a registry over HTTP. Its tiles are believed only as far as they fit a head.
+
+use super::http::Ask;
+use super::{MOST_ANSWER, RemoteError, RemoteRegistry};
+use crate::api::LogReceipt;
+use crate::digest::Sha256Digest;
+use crate::log::{EntryKind, Error, Part, Tiles};
+
+/// Longest bundle: 256 entries of 65,535 bytes, each with its length.
+const MOST_BUNDLE: u64 = 256 * 65_537;
+
+impl RemoteRegistry {
+    /// The log's head, as its note.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn log_head(&self) -> Result<Vec<u8>, RemoteError> {
+        self.http.ask(&Ask::get(&["log", "checkpoint"], MOST_ANSWER), None)?.success()
+    }
+
+    /// The last entry of a kind that records `statement`, with its proof.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn log_receipt(&self, kind: EntryKind, statement: Sha256Digest) -> Result<LogReceipt, RemoteError> {
+        let digest = statement.to_string();
+        let path = ["v1", "log", "receipts", kind.as_str(), digest.as_str()];
+        self.http.ask(&Ask::get(&path, MOST_ANSWER), None)?.json()
+    }
+}
+
+impl Tiles for RemoteRegistry {
+    fn read(&self, part: Part) -> Result<Vec<u8>, Error> {
+        let name = part.to_string();
+        let mut path = vec!["log"];
+        path.extend(name.split('/'));
+        let answer = self.http.ask(&Ask::get(&path, MOST_BUNDLE), None);
+        answer
+            .and_then(super::http::Answer::success)
+            .map_err(|error| Error::Tile { path: name.clone(), reason: error.to_string() })
+    }
+}

@@ -1,0 +1,81 @@
+//! Receipts: an entry with the proof that it is in the log, in C2SP's [tlog-proof](https://c2sp.org/tlog-proof) form.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::{Entry, Error, HeadNote, InclusionProof, LogKey, TreeHead, WitnessRule, leaf_hash};
+use crate::digest::Sha256Digest;
+
+/// What a proof begins with.
+const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
+/// Most hashes of a proof: as many as the tree can be high.
+const MOST_HASHES: usize = 64;
+/// Longest proof that is read, in bytes.
+const MOST_BYTES: usize = 128 << 10;
+
+/// An entry, its place, and a head that covers it; nothing of it is checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receipt {
+    /// The entry's bytes.
+    pub entry: Vec<u8>,
+    /// That it is in the log.
+    pub proof: InclusionProof,
+    /// The head that the proof leads to.
+    pub note: HeadNote,
+}
+
+impl Receipt {
+    /// The entry and the head, if the log's key and enough witnesses signed the head, and the proof leads from one to the other.
+    ///
+    /// # Errors
+    /// [`Error::OtherLog`], [`Error::Unsigned`], [`Error::TooFewWitnesses`], [`Error::NotIncluded`], [`Error::Entry`].
+    pub fn verify(&self, log: &LogKey, witnesses: &WitnessRule) -> Result<(Entry, TreeHead), Error> {
+        let head = self.note.verify(log)?;
+        witnesses.require(&self.note)?;
+        self.proof.verify(leaf_hash(&self.entry), &head)?;
+        Ok((Entry::parse(&self.entry)?, head))
+    }
+
+    /// The proof as text; the entry is not in it.
+    pub fn proof_text(&self) -> String {
+        let mut text = format!("{FIRST_LINE}\nindex {}\n", self.proof.index);
+        for hash in &self.proof.path {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}", BASE64_STANDARD.encode(hash.as_bytes()));
+        }
+        text.push('\n');
+        text.push_str(&String::from_utf8_lossy(&self.note.to_bytes()));
+        text
+    }
+
+    /// An entry with its proof in text.
+    ///
+    /// # Errors
+    /// [`Error::Proof`], [`Error::Head`].
+    pub fn parse(entry: Vec<u8>, proof: &str) -> Result<Self, Error> {
+        let malformed = |reason: &str| Error::Proof { reason: reason.to_owned() };
+        if proof.len() > MOST_BYTES {
+            return Err(malformed("it is too long"));
+        }
+        let (head, note) = proof.split_once("\n\n").ok_or_else(|| malformed("it has no head"))?;
+        let mut lines = head.split('\n');
+        if lines.next() != Some(FIRST_LINE) {
+            return Err(malformed("it is not of the version that is known"));
+        }
+        let index = lines.next().and_then(|line| line.strip_prefix("index "));
+        let index: u64 =
+            index.and_then(|index| index.parse().ok()).ok_or_else(|| malformed("it has no index"))?;
+        let mut path = Vec::new();
+        for line in lines {
+            let hash = BASE64_STANDARD.decode(line).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+            path.push(Sha256Digest::from_bytes(hash.ok_or_else(|| malformed("a line is no hash"))?));
+            if path.len() > MOST_HASHES {
+                return Err(malformed("it has too many hashes"));
+            }
+        }
+        let note = HeadNote::parse(note.as_bytes())?;
+        Ok(Self { entry, proof: InclusionProof { index, path }, note })
+    }
+}

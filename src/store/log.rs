@@ -1,0 +1,283 @@
+//! The log's rows: entries that wait for their place, tiles, and the head, which moves by compare-and-swap.
+//!
+//! Entries are written in the transaction of the change that they record. A *turn* gives those that wait their places, in the order in which
+//! they were written, and writes places, tiles and head in one transaction: a kill leaves all of a turn or nothing of it. The head's row is
+//! locked for the turn; a database takes the lock back from a connection that is gone, and the swap compares the head all the same.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Any, Executor as _, Row as _, Transaction};
+
+use super::{Error, Kind, Store, parse};
+use crate::digest::Sha256Digest;
+use crate::log::{Entry, EntryKind, Part, TreeHead};
+
+/// Most entries that one turn takes.
+const MOST_ENTRIES: i64 = 10_000;
+
+/// The head as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadRow {
+    /// Size and root.
+    pub head: TreeHead,
+    /// The note that the log signed; empty for a log without entries.
+    pub note: String,
+    /// The last note that witnesses cosigned; empty where none is asked.
+    pub cosigned: String,
+}
+
+/// An entry that waits for its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingEntry {
+    /// Its place among those that were ever written.
+    pub seq: i64,
+    /// The entry.
+    pub entry: String,
+}
+
+/// One turn of the sequencer: nobody else moves the head while it lasts.
+pub struct Turn {
+    transaction: Transaction<'static, Any>,
+    /// The head that it continues.
+    pub head: HeadRow,
+    /// What waits, in order.
+    pub waiting: Vec<WaitingEntry>,
+}
+
+impl Store {
+    /// The log's head.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn log_head(&self) -> Result<HeadRow, Error> {
+        let row = sqlx::query("SELECT * FROM log_head").fetch_one(&self.pool).await?;
+        read_head(&row)
+    }
+
+    /// Whether an entry waits for its place.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn log_waits(&self) -> Result<bool, Error> {
+        let row = sqlx::query("SELECT seq FROM log_entries WHERE place < 0 LIMIT 1");
+        Ok(row.fetch_optional(&self.pool).await?.is_some())
+    }
+
+    /// The last entry of a kind that records `statement`, and its place, which is `None` while it waits.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn log_entry(
+        &self,
+        kind: EntryKind,
+        statement: Sha256Digest,
+    ) -> Result<Option<(String, Option<u64>)>, Error> {
+        let row = sqlx::query(
+            "SELECT entry, place FROM log_entries WHERE statement = $1 AND kind = $2 ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(statement.to_string())
+        .bind(kind.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| Ok((row.try_get("entry")?, u64::try_from(row.try_get::<i64, _>("place")?).ok())))
+            .transpose()
+    }
+
+    /// Entries from a place on, in order.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn log_entries(&self, from: u64, count: u64) -> Result<Vec<String>, Error> {
+        let end = i64::try_from(from.saturating_add(count)).unwrap_or(i64::MAX);
+        let rows = sqlx::query(
+            "SELECT entry FROM log_entries WHERE place >= 0 AND place >= $1 AND place < $2 ORDER BY place",
+        )
+        .bind(i64::try_from(from).unwrap_or(i64::MAX))
+        .bind(end)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| Ok(row.try_get("entry")?)).collect()
+    }
+
+    /// A tile of hashes, as wide as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn log_tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, Error> {
+        let row = sqlx::query("SELECT bytes FROM log_tiles WHERE name = $1")
+            .bind(name(level, index))
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| Ok(row.try_get("bytes")?)).transpose()
+    }
+
+    /// Keeps the note that witnesses cosigned, unless a longer one is kept already; whether it did.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn log_cosigned(&self, before: &str, note: &str) -> Result<bool, Error> {
+        let done = sqlx::query("UPDATE log_head SET cosigned = $1 WHERE cosigned = $2")
+            .bind(note)
+            .bind(before)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether nothing was ever entered.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn log_is_new(&self) -> Result<bool, Error> {
+        let row = sqlx::query("SELECT seq FROM log_entries LIMIT 1").fetch_optional(&self.pool).await?;
+        Ok(row.is_none())
+    }
+
+    /// Enters these, unless something was entered before; whether it did.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn begin_log(&self, entries: &[Entry]) -> Result<bool, Error> {
+        let mut transaction = self.write().await?;
+        transaction.execute("UPDATE log_head SET size = size WHERE one = 1").await?;
+        let known = sqlx::query("SELECT seq FROM log_entries LIMIT 1");
+        if known.fetch_optional(&mut *transaction).await?.is_some() {
+            return Ok(false);
+        }
+        for entry in entries {
+            append(&mut transaction, entry).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Begins a turn, waiting for one that another replica has.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn log_turn(&self) -> Result<Turn, Error> {
+        let mut transaction = self.write().await?;
+        if self.kind == Kind::Postgres {
+            // Who hangs in the middle of a turn loses it.
+            transaction.execute("SET LOCAL idle_in_transaction_session_timeout = '10s'").await?;
+            transaction.execute("SET LOCAL lock_timeout = '10s'").await?;
+        }
+        transaction.execute("UPDATE log_head SET size = size WHERE one = 1").await?;
+        let row = sqlx::query("SELECT * FROM log_head").fetch_one(&mut *transaction).await?;
+        let head = read_head(&row)?;
+        let rows = sqlx::query("SELECT seq, entry FROM log_entries WHERE place < 0 ORDER BY seq LIMIT $1")
+            .bind(MOST_ENTRIES)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let waiting = rows
+            .iter()
+            .map(|row| Ok(WaitingEntry { seq: row.try_get("seq")?, entry: row.try_get("entry")? }))
+            .collect::<Result<_, Error>>()?;
+        Ok(Turn { transaction, head, waiting })
+    }
+}
+
+impl Turn {
+    /// The tiles and entries at the log's right edge, by which it grows.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn edge(&mut self) -> Result<BTreeMap<(Option<u8>, u64), Vec<u8>>, Error> {
+        let mut edge = BTreeMap::new();
+        let size = self.head.head.size();
+        let mut level: u8 = 0;
+        while size >> (8 * u32::from(level)) > 0 {
+            let index = (size >> (8 * u32::from(level))) / crate::log::TILE_WIDTH;
+            let row = sqlx::query("SELECT bytes FROM log_tiles WHERE name = $1")
+                .bind(name(level, index))
+                .fetch_optional(&mut *self.transaction)
+                .await?;
+            if let Some(row) = row {
+                edge.insert((Some(level), index), row.try_get("bytes")?);
+            }
+            level += 1;
+        }
+        Ok(edge)
+    }
+
+    /// Ends the turn: places, tiles and head, if nobody moved it; whether that held.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn finish(
+        mut self,
+        parts: &[(Part, Vec<u8>)],
+        (head, note): (&TreeHead, &str),
+    ) -> Result<bool, Error> {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        for (place, waiting) in (self.head.head.size()..).zip(&self.waiting) {
+            sqlx::query("UPDATE log_entries SET place = $1 WHERE seq = $2")
+                .bind(number(place))
+                .bind(waiting.seq)
+                .execute(&mut *self.transaction)
+                .await?;
+        }
+        for (part, bytes) in parts {
+            let Some(level) = part.level else { continue };
+            sqlx::query(
+                "INSERT INTO log_tiles (name, bytes) VALUES ($1, $2) \
+                 ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes",
+            )
+            .bind(name(level, part.index))
+            .bind(bytes.as_slice())
+            .execute(&mut *self.transaction)
+            .await?;
+        }
+        let done =
+            sqlx::query("UPDATE log_head SET size = $1, root = $2, note = $3 WHERE size = $4 AND root = $5")
+                .bind(number(head.size()))
+                .bind(head.root().to_string())
+                .bind(note)
+                .bind(number(self.head.head.size()))
+                .bind(self.head.head.root().to_string())
+                .execute(&mut *self.transaction)
+                .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        self.transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+fn name(level: u8, index: u64) -> String {
+    format!("{level}/{index}")
+}
+
+fn read_head(row: &sqlx::any::AnyRow) -> Result<HeadRow, Error> {
+    let size: i64 = row.try_get("size")?;
+    let root: Sha256Digest = parse("log_head", &row.try_get::<String, _>("root")?)?;
+    let damaged = |reason: String| Error::Row { table: "log_head", reason };
+    let size = u64::try_from(size).map_err(|error| damaged(error.to_string()))?;
+    let head = TreeHead::new(size, root).map_err(|error| damaged(error.to_string()))?;
+    Ok(HeadRow { head, note: row.try_get("note")?, cosigned: row.try_get("cosigned")? })
+}
+
+/// Writes an entry that waits for its place, in the transaction of what it records.
+pub(super) async fn append(transaction: &mut Transaction<'static, Any>, entry: &Entry) -> Result<(), Error> {
+    sqlx::query("INSERT INTO log_entries (kind, statement, entry, place) VALUES ($1, $2, $3, -1)")
+        .bind(entry.kind.as_str())
+        .bind(entry.statement.to_string())
+        .bind(entry.to_json())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// The same, unless one of its kind records the same already.
+pub(super) async fn append_once(
+    transaction: &mut Transaction<'static, Any>,
+    entry: &Entry,
+) -> Result<(), Error> {
+    let known = sqlx::query("SELECT seq FROM log_entries WHERE statement = $1 AND kind = $2 LIMIT 1")
+        .bind(entry.statement.to_string())
+        .bind(entry.kind.as_str())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    if known.is_some() { Ok(()) } else { append(transaction, entry).await }
+}

@@ -23,3 +23,4 @@ pub mod server;
 pub mod statement;
 pub mod store;
 pub mod time;
+pub mod usage;

@@ -29,7 +29,7 @@ pub use lease::{Lease, lease_context, verify_lease};
 pub use request::{
     Denial, MOST_MEMBERS, Request, Withdrawal, verify_denial, verify_request, verify_withdrawal,
 };
-pub use rules::{AUDITORS, Contacts, OWN_BOARD, Objections, RulesInForce};
+pub use rules::{Contacts, OWN_BOARD, Objections, RulesInForce};
 pub use session::{Session, verify_session};
 pub use state::{Evidence, State, state_of};
 pub use statements::{Found, Statements, merge, only};

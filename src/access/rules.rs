@@ -17,9 +17,6 @@ use crate::time::Timestamp;
 /// What a policy calls the checkpoint's own board.
 pub const OWN_BOARD: &str = "board";
 
-/// The role by which the owners name auditors.
-pub const AUDITORS: &str = "auditors";
-
 /// Hours of a lease where the stage sets none.
 const DEFAULT_LEASE_HOURS: u32 = 24;
 

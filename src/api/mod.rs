@@ -9,6 +9,7 @@ mod problem;
 mod request;
 mod session;
 mod statement;
+mod usage;
 
 pub use catalogue::{CatalogueListing, ProposalReceipt};
 pub use grant::{Decision, SealParcel, SealReceipt};
@@ -17,6 +18,7 @@ pub use problem::{PROBLEM_JSON, Problem};
 pub use request::{Assignment, RequestEvent, RequestItem, RequestPage, RequestStanding};
 pub use session::{Bearer, Challenge, RegistryInfo};
 pub use statement::{StatementItem, StatementPage, StatementReceipt};
+pub use usage::JournalState;
 
 /// The header that lets the first proposals of a catalogue in, before there is anybody to be known.
 pub const FOUNDING_CODE: &str = "portcullis-founding-code";

@@ -36,7 +36,7 @@ pub use repository::{
     BoardPlan, Change, Days, Founding, Held, Parcel, Publication, Received, Repository, RepositoryError,
     Review, Roster, Rotation, Standing, Status, Subject, Tally,
 };
-pub use role_name::{RoleName, RoleNameError};
+pub use role_name::{AUDITORS, RoleName, RoleNameError};
 pub use schema::MOST_ROOT_BYTES;
 pub use schema::{
     Delegation, Delegations, FileMeta, Hashes, Key, Role, RoleKeys, RootRole, SnapshotOnly, SnapshotRole,

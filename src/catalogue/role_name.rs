@@ -7,6 +7,9 @@ use std::str::FromStr;
 use crate::digest::serde_as_text;
 use crate::name::CheckpointId;
 
+/// The role by which the owners name auditors; no checkpoint has this name.
+pub const AUDITORS: &str = "auditors";
+
 /// Longest name of a role, in bytes.
 const MOST_BYTES: usize = 80;
 

@@ -7,7 +7,7 @@ use super::document::TopRole;
 use super::schema::{Delegation, RootRole, SnapshotRole, TargetFile, TargetsRole, TimestampRole};
 use super::target::{CheckpointFile, StageTarget, TargetPath};
 use super::walk::walk;
-use super::{Document, Error, Keyring, Remote, RoleName, durable, verify};
+use super::{AUDITORS, Document, Error, Keyring, Remote, RoleName, durable, verify};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
 use crate::name::CheckpointId;
@@ -116,7 +116,7 @@ impl TrustedCatalogue {
 
     /// Every checkpoint that has a board.
     pub fn checkpoints(&self) -> impl Iterator<Item = &CheckpointId> {
-        self.boards.keys()
+        self.boards.keys().filter(|name| name.as_str() != AUDITORS)
     }
 
     /// What the catalogue says of the file at `path` (TUF 1.0, 5.6.7): the first role that lists it, from the top, depth first.

@@ -18,8 +18,8 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Release administrator (board member)",
         &["import", "verify", "show", "seal", "catalogue", "policy", "approve", "deny", "revoke", "handover"],
     ),
-    ("Researcher", &["request", "grant", "pull", "lease", "run", "score", "export"]),
-    ("Auditor", &["misuse"]),
+    ("Researcher", &["request", "grant", "pull", "lease", "run", "score", "export", "usage"]),
+    ("Auditor", &["misuse", "case", "witness"]),
     ("Operator (registry)", &["registry", "answer"]),
 ];
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod advice;
+mod auditor;
 mod demo;
 mod failure;
 mod files;
@@ -72,11 +73,17 @@ enum Command {
     Pull(researcher::pull::Pull),
     Run(researcher::run::Run),
     Export(researcher::export::Export),
+    #[command(subcommand)]
+    Usage(researcher::usage::UsageCommand),
     Score(researcher::score::ScoreCommand),
     Lease(researcher::lease::LeaseCommand),
     #[command(subcommand)]
     Registry(operator::registry::RegistryCommand),
     Answer(operator::answer::Answer),
+    #[command(subcommand)]
+    Case(auditor::case::CaseCommand),
+    #[command(subcommand)]
+    Witness(auditor::witness::WitnessCommand),
     Demo(demo::Demo),
     TufClient(tuf_client::TufClient),
     Completions(help::Completions),
@@ -112,7 +119,7 @@ impl Command {
             Self::Verify(verify) => verify.run(output),
             Self::Show(show) => show.run(output),
             Self::Policy(policy) => policy.run(output),
-            Self::Misuse(misuse) => misuse.run(output),
+            Self::Misuse(misuse) => misuse.run(home, output),
             Self::Seal(seal) => seal.run(home, output),
             Self::Approve(approve) => approve.run(home, output),
             Self::Deny(deny) => deny.run(home, output),
@@ -124,10 +131,13 @@ impl Command {
             Self::Pull(pull) => pull.run(home, output),
             Self::Run(run) => run.run(home, output),
             Self::Export(export) => export.run(home, output),
+            Self::Usage(usage) => usage.run(home, output),
             Self::Score(score) => score.run(home, output),
             Self::Lease(lease) => lease.run(home, output),
             Self::Registry(registry) => registry.run(home, output),
             Self::Answer(answer) => answer.run(home, output),
+            Self::Case(case) => case.run(home, output),
+            Self::Witness(witness) => witness.run(home, output),
             Self::Demo(demo) => demo.run(output),
             Self::TufClient(client) => client.run(),
             Self::Completions(completions) => completions.run(command_line(), output),

@@ -46,6 +46,12 @@ pub(super) fn catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue
     Ok(Catalogue::new(trusted, remote))
 }
 
+/// The catalogue as the same command verified it a moment ago; its files come from this machine where they were read before.
+pub(super) fn known_catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue> {
+    let trusted = Client::new(home.catalogue_state()).load_offline(Timestamp::now())?;
+    Ok(Catalogue::new(trusted, catalogue_remote(home, output)?))
+}
+
 /// Whether nothing is there. Something that is there and does not hold is another matter.
 fn is_out_of_reach(error: &catalogue::Error) -> bool {
     use catalogue::Error as E;

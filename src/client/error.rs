@@ -11,6 +11,7 @@ use crate::log::{self, EntryKind};
 use crate::name::CheckpointId;
 use crate::policy;
 use crate::seal;
+use crate::usage;
 
 /// A checkpoint cannot be pulled, or does not open.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +128,31 @@ pub enum Error {
     /// What is sealed does not open, or is not what the manifest says.
     #[error(transparent)]
     Seal(#[from] seal::Error),
+    /// The usage journal does not take a record, or does not hold.
+    #[error(transparent)]
+    Usage(#[from] usage::Error),
+    /// The rules of misuse cannot be used.
+    #[error("the catalogue's rules of misuse cannot be used: {reason}")]
+    MisuseRules {
+        /// Why not.
+        reason: String,
+    },
+    /// A rule of misuse keeps a generation from starting; the record says so.
+    #[error("the misuse rule `{rule}` blocks it: the prompt {reason}")]
+    Blocked {
+        /// Which rule.
+        rule: String,
+        /// What it says.
+        reason: String,
+    },
+    /// A rule of misuse wants a reason first.
+    #[error("the misuse rule `{rule}` asks for a reason: the prompt {reason}")]
+    NeedsJustification {
+        /// Which rule.
+        rule: String,
+        /// What it says.
+        reason: String,
+    },
     /// The log, or a proof from it, does not hold.
     #[error(transparent)]
     Log(#[from] log::Error),

@@ -8,8 +8,10 @@ mod error;
 mod gate;
 mod pull;
 mod record;
+mod recorder;
 pub mod remote;
 mod rules;
+mod sync;
 mod upload;
 mod vault;
 
@@ -17,7 +19,9 @@ pub use error::Error;
 pub use gate::{Opened, Pass, find_grant, find_lease, find_pass};
 pub use pull::{ChunkSource, Mirror, Pace, Parallel, PullOptions, Pulled, SetAside, pull};
 pub use record::Record;
+pub use recorder::{Asked, Ended, Recorder};
 pub use rules::Catalogue;
+pub use sync::sync;
 pub use upload::{Uploaded, upload};
 pub use vault::Vault;
 

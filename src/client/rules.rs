@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use super::Error;
-use crate::access::{AUDITORS, Contacts, OWN_BOARD, RulesInForce};
-use crate::catalogue::{self, CheckpointFile, Remote, StageTarget, TrustedCatalogue};
+use crate::access::{Contacts, OWN_BOARD, RulesInForce};
+use crate::catalogue::{self, AUDITORS, CheckpointFile, Remote, StageTarget, TrustedCatalogue};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
+use crate::misuse::{Rules, Scorer};
 use crate::name::CheckpointId;
 use crate::policy::{BoardName, Policy};
 use crate::statement::{Quorum, Verified};
@@ -76,6 +77,29 @@ impl Catalogue {
     /// Who audits, where the owners named auditors.
     pub fn auditors(&self) -> Option<&Quorum> {
         self.trusted.board(&AUDITORS.parse().ok()?)
+    }
+
+    /// The cards of those who audit.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn auditor_cards(&self) -> Result<Vec<Card>, Error> {
+        let keys = self.auditors().into_iter().flat_map(Quorum::keys);
+        keys.map(|key| Ok(self.card(key)?.into_inner())).collect()
+    }
+
+    /// The rules of misuse that the owners signed, ready to score; none where they signed none.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`], [`Error::MisuseRules`].
+    pub fn scorer(&self) -> Result<Option<Scorer>, Error> {
+        let text = match self.trusted.misuse_rules(&*self.remote) {
+            Err(catalogue::Error::NoTarget { .. }) => return Ok(None),
+            text => text?,
+        };
+        let unusable = |reason: String| Error::MisuseRules { reason };
+        let rules = Rules::parse(&String::from_utf8_lossy(&text)).map_err(|error| unusable(error.to_string()))?;
+        Scorer::new(rules).map(Some).map_err(|error| unusable(error.to_string()))
     }
 
     /// Every board that the policy asks for: its own by the name `board`, others by the role that the owners gave them. One

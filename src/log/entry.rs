@@ -210,8 +210,12 @@ mod tests {
                 refusal(text.replace("grant", "gift")),
                 refusal(text.replace("about", "beside")),
             ]
-            .join("\n")
-        );
+            .join("\n"), @"
+        the entry is malformed: `1970-01-01T00: 00: 01Z` is not a time such as 2026-06-30T00:00:00Z at line 1 column 59
+        the entry is malformed: it has schema 2, not 1
+        the entry is malformed: unknown variant `gift`, expected one of `metadata`, `policy`, `stage`, `manifest`, `agreement`, `rules`, `request`, `withdrawal`, `denial`, `approval`, `grant`, `handover`, `revocation`, `lease`, `usage`, `case`, `reading`, `erasure` at line 1 column 25
+        the entry is malformed: unknown field `beside`, expected one of `schema`, `kind`, `at`, `checkpoint`, `statement`, `about`, `by` at line 1 column 162
+        ");
     }
 
     #[test]

@@ -255,6 +255,16 @@ impl HeadNote {
         &self.text
     }
 
+    /// Takes every signature away.
+    pub fn clear(&mut self) {
+        self.signatures.clear();
+    }
+
+    /// The lines of the signatures.
+    pub fn lines(&self) -> Vec<u8> {
+        self.signatures.iter().flat_map(Signature::to_bytes).collect()
+    }
+
     /// The note as a file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.text.clone().into_bytes();

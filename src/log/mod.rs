@@ -15,6 +15,7 @@ mod proof;
 mod receipt;
 mod tile;
 mod witness;
+mod witnessing;
 
 pub use entry::{Entry, EntryKind};
 pub use error::Error;
@@ -26,6 +27,7 @@ pub use proof::{
 pub use receipt::Receipt;
 pub use tile::{Bundle, MOST_ENTRY_BYTES, Part, TILE_WIDTH};
 pub use witness::{Cosigned, WitnessKey, WitnessRule, cosign};
+pub use witnessing::{Offered, WitnessRefusal};
 
 use crate::digest::Sha256Digest;
 

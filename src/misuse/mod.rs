@@ -1,13 +1,21 @@
 //! Misuse: what is looked for in the usage of weights, and what follows when it is found.
 //!
-//! Here are the rules and their reading; scoring and cases build upon them. The rules count because the owners signed
+//! Here are the rules, the scoring of texts and histories by them, and the cases that they raise. The rules count because the owners signed
 //! them into the catalogue, and whoever could change them unnoticed would choose what goes unnoticed. A rule raises a
 //! question for a person: none of them is proof.
 
+mod case;
 mod document;
 mod error;
 mod rule;
+mod scoring;
+mod sketch;
 
+pub use case::{
+    Case, CaseError, CaseStep, Outcome, RecordPlace, Standing, Step, verify_case, verify_step,
+};
 pub use document::{MOST_BYTES, SCHEMA};
 pub use error::Error;
 pub use rule::{Action, KindName, Rule, RuleId, RuleKind, Rules, Scope, Severity, Yardstick};
+pub use scoring::{Generated, History, Hit, Scorer};
+pub use sketch::{Sketch, SketchError};

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use super::index::{Index, index};
 use super::{Error, Registry, answer_request, answers_itself};
 use crate::access::{
-    self, CLOCK_TOLERANCE, Denial, Grant, Index, Request, Revocation, RulesInForce, Withdrawal, draft_grants,
+    self, CLOCK_TOLERANCE, Denial, Grant, Request, Revocation, RulesInForce, Withdrawal, draft_grants,
     verify_denial, verify_grant, verify_handover, verify_request, verify_revocation, verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
 use crate::log::{Entry, EntryKind};
+use crate::misuse::{Case, CaseStep};
 use crate::statement::{Envelope, Predicate as _, Quorum, Statement, Verified};
 use crate::store::{Effect, Filed, Filing, Page, RequestFilter, RequestState, StatementRow};
 use crate::time::Timestamp;
+use crate::usage::UsageBatch;
 
 /// How often a grant's signatures are merged with others that come in meanwhile.
 const TRIES: usize = 20;
@@ -31,15 +34,15 @@ pub struct Receipt {
 }
 
 /// One statement on its way in.
-struct Incoming<'a> {
-    envelope: &'a Envelope,
-    index: Index,
-    rules: &'a RulesInForce,
-    now: Timestamp,
+pub(super) struct Incoming<'a> {
+    pub(super) envelope: &'a Envelope,
+    pub(super) index: Index,
+    pub(super) rules: &'a RulesInForce,
+    pub(super) now: Timestamp,
 }
 
 impl Incoming<'_> {
-    fn row(&self, signer: KeyId, holder: KeyId) -> StatementRow {
+    pub(super) fn row(&self, signer: KeyId, holder: KeyId) -> StatementRow {
         StatementRow {
             digest: self.envelope.digest(),
             signer,
@@ -73,8 +76,12 @@ impl Registry {
     /// [`Error::Access`] with the rule that refuses it, [`Error::Unknown`] where it is about something that is not here,
     /// [`Error::NotForPeople`] for what only the registry makes.
     pub async fn accept(&self, envelope: &Envelope, now: Timestamp) -> Result<Receipt, Error> {
-        let index = access::index(envelope)?;
+        let index = index(envelope)?;
         let view = self.view().await?;
+        if index.kind == UsageBatch::KIND {
+            let new = self.accept_usage(envelope, now).await?;
+            return Ok(Receipt { digest: envelope.digest(), kind: UsageBatch::KIND, new, state: None });
+        }
         let rules = view.rules(&index.checkpoint)?;
         let incoming = Incoming { envelope, index, rules: &rules, now };
         let (new, state) = match incoming.index.kind {
@@ -85,6 +92,8 @@ impl Registry {
             access::ApprovalShare::KIND => (self.accept_share(&incoming).await?, None),
             Revocation::KIND => self.accept_revocation(&incoming).await?,
             access::Handover::KIND => (self.accept_handover(&incoming).await?, None),
+            Case::KIND => (self.accept_case(&incoming).await?, None),
+            CaseStep::KIND => (self.accept_step(&incoming).await?, None),
             kind => return Err(Error::NotForPeople { kind: kind.to_owned() }),
         };
         Ok(Receipt { digest: envelope.digest(), kind: incoming.index.kind, new, state })
@@ -134,7 +143,7 @@ impl Registry {
         for answer in &answers {
             let holder = answer.grant.claim::<Grant>()?.predicate.researcher.verifying_key.id();
             for envelope in answer.shares.iter().chain([&answer.grant]) {
-                let index = access::index(envelope)?;
+                let index = index(envelope)?;
                 let answer = Incoming { envelope, index, rules, now: incoming.now };
                 statements.push(answer.filed(self.key_id(), holder));
                 if answer.index.kind == Grant::KIND {
@@ -147,7 +156,7 @@ impl Registry {
             state: RequestState::Granted,
             note: format!("by the policy of stage `{}`", rules.stage),
         };
-        self.store.put(Filing { statements, effect, entries, expected: None }).await?;
+        self.store.put(Filing { statements, effect, entries, usage: None, expected: None }).await?;
         Ok(true)
     }
 
@@ -213,7 +222,7 @@ impl Registry {
             let (effect, entries) = self.effect_of_grant(incoming, &request, &known).await?;
             let stands = effect != Effect::None;
             let expected = Some((request.digest(), answers.len()));
-            let filing = Filing { statements: statements.clone(), effect, entries, expected };
+            let filing = Filing { statements: statements.clone(), effect, entries, usage: None, expected };
             if self.store.put(filing).await? {
                 return Ok((true, Some(if stands { RequestState::Granted } else { RequestState::Pending })));
             }
@@ -363,7 +372,8 @@ impl Registry {
 
     async fn request(&self, digest: Sha256Digest) -> Result<Verified<Statement<Request>>, Error> {
         let rows = self.store.statement(digest).await?;
-        let row = rows.first().ok_or(Error::Unknown { what: "request", digest })?;
+        let row = rows.iter().find(|row| !row.is_erased());
+        let row = row.ok_or(Error::Unknown { what: "request", digest })?;
         Ok(verify_request(&Envelope::parse(row.envelope.as_bytes())?)?)
     }
 
@@ -373,7 +383,8 @@ impl Registry {
         rules: &RulesInForce,
     ) -> Result<Vec<Envelope>, Error> {
         let rows = self.store.statements_of((kind, &rules.checkpoint), Page::FIRST).await?;
-        rows.iter().map(|(_, row)| Ok(Envelope::parse(row.envelope.as_bytes())?)).collect()
+        let rows = rows.iter().filter(|(_, row)| !row.is_erased());
+        rows.map(|(_, row)| Ok(Envelope::parse(row.envelope.as_bytes())?)).collect()
     }
 }
 
@@ -393,7 +404,7 @@ pub(super) fn entry_of(row: &StatementRow) -> Option<Entry> {
 }
 
 /// The one who signed a statement that one signature carries; of several, the first.
-fn signer_of(signers: &BTreeSet<VerifyingKey>) -> Result<KeyId, Error> {
+pub(super) fn signer_of(signers: &BTreeSet<VerifyingKey>) -> Result<KeyId, Error> {
     signers.first().map(VerifyingKey::id).ok_or(Error::Unsigned)
 }
 

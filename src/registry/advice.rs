@@ -42,6 +42,18 @@ impl Error {
             }
             Self::NotSealed { .. } => (Fault::Busy, "a board member runs `portcullis seal`"),
             Self::Unknown { .. } => (Fault::Request, "check the digest, and that it was handed in here"),
+            Self::Usage(_) => (Fault::Proof, "`portcullis usage status` checks the journal, and says where it was changed"),
+            Self::Case(_) => (Fault::Rule, "`portcullis case show` tells how the case stands, and who may do what"),
+            Self::Name(_) => (Fault::Request, "shorten it"),
+            Self::JournalForked { .. } => {
+                (Fault::Proof, "`portcullis usage status` tells what came in; write to the auditors")
+            }
+            Self::Unsynced { .. } | Self::JournalUntold => {
+                (Fault::Rule, "`portcullis usage sync` brings the records in; then ask again")
+            }
+            Self::Suspended { .. } => {
+                (Fault::Rule, "`portcullis case list` shows why; `portcullis case appeal` objects")
+            }
             Self::NoPart { .. } => (Fault::Request, "ask for /log/checkpoint: it says how long the log is"),
             Self::NotWitnessed { .. } => (Fault::Busy, "try again; the operator sees to the witnesses"),
             Self::NotForPeople { .. } => (Fault::Request, "ask the registry for one"),

@@ -6,9 +6,10 @@ use crate::catalogue::RepositoryError;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::Part;
+use crate::misuse::CaseError;
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
-use crate::{access, blob, catalogue, client, log, seal, statement, store};
+use crate::{access, blob, catalogue, client, log, seal, statement, store, usage};
 
 /// The registry cannot do what is asked.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,44 @@ pub enum Error {
     NoPart {
         /// Which part.
         part: Part,
+    },
+    /// Usage does not hold.
+    #[error(transparent)]
+    Usage(#[from] usage::Error),
+    /// A case, or a step in it, does not count.
+    #[error(transparent)]
+    Case(#[from] CaseError),
+    /// A text is too long, or none.
+    #[error(transparent)]
+    Name(#[from] crate::name::NameError),
+    /// A journal goes on otherwise than it came in.
+    #[error("the journal has {known} records here, and the batch begins at record {first}, or with another history")]
+    JournalForked {
+        /// How many are here.
+        known: u64,
+        /// Where the batch begins.
+        first: u64,
+    },
+    /// Usage that did not come in.
+    #[error("the usage journal has {told} records, and {known} of them came in: nothing is leased before all did")]
+    Unsynced {
+        /// How many are here.
+        known: u64,
+        /// How many there are.
+        told: u64,
+    },
+    /// Nobody told how the usage journal stands.
+    #[error("who used a checkpoint before tells how their usage journal stands when they ask for a lease")]
+    JournalUntold,
+    /// A case suspends the grant.
+    #[error("the grant is suspended until {until} by the case {case}")]
+    Suspended {
+        /// Which case.
+        case: Sha256Digest,
+        /// Until when.
+        until: Timestamp,
+        /// Whom to write to.
+        board: access::Contacts,
     },
     /// Too few witnesses answer.
     #[error("the witnesses have not cosigned entry {place} of the log yet: {reason}")]

@@ -2,6 +2,7 @@
 
 use super::{Error, Registry, issue_lease};
 use crate::access::{self, Grant, Handover, Lease, Revocation, verify_grant};
+use crate::api::JournalState;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
@@ -56,6 +57,7 @@ impl Registry {
     ) -> Result<Part<StatementRow>, Error> {
         let view = self.view().await?;
         let boards = view.decides_on(reader);
+        let audits = view.is_auditor(reader);
         let found = match query {
             StatementQuery { kind, about: Some(about), newest: true, .. } => {
                 self.store.newest_about((kind, *about), page.limit).await?
@@ -66,15 +68,17 @@ impl Registry {
             StatementQuery { kind, prefix: Some(prefix), .. } => {
                 self.store.statements_by_prefix((kind, prefix), page).await?
             }
+            StatementQuery { kind, .. } if audits => self.store.statements_of_kind(kind, page).await?,
             StatementQuery { kind, .. } => self.all_for(kind, page, (reader, boards)).await?,
         };
         let next = if query.newest { None } else { next_after(&found, page, |(seq, _)| *seq) };
         let mut items = Vec::new();
-        for (_, row) in found {
-            if self.may_read(&row, reader, boards).await? {
+        for (_, row) in found.into_iter().filter(|(_, row)| !row.is_erased()) {
+            if audits || self.may_read(&row, reader, boards).await? {
                 items.push(row);
             }
         }
+        self.record_reading(reader, &items, Timestamp::now()).await?;
         Ok(Part { items, next })
     }
 
@@ -214,8 +218,15 @@ impl Registry {
     /// Issues a lease for a grant to its holder, if it counts now.
     ///
     /// # Errors
-    /// [`Error::NotYours`], [`Error::Access`] with the rule that refuses it, [`Error::Unknown`], [`Error::Store`].
-    pub async fn lease(&self, grant: Sha256Digest, reader: KeyId, now: Timestamp) -> Result<Envelope, Error> {
+    /// [`Error::NotYours`], [`Error::Access`] with the rule that refuses it, [`Error::Suspended`], [`Error::Unsynced`], [`Error::Unknown`],
+    /// [`Error::Store`].
+    pub async fn lease(
+        &self,
+        grant: Sha256Digest,
+        reader: KeyId,
+        journal: Option<&JournalState>,
+        now: Timestamp,
+    ) -> Result<Envelope, Error> {
         let (envelope, revocations) = self.grant_and_revocations(grant).await?;
         let claim = envelope.claim::<Grant>()?.predicate;
         if claim.researcher.verifying_key.id() != reader {
@@ -223,6 +234,8 @@ impl Registry {
         }
         let rules = self.view().await?.rules(&claim.checkpoint)?;
         let locks = self.locks(&rules).await?;
+        self.require_not_suspended(grant, &rules, now).await?;
+        self.require_synced(reader, journal).await?;
         self.require_logged(EntryKind::Grant, grant).await?;
         let issued = issue_lease(&envelope, &revocations, (&rules, &locks), self.keys(), now)?;
         let row = StatementRow {
@@ -250,7 +263,8 @@ impl Registry {
     ) -> Result<(Envelope, Vec<Envelope>), Error> {
         let mut grant: Option<Envelope> = None;
         let mut revocations = Vec::new();
-        for row in self.store.grant_and_revocations(digest).await? {
+        let rows = self.store.grant_and_revocations(digest).await?;
+        for row in rows.into_iter().filter(|row| !row.is_erased()) {
             let envelope = Envelope::parse(row.envelope.as_bytes())?;
             match (row.kind.as_str(), &mut grant) {
                 (Revocation::KIND, _) => revocations.push(envelope),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::reading_log::Readings;
 use super::record::Sequencer;
 use super::session::Bearers;
 use super::witnessing::{WitnessAddress, Witnesses};
@@ -14,6 +15,7 @@ use crate::catalogue::{self, Client, Remote};
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
 use crate::identity::{Identity, KeyId, Signer, VerifyingKey};
+use crate::misuse::Scorer;
 use crate::name::CheckpointId;
 use crate::seal::{ChunkOpener, Locks};
 use crate::store::{CatalogueFiles, Store};
@@ -31,6 +33,7 @@ pub struct Registry {
     seen: Mutex<Option<Arc<View>>>,
     pub(super) bearers: Bearers,
     pub(super) sequencer: Sequencer,
+    pub(super) readings: Readings,
     pub(super) witnesses: Witnesses,
     /// Checkpoints of public stages that somebody read, by their sealed manifests.
     pub(super) opened: Mutex<BTreeMap<Sha256Digest, Arc<ChunkOpener>>>,
@@ -43,6 +46,7 @@ pub struct View {
     pub catalogue: Catalogue,
     rules: Mutex<BTreeMap<CheckpointId, Arc<RulesInForce>>>,
     deciders: OnceLock<BTreeMap<KeyId, Vec<CheckpointId>>>,
+    scorer: OnceLock<Option<Arc<Scorer>>>,
 }
 
 impl Registry {
@@ -64,6 +68,7 @@ impl Registry {
             seen: Mutex::default(),
             bearers: Bearers::default(),
             sequencer: Sequencer::default(),
+            readings: Readings::default(),
             witnesses: Witnesses::default(),
             opened: Mutex::default(),
         }
@@ -129,6 +134,7 @@ impl Registry {
             catalogue,
             rules: Mutex::default(),
             deciders: OnceLock::new(),
+            scorer: OnceLock::new(),
         });
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(view.clone());
         Ok(view)
@@ -205,6 +211,17 @@ impl View {
             }
         }
         deciders
+    }
+
+    /// The rules of misuse that the owners signed, if there are any.
+    pub fn scorer(&self) -> Option<Arc<Scorer>> {
+        self.scorer.get_or_init(|| self.catalogue.scorer().ok().flatten().map(Arc::new)).clone()
+    }
+
+    /// Whether a key is an auditor's.
+    pub fn is_auditor(&self, key: KeyId) -> bool {
+        let auditors = self.catalogue.auditors();
+        auditors.is_some_and(|auditors| auditors.keys().iter().any(|auditor| auditor.id() == key))
     }
 
     /// Whether a key is an owner's.

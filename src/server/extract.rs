@@ -26,6 +26,9 @@ pub(super) struct Query<T>(pub(super) T);
 /// A JSON body.
 pub(super) struct Json<T>(pub(super) T);
 
+/// A JSON body, or none.
+pub(super) struct Told<T>(pub(super) Option<T>);
+
 /// A body of bytes, no longer than the route takes.
 pub(super) struct Body(pub(super) Bytes);
 
@@ -61,6 +64,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             Ok(axum::Json(body)) => Ok(Self(body)),
             Err(rejection) => Err(Refusal::malformed(format!("the body: {}", rejection.body_text()))),
         }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Told<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        if !request.headers().contains_key(header::CONTENT_TYPE) {
+            let Body(bytes) = Body::from_request(request, state).await?;
+            return if bytes.is_empty() { Ok(Self(None)) } else { Err(not_json()) };
+        }
+        let Json(body) = Json::from_request(request, state).await?;
+        Ok(Self(Some(body)))
     }
 }
 

@@ -6,10 +6,10 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
 use super::App;
-use super::extract::{Path, Reader};
+use super::extract::{Path, Reader, Told};
 use super::problem::{Refusal, Refusals};
 use super::statements::raw;
-use crate::api::Decision;
+use crate::api::{Decision, JournalState};
 use crate::digest::Sha256Digest;
 use crate::time::Timestamp;
 
@@ -33,13 +33,14 @@ pub(super) async fn decide(
     Ok(Json(Decision { digest, counts: refused.is_none(), refused, envelope: raw(envelope.to_json())? }))
 }
 
-/// Issues a lease to the grant's holder, if it counts now.
+/// Issues a lease to the grant's holder, if it counts now, nothing suspends it, and their usage came in.
 #[utoipa::path(
     post,
     path = "/v1/grants/{digest}/lease",
     operation_id = "lease",
     tag = "grants",
     params(("digest" = String, Path, pattern = "^[0-9a-f]{64}$")),
+    request_body(content = Option<JournalState>, description = "how the usage journal stands; nothing before the first use"),
     security(("bearer" = [])),
     responses((status = 201, body = Object, description = "a DSSE envelope"), Refusals)
 )]
@@ -47,8 +48,9 @@ pub(super) async fn lease(
     State(app): State<App>,
     Reader(reader): Reader,
     Path(digest): Path<Sha256Digest>,
+    Told(journal): Told<JournalState>,
 ) -> Result<impl IntoResponse, Refusal> {
-    let lease = app.registry.lease(digest, reader, Timestamp::now()).await?;
+    let lease = app.registry.lease(digest, reader, journal.as_ref(), Timestamp::now()).await?;
     metrics::counter!("portcullis_leases_total").increment(1);
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], lease.to_json()))
 }

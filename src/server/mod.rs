@@ -21,10 +21,12 @@ mod running;
 mod sessions;
 mod settings;
 mod statements;
+mod witness;
 
 pub use openapi::document as openapi_document;
 pub use running::{ServeError, Server};
 pub use settings::{LimitSettings, Settings, SettingsError, Tls, WitnessSettings};
+pub use witness::{KnownLog, WitnessServer};
 
 use std::sync::Arc;
 use std::time::Duration;

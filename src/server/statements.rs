@@ -10,10 +10,9 @@ use utoipa::IntoParams;
 use super::App;
 use super::extract::{Query, Reader, Signed};
 use super::problem::{Refusal, Refusals};
-use crate::access::KINDS;
 use crate::api::{StatementItem, StatementPage, StatementReceipt};
 use crate::digest::Sha256Digest;
-use crate::registry::{Error, StatementQuery};
+use crate::registry::{Error, KINDS, StatementQuery};
 use crate::store::{MOST_ROWS, Page};
 use crate::time::Timestamp;
 
@@ -21,7 +20,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    /// Their kind: `request`, `withdrawal`, `denial`, `grant`, `share`, `revocation`, `handover` or `lease`.
+    /// Their kind: `request`, `withdrawal`, `denial`, `grant`, `share`, `revocation`, `handover`,
+    /// `lease`, `usage`, `case`, `case-step`, `reading` or `erasure`.
     kind: String,
     /// Only those about this request or grant.
     #[param(value_type = Option<String>)]

@@ -39,7 +39,7 @@ struct Table {
     columns: &'static [(&'static str, Column)],
 }
 
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 11] = [
     Table {
         name: "statements",
         columns: &[
@@ -94,6 +94,21 @@ const TABLES: [Table; 9] = [
     Table {
         name: "log_entries",
         columns: &[("seq", Number), ("kind", Text), ("statement", Text), ("entry", Text), ("place", Number)],
+    },
+    Table {
+        name: "usage_journals",
+        columns: &[("journal", Text), ("holder", Text), ("records", Number), ("head", Text)],
+    },
+    Table {
+        name: "usage_generations",
+        columns: &[
+            ("place", Text),
+            ("holder", Text),
+            ("checkpoint", Text),
+            ("at", Number),
+            ("tokens", Number),
+            ("sketch", Text),
+        ],
     },
     Table { name: "log_tiles", columns: &[("name", Text), ("bytes", Bytes)] },
     Table {

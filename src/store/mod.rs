@@ -11,6 +11,7 @@ mod requests;
 mod seals;
 mod sessions;
 mod statements;
+mod usage;
 mod writer;
 
 pub use catalogue::CatalogueFiles;
@@ -18,6 +19,7 @@ pub use error::Error;
 pub use log::{HeadRow, Turn, WaitingEntry};
 pub use requests::{Event, Page, RequestFilter, RequestRow, RequestState};
 pub use seals::SealRow;
+pub use usage::{GenerationRow, JournalRow, UsageFiling};
 pub use statements::{Effect, Filed, Filing, StatementRow};
 
 use std::str::FromStr;

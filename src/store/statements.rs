@@ -1,8 +1,11 @@
 //! Statements as they were signed, and what each changes.
 
+use std::collections::BTreeSet;
+
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
+use super::UsageFiling;
 use super::requests::{RequestState, change_request, open_request};
 use super::{Error, MOST_ROWS, Page, Store, option_text, parse, parse_option};
 use crate::digest::Sha256Digest;
@@ -32,6 +35,13 @@ pub struct StatementRow {
     pub envelope: String,
     /// When it came in.
     pub received: Timestamp,
+}
+
+impl StatementRow {
+    /// Whether what it said was erased; its digest and key ids are left.
+    pub fn is_erased(&self) -> bool {
+        self.envelope.is_empty()
+    }
 }
 
 /// What a statement changes, in the same transaction.
@@ -75,6 +85,8 @@ pub struct Filing {
     pub effect: Effect,
     /// More entries that a new one of them brings about, each once.
     pub entries: Vec<Entry>,
+    /// What a batch of usage records changes.
+    pub usage: Option<UsageFiling>,
     /// Only if so many envelopes of grants answer this request so far.
     pub expected: Option<(Sha256Digest, usize)>,
 }
@@ -82,7 +94,7 @@ pub struct Filing {
 impl Filing {
     /// One statement that changes nothing else.
     pub fn one(filed: Filed) -> Self {
-        Self { statements: vec![filed], effect: Effect::None, entries: Vec::new(), expected: None }
+        Self { statements: vec![filed], effect: Effect::None, entries: Vec::new(), usage: None, expected: None }
     }
 
     /// The same with an effect.
@@ -123,6 +135,66 @@ impl Store {
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(numbered).collect()
+    }
+
+    /// Statements of a kind, whatever checkpoint they are of.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn statements_of_kind(&self, kind: &str, page: Page) -> Result<Vec<(i64, StatementRow)>, Error> {
+        let rows =
+            sqlx::query("SELECT * FROM statements WHERE kind = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+                .bind(kind)
+                .bind(page.after)
+                .bind(page.rows())
+                .fetch_all(&self.pool)
+                .await?;
+        rows.iter().map(numbered).collect()
+    }
+
+    /// Statements of a person that say something still, but for those that are about them and not theirs: at most so many.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn statements_to_erase(
+        &self,
+        person: KeyId,
+        most: usize,
+    ) -> Result<BTreeSet<Sha256Digest>, Error> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT digest FROM statements WHERE holder = $1 AND envelope <> '' ORDER BY digest LIMIT $2",
+        )
+        .bind(person.to_string())
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| parse(TABLE, &row.try_get::<String, _>("digest")?)).collect()
+    }
+
+    /// Takes away what these statements say, and the notes on a person's requests; digests and key ids stay.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn erase(&self, person: KeyId, digests: &BTreeSet<Sha256Digest>) -> Result<(), Error> {
+        let mut transaction = self.write().await?;
+        for digest in digests {
+            sqlx::query("UPDATE statements SET envelope = '' WHERE digest = $1")
+                .bind(digest.to_string())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        sqlx::query(
+            "UPDATE request_events SET note = '' WHERE request IN (SELECT digest FROM requests WHERE holder = $1)",
+        )
+        .bind(person.to_string())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("DELETE FROM usage_generations WHERE holder = $1")
+            .bind(person.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Every envelope with this digest.
@@ -281,6 +353,11 @@ impl Store {
 pub(super) async fn put(transaction: &mut Transaction<'static, Any>, filing: &Filing) -> Result<bool, Error> {
     if let Some((request, known)) = filing.expected
         && count_answers(transaction, request).await? != Some(known)
+    {
+        return Ok(false);
+    }
+    if let Some(usage) = &filing.usage
+        && !super::usage::file(transaction, usage).await?
     {
         return Ok(false);
     }

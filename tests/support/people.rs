@@ -61,11 +61,11 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Identities for the board, the registry and the researchers rosa (of the university) and eve (of none).
+    /// Identities for the board, the registry and the researchers rosa (of the university) and eve (of none), and the auditor august.
     pub fn with_people() -> Self {
         let scene = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(scene.at("cards")).unwrap();
-        for person in BOARD.into_iter().chain(["registry", "rosa", "eve"]) {
+        for person in BOARD.into_iter().chain(["registry", "rosa", "eve", "august"]) {
             let organization = match person {
                 "rosa" => " --organization University",
                 "eve" => "",
@@ -87,12 +87,12 @@ impl Scene {
         let owners = cards.iter().map(|card| format!(" --owner {card}")).collect::<String>();
         let init = format!(
             "--registry registry catalogue init{owners} --owner-threshold 2 \
-             --registry-card cards/registry.card --board {ID}=2:{}",
+             --registry-card cards/registry.card --auditor cards/august.card --board {ID}=2:{}",
             cards.join(",")
         );
         scene.succeed("ada", &init);
         scene.sign_and_publish(["ada", "ben"]);
-        for person in BOARD.into_iter().chain(["registry", "rosa", "eve"]) {
+        for person in BOARD.into_iter().chain(["registry", "rosa", "eve", "august"]) {
             scene.succeed(person, "join registry --root registry/catalogue/metadata/1.root.json");
         }
         scene

@@ -125,7 +125,7 @@ impl Served {
         let owners = cards.iter().map(|card| format!(" --owner {card}")).collect::<String>();
         let init = format!(
             "--registry {url} catalogue init{owners} --owner-threshold 2 --founding-code {code} \
-             --registry-card reg/registry.card --board {ID}=2:{}",
+             --registry-card reg/registry.card --auditor cards/august.card --board {ID}=2:{}",
             cards.join(",")
         );
         scene.succeed("ada", &init);
@@ -134,7 +134,7 @@ impl Served {
         }
         let root = self.get("/v1/catalogue/metadata/1.root.json").text;
         scene.write("root.json", &root);
-        for person in BOARD.into_iter().chain(["rosa", "eve"]) {
+        for person in BOARD.into_iter().chain(["rosa", "eve", "august"]) {
             scene.succeed(person, &format!("join {url} --root root.json"));
         }
     }

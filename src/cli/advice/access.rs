@@ -115,6 +115,7 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
         E::Seal(error) => seal::explain_seal(error),
         E::Remote(error) => explain_remote(error),
         E::Log(error) => super::log::explain_log(error),
+        E::Usage(error) => super::usage::explain_usage(error),
         E::Io { source, .. } => (Kind::Unavailable, hint_for_io(source)),
         error => client_hint(error),
     }
@@ -134,6 +135,15 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
         E::Policy { .. } | E::NotText { .. } | E::UnknownStage { .. } => (
             Kind::Unverified,
             "tell its board, who signed it: `portcullis policy check` finds such mistakes".to_owned(),
+        ),
+        E::MisuseRules { .. } => (Kind::Unverified, "tell the owners, who signed them".to_owned()),
+        E::Blocked { .. } => (
+            Kind::Denied,
+            "it is on the record; if the rule is wrong about it, write to the auditors".to_owned(),
+        ),
+        E::NeedsJustification { .. } => (
+            Kind::Denied,
+            "say why with --justify \"…\": the auditors read it; this attempt is on the record".to_owned(),
         ),
         E::NotLogged { .. } => (
             Kind::Unverified,

@@ -8,6 +8,7 @@ mod misuse;
 mod policy;
 mod seal;
 mod server;
+mod usage;
 
 use std::io::{self, ErrorKind};
 
@@ -39,11 +40,12 @@ fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
         .or_else(|| of(cause, access::explain_access))
         .or_else(|| of(cause, access::explain_exchange))
         .or_else(|| of(cause, seal::explain_seal))
-        .or_else(|| of(cause, |_: &crate::name::NameError| usage("check the spelling")))
+        .or_else(|| of(cause, |_: &crate::name::NameError| mistyped("check the spelling")))
         .or_else(|| of(cause, identity::explain_statement))
         .or_else(|| of(cause, policy::explain_policy))
         .or_else(|| of(cause, misuse::explain_misuse))
         .or_else(|| of(cause, log::explain_log))
+        .or_else(|| of(cause, usage::explain_usage))
         .or_else(|| of(cause, explain_fetch))
         .or_else(|| of(cause, explain_inference))
         .or_else(|| of(cause, explain_tokenizer))
@@ -58,7 +60,7 @@ fn of<E: std::error::Error + 'static>(
     cause.downcast_ref::<E>().map(explain)
 }
 
-fn usage(hint: &str) -> Advice {
+fn mistyped(hint: &str) -> Advice {
     (Kind::Usage, Some(hint.to_owned()))
 }
 

@@ -62,6 +62,7 @@ fn found(people: &People, folder: &Path, (url, code): (&str, &str)) -> anyhow::R
         init.extend(["--owner".to_owned(), card(person)]);
     }
     init.extend(["--registry-card".to_owned(), "registry/registry.card".to_owned()]);
+    init.extend(["--auditor".to_owned(), card(AUDITOR)]);
     for embedded in &CHECKPOINTS {
         let cards = BOARD.map(|(person, _)| card(person)).join(",");
         init.extend(["--board".to_owned(), format!("{}=2:{cards}", embedded.id)]);

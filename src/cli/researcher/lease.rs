@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::pull;
+use super::{pull, usage};
 use crate::access::{Grant, Lease, RulesInForce};
 use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
@@ -93,7 +93,8 @@ fn renew(
     let Place::Address(address) = home.place()? else {
         anyhow::bail!("a folder issues no lease");
     };
-    let lease = registry::remote(home, &address, output)?.lease(grant.digest())?;
+    let journal = usage::sync(home, rules, output)?;
+    let lease = registry::remote(home, &address, output)?.lease(grant.digest(), Some(&journal))?;
     let lease = vault.keep_lease(&lease, grant, rules, Timestamp::now())?;
     if let Some(record) = vault.record() {
         let remote = registry::remote(home, &address, output)?;

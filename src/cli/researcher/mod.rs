@@ -9,5 +9,7 @@ pub(super) mod model;
 pub(super) mod pull;
 pub(super) mod request;
 pub(super) mod run;
+mod recording;
 mod sample;
 pub(super) mod score;
+pub(super) mod usage;

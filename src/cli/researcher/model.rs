@@ -6,11 +6,13 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use super::gate::{self, Passed};
+use super::recording;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::tensor_file::ElementType;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::client::Recorder;
 use crate::inference::tokenizer::{SpecialTokens, Tokenizer};
 use crate::inference::{Device, LoadOptions, Model};
 use crate::name::CheckpointId;
@@ -58,6 +60,8 @@ pub(in crate::cli) struct Loaded {
     pub(in crate::cli) model: Model,
     pub(in crate::cli) tokenizer: Tokenizer,
     pub(in crate::cli) seconds: f64,
+    /// Records what is done with a sealed checkpoint; a folder of one's own runs without.
+    pub(in crate::cli) recorder: Option<Recorder>,
 }
 
 /// Loads a checkpoint's model while another thread hashes its files; neither is handed out before both are done (P6).
@@ -80,7 +84,7 @@ pub(in crate::cli) fn load(
     let model = model?;
     let tokenizer = Tokenizer::new(checkpoint.config().architecture, &checkpoint.tokenizer_files()?)?;
     let checkpoint = checkpoint.manifest().checkpoint.clone();
-    Ok(Loaded { checkpoint, model, tokenizer, seconds: started.elapsed().as_secs_f64() })
+    Ok(Loaded { checkpoint, model, tokenizer, seconds: started.elapsed().as_secs_f64(), recorder: None })
 }
 
 /// Opens a checkpoint of the vault in memory and loads its model; the gate is `client::find_pass`.
@@ -91,13 +95,15 @@ pub(in crate::cli) fn load_sealed(
 ) -> anyhow::Result<Loaded> {
     let Passed { rules, vault, identity, pass } = gate::pass(home, checkpoint, output)?;
     let started = Instant::now();
+    let recorder = recording::recorder(home, (&pass, &rules), output)?;
     let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;
     progress.begin("opening", Some(opened.manifest().size()));
     // Every chunk's digest and tag are checked before a byte of it is handed out.
     let config = opened.config()?;
     let model = Model::load(&config, &opened.weights(&config)?, options, progress)?;
     let tokenizer = Tokenizer::new(config.architecture, &opened.tokenizer_files(&config)?)?;
-    Ok(Loaded { checkpoint: checkpoint.clone(), model, tokenizer, seconds: started.elapsed().as_secs_f64() })
+    let (checkpoint, seconds) = (checkpoint.clone(), started.elapsed().as_secs_f64());
+    Ok(Loaded { checkpoint, model, tokenizer, seconds, recorder: Some(recorder) })
 }
 
 impl ModelArguments {

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::model::{Loaded, ModelArguments, utf8};
+use super::recording;
 use super::sample::Writer;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -13,6 +14,7 @@ use crate::cli::interrupt;
 use crate::cli::output::Output;
 use crate::cli::progress::{Bar, read_stdin};
 use crate::inference::{CompletionOptions, GenerationOptions, Sampling};
+use crate::name::Prose;
 
 /// Most bytes of a prompt.
 const MAX_PROMPT: u64 = 16 << 20;
@@ -64,6 +66,10 @@ pub(in crate::cli) struct Run {
     #[arg(long)]
     truncate: bool,
 
+    /// Why it is done although a rule of misuse asks: the auditors read it
+    #[arg(long, value_name = "REASON")]
+    justify: Option<Prose>,
+
     /// Write on past the token that ends a text
     #[arg(long)]
     ignore_eos: bool,
@@ -74,12 +80,14 @@ impl Run {
         let text = self.prompt_text()?;
         interrupt::remember_when_asked();
         let bar = Bar::new(output);
-        let loaded = self.model.load(home, output, &bar)?;
+        let mut loaded = self.model.load(home, output, &bar)?;
         drop(bar);
+        let mut recorder = loaded.recorder.take();
         let prompt = self.fit(self.prompt_tokens(&loaded, text.as_deref())?, &loaded)?;
         let context = loaded.model.config().context;
         let cache = loaded.model.cache(context.min(prompt.len().saturating_add(self.max_tokens)))?;
         let mut writer = Writer { loaded: &loaded, cache, prompt: &prompt, output };
+        let read = loaded.tokenizer.decode(&prompt);
         let seed = self.seed.unwrap_or_else(rand::random);
         let mut samples = Vec::new();
         for index in 0..self.samples.max(1) {
@@ -90,7 +98,14 @@ impl Run {
             if self.samples > 1 {
                 output.piece(format_args!("--- {} of {}, seed {seed}\n", index + 1, self.samples))?;
             }
-            samples.push(writer.write(&self.options(seed))?);
+            let options = self.options(seed);
+            samples.push(match &mut recorder {
+                None => writer.write(&options)?,
+                Some(recorder) => {
+                    let text = (read.as_str(), prompt.len());
+                    recording::write(recorder, &mut writer, (text, &options), self.justify.as_ref())?
+                }
+            });
         }
         if output.is_json() {
             let result = json!({

@@ -17,9 +17,9 @@ use crate::inference::{
 pub(super) struct Sample {
     seed: u64,
     prompt_tokens: usize,
-    tokens: Vec<u32>,
-    text: String,
-    finish_reason: &'static str,
+    pub(super) tokens: Vec<u32>,
+    pub(super) text: String,
+    pub(super) finish_reason: &'static str,
     prefill_seconds: f64,
     decode_seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]

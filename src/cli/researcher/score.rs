@@ -7,12 +7,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::model::{Loaded, ModelArguments, utf8};
+use super::recording;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::progress::{Bar, read_stdin};
 use crate::cli::units;
 use crate::inference::{self, Score};
+use crate::name::Prose;
 
 /// Most bytes of a text to score.
 const MAX_TEXT: u64 = 256 << 20;
@@ -32,13 +34,17 @@ pub(in crate::cli) struct ScoreCommand {
     /// Tokens by which the window advances; half of the context if not given
     #[arg(long, value_name = "N")]
     stride: Option<usize>,
+
+    /// Why it is done although a rule of misuse asks: the auditors read it
+    #[arg(long, value_name = "REASON")]
+    justify: Option<Prose>,
 }
 
 impl ScoreCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let text = self.text()?;
         let bar = Bar::new(output);
-        let loaded = self.model.load(home, output, &bar)?;
+        let mut loaded = self.model.load(home, output, &bar)?;
         let tokens = match (&text, &self.model.tokens) {
             (Some(text), _) => self.model.encode(&loaded.tokenizer, text),
             (None, tokens) => tokens.clone().unwrap_or_default(),
@@ -49,7 +55,15 @@ impl ScoreCommand {
             let message = "a text of fewer than two tokens cannot be scored: nothing in it is predicted";
             return Err(Refusal::usage(message, "give a longer text").into());
         }
-        let score = inference::score(&loaded.model, &tokens, stride, &bar)?;
+        let recorder = loaded.recorder.take();
+        let score = || inference::score(&loaded.model, &tokens, stride, &bar).map_err(anyhow::Error::from);
+        let score = match recorder {
+            None => score()?,
+            Some(mut recorder) => {
+                let read = loaded.tokenizer.decode(&tokens);
+                recording::score(&mut recorder, (&read, tokens.len()), self.justify.as_ref(), score)?
+            }
+        };
         drop(bar);
         let bytes = text.map(|text| text.len() as u64);
         report(&loaded, &score, stride, bytes, output)

@@ -56,6 +56,10 @@ impl<'a> Ask<'a> {
         Self::new(Method::POST, path, Some((json, "application/json")), super::MOST_ANSWER)
     }
 
+    pub(super) fn post_nothing(path: &'a [&'a str]) -> Self {
+        Self::new(Method::POST, path, None, super::MOST_ANSWER)
+    }
+
     pub(super) fn put(path: &'a [&'a str], json: Vec<u8>) -> Self {
         Self::new(Method::PUT, path, Some((json, "application/json")), super::MOST_ANSWER)
     }

@@ -19,7 +19,7 @@ pub use session::{Credentials, Nobody};
 use std::sync::{Arc, Mutex};
 
 use crate::api::{
-    CatalogueListing, Decision, FOUNDING_CODE, MOST_PROPOSAL_BYTES, ProposalReceipt, RegistryInfo,
+    CatalogueListing, Decision, FOUNDING_CODE, JournalState, MOST_PROPOSAL_BYTES, ProposalReceipt, RegistryInfo,
     RequestStanding,
 };
 use crate::catalogue::{Parcel, Subject};
@@ -158,14 +158,22 @@ impl RemoteRegistry {
         self.ask_as_myself(&Ask::get(&["v1", "grants", &digest], MOST_ANSWER))?.json()
     }
 
-    /// A new lease for a grant of one's own.
+    /// A new lease for a grant of one's own, for somebody whose usage journal stands so.
     ///
     /// # Errors
     /// [`RemoteError`].
-    pub fn lease(&self, grant: Sha256Digest) -> Result<Envelope, RemoteError> {
+    pub fn lease(
+        &self,
+        grant: Sha256Digest,
+        journal: Option<&JournalState>,
+    ) -> Result<Envelope, RemoteError> {
         let digest = grant.to_string();
         let path = ["v1", "grants", digest.as_str(), "lease"];
-        let answer = self.ask_as_myself(&Ask::post(&path, Vec::new()))?;
+        let ask = match journal {
+            Some(journal) => Ask::post(&path, self.http.encode(journal)?),
+            None => Ask::post_nothing(&path),
+        };
+        let answer = self.ask_as_myself(&ask)?;
         Envelope::parse(&answer.success()?).map_err(|error| self.http.unexpected(error.to_string()))
     }
 }

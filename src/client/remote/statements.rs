@@ -8,7 +8,8 @@ use crate::access::{ExchangeError, Found, Statements, merge, only};
 use crate::api::{StatementPage, StatementReceipt};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
-use crate::statement::Envelope;
+use crate::misuse::{Case, CaseStep};
+use crate::statement::{Envelope, Predicate as _};
 
 /// Most statements of one kind that are read.
 const MOST_STATEMENTS: usize = 100_000;
@@ -110,8 +111,15 @@ fn parse(kind: &str, envelope: &str) -> Option<Found> {
 }
 
 fn only_about(mut found: Vec<Found>, subject: Sha256Digest) -> Vec<Found> {
-    found.retain(|found| {
-        crate::access::index(&found.envelope).is_ok_and(|index| index.about == Some(subject))
-    });
+    found.retain(|found| about(&found.envelope) == Some(subject));
     found
+}
+
+/// What a statement of access, or of a case, is about.
+fn about(envelope: &Envelope) -> Option<Sha256Digest> {
+    match envelope.kind().ok()?.as_str() {
+        Case::KIND => Some(envelope.claim::<Case>().ok()?.predicate.grant),
+        CaseStep::KIND => Some(envelope.claim::<CaseStep>().ok()?.predicate.case),
+        _ => crate::access::index(envelope).ok()?.about,
+    }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::workshop::Workshop;
-use crate::catalogue::{BoardPlan, Days, Founding};
+use crate::catalogue::{AUDITORS, BoardPlan, Days, Founding};
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -34,6 +34,10 @@ pub(in crate::cli) struct Init {
     /// A checkpoint's board, such as gpt2-124m=2:ada.card,ben.card,cy.card; once for each
     #[arg(long = "board", value_name = "CHECKPOINT=COUNT:CARD,…")]
     boards: Vec<BoardArgument>,
+
+    /// Card of an auditor, to whom prompts are sealed where a stage says so, and who reviews misuse; once for each
+    #[arg(long = "auditor", value_name = "CARD")]
+    auditors: Vec<PathBuf>,
 
     /// The code that `registry init` showed, where the registry is a server
     #[arg(long, value_name = "CODE", env = "PORTCULLIS_FOUNDING_CODE", hide_env_values = true)]
@@ -70,6 +74,10 @@ impl Init {
         for board in &self.boards {
             let plan = BoardPlan { members: cards(&board.cards)?, threshold: board.threshold };
             boards.insert(board.checkpoint.clone(), plan);
+        }
+        if !self.auditors.is_empty() {
+            let plan = BoardPlan { members: cards(&self.auditors)?, threshold: 1 };
+            boards.insert(AUDITORS.parse()?, plan);
         }
         let founding = Founding {
             owners: cards(&self.owners)?,

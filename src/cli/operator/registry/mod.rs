@@ -1,8 +1,9 @@
 //! `portcullis registry …`: a registry of one's own.
 
 mod backup;
+mod erase;
 mod init;
-mod serve;
+pub(in crate::cli) mod serve;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub(in crate::cli) enum RegistryCommand {
     Serve(Box<serve::Serve>),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    Erase(erase::Erase),
 }
 
 impl RegistryCommand {
@@ -35,6 +37,7 @@ impl RegistryCommand {
             Self::Serve(serve) => serve.run(home, output),
             Self::Backup(backup) => backup.run(output),
             Self::Restore(restore) => restore.run(output),
+            Self::Erase(erase) => erase.run(home, output),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::settings;
 use crate::blob::Blobs;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::registry::Registry;
+use crate::registry::{Registry, WitnessAddress};
 use crate::server::{Server, Settings};
 use crate::store::Store;
 
@@ -48,7 +48,7 @@ impl Serve {
         let mut settings = settings(&self.folder, self.config)?;
         settings.listen = self.listen.unwrap_or(settings.listen);
         settings.require_private_or_tls()?;
-        begin_log(self.log, output)?;
+        begin_log(matches!(self.log, Log::Json), output)?;
         let own = home.elsewhere(self.folder);
         let (identity, signer) = own.signer(output)?;
         let runtime = Runtime::new().context("cannot start the server's threads")?;
@@ -57,6 +57,7 @@ impl Serve {
             let blobs = Blobs::open(&settings.blobs).map_err(crate::registry::Error::from)?;
             let state = tempfile::tempdir().context("cannot make a temporary folder")?;
             let registry = Registry::new(store, blobs, identity, signer, state.path().to_owned());
+            let registry = registry.with_witnesses(witnesses(&settings)?)?;
             let server = Server::bind(registry, &settings).await?;
             stop_when_asked(server.stopper());
             announce(&server, &settings, output)?;
@@ -66,6 +67,12 @@ impl Serve {
     }
 }
 
+/// The witnesses that the settings name.
+fn witnesses(settings: &Settings) -> anyhow::Result<Vec<WitnessAddress>> {
+    let named = settings.witnesses.iter();
+    named.map(|witness| Ok(WitnessAddress { key: witness.key.parse()?, url: witness.url.parse()? })).collect()
+}
+
 /// The first line tells where it listens: with port 0 nobody could know.
 fn announce(server: &Server, settings: &Settings, output: Output) -> anyhow::Result<()> {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
@@ -73,7 +80,8 @@ fn announce(server: &Server, settings: &Settings, output: Output) -> anyhow::Res
     output.result(&json!({ "listening": url }), format_args!("listening on {url}\n"))
 }
 
-fn stop_when_asked(stop: impl Fn() + Send + Sync + 'static) {
+/// Ends what `stop` ends at the first signal, and the process at the second.
+pub(in crate::cli) fn stop_when_asked(stop: impl Fn() + Send + Sync + 'static) {
     // A second signal ends the process at once.
     let mut asked = false;
     let _ = ctrlc::set_handler(move || {
@@ -85,13 +93,14 @@ fn stop_when_asked(stop: impl Fn() + Send + Sync + 'static) {
     });
 }
 
-fn begin_log(log: Log, output: Output) -> anyhow::Result<()> {
+/// Writes what happens to standard error, as text or as JSON.
+pub(in crate::cli) fn begin_log(json: bool, output: Output) -> anyhow::Result<()> {
     let usual = if output.writes_notes() { "info,sqlx=warn" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-    let begun = match log {
-        Log::Text => builder.with_ansi(false).try_init(),
-        Log::Json => builder.json().try_init(),
+    let begun = match json {
+        false => builder.with_ansi(false).try_init(),
+        true => builder.json().try_init(),
     };
     begun.map_err(|error| anyhow::anyhow!("cannot write a log: {error}"))
 }

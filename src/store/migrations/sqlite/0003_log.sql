@@ -26,3 +26,26 @@ CREATE TABLE log_head (
 );
 INSERT INTO log_head (one, size, root, note, cosigned)
 VALUES (1, 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', '', '');
+
+-- Usage journals, as far as they came in.
+CREATE TABLE usage_journals (
+  journal TEXT   PRIMARY KEY NOT NULL,
+  holder  TEXT   NOT NULL,
+  records BIGINT NOT NULL,
+  head    TEXT   NOT NULL
+);
+CREATE INDEX usage_journals_holder ON usage_journals (holder);
+
+-- Generations, by which histories are scored: when each began, and how many tokens came out.
+CREATE TABLE usage_generations (
+  place      TEXT   PRIMARY KEY NOT NULL,
+  holder     TEXT   NOT NULL,
+  checkpoint TEXT   NOT NULL,
+  at         BIGINT NOT NULL,
+  tokens     BIGINT NOT NULL,
+  sketch     TEXT   NOT NULL
+);
+CREATE INDEX usage_generations_holder ON usage_generations (holder, at);
+CREATE INDEX usage_generations_checkpoint ON usage_generations (checkpoint, at);
+-- Statements of a kind, whichever checkpoint they are of, for those who audit all.
+CREATE INDEX statements_of_kind ON statements (kind, seq);

@@ -1,0 +1,34 @@
+//! What to do when usage cannot be recorded, or a record does not hold.
+
+use super::identity::explain_statement;
+use super::{hint_for_io, seal};
+use crate::cli::failure::Kind;
+use crate::usage::Error;
+
+pub(super) fn explain_usage(error: &Error) -> (Kind, Option<String>) {
+    let (kind, hint) = match error {
+        Error::Io { source, .. } => {
+            let hint = hint_for_io(source).unwrap_or_else(|| "check that the disk can be written".to_owned());
+            return (Kind::Unavailable, Some(hint));
+        }
+        Error::Seal(error) => return seal::explain_seal(error),
+        Error::Statement(error) => return explain_statement(error),
+        Error::Signer(error) => return super::identity::explain_identity(error),
+        Error::OverLimit { .. } => {
+            (Kind::Denied, "ask for fewer tokens (--max-tokens), or wait: `portcullis usage status` shows what is used")
+        }
+        Error::NoAuditors => {
+            (Kind::Unavailable, "the owners name auditors: `portcullis catalogue rotate --board auditors=…`")
+        }
+        Error::Malformed { .. }
+        | Error::Broken { .. }
+        | Error::Unsigned { .. }
+        | Error::Truncated { .. }
+        | Error::Forked { .. }
+        | Error::Batch { .. } => (
+            Kind::Unverified,
+            "keep the home's `usage` folder as it is, and write to the auditors; a copy of before, if there is one, goes on",
+        ),
+    };
+    (kind, Some(hint.to_owned()))
+}

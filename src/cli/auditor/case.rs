@@ -1,0 +1,339 @@
+//! `portcullis case`: reviewing misuse, step by step, each step a statement in the log.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::access::{Found, Grant, Revocation, Statements};
+use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry::{self, short_digest};
+use crate::client::Catalogue;
+use crate::digest::Sha256Digest;
+use crate::identity::{Identity, KeyId, Signer};
+use crate::misuse::{Case, CaseStep, Outcome, Severity, Standing, Step};
+use crate::name::Prose;
+use crate::statement::{Predicate, Statement, Subject};
+use crate::time::Timestamp;
+use crate::usage::{Event, UsageBatch, verify_batch};
+
+/// Review misuse: what was found, what was decided, what followed
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum CaseCommand {
+    List(List),
+    Show(Show),
+    Open(Open),
+    Assign(Assign),
+    Comment(Comment),
+    Decide(Decide),
+    Appeal(Appeal),
+}
+
+/// List the cases: an auditor's all of them, a researcher's those about them
+#[derive(Debug, Args)]
+pub(in crate::cli) struct List {
+    /// Only those that are open, or appealed
+    #[arg(long)]
+    open: bool,
+}
+
+/// Show a case: what raised it, the records, every step; prompts and outputs where they were sealed to you
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Show {
+    /// The first digits of the case's digest
+    case: String,
+}
+
+/// Open a case by hand
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Open {
+    /// The first digits of the grant's digest
+    grant: String,
+
+    /// What it is about
+    #[arg(long)]
+    reason: Prose,
+
+    /// How grave it is if it is what it looks like
+    #[arg(long, default_value = "medium", value_parser = severity)]
+    severity: Severity,
+}
+
+/// Put yourself in charge of a case
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Assign {
+    /// The first digits of the case's digest
+    case: String,
+}
+
+/// Note something for the other auditors
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Comment {
+    /// The first digits of the case's digest
+    case: String,
+
+    /// What
+    text: Prose,
+}
+
+/// Decide a case: the person reads the reason
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Decide {
+    /// The first digits of the case's digest
+    case: String,
+
+    /// no-finding, warn, suspend or revoke; the last ends the grant
+    outcome: Outcome,
+
+    /// Why
+    #[arg(long)]
+    reason: Prose,
+
+    /// For how many days nothing is leased
+    #[arg(long, value_name = "DAYS", required_if_eq("outcome", "suspend"))]
+    days: Option<u32>,
+}
+
+/// Object to a decision about yourself
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Appeal {
+    /// The first digits of the case's digest
+    case: String,
+
+    /// Why
+    #[arg(long)]
+    reason: Prose,
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    serde_json::from_value(Value::from(text)).map_err(|_| "write low, medium, high or severe".to_owned())
+}
+
+/// What every step needs.
+struct Desk {
+    identity: Identity,
+    signer: Box<dyn Signer>,
+    catalogue: Catalogue,
+    statements: Box<dyn Statements>,
+}
+
+impl CaseCommand {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let catalogue = registry::catalogue(home, output)?;
+        let (identity, signer) = home.signer(output)?;
+        let statements = registry::statements(home, output)?;
+        let desk = Desk { identity, signer, catalogue, statements };
+        match self {
+            Self::List(list) => desk.list(&list, output),
+            Self::Show(show) => desk.show(&show.case, output),
+            Self::Open(open) => desk.open(open, output),
+            Self::Assign(Assign { case }) => {
+                let to = desk.identity.card().verifying_key.id();
+                desk.take(&case, Step::Assign { to }, "you look after it", output)
+            }
+            Self::Comment(Comment { case, text }) => {
+                desk.take(&case, Step::Comment { text }, "noted, for auditors", output)
+            }
+            Self::Decide(decide) => desk.decide(decide, output),
+            Self::Appeal(Appeal { case, reason }) => {
+                desk.take(&case, Step::Appeal { text: reason }, "the auditors will look at it again", output)
+            }
+        }
+    }
+}
+
+impl Desk {
+    fn list(&self, list: &List, output: Output) -> anyhow::Result<()> {
+        let (mut text, mut values) = (String::new(), Vec::new());
+        for found in self.statements.list(Case::KIND)? {
+            let case = found.envelope.claim::<Case>()?;
+            let standing = Standing::after(&self.steps(found.digest)?);
+            if list.open && !matches!(standing.word(), "open" | "appealed") {
+                continue;
+            }
+            let Case { severity, rules, reason, created, .. } = &case.predicate;
+            writeln!(
+                text,
+                "{}  {:<10} {:<8} {:<14} {}  {}",
+                registry::short(&found),
+                standing.word(),
+                word(*severity),
+                case.subject.name,
+                created.date(),
+                if rules.is_empty() { reason.to_string() } else { rules.join(", ") },
+            )?;
+            values.push(json!({ "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "standing": standing }));
+        }
+        if values.is_empty() {
+            text.push_str("no case\n");
+        }
+        output.result(&values, text)
+    }
+
+    fn show(&self, prefix: &str, output: Output) -> anyhow::Result<()> {
+        let found = self.statements.find(Case::KIND, prefix)?;
+        let case = found.envelope.claim::<Case>()?;
+        let steps = self.steps(found.digest)?;
+        let standing = Standing::after(&steps);
+        let Case { grant, person, records, rules, severity, reason, created } = &case.predicate;
+        let mut text = format!("{}: case {} about {}\n", standing.word(), registry::short(&found), case.subject.name);
+        writeln!(text, "  severity  {}", word(*severity))?;
+        writeln!(text, "  grant     {} of {}", short_digest(*grant), self.name_of(*grant, *person))?;
+        writeln!(text, "  raised    {created}: {reason}")?;
+        if !rules.is_empty() {
+            writeln!(text, "  rules     {}", rules.join(", "))?;
+        }
+        let texts = self.texts(&case.predicate)?;
+        for place in records {
+            writeln!(text, "  record    {} of journal {}", place.seq, short(&place.journal.to_string()))?;
+            for (what, words) in texts.get(&place.seq).into_iter().flatten() {
+                for line in words.trim_end().lines() {
+                    writeln!(text, "    {what}  {line}")?;
+                }
+            }
+        }
+        for step in &steps {
+            writeln!(text, "  {}  {}", step.created, self.words(&step.step))?;
+        }
+        let value = json!({
+            "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "steps": steps, "standing": standing,
+            "texts": texts,
+        });
+        output.result(&value, text)
+    }
+
+    /// Prompts and outputs of the records that a case names, where they were sealed to this person.
+    fn texts(&self, case: &Case) -> anyhow::Result<BTreeMap<u64, Vec<(&'static str, String)>>> {
+        let mut texts: BTreeMap<u64, Vec<(&'static str, String)>> = BTreeMap::new();
+        let id = self.identity.card().verifying_key.id();
+        let is_auditor = self.catalogue.auditors().is_some_and(|auditors| auditors.keys().iter().any(|key| key.id() == id));
+        if case.records.is_empty() || !is_auditor {
+            return Ok(texts);
+        }
+        for found in self.statements.list(UsageBatch::KIND)? {
+            let Ok(batch) = verify_batch(&found.envelope) else { continue };
+            for (record, digest) in &batch.records {
+                let is_named = case.records.iter().any(|place| {
+                    (place.journal, place.seq, place.digest) == (record.journal, record.seq, *digest)
+                });
+                if !is_named {
+                    continue;
+                }
+                let (what, kept) = match &record.event {
+                    Event::Begin(begin) => ("prompt", begin.prompt.as_ref()),
+                    Event::End(end) => ("output", end.output.as_ref()),
+                };
+                let opened = kept.map(|kept| kept.open(id, self.identity.opening_key())).transpose()?;
+                if let Some(opened) = opened.flatten() {
+                    texts.entry(record.seq).or_default().push((what, opened.to_string()));
+                }
+                if let Event::Begin(begin) = &record.event
+                    && let Some(justification) = &begin.justification
+                {
+                    texts.entry(record.seq).or_default().push(("reason", justification.to_string()));
+                }
+            }
+        }
+        Ok(texts)
+    }
+
+    fn open(&self, open: Open, output: Output) -> anyhow::Result<()> {
+        let found = self.statements.find(Grant::KIND, &open.grant)?;
+        let grant = found.envelope.claim::<Grant>()?;
+        let case = Case {
+            grant: found.digest,
+            person: grant.predicate.researcher.verifying_key.id(),
+            records: Vec::new(),
+            rules: Vec::new(),
+            severity: open.severity,
+            reason: open.reason,
+            created: Timestamp::now(),
+        };
+        let envelope = Statement { subject: grant.subject, predicate: case }.sign(&*self.signer)?;
+        self.statements.put(Case::KIND, &envelope, &self.signer.verifying_key())?;
+        let digits = short_digest(envelope.digest());
+        let text = format!("opened the case {digits} about {}\n", grant.predicate.researcher.name);
+        output.result(&json!({ "case": envelope.digest() }), text)
+    }
+
+    fn decide(&self, decide: Decide, output: Output) -> anyhow::Result<()> {
+        let Decide { case, outcome, reason, days } = decide;
+        let now = Timestamp::now();
+        if days.is_some() && outcome != Outcome::Suspend {
+            return Err(Refusal::usage("only a suspension has days", "leave out --days").into());
+        }
+        if outcome == Outcome::Revoke {
+            let found = self.statements.find(Case::KIND, &case)?;
+            let claim = found.envelope.claim::<Case>()?;
+            let revocation = Revocation { grant: claim.predicate.grant, reason: reason.clone(), created: now };
+            let subject: Subject = claim.subject;
+            let envelope = Statement { subject, predicate: revocation }.sign(&*self.signer)?;
+            self.statements.put(Revocation::KIND, &envelope, &self.signer.verifying_key())?;
+        }
+        let until = days.map(|days| now.plus_days(days));
+        let said = match outcome {
+            Outcome::NoFinding => "it was nothing".to_owned(),
+            Outcome::Warn => "the person is told".to_owned(),
+            Outcome::Suspend => format!("nothing is leased until {}", until.unwrap_or(now)),
+            Outcome::Revoke => "the grant is revoked: no further lease is issued".to_owned(),
+        };
+        self.take(&case, Step::Decide { outcome, reason, until }, &said, output)
+    }
+
+    /// Takes a step in a case.
+    fn take(&self, prefix: &str, step: Step, said: &str, output: Output) -> anyhow::Result<()> {
+        let found = self.statements.find(Case::KIND, prefix)?;
+        let subject = found.envelope.claim::<Case>()?.subject;
+        let step = CaseStep { case: found.digest, step, created: Timestamp::now() };
+        let envelope = Statement { subject, predicate: step.clone() }.sign(&*self.signer)?;
+        self.statements.put(CaseStep::KIND, &envelope, &self.signer.verifying_key())?;
+        let text = format!("case {}: {said}\n", registry::short(&found));
+        output.result(&json!({ "case": found.digest, "step": envelope.digest(), "taken": step }), text)
+    }
+
+    /// The steps of a case that this person may read, in order.
+    fn steps(&self, case: Sha256Digest) -> anyhow::Result<Vec<CaseStep>> {
+        let found = self.statements.about(CaseStep::KIND, case)?;
+        found.iter().map(|found: &Found| Ok(found.envelope.claim::<CaseStep>()?.predicate)).collect()
+    }
+
+    fn words(&self, step: &Step) -> String {
+        match step {
+            Step::Assign { to } => format!("assigned to {}", self.member(*to)),
+            Step::Comment { text } => format!("noted: {text}"),
+            Step::Decide { outcome, reason, until } => {
+                let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+                format!("decided: {outcome}{until}: {reason}")
+            }
+            Step::Appeal { text } => format!("appealed: {text}"),
+        }
+    }
+
+    fn member(&self, id: KeyId) -> String {
+        let keys = self.catalogue.auditors().into_iter().flat_map(|auditors| auditors.keys());
+        let key = keys.into_iter().find(|key| key.id() == id);
+        key.map_or_else(|| format!("key {}", id.short()), |key| self.catalogue.name_of(key))
+    }
+
+    fn name_of(&self, grant: Sha256Digest, person: KeyId) -> String {
+        let found = self.statements.find(Grant::KIND, &grant.to_string());
+        let claim = found.ok().and_then(|found| found.envelope.claim::<Grant>().ok());
+        claim.map_or_else(|| format!("key {}", person.short()), |claim| claim.predicate.researcher.name.to_string())
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Severe => "severe",
+    }
+}
+
+fn short(digits: &str) -> &str {
+    digits.get(..12).unwrap_or(digits)
+}

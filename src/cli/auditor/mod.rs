@@ -1,0 +1,4 @@
+//! Commands of the auditor.
+
+pub(super) mod case;
+pub(super) mod witness;

@@ -1,0 +1,168 @@
+//! `portcullis usage`: the journal of what was run on this machine.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::access::RulesInForce;
+use crate::api::JournalState;
+use crate::cli::failure::Refusal;
+use crate::cli::home::{Home, Place};
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::client;
+use crate::statement::Quorum;
+use crate::time::Timestamp;
+use crate::usage::{Event, Journal, SignedRecord, Summary};
+
+/// The record of what you ran on this machine, and its way to the registry
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum UsageCommand {
+    Show(Show),
+    Sync(Sync),
+    Status(Status),
+}
+
+/// List the records of this machine's journal, each checked
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Show {
+    /// Only the last N
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
+}
+
+/// Bring what is not there yet to the registry; leases need it
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Sync {}
+
+/// Check the whole journal: how long it is, what the registry has, what the limits leave
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Status {}
+
+impl UsageCommand {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        match self {
+            Self::Show(show) => show.run(home, output),
+            Self::Sync(_) => run_sync(home, output),
+            Self::Status(_) => status(home, output),
+        }
+    }
+}
+
+impl Show {
+    fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let mut records = Vec::new();
+        verify(home, &mut |record| records.push(record.clone()))?;
+        let skip = records.len().saturating_sub(self.last.unwrap_or(usize::MAX));
+        let records = &records[skip..];
+        let mut text = String::new();
+        for record in records {
+            writeln!(text, "{}", line(record))?;
+        }
+        if records.is_empty() {
+            text.push_str("nothing was recorded on this machine yet\n");
+        }
+        let values: Vec<Value> = records.iter().map(|record| json!(record.record())).collect();
+        output.result(&values, text)
+    }
+}
+
+fn line(record: &SignedRecord) -> String {
+    let record = record.record();
+    let (seq, at) = (record.seq, record.at);
+    match &record.event {
+        Event::Begin(begin) => {
+            let kept = match &begin.prompt {
+                None => "counts only".to_owned(),
+                Some(kept) if kept.sealed.is_empty() => format!("prompt {}", short(&kept.sha256.to_string())),
+                Some(kept) => format!("prompt sealed to {}", people(kept.sealed.len())),
+            };
+            let what = if begin.blocked { "blocked" } else { "begin" };
+            let hits = if begin.hits.is_empty() { String::new() } else { format!("; rules: {}", begin.hits.join(", ")) };
+            format!(
+                "{seq:>6}  {at}  {what:<8} {}  {} tokens of prompt, {} at most; {kept}{hits}",
+                begin.checkpoint, begin.prompt_tokens, begin.max_tokens
+            )
+        }
+        Event::End(end) => {
+            let hits = if end.hits.is_empty() { String::new() } else { format!("; rules: {}", end.hits.join(", ")) };
+            format!("{seq:>6}  {at}  end      of {}: {} tokens, {}{hits}", end.begin, end.tokens, end.finish)
+        }
+    }
+}
+
+fn people(count: usize) -> String {
+    if count == 1 { "1 auditor".to_owned() } else { format!("{count} auditors") }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+fn run_sync(home: &Home, output: Output) -> anyhow::Result<()> {
+    let Place::Address(_) = home.place()? else {
+        let message = "this registry is a folder, which takes no usage";
+        return Err(Refusal::usage(message, "the journal stays on this machine: `portcullis usage show`").into());
+    };
+    let catalogue = registry::catalogue(home, output)?;
+    let (sent, state) = bring(home, catalogue.registry(), output)?;
+    let text = match sent {
+        0 => format!("the registry has all {} records\n", state.records),
+        sent => format!("brought {sent} records; the registry has all {}, and its log proves it\n", state.records),
+    };
+    output.result(&json!({ "sent": sent, "journal": state }), text)
+}
+
+/// Brings what is not there yet; how the journal stands then.
+pub(super) fn sync(home: &Home, rules: &RulesInForce, output: Output) -> anyhow::Result<JournalState> {
+    Ok(bring(home, &rules.registry, output)?.1)
+}
+
+fn bring(home: &Home, registry: &Quorum, output: Output) -> anyhow::Result<(u64, JournalState)> {
+    let Some(address) = home.address()? else { anyhow::bail!("a folder takes no usage") };
+    let mut journal = Journal::open(&home.journal(), rand::random())?;
+    let summary = journal.summary()?;
+    if summary.records == summary.synced {
+        return Ok((0, JournalState::from(&summary)));
+    }
+    let (identity, signer) = home.signer(output)?;
+    let remote = registry::remote(home, &address, output)?;
+    let record = registry::record(home)?;
+    let sent = client::sync(&mut journal, (identity.card(), &*signer), (&remote, registry), &record)?;
+    Ok((sent, JournalState::from(&journal.summary()?)))
+}
+
+fn status(home: &Home, output: Output) -> anyhow::Result<()> {
+    let mut grants = std::collections::BTreeMap::new();
+    let summary = verify(home, &mut |record| {
+        if let Event::Begin(begin) = &record.record().event {
+            grants.insert(begin.grant, begin.checkpoint.clone());
+        }
+    })?;
+    let journal = Journal::open(&home.journal(), rand::random())?;
+    let Summary { records, synced, open, .. } = summary;
+    let mut text = format!("the journal holds: {records} records, each signed and in its place\n");
+    writeln!(text, "  at the registry   {synced}")?;
+    writeln!(text, "  waiting           {}", records - synced)?;
+    if open > 0 {
+        writeln!(text, "  never ended       {open} of the last 24 hours; they count in full")?;
+    }
+    let mut spent = Vec::new();
+    for (grant, checkpoint) in &grants {
+        let (tokens, promised) = journal.spent(*grant, Timestamp::now());
+        writeln!(text, "  {checkpoint:<16}  {} tokens in the last 24 hours", tokens + promised)?;
+        spent.push(json!({ "grant": grant, "checkpoint": checkpoint, "tokens": tokens, "promised": promised }));
+    }
+    if records > synced {
+        text.push_str("  next: `portcullis usage sync`\n");
+    }
+    output.result(&json!({ "journal": summary, "spent": spent }), text)
+}
+
+/// Checks the whole journal against this home's own key.
+fn verify(home: &Home, each: &mut dyn FnMut(&SignedRecord)) -> anyhow::Result<Summary> {
+    let card = crate::statement::verify_card(&crate::cli::files::envelope(&home.card_path())?)?;
+    let journal = Journal::open(&home.journal(), rand::random())?;
+    Ok(journal.verify(&card.verifying_key, each)?)
+}

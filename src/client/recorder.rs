@@ -1,0 +1,188 @@
+//! The recorder: between the gate and the model. A generation starts once its record is durable (P4), and rules of misuse let it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::{Error, Pass};
+use crate::access::RulesInForce;
+use crate::digest::Sha256Digest;
+use crate::identity::{Card, Signer};
+use crate::misuse::{Action, Generated, History, Hit, Scorer, Sketch};
+use crate::name::{CheckpointId, Prose};
+use crate::policy::{Use, UsageMode};
+use crate::time::Timestamp;
+use crate::usage::{Begin, End, Event, Journal, Parameters, Recipients, Record, Task};
+
+/// Hours of history that rules on this machine look at: as many as a week has.
+const HISTORY_HOURS: i64 = 24 * 7;
+
+/// Records the generations under one grant and lease.
+pub struct Recorder {
+    journal: Journal,
+    signer: Box<dyn Signer>,
+    recipients: Recipients,
+    scorer: Option<Scorer>,
+    history: History,
+    checkpoint: CheckpointId,
+    grant: Sha256Digest,
+    lease: Sha256Digest,
+    uses: BTreeSet<Use>,
+    limit: Option<u64>,
+}
+
+/// What is about to be generated.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// What for.
+    pub task: Task,
+    /// The prompt.
+    pub prompt: &'a str,
+    /// Its tokens.
+    pub prompt_tokens: usize,
+    /// Most tokens that may come out.
+    pub max_tokens: usize,
+    /// How they are chosen.
+    pub parameters: Option<Parameters>,
+    /// Why it is done although a rule asks.
+    pub justification: Option<Prose>,
+}
+
+/// What came out.
+#[derive(Debug)]
+pub struct Ended<'a> {
+    /// The text.
+    pub output: &'a str,
+    /// Its tokens.
+    pub tokens: usize,
+    /// Why it ended.
+    pub finish: &'a str,
+}
+
+impl Recorder {
+    /// Opens the journal in `folder` for generations under `pass`. Texts are sealed to `auditors`, and read by the rules of `scorer`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the journal does not hold, or texts would have to be sealed to nobody.
+    pub fn open(
+        (folder, random): (&Path, [u8; 16]),
+        (pass, rules): (&Pass, &RulesInForce),
+        auditors: &[Card],
+        scorer: Option<Scorer>,
+        signer: Box<dyn Signer>,
+    ) -> Result<Self, Error> {
+        let grant = &pass.grant.predicate;
+        let stage = rules.policy.stage(&grant.stage);
+        // A grant under a stage that is gone does not pass the gate; the strictest way is kept all the same.
+        let mode = stage.map_or(UsageMode::Sealed, |stage| stage.limits.usage);
+        let journal = Journal::open(folder, random)?;
+        let since = Timestamp::now().plus_seconds(-HISTORY_HOURS * 3600);
+        let history = History { own: generations(&journal.recent(since)?), cohort_day: None };
+        Ok(Self {
+            recipients: Recipients::new(mode, auditors)?,
+            journal,
+            signer,
+            scorer,
+            history,
+            checkpoint: grant.checkpoint.clone(),
+            grant: pass.grant.digest(),
+            lease: pass.lease.digest(),
+            uses: grant.uses.clone(),
+            limit: stage.and_then(|stage| stage.limits.tokens_per_day),
+        })
+    }
+
+    /// Records, durably, that a generation begins; by what its end is recorded, and the rules that it meets.
+    ///
+    /// # Errors
+    /// [`Error::Blocked`], [`Error::NeedsJustification`], which are recorded too; [`Error::Usage`] where nothing can be recorded, or the day's
+    /// tokens are spent. Whatever it is, nothing may be generated then.
+    pub fn begin(&mut self, asked: &Asked<'_>, now: Timestamp) -> Result<(u64, Vec<Hit>), Error> {
+        let sketch = (self.recipients.mode() == UsageMode::Sealed).then(|| Sketch::of(asked.prompt));
+        self.history.own.push(Generated { at: now, tokens: asked.max_tokens as u64, sketch: sketch.clone() });
+        let hits = self.judge(asked.prompt, now);
+        let stopped = hits.iter().find(|hit| stops(hit, asked.justification.is_some()));
+        let begin = Begin {
+            task: asked.task,
+            checkpoint: self.checkpoint.clone(),
+            grant: self.grant,
+            lease: self.lease,
+            prompt_tokens: asked.prompt_tokens as u64,
+            max_tokens: asked.max_tokens as u64,
+            parameters: asked.parameters.clone(),
+            prompt: self.recipients.keep(asked.prompt, &mut rand::rng())?,
+            sketch: sketch.as_ref().map(ToString::to_string),
+            hits: hits.iter().map(|hit| hit.rule.to_string()).collect(),
+            justification: asked.justification.clone(),
+            blocked: stopped.is_some(),
+        };
+        let recorded = self.journal.begin(begin, self.limit, &*self.signer, now);
+        if recorded.is_err() || stopped.is_some() {
+            self.history.own.pop();
+        }
+        let recorded = recorded?;
+        if let Some(Hit { rule, reason, action, .. }) = stopped {
+            let (rule, reason) = (rule.to_string(), reason.clone());
+            return Err(match action {
+                Action::Block => Error::Blocked { rule, reason },
+                _ => Error::NeedsJustification { rule, reason },
+            });
+        }
+        Ok((recorded.seq, hits))
+    }
+
+    /// Records how a generation ended; the rules that its output meets.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn end(&mut self, begin: u64, ended: &Ended<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
+        let hits = self.scorer.as_ref().map(|scorer| scorer.output(ended.output)).unwrap_or_default();
+        if let Some(last) = self.history.own.last_mut() {
+            last.tokens = ended.tokens as u64;
+        }
+        let end = End {
+            begin,
+            tokens: ended.tokens as u64,
+            finish: ended.finish.to_owned(),
+            output: self.recipients.keep(ended.output, &mut rand::rng())?,
+            hits: hits.iter().map(|hit| hit.rule.to_string()).collect(),
+        };
+        self.journal.end(end, &*self.signer, now)?;
+        Ok(hits)
+    }
+
+    fn judge(&self, prompt: &str, now: Timestamp) -> Vec<Hit> {
+        let Some(scorer) = &self.scorer else { return Vec::new() };
+        let mut hits = scorer.prompt(prompt, &self.uses);
+        hits.extend(scorer.history(&self.history, now));
+        hits
+    }
+}
+
+fn stops(hit: &Hit, is_justified: bool) -> bool {
+    match hit.action {
+        Action::Flag => false,
+        Action::Justify => !is_justified,
+        Action::Block => true,
+    }
+}
+
+/// What was generated, as records tell it; of a generation without an end, what it was promised.
+pub(super) fn generations(records: &[Record]) -> Vec<Generated> {
+    let mut found: Vec<(u64, Generated)> = Vec::new();
+    for record in records {
+        match &record.event {
+            Event::Begin(begin) if !begin.blocked => {
+                let sketch = begin.sketch.as_ref().and_then(|sketch| sketch.parse().ok());
+                found.push((record.seq, Generated { at: record.at, tokens: begin.max_tokens, sketch }));
+            }
+            Event::Begin(_) => {}
+            Event::End(end) => {
+                let begun = found.iter_mut().rev().find(|(seq, _)| *seq == end.begin);
+                if let Some((_, generated)) = begun {
+                    generated.tokens = end.tokens;
+                }
+            }
+        }
+    }
+    found.into_iter().map(|(_, generated)| generated).collect()
+}

@@ -1,0 +1,32 @@
+//! Bringing usage records to the registry, in batches, each of which must then be in the log.
+
+use super::remote::RemoteRegistry;
+use super::{Error, Record};
+use crate::access::Statements as _;
+use crate::identity::{Card, Signer};
+use crate::log::EntryKind;
+use crate::statement::{Predicate as _, Quorum};
+use crate::time::Timestamp;
+use crate::usage::{Journal, UsageBatch, make_batch};
+
+/// Sends every record that the registry does not have; how many there were.
+///
+/// # Errors
+/// [`Error::Usage`] where the journal does not hold, [`Error::Exchange`] where the registry refuses or is out of reach, [`Error::Log`] where it
+/// does not prove that a batch is in its log.
+pub fn sync(
+    journal: &mut Journal,
+    (card, signer): (&Card, &dyn Signer),
+    (remote, registry): (&RemoteRegistry, &Quorum),
+    record: &Record,
+) -> Result<u64, Error> {
+    let mut sent = 0;
+    while let Some((records, synced)) = journal.unsynced(&card.verifying_key)? {
+        let batch = make_batch(card, &records, signer, Timestamp::now())?;
+        remote.put(UsageBatch::KIND, &batch, &card.verifying_key)?;
+        record.bring((EntryKind::Usage, batch.digest()), (remote, registry))?;
+        journal.keep_synced(&synced)?;
+        sent += records.len() as u64;
+    }
+    Ok(sent)
+}

@@ -1,0 +1,70 @@
+//! Erasing a person: what their statements say goes, and the log, which holds digests only, stays as it is.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Registry};
+use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::log::{Entry, EntryKind};
+use crate::name::Prose;
+use crate::statement::{Predicate, Statement, Subject};
+use crate::store::{Filed, Filing, StatementRow};
+use crate::time::Timestamp;
+
+/// Statements were erased, of which the log still holds the digests. The registry signs it; its subject is the digest of their digests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Erasure {
+    /// The digests of the payloads that are gone.
+    pub statements: BTreeSet<Sha256Digest>,
+    /// Why.
+    pub reason: Prose,
+    /// When.
+    pub created: Timestamp,
+}
+
+impl Predicate for Erasure {
+    const KIND: &'static str = "erasure";
+}
+
+/// Statements that one erasure names at most.
+const MOST_AT_ONCE: usize = 5000;
+
+impl Registry {
+    /// Erases what the statements of a person say, and the notes on their requests; how many statements there were. Their grants end by it.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Statement`].
+    pub async fn erase(&self, person: KeyId, reason: &Prose, now: Timestamp) -> Result<usize, Error> {
+        let mut erased = 0;
+        loop {
+            let digests = self.store.statements_to_erase(person, MOST_AT_ONCE).await?;
+            if digests.is_empty() {
+                break;
+            }
+            let all: Vec<u8> = digests.iter().flat_map(|digest| *digest.as_bytes()).collect();
+            let erasure = Erasure { statements: digests.clone(), reason: reason.clone(), created: now };
+            let subject = Subject { name: Erasure::KIND.to_owned(), digest: Sha256Digest::of(&all) };
+            let envelope = Statement { subject, predicate: erasure }.sign(&*self.signer)?;
+            let row = StatementRow {
+                digest: envelope.digest(),
+                signer: self.key_id(),
+                kind: Erasure::KIND.to_owned(),
+                checkpoint: Erasure::KIND.parse()?,
+                about: None,
+                holder: self.key_id(),
+                envelope: envelope.to_json(),
+                received: now,
+            };
+            let entry = Entry::new(EntryKind::Erasure, now, row.digest);
+            // First the record, then the deed: a kill in between leaves something to be erased again, and nothing unsaid.
+            self.store.put(Filing::one(Filed { row, entry: Some(entry) })).await?;
+            self.store.erase(person, &digests).await?;
+            erased += digests.len();
+        }
+        self.sequence().await?;
+        Ok(erased)
+    }
+}

@@ -1,0 +1,276 @@
+//! Usage at the registry: batches come in, rules are asked, cases are opened; a lease waits for what is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Error, Registry};
+use crate::access::Grant;
+use crate::api::JournalState;
+use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::log::{Entry, EntryKind};
+use crate::misuse::{Case, Generated, History, RecordPlace, Scorer, Severity};
+use crate::name::{CheckpointId, Prose};
+use crate::statement::{Envelope, Predicate as _, Statement, Subject};
+use crate::store::{Effect, Filed, Filing, GenerationRow, JournalRow, StatementRow, UsageFiling};
+use crate::time::Timestamp;
+use crate::usage::{Event, UsageBatch, VerifiedBatch, verify_batch};
+
+/// How far back histories go, in days.
+const HISTORY_DAYS: i64 = 30;
+/// Records that a case names at most.
+const MOST_RECORDS: usize = 64;
+
+/// What raised a case: the rules that were met under one grant.
+#[derive(Debug, Default)]
+struct Raised {
+    rules: BTreeSet<String>,
+    records: Vec<RecordPlace>,
+    reasons: BTreeSet<String>,
+    severity: Option<Severity>,
+}
+
+impl Registry {
+    /// Takes in a batch that continues its journal; whether it was new. Where rules were met, a case is opened with it.
+    pub(super) async fn accept_usage(&self, envelope: &Envelope, now: Timestamp) -> Result<bool, Error> {
+        let batch = verify_batch(envelope)?;
+        if !self.store.statement(envelope.digest()).await?.is_empty() {
+            return Ok(false);
+        }
+        let holder = batch.card.verifying_key.id();
+        let known = self.store.journal(batch.journal).await?;
+        require_continues(&batch, holder, known.as_ref())?;
+        let grants = self.grants_of(&batch, holder).await?;
+        let usage = usage_filing(&batch, holder, known.is_some());
+        let row = StatementRow {
+            digest: envelope.digest(),
+            signer: holder,
+            kind: UsageBatch::KIND.to_owned(),
+            checkpoint: UsageBatch::KIND.parse()?,
+            about: None,
+            holder,
+            envelope: envelope.to_json(),
+            received: now,
+        };
+        let entry = Entry::new(EntryKind::Usage, now, row.digest);
+        let mut statements = vec![Filed { row, entry: Some(entry) }];
+        statements.extend(self.cases(&batch, &grants, now).await?);
+        let filing = Filing {
+            statements,
+            effect: Effect::None,
+            entries: Vec::new(),
+            usage: Some(usage),
+            expected: None,
+        };
+        if self.store.put(filing).await? {
+            return Ok(true);
+        }
+        // Another batch of the same journal came in meanwhile.
+        let known = self.store.journal(batch.journal).await?;
+        require_continues(&batch, holder, known.as_ref()).map(|()| false)
+    }
+
+    /// The grants that the records cite, each of which must be the journal owner's own.
+    async fn grants_of(
+        &self,
+        batch: &VerifiedBatch,
+        holder: KeyId,
+    ) -> Result<BTreeMap<Sha256Digest, (CheckpointId, Sha256Digest)>, Error> {
+        let cited: BTreeSet<_> = batch
+            .records
+            .iter()
+            .filter_map(|(record, _)| match &record.event {
+                Event::Begin(begin) => Some(begin.grant),
+                Event::End(_) => None,
+            })
+            .collect();
+        let mut grants = BTreeMap::new();
+        for digest in cited {
+            let rows = self.store.statement(digest).await?;
+            let row = rows.iter().find(|row| row.kind == Grant::KIND && !row.is_erased());
+            let row = row.ok_or(Error::Unknown { what: "grant", digest })?;
+            if row.holder != holder {
+                return Err(Error::NotYours);
+            }
+            let manifest = Envelope::parse(row.envelope.as_bytes())?.claim::<Grant>()?.subject.digest;
+            grants.insert(digest, (row.checkpoint.clone(), manifest));
+        }
+        Ok(grants)
+    }
+
+    /// A case for each grant under which rules were met: those that the records name, and those that the history meets.
+    async fn cases(
+        &self,
+        batch: &VerifiedBatch,
+        grants: &BTreeMap<Sha256Digest, (CheckpointId, Sha256Digest)>,
+        now: Timestamp,
+    ) -> Result<Vec<Filed>, Error> {
+        let view = self.view().await?;
+        let scorer = view.scorer();
+        let mut raised: BTreeMap<Sha256Digest, Raised> = BTreeMap::new();
+        let mut grant_of: BTreeMap<u64, Sha256Digest> = BTreeMap::new();
+        for (record, digest) in &batch.records {
+            let (grant, hits) = match &record.event {
+                Event::Begin(begin) => {
+                    grant_of.insert(record.seq, begin.grant);
+                    (Some(begin.grant), &begin.hits)
+                }
+                Event::End(end) => (grant_of.get(&end.begin).copied(), &end.hits),
+            };
+            // The end of what began in an earlier batch belongs to the only grant there is, or to the first.
+            let Some(grant) = grant.or_else(|| grants.keys().next().copied()).filter(|_| !hits.is_empty()) else {
+                continue;
+            };
+            let raised = raised.entry(grant).or_default();
+            for hit in hits {
+                raised.add(hit, None, scorer.as_deref());
+            }
+            if raised.records.len() < MOST_RECORDS {
+                raised.records.push(RecordPlace { journal: record.journal, seq: record.seq, digest: *digest });
+            }
+        }
+        if let Some(scorer) = &scorer {
+            for (grant, (checkpoint, _)) in grants {
+                for hit in scorer.history(&self.history(batch, checkpoint, now).await?, now) {
+                    let rule = hit.rule.to_string();
+                    raised.entry(*grant).or_default().add(&rule, Some(hit.reason), Some(scorer));
+                }
+            }
+        }
+        let mut filed = Vec::new();
+        for (grant, raised) in raised {
+            let Some((checkpoint, manifest)) = grants.get(&grant) else { continue };
+            filed.push(self.case((grant, checkpoint, *manifest), batch, raised, now)?);
+        }
+        Ok(filed)
+    }
+
+    fn case(
+        &self,
+        (grant, checkpoint, manifest): (Sha256Digest, &CheckpointId, Sha256Digest),
+        batch: &VerifiedBatch,
+        raised: Raised,
+        now: Timestamp,
+    ) -> Result<Filed, Error> {
+        let reasons: Vec<_> = raised.reasons.into_iter().collect();
+        let reason: String = reasons.join("; ").chars().take(1000).collect();
+        let reason: Prose = reason.parse().or_else(|_| "a rule of misuse was met".parse())?;
+        let person = batch.card.verifying_key.id();
+        let case = Case {
+            grant,
+            person,
+            records: raised.records,
+            rules: raised.rules.into_iter().take(MOST_RECORDS).collect(),
+            severity: raised.severity.unwrap_or(Severity::Medium),
+            reason,
+            created: now,
+        };
+        let subject = Subject { name: checkpoint.to_string(), digest: manifest };
+        let envelope = Statement { subject, predicate: case }.sign(&*self.signer)?;
+        let row = StatementRow {
+            digest: envelope.digest(),
+            signer: self.key_id(),
+            kind: Case::KIND.to_owned(),
+            checkpoint: checkpoint.clone(),
+            about: Some(grant),
+            holder: person,
+            envelope: envelope.to_json(),
+            received: now,
+        };
+        let entry = Entry::new(EntryKind::Case, now, row.digest).of(checkpoint).about(Some(grant));
+        Ok(Filed { row, entry: Some(entry) })
+    }
+
+    /// What the person did before and in this batch, and what the others under this checkpoint do.
+    async fn history(
+        &self,
+        batch: &VerifiedBatch,
+        checkpoint: &CheckpointId,
+        now: Timestamp,
+    ) -> Result<History, Error> {
+        let holder = batch.card.verifying_key.id();
+        let since = now.plus_seconds(-HISTORY_DAYS * 24 * 3600);
+        let known = self.store.generations(holder, since).await?;
+        let mut own: Vec<_> = known
+            .into_iter()
+            .map(|(at, tokens, sketch)| Generated { at, tokens, sketch: sketch.parse().ok() })
+            .collect();
+        let new = usage_filing(batch, holder, false);
+        let ended: BTreeMap<_, _> = new.ended.iter().copied().collect();
+        own.extend(new.begun.into_iter().map(|row| Generated {
+            at: row.at,
+            tokens: ended.get(&row.begin).copied().unwrap_or(row.tokens),
+            sketch: row.sketch.parse().ok(),
+        }));
+        let mut others = self.store.cohort(checkpoint, holder, now.plus_seconds(-24 * 3600)).await?;
+        others.sort_unstable();
+        let cohort_day = others.get(others.len() / 2).copied();
+        Ok(History { own, cohort_day })
+    }
+
+    /// Refuses a lease to somebody whose usage did not come in, as far as they tell.
+    pub(super) async fn require_synced(
+        &self,
+        holder: KeyId,
+        told: Option<&JournalState>,
+    ) -> Result<(), Error> {
+        let Some(told) = told else {
+            return if self.store.has_journal(holder).await? { Err(Error::JournalUntold) } else { Ok(()) };
+        };
+        let (records, head) = match self.store.journal(told.journal).await? {
+            Some(row) if row.holder != holder => return Err(Error::NotYours),
+            Some(row) => (row.records, Some(row.head)),
+            None => (0, None),
+        };
+        if records == told.records && head.is_none_or(|head| head == told.head) {
+            return Ok(());
+        }
+        Err(Error::Unsynced { known: records, told: told.records })
+    }
+}
+
+impl Raised {
+    fn add(&mut self, rule: &str, reason: Option<String>, scorer: Option<&Scorer>) {
+        let known = scorer.and_then(|scorer| {
+            scorer.rules().rules.iter().find(|known| known.id.to_string() == rule)
+        });
+        self.severity = self.severity.max(known.map(|known| known.severity));
+        let reason = reason.or_else(|| known.map(|known| known.reason.clone()));
+        self.reasons.insert(format!("{rule}: {}", reason.as_deref().unwrap_or("of rules no longer in force")));
+        self.rules.insert(rule.to_owned());
+    }
+}
+
+fn require_continues(
+    batch: &VerifiedBatch,
+    holder: KeyId,
+    known: Option<&JournalRow>,
+) -> Result<(), Error> {
+    let expected = match known {
+        Some(known) if known.holder != holder => return Err(Error::NotYours),
+        Some(known) => (known.records, Some(known.head)),
+        None => (0, None),
+    };
+    if batch.from.0 == expected.0 && expected.1.is_none_or(|head| head == batch.from.1) {
+        return Ok(());
+    }
+    Err(Error::JournalForked { known: expected.0, first: batch.from.0 })
+}
+
+fn usage_filing(batch: &VerifiedBatch, holder: KeyId, is_known: bool) -> UsageFiling {
+    let (mut begun, mut ended) = (Vec::new(), Vec::new());
+    for (record, _) in &batch.records {
+        match &record.event {
+            Event::Begin(begin) if !begin.blocked => begun.push(GenerationRow {
+                begin: record.seq,
+                checkpoint: begin.checkpoint.clone(),
+                at: record.at,
+                tokens: begin.max_tokens,
+                sketch: begin.sketch.clone().unwrap_or_default(),
+            }),
+            Event::Begin(_) => {}
+            Event::End(end) => ended.push((end.begin, end.tokens)),
+        }
+    }
+    let after = JournalRow { journal: batch.journal, holder, records: batch.next.0, head: batch.next.1 };
+    UsageFiling { after, before: is_known.then_some(batch.from), begun, ended }
+}

@@ -1,0 +1,92 @@
+//! Why usage cannot be recorded, or a record does not hold.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::digest::Sha256Digest;
+use crate::{identity, seal, statement};
+
+/// A journal or a batch does not hold, or cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal's disk refuses: nothing is generated without a record.
+    #[error("cannot {action} the usage journal {}; nothing runs without a record", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A line that is no record.
+    #[error("usage record {seq} is malformed: {reason}")]
+    Malformed {
+        /// Which, from 0.
+        seq: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A record that does not follow the one before it: something was edited, dropped, put in or swapped.
+    #[error("usage record {seq} does not follow the one before it: the journal was changed there, or just before")]
+    Broken {
+        /// Which, from 0.
+        seq: u64,
+    },
+    /// A record that its owner did not sign.
+    #[error("usage record {seq} is not signed by the journal's owner: it was changed")]
+    Unsigned {
+        /// Which, from 0.
+        seq: u64,
+    },
+    /// The journal ends before a record that was there.
+    #[error("the usage journal ends after {found} records, and had {known}: its end was cut off")]
+    Truncated {
+        /// How many there are.
+        found: u64,
+        /// How many there were.
+        known: u64,
+    },
+    /// Another history than the one that was known.
+    #[error("usage record {seq} is {found}, and was {known}: the journal has another history")]
+    Forked {
+        /// Which.
+        seq: u64,
+        /// Its digest.
+        found: Sha256Digest,
+        /// What it was.
+        known: Sha256Digest,
+    },
+    /// More tokens than the stage allows.
+    #[error(
+        "the grant allows {limit} tokens in 24 hours: {spent} are used, {reserved} are promised to generations under way, and {asked} are asked for"
+    )]
+    OverLimit {
+        /// How many are allowed.
+        limit: u64,
+        /// How many were generated.
+        spent: u64,
+        /// How many others may still generate.
+        reserved: u64,
+        /// How many are asked for.
+        asked: u64,
+    },
+    /// A stage that keeps prompts sealed, and nobody to seal them to.
+    #[error("the stage keeps prompts sealed to the auditors, and the catalogue names none")]
+    NoAuditors,
+    /// A batch is not what it says.
+    #[error("the batch of usage records does not hold: {reason}")]
+    Batch {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A text cannot be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
+    /// A statement cannot be made or read.
+    #[error(transparent)]
+    Statement(#[from] statement::Error),
+    /// Signing failed.
+    #[error(transparent)]
+    Signer(#[from] identity::Error),
+}

@@ -1,0 +1,420 @@
+//! The journal on this machine: a file of lines, appended to under a lock, each line durable before it counts.
+//!
+//! ```text
+//! journal.jsonl   one line a record: signature, space, JSON
+//! tail.json       how long it was last, so that a cut end is seen; written after the line, so never ahead of it
+//! synced.json     what the registry has: from there on records are read, and sent
+//! lock
+//! ```
+//!
+//! A line that was cut off by a kill or a power cut was never acknowledged, and is taken away. Anything else that does not hold is refused.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{MOST_LINE_BYTES, first_link};
+use super::spent::Spent;
+use super::{Begin, End, Error, Event, JournalId, MOST_BATCH_BYTES, Record, SignedRecord};
+use crate::digest::Sha256Digest;
+use crate::identity::{Signer, VerifyingKey};
+use crate::time::Timestamp;
+
+/// How far back [`Journal::recent`] reads.
+const MOST_RECENT: u64 = 8 << 20;
+
+/// A person's journal on this machine.
+#[derive(Debug)]
+pub struct Journal {
+    folder: PathBuf,
+    journal: JournalId,
+    known: Known,
+}
+
+/// What is known of the journal up to a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    /// Where the next line begins.
+    offset: u64,
+    /// The next record's place.
+    seq: u64,
+    /// The digest of the last record.
+    link: Sha256Digest,
+    /// When the last record was made.
+    at: Timestamp,
+    spent: Spent,
+}
+
+/// What the registry has of a journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Synced {
+    journal: JournalId,
+    known: Known,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Tail {
+    records: u64,
+    link: Sha256Digest,
+}
+
+/// A record that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Its place.
+    pub seq: u64,
+    /// Its digest.
+    pub digest: Sha256Digest,
+}
+
+/// A journal in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Which journal.
+    pub journal: JournalId,
+    /// Records in it.
+    pub records: u64,
+    /// Records that the registry has.
+    pub synced: u64,
+    /// The link that the next record will cite.
+    pub head: Sha256Digest,
+    /// Generations that began and never ended.
+    pub open: usize,
+}
+
+impl Journal {
+    /// Opens the journal in this folder, making it where there is none, and checks what the registry does not have yet.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Malformed`], [`Error::Broken`], [`Error::Truncated`], [`Error::Forked`], each with the place.
+    pub fn open(folder: &Path, random: [u8; 16]) -> Result<Self, Error> {
+        let fresh = JournalId::from_bytes(random);
+        let mut this = Self { folder: folder.to_owned(), journal: fresh, known: Known::first(fresh) };
+        let _lock = this.lock()?;
+        if let Some(synced) = this.read_json::<Synced>("synced.json")? {
+            (this.journal, this.known) = (synced.journal, synced.known);
+        } else if let Some(journal) = this.first_journal()? {
+            (this.journal, this.known) = (journal, Known::first(journal));
+        }
+        this.catch_up(&mut |_| Ok(()))?;
+        this.require_tail()?;
+        Ok(this)
+    }
+
+    /// Which journal it is.
+    pub fn id(&self) -> JournalId {
+        self.journal
+    }
+
+    /// Records the beginning of a generation, durably, if `limit` tokens in 24 hours allow it.
+    ///
+    /// # Errors
+    /// [`Error::OverLimit`], [`Error::Io`], [`Error::Signer`], and those of [`Self::open`] for what others appended meanwhile.
+    pub fn begin(
+        &mut self,
+        begin: Begin,
+        limit: Option<u64>,
+        signer: &dyn Signer,
+        now: Timestamp,
+    ) -> Result<Appended, Error> {
+        let _lock = self.lock()?;
+        self.catch_up(&mut |_| Ok(()))?;
+        // A clock that was set back brings no new day.
+        let now = now.max(self.known.at);
+        if let Some(limit) = limit.filter(|_| !begin.blocked) {
+            let (spent, reserved) = self.known.spent.under(begin.grant, now);
+            let asked = begin.max_tokens;
+            if spent.saturating_add(reserved).saturating_add(asked) > limit {
+                return Err(Error::OverLimit { limit, spent, reserved, asked });
+            }
+        }
+        self.append(Event::Begin(Box::new(begin)), signer, now)
+    }
+
+    /// Records its end, durably.
+    ///
+    /// # Errors
+    /// Those of [`Self::begin`], but for the limit.
+    pub fn end(&mut self, end: End, signer: &dyn Signer, now: Timestamp) -> Result<Appended, Error> {
+        let _lock = self.lock()?;
+        self.catch_up(&mut |_| Ok(()))?;
+        let now = now.max(self.known.at);
+        self.append(Event::End(end), signer, now)
+    }
+
+    /// Tokens spent and promised under a grant in the last 24 hours.
+    pub fn spent(&self, grant: Sha256Digest, now: Timestamp) -> (u64, u64) {
+        self.known.spent.under(grant, now.max(self.known.at))
+    }
+
+    /// The next records that the registry does not have, as many as fit one batch, and what it will have then.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`]; [`Error::Unsigned`].
+    pub fn unsynced(&mut self, key: &VerifyingKey) -> Result<Option<(Vec<SignedRecord>, Synced)>, Error> {
+        let _lock = self.lock()?;
+        let mut from = self.at_synced()?;
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        let mut stop = None;
+        from.catch_up(&mut |record| {
+            // Lines grow by escapes and base64 once they are in a statement.
+            bytes += record.line().len() * 3 / 2;
+            if stop.is_some() || bytes > MOST_BATCH_BYTES && !records.is_empty() {
+                stop = Some(());
+                return Ok(());
+            }
+            record.require_signed(key)?;
+            records.push(record.clone());
+            Ok(())
+        })?;
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let mut reached = self.at_synced()?.known;
+        for record in &records {
+            reached.add(record);
+        }
+        Ok(Some((records, Synced { journal: self.journal, known: reached })))
+    }
+
+    /// Records of the time since `since`, as far as they stand in the last [`MOST_RECENT`] bytes; none of them checked again.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn recent(&self, since: Timestamp) -> Result<Vec<Record>, Error> {
+        let read = || -> io::Result<Vec<u8>> {
+            let mut file = File::open(self.path())?;
+            let begin = file.metadata()?.len().saturating_sub(MOST_RECENT);
+            file.seek(SeekFrom::Start(begin))?;
+            let mut bytes = Vec::new();
+            file.take(MOST_RECENT).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = match read() {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            bytes => bytes.map_err(|source| self.refused("read", source))?,
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        // The first line may be cut, and is passed over then.
+        let records = text.lines().filter_map(|line| Some(SignedRecord::parse(line, 0).ok()?.record().clone()));
+        Ok(records.filter(|record| record.at >= since).collect())
+    }
+
+    /// Remembers what the registry has now.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn keep_synced(&self, synced: &Synced) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        self.write_json("synced.json", synced, true)
+    }
+
+    /// Checks every record from the first on, signatures too, and hands each to `each`.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`]; [`Error::Unsigned`].
+    pub fn verify(
+        &self,
+        key: &VerifyingKey,
+        each: &mut dyn FnMut(&SignedRecord),
+    ) -> Result<Summary, Error> {
+        let _lock = self.lock()?;
+        let known = Known::first(self.journal);
+        let mut from = Self { folder: self.folder.clone(), journal: self.journal, known };
+        let synced: Option<Synced> = self.read_json("synced.json")?;
+        let mut at_synced = None;
+        from.catch_up(&mut |record| {
+            record.require_signed(key)?;
+            if synced.as_ref().is_some_and(|synced| synced.known.seq == record.record().seq + 1) {
+                at_synced = Some(record.digest());
+            }
+            each(record);
+            Ok(())
+        })?;
+        from.require_tail()?;
+        if let Some(Synced { known, .. }) = &synced {
+            if from.known.seq < known.seq {
+                return Err(Error::Truncated { found: from.known.seq, known: known.seq });
+            }
+            if let Some(found) = at_synced.filter(|found| *found != known.link) {
+                return Err(Error::Forked { seq: known.seq - 1, found, known: known.link });
+            }
+        }
+        from.summary()
+    }
+
+    /// The journal in numbers.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn summary(&self) -> Result<Summary, Error> {
+        let synced: Option<Synced> = self.read_json("synced.json")?;
+        let Known { seq: records, link: head, spent, .. } = &self.known;
+        let synced = synced.map_or(0, |synced| synced.known.seq);
+        Ok(Summary { journal: self.journal, records: *records, synced, head: *head, open: spent.open() })
+    }
+
+    fn at_synced(&self) -> Result<Self, Error> {
+        let synced: Option<Synced> = self.read_json("synced.json")?;
+        let known = synced.map_or_else(|| Known::first(self.journal), |synced| synced.known);
+        Ok(Self { folder: self.folder.clone(), journal: self.journal, known })
+    }
+
+    /// Which journal the first line is of.
+    fn first_journal(&self) -> Result<Option<JournalId>, Error> {
+        let mut first = Vec::new();
+        match File::open(self.path()) {
+            Ok(file) => {
+                file.take(MOST_LINE_BYTES as u64 + 1)
+                    .read_to_end(&mut first)
+                    .map_err(|source| self.refused("read", source))?;
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(self.refused("read", source)),
+        }
+        let Some(end) = first.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+        let line = String::from_utf8_lossy(&first[..end]);
+        Ok(Some(SignedRecord::parse(&line, 0)?.record().journal))
+    }
+
+    fn append(&mut self, event: Event, signer: &dyn Signer, at: Timestamp) -> Result<Appended, Error> {
+        let seq = self.known.seq;
+        let signed = Record::new(self.journal, (seq, self.known.link), at, event).sign(signer)?;
+        let written = (|| {
+            let mut file = File::options().create(true).append(true).open(self.path())?;
+            let is_first = file.metadata()?.len() == 0;
+            file.write_all(format!("{}\n", signed.line()).as_bytes())?;
+            file.sync_data()?;
+            // A new file is there after a power cut only if its folder says so.
+            if is_first { File::open(&self.folder)?.sync_all() } else { Ok(()) }
+        })();
+        if let Err(source) = written {
+            // What may be there of the line was never acknowledged.
+            drop(File::options().write(true).open(self.path()).and_then(|file| file.set_len(self.known.offset)));
+            return Err(self.refused("write", source));
+        }
+        self.known.add(&signed);
+        self.write_json("tail.json", &Tail { records: self.known.seq, link: self.known.link }, false)?;
+        Ok(Appended { seq, digest: signed.digest() })
+    }
+
+    /// Reads what stands behind what is known, each record checked to follow the one before; a line that was cut off is taken away.
+    fn catch_up(&mut self, each: &mut dyn FnMut(&SignedRecord) -> Result<(), Error>) -> Result<(), Error> {
+        let rest = match self.read_rest() {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.known.seq == 0 => return Ok(()),
+            rest => rest.map_err(|source| self.refused("read", source))?,
+        };
+        let Some(rest) = rest else {
+            // Shorter than what is known.
+            let found = self.known.seq.saturating_sub(1);
+            return Err(Error::Truncated { found, known: self.known.seq });
+        };
+        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        for line in rest[..whole].split_inclusive(|byte| *byte == b'\n') {
+            let seq = self.known.seq;
+            let line = std::str::from_utf8(&line[..line.len() - 1])
+                .map_err(|error| Error::Malformed { seq, reason: error.to_string() })?;
+            let record = SignedRecord::parse(line, seq)?;
+            record.require_follows(self.journal, (seq, self.known.link))?;
+            each(&record)?;
+            self.known.add(&record);
+        }
+        if whole < rest.len() {
+            let file = File::options().write(true).open(self.path());
+            let cut = file.and_then(|file| {
+                file.set_len(self.known.offset)?;
+                file.sync_all()
+            });
+            cut.map_err(|source| self.refused("repair", source))?;
+        }
+        Ok(())
+    }
+
+    /// What stands behind the known offset; `None` where the file is shorter.
+    fn read_rest(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut file = File::open(self.path())?;
+        if file.metadata()?.len() < self.known.offset {
+            return Ok(None);
+        }
+        file.seek(SeekFrom::Start(self.known.offset))?;
+        let mut rest = Vec::new();
+        file.read_to_end(&mut rest)?;
+        Ok(Some(rest))
+    }
+
+    fn require_tail(&self) -> Result<(), Error> {
+        let Some(tail) = self.read_json::<Tail>("tail.json")? else { return Ok(()) };
+        if tail.records > self.known.seq {
+            return Err(Error::Truncated { found: self.known.seq, known: tail.records });
+        }
+        if tail.records == self.known.seq && tail.link != self.known.link {
+            let seq = tail.records.saturating_sub(1);
+            return Err(Error::Forked { seq, found: self.known.link, known: tail.link });
+        }
+        Ok(())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("journal.jsonl")
+    }
+
+    fn refused(&self, action: &'static str, source: io::Error) -> Error {
+        Error::Io { action, path: self.path(), source }
+    }
+
+    /// One process at a time; a process that ends lets go, however it ends.
+    fn lock(&self) -> Result<File, Error> {
+        let lock = || -> io::Result<File> {
+            fs::create_dir_all(&self.folder)?;
+            let file = File::create(self.folder.join("lock"))?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map_err(|source| self.refused("lock", source))
+    }
+
+    fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let path = self.folder.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::Io {
+                action: "use",
+                path,
+                source: io::Error::other(error),
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Io { action: "read", path, source }),
+        }
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), Error> {
+        let path = self.folder.join(name);
+        let write = || -> io::Result<()> {
+            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
+            serde_json::to_writer(&mut file, value)?;
+            file.flush()?;
+            if durable {
+                file.as_file().sync_all()?;
+            }
+            file.persist(&path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(|source| Error::Io { action: "write", path: path.clone(), source })
+    }
+}
+
+impl Known {
+    fn first(journal: JournalId) -> Self {
+        let at = Timestamp::from_unix_seconds(0);
+        Self { offset: 0, seq: 0, link: first_link(journal), at, spent: Spent::default() }
+    }
+
+    fn add(&mut self, record: &SignedRecord) {
+        self.offset += record.line().len() as u64 + 1;
+        self.seq += 1;
+        self.link = record.digest();
+        self.at = record.record().at;
+        self.spent.add(record.record());
+    }
+}

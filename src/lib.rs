@@ -18,6 +18,7 @@ pub mod name;
 pub mod policy;
 pub mod progress;
 pub mod registry;
+pub mod report;
 pub mod seal;
 pub mod server;
 pub mod statement;

@@ -2,6 +2,7 @@
 //!
 //! Statements travel as DSSE envelopes; digests and key ids as lower-case hexadecimal digits; times as RFC 3339 in UTC.
 
+mod audit;
 mod catalogue;
 mod grant;
 mod log;
@@ -11,6 +12,7 @@ mod session;
 mod statement;
 mod usage;
 
+pub use audit::{AuditPage, AuditRecord};
 pub use catalogue::{CatalogueListing, ProposalReceipt};
 pub use grant::{Decision, SealParcel, SealReceipt};
 pub use log::LogReceipt;

@@ -17,6 +17,7 @@ mod client;
 mod document;
 mod durable;
 mod error;
+mod history;
 mod pattern;
 mod remote;
 mod repository;
@@ -31,6 +32,7 @@ pub use canonical::canonical_json;
 pub use client::{CLOCK_TOLERANCE, Client, Search};
 pub use document::{Document, Keyring};
 pub use error::Error;
+pub use history::History;
 pub use remote::{Folder, NoRemote, Remote};
 pub use repository::{
     BoardPlan, Change, Days, Founding, Held, Parcel, Publication, Received, Repository, RepositoryError,

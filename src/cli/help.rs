@@ -19,7 +19,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         &["import", "verify", "show", "seal", "catalogue", "policy", "approve", "deny", "revoke", "handover"],
     ),
     ("Researcher", &["request", "grant", "pull", "lease", "run", "score", "export", "usage"]),
-    ("Auditor", &["misuse", "case", "witness"]),
+    ("Auditor", &["audit", "case", "misuse", "witness"]),
     ("Operator (registry)", &["registry", "answer"]),
 ];
 

@@ -81,6 +81,8 @@ enum Command {
     Registry(operator::registry::RegistryCommand),
     Answer(operator::answer::Answer),
     #[command(subcommand)]
+    Audit(auditor::audit::AuditCommand),
+    #[command(subcommand)]
     Case(auditor::case::CaseCommand),
     #[command(subcommand)]
     Witness(auditor::witness::WitnessCommand),
@@ -136,6 +138,7 @@ impl Command {
             Self::Lease(lease) => lease.run(home, output),
             Self::Registry(registry) => registry.run(home, output),
             Self::Answer(answer) => answer.run(home, output),
+            Self::Audit(audit) => audit.run(home, output),
             Self::Case(case) => case.run(home, output),
             Self::Witness(witness) => witness.run(home, output),
             Self::Demo(demo) => demo.run(output),

@@ -9,7 +9,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::{Card, Signer};
 use crate::misuse::{Action, Generated, History, Hit, Scorer, Sketch};
 use crate::name::{CheckpointId, Prose};
-use crate::policy::{Use, UsageMode};
+use crate::policy::{UsageMode, Use};
 use crate::time::Timestamp;
 use crate::usage::{Begin, End, Event, Journal, Parameters, Recipients, Record, Task};
 

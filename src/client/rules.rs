@@ -98,7 +98,8 @@ impl Catalogue {
             text => text?,
         };
         let unusable = |reason: String| Error::MisuseRules { reason };
-        let rules = Rules::parse(&String::from_utf8_lossy(&text)).map_err(|error| unusable(error.to_string()))?;
+        let rules =
+            Rules::parse(&String::from_utf8_lossy(&text)).map_err(|error| unusable(error.to_string()))?;
         Scorer::new(rules).map(Some).map_err(|error| unusable(error.to_string()))
     }
 

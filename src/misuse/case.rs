@@ -164,18 +164,21 @@ impl Standing {
     /// How a case stands after these steps, in the order in which they were taken.
     pub fn after<'a>(steps: impl IntoIterator<Item = &'a CaseStep>) -> Self {
         let mut standing = Self::default();
-        for CaseStep { step, created, .. } in steps {
-            match step {
-                Step::Assign { to } => standing.assignee = Some(*to),
-                Step::Comment { .. } => {}
-                Step::Decide { outcome, until, .. } => {
-                    (standing.outcome, standing.until) = (Some(*outcome), *until);
-                    (standing.decided, standing.appealed) = (Some(*created), false);
-                }
-                Step::Appeal { .. } => standing.appealed = true,
-            }
-        }
+        steps.into_iter().for_each(|step| standing.take(step));
         standing
+    }
+
+    /// Takes one more step.
+    pub fn take(&mut self, CaseStep { step, created, .. }: &CaseStep) {
+        match step {
+            Step::Assign { to } => self.assignee = Some(*to),
+            Step::Comment { .. } => {}
+            Step::Decide { outcome, until, .. } => {
+                (self.outcome, self.until) = (Some(*outcome), *until);
+                (self.decided, self.appealed) = (Some(*created), false);
+            }
+            Step::Appeal { .. } => self.appealed = true,
+        }
     }
 
     /// In a word: `open`, `appealed`, or the outcome.

@@ -11,9 +11,7 @@ mod rule;
 mod scoring;
 mod sketch;
 
-pub use case::{
-    Case, CaseError, CaseStep, Outcome, RecordPlace, Standing, Step, verify_case, verify_step,
-};
+pub use case::{Case, CaseError, CaseStep, Outcome, RecordPlace, Standing, Step, verify_case, verify_step};
 pub use document::{MOST_BYTES, SCHEMA};
 pub use error::Error;
 pub use rule::{Action, KindName, Rule, RuleId, RuleKind, Rules, Scope, Severity, Yardstick};

@@ -176,8 +176,7 @@ fn volume(
             (usual, "the others'")
         }
         Yardstick::History => {
-            let before: Vec<_> =
-                history.own.iter().filter(|generated| generated.at <= window.0).collect();
+            let before: Vec<_> = history.own.iter().filter(|generated| generated.at <= window.0).collect();
             let since = before.first()?.at;
             let spans = (window.0.seconds_since(since) as f64 / (hours as f64 * 3600.0)).max(1.0);
             let tokens: u64 = before.iter().map(|generated| generated.tokens).sum();

@@ -95,8 +95,10 @@ mod tests {
 
     #[test]
     fn similar_texts_have_similar_sketches() {
-        let one = "Dear customer, your account has been suspended; verify your password within the day or lose it";
-        let two = "Dear client, your account has been suspended; verify your password within the day or lose it";
+        let one =
+            "Dear customer, your account has been suspended; verify your password within the day or lose it";
+        let two =
+            "Dear client, your account has been suspended; verify your password within the day or lose it";
         let other = "In the beginning God created the heaven and the earth, and the earth was without form";
         assert!((Sketch::of(one).similarity(&Sketch::of(one)) - 1.0).abs() < f64::EPSILON);
         // 14 shingles each, one of them different: 13 of 15.

@@ -17,6 +17,29 @@ impl Error {
         (fault, next.into())
     }
 
+    /// The same where use is recorded and reviewed.
+    fn about_use(&self) -> (Fault, &'static str) {
+        match self {
+            Self::Usage(_) => {
+                (Fault::Proof, "`portcullis usage status` checks the journal, and says where it was changed")
+            }
+            Self::Case(_) => {
+                (Fault::Rule, "`portcullis case show` tells how the case stands, and who may do what")
+            }
+            Self::Name(_) => (Fault::Request, "shorten it"),
+            Self::JournalForked { .. } => {
+                (Fault::Proof, "`portcullis usage status` tells what came in; write to the auditors")
+            }
+            Self::Unsynced { .. } | Self::JournalUntold => {
+                (Fault::Rule, "`portcullis usage sync` brings the records in; then ask again")
+            }
+            Self::Suspended { .. } => {
+                (Fault::Rule, "`portcullis case list` shows why; `portcullis case appeal` objects")
+            }
+            _ => (Fault::Busy, "try again"),
+        }
+    }
+
     fn usual_step(&self) -> (Fault, &'static str) {
         match self {
             Self::Access(error) => of_access(error),
@@ -42,18 +65,13 @@ impl Error {
             }
             Self::NotSealed { .. } => (Fault::Busy, "a board member runs `portcullis seal`"),
             Self::Unknown { .. } => (Fault::Request, "check the digest, and that it was handed in here"),
-            Self::Usage(_) => (Fault::Proof, "`portcullis usage status` checks the journal, and says where it was changed"),
-            Self::Case(_) => (Fault::Rule, "`portcullis case show` tells how the case stands, and who may do what"),
-            Self::Name(_) => (Fault::Request, "shorten it"),
-            Self::JournalForked { .. } => {
-                (Fault::Proof, "`portcullis usage status` tells what came in; write to the auditors")
-            }
-            Self::Unsynced { .. } | Self::JournalUntold => {
-                (Fault::Rule, "`portcullis usage sync` brings the records in; then ask again")
-            }
-            Self::Suspended { .. } => {
-                (Fault::Rule, "`portcullis case list` shows why; `portcullis case appeal` objects")
-            }
+            Self::Usage(_)
+            | Self::Case(_)
+            | Self::Name(_)
+            | Self::JournalForked { .. }
+            | Self::Unsynced { .. }
+            | Self::JournalUntold
+            | Self::Suspended { .. } => self.about_use(),
             Self::NoPart { .. } => (Fault::Request, "ask for /log/checkpoint: it says how long the log is"),
             Self::NotWitnessed { .. } => (Fault::Busy, "try again; the operator sees to the witnesses"),
             Self::NotForPeople { .. } => (Fault::Request, "ask the registry for one"),

@@ -18,7 +18,9 @@ impl Registry {
         let grant = self.grant_and_revocations(case.predicate.grant).await?.0.claim::<Grant>()?.predicate;
         let holder = grant.researcher.verifying_key.id();
         if case.predicate.person != holder || grant.checkpoint != incoming.index.checkpoint {
-            return Err(Error::Case(CaseError::NotTheirs { who: "whoever names another person than the grant's" }));
+            return Err(Error::Case(CaseError::NotTheirs {
+                who: "whoever names another person than the grant's",
+            }));
         }
         let signer = super::accept::signer_of(case.signers())?;
         let entry = Entry::new(EntryKind::Case, incoming.now, incoming.envelope.digest())

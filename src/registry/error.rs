@@ -70,7 +70,9 @@ pub enum Error {
     #[error(transparent)]
     Name(#[from] crate::name::NameError),
     /// A journal goes on otherwise than it came in.
-    #[error("the journal has {known} records here, and the batch begins at record {first}, or with another history")]
+    #[error(
+        "the journal has {known} records here, and the batch begins at record {first}, or with another history"
+    )]
     JournalForked {
         /// How many are here.
         known: u64,
@@ -78,7 +80,9 @@ pub enum Error {
         first: u64,
     },
     /// Usage that did not come in.
-    #[error("the usage journal has {told} records, and {known} of them came in: nothing is leased before all did")]
+    #[error(
+        "the usage journal has {told} records, and {known} of them came in: nothing is leased before all did"
+    )]
     Unsynced {
         /// How many are here.
         known: u64,

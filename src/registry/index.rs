@@ -53,7 +53,8 @@ fn read<P: Predicate>(
     about: impl FnOnce(&P) -> Option<Sha256Digest>,
 ) -> Result<Index, Error> {
     let claim = envelope.claim::<P>()?;
-    let malformed = |_| Error::Malformed { kind: P::KIND, reason: "its subject's name is no name".to_owned() };
+    let malformed =
+        |_| Error::Malformed { kind: P::KIND, reason: "its subject's name is no name".to_owned() };
     let checkpoint = claim.subject.name.parse().map_err(malformed)?;
     Ok(Index { kind: P::KIND, checkpoint, about: about(&claim.predicate) })
 }

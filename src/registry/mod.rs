@@ -7,6 +7,7 @@ mod accept;
 mod adopt;
 mod advice;
 mod answer;
+mod audit;
 mod cases;
 mod erase;
 mod error;

@@ -16,11 +16,15 @@ pub(super) fn publications(
     now: Timestamp,
 ) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
-    for (path, bytes) in changes {
-        let Some((version, stem, bytes)) = metadata(path).zip(bytes.as_ref()).map(|((v, s), b)| (v, s, b))
-        else {
-            continue;
-        };
+    let mut published: Vec<_> = changes
+        .iter()
+        .filter_map(|(path, bytes)| {
+            metadata(path).zip(bytes.as_ref()).map(|(name, bytes)| (path, name, bytes))
+        })
+        .collect();
+    // Each behind those that say who signs it.
+    published.sort_by_key(|(_, (version, stem), _)| (rank(stem), *version));
+    for (path, (version, stem), bytes) in published {
         let digest = Sha256Digest::of(bytes);
         let checkpoint: Option<CheckpointId> =
             stem.parse().ok().filter(|_| !matches!(stem, "root" | "targets"));
@@ -40,6 +44,14 @@ pub(super) fn publications(
 fn metadata(path: &str) -> Option<(u64, &str)> {
     let (version, stem) = path.strip_prefix("metadata/")?.strip_suffix(".json")?.split_once('.')?;
     Some((version.parse().ok()?, stem)).filter(|(_, stem)| *stem != "snapshot")
+}
+
+fn rank(stem: &str) -> u8 {
+    match stem {
+        "root" => 0,
+        "targets" => 1,
+        _ => 2,
+    }
 }
 
 fn file(version: u64, stem: &str) -> String {

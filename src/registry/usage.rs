@@ -117,7 +117,8 @@ impl Registry {
                 Event::End(end) => (grant_of.get(&end.begin).copied(), &end.hits),
             };
             // The end of what began in an earlier batch belongs to the only grant there is, or to the first.
-            let Some(grant) = grant.or_else(|| grants.keys().next().copied()).filter(|_| !hits.is_empty()) else {
+            let Some(grant) = grant.or_else(|| grants.keys().next().copied()).filter(|_| !hits.is_empty())
+            else {
                 continue;
             };
             let raised = raised.entry(grant).or_default();
@@ -125,7 +126,11 @@ impl Registry {
                 raised.add(hit, None, scorer.as_deref());
             }
             if raised.records.len() < MOST_RECORDS {
-                raised.records.push(RecordPlace { journal: record.journal, seq: record.seq, digest: *digest });
+                raised.records.push(RecordPlace {
+                    journal: record.journal,
+                    seq: record.seq,
+                    digest: *digest,
+                });
             }
         }
         if let Some(scorer) = &scorer {
@@ -230,21 +235,17 @@ impl Registry {
 
 impl Raised {
     fn add(&mut self, rule: &str, reason: Option<String>, scorer: Option<&Scorer>) {
-        let known = scorer.and_then(|scorer| {
-            scorer.rules().rules.iter().find(|known| known.id.to_string() == rule)
-        });
+        let known =
+            scorer.and_then(|scorer| scorer.rules().rules.iter().find(|known| known.id.to_string() == rule));
         self.severity = self.severity.max(known.map(|known| known.severity));
         let reason = reason.or_else(|| known.map(|known| known.reason.clone()));
-        self.reasons.insert(format!("{rule}: {}", reason.as_deref().unwrap_or("of rules no longer in force")));
+        self.reasons
+            .insert(format!("{rule}: {}", reason.as_deref().unwrap_or("of rules no longer in force")));
         self.rules.insert(rule.to_owned());
     }
 }
 
-fn require_continues(
-    batch: &VerifiedBatch,
-    holder: KeyId,
-    known: Option<&JournalRow>,
-) -> Result<(), Error> {
+fn require_continues(batch: &VerifiedBatch, holder: KeyId, known: Option<&JournalRow>) -> Result<(), Error> {
     let expected = match known {
         Some(known) if known.holder != holder => return Err(Error::NotYours),
         Some(known) => (known.records, Some(known.head)),

@@ -3,6 +3,7 @@
 //! Whatever comes in is hostile: bodies, headers and times are bounded, and each statement is verified by the registry's use cases
 //! before it is kept. Replicas keep no state but what can be thrown away: a verified view of the catalogue, and buckets of limits.
 
+mod audit;
 mod catalogue;
 mod checkpoints;
 mod chunks;
@@ -84,6 +85,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(requests::standing))
         .routes(routes!(grants::decide))
         .routes(routes!(grants::lease))
+        .routes(routes!(audit::records))
         .routes(routes!(log::head))
         .routes(routes!(log::receipt))
         .routes(routes!(catalogue::listing))

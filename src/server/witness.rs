@@ -92,7 +92,9 @@ async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: Bytes) -> Res
     let _turn = witness.turn.lock().await;
     let added = tokio::task::block_in_place(|| witness.add(&body, Timestamp::now()));
     let refusal = match added {
-        Ok(Ok(lines)) => return ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], lines).into_response(),
+        Ok(Ok(lines)) => {
+            return ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], lines).into_response();
+        }
         Ok(Err(refusal)) => refusal,
         Err(error) => {
             tracing::error!(%error, "the witness's disk fails");

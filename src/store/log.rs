@@ -10,6 +10,7 @@ use sqlx::{Any, Executor as _, Row as _, Transaction};
 
 use super::{Error, Kind, Store, parse};
 use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind, Part, TreeHead};
 
 /// Most entries that one turn takes.
@@ -33,6 +34,17 @@ pub struct WaitingEntry {
     pub seq: i64,
     /// The entry.
     pub entry: String,
+}
+
+/// An entry with what it records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// Its place.
+    pub place: i64,
+    /// The entry.
+    pub entry: String,
+    /// The statement's envelopes, by whom each was handed in; an empty one was erased.
+    pub envelopes: Vec<(KeyId, String)>,
 }
 
 /// One turn of the sequencer: nobody else moves the head while it lasts.
@@ -97,6 +109,35 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(|row| Ok(row.try_get("entry")?)).collect()
+    }
+
+    /// Entries from a place on, in order, each with the envelopes of the statement that it records and the ids of their signers.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn log_records(&self, from: u64, count: u64) -> Result<Vec<RecordRow>, Error> {
+        let end = i64::try_from(from.saturating_add(count)).unwrap_or(i64::MAX);
+        let rows = sqlx::query(
+            "SELECT e.place AS place, e.entry AS entry, s.signer AS signer, s.envelope AS envelope \
+             FROM log_entries e LEFT JOIN statements s ON s.digest = e.statement AND e.kind <> 'grant' \
+             WHERE e.place >= 0 AND e.place >= $1 AND e.place < $2 ORDER BY e.place, s.seq",
+        )
+        .bind(i64::try_from(from).unwrap_or(i64::MAX))
+        .bind(end)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut records: Vec<RecordRow> = Vec::new();
+        for row in &rows {
+            let place: i64 = row.try_get("place")?;
+            if records.last().is_none_or(|last| last.place != place) {
+                records.push(RecordRow { place, entry: row.try_get("entry")?, envelopes: Vec::new() });
+            }
+            let signer: Option<String> = row.try_get("signer")?;
+            if let (Some(signer), Some(record)) = (signer, records.last_mut()) {
+                record.envelopes.push((parse("statements", &signer)?, row.try_get("envelope")?));
+            }
+        }
+        Ok(records)
     }
 
     /// A tile of hashes, as wide as it is now.

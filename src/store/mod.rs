@@ -16,11 +16,11 @@ mod writer;
 
 pub use catalogue::CatalogueFiles;
 pub use error::Error;
-pub use log::{HeadRow, Turn, WaitingEntry};
+pub use log::{HeadRow, RecordRow, Turn, WaitingEntry};
 pub use requests::{Event, Page, RequestFilter, RequestRow, RequestState};
 pub use seals::SealRow;
-pub use usage::{GenerationRow, JournalRow, UsageFiling};
 pub use statements::{Effect, Filed, Filing, StatementRow};
+pub use usage::{GenerationRow, JournalRow, UsageFiling};
 
 use std::str::FromStr;
 use std::time::Duration;

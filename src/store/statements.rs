@@ -94,7 +94,13 @@ pub struct Filing {
 impl Filing {
     /// One statement that changes nothing else.
     pub fn one(filed: Filed) -> Self {
-        Self { statements: vec![filed], effect: Effect::None, entries: Vec::new(), usage: None, expected: None }
+        Self {
+            statements: vec![filed],
+            effect: Effect::None,
+            entries: Vec::new(),
+            usage: None,
+            expected: None,
+        }
     }
 
     /// The same with an effect.
@@ -141,14 +147,17 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
-    pub async fn statements_of_kind(&self, kind: &str, page: Page) -> Result<Vec<(i64, StatementRow)>, Error> {
-        let rows =
-            sqlx::query("SELECT * FROM statements WHERE kind = $1 AND seq > $2 ORDER BY seq LIMIT $3")
-                .bind(kind)
-                .bind(page.after)
-                .bind(page.rows())
-                .fetch_all(&self.pool)
-                .await?;
+    pub async fn statements_of_kind(
+        &self,
+        kind: &str,
+        page: Page,
+    ) -> Result<Vec<(i64, StatementRow)>, Error> {
+        let rows = sqlx::query("SELECT * FROM statements WHERE kind = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+            .bind(kind)
+            .bind(page.after)
+            .bind(page.rows())
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(numbered).collect()
     }
 

@@ -28,7 +28,9 @@ pub enum Error {
         reason: String,
     },
     /// A record that does not follow the one before it: something was edited, dropped, put in or swapped.
-    #[error("usage record {seq} does not follow the one before it: the journal was changed there, or just before")]
+    #[error(
+        "usage record {seq} does not follow the one before it: the journal was changed there, or just before"
+    )]
     Broken {
         /// Which, from 0.
         seq: u64,

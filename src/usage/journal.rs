@@ -198,7 +198,8 @@ impl Journal {
         };
         let text = String::from_utf8_lossy(&bytes);
         // The first line may be cut, and is passed over then.
-        let records = text.lines().filter_map(|line| Some(SignedRecord::parse(line, 0).ok()?.record().clone()));
+        let records =
+            text.lines().filter_map(|line| Some(SignedRecord::parse(line, 0).ok()?.record().clone()));
         Ok(records.filter(|record| record.at >= since).collect())
     }
 
@@ -215,11 +216,7 @@ impl Journal {
     ///
     /// # Errors
     /// Those of [`Self::open`]; [`Error::Unsigned`].
-    pub fn verify(
-        &self,
-        key: &VerifyingKey,
-        each: &mut dyn FnMut(&SignedRecord),
-    ) -> Result<Summary, Error> {
+    pub fn verify(&self, key: &VerifyingKey, each: &mut dyn FnMut(&SignedRecord)) -> Result<Summary, Error> {
         let _lock = self.lock()?;
         let known = Known::first(self.journal);
         let mut from = Self { folder: self.folder.clone(), journal: self.journal, known };
@@ -292,7 +289,12 @@ impl Journal {
         })();
         if let Err(source) = written {
             // What may be there of the line was never acknowledged.
-            drop(File::options().write(true).open(self.path()).and_then(|file| file.set_len(self.known.offset)));
+            drop(
+                File::options()
+                    .write(true)
+                    .open(self.path())
+                    .and_then(|file| file.set_len(self.known.offset)),
+            );
             return Err(self.refused("write", source));
         }
         self.known.add(&signed);

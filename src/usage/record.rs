@@ -171,7 +171,12 @@ pub struct Record {
 
 impl Record {
     /// A record that follows another.
-    pub fn new(journal: JournalId, (seq, previous): (u64, Sha256Digest), at: Timestamp, event: Event) -> Self {
+    pub fn new(
+        journal: JournalId,
+        (seq, previous): (u64, Sha256Digest),
+        at: Timestamp,
+        event: Event,
+    ) -> Self {
         Self { schema: SCHEMA, journal, seq, previous, at, event }
     }
 

@@ -65,11 +65,7 @@ impl Recipients {
     ///
     /// # Errors
     /// [`Error::Seal`].
-    pub fn keep(
-        &self,
-        text: &str,
-        rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Option<KeptText>, Error> {
+    pub fn keep(&self, text: &str, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Option<KeptText>, Error> {
         if self.mode == UsageMode::Counts {
             return Ok(None);
         }

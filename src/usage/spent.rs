@@ -30,8 +30,12 @@ impl Spent {
     pub(super) fn add(&mut self, record: &Record) {
         match &record.event {
             Event::Begin(begin) if !begin.blocked => {
-                let generation =
-                    Generation { at: record.at, grant: begin.grant, tokens: begin.max_tokens, is_over: false };
+                let generation = Generation {
+                    at: record.at,
+                    grant: begin.grant,
+                    tokens: begin.max_tokens,
+                    is_over: false,
+                };
                 self.generations.insert(record.seq, generation);
             }
             Event::Begin(_) => {}

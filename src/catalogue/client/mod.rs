@@ -26,6 +26,7 @@ use super::schema::{Delegation, FileMeta, RootRole, TargetsRole, TimestampRole};
 use super::trusted::{Delegated, Lapsed, Parts};
 use super::{Document, Error, Keyring, Remote, RoleName, TrustedCatalogue, verify};
 use crate::catalogue::schema::{MOST_DELEGATIONS, SnapshotRole};
+use crate::digest::Sha256Digest;
 use crate::time::Timestamp;
 use source::{Offline, Online, Source};
 use state::State;
@@ -77,6 +78,14 @@ impl Client {
     /// [`Error::State`], [`Error::Io`].
     pub fn root(&self) -> Result<Option<Document<RootRole>>, Error> {
         self.state.root()
+    }
+
+    /// The digest of what is signed in the root that the user trusted first, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::Io`].
+    pub fn first_root(&self) -> Result<Option<Sha256Digest>, Error> {
+        self.state.first_root()
     }
 
     /// Brings the state up to date with `remote` and hands out the catalogue, all of it verified and unexpired at `now`.

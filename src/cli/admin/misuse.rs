@@ -81,11 +81,17 @@ impl Test {
             }
             for hit in hits {
                 let Hit { rule, severity, action, reason } = &hit;
-                said.push_str(&format!("{side}: {rule}: {reason}; {} severity, {}\n", name(severity), name(action)));
+                said.push_str(&format!(
+                    "{side}: {rule}: {reason}; {} severity, {}\n",
+                    name(severity),
+                    name(action)
+                ));
                 values.push(json!({ "side": side, "rule": rule, "severity": severity, "action": action, "reason": reason }));
             }
         }
-        said.push_str("Rules about volume, near-duplicates and mass generation read a history, not one text.\n");
+        said.push_str(
+            "Rules about volume, near-duplicates and mass generation read a history, not one text.\n",
+        );
         output.result(&values, said)
     }
 }

@@ -117,8 +117,32 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
         E::Log(error) => super::log::explain_log(error),
         E::Usage(error) => super::usage::explain_usage(error),
         E::Io { source, .. } => (Kind::Unavailable, hint_for_io(source)),
+        E::MisuseRules { .. } | E::Blocked { .. } | E::NeedsJustification { .. } | E::NotLogged { .. } => {
+            record_hint(error)
+        }
         error => client_hint(error),
     }
+}
+
+/// What to do where the record, or a rule about use, stands in the way.
+fn record_hint(error: &client::Error) -> (Kind, Option<String>) {
+    use client::Error as E;
+    let (kind, hint) = match error {
+        E::MisuseRules { .. } => (Kind::Unverified, "tell the owners, who signed them"),
+        E::Blocked { .. } => {
+            (Kind::Denied, "it is on the record; if the rule is wrong about it, write to the auditors")
+        }
+        E::NeedsJustification { .. } => (
+            Kind::Denied,
+            "say why with --justify \"…\": the auditors read it; this attempt is on the record",
+        ),
+        E::NotLogged { .. } => (
+            Kind::Unverified,
+            "run it once while the registry can be reached; if it says the same, tell the auditors",
+        ),
+        _ => (Kind::Internal, "this is a defect: please report it"),
+    };
+    (kind, Some(hint.to_owned()))
 }
 
 fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
@@ -135,20 +159,6 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
         E::Policy { .. } | E::NotText { .. } | E::UnknownStage { .. } => (
             Kind::Unverified,
             "tell its board, who signed it: `portcullis policy check` finds such mistakes".to_owned(),
-        ),
-        E::MisuseRules { .. } => (Kind::Unverified, "tell the owners, who signed them".to_owned()),
-        E::Blocked { .. } => (
-            Kind::Denied,
-            "it is on the record; if the rule is wrong about it, write to the auditors".to_owned(),
-        ),
-        E::NeedsJustification { .. } => (
-            Kind::Denied,
-            "say why with --justify \"…\": the auditors read it; this attempt is on the record".to_owned(),
-        ),
-        E::NotLogged { .. } => (
-            Kind::Unverified,
-            "run it once while the registry can be reached; if it says the same, tell the auditors"
-                .to_owned(),
         ),
         E::NoGrant { checkpoint, .. } => (
             Kind::Denied,

@@ -6,6 +6,7 @@ mod identity;
 mod log;
 mod misuse;
 mod policy;
+mod report;
 mod seal;
 mod server;
 mod usage;
@@ -46,6 +47,7 @@ fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
         .or_else(|| of(cause, misuse::explain_misuse))
         .or_else(|| of(cause, log::explain_log))
         .or_else(|| of(cause, usage::explain_usage))
+        .or_else(|| of(cause, report::explain_report))
         .or_else(|| of(cause, explain_fetch))
         .or_else(|| of(cause, explain_inference))
         .or_else(|| of(cause, explain_tokenizer))

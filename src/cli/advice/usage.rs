@@ -14,9 +14,10 @@ pub(super) fn explain_usage(error: &Error) -> (Kind, Option<String>) {
         Error::Seal(error) => return seal::explain_seal(error),
         Error::Statement(error) => return explain_statement(error),
         Error::Signer(error) => return super::identity::explain_identity(error),
-        Error::OverLimit { .. } => {
-            (Kind::Denied, "ask for fewer tokens (--max-tokens), or wait: `portcullis usage status` shows what is used")
-        }
+        Error::OverLimit { .. } => (
+            Kind::Denied,
+            "ask for fewer tokens (--max-tokens), or wait: `portcullis usage status` shows what is used",
+        ),
         Error::NoAuditors => {
             (Kind::Unavailable, "the owners name auditors: `portcullis catalogue rotate --board auditors=…`")
         }

@@ -179,7 +179,8 @@ impl Desk {
         let steps = self.steps(found.digest)?;
         let standing = Standing::after(&steps);
         let Case { grant, person, records, rules, severity, reason, created } = &case.predicate;
-        let mut text = format!("{}: case {} about {}\n", standing.word(), registry::short(&found), case.subject.name);
+        let mut text =
+            format!("{}: case {} about {}\n", standing.word(), registry::short(&found), case.subject.name);
         writeln!(text, "  severity  {}", word(*severity))?;
         writeln!(text, "  grant     {} of {}", short_digest(*grant), self.name_of(*grant, *person))?;
         writeln!(text, "  raised    {created}: {reason}")?;
@@ -209,7 +210,10 @@ impl Desk {
     fn texts(&self, case: &Case) -> anyhow::Result<BTreeMap<u64, Vec<(&'static str, String)>>> {
         let mut texts: BTreeMap<u64, Vec<(&'static str, String)>> = BTreeMap::new();
         let id = self.identity.card().verifying_key.id();
-        let is_auditor = self.catalogue.auditors().is_some_and(|auditors| auditors.keys().iter().any(|key| key.id() == id));
+        let is_auditor = self
+            .catalogue
+            .auditors()
+            .is_some_and(|auditors| auditors.keys().iter().any(|key| key.id() == id));
         if case.records.is_empty() || !is_auditor {
             return Ok(texts);
         }
@@ -268,7 +272,8 @@ impl Desk {
         if outcome == Outcome::Revoke {
             let found = self.statements.find(Case::KIND, &case)?;
             let claim = found.envelope.claim::<Case>()?;
-            let revocation = Revocation { grant: claim.predicate.grant, reason: reason.clone(), created: now };
+            let revocation =
+                Revocation { grant: claim.predicate.grant, reason: reason.clone(), created: now };
             let subject: Subject = claim.subject;
             let envelope = Statement { subject, predicate: revocation }.sign(&*self.signer)?;
             self.statements.put(Revocation::KIND, &envelope, &self.signer.verifying_key())?;
@@ -321,7 +326,10 @@ impl Desk {
     fn name_of(&self, grant: Sha256Digest, person: KeyId) -> String {
         let found = self.statements.find(Grant::KIND, &grant.to_string());
         let claim = found.ok().and_then(|found| found.envelope.claim::<Grant>().ok());
-        claim.map_or_else(|| format!("key {}", person.short()), |claim| claim.predicate.researcher.name.to_string())
+        claim.map_or_else(
+            || format!("key {}", person.short()),
+            |claim| claim.predicate.researcher.name.to_string(),
+        )
     }
 }
 

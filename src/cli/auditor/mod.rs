@@ -1,4 +1,5 @@
 //! Commands of the auditor.
 
+pub(super) mod audit;
 pub(super) mod case;
 pub(super) mod witness;

@@ -88,7 +88,9 @@ pub(super) fn score(
 /// The person reads what the auditors will.
 fn tell(output: Output, what: &str, hits: &[Hit]) {
     for hit in hits {
-        output.note(format_args!("note: recorded: {what} meets the misuse rule `{}`: it {}", hit.rule, hit.reason));
+        output.note(format_args!(
+            "note: recorded: {what} meets the misuse rule `{}`: it {}",
+            hit.rule, hit.reason
+        ));
     }
 }
-

@@ -79,14 +79,19 @@ fn line(record: &SignedRecord) -> String {
                 Some(kept) => format!("prompt sealed to {}", people(kept.sealed.len())),
             };
             let what = if begin.blocked { "blocked" } else { "begin" };
-            let hits = if begin.hits.is_empty() { String::new() } else { format!("; rules: {}", begin.hits.join(", ")) };
+            let hits = if begin.hits.is_empty() {
+                String::new()
+            } else {
+                format!("; rules: {}", begin.hits.join(", "))
+            };
             format!(
                 "{seq:>6}  {at}  {what:<8} {}  {} tokens of prompt, {} at most; {kept}{hits}",
                 begin.checkpoint, begin.prompt_tokens, begin.max_tokens
             )
         }
         Event::End(end) => {
-            let hits = if end.hits.is_empty() { String::new() } else { format!("; rules: {}", end.hits.join(", ")) };
+            let hits =
+                if end.hits.is_empty() { String::new() } else { format!("; rules: {}", end.hits.join(", ")) };
             format!("{seq:>6}  {at}  end      of {}: {} tokens, {}{hits}", end.begin, end.tokens, end.finish)
         }
     }
@@ -103,13 +108,17 @@ fn short(digest: &str) -> &str {
 fn run_sync(home: &Home, output: Output) -> anyhow::Result<()> {
     let Place::Address(_) = home.place()? else {
         let message = "this registry is a folder, which takes no usage";
-        return Err(Refusal::usage(message, "the journal stays on this machine: `portcullis usage show`").into());
+        return Err(
+            Refusal::usage(message, "the journal stays on this machine: `portcullis usage show`").into()
+        );
     };
     let catalogue = registry::catalogue(home, output)?;
     let (sent, state) = bring(home, catalogue.registry(), output)?;
     let text = match sent {
         0 => format!("the registry has all {} records\n", state.records),
-        sent => format!("brought {sent} records; the registry has all {}, and its log proves it\n", state.records),
+        sent => {
+            format!("brought {sent} records; the registry has all {}, and its log proves it\n", state.records)
+        }
     };
     output.result(&json!({ "sent": sent, "journal": state }), text)
 }
@@ -152,7 +161,9 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
     for (grant, checkpoint) in &grants {
         let (tokens, promised) = journal.spent(*grant, Timestamp::now());
         writeln!(text, "  {checkpoint:<16}  {} tokens in the last 24 hours", tokens + promised)?;
-        spent.push(json!({ "grant": grant, "checkpoint": checkpoint, "tokens": tokens, "promised": promised }));
+        spent.push(
+            json!({ "grant": grant, "checkpoint": checkpoint, "tokens": tokens, "promised": promised }),
+        );
     }
     if records > synced {
         text.push_str("  next: `portcullis usage sync`\n");

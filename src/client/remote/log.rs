@@ -2,12 +2,15 @@
 
 use super::http::Ask;
 use super::{MOST_ANSWER, RemoteError, RemoteRegistry};
-use crate::api::LogReceipt;
+use crate::api::{AuditPage, LogReceipt};
 use crate::digest::Sha256Digest;
 use crate::log::{EntryKind, Error, Part, Tiles};
 
 /// Longest bundle: 256 entries of 65,535 bytes, each with its length.
 const MOST_BUNDLE: u64 = 256 * 65_537;
+
+/// Longest page for auditors: statements of 500 entries, a MiB each at most and far less as a rule.
+const MOST_AUDIT_PAGE: u64 = 512 << 20;
 
 impl RemoteRegistry {
     /// The log's head, as its note.
@@ -26,6 +29,18 @@ impl RemoteRegistry {
         let digest = statement.to_string();
         let path = ["v1", "log", "receipts", kind.as_str(), digest.as_str()];
         self.http.ask(&Ask::get(&path, MOST_ANSWER), None)?.json()
+    }
+}
+
+impl RemoteRegistry {
+    /// The log with what it records, from a place on; for auditors.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn audit_page(&self, from: u64) -> Result<AuditPage, RemoteError> {
+        let mut ask = Ask::get(&["v1", "audit", "records"], MOST_AUDIT_PAGE);
+        ask.query = vec![("from", from.to_string())];
+        self.ask_as_myself(&ask)?.json()
     }
 }
 

@@ -19,8 +19,8 @@ pub use session::{Credentials, Nobody};
 use std::sync::{Arc, Mutex};
 
 use crate::api::{
-    CatalogueListing, Decision, FOUNDING_CODE, JournalState, MOST_PROPOSAL_BYTES, ProposalReceipt, RegistryInfo,
-    RequestStanding,
+    CatalogueListing, Decision, FOUNDING_CODE, JournalState, MOST_PROPOSAL_BYTES, ProposalReceipt,
+    RegistryInfo, RequestStanding,
 };
 use crate::catalogue::{Parcel, Subject};
 use crate::checkpoint::fetch::BaseUrl;

@@ -1,0 +1,236 @@
+//! `portcullis audit`: proving what happened, and reporting it.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Seek as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::catalogue::Client;
+use crate::cli::failure::Refusal;
+use crate::cli::home::{Home, Place, write_whole};
+use crate::cli::output::Output;
+use crate::cli::progress::Bar;
+use crate::cli::registry;
+use crate::log::{HeadNote, LogKey};
+use crate::report::{
+    self, BundleReader, Depth, Facts, Verification, report_text, summarize, to_csv, to_html,
+    verification_text,
+};
+use crate::time::Timestamp;
+
+/// Prove what was released to whom, under which rule, and how it was used
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum AuditCommand {
+    Verify(Verify),
+    Bundle(Bundle),
+    Report(Report),
+    Key(Key),
+}
+
+/// Re-derive everything from the log and the statements that it records; nobody's word is believed
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Verify {
+    /// A bundle, in place of the registry
+    #[arg(long, value_name = "BUNDLE")]
+    offline: Option<PathBuf>,
+}
+
+/// Write one file that verifies offline, years later
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Bundle {
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+}
+
+/// Report what happened in a period: releases, requests, who holds what, usage, cases
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Report {
+    /// The first day, such as 2019-02-14; the log's first, if not given
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    from: Option<Timestamp>,
+
+    /// The day behind the last; tomorrow, if not given
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    to: Option<Timestamp>,
+
+    /// In which form
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+
+    /// The file to write; standard output, if not given
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// A bundle, in place of the registry
+    #[arg(long, value_name = "BUNDLE")]
+    offline: Option<PathBuf>,
+
+    /// Check the log and the digests only, not every signature and rule: for a quick look at a long log
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Show the key of the registry's log, for witnesses to watch it by
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Key {}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Csv,
+    Html,
+}
+
+fn day(text: &str) -> Result<Timestamp, String> {
+    format!("{text}T00:00:00Z").parse().map_err(|_| "write a day as 2019-02-14".to_owned())
+}
+
+impl AuditCommand {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        match self {
+            Self::Verify(verify) => verify.run(home, output),
+            Self::Bundle(bundle) => bundle.run(home, output),
+            Self::Report(report) => report.run(home, output),
+            Self::Key(_) => key(home, output),
+        }
+    }
+}
+
+impl Verify {
+    fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let (verification, _) = audit(home, self.offline.as_deref(), Depth::Everything, output)?;
+        output.result(&verification, verification_text(&verification))?;
+        if verification.holds() {
+            return Ok(());
+        }
+        let count = verification.finding_count;
+        Err(Refusal::unverified(
+            format!("the record does not hold: {count} findings"),
+            "keep the bundle (`portcullis audit bundle`), and show the board what was found",
+        )
+        .into())
+    }
+}
+
+impl Bundle {
+    fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let parent =
+            self.to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+        let entries = gather(home, file.as_file_mut(), output)?;
+        file.as_file().sync_all()?;
+        file.persist(&self.to).map_err(|error| error.error)?;
+        let to = self.to.display();
+        let text = format!(
+            "wrote {to}: {entries} entries with what they record\n  next: portcullis audit verify --offline {to}\n"
+        );
+        output.result(&json!({ "path": self.to, "entries": entries }), text)
+    }
+}
+
+impl Report {
+    fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let depth = if self.quick { Depth::Digests } else { Depth::Everything };
+        let (verification, facts) = audit(home, self.offline.as_deref(), depth, output)?;
+        let now = Timestamp::now();
+        let span = facts.span.unwrap_or((now, now));
+        let from = self.from.unwrap_or_else(|| midnight(span.0));
+        let to = self.to.unwrap_or_else(|| midnight(span.1).plus_days(1));
+        if to <= from {
+            return Err(
+                Refusal::usage("the period ends before it begins", "give --from and --to in order").into()
+            );
+        }
+        let report = summarize(&facts, verification, (from, to), now);
+        let text = match self.format {
+            Format::Text => report_text(&report),
+            Format::Json => serde_json::to_string_pretty(&report)? + "\n",
+            Format::Csv => to_csv(&report),
+            Format::Html => to_html(&report),
+        };
+        match self.output {
+            None => output.raw(text),
+            Some(path) => {
+                write_whole(&path, text.as_bytes())?;
+                let shown = path.display();
+                output.result(&json!({ "path": path }), format_args!("wrote {shown}\n"))
+            }
+        }
+    }
+}
+
+fn midnight(at: Timestamp) -> Timestamp {
+    Timestamp::from_unix_seconds(at.unix_seconds().div_euclid(24 * 3600) * 24 * 3600)
+}
+
+/// Audits the registry, or a bundle.
+fn audit(
+    home: &Home,
+    offline: Option<&Path>,
+    depth: Depth,
+    output: Output,
+) -> anyhow::Result<(Verification, Facts)> {
+    let witnesses = home.witnesses()?;
+    let trusted = Client::new(home.catalogue_state()).first_root()?;
+    if let Some(path) = offline {
+        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut bundle = BundleReader::open(BufReader::with_capacity(1 << 20, file))?;
+        return Ok(report::audit(&mut bundle, trusted, &witnesses, depth)?);
+    }
+    let mut file = tempfile::tempfile().context("cannot make a temporary file")?;
+    gather(home, &mut file, output)?;
+    file.rewind()?;
+    let mut bundle = BundleReader::open(BufReader::with_capacity(1 << 20, file))?;
+    let (mut verification, facts) = report::audit(&mut bundle, trusted, &witnesses, depth)?;
+    if verification.holds() {
+        verification.proved.extend(continues(home)?);
+    }
+    Ok((verification, facts))
+}
+
+/// Brings everything that an audit reads into a file, and refuses a log that does not continue the last one that was seen here.
+fn gather(home: &Home, file: &mut File, output: Output) -> anyhow::Result<u64> {
+    let Place::Address(address) = home.place()? else {
+        let message = "this registry is a folder, which keeps no log";
+        return Err(
+            Refusal::usage(message, "audit a registry that is served, or a bundle (--offline)").into()
+        );
+    };
+    let catalogue = registry::catalogue(home, output)?;
+    let remote = registry::remote(home, &address, output)?;
+    let bar = Bar::new(output);
+    let head = report::gather(&remote, BufWriter::with_capacity(1 << 20, file), Timestamp::now(), &bar)?;
+    drop(bar);
+    registry::record(home)?.refresh(&remote, catalogue.registry())?;
+    Ok(head.size())
+}
+
+/// What is proved because this home saw the log before.
+fn continues(home: &Home) -> anyhow::Result<Option<String>> {
+    let head = registry::record(home)?.head()?;
+    Ok(head.map(|_| "the log continues every head that this home saw before".to_owned()))
+}
+
+fn key(home: &Home, output: Output) -> anyhow::Result<()> {
+    let Place::Address(address) = home.place()? else {
+        return Err(Refusal::usage(
+            "this registry is a folder, which keeps no log",
+            "ask one that is served",
+        )
+        .into());
+    };
+    let catalogue = registry::catalogue(home, output)?;
+    let note = HeadNote::parse(&registry::remote(home, &address, output)?.log_head()?)?;
+    let keys: Vec<String> = catalogue
+        .registry()
+        .keys()
+        .iter()
+        .map(|key| LogKey::new(note.log(), *key).map(|key| key.to_string()))
+        .collect::<Result<_, _>>()?;
+    output.result(&json!({ "log": note.log(), "keys": keys }), format_args!("{}\n", keys.join("\n")))
+}

@@ -1,0 +1,241 @@
+//! The bundle: one file with everything that an audit reads, in the order in which it reads it.
+//!
+//! JSON lines: the first is the header with the log's head, then the catalogue's files, then the records of the log in their order, each with its
+//! statement; the last counts the lines and has the SHA-256 of all before it. That catches accidents; forgers are caught by the signatures.
+
+use std::io::{BufRead, Read as _, Write};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Error;
+use crate::api::AuditRecord;
+use crate::digest::{Sha256Digest, Sha256Hasher};
+use crate::time::Timestamp;
+
+/// The form of bundles.
+const FORM: u32 = 1;
+/// Longest line: a file of a catalogue in base64.
+const MOST_LINE: u64 = 192 << 20;
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    #[serde(rename = "portcullis-bundle")]
+    form: u32,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The log's head, as its note.
+    pub head: String,
+}
+
+impl Header {
+    /// A header of now.
+    pub fn new(created: Timestamp, head: String) -> Self {
+        Self { form: FORM, created, head }
+    }
+}
+
+/// One line behind the first.
+#[derive(Debug)]
+pub enum Line {
+    /// A file of the catalogue.
+    File {
+        /// Its path.
+        path: String,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// An entry of the log.
+    Record(AuditRecord),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLine {
+    file: String,
+    bytes: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndLine {
+    lines: u64,
+    sha256: Sha256Digest,
+}
+
+/// Writes a bundle.
+pub struct BundleWriter<W> {
+    to: W,
+    hasher: Sha256Hasher,
+    lines: u64,
+}
+
+impl<W: Write> BundleWriter<W> {
+    /// Begins with the header.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn begin(to: W, header: &Header) -> Result<Self, Error> {
+        let mut writer = Self { to, hasher: Sha256Hasher::default(), lines: 0 };
+        writer.line(&serde_json::to_string(header).unwrap_or_default())?;
+        Ok(writer)
+    }
+
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&mut self, line: &Line) -> Result<(), Error> {
+        let text = match line {
+            Line::File { path, bytes } => {
+                let line = FileLine { file: path.clone(), bytes: BASE64_STANDARD.encode(bytes) };
+                serde_json::to_string(&line).unwrap_or_default()
+            }
+            Line::Record(record) => record_line(record),
+        };
+        self.line(&text)
+    }
+
+    fn line(&mut self, text: &str) -> Result<(), Error> {
+        self.hasher.update(text.as_bytes());
+        self.hasher.update(b"\n");
+        self.to.write_all(text.as_bytes())?;
+        self.to.write_all(b"\n")?;
+        self.lines += 1;
+        Ok(())
+    }
+
+    /// Ends it; how many lines it has.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn finish(mut self) -> Result<u64, Error> {
+        let end = json!({ "lines": self.lines, "sha256": self.hasher.finish() });
+        writeln!(self.to, "{end}")?;
+        self.to.flush()?;
+        Ok(self.lines)
+    }
+}
+
+/// A record in one line, whatever spaces its envelopes came with.
+fn record_line(record: &AuditRecord) -> String {
+    let compact = |raw: &RawValue| {
+        serde_json::from_str::<serde_json::Value>(raw.get())
+            .map(|value| value.to_string())
+            .unwrap_or_default()
+    };
+    let statements: Vec<String> = record.statements.iter().map(|raw| compact(raw)).collect();
+    let entry = serde_json::Value::from(record.entry.as_str());
+    format!("{{\"entry\":{entry},\"statements\":[{}]}}", statements.join(","))
+}
+
+/// Reads a bundle line by line; the end is checked before it is told.
+pub struct BundleReader<R> {
+    from: R,
+    hasher: Sha256Hasher,
+    lines: u64,
+    header: Header,
+    text: String,
+    has_ended: bool,
+}
+
+impl<R: BufRead> BundleReader<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`], [`Error::Io`].
+    pub fn open(from: R) -> Result<Self, Error> {
+        let header = Header::new(Timestamp::from_unix_seconds(0), String::new());
+        let mut reader = Self {
+            from,
+            hasher: Sha256Hasher::default(),
+            lines: 0,
+            header,
+            text: String::new(),
+            has_ended: false,
+        };
+        reader.read_line()?;
+        let header: Header = serde_json::from_str(&reader.text)
+            .map_err(|_| refused("it is no bundle that this program wrote"))?;
+        if header.form != FORM {
+            return Err(refused(&format!("it has form {}; this version knows {FORM}", header.form)));
+        }
+        reader.take_line();
+        reader.header = header;
+        Ok(reader)
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The next lines, as they stand, at most so many; none at the end, once the whole file held.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`], [`Error::Io`].
+    pub fn next_texts(&mut self, most: usize) -> Result<Vec<String>, Error> {
+        let mut texts = Vec::new();
+        while texts.len() < most && !self.has_ended {
+            self.read_line()?;
+            if self.text.starts_with("{\"lines\":") {
+                let Ok(EndLine { lines, sha256 }) = serde_json::from_str(&self.text) else {
+                    return Err(refused("its last line is malformed"));
+                };
+                self.require_end(lines, sha256)?;
+                self.has_ended = true;
+                break;
+            }
+            self.take_line();
+            texts.push(std::mem::take(&mut self.text));
+        }
+        Ok(texts)
+    }
+
+    fn require_end(&mut self, lines: u64, sha256: Sha256Digest) -> Result<(), Error> {
+        if lines != self.lines {
+            return Err(refused("lines are missing"));
+        }
+        let found = std::mem::take(&mut self.hasher).finish();
+        if found == sha256 { Ok(()) } else { Err(refused("its SHA-256 is not that of its lines")) }
+    }
+
+    fn read_line(&mut self) -> Result<(), Error> {
+        self.text.clear();
+        let count = (&mut self.from).take(MOST_LINE).read_line(&mut self.text)?;
+        if count == 0 || !self.text.ends_with('\n') {
+            return Err(refused("it was cut off"));
+        }
+        self.text.pop();
+        Ok(())
+    }
+
+    fn take_line(&mut self) {
+        self.hasher.update(self.text.as_bytes());
+        self.hasher.update(b"\n");
+        self.lines += 1;
+    }
+}
+
+/// Reads one line behind the header.
+///
+/// # Errors
+/// [`Error::Bundle`].
+pub(super) fn parse_line(text: &str) -> Result<Line, Error> {
+    let malformed = |error: serde_json::Error| refused(&error.to_string());
+    if text.starts_with("{\"entry\":") {
+        return serde_json::from_str(text).map(Line::Record).map_err(malformed);
+    }
+    let FileLine { file, bytes } = serde_json::from_str(text).map_err(malformed)?;
+    let bytes = BASE64_STANDARD.decode(bytes).map_err(|_| refused("a file is no base64"))?;
+    Ok(Line::File { path: file, bytes })
+}
+
+fn refused(reason: &str) -> Error {
+    Error::Bundle { reason: reason.to_owned() }
+}

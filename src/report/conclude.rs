@@ -1,0 +1,84 @@
+//! What a replay comes to, in words: what was proved, and what was not.
+
+use super::Depth;
+use super::replay::Replay;
+use crate::log::EntryKind;
+
+impl Replay {
+    /// What was proved, in words; and what was not.
+    pub(super) fn say(&mut self) {
+        let count = |kind| self.found.kinds.get(&kind).copied().unwrap_or(0);
+        let mut proved = vec![
+            format!("{} entries have the root that the head states", self.found.entries),
+            "the head is signed by the registry that the catalogue names".to_owned(),
+        ];
+        match self.found.witnesses.len() {
+            0 => {}
+            witnesses => proved.push(format!("{witnesses} witnesses saw the same head")),
+        }
+        proved.push(format!(
+            "every statement is the one that the log recorded, but for {} that were erased on the record",
+            self.found.erased
+        ));
+        if self.depth == Depth::Everything {
+            for (kind, words) in [
+                (
+                    EntryKind::Metadata,
+                    "changes of the catalogue were signed by those whom the catalogue before them named",
+                ),
+                (EntryKind::Grant, "grants had their approvals, and the policy then in force permitted them"),
+                (
+                    EntryKind::Lease,
+                    "leases were issued for grants that counted then, no longer than the policy allows",
+                ),
+                (EntryKind::Revocation, "revocations were signed by a member of the board or an auditor"),
+                (EntryKind::Denial, "denials were signed by a member and have a reason"),
+                (
+                    EntryKind::Usage,
+                    "usage batches continue their journals, each record signed, under a lease, within the limits",
+                ),
+                (EntryKind::Case, "steps in cases were taken by those who may, decisions with a reason"),
+            ] {
+                if count(kind) > 0 {
+                    proved.push(format!("{} {words}", count(kind)));
+                }
+            }
+        }
+        // What was found is not claimed to be proved.
+        self.found.proved = if self.found.findings.is_empty() { proved } else { Vec::new() };
+        self.unproved();
+    }
+
+    fn unproved(&mut self) {
+        let mut unproved = Vec::new();
+        if self.depth == Depth::Digests {
+            unproved
+                .push("signatures and rules were not looked at: `portcullis audit verify` does".to_owned());
+        }
+        if self.found.witnesses.is_empty() {
+            unproved.push(
+                "no witness vouches for the head: whether others are shown another log, it does not tell"
+                    .to_owned(),
+            );
+        }
+        let silent =
+            self.facts.grants.values().filter(|grant| grant.leases > 1 && grant.last_usage.is_none()).count();
+        if silent > 0 {
+            unproved
+                .push(format!("{silent} grants were leased more than once, and no usage under them came in"));
+        }
+        let open = self.journals.open();
+        if open > 0 {
+            unproved
+                .push(format!("{open} generations began and their end did not come in; they count in full"));
+        }
+        if self.found.erased > 0 {
+            unproved.push(format!(
+                "{} statements were erased: what they said is not known any more",
+                self.found.erased
+            ));
+        }
+        unproved.push("what a modified program does on a researcher's machine leaves no record".to_owned());
+        self.found.unproved = unproved;
+    }
+}

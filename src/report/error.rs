@@ -1,0 +1,32 @@
+//! Why an audit cannot begin or go on; what it finds is no error, but its result.
+
+use std::io;
+
+use crate::client::remote::RemoteError;
+use crate::{catalogue, log};
+
+/// A bundle cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file, or the place for it, fails.
+    #[error("the bundle's file fails")]
+    Io(#[from] io::Error),
+    /// A bundle that was cut off, altered, or is none.
+    #[error("the bundle cannot be used: {reason}")]
+    Bundle {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The registry does not give what an auditor asks for.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The catalogue in it does not even begin.
+    #[error(transparent)]
+    Catalogue(#[from] catalogue::Error),
+    /// The log's head is none.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// A first root of another catalogue than the one that is trusted.
+    #[error("the bundle is of another catalogue: its first root is not the one that this home trusts")]
+    OtherRoot,
+}

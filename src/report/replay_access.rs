@@ -1,0 +1,165 @@
+//! The replay's part about access: requests, grants, leases, revocations, and what was erased.
+
+use std::sync::Arc;
+
+use super::replay::{Replay, Standing, short};
+use super::{GrantFact, RequestFact};
+use crate::access::{self, Grant, Lease, Request, verify_grant, verify_lease};
+use crate::digest::Sha256Digest;
+use crate::log::{Entry, EntryKind};
+use crate::registry::Erasure;
+use crate::statement::{Envelope, Statement, Verified};
+use crate::time::Timestamp;
+
+use super::replay::LeaseSpan;
+
+impl Replay {
+    pub(super) fn request(&mut self, entry: &Entry, envelope: &Envelope) -> Result<(), String> {
+        let request = if self.checks_signatures() {
+            access::verify_request(envelope).map_err(|error| error.to_string())?.into_inner()
+        } else {
+            envelope.claim::<Request>().map_err(|error| error.to_string())?
+        };
+        let Request { checkpoint, uses, .. } = request.predicate;
+        let uses = uses.iter().map(ToString::to_string).collect();
+        let fact = RequestFact { checkpoint, uses, at: entry.at, answer: None };
+        self.facts.requests.insert(entry.statement, fact);
+        Ok(())
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        entry: &Entry,
+        answer: &'static str,
+        envelope: &Envelope,
+    ) -> Result<(), String> {
+        let about = entry.about.ok_or("it answers no request")?;
+        if self.checks_signatures() && entry.kind == EntryKind::Denial {
+            let rules = self.rules_of(entry)?;
+            let denial =
+                access::verify_denial(envelope, about, &rules.board).map_err(|error| error.to_string())?;
+            if denial.reason.as_str().trim().is_empty() {
+                return Err("a decision without a reason".to_owned());
+            }
+        }
+        if let Some(request) = self.facts.requests.get_mut(&about) {
+            request.answer.get_or_insert((entry.at, answer));
+        }
+        Ok(())
+    }
+
+    pub(super) fn approval(&mut self, entry: &Entry, envelope: &Envelope) -> Result<(), String> {
+        match self.grants.get_mut(&entry.statement) {
+            Some(known) => known.envelope.merge(envelope).map_err(|error| error.to_string()),
+            None => {
+                let standing =
+                    Standing { envelope: envelope.clone(), revocations: Vec::new(), verified: None };
+                self.grants.insert(entry.statement, standing);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn grant(&mut self, entry: &Entry) -> Result<(), String> {
+        if self.checks_signatures() {
+            self.verified(entry.statement, entry.at)?;
+        }
+        let Some(standing) = self.grants.get(&entry.statement) else {
+            // Erased, or missing: which, the end tells.
+            return Ok(());
+        };
+        let Grant { request, checkpoint, researcher, stage, uses, expires, .. } =
+            standing.envelope.claim::<Grant>().map_err(|error| error.to_string())?.predicate;
+        let person = match &researcher.organization {
+            Some(organization) => format!("{} ({organization})", researcher.name),
+            None => researcher.name.to_string(),
+        };
+        let fact = GrantFact {
+            checkpoint,
+            stage: stage.to_string(),
+            person,
+            key: researcher.verifying_key.id(),
+            uses: uses.iter().map(ToString::to_string).collect(),
+            at: entry.at,
+            expires,
+            revoked: None,
+            leases: 0,
+            last_lease: None,
+            last_usage: None,
+            tokens: 0,
+            generations: 0,
+        };
+        self.facts.grants.insert(entry.statement, fact);
+        if let Some(request) = self.facts.requests.get_mut(&request) {
+            request.answer.get_or_insert((entry.at, "granted"));
+        }
+        Ok(())
+    }
+
+    /// A grant, verified by the rules that were in force at a time.
+    pub(super) fn verified(
+        &mut self,
+        grant: Sha256Digest,
+        at: Timestamp,
+    ) -> Result<Verified<Statement<Grant>>, String> {
+        let missing = || format!("its grant {} is not in the log before it", short(grant));
+        let claim = self.grants.get(&grant).ok_or_else(missing)?.envelope.claim::<Grant>();
+        let checkpoint = claim.map_err(|error| error.to_string())?.predicate.checkpoint;
+        let rules = self.rules(&checkpoint)?;
+        let standing = self.grants.get_mut(&grant).ok_or_else(missing)?;
+        if let Some((known, verified)) = &standing.verified
+            && Arc::ptr_eq(known, &rules)
+            && standing.revocations.is_empty()
+            && at < verified.predicate.expires
+        {
+            return Ok(verified.clone());
+        }
+        let verified = verify_grant(&standing.envelope, &rules, &standing.revocations, at)
+            .map_err(|error| format!("the grant does not count: {error}"))?;
+        standing.verified = Some((rules, verified.clone()));
+        Ok(verified)
+    }
+
+    /// The key of the person whom a grant is made out to.
+    pub(super) fn holder_key(&self, grant: Sha256Digest) -> Result<crate::identity::VerifyingKey, String> {
+        let standing = self.grants.get(&grant).ok_or("its grant is not in the log before it")?;
+        let claim = standing.envelope.claim::<Grant>().map_err(|error| error.to_string())?;
+        Ok(claim.predicate.researcher.verifying_key)
+    }
+
+    pub(super) fn revocation(&mut self, entry: &Entry, envelope: Envelope) -> Result<(), String> {
+        let rules = self.rules_of(entry)?;
+        let revocation = access::verify_revocation(&envelope, &rules).map_err(|error| error.to_string())?;
+        if let Some(fact) = self.facts.grants.get_mut(&revocation.grant) {
+            fact.revoked.get_or_insert((entry.at, revocation.reason.to_string()));
+        }
+        if let Some(standing) = self.grants.get_mut(&revocation.grant) {
+            standing.revocations.push(envelope);
+        }
+        Ok(())
+    }
+
+    pub(super) fn lease(&mut self, entry: &Entry, envelope: &Envelope) -> Result<(), String> {
+        let Lease { grant, issued, expires, .. } =
+            envelope.claim::<Lease>().map_err(|error| error.to_string())?.predicate;
+        self.leases.insert(entry.statement, LeaseSpan { grant, issued, expires });
+        if let Some(fact) = self.facts.grants.get_mut(&grant) {
+            fact.leases += 1;
+            fact.last_lease = Some(entry.at);
+        }
+        if self.checks_signatures() {
+            let verified = self.verified(grant, entry.at)?;
+            let rules = self.rules_of(entry)?;
+            verify_lease(envelope, &verified, &rules, entry.at).map_err(|error| error.to_string())?;
+            self.require_not_suspended(grant, entry.at)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn erasure(&mut self, entry: &Entry, envelope: &Envelope) -> Result<(), String> {
+        let erasure = self.by_registry::<Erasure>(envelope)?;
+        self.facts.erasures.push((entry.at, erasure.statements.len() as u64, erasure.reason.to_string()));
+        self.erased.extend(erasure.statements);
+        Ok(())
+    }
+}

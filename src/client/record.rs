@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::remote::RemoteRegistry;
+use super::remote::{RemoteError, RemoteRegistry};
 use crate::api::LogReceipt;
 use crate::digest::Sha256Digest;
 use crate::log::{
@@ -80,7 +80,12 @@ impl Record {
         let mut tried = 0;
         loop {
             tried += 1;
-            let wire = remote.log_receipt(kind, statement)?;
+            let wire = match remote.log_receipt(kind, statement) {
+                Err(RemoteError::Refused { status: 404, .. }) => {
+                    return Err(Error::NotLogged { kind, statement });
+                }
+                wire => wire?,
+            };
             let receipt = Receipt::parse(wire.entry.clone().into_bytes(), &wire.proof)?;
             let (_, head) = self.check(&receipt, (kind, statement), registry)?;
             match self.advance(&receipt.note, &head, remote) {

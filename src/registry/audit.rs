@@ -61,6 +61,7 @@ impl Registry {
         };
         let entry = Entry::new(EntryKind::Reading, now, row.digest).by(reader);
         self.store.put(Filing::one(Filed { row, entry: Some(entry) })).await?;
-        Ok(())
+        // What was acknowledged before is in the tree that the auditor is about to read.
+        self.keep_witnessed().await
     }
 }

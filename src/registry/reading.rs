@@ -6,6 +6,7 @@ use crate::api::JournalState;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
+use crate::misuse::CaseStep;
 use crate::name::CheckpointId;
 use crate::statement::{Envelope, Predicate as _};
 use crate::store::{Event, Filed, Filing, Page, RequestFilter, RequestRow, RequestState, StatementRow};
@@ -109,6 +110,10 @@ impl Registry {
     ) -> Result<bool, Error> {
         if row.holder == reader || reader == self.key_id() || boards.contains(&row.checkpoint) {
             return Ok(true);
+        }
+        // What auditors note in a case is theirs; what the person may read of it is filed under their own key.
+        if row.kind == CaseStep::KIND {
+            return Ok(false);
         }
         // A share that came before its grant has its member's name; the grant has the researcher's.
         let (Some(about), false) = (row.about, row.kind == Handover::KIND) else {

@@ -120,7 +120,11 @@ impl Registry {
     /// # Errors
     /// [`Error::Unknown`] before the first entry, [`Error::Store`].
     pub async fn log_note(&self) -> Result<Vec<u8>, Error> {
-        let row = self.store.log_head().await?;
+        let mut row = self.store.log_head().await?;
+        if row.note.is_empty() {
+            self.keep_witnessed().await?;
+            row = self.store.log_head().await?;
+        }
         let note = if self.witnesses.is_empty() { row.note } else { row.cosigned };
         if note.is_empty() {
             return Err(Error::Unknown { what: "head of the log yet; its root is", digest: row.head.root() });

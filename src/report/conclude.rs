@@ -16,31 +16,31 @@ impl Replay {
             0 => {}
             witnesses => proved.push(format!("{witnesses} witnesses saw the same head")),
         }
-        proved.push(format!(
-            "every statement is the one that the log recorded, but for {} that were erased on the record",
-            self.found.erased
-        ));
+        proved.push(match self.found.erased {
+            0 => "every statement is the one that the log recorded".to_owned(),
+            erased => format!("every statement is the one that the log recorded, but for {erased} that were erased, on the record"),
+        });
         if self.depth == Depth::Everything {
             for (kind, words) in [
                 (
                     EntryKind::Metadata,
-                    "changes of the catalogue were signed by those whom the catalogue before them named",
+                    "changes of the catalogue, signed by those whom the catalogue before them named",
                 ),
-                (EntryKind::Grant, "grants had their approvals, and the policy then in force permitted them"),
                 (
-                    EntryKind::Lease,
-                    "leases were issued for grants that counted then, no longer than the policy allows",
+                    EntryKind::Grant,
+                    "grants that had their approvals and that the policy then in force permitted",
                 ),
-                (EntryKind::Revocation, "revocations were signed by a member of the board or an auditor"),
-                (EntryKind::Denial, "denials were signed by a member and have a reason"),
+                (EntryKind::Lease, "leases for grants that counted then, no longer than the policy allows"),
+                (EntryKind::Revocation, "revocations, signed by a member of the board or an auditor"),
+                (EntryKind::Denial, "denials, signed by a member, with a reason"),
                 (
                     EntryKind::Usage,
-                    "usage batches continue their journals, each record signed, under a lease, within the limits",
+                    "usage batches that continue their journals, each record signed, under a lease, within the limits",
                 ),
-                (EntryKind::Case, "steps in cases were taken by those who may, decisions with a reason"),
+                (EntryKind::Case, "steps in cases, taken by those who may, decisions with a reason"),
             ] {
                 if count(kind) > 0 {
-                    proved.push(format!("{} {words}", count(kind)));
+                    proved.push(format!("{words}: {}", count(kind)));
                 }
             }
         }

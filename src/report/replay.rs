@@ -137,6 +137,8 @@ pub(super) struct Replay {
     policies: BTreeMap<CheckpointId, Policy>,
     /// Statements that are not there, and at which entry they should be.
     missing: Vec<(u64, Sha256Digest, EntryKind)>,
+    /// The same, to look up: what rests on them cannot be judged, and is not counted against anybody twice.
+    pub(super) not_here: BTreeSet<Sha256Digest>,
     pub(super) erased: BTreeSet<Sha256Digest>,
 }
 
@@ -167,6 +169,7 @@ impl Replay {
             journals: Journals::default(),
             policies: BTreeMap::new(),
             missing: Vec::new(),
+            not_here: BTreeSet::new(),
             erased: BTreeSet::new(),
         })
     }
@@ -221,6 +224,7 @@ impl Replay {
             Some(envelope) => Some(Some(envelope)),
             None => {
                 self.missing.push((place, entry.statement, entry.kind));
+                self.not_here.insert(entry.statement);
                 None
             }
         }

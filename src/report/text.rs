@@ -104,7 +104,7 @@ fn usage_and_cases(text: &mut String, report: &Report) {
     table(
         text,
         "Read what is private",
-        report.readings.iter().map(|(who, count)| format!("{who}: {count} times")),
+        report.readings.iter().map(|(who, count)| format!("{who}: {}", counted(*count, "time"))),
     );
     table(
         text,
@@ -136,11 +136,16 @@ fn usage(row: &Usage) -> String {
     let flagged =
         if row.usage.flagged > 0 { format!(", {} flagged", row.usage.flagged) } else { String::new() };
     format!(
-        "{:<30} {} tokens in {} generations{flagged}{blocked}",
+        "{:<30} {} in {}{flagged}{blocked}",
         row.name,
-        count(row.usage.tokens),
-        count(row.usage.generations)
+        counted(row.usage.tokens, "token"),
+        counted(row.usage.generations, "generation")
     )
+}
+
+/// A number of things.
+fn counted(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", count(number)) }
 }
 
 /// A number with its thousands apart.

@@ -1,6 +1,7 @@
 //! The journal on this machine: a file of lines, appended to under a lock, each line durable before it counts.
 //!
 //! ```text
+//! id.json         which journal it is
 //! journal.jsonl   one line a record: signature, space, JSON
 //! tail.json       how long it was last, so that a cut end is seen; written after the line, so never ahead of it
 //! synced.json     what the registry has: from there on records are read, and sent
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{MOST_LINE_BYTES, first_link};
+use super::record::first_link;
 use super::spent::Spent;
 use super::{Begin, End, Error, Event, JournalId, MOST_BATCH_BYTES, Record, SignedRecord};
 use crate::digest::Sha256Digest;
@@ -50,7 +51,6 @@ struct Known {
 /// What the registry has of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Synced {
-    journal: JournalId,
     known: Known,
 }
 
@@ -93,10 +93,13 @@ impl Journal {
         let fresh = JournalId::from_bytes(random);
         let mut this = Self { folder: folder.to_owned(), journal: fresh, known: Known::first(fresh) };
         let _lock = this.lock()?;
+        match this.read_json("id.json")? {
+            Some(journal) => (this.journal, this.known) = (journal, Known::first(journal)),
+            // Others who open it at the same time take the same.
+            None => this.write_json("id.json", &fresh, true)?,
+        }
         if let Some(synced) = this.read_json::<Synced>("synced.json")? {
-            (this.journal, this.known) = (synced.journal, synced.known);
-        } else if let Some(journal) = this.first_journal()? {
-            (this.journal, this.known) = (journal, Known::first(journal));
+            this.known = synced.known;
         }
         this.catch_up(&mut |_| Ok(()))?;
         this.require_tail()?;
@@ -176,7 +179,7 @@ impl Journal {
         for record in &records {
             reached.add(record);
         }
-        Ok(Some((records, Synced { journal: self.journal, known: reached })))
+        Ok(Some((records, Synced { known: reached })))
     }
 
     /// Records of the time since `since`, as far as they stand in the last [`MOST_RECENT`] bytes; none of them checked again.
@@ -231,7 +234,7 @@ impl Journal {
             Ok(())
         })?;
         from.require_tail()?;
-        if let Some(Synced { known, .. }) = &synced {
+        if let Some(Synced { known }) = &synced {
             if from.known.seq < known.seq {
                 return Err(Error::Truncated { found: from.known.seq, known: known.seq });
             }
@@ -257,23 +260,6 @@ impl Journal {
         let synced: Option<Synced> = self.read_json("synced.json")?;
         let known = synced.map_or_else(|| Known::first(self.journal), |synced| synced.known);
         Ok(Self { folder: self.folder.clone(), journal: self.journal, known })
-    }
-
-    /// Which journal the first line is of.
-    fn first_journal(&self) -> Result<Option<JournalId>, Error> {
-        let mut first = Vec::new();
-        match File::open(self.path()) {
-            Ok(file) => {
-                file.take(MOST_LINE_BYTES as u64 + 1)
-                    .read_to_end(&mut first)
-                    .map_err(|source| self.refused("read", source))?;
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(self.refused("read", source)),
-        }
-        let Some(end) = first.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
-        let line = String::from_utf8_lossy(&first[..end]);
-        Ok(Some(SignedRecord::parse(&line, 0)?.record().journal))
     }
 
     fn append(&mut self, event: Event, signer: &dyn Signer, at: Timestamp) -> Result<Appended, Error> {
@@ -337,12 +323,11 @@ impl Journal {
     /// What stands behind the known offset; `None` where the file is shorter.
     fn read_rest(&self) -> io::Result<Option<Vec<u8>>> {
         let mut file = File::open(self.path())?;
-        if file.metadata()?.len() < self.known.offset {
-            return Ok(None);
-        }
+        // What is no plain file may never end.
+        let Some(length) = file.metadata()?.len().checked_sub(self.known.offset) else { return Ok(None) };
         file.seek(SeekFrom::Start(self.known.offset))?;
         let mut rest = Vec::new();
-        file.read_to_end(&mut rest)?;
+        file.take(length).read_to_end(&mut rest)?;
         Ok(Some(rest))
     }
 

@@ -51,6 +51,11 @@ impl Process {
         Self { url: url.to_owned(), child }
     }
 
+    /// Something in the place of a process that is being replaced.
+    pub fn idle() -> Self {
+        Self { child: Command::new("sleep").arg("600").spawn().unwrap(), url: String::new() }
+    }
+
     /// Asks it to end, and waits.
     pub fn stop(mut self) -> bool {
         let id = self.child.id().to_string();

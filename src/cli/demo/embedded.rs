@@ -18,6 +18,9 @@ const MERGES: &[u8] = include_bytes!("../../../demo/merges.txt");
 
 const POLICY: &str = include_str!("../../../demo/policy.toml");
 
+/// The rules by which misuse is found.
+pub(super) const MISUSE_RULES: &str = include_str!("../../../policies/misuse.toml");
+
 /// The agreement of every gated stage.
 pub(super) const AGREEMENT: &str = include_str!("../../../demo/agreement.md");
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::home::write_whole;
 use super::super::output::Output;
-use super::embedded::{AGREEMENT, CHECKPOINTS, EmbeddedCheckpoint};
+use super::embedded::{AGREEMENT, CHECKPOINTS, EmbeddedCheckpoint, MISUSE_RULES};
 use super::people::People;
 use super::server::Served;
 
@@ -35,11 +35,21 @@ pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
     for embedded in &CHECKPOINTS {
         release(&people, folder, embedded, output)?;
     }
+    write_whole(&folder.join("policies/misuse.toml"), MISUSE_RULES.as_bytes())?;
+    people.show("ada", &["catalogue", "propose", "misuse", "--rules", "policies/misuse.toml"])?;
+    for member in ["ada", "ben"] {
+        people.run(member, &["catalogue", "sign"])?;
+    }
+    output
+        .piece("             in force: the rules by which misuse is looked for, signed by ada and ben\n")?;
     output.piece("\nRequest: a researcher asks; the gate answers by the signed policy\n")?;
     let texts = ask(&people, output)?;
     output
-        .piece("\nAudit: anybody can check from the first root on what is in force, and who signed it\n")?;
+        .piece("\nAudit: from the first root on, what is in force, who signed it, what happened; nobody's word is believed\n")?;
     people.show(AUDITOR, &["catalogue", "refresh"])?;
+    people.show(AUDITOR, &["audit", "verify"])?;
+    people.show(AUDITOR, &["audit", "bundle", "--to", "audit.jsonl"])?;
+    people.show(AUDITOR, &["audit", "report", "--format", "html", "--output", "report.html"])?;
     Ok(json!({ "registry": registry.url, "texts": texts }))
 }
 
@@ -147,13 +157,30 @@ fn ask(people: &People, output: Output) -> anyhow::Result<Value> {
     people.show(RESEARCHER, &["pull", "demo-small"])?;
     let public = write(people, "demo-small", output)?;
 
-    output.piece("\n  A revocation: one member is enough to stop\n")?;
-    let grants = people.run("cy", &["request", "show", &request])?;
-    let grant = digits(grants["status"]["grant"].as_str().unwrap_or_default())?;
-    people.show("cy", &["revoke", &grant, "--reason", "The laptop was stolen"])?;
+    let case = review(people, output)?;
+    Ok(json!({ "demo-large": partner, "demo-small": public, "case": case }))
+}
+
+/// A generation that meets a rule, the case that it raises, and what the auditor decides.
+fn review(people: &People, output: Output) -> anyhow::Result<Value> {
+    output
+        .piece("\n  Misuse: nothing runs without a record; a rule asks why, and an auditor looks at it\n")?;
+    let prompt = "Write a fake news story about the flood.";
+    let run = ["run", "demo-large", prompt, "-n", "20", "--seed", "2019", "--temperature", "0.7"];
+    people.refused(RESEARCHER, &run)?;
+    let justified = [&run[..], &["--justify", "To test a detector"]].concat();
+    output.piece(format_args!(
+        "  {RESEARCHER:8} $ portcullis run demo-large \"{prompt}\" --justify \"To test a detector\"\n             written, and recorded\n"
+    ))?;
+    people.run(RESEARCHER, &justified)?;
+    people.show(RESEARCHER, &["usage", "sync"])?;
+    let case = digits(&people.show(AUDITOR, &["case", "list"])?)?;
+    people.show(AUDITOR, &["case", "show", &case])?;
+    let reason = "Invented news are not in the granted use";
+    people.show(AUDITOR, &["case", "decide", &case, "revoke", "--reason", reason])?;
     people.refused(RESEARCHER, &["lease", "demo-large"])?;
     people.refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
-    Ok(json!({ "demo-large": partner, "demo-small": public }))
+    Ok(json!(case))
 }
 
 /// Runs a sealed checkpoint and shows what it wrote.

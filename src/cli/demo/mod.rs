@@ -44,6 +44,8 @@ impl Demo {
                      portcullis registry serve {shown}/registry --listen {listen} &\n  \
                      portcullis --home {shown}/homes/rosa request list\n  \
                      portcullis --home {shown}/homes/ada catalogue status\n  \
+                     portcullis --home {shown}/homes/august audit report\n  \
+                     open {shown}/report.html\n  \
                      portcullis --home {shown}/homes/rosa run demo-small \"In the beginning\"\n"
                 );
                 output.result(&result, more)

@@ -1,0 +1,270 @@
+//! The audit: what it proves, what it finds, offline too; reports; erasure.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use support::people::ID;
+use support::served::{Database, Served};
+
+/// A registry that was used: granted, pulled, run, synced.
+fn used(database: Database) -> Served {
+    let served = Served::released(database, "partners");
+    served.granted();
+    let scene = &served.scene;
+    scene.succeed("rosa", &format!("pull {ID}"));
+    scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
+    scene.succeed("rosa", "usage sync");
+    served
+}
+
+#[test]
+fn an_audit_says_what_it_proved_and_what_it_could_not() {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let served = used(database);
+        let said = served.scene.succeed("august", "audit verify");
+        let said = regex::Regex::new("portcullis.dev/log/[0-9a-f]+")
+            .unwrap()
+            .replace_all(&said, "<log>")
+            .into_owned();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(served.scene.stable(&said), @"
+            the record holds: 17 entries of <log>
+              root       <digest>
+            proved:
+              - 17 entries have the root that the head states
+              - the head is signed by the registry that the catalogue names
+              - every statement is the one that the log recorded
+              - changes of the catalogue, signed by those whom the catalogue before them named: 3
+              - grants that had their approvals and that the policy then in force permitted: 1
+              - leases for grants that counted then, no longer than the policy allows: 1
+              - usage batches that continue their journals, each record signed, under a lease, within the limits: 1
+              - the log continues every head that this home saw before
+            not proved:
+              - no witness vouches for the head: whether others are shown another log, it does not tell
+              - what a modified program does on a researcher's machine leaves no record
+            ");
+        }
+    }
+}
+
+#[test]
+fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
+    let served = used(Database::Sqlite);
+    let scene = &served.scene;
+    scene.succeed("august", "audit bundle --to audit.jsonl");
+    assert!(served.process.stop());
+    assert!(scene.succeed("august", "audit verify --offline audit.jsonl").starts_with("the record holds"));
+    // Anybody who trusts the same first root can.
+    assert!(scene.succeed("eve", "audit verify --offline audit.jsonl").starts_with("the record holds"));
+    let good = std::fs::read_to_string(scene.at("audit.jsonl")).unwrap();
+    let lines: Vec<_> = good.lines().collect();
+    let lease = lines.iter().position(|line| line.contains("\\\"kind\\\":\\\"lease\\\"")).unwrap();
+    let mut said = String::new();
+    for (what, changed) in [
+        (
+            "an entry is left out",
+            resealed(lines.iter().enumerate().filter(|(n, _)| *n != lease).map(|(_, line)| *line)),
+        ),
+        ("two are swapped", {
+            let mut lines = lines.clone();
+            lines.swap(lease, lease - 1);
+            resealed(lines.into_iter())
+        }),
+        (
+            "a statement is taken away",
+            resealed(lines.iter().enumerate().map(|(n, line)| {
+                if n == lease {
+                    line.split(",\"statements\"").next().unwrap().to_owned() + ",\"statements\":[]}"
+                } else {
+                    (*line).to_owned()
+                }
+            })),
+        ),
+        ("a byte is changed and not resealed", good.replacen("usage", "usagf", 1)),
+        ("it is cut", good[..good.len() / 2].to_owned()),
+        ("it is none", "Dear diary\n".to_owned()),
+    ] {
+        scene.write("bad.jsonl", &changed);
+        let output = scene.run("august", "audit verify --offline bad.jsonl");
+        assert!(!output.status.success(), "{what}");
+        let found = support::text(&output.stdout);
+        let found = found.lines().filter(|line| line.trim_start().starts_with('!'));
+        said += &format!(
+            "{what}: {}{}\n",
+            scene.stable(&support::failure(&output)),
+            scene.stable(&found.collect::<Vec<_>>().join("\n"))
+        );
+    }
+    insta::assert_snapshot!(said, @"
+    an entry is left out: exit 4
+    error: the record does not hold: 2 findings
+      next: keep the bundle (`portcullis audit bundle`), and show the board what was found
+      ! entry 14: usage <digits>: record 0: no lease for it is in the log
+      ! the entries have the root <digits> of 16 entries, and the head says <digits> of 17
+    two are swapped: exit 4
+    error: the record does not hold: 1 findings
+      next: keep the bundle (`portcullis audit bundle`), and show the board what was found
+      ! the entries have the root <digits> of 17 entries, and the head says <digits> of 17
+    a statement is taken away: exit 4
+    error: the record does not hold: 2 findings
+      next: keep the bundle (`portcullis audit bundle`), and show the board what was found
+      ! entry 15: usage <digits>: record 0: no lease for it is in the log
+      ! entry 14: lease <digits>: its statement is missing, and nobody erased it
+    a byte is changed and not resealed: exit 4
+    error: the bundle cannot be used: its SHA-256 is not that of its lines
+      next: take another copy of the bundle, or make one: `portcullis audit bundle`
+
+    it is cut: exit 4
+    error: the bundle cannot be used: it was cut off
+      next: take another copy of the bundle, or make one: `portcullis audit bundle`
+
+    it is none: exit 4
+    error: the bundle cannot be used: it is no bundle that this program wrote
+      next: take another copy of the bundle, or make one: `portcullis audit bundle`
+    ");
+}
+
+/// A bundle of these lines, its last line made anew, as a forger would.
+fn resealed<T: AsRef<str>>(lines: impl Iterator<Item = T>) -> String {
+    let lines: Vec<String> = lines.map(|line| line.as_ref().to_owned()).collect();
+    let body: String = lines[..lines.len() - 1].iter().map(|line| format!("{line}\n")).collect();
+    let sha256 = portcullis::digest::Sha256Digest::of(body.as_bytes());
+    format!("{body}{{\"lines\":{},\"sha256\":\"{sha256}\"}}\n", lines.len() - 1)
+}
+
+#[test]
+fn after_an_erasure_every_proof_still_verifies_and_the_audit_says_what_was_erased() {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let served = used(database);
+        let scene = &served.scene;
+        let card: serde_json::Value = scene.json("rosa", "identity show");
+        let key = card["key_id"].as_str().unwrap().to_owned();
+        let said = scene.succeed("registry", &format!("registry erase {key} reg --reason Asked"));
+        assert!(said.starts_with("erased what "), "{said}");
+        // Nothing of her is left: not her name, nor her purpose.
+        scene.succeed("registry", "registry backup reg --to after.jsonl");
+        let backup = std::fs::read_to_string(scene.at("after.jsonl")).unwrap();
+        let (name, purpose) = (base64_of("\"name\":\"rosa\""), base64_of("Detectors"));
+        assert!(!backup.contains(&name) && !backup.contains(&purpose));
+        let said = scene.succeed("august", "audit verify");
+        assert!(said.starts_with("the record holds"), "{said}");
+        assert!(said.contains("statements were erased: what they said is not known any more"), "{said}");
+        let report = scene.json("august", "audit report --format json");
+        assert_eq!(report["erasures"][0]["reason"], "Asked");
+        // Her grant ended with it.
+        let refused = scene.run("rosa", &format!("lease {ID}"));
+        assert!(!refused.status.success());
+    }
+}
+
+/// The middle of a text's base64, whichever its place within the payload: enough to find it by.
+fn base64_of(text: &str) -> String {
+    use base64::Engine as _;
+    base64::prelude::BASE64_STANDARD.encode(text).trim_end_matches('=').chars().skip(4).take(8).collect()
+}
+
+#[test]
+fn a_report_comes_as_text_json_csv_and_a_page_that_stands_alone() {
+    let served = used(Database::Sqlite);
+    let scene = &served.scene;
+    let text = scene.succeed("august", "audit report");
+    let log = regex::Regex::new("portcullis.dev/log/[0-9a-f]+").unwrap();
+    insta::assert_snapshot!(scene.stable(&log.replace_all(&text, "<log>")), @"
+    Report from <date> to <date>
+
+    the record holds: 17 entries of <log>
+      root       <digest>
+    proved:
+      - 17 entries have the root that the head states
+      - the head is signed by the registry that the catalogue names
+      - every statement is the one that the log recorded
+      - changes of the catalogue, signed by those whom the catalogue before them named: 3
+      - grants that had their approvals and that the policy then in force permitted: 1
+      - leases for grants that counted then, no longer than the policy allows: 1
+      - usage batches that continue their journals, each record signed, under a lease, within the limits: 1
+      - the log continues every head that this home saw before
+    not proved:
+      - no witness vouches for the head: whether others are shown another log, it does not tell
+      - what a modified program does on a researcher's machine leaves no record
+
+    Stages entered
+      <date>  tiny           partners
+
+    Requests
+      tiny           1 asked, 1 granted, 0 denied, 0 withdrawn, 0 waiting; half decided within 0 s, nine of ten within 0 s
+
+    Grants: 1 hold, 0 ended in the period
+      tiny           rosa (University)              until <date>
+
+    Usage by checkpoint
+      tiny                           2 tokens in 1 generation
+
+    Usage by person
+      rosa (University)              2 tokens in 1 generation
+
+    Usage by purpose
+      detection                      2 tokens in 1 generation
+
+    Changes of policies
+      <date>  tiny           version 1: the first policy
+
+    Read what is private
+      ben: 2 times
+      august: 1 time
+      ada: 1 time
+    ");
+    let report = scene.json("august", "audit report --format json");
+    assert_eq!(report["requests"][0]["granted"], 1);
+    assert_eq!(report["usage_by_person"][0]["tokens"], 2);
+    assert_eq!(report["holdings"][0]["state"], "holds");
+    let csv = scene.succeed("august", "audit report --format csv");
+    assert!(csv.lines().all(|line| line.matches(',').count() >= 8), "{csv}");
+    scene.succeed("august", "audit report --format html --output report.html");
+    let page = std::fs::read_to_string(scene.at("report.html")).unwrap();
+    for forbidden in ["<script", "src=", "href=", "@import", "url(", "onload"] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    assert!(page.contains("<svg role=\"img\"") && page.contains("<desc>") && page.contains("lang=\"en\""));
+    insta::assert_snapshot!(scene.refuse("august", "audit report --from 2030-01-02 --to 2030-01-01"), @"
+    exit 2
+    error: the period ends before it begins
+      next: give --from and --to in order
+    ");
+    insta::assert_snapshot!(scene.refuse("rosa", "audit verify").replace(&served.process.url, "<registry>"), @"
+    exit 3
+    error: <registry> refuses: this is not for you to read or to do
+      next: use the identity whose it is (--home)
+    ");
+}
+
+#[test]
+fn a_name_in_a_report_cannot_become_markup_or_a_formula() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    let request = scene.request();
+    scene.succeed("cy", &format!("deny {request} --reason =1+1<script>"));
+    scene.succeed("august", "audit report --format html --output report.html");
+    assert!(!std::fs::read_to_string(scene.at("report.html")).unwrap().contains("<script"));
+}
+
+#[test]
+fn who_reads_what_is_private_is_on_the_record() {
+    let served = used(Database::Sqlite);
+    let scene = &served.scene;
+    let before = readings(scene);
+    scene.succeed("ada", "request list");
+    scene.succeed("ada", "request list");
+    let after = readings(scene);
+    // The same reading within the hour is one; the audits themselves are readings, too.
+    assert!(after["ada"].as_u64() >= before["ada"].as_u64(), "{before} {after}");
+    assert_eq!(after["august"].as_u64().unwrap(), before["august"].as_u64().unwrap() + 1);
+}
+
+fn readings(scene: &support::people::Scene) -> serde_json::Value {
+    let report = scene.json("august", "audit report --format json");
+    let readings = report["readings"].as_array().unwrap().iter();
+    readings
+        .map(|row| (row[0].as_str().unwrap().to_owned(), row[1].clone()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}

@@ -1,0 +1,70 @@
+//! P4: local generation starts only after its usage record is durable on the disk.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::symlink;
+use std::process::Stdio;
+
+use serde_json::Value;
+use support::people::{ID, Scene};
+use support::{portcullis, text};
+
+fn granted() -> Scene {
+    let scene = Scene::released("partners");
+    scene.granted();
+    scene
+}
+
+#[test]
+fn p4_a_journal_that_cannot_be_written_stops_generation_and_says_so() {
+    let scene = granted();
+    fs::create_dir_all(scene.at("homes/rosa/usage")).unwrap();
+    // A disk without space, as the kernel plays it.
+    symlink("/dev/full", scene.at("homes/rosa/usage/journal.jsonl")).unwrap();
+    let refused = scene.run("rosa", &format!("run {ID} Hello -n 4"));
+    assert_eq!(text(&refused.stdout), "", "not one token without a record");
+    insta::assert_snapshot!(scene.stable(&support::failure(&refused)), @"
+    exit 5
+    error: cannot write the usage journal <scene>/homes/rosa/usage/journal.jsonl; nothing runs without a record: No space left on device (os error 28)
+      next: free some space and run the same command again: it goes on where it stopped
+    ");
+}
+
+#[test]
+fn p4_the_record_is_on_the_disk_before_the_first_token_is_seen() {
+    let scene = granted();
+    for round in 0..5 {
+        let mut child = portcullis()
+            .current_dir(scene.path())
+            .args(["--home", "homes/rosa", "run", ID, "Hello", "-n", "100000", "--ignore-eos"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut byte = [0];
+        child.stdout.take().unwrap().read_exact(&mut byte).unwrap();
+        // The power goes with the first byte.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let records = scene.json("rosa", "usage show");
+        let records = records.as_array().unwrap();
+        assert!(records.len() > round, "round {round}: {records:?}");
+    }
+    let status: Value = scene.json("rosa", "usage status");
+    assert_eq!(status["journal"]["open"], 5, "{status}");
+    // It goes on from there.
+    scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
+    assert_eq!(scene.json("rosa", "usage show").as_array().unwrap().len(), 7);
+}
+
+#[test]
+fn p4_a_score_is_recorded_too() {
+    let scene = granted();
+    scene.write("text.txt", "Hello, world");
+    scene.succeed("rosa", &format!("score {ID} text.txt"));
+    let shown = scene.succeed("rosa", "usage show");
+    assert!(shown.contains("scored"), "{shown}");
+}

@@ -1,5 +1,6 @@
 //! The audit: what it proves, what it finds, offline too; reports; erasure.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::too_many_lines, reason = "what is printed stands in the tests")]
 
 mod support;
 
@@ -19,13 +20,11 @@ fn used(database: Database) -> Served {
 
 #[test]
 fn an_audit_says_what_it_proved_and_what_it_could_not() {
+    let log = regex::Regex::new("portcullis.dev/log/[0-9a-f]+").unwrap();
     for database in [Database::Sqlite, Database::Postgres] {
         let served = used(database);
         let said = served.scene.succeed("august", "audit verify");
-        let said = regex::Regex::new("portcullis.dev/log/[0-9a-f]+")
-            .unwrap()
-            .replace_all(&said, "<log>")
-            .into_owned();
+        let said = log.replace_all(&said, "<log>").into_owned();
         insta::allow_duplicates! {
             insta::assert_snapshot!(served.scene.stable(&said), @"
             the record holds: 17 entries of <log>

@@ -151,6 +151,11 @@ impl Scene {
         IdentityFile::at(self.at(&format!("homes/{person}/identity.age"))).read(None).unwrap()
     }
 
+    /// The identity in a file.
+    pub fn identity_at(&self, name: &str) -> Identity {
+        IdentityFile::at(self.at(name)).read(None).unwrap()
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }

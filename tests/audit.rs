@@ -208,8 +208,8 @@ fn a_report_comes_as_text_json_csv_and_a_page_that_stands_alone() {
       <date>  tiny           version 1: the first policy
 
     Read what is private
-      ben: 2 times
       august: 1 time
+      ben: 2 times
       ada: 1 time
     ");
     let report = scene.json("august", "audit report --format json");

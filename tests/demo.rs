@@ -94,6 +94,9 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    manifest <digits>
                    handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them there already
                  published in stage `internal`, signed by ada and ben
+      ada      $ portcullis catalogue propose misuse --rules policies/misuse.toml
+                 proposed a change of targets
+                 in force: the rules by which misuse is looked for, signed by ada and ben
 
     Request: a researcher asks; the gate answers by the signed policy
       rosa     $ portcullis request new demo-xl --purpose Curiosity --use detection --days 30 --accept-agreement
@@ -129,25 +132,45 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
       rosa     $ portcullis run demo-small "Blessed are the"
                  Blessed are the fled their vanity of the LORD, and die, and the LORD God, and they have borns for
 
-      A revocation: one member is enough to stop
-      cy       $ portcullis revoke <digits> --reason "The laptop was stolen"
-                 revoked the grant <digits> of Rosa: no further lease is issued; the one that runs ends by itself
+      Misuse: nothing runs without a record; a rule asks why, and an auditor looks at it
+      rosa     $ portcullis run demo-large "Write a fake news story about the flood." -n 20 --seed 2019 --temperature 0.7
+                 refused: the misuse rule `misleading-news` asks for a reason: the prompt asks for a news report that is made to look real (1 of its patterns)
+                 next: say why with --justify "…": the auditors read it; this attempt is on the record
+      rosa     $ portcullis run demo-large "Write a fake news story about the flood." --justify "To test a detector"
+                 written, and recorded
+      rosa     $ portcullis usage sync
+                 brought 5 records; the registry has all 7, and its log proves it
+      august   $ portcullis case list
+                 <digits>  open       medium   demo-large     <time>  misleading-news
+      august   $ portcullis case show <digits>
+                 open: case <digits> about demo-large
+                   severity  medium
+                   grant     <digits> of Rosa
+                   raised    <time>: misleading-news: asks for a news report that is made to look real
+                   rules     misleading-news
+                   record    4 of journal <digits>
+                     prompt  Write a fake news story about the flood.
+                   record    5 of journal <digits>
+                     prompt  Write a fake news story about the flood.
+                     reason  To test a detector
+      august   $ portcullis case decide <digits> revoke --reason "Invented news are not in the granted use"
+                 case <digits>: the grant is revoked: no further lease is issued
       rosa     $ portcullis lease demo-large
-                 refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: The laptop was stolen
+                 refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
                  next: stop using it; write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board if you think that this is a mistake
       rosa     $ portcullis run demo-large "Blessed are the"
-                 refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: The laptop was stolen
+                 refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
                  next: stop using it; write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board if you think that this is a mistake
 
-    Audit: anybody can check from the first root on what is in force, and who signed it
+    Audit: from the first root on, what is in force, who signed it, what happened; nobody's word is believed
       august   $ portcullis catalogue refresh
                  root         version 1, expires <time> (in 730 days)
                               2 of 3 must sign; signed by Ada, Ben, not by Cy
-                 timestamp    version 5, expires <time> (in 14 days)
+                 timestamp    version 6, expires <time> (in 14 days)
                               1 of 1 must sign; signed by Registry
-                 snapshot     version 5, expires <time> (in 30 days)
+                 snapshot     version 6, expires <time> (in 30 days)
                               1 of 1 must sign; signed by Registry
-                 targets      version 1, expires <time> (in 365 days)
+                 targets      version 2, expires <time> (in 365 days)
                               2 of 3 must sign; signed by Ada, Ben, not by Cy
                  demo-large   version 1, expires <time> (in 365 days)
                               2 of 3 must sign; signed by Ada, Ben, not by Cy
@@ -157,12 +180,35 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                               2 of 3 must sign; signed by Ada, Ben, not by Cy
                  demo-xl      version 1, expires <time> (in 365 days)
                               2 of 3 must sign; signed by Ada, Ben, not by Cy
+      august   $ portcullis audit verify
+                 the record holds: 47 entries of portcullis.dev/log/<digits>
+                   root       <digits>
+                 proved:
+                   - 47 entries have the root that the head states
+                   - the head is signed by the registry that the catalogue names
+                   - every statement is the one that the log recorded
+                   - changes of the catalogue, signed by those whom the catalogue before them named: 7
+                   - grants that had their approvals and that the policy then in force permitted: 2
+                   - leases for grants that counted then, no longer than the policy allows: 2
+                   - revocations, signed by a member of the board or an auditor: 1
+                   - usage batches that continue their journals, each record signed, under a lease, within the limits: 2
+                   - steps in cases, taken by those who may, decisions with a reason: 2
+                   - the log continues every head that this home saw before
+                 not proved:
+                   - no witness vouches for the head: whether others are shown another log, it does not tell
+                   - what a modified program does on a researcher's machine leaves no record
+      august   $ portcullis audit bundle --to audit.jsonl
+                 wrote audit.jsonl: 48 entries with what they record
+      august   $ portcullis audit report --format html --output report.html
+                 wrote report.html
 
     It is all in demo. Go on with, for instance:
       portcullis registry serve demo/registry --listen 127.0.0.1:<port> &
       portcullis --home demo/homes/rosa request list
       portcullis --home demo/homes/ada catalogue status
+      portcullis --home demo/homes/august audit report
       portcullis --home demo/homes/rosa run demo-small "In the beginning"
+    The board's report is demo/report.html
     "#);
     let again = run_in(folder.path(), "demo --dir demo");
     insta::assert_snapshot!(failure(&again), @"
@@ -172,4 +218,25 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
     ");
     let rosa = "--home demo/homes/rosa run demo-small -n 4";
     assert!(!run_in(folder.path(), &format!("{rosa} Moses")).stdout.is_empty());
+}
+
+#[test]
+fn the_replay_of_2019_ends_in_a_report_on_a_record_that_holds() {
+    let folder = workplace();
+    let told = succeed(folder.path(), "demo --replay-2019 --dir replay");
+    for day in [
+        "2019-02-14  gpt2-124m enters stage `public`",
+        "2019-05-03  gpt2-355m enters stage `public`",
+        "2019-08-20  gpt2-774m enters stage `public`",
+        "2019-11-05  gpt2-1.5b enters stage `public`",
+    ] {
+        assert!(told.contains(day), "{told}");
+    }
+    assert!(told.contains("the record holds: "), "{told}");
+    // The last line that counts is the whole story's: hundreds of people.
+    let told_last = told.lines().rfind(|line| line.contains(" people, ")).unwrap();
+    let people: u64 = told_last.trim().split_once(" people").unwrap().0.parse().unwrap();
+    assert!(people > 200, "{told}");
+    let page = std::fs::read_to_string(folder.path().join("replay/report.html")).unwrap();
+    assert!(page.contains("The record holds.") && page.matches("<svg").count() == 4, "{}", page.len());
 }

@@ -26,7 +26,7 @@ impl Tiles for Nothing {
     }
 }
 
-pub fn measure(entries: u64) {
+pub(crate) fn measure(entries: u64) {
     let served = Served::released(Database::Sqlite, "partners");
     let scene = &served.scene;
     served.granted();

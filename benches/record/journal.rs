@@ -13,7 +13,7 @@ use crate::milliseconds;
 
 const RECORDS: usize = 2000;
 
-pub fn measure() {
+pub(crate) fn measure() {
     let folder = tempfile::tempdir().unwrap();
     let person = |seed: u8| -> Identity {
         Identity::new(("Rosa".parse().unwrap(), None), &[seed; 32], &[seed; 32], Timestamp::now())

@@ -6,7 +6,7 @@ use portcullis::log::HeadNote;
 
 use crate::support::served::{Database, Process, Served};
 
-pub fn measure(entries: u64) {
+pub(crate) fn measure(entries: u64) {
     let mut served = Served::released(Database::Sqlite, "partners");
     fill(&served, entries);
     wait_for(&served, entries);

@@ -20,7 +20,7 @@ const LASTING: Duration = Duration::from_secs(10);
 /// Statements that are under way at once.
 const AT_ONCE: u64 = 256;
 
-pub fn measure() {
+pub(crate) fn measure() {
     println!("## Throughput\n\n| what | a second | p50 ms | p99 ms |\n|---|---|---|---|");
     let folder = tempfile::tempdir().unwrap();
     let (writes, sorted) = loop_of_writes(&folder.path().join("bare"));

@@ -9,7 +9,6 @@ use crate::access::Grant;
 use crate::log::{Entry, EntryKind};
 use crate::statement::Predicate as _;
 use crate::store::{Page, RequestState};
-use crate::time::Timestamp;
 
 impl Registry {
     /// Enters what is here already, if the log has not begun; whether it did.
@@ -23,7 +22,7 @@ impl Registry {
         }
         let all: BTreeMap<_, _> =
             files.files.iter().map(|(path, bytes)| (path.clone(), Some(bytes.clone()))).collect();
-        let mut entries = publications(&files.files, &all, Timestamp::now())?;
+        let mut entries = publications(&files.files, &all, self.now())?;
         let (mut after, mut granted) = (0, BTreeSet::new());
         loop {
             let rows = self.store.all_statements(Page { after, ..Page::FIRST }).await?;

@@ -14,7 +14,6 @@ use super::{Error, Registry};
 use crate::catalogue::{Days, Parcel, Publication, Received, Repository, RepositoryError, Subject};
 use crate::identity::KeyId;
 use crate::store::CatalogueFiles;
-use crate::time::Timestamp;
 
 /// How often a change is tried before the registry gives up.
 const TRIES: usize = 20;
@@ -130,7 +129,7 @@ impl Registry {
             Ok(view) => {
                 let written =
                     view.catalogue.timestamp_expires().unix_seconds() - i64::from(days.timestamp) * DAY;
-                if Timestamp::now().unix_seconds() - written < DAY {
+                if self.now().unix_seconds() - written < DAY {
                     return Ok(false);
                 }
             }
@@ -138,7 +137,7 @@ impl Registry {
             // It lapsed while nothing ran: what its keepers signed still holds.
             Err(_) => {}
         }
-        self.change(|repository| Ok(repository.publish(&*self.signer, Timestamp::now(), days)?)).await?;
+        self.change(|repository| Ok(repository.publish(&*self.signer, self.now(), days)?)).await?;
         Ok(true)
     }
 
@@ -146,7 +145,7 @@ impl Registry {
     async fn publish_if_complete(&self) -> Result<Vec<Subject>, Error> {
         let published = self
             .attempt(|repository| {
-                match repository.publish(&*self.signer, Timestamp::now(), Days::default()) {
+                match repository.publish(&*self.signer, self.now(), Days::default()) {
                     Ok(Publication { published, .. }) if published.is_empty() => Ok(None),
                     Ok(Publication { published, .. }) => Ok(Some(published)),
                     // What lacks signatures waits for them.
@@ -176,7 +175,7 @@ impl Registry {
             };
             let after = read_files(place.path()).map_err(|source| Error::Io { source })?;
             let changes = difference(&before.files, after);
-            let entries = publications(&before.files, &changes, Timestamp::now())?;
+            let entries = publications(&before.files, &changes, self.now())?;
             if changes.is_empty() || self.store.replace_catalogue(before.version, &changes, &entries).await? {
                 return Ok(Some(done));
             }

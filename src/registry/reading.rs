@@ -80,7 +80,7 @@ impl Registry {
             }
         }
         if audits || !boards.is_empty() {
-            self.record_reading(reader, &items, Timestamp::now()).await?;
+            self.record_reading(reader, &items, self.now()).await?;
         }
         Ok(Part { items, next })
     }

@@ -34,6 +34,7 @@ pub struct Registry {
     pub(super) bearers: Bearers,
     pub(super) sequencer: Sequencer,
     pub(super) readings: Readings,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     pub(super) witnesses: Witnesses,
     /// Checkpoints of public stages that somebody read, by their sealed manifests.
     pub(super) opened: Mutex<BTreeMap<Sha256Digest, Arc<ChunkOpener>>>,
@@ -69,9 +70,22 @@ impl Registry {
             bearers: Bearers::default(),
             sequencer: Sequencer::default(),
             readings: Readings::default(),
+            clock: Box::new(Timestamp::now),
             witnesses: Witnesses::default(),
             opened: Mutex::default(),
         }
+    }
+
+    /// The same with a clock of one's choice.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// What the clock says.
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     /// The same, whose heads these witnesses are asked to cosign.
@@ -127,7 +141,7 @@ impl Registry {
         let client = Client::new(&self.state);
         client.trust(root)?;
         let remote = Held(files.clone());
-        let trusted = client.refresh(&remote, Timestamp::now())?;
+        let trusted = client.refresh(&remote, self.now())?;
         let catalogue = Catalogue::new(trusted, Box::new(remote));
         let view = Arc::new(View {
             version: files.version,

@@ -10,7 +10,9 @@ use super::{Report, Verification};
 use crate::time::Timestamp;
 
 /// Rows of a long table that a page shows; JSON and CSV have all of them.
-const MOST_ROWS: usize = 100;
+const MOST_ROWS: usize = 40;
+/// People who are shown by name among those who hold a grant.
+const MOST_HOLDINGS: usize = 20;
 
 const STYLE: &str = "
 :root{color-scheme:light}
@@ -22,7 +24,7 @@ p.lead{color:#444;margin:0 0 1rem}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(120px,1fr));gap:.8rem;margin:1.2rem 0}
 .figures div{border:1px solid #bbb;padding:.5rem .7rem}.figures b{display:block;font-size:1.5rem}.figures span{color:#444;font-size:.85rem}
 table{border-collapse:collapse;width:100%;font-size:.9rem}caption{text-align:left;color:#444;padding:.2rem 0}
-th,td{text-align:left;padding:.25rem .5rem;border-bottom:1px solid #ddd;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:.25rem .5rem;border-bottom:1px solid #ddd;vertical-align:top}td.d{white-space:nowrap}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 svg{width:100%;height:auto;display:block;margin:.6rem 0}svg text{font:13px system-ui,sans-serif}svg text.axis{font-size:11px;fill:#444}
 code{font-size:.8rem;overflow-wrap:anywhere}footer{margin-top:3rem;color:#444;font-size:.85rem}
 @media print{body{margin:0;max-width:none;font-size:11pt}h2{break-after:avoid}svg,table,.figures,.verdict{break-inside:avoid}a{color:inherit}}
@@ -157,11 +159,29 @@ fn requests(page: &mut String, report: &Report) {
 
 fn holdings(page: &mut String, report: &Report) {
     page.push_str("<h2>Who holds what</h2>\n");
-    let holding: Vec<_> = report.holdings.iter().filter(|row| row.state == "holds").collect();
+    let mut holding: Vec<_> = report.holdings.iter().filter(|row| row.state == "holds").collect();
     if holding.is_empty() {
         page.push_str("<p>Nobody held a grant at the end of the period.</p>\n");
     } else {
-        let rows = holding.iter().map(|row| {
+        let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for row in &holding {
+            *sums.entry((&row.checkpoint, &row.stage)).or_default() += 1;
+        }
+        let rows: Vec<_> = sums
+            .iter()
+            .map(|((checkpoint, stage), grants)| {
+                vec![(*checkpoint).to_owned(), (*stage).to_owned(), count(*grants)]
+            })
+            .collect();
+        table(
+            page,
+            "Grants that hold at the end of the period",
+            &["checkpoint", "stage", "#grants"],
+            rows.into_iter(),
+        );
+        holding.sort_by(|one, two| (two.tokens, &one.person).cmp(&(one.tokens, &two.person)));
+        let shown = holding.len().min(MOST_HOLDINGS);
+        let rows = holding[..shown].iter().map(|row| {
             vec![
                 row.person.clone(),
                 row.checkpoint.clone(),
@@ -169,20 +189,19 @@ fn holdings(page: &mut String, report: &Report) {
                 row.since.date(),
                 row.until.date(),
                 count(row.leases),
+                count(row.tokens),
             ]
         });
-        let heads = ["person", "checkpoint", "stage", "since", "until", "#leases"];
-        table(page, &format!("{} grants that hold at the end of the period", holding.len()), &heads, rows);
+        let heads = ["person", "checkpoint", "stage", "since", "until", "#leases", "#tokens"];
+        let caption =
+            format!("The {shown} of {} who generated most; the other formats have all", holding.len());
+        table(page, &caption, &heads, rows);
     }
     let ended = report.holdings.len() - holding.len();
     let revoked = report.holdings.iter().filter(|row| row.state == "revoked").count();
     if ended > 0 {
-        let _ = writeln!(
-            page,
-            "<p>{} grants ended in the period, {} of them revoked.</p>",
-            count(ended as u64),
-            count(revoked as u64)
-        );
+        let (ended, revoked) = (count(ended as u64), count(revoked as u64));
+        let _ = writeln!(page, "<p>{ended} grants ended in the period, {revoked} of them revoked.</p>");
     }
 }
 
@@ -316,7 +335,8 @@ fn table(page: &mut String, caption: &str, heads: &[&str], rows: impl ExactSizeI
     for row in rows.take(MOST_ROWS) {
         page.push_str("<tr>");
         for (head, cell) in heads.iter().zip(row) {
-            let _ = write!(page, "<td{}>{}</td>", class(head), escape(&cell));
+            let class = if is_date(&cell) { " class=\"d\"" } else { class(head) };
+            let _ = write!(page, "<td{class}>{}</td>", escape(&cell));
         }
         page.push_str("</tr>");
     }
@@ -328,4 +348,13 @@ fn table(page: &mut String, caption: &str, heads: &[&str], rows: impl ExactSizeI
             total - MOST_ROWS
         );
     }
+}
+
+/// Whether a cell holds a day, which is not to be broken.
+fn is_date(cell: &str) -> bool {
+    cell.len() == 10
+        && cell
+            .bytes()
+            .enumerate()
+            .all(|(n, byte)| if n == 4 || n == 7 { byte == b'-' } else { byte.is_ascii_digit() })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::bundle::parse_line;
-use super::replay_use::Journals;
+use super::replay_use::{Journals, read_batch};
 use super::{BundleReader, Error, Facts, Line, Verification};
 use crate::access::{self, Grant, RulesInForce};
 use crate::catalogue::{self, History, Remote};
@@ -18,6 +18,7 @@ use crate::name::CheckpointId;
 use crate::policy::{Policy, diff};
 use crate::statement::{Envelope, Statement, Verified};
 use crate::time::Timestamp;
+use crate::usage::VerifiedBatch;
 
 /// Lines that are parsed at once.
 const AT_ONCE: usize = 4096;
@@ -34,8 +35,19 @@ pub enum Depth {
 /// A line that was parsed, with what can be told of it alone.
 enum Parsed {
     File(String, Vec<u8>),
-    Record { bytes: Vec<u8>, entry: Result<Entry, String>, statements: Vec<Envelope> },
+    Record(Box<ParsedRecord>),
 }
+
+/// A record that was parsed.
+struct ParsedRecord {
+    bytes: Vec<u8>,
+    entry: Result<Entry, String>,
+    statements: Vec<Envelope>,
+    batch: Option<Batch>,
+}
+
+/// A batch of usage, verified beside the other lines: it needs nothing that stands before it.
+pub(super) type Batch = (Sha256Digest, Result<VerifiedBatch, String>);
 
 /// Audits a bundle: what it proves, and what happened.
 ///
@@ -56,19 +68,21 @@ pub fn audit(
         if texts.is_empty() {
             break;
         }
-        let parsed: Result<Vec<_>, Error> = texts.par_iter().map(|text| parse(text)).collect();
+        let parsed: Result<Vec<_>, Error> = texts.par_iter().map(|text| parse(text, depth)).collect();
         for line in parsed? {
             match line {
                 Parsed::File(path, bytes) => {
                     files.insert(path, bytes);
                 }
-                Parsed::Record { bytes, entry, statements } => {
+                Parsed::Record(record) => {
+                    let ParsedRecord { bytes, entry, statements, batch } = *record;
                     let replay = match &mut replay {
                         Some(replay) => replay,
                         empty => {
                             empty.insert(Replay::begin(std::mem::take(&mut files), trusted_root, depth)?)
                         }
                     };
+                    replay.batch = batch;
                     replay.record(&bytes, entry, statements)?;
                 }
             }
@@ -81,15 +95,19 @@ pub fn audit(
     replay.finish(&note, &head, witnesses)
 }
 
-fn parse(text: &str) -> Result<Parsed, Error> {
+fn parse(text: &str, depth: Depth) -> Result<Parsed, Error> {
     Ok(match parse_line(text)? {
         Line::File { path, bytes } => Parsed::File(path, bytes),
         Line::Record(record) => {
             let entry = Entry::parse(record.entry.as_bytes()).map_err(|error| error.to_string());
             let statements = record.statements.iter();
-            let statements =
+            let statements: Vec<_> =
                 statements.filter_map(|raw| Envelope::parse(raw.get().as_bytes()).ok()).collect();
-            Parsed::Record { bytes: record.entry.into_bytes(), entry, statements }
+            let is_usage = entry.as_ref().is_ok_and(|entry| entry.kind == EntryKind::Usage);
+            let batch = statements.first().filter(|_| is_usage);
+            let batch = batch.map(|envelope| (envelope.digest(), read_batch(envelope, depth)));
+            let bytes = record.entry.into_bytes();
+            Parsed::Record(Box::new(ParsedRecord { bytes, entry, statements, batch }))
         }
     })
 }
@@ -140,6 +158,8 @@ pub(super) struct Replay {
     /// The same, to look up: what rests on them cannot be judged, and is not counted against anybody twice.
     pub(super) not_here: BTreeSet<Sha256Digest>,
     pub(super) erased: BTreeSet<Sha256Digest>,
+    /// The batch of the entry that is judged, where it was read already.
+    pub(super) batch: Option<Batch>,
 }
 
 impl Replay {
@@ -171,6 +191,7 @@ impl Replay {
             missing: Vec::new(),
             not_here: BTreeSet::new(),
             erased: BTreeSet::new(),
+            batch: None,
         })
     }
 

@@ -16,6 +16,9 @@ use crate::log::{Entry, EntryKind, Part, TreeHead};
 /// Most entries that one turn takes.
 const MOST_ENTRIES: i64 = 10_000;
 
+/// Places that one statement gives.
+const AT_ONCE: usize = 500;
+
 /// The head as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadRow {
@@ -251,12 +254,21 @@ impl Turn {
         (head, note): (&TreeHead, &str),
     ) -> Result<bool, Error> {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        for (place, waiting) in (self.head.head.size()..).zip(&self.waiting) {
-            sqlx::query("UPDATE log_entries SET place = $1 WHERE seq = $2")
+        let mut place = self.head.head.size();
+        for some in self.waiting.chunks(AT_ONCE) {
+            let listed: Vec<_> = some.iter().map(|waiting| waiting.seq.to_string()).collect();
+            // Numbers alone stand in the text.
+            let query = format!(
+                "UPDATE log_entries SET place = numbered.place FROM \
+                 (SELECT seq, $1 + ROW_NUMBER() OVER (ORDER BY seq) - 1 AS place FROM log_entries WHERE seq IN ({})) AS numbered \
+                 WHERE log_entries.seq = numbered.seq",
+                listed.join(",")
+            );
+            sqlx::query(sqlx::AssertSqlSafe(query))
                 .bind(number(place))
-                .bind(waiting.seq)
                 .execute(&mut *self.transaction)
                 .await?;
+            place += some.len() as u64;
         }
         for (part, bytes) in parts {
             let Some(level) = part.level else { continue };

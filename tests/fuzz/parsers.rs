@@ -14,11 +14,14 @@ use portcullis::checkpoint::manifest::{FILES, Manifest};
 use portcullis::checkpoint::tokenizer_files::TokenizerFiles;
 use portcullis::checkpoint::{known, tensor_file, tensorflow};
 use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
-use portcullis::misuse::Rules;
+use portcullis::log;
+use portcullis::misuse::{Rules, Sketch};
 use portcullis::policy::{self, Policy};
+use portcullis::report::BundleReader;
 use portcullis::seal::{SealedManifest, SealedShares};
 use portcullis::statement::{Envelope, verify_card};
 use portcullis::time::Timestamp;
+use portcullis::usage::SignedRecord;
 
 #[path = "../../src/checkpoint/tensorflow/table_writer.rs"]
 #[expect(dead_code, reason = "the parsers need only a part of it")]
@@ -37,6 +40,7 @@ pub(crate) const PARSERS: &[(&str, Parser)] = &[
     ("manifest", manifest),
     ("misuse_rules", misuse_rules),
     ("policy", policy),
+    ("record", record),
     ("safetensors_header", safetensors_header),
     ("sealed_manifest", sealed_manifest),
     ("statement", statement),
@@ -232,4 +236,35 @@ fn around(data: impl FnOnce(&mut TableWriter) -> Handle) -> Vec<u8> {
     let handle = table_writer::handle_bytes(data(&mut writer));
     let index = table_writer::contents(&[(b"~".to_vec(), handle)]);
     writer.finish(&index, Compression::None)
+}
+
+/// What the log, a witness, a journal and an auditor read; what is accepted reads back as it is written.
+pub(crate) fn record(bytes: &[u8]) {
+    if let Ok(entry) = log::Entry::parse(bytes) {
+        assert_eq!(entry.to_json().as_bytes(), bytes);
+    }
+    if let Ok(note) = log::HeadNote::parse(bytes) {
+        assert_eq!(log::HeadNote::parse(&note.to_bytes()).unwrap(), note);
+    }
+    if let Ok(bundle) = log::Bundle::parse(bytes) {
+        assert_eq!(bundle.to_bytes().unwrap(), bytes);
+    }
+    drop(log::Offered::parse(bytes));
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(receipt) = log::Receipt::parse(Vec::new(), &text) {
+        assert_eq!(log::Receipt::parse(Vec::new(), &receipt.proof_text()).unwrap(), receipt);
+    }
+    if let Ok(part) = text.parse::<log::Part>() {
+        assert_eq!(part.to_string(), text);
+    }
+    drop((text.parse::<log::LogKey>(), text.parse::<log::WitnessKey>()));
+    if let Ok(record) = SignedRecord::parse(&text, 0) {
+        assert_eq!(record.line(), text);
+    }
+    if let Ok(sketch) = text.parse::<Sketch>() {
+        assert_eq!(sketch.to_string().parse::<Sketch>().unwrap(), sketch);
+    }
+    if let Ok(mut bundle) = BundleReader::open(bytes) {
+        while bundle.next_texts(16).is_ok_and(|texts| !texts.is_empty()) {}
+    }
 }

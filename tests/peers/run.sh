@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Lets other programs judge our formats: python-tuf the catalogue, securesystemslib the statements, `cryptography` the sealing,
-# huggingface_hub the downloads. In a virtual environment of their own, kept in target/ from one run to the next.
+# and the log, huggingface_hub the downloads. In a virtual environment of their own, kept in target/ from one run to the next.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 portcullis="${1:?give the portcullis binary}"
@@ -9,6 +9,6 @@ if [[ ! -x "$environment/bin/python" ]]; then
   python3 -m venv "$environment"
 fi
 "$environment/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
-for check in python_tuf statements unseal hugging_face_hub; do
+for check in python_tuf statements unseal verify_log hugging_face_hub; do
   "$environment/bin/python" "$here/$check.py" "$portcullis"
 done

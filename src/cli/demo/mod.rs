@@ -3,6 +3,7 @@
 mod embedded;
 mod gate;
 mod people;
+mod replay;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,14 @@ pub(super) struct Demo {
     /// Work in this folder and keep it; otherwise in one that is removed at the end
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
+
+    /// Instead: the nine months of GPT-2's release in 2019, day by day, with hundreds of made-up people; takes a minute
+    #[arg(long)]
+    replay_2019: bool,
+
+    /// From what the people of the replay are made up
+    #[arg(long, value_name = "NUMBER", default_value_t = 2019, requires = "replay_2019")]
+    seed: u64,
 }
 
 impl Demo {
@@ -35,6 +44,11 @@ impl Demo {
                     let message = format!("the demo was told in {} before", folder.display());
                     return Err(Refusal::usage(message, "name another folder, or remove this one").into());
                 }
+                if self.replay_2019 {
+                    let result = replay::tell(&folder, self.seed, output)?;
+                    let shown = folder.display();
+                    return output.result(&result, format_args!("\nThe report is {shown}/report.html\n"));
+                }
                 let result = tell(&folder, output)?;
                 let shown = folder.display();
                 let address = result["gate"]["registry"].as_str().unwrap_or_default();
@@ -45,14 +59,16 @@ impl Demo {
                      portcullis --home {shown}/homes/rosa request list\n  \
                      portcullis --home {shown}/homes/ada catalogue status\n  \
                      portcullis --home {shown}/homes/august audit report\n  \
-                     open {shown}/report.html\n  \
-                     portcullis --home {shown}/homes/rosa run demo-small \"In the beginning\"\n"
+                     portcullis --home {shown}/homes/rosa run demo-small \"In the beginning\"\nThe board's report is {shown}/report.html\n"
                 );
                 output.result(&result, more)
             }
             None => {
                 let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-                let result = tell(folder.path(), output)?;
+                let result = match self.replay_2019 {
+                    true => replay::tell(folder.path(), self.seed, output)?,
+                    false => tell(folder.path(), output)?,
+                };
                 output
                     .result(&result, "\nNothing of it is kept; `portcullis demo --dir <folder>` keeps it.\n")
             }

@@ -182,7 +182,7 @@ impl Journal {
         Ok(Some((records, Synced { known: reached })))
     }
 
-    /// Records of the time since `since`, as far as they stand in the last [`MOST_RECENT`] bytes; none of them checked again.
+    /// Records of the time since `since`, as far as they stand in the last 8 MiB; none of them checked again.
     ///
     /// # Errors
     /// [`Error::Io`].

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use sha2::Digest as _;
 
+use crate::hex;
+
 /// A digest's text is not what its type demands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {expected}")]
@@ -55,7 +57,7 @@ impl Sha256Hasher {
 
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(&self.0, f)
     }
 }
 
@@ -69,27 +71,10 @@ impl FromStr for Sha256Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let refusal = || DigestError {
+        hex::parse(text).map(Self).ok_or_else(|| DigestError {
             text: text.chars().take(80).collect(),
             expected: "a SHA-256 digest (64 lower-case hexadecimal digits)",
-        };
-        let digits = text.as_bytes();
-        if digits.len() != 64 {
-            return Err(refusal());
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = hex_value(pair[0]).ok_or_else(refusal)? << 4 | hex_value(pair[1]).ok_or_else(refusal)?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-fn hex_value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+        })
     }
 }
 
@@ -131,8 +116,7 @@ impl FromStr for Crc32c {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let well_formed = text.len() == 8 && text.bytes().all(|digit| hex_value(digit).is_some());
-        u32::from_str_radix(text, 16).ok().filter(|_| well_formed).map(Self).ok_or_else(|| DigestError {
+        hex::parse(text).map(|bytes| Self(u32::from_be_bytes(bytes))).ok_or_else(|| DigestError {
             text: text.chars().take(80).collect(),
             expected: "a CRC-32C checksum (8 lower-case hexadecimal digits)",
         })

@@ -45,8 +45,20 @@ pub fn verify_lease(
     rules: &RulesInForce,
     now: Timestamp,
 ) -> Result<Verified<Lease>, Error> {
+    check_lease(envelope.statement(&rules.registry)?, grant, rules, now)
+}
+
+/// The lease of a statement that the registry of `rules` signed, if it is for `grant` and live.
+///
+/// # Errors
+/// Those of [`verify_lease`], but for the signature.
+pub fn check_lease(
+    statement: Verified<Statement<Lease>>,
+    grant: &Verified<Statement<Grant>>,
+    rules: &RulesInForce,
+    now: Timestamp,
+) -> Result<Verified<Lease>, Error> {
     let lease_hours = rules.lease_hours(&grant.predicate.stage);
-    let statement = envelope.statement::<Lease>(&rules.registry)?;
     if statement.subject.digest != grant.subject.digest {
         let (found, in_force) = (statement.subject.digest, grant.subject.digest);
         return Err(Error::OtherManifest { found, in_force });

@@ -25,7 +25,7 @@ pub use grant::{
 };
 pub use handover::{Handover, handover_context, verify_handover};
 pub use index::{Index, KINDS, index};
-pub use lease::{Lease, lease_context, verify_lease};
+pub use lease::{Lease, check_lease, lease_context, verify_lease};
 pub use request::{
     Denial, MOST_MEMBERS, Request, Withdrawal, verify_denial, verify_request, verify_withdrawal,
 };

@@ -13,8 +13,8 @@ use age::secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use super::key::from_hex;
 use super::{AgentSigner, Card, Error, OpeningKey, Signer, SigningKey, VerifyingKey};
+use crate::hex;
 use crate::name::Label;
 use crate::time::Timestamp;
 
@@ -296,12 +296,9 @@ struct Secret(Zeroizing<[u8; 32]>);
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use std::fmt::Write as _;
-        let mut text = Zeroizing::new(String::with_capacity(64));
-        for byte in self.0.iter() {
-            write!(text, "{byte:02x}").map_err(serde::ser::Error::custom)?;
-        }
-        serializer.serialize_str(&text)
+        let mut digits = Zeroizing::new([0; 64]);
+        let text = base16ct::lower::encode_str(&*self.0, &mut *digits).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(text)
     }
 }
 
@@ -316,7 +313,7 @@ impl<'de> Deserialize<'de> for Secret {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
-                let bytes = from_hex(text, "a secret").map_err(|_| E::custom("not 64 hexadecimal digits"))?;
+                let bytes = hex::parse(text).ok_or_else(|| E::custom("not 64 hexadecimal digits"))?;
                 Ok(Secret(Zeroizing::new(bytes)))
             }
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::{Sha256Digest, serde_as_text};
+use crate::hex;
 
 /// A text or its bytes are no key or signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,26 +27,14 @@ pub enum KeyError {
 
 /// Reads exactly `N` bytes of lower-case hexadecimal digits.
 pub(super) fn from_hex<const N: usize>(text: &str, expected: &'static str) -> Result<[u8; N], KeyError> {
-    let malformed = || KeyError::Malformed { text: text.chars().take(80).collect(), expected };
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N {
-        return Err(malformed());
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = value(pair[0]).ok_or_else(malformed)? << 4 | value(pair[1]).ok_or_else(malformed)?;
-    }
-    Ok(bytes)
+    hex::parse(text).ok_or_else(|| KeyError::Malformed { text: text.chars().take(80).collect(), expected })
 }
 
-/// Writes bytes as lower-case hexadecimal digits.
-pub(super) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+/// Whether the y coordinate is below p = 2^255 - 19 (RFC 8032, 5.1.3). A point has a second encoding besides only where x is zero, and then
+/// its order is small.
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let [first, middle @ .., last] = bytes;
+    *first < 0xed || last & 0x7f < 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
 /// An Ed25519 public key; written as 64 lower-case hexadecimal digits.
@@ -63,11 +52,9 @@ impl VerifyingKey {
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
         ed25519_dalek::VerifyingKey::from_bytes(bytes)
             .ok()
-            .filter(|key| !key.is_weak() && key.to_edwards().compress().as_bytes() == bytes)
+            .filter(|key| is_canonical(bytes) && !key.is_weak())
             .map(Self)
-            .ok_or_else(|| KeyError::Unusable {
-                text: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-            })
+            .ok_or_else(|| KeyError::Unusable { text: Sha256Digest::from_bytes(*bytes).to_string() })
     }
 
     pub(super) fn from_dalek(key: ed25519_dalek::VerifyingKey) -> Self {
@@ -112,7 +99,7 @@ impl std::hash::Hash for VerifyingKey {
 
 impl fmt::Display for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(self.as_bytes(), f)
+        hex::write(self.as_bytes(), f)
     }
 }
 
@@ -183,7 +170,7 @@ impl Signature {
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(&self.0, f)
+        hex::write(&self.0, f)
     }
 }
 

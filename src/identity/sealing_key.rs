@@ -6,8 +6,9 @@ use std::str::FromStr;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
-use super::key::{KeyError, from_hex, write_hex};
+use super::key::{KeyError, from_hex};
 use crate::digest::serde_as_text;
+use crate::hex;
 
 /// An X25519 public key; written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +23,7 @@ impl SealingKey {
 
 impl fmt::Display for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(&self.0, f)
+        hex::write(&self.0, f)
     }
 }
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::serde_as_text;
+use crate::hex;
 use crate::name::{Label, NameError};
 
 /// Longest word, in bytes.
@@ -163,25 +164,13 @@ impl FromStr for PersonKey {
 
     fn from_str(text: &str) -> Result<Self, WordError> {
         let refusal = || WordError::new(text, "a person's key", "64 lower-case hexadecimal digits");
-        let value = |digit: u8| match digit {
-            b'0'..=b'9' => Ok(digit - b'0'),
-            b'a'..=b'f' => Ok(digit - b'a' + 10),
-            _ => Err(refusal()),
-        };
-        if text.len() != 64 {
-            return Err(refusal());
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            *byte = value(pair[0])? << 4 | value(pair[1])?;
-        }
-        Ok(Self(bytes))
+        hex::parse(text).map(Self).ok_or_else(refusal)
     }
 }
 
 impl fmt::Display for PersonKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(&self.0, f)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::name::{CheckpointId, Prose};
 use crate::statement::{Envelope, Predicate as _, Statement, Subject};
 use crate::store::{Effect, Filed, Filing, GenerationRow, JournalRow, StatementRow, UsageFiling};
 use crate::time::Timestamp;
-use crate::usage::{Event, UsageBatch, VerifiedBatch, verify_batch};
+use crate::usage::{ChainedBatch, Event, UsageBatch, verify_batch};
 
 /// How far back histories go, in days.
 const HISTORY_DAYS: i64 = 30;
@@ -72,7 +72,7 @@ impl Registry {
     /// The grants that the records cite, each of which must be the journal owner's own.
     async fn grants_of(
         &self,
-        batch: &VerifiedBatch,
+        batch: &ChainedBatch,
         holder: KeyId,
     ) -> Result<BTreeMap<Sha256Digest, (CheckpointId, Sha256Digest)>, Error> {
         let cited: BTreeSet<_> = batch
@@ -100,7 +100,7 @@ impl Registry {
     /// A case for each grant under which rules were met: those that the records name, and those that the history meets.
     async fn cases(
         &self,
-        batch: &VerifiedBatch,
+        batch: &ChainedBatch,
         grants: &BTreeMap<Sha256Digest, (CheckpointId, Sha256Digest)>,
         now: Timestamp,
     ) -> Result<Vec<Filed>, Error> {
@@ -152,7 +152,7 @@ impl Registry {
     fn case(
         &self,
         (grant, checkpoint, manifest): (Sha256Digest, &CheckpointId, Sha256Digest),
-        batch: &VerifiedBatch,
+        batch: &ChainedBatch,
         raised: Raised,
         now: Timestamp,
     ) -> Result<Filed, Error> {
@@ -188,7 +188,7 @@ impl Registry {
     /// What the person did before and in this batch, and what the others under this checkpoint do.
     async fn history(
         &self,
-        batch: &VerifiedBatch,
+        batch: &ChainedBatch,
         checkpoint: &CheckpointId,
         now: Timestamp,
     ) -> Result<History, Error> {
@@ -245,7 +245,7 @@ impl Raised {
     }
 }
 
-fn require_continues(batch: &VerifiedBatch, holder: KeyId, known: Option<&JournalRow>) -> Result<(), Error> {
+fn require_continues(batch: &ChainedBatch, holder: KeyId, known: Option<&JournalRow>) -> Result<(), Error> {
     let expected = match known {
         Some(known) if known.holder != holder => return Err(Error::NotYours),
         Some(known) => (known.records, Some(known.head)),
@@ -257,7 +257,7 @@ fn require_continues(batch: &VerifiedBatch, holder: KeyId, known: Option<&Journa
     Err(Error::JournalForked { known: expected.0, first: batch.from.0 })
 }
 
-fn usage_filing(batch: &VerifiedBatch, holder: KeyId, is_known: bool) -> UsageFiling {
+fn usage_filing(batch: &ChainedBatch, holder: KeyId, is_known: bool) -> UsageFiling {
     let (mut begun, mut ended) = (Vec::new(), Vec::new());
     for (record, _) in &batch.records {
         match &record.event {

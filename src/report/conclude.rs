@@ -35,7 +35,7 @@ impl Replay {
                 (EntryKind::Denial, "denials, signed by a member, with a reason"),
                 (
                     EntryKind::Usage,
-                    "usage batches that continue their journals, each record signed, under a lease, within the limits",
+                    "usage batches that continue their journals, signed by those who hold the grants, under a lease, within the limits",
                 ),
                 (EntryKind::Case, "steps in cases, taken by those who may, decisions with a reason"),
             ] {

@@ -5,6 +5,7 @@
 //! each lease against its grant, each usage batch against its lease. It believes the first root, and nobody's word. A bundle verifies offline,
 //! years later.
 
+mod ahead;
 mod bundle;
 mod chart;
 mod conclude;
@@ -16,6 +17,7 @@ mod html;
 mod replay;
 mod replay_access;
 mod replay_use;
+mod spending;
 mod summary;
 mod text;
 mod verification;

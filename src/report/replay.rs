@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
-use super::bundle::parse_line;
-use super::replay_use::{Journals, read_batch};
-use super::{BundleReader, Error, Facts, Line, Verification};
+use super::ahead::{ReadLine, ReadRecord, ReadStatement, Told, next_block};
+use super::replay_use::{Journals, NoTiles};
+use super::{BundleReader, Error, Facts, Verification};
 use crate::access::{self, Grant, RulesInForce};
 use crate::catalogue::{self, History, Remote};
 use crate::client::Catalogue;
@@ -16,12 +14,8 @@ use crate::digest::Sha256Digest;
 use crate::log::{self, Entry, EntryKind, Growth, HeadNote, LogKey, TreeHead, WitnessRule};
 use crate::name::CheckpointId;
 use crate::policy::{Policy, diff};
-use crate::statement::{Envelope, Statement, Verified};
+use crate::statement::{Envelope, Quorum, Statement, Verified};
 use crate::time::Timestamp;
-use crate::usage::VerifiedBatch;
-
-/// Lines that are parsed at once.
-const AT_ONCE: usize = 4096;
 
 /// How deep an audit goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,84 +26,73 @@ pub enum Depth {
     Everything,
 }
 
-/// A line that was parsed, with what can be told of it alone.
-enum Parsed {
-    File(String, Vec<u8>),
-    Record(Box<ParsedRecord>),
-}
-
-/// A record that was parsed.
-struct ParsedRecord {
-    bytes: Vec<u8>,
-    entry: Result<Entry, String>,
-    statements: Vec<Envelope>,
-    batch: Option<Batch>,
-}
-
-/// A batch of usage, verified beside the other lines: it needs nothing that stands before it.
-pub(super) type Batch = (Sha256Digest, Result<VerifiedBatch, String>);
-
 /// Audits a bundle: what it proves, and what happened.
 ///
 /// # Errors
 /// [`Error::Bundle`], [`Error::Io`] where it cannot be read to its end; [`Error::OtherRoot`] where `trusted_root` is another catalogue's.
 pub fn audit(
-    bundle: &mut BundleReader<impl BufRead>,
+    bundle: &mut BundleReader<impl BufRead + Send>,
     trusted_root: Option<Sha256Digest>,
     witnesses: &WitnessRule,
     depth: Depth,
 ) -> Result<(Verification, Facts), Error> {
     let note = HeadNote::parse(bundle.header().head.as_bytes())?;
-    let head = note.claim();
-    let mut files = BTreeMap::new();
-    let mut replay: Option<Replay> = None;
-    loop {
-        let texts = bundle.next_texts(AT_ONCE)?;
-        if texts.is_empty() {
-            break;
+    let mut stage = Stage::Files(BTreeMap::new());
+    let mut block = next_block(bundle, depth, None)?;
+    while !block.is_empty() {
+        let registry = stage.registry();
+        let (replayed, next) =
+            rayon::join(|| stage.take(block, trusted_root, depth), || next_block(bundle, depth, registry));
+        stage = replayed?;
+        block = next?;
+    }
+    stage.replay(trusted_root, depth)?.finish(&note, witnesses)
+}
+
+/// How far an audit has come: the catalogue's files stand before the records.
+enum Stage {
+    Files(BTreeMap<String, Vec<u8>>),
+    Records(Box<Replay>),
+}
+
+impl Stage {
+    fn registry(&self) -> Option<Quorum> {
+        match self {
+            Self::Files(_) => None,
+            Self::Records(replay) => replay.history.registry().ok(),
         }
-        let parsed: Result<Vec<_>, Error> = texts.par_iter().map(|text| parse(text, depth)).collect();
-        for line in parsed? {
-            match line {
-                Parsed::File(path, bytes) => {
+    }
+
+    fn replay(self, trusted_root: Option<Sha256Digest>, depth: Depth) -> Result<Box<Replay>, Error> {
+        match self {
+            Self::Files(files) => Replay::begin(files, trusted_root, depth).map(Box::new),
+            Self::Records(replay) => Ok(replay),
+        }
+    }
+
+    fn take(
+        mut self,
+        block: Vec<ReadLine>,
+        trusted_root: Option<Sha256Digest>,
+        depth: Depth,
+    ) -> Result<Self, Error> {
+        for line in block {
+            match (line, &mut self) {
+                (ReadLine::File(path, bytes), Self::Files(files)) => {
                     files.insert(path, bytes);
                 }
-                Parsed::Record(record) => {
-                    let ParsedRecord { bytes, entry, statements, batch } = *record;
-                    let replay = match &mut replay {
-                        Some(replay) => replay,
-                        empty => {
-                            empty.insert(Replay::begin(std::mem::take(&mut files), trusted_root, depth)?)
-                        }
-                    };
-                    replay.batch = batch;
-                    replay.record(&bytes, entry, statements)?;
+                (ReadLine::File(..), Self::Records(_)) => {
+                    return Err(Error::Bundle { reason: "a file stands behind the records".to_owned() });
+                }
+                (ReadLine::Record(record), _) => {
+                    let mut replay = self.replay(trusted_root, depth)?;
+                    replay.record(*record)?;
+                    self = Self::Records(replay);
                 }
             }
         }
+        Ok(self)
     }
-    let replay = match replay {
-        Some(replay) => replay,
-        None => Replay::begin(files, trusted_root, depth)?,
-    };
-    replay.finish(&note, &head, witnesses)
-}
-
-fn parse(text: &str, depth: Depth) -> Result<Parsed, Error> {
-    Ok(match parse_line(text)? {
-        Line::File { path, bytes } => Parsed::File(path, bytes),
-        Line::Record(record) => {
-            let entry = Entry::parse(record.entry.as_bytes()).map_err(|error| error.to_string());
-            let statements = record.statements.iter();
-            let statements: Vec<_> =
-                statements.filter_map(|raw| Envelope::parse(raw.get().as_bytes()).ok()).collect();
-            let is_usage = entry.as_ref().is_ok_and(|entry| entry.kind == EntryKind::Usage);
-            let batch = statements.first().filter(|_| is_usage);
-            let batch = batch.map(|envelope| (envelope.digest(), read_batch(envelope, depth)));
-            let bytes = record.entry.into_bytes();
-            Parsed::Record(Box::new(ParsedRecord { bytes, entry, statements, batch }))
-        }
-    })
 }
 
 /// The catalogue's files, held in memory.
@@ -130,12 +113,19 @@ pub(super) struct LeaseSpan {
     pub(super) expires: Timestamp,
 }
 
+/// A grant that was verified, and under which rules.
+pub(super) struct VerifiedGrant {
+    pub(super) rules: Arc<RulesInForce>,
+    pub(super) grant: Arc<Verified<Statement<Grant>>>,
+}
+
 /// A grant as it is replayed.
 pub(super) struct Standing {
+    pub(super) checkpoint: CheckpointId,
     pub(super) envelope: Envelope,
     pub(super) revocations: Vec<Envelope>,
-    /// The rules under which it was verified last, and the proof.
-    pub(super) verified: Option<(Arc<RulesInForce>, Verified<Statement<Grant>>)>,
+    /// The proof, as far as it was verified already.
+    pub(super) verified: Option<VerifiedGrant>,
 }
 
 /// The state of a replay.
@@ -158,8 +148,10 @@ pub(super) struct Replay {
     /// The same, to look up: what rests on them cannot be judged, and is not counted against anybody twice.
     pub(super) not_here: BTreeSet<Sha256Digest>,
     pub(super) erased: BTreeSet<Sha256Digest>,
-    /// The batch of the entry that is judged, where it was read already.
-    pub(super) batch: Option<Batch>,
+    /// The cases about each grant.
+    pub(super) cases_of: BTreeMap<Sha256Digest, Vec<Sha256Digest>>,
+    /// The entry that is judged.
+    pub(super) place: u64,
 }
 
 impl Replay {
@@ -173,7 +165,7 @@ impl Replay {
             return Err(Error::OtherRoot);
         }
         let by_digest = files.iter().map(|(path, bytes)| (Sha256Digest::of(bytes), path.clone())).collect();
-        let growth = Growth::from(&TreeHead::EMPTY, &crate::report::replay_use::NoTiles)?;
+        let growth = Growth::from(&TreeHead::EMPTY, &NoTiles)?;
         Ok(Self {
             depth,
             files: Arc::new(files),
@@ -191,17 +183,15 @@ impl Replay {
             missing: Vec::new(),
             not_here: BTreeSet::new(),
             erased: BTreeSet::new(),
-            batch: None,
+            cases_of: BTreeMap::new(),
+            place: 0,
         })
     }
 
-    fn record(
-        &mut self,
-        bytes: &[u8],
-        entry: Result<Entry, String>,
-        statements: Vec<Envelope>,
-    ) -> Result<(), Error> {
-        let place = self.growth.append(bytes)?;
+    fn record(&mut self, record: ReadRecord) -> Result<(), Error> {
+        let ReadRecord { bytes, entry, statement } = record;
+        let place = self.growth.append(&bytes)?;
+        self.place = place;
         if place % 65_536 == 0 {
             // Tiles are not kept: only the root counts.
             drop(self.growth.grown()?);
@@ -219,56 +209,39 @@ impl Replay {
             self.found.find(Some(place), format!("it is dated {}, before the entry before it", entry.at));
         }
         self.facts.span = Some((first, entry.at));
-        let Some(statement) = self.statement(place, &entry, statements) else { return Ok(()) };
+        if statement.is_none() && records_a_statement(entry.kind) {
+            self.missing.push((place, entry.statement, entry.kind));
+            self.not_here.insert(entry.statement);
+            return Ok(());
+        }
         if let Err(what) = self.judge(&entry, statement) {
             self.found.find(Some(place), format!("{} {}: {what}", entry.kind, short(entry.statement)));
         }
         Ok(())
     }
 
-    /// The statement that an entry records, its digest checked; `None` where there is none to be judged.
-    fn statement(
-        &mut self,
-        place: u64,
-        entry: &Entry,
-        statements: Vec<Envelope>,
-    ) -> Option<Option<Envelope>> {
+    fn judge(&mut self, entry: &Entry, statement: Option<ReadStatement>) -> Result<(), String> {
         use EntryKind as K;
-        if matches!(
-            entry.kind,
-            K::Metadata | K::Policy | K::Stage | K::Manifest | K::Agreement | K::Rules | K::Grant
-        ) {
-            return Some(None);
-        }
-        let mut found = statements.into_iter().filter(|envelope| envelope.digest() == entry.statement);
-        match found.next() {
-            Some(envelope) => Some(Some(envelope)),
-            None => {
-                self.missing.push((place, entry.statement, entry.kind));
-                self.not_here.insert(entry.statement);
-                None
-            }
-        }
-    }
-
-    fn judge(&mut self, entry: &Entry, statement: Option<Envelope>) -> Result<(), String> {
-        use EntryKind as K;
-        let envelope = || statement.clone().ok_or_else(|| "its statement is missing".to_owned());
         match entry.kind {
-            K::Metadata => self.metadata(entry),
-            K::Policy | K::Stage | K::Manifest | K::Agreement | K::Rules => self.file(entry),
-            K::Request => self.request(entry, &envelope()?),
-            K::Withdrawal => self.answered(entry, "withdrawn", &envelope()?),
-            K::Denial => self.answered(entry, "denied", &envelope()?),
-            K::Approval => self.approval(entry, &envelope()?),
-            K::Grant => self.grant(entry),
-            K::Handover => Ok(()),
-            K::Revocation => self.revocation(entry, envelope()?),
-            K::Lease => self.lease(entry, &envelope()?),
-            K::Usage => self.usage(entry, &envelope()?),
-            K::Case => self.case(entry, &envelope()?),
-            K::Reading => self.reading(entry, &envelope()?),
-            K::Erasure => self.erasure(entry, &envelope()?),
+            K::Metadata => return self.metadata(entry),
+            K::Policy | K::Stage | K::Manifest | K::Agreement | K::Rules => return self.file(entry),
+            K::Grant => return self.grant(entry),
+            _ => {}
+        }
+        let ReadStatement { envelope, told } = statement.ok_or("its statement is missing")?;
+        match (entry.kind, told) {
+            (K::Request, _) => self.request(entry, &envelope),
+            (K::Withdrawal, _) => self.answered(entry, "withdrawn", &envelope),
+            (K::Denial, _) => self.answered(entry, "denied", &envelope),
+            (K::Approval, _) => self.approval(entry, &envelope),
+            (K::Revocation, _) => self.revocation(entry, envelope),
+            (_, Told::Lease(lease)) => self.lease(entry, &envelope, lease?),
+            (_, Told::Batch(batch)) => self.usage(entry, &batch?),
+            (K::Case, _) => self.case(entry, &envelope),
+            (K::Reading, _) => self.reading(entry, &envelope),
+            (K::Erasure, _) => self.erasure(entry, &envelope),
+            // A handover is the registry's to open, and what is left has been judged above.
+            _ => Ok(()),
         }
     }
 
@@ -360,14 +333,9 @@ impl Replay {
         Ok(statement.into_inner().predicate)
     }
 
-    fn finish(
-        mut self,
-        note: &HeadNote,
-        head: &TreeHead,
-        witnesses: &WitnessRule,
-    ) -> Result<(Verification, Facts), Error> {
-        let tree = self.growth.grown()?.head;
-        if tree != *head {
+    fn finish(mut self, note: &HeadNote, witnesses: &WitnessRule) -> Result<(Verification, Facts), Error> {
+        let (tree, head) = (self.growth.grown()?.head, note.claim());
+        if tree != head {
             let what = format!(
                 "the entries have the root {} of {} entries, and the head says {} of {}",
                 short(tree.root()),
@@ -394,6 +362,9 @@ impl Replay {
                 );
             }
         }
+        for (place, what) in self.journals.excesses() {
+            self.found.find(Some(place), what);
+        }
         (self.found.entries, self.found.root) = (tree.size(), tree.root().to_string());
         self.found.log = note.log().to_owned();
         self.say();
@@ -409,6 +380,12 @@ impl Replay {
             self.found.find(None, "the head is not signed by the registry that the catalogue names");
         }
     }
+}
+
+/// Whether entries of a kind record a statement; the others record a file of the catalogue, or a grant, whose approvals came before.
+fn records_a_statement(kind: EntryKind) -> bool {
+    use EntryKind as K;
+    !matches!(kind, K::Metadata | K::Policy | K::Stage | K::Manifest | K::Agreement | K::Rules | K::Grant)
 }
 
 /// The first digits of a digest.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::replay::{Replay, Standing, short};
+use super::ahead::ReadLease;
+use super::replay::{Replay, Standing, VerifiedGrant, short};
 use super::{GrantFact, RequestFact};
-use crate::access::{self, Grant, Lease, Request, verify_grant, verify_lease};
+use crate::access::{self, Grant, Request, check_lease, verify_grant, verify_lease};
 use crate::digest::Sha256Digest;
 use crate::log::{Entry, EntryKind};
 use crate::registry::Erasure;
@@ -52,8 +53,13 @@ impl Replay {
         match self.grants.get_mut(&entry.statement) {
             Some(known) => known.envelope.merge(envelope).map_err(|error| error.to_string()),
             None => {
-                let standing =
-                    Standing { envelope: envelope.clone(), revocations: Vec::new(), verified: None };
+                let claim = envelope.claim::<Grant>().map_err(|error| error.to_string())?;
+                let standing = Standing {
+                    checkpoint: claim.predicate.checkpoint,
+                    envelope: envelope.clone(),
+                    revocations: Vec::new(),
+                    verified: None,
+                };
                 self.grants.insert(entry.statement, standing);
                 Ok(())
             }
@@ -101,23 +107,23 @@ impl Replay {
         &mut self,
         grant: Sha256Digest,
         at: Timestamp,
-    ) -> Result<Verified<Statement<Grant>>, String> {
+    ) -> Result<Arc<Verified<Statement<Grant>>>, String> {
         let missing = || format!("its grant {} is not in the log before it", short(grant));
-        let claim = self.grants.get(&grant).ok_or_else(missing)?.envelope.claim::<Grant>();
-        let checkpoint = claim.map_err(|error| error.to_string())?.predicate.checkpoint;
+        let checkpoint = self.grants.get(&grant).ok_or_else(missing)?.checkpoint.clone();
         let rules = self.rules(&checkpoint)?;
         let standing = self.grants.get_mut(&grant).ok_or_else(missing)?;
-        if let Some((known, verified)) = &standing.verified
-            && Arc::ptr_eq(known, &rules)
+        if let Some(known) = &standing.verified
+            && Arc::ptr_eq(&known.rules, &rules)
             && standing.revocations.is_empty()
-            && at < verified.predicate.expires
+            && at < known.grant.predicate.expires
         {
-            return Ok(verified.clone());
+            return Ok(known.grant.clone());
         }
         let verified = verify_grant(&standing.envelope, &rules, &standing.revocations, at)
             .map_err(|error| format!("the grant does not count: {error}"))?;
-        standing.verified = Some((rules, verified.clone()));
-        Ok(verified)
+        let grant = Arc::new(verified);
+        standing.verified = Some(VerifiedGrant { rules, grant: grant.clone() });
+        Ok(grant)
     }
 
     /// The key of the person whom a grant is made out to.
@@ -139,9 +145,13 @@ impl Replay {
         Ok(())
     }
 
-    pub(super) fn lease(&mut self, entry: &Entry, envelope: &Envelope) -> Result<(), String> {
-        let Lease { grant, issued, expires, .. } =
-            envelope.claim::<Lease>().map_err(|error| error.to_string())?.predicate;
+    pub(super) fn lease(
+        &mut self,
+        entry: &Entry,
+        envelope: &Envelope,
+        lease: ReadLease,
+    ) -> Result<(), String> {
+        let ReadLease { grant, issued, expires, signed } = lease;
         self.leases.insert(entry.statement, LeaseSpan { grant, issued, expires });
         if let Some(fact) = self.facts.grants.get_mut(&grant) {
             fact.leases += 1;
@@ -150,7 +160,13 @@ impl Replay {
         if self.checks_signatures() && !self.not_here.contains(&grant) {
             let verified = self.verified(grant, entry.at)?;
             let rules = self.rules_of(entry)?;
-            verify_lease(envelope, &verified, &rules, entry.at).map_err(|error| error.to_string())?;
+            let lease = match signed {
+                Some((by, statement)) if *by == rules.registry => {
+                    check_lease(statement, &verified, &rules, entry.at)
+                }
+                _ => verify_lease(envelope, &verified, &rules, entry.at),
+            };
+            lease.map_err(|error| error.to_string())?;
             self.require_not_suspended(grant, entry.at)?;
         }
         Ok(())

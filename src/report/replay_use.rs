@@ -1,9 +1,10 @@
 //! The replay's part about use: batches, cases, readings.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use super::replay::{Replay, short};
-use super::{CaseFact, Depth, UsageFact};
+use super::spending::{SpendIndex, Spending};
+use super::{CaseFact, UsageFact};
 use crate::access::CLOCK_TOLERANCE;
 use crate::digest::Sha256Digest;
 use crate::log::{self, Entry, Part, Tiles};
@@ -12,19 +13,14 @@ use crate::name::CheckpointId;
 use crate::registry::Reading;
 use crate::statement::{Envelope, Predicate as _};
 use crate::time::Timestamp;
-use crate::usage::{
-    Begin, Event, JournalId, SignedRecord, UsageBatch, VerifiedBatch, first_link, verify_batch,
-};
-
-const DAY: i64 = 24 * 3600;
+use crate::usage::{Begin, ChainedBatch, Event, JournalId, first_link};
 
 /// Journals as they came in.
 #[derive(Default)]
 pub(super) struct Journals {
     next: BTreeMap<JournalId, (u64, Sha256Digest)>,
     open: BTreeMap<(JournalId, u64), Open>,
-    /// Tokens of the last day under each grant.
-    spent: BTreeMap<Sha256Digest, VecDeque<(Timestamp, u64)>>,
+    spending: Spending,
 }
 
 /// A generation that began.
@@ -33,10 +29,16 @@ struct Open {
     checkpoint: CheckpointId,
     at: Timestamp,
     promised: u64,
+    spend: Option<SpendIndex>,
     is_flagged: bool,
 }
 
 impl Journals {
+    /// Where a limit was exceeded, with the entry of the log; what has not ended counts in full.
+    pub(super) fn excesses(&mut self) -> Vec<(u64, String)> {
+        std::mem::take(&mut self.spending).excesses()
+    }
+
     /// Generations whose end did not come in.
     pub(super) fn open(&self) -> usize {
         self.open.len()
@@ -53,11 +55,7 @@ impl Tiles for NoTiles {
 }
 
 impl Replay {
-    pub(super) fn usage(&mut self, entry: &Entry, envelope: &Envelope) -> Result<(), String> {
-        let batch = match self.batch.take() {
-            Some((digest, batch)) if digest == entry.statement => batch?,
-            _ => read_batch(envelope, self.depth)?,
-        };
+    pub(super) fn usage(&mut self, entry: &Entry, batch: &ChainedBatch) -> Result<(), String> {
         let expected = self.journals.next.get(&batch.journal).copied();
         let expected = expected.unwrap_or((0, first_link(batch.journal)));
         if batch.from != expected {
@@ -70,7 +68,7 @@ impl Replay {
         let mut wrong = Vec::new();
         for (record, _) in &batch.records {
             let judged = match &record.event {
-                Event::Begin(begin) => self.begun(&batch, (record.seq, record.at), begin, entry.at),
+                Event::Begin(begin) => self.begun(batch, (record.seq, record.at), begin, entry.at),
                 Event::End(end) => self.ended((batch.journal, end.begin), end.tokens, !end.hits.is_empty()),
             };
             wrong.extend(judged.err().map(|what| format!("record {}: {what}", record.seq)));
@@ -80,7 +78,7 @@ impl Replay {
 
     fn begun(
         &mut self,
-        batch: &VerifiedBatch,
+        batch: &ChainedBatch,
         (seq, at): (u64, Timestamp),
         begin: &Begin,
         came: Timestamp,
@@ -97,7 +95,10 @@ impl Replay {
         let holder = batch.card.verifying_key.id();
         self.facts.users.insert(holder);
         let (grant, checkpoint) = (begin.grant, begin.checkpoint.clone());
-        let open = Open { grant, checkpoint, at, promised: begin.max_tokens, is_flagged };
+        let promised = begin.max_tokens;
+        let limit = self.tokens_per_day(&checkpoint, grant);
+        let spend = limit.map(|limit| self.journals.spending.begun(grant, (at, promised), limit, self.place));
+        let open = Open { grant, checkpoint, at, promised, spend, is_flagged };
         self.journals.open.insert((batch.journal, seq), open);
         let fact = self
             .facts
@@ -113,38 +114,20 @@ impl Replay {
         if lease.grant != grant || at >= lease.expires || at.plus_seconds(CLOCK_TOLERANCE) < lease.issued {
             return Err(format!("at {at} its lease did not run"));
         }
-        self.within_limit(&begin.checkpoint, grant, (at, begin.max_tokens))
+        Ok(())
     }
 
-    /// Tokens in 24 hours, as the stage in force limits them now.
-    fn within_limit(
-        &mut self,
-        checkpoint: &CheckpointId,
-        grant: Sha256Digest,
-        (at, tokens): (Timestamp, u64),
-    ) -> Result<(), String> {
-        let Ok(rules) = self.rules(checkpoint) else { return Ok(()) };
-        let stage = self.facts.grants.get(&grant).and_then(|fact| fact.stage.parse().ok());
-        let limit = stage.and_then(|stage| rules.policy.stage(&stage)?.limits.tokens_per_day);
-        let Some(limit) = limit else { return Ok(()) };
-        let spent = self.journals.spent.entry(grant).or_default();
-        while spent.front().is_some_and(|(then, _)| at.seconds_since(*then) >= DAY) {
-            spent.pop_front();
-        }
-        spent.push_back((at, tokens));
-        let sum: u64 = spent.iter().map(|(_, tokens)| tokens).sum();
-        // What is promised counts until its end comes in; the end then corrects it.
-        if sum > limit { Err(format!("{sum} tokens in 24 hours, and {limit} are allowed")) } else { Ok(()) }
+    /// The tokens in 24 hours that the policy in force allows under a grant.
+    fn tokens_per_day(&mut self, checkpoint: &CheckpointId, grant: Sha256Digest) -> Option<u64> {
+        let rules = self.rules(checkpoint).ok()?;
+        let stage = self.facts.grants.get(&grant)?.stage.parse().ok()?;
+        rules.policy.stage(&stage)?.limits.tokens_per_day
     }
 
     fn ended(&mut self, begin: (JournalId, u64), tokens: u64, is_flagged: bool) -> Result<(), String> {
         let open = self.journals.open.remove(&begin).ok_or("it ends what never began")?;
-        if let Some(spent) = self.journals.spent.get_mut(&open.grant) {
-            let promised =
-                spent.iter_mut().rev().find(|(at, tokens)| (*at, *tokens) == (open.at, open.promised));
-            if let Some((_, counted)) = promised {
-                *counted = tokens;
-            }
+        if let Some(spend) = open.spend {
+            self.journals.spending.ended(open.grant, spend, tokens);
         }
         let day = (open.checkpoint, open.grant, open.at.date());
         let usage: &mut UsageFact = self.facts.usage.entry(day).or_default();
@@ -177,6 +160,7 @@ impl Replay {
                 at: entry.at,
                 standing: Standing::default(),
             };
+            self.cases_of.entry(fact.grant).or_default().push(entry.statement);
             self.facts.cases.insert(entry.statement, fact);
             return Ok(());
         }
@@ -199,7 +183,8 @@ impl Replay {
 
     /// A lease must not have been issued while a case suspended its grant.
     pub(super) fn require_not_suspended(&self, grant: Sha256Digest, at: Timestamp) -> Result<(), String> {
-        let cases = self.facts.cases.values().filter(|case| case.grant == grant);
+        let cases = self.cases_of.get(&grant).into_iter().flatten();
+        let cases = cases.filter_map(|case| self.facts.cases.get(case));
         match cases.filter_map(|case| case.standing.suspended_until(at)).max() {
             Some(until) => Err(format!("the grant was suspended until {until}")),
             None => Ok(()),
@@ -214,27 +199,4 @@ impl Replay {
         *self.facts.readings.entry(reading.reader).or_default() += 1;
         Ok(())
     }
-}
-
-/// Reads a batch, as deep as is asked.
-pub(super) fn read_batch(envelope: &Envelope, depth: Depth) -> Result<VerifiedBatch, String> {
-    match depth {
-        Depth::Everything => verify_batch(envelope).map_err(|error| error.to_string()),
-        Depth::Digests => unverified(envelope),
-    }
-}
-
-/// A batch whose signatures nobody looked at.
-fn unverified(envelope: &Envelope) -> Result<VerifiedBatch, String> {
-    let UsageBatch { card, journal, first, previous, records, created } =
-        envelope.claim::<UsageBatch>().map_err(|error| error.to_string())?.predicate;
-    let mut next = (first, previous);
-    let mut read = Vec::new();
-    for line in &records {
-        let record = SignedRecord::parse(line, next.0).map_err(|error| error.to_string())?;
-        let digest = record.digest();
-        next = (next.0 + 1, digest);
-        read.push((record.record().clone(), digest));
-    }
-    Ok(VerifiedBatch { card, journal, from: (first, previous), next, records: read, created })
 }

@@ -205,6 +205,8 @@ pub fn summarize(
     let readings = facts.readings.iter().map(|(reader, count)| {
         (facts.names.get(reader).cloned().unwrap_or_else(|| format!("key {}", reader.short())), *count)
     });
+    let mut readings: Vec<_> = readings.collect();
+    readings.sort();
     let [usage_by_checkpoint, usage_by_person, usage_by_purpose] = usage(facts, within);
     Report {
         created,
@@ -220,7 +222,7 @@ pub fn summarize(
         usage_by_day: by_day(facts, within),
         cases: cases(facts, to),
         policies: policies.collect(),
-        readings: readings.collect(),
+        readings,
         erasures: erasures.collect(),
         verification,
     }

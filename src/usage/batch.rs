@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{JournalId, SignedRecord, first_link, verify_chain};
+use super::record::{JournalId, SignedRecord, first_link};
 use super::{Error, Record};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, Signer};
-use crate::statement::{Envelope, Predicate, Quorum, Statement, Subject};
+use crate::statement::{Envelope, Predicate, Quorum, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
 /// Most bytes of records in a batch: with their signatures and base64 it stays below what a statement may have.
@@ -36,9 +36,9 @@ impl Predicate for UsageBatch {
     const KIND: &'static str = "usage";
 }
 
-/// A batch whose chain and signatures held.
+/// A batch whose records follow one another, to the one that its statement is about. Who signed it, [`Verified`] tells.
 #[derive(Debug, Clone)]
-pub struct VerifiedBatch {
+pub struct ChainedBatch {
     /// Whose.
     pub card: Card,
     /// Of which journal.
@@ -81,25 +81,60 @@ pub fn make_batch(
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::Malformed`], [`Error::Broken`], [`Error::Unsigned`], [`Error::Batch`].
-pub fn verify_batch(envelope: &Envelope) -> Result<VerifiedBatch, Error> {
-    let owner = |batch: &UsageBatch| Quorum::of_one(batch.card.name.as_str(), batch.card.verifying_key);
+pub fn verify_batch(envelope: &Envelope) -> Result<Verified<ChainedBatch>, Error> {
     let statement = envelope.self_signed(owner)?;
-    let batch = &statement.predicate;
+    let key = statement.predicate.card.verifying_key;
+    let batch = chained(&statement, |record| record.require_signed(&key))?;
+    Ok(statement.map(|_| batch))
+}
+
+/// The same, where the owner's signature over the batch stands for the one over each record, which the same key makes: nobody else could have
+/// put other records in.
+///
+/// # Errors
+/// [`Error::Statement`], [`Error::Malformed`], [`Error::Broken`], [`Error::Batch`].
+pub fn verify_batch_as_one(envelope: &Envelope) -> Result<Verified<ChainedBatch>, Error> {
+    let statement = envelope.self_signed(owner)?;
+    let batch = chained(&statement, |_| Ok(()))?;
+    Ok(statement.map(|_| batch))
+}
+
+/// What the batch of an envelope says, whoever signed it: its records follow one another.
+///
+/// # Errors
+/// [`Error::Statement`], [`Error::Malformed`], [`Error::Broken`], [`Error::Batch`].
+pub fn claimed_batch(envelope: &Envelope) -> Result<ChainedBatch, Error> {
+    chained(&envelope.claim()?, |_| Ok(()))
+}
+
+fn owner(batch: &UsageBatch) -> Quorum {
+    Quorum::of_one(batch.card.name.as_str(), batch.card.verifying_key)
+}
+
+fn chained(
+    statement: &Statement<UsageBatch>,
+    check: impl Fn(&SignedRecord) -> Result<(), Error>,
+) -> Result<ChainedBatch, Error> {
+    let UsageBatch { card, journal, first, previous, records: lines, created } = &statement.predicate;
     let refused = |reason: &str| Error::Batch { reason: reason.to_owned() };
-    if batch.records.is_empty() || batch.records.len() > MOST_RECORDS {
+    if lines.is_empty() || lines.len() > MOST_RECORDS {
         return Err(refused("it has no records, or too many"));
     }
-    if batch.first == 0 && batch.previous != first_link(batch.journal) {
+    if *first == 0 && *previous != first_link(*journal) {
         return Err(Error::Broken { seq: 0 });
     }
-    let records = (batch.first..).zip(&batch.records);
-    let records = records.map(|(seq, line)| SignedRecord::parse(line, seq)).collect::<Result<Vec<_>, _>>()?;
-    let from = (batch.first, batch.previous);
-    let next = verify_chain(&records, batch.journal, from, &batch.card.verifying_key)?;
+    let (from, mut next) = ((*first, *previous), (*first, *previous));
+    let mut records = Vec::with_capacity(lines.len());
+    for line in lines {
+        let record = SignedRecord::parse(line, next.0)?;
+        record.require_follows(*journal, next)?;
+        check(&record)?;
+        let digest = record.digest();
+        next = (next.0 + 1, digest);
+        records.push((record.into_record(), digest));
+    }
     if statement.subject.digest != next.1 {
         return Err(refused("its subject is not its last record"));
     }
-    let records = records.iter().map(|record| (record.record().clone(), record.digest())).collect();
-    let UsageBatch { card, journal, created, .. } = batch.clone();
-    Ok(VerifiedBatch { card, journal, from, next, records, created })
+    Ok(ChainedBatch { card: card.clone(), journal: *journal, from, next, records, created: *created })
 }

@@ -11,7 +11,9 @@ mod record;
 mod sealed_text;
 mod spent;
 
-pub use batch::{MOST_BATCH_BYTES, UsageBatch, VerifiedBatch, make_batch, verify_batch};
+pub use batch::{
+    ChainedBatch, MOST_BATCH_BYTES, UsageBatch, claimed_batch, make_batch, verify_batch, verify_batch_as_one,
+};
 pub use error::Error;
 pub use journal::{Appended, Journal, Summary, Synced};
 pub use record::{

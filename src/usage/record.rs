@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, KeptText};
 use crate::digest::{Sha256Digest, serde_as_text};
+use crate::hex;
 use crate::identity::{Signature, Signer, VerifyingKey};
 use crate::name::{CheckpointId, Prose};
 use crate::time::Timestamp;
@@ -33,7 +34,7 @@ impl JournalId {
 
 impl fmt::Display for JournalId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(&self.0, f)
     }
 }
 
@@ -46,16 +47,7 @@ impl FromStr for JournalId {
     type Err = JournalIdError;
 
     fn from_str(text: &str) -> Result<Self, JournalIdError> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != 32 || !text.bytes().all(is_digit) {
-            return Err(JournalIdError);
-        }
-        let mut bytes = [0; 16];
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digits = std::str::from_utf8(digits).map_err(|_| JournalIdError)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| JournalIdError)?;
-        }
-        Ok(Self(bytes))
+        hex::parse(text).map(Self).ok_or(JournalIdError)
     }
 }
 
@@ -229,6 +221,11 @@ impl SignedRecord {
     /// The record.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// The record alone.
+    pub(super) fn into_record(self) -> Record {
+        self.record
     }
 
     /// Its line, without an end.

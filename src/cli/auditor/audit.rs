@@ -108,9 +108,12 @@ impl Verify {
         if verification.holds() {
             return Ok(());
         }
-        let count = verification.finding_count;
+        let findings = match verification.finding_count {
+            1 => "1 finding".to_owned(),
+            count => format!("{count} findings"),
+        };
         Err(Refusal::unverified(
-            format!("the record does not hold: {count} findings"),
+            format!("the record does not hold: {findings}"),
             "keep the bundle (`portcullis audit bundle`), and show the board what was found",
         )
         .into())

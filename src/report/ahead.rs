@@ -1,0 +1,113 @@
+//! What can be told of a bundle's lines before their turn comes: their form, and signatures by keys that are known already. Every core tells of
+//! some lines, while one replays those before them.
+
+use std::io::BufRead;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::bundle::parse_line;
+use super::{BundleReader, Depth, Error, Line};
+use crate::access::Lease;
+use crate::api::AuditRecord;
+use crate::digest::Sha256Digest;
+use crate::log::{Entry, EntryKind};
+use crate::statement::{Envelope, Quorum, Statement, Verified};
+use crate::time::Timestamp;
+use crate::usage::{ChainedBatch, claimed_batch, verify_batch_as_one};
+
+/// Lines that are read at once.
+const AT_ONCE: usize = 4096;
+
+/// A line that was read.
+pub(super) enum ReadLine {
+    File(String, Vec<u8>),
+    Record(Box<ReadRecord>),
+}
+
+/// A record that was read: the entry, and the statement that has the digest which the entry names.
+pub(super) struct ReadRecord {
+    pub(super) bytes: Vec<u8>,
+    pub(super) entry: Result<Entry, String>,
+    pub(super) statement: Option<ReadStatement>,
+}
+
+/// A statement, and what was told of it ahead.
+pub(super) struct ReadStatement {
+    pub(super) envelope: Envelope,
+    pub(super) told: Told,
+}
+
+/// What was told ahead.
+pub(super) enum Told {
+    Nothing,
+    Batch(Result<ChainedBatch, String>),
+    Lease(Result<ReadLease, String>),
+}
+
+/// A lease that was read.
+pub(super) struct ReadLease {
+    pub(super) grant: Sha256Digest,
+    pub(super) issued: Timestamp,
+    pub(super) expires: Timestamp,
+    /// The proof, and whose keys it is about: they may have changed before the lease's turn comes.
+    pub(super) signed: Option<(Arc<Quorum>, Verified<Statement<Lease>>)>,
+}
+
+/// Reads the next lines of a bundle, none at its end; `registry` is who signs leases, as far as that is known.
+///
+/// # Errors
+/// [`Error::Bundle`], [`Error::Io`].
+pub(super) fn next_block(
+    bundle: &mut BundleReader<impl BufRead>,
+    depth: Depth,
+    registry: Option<Quorum>,
+) -> Result<Vec<ReadLine>, Error> {
+    let registry = registry.filter(|_| depth == Depth::Everything).map(Arc::new);
+    bundle.next_texts(AT_ONCE)?.par_iter().map(|text| read(text, depth, registry.as_ref())).collect()
+}
+
+fn read(text: &str, depth: Depth, registry: Option<&Arc<Quorum>>) -> Result<ReadLine, Error> {
+    Ok(match parse_line(text)? {
+        Line::File { path, bytes } => ReadLine::File(path, bytes),
+        Line::Record(AuditRecord { entry: text, statements }) => {
+            let entry = Entry::parse(text.as_bytes()).map_err(|error| error.to_string());
+            let mut envelopes =
+                statements.iter().filter_map(|raw| Envelope::parse(raw.get().as_bytes()).ok());
+            let statement = entry.as_ref().ok().and_then(|entry| {
+                let envelope = envelopes.find(|envelope| envelope.digest() == entry.statement)?;
+                Some(ReadStatement { told: tell(entry.kind, &envelope, depth, registry), envelope })
+            });
+            ReadLine::Record(Box::new(ReadRecord { bytes: text.into_bytes(), entry, statement }))
+        }
+    })
+}
+
+fn tell(kind: EntryKind, envelope: &Envelope, depth: Depth, registry: Option<&Arc<Quorum>>) -> Told {
+    match kind {
+        EntryKind::Usage => Told::Batch(read_batch(envelope, depth)),
+        EntryKind::Lease => Told::Lease(read_lease(envelope, registry)),
+        _ => Told::Nothing,
+    }
+}
+
+fn read_batch(envelope: &Envelope, depth: Depth) -> Result<ChainedBatch, String> {
+    match depth {
+        Depth::Everything => verify_batch_as_one(envelope).map(Verified::into_inner),
+        Depth::Digests => claimed_batch(envelope),
+    }
+    .map_err(|error| error.to_string())
+}
+
+fn read_lease(envelope: &Envelope, registry: Option<&Arc<Quorum>>) -> Result<ReadLease, String> {
+    let signed = registry.and_then(|registry| {
+        let statement = envelope.statement::<Lease>(registry).ok()?;
+        Some((registry.clone(), statement))
+    });
+    let of = |Lease { grant, issued, expires, .. }: &Lease| (*grant, *issued, *expires);
+    let (grant, issued, expires) = match &signed {
+        Some((_, statement)) => of(&statement.predicate),
+        None => of(&envelope.claim::<Lease>().map_err(|error| error.to_string())?.predicate),
+    };
+    Ok(ReadLease { grant, issued, expires, signed })
+}

@@ -5,6 +5,7 @@
 //! database.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 
@@ -20,6 +21,10 @@ const TRIES: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Sequencer {
     turn: Mutex<Option<Growth>>,
+    /// Turns that have begun here.
+    begun: AtomicU64,
+    /// The last of them that left nothing waiting of what had been written before it began.
+    drained: AtomicU64,
 }
 
 /// Tiles that were read before they are asked for.
@@ -33,21 +38,30 @@ impl Tiles for ReadTiles {
 }
 
 impl Registry {
-    /// Gives every entry that waits its place in the tree; how many entries the log has then.
+    /// Gives every entry that was written before this was called its place in the tree.
     ///
     /// # Errors
     /// [`Error::Log`] where the log on the disk is damaged, [`Error::Store`], [`Error::Busy`].
-    pub async fn sequence(&self) -> Result<u64, Error> {
-        for _ in 0..TRIES {
+    pub async fn sequence(&self) -> Result<(), Error> {
+        let begun_before = self.sequencer.begun.load(Ordering::SeqCst);
+        let mut lost = 0;
+        while lost < TRIES {
             let mut growth = self.sequencer.turn.lock().await;
-            if !self.store.log_waits().await? {
-                return Ok(self.store.log_head().await?.head.size());
+            let is_done = self.sequencer.drained.load(Ordering::SeqCst) > begun_before;
+            if is_done || !self.store.log_waits().await? {
+                return Ok(());
             }
+            let number = self.sequencer.begun.fetch_add(1, Ordering::SeqCst) + 1;
             let turn = self.store.log_turn().await?;
+            let drains = turn.takes_all();
             // Whatever goes wrong, the next turn reads the edge anew.
             let before = growth.take();
-            if let Some(after) = self.take_turn(turn, before).await? {
-                *growth = Some(after);
+            match self.take_turn(turn, before).await? {
+                Some(after) => *growth = Some(after),
+                None => lost += 1,
+            }
+            if growth.is_some() && drains {
+                self.sequencer.drained.store(number, Ordering::SeqCst);
             }
         }
         Err(Error::Busy)

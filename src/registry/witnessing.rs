@@ -86,7 +86,8 @@ impl Registry {
     /// # Errors
     /// Those of [`Self::sequence`] and of the witnesses.
     pub async fn keep_witnessed(&self) -> Result<(), Error> {
-        match self.sequence().await?.checked_sub(1) {
+        self.sequence().await?;
+        match self.store.log_head().await?.head.size().checked_sub(1) {
             Some(last) => self.require_witnessed(last).await,
             None => Ok(()),
         }

@@ -222,6 +222,11 @@ impl Store {
 }
 
 impl Turn {
+    /// Whether nothing waits that was written before this turn began.
+    pub fn takes_all(&self) -> bool {
+        i64::try_from(self.waiting.len()).is_ok_and(|waiting| waiting < MOST_ENTRIES)
+    }
+
     /// The tiles and entries at the log's right edge, by which it grows.
     ///
     /// # Errors

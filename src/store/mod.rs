@@ -26,7 +26,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Executor as _, Transaction};
+use sqlx::{Any, AnyPool, Connection as _, Executor as _, Transaction};
 
 use writer::Writer;
 
@@ -35,6 +35,9 @@ pub const MOST_ROWS: i64 = 1000;
 
 /// How long a query waits for a connection or a lock.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a connection may have been idle and is not tried before it is used.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// A database.
 #[derive(Debug, Clone)]
@@ -66,7 +69,15 @@ impl Store {
         let options = AnyConnectOptions::from_str(&url)?;
         let pool = AnyPoolOptions::new().max_connections(16).acquire_timeout(PATIENCE);
         let pool = match kind {
-            Kind::Postgres => pool,
+            // A connection that was just used is not tried again first: that would be one more way to the server and back.
+            Kind::Postgres => pool.test_before_acquire(false).before_acquire(|connection, used| {
+                Box::pin(async move {
+                    if used.idle_for > TRUSTED_FOR {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            }),
             // A file does not go away as a server does: there is no need to try each connection before it is used.
             Kind::Sqlite => pool.test_before_acquire(false).after_connect(|connection, _| {
                 Box::pin(async move {

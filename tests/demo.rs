@@ -191,7 +191,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    - grants that had their approvals and that the policy then in force permitted: 2
                    - leases for grants that counted then, no longer than the policy allows: 2
                    - revocations, signed by a member of the board or an auditor: 1
-                   - usage batches that continue their journals, each record signed, under a lease, within the limits: 2
+                   - usage batches that continue their journals, signed by those who hold the grants, under a lease, within the limits: 2
                    - steps in cases, taken by those who may, decisions with a reason: 2
                    - the log continues every head that this home saw before
                  not proved:

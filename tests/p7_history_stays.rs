@@ -187,7 +187,7 @@ fn p7_an_operator_who_changes_the_database_is_found_by_the_audit() {
       ! entry 15: usage <digits>: record 0: no lease for it is in the log
       ! entry 14: lease <digits>: its statement is missing, and nobody erased it
     a statement is hidden: exit 4
-    error: the record does not hold: 1 findings
+    error: the record does not hold: 1 finding
       next: keep the bundle (`portcullis audit bundle`), and show the board what was found
       ! entry 15: usage <digits>: its statement is missing, and nobody erased it
     ");

@@ -53,6 +53,8 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
     scene.succeed("august", "audit bundle --to audit.jsonl");
     assert!(served.process.stop());
     assert!(scene.succeed("august", "audit verify --offline audit.jsonl").starts_with("the record holds"));
+    let quick = scene.succeed("august", "audit verify --quick --offline audit.jsonl");
+    assert!(quick.contains("signatures and rules were not looked at"), "{quick}");
     // Anybody who trusts the same first root can.
     assert!(scene.succeed("eve", "audit verify --offline audit.jsonl").starts_with("the record holds"));
     let good = std::fs::read_to_string(scene.at("audit.jsonl")).unwrap();

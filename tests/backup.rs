@@ -123,6 +123,7 @@ fn a_backup_that_was_cut_off_or_altered_is_refused_and_nothing_of_it_is_kept() {
         good.replacen("\"portcullis-backup\":1", "\"portcullis-backup\":9", 1),
         "Dear diary\n".to_owned(),
         String::new(),
+        without_the_logs_head(&good),
     ] {
         scene.write("bad.jsonl", &bad);
         said += &scene.refuse("registry", restore);
@@ -148,6 +149,9 @@ fn a_backup_that_was_cut_off_or_altered_is_refused_and_nothing_of_it_is_kept() {
       next: take another backup: nothing of this one was brought in
     exit 4
     error: the backup cannot be used: it was cut off
+      next: take another backup: nothing of this one was brought in
+    exit 4
+    error: the backup cannot be used: it lacks the row of log_head
       next: take another backup: nothing of this one was brought in
     ");
     scene.write("bad.jsonl", &good);
@@ -243,4 +247,12 @@ fn the_first_release_on_sqlite_is_brought_up_to_date() {
 #[test]
 fn the_first_release_on_postgresql_is_brought_up_to_date() {
     the_first_release_is_brought_up_to_date(Database::Postgres, "postgres");
+}
+
+/// A backup without the log's head, its last line made anew: with it another log would begin under the same name.
+fn without_the_logs_head(good: &str) -> String {
+    let lines: Vec<_> = good.lines().filter(|line| !line.contains("\"table\":\"log_head\"")).collect();
+    let body: String = lines[..lines.len() - 1].iter().map(|line| format!("{line}\n")).collect();
+    let sha256 = portcullis::digest::Sha256Digest::of(body.as_bytes());
+    format!("{body}{{\"rows\":{},\"sha256\":\"{sha256}\"}}\n", lines.len() - 2)
 }

@@ -1,15 +1,19 @@
 //! A day of many researchers, a minute of it: each does what `portcullis run` does once a day, which is to refresh the catalogue, open a session, read
-//! its grant with shares, leases and revocations, and renew the lease; some ask anew, and the board looks through its queue.
+//! its grant with shares, leases and revocations, renew the lease, and bring what it recorded of its usage, each with its receipt of the log; some ask
+//! anew, and the board looks through its queue.
 
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use portcullis::access::{Request, Session};
+use portcullis::api::{JournalState, LogReceipt};
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, KeyId, Signer};
-use portcullis::statement::{Statement, Subject};
+use portcullis::log::{Part, Receipt, TILE_WIDTH};
+use portcullis::statement::{Envelope, Statement, Subject};
 use portcullis::time::Timestamp;
+use portcullis::usage::{Begin, End, Event, JournalId, Record, Task, first_link, make_batch};
 use serde_json::Value;
 
 use crate::http::{AsyncStep, Connection, at_a_rate, request};
@@ -65,8 +69,18 @@ impl AsyncStep for Visit {
             let list = request("GET", &format!("/v1/statements?{list}"), Some(bearer), "");
             statuses.push(connection.ask(&list).await.0);
         }
-        let lease = request("POST", &format!("/v1/grants/{grant}/lease"), Some(bearer), "");
-        statuses.push(connection.ask(&lease).await.0);
+        let journal = journal_of(number);
+        let told = JournalState { journal, records: 0, head: first_link(journal) };
+        let told = serde_json::to_string(&told).unwrap();
+        let lease = request("POST", &format!("/v1/grants/{grant}/lease"), Some(bearer), &told);
+        let (status, lease) = connection.ask(&lease).await;
+        statuses.push(status);
+        assert_eq!(status, 201, "{}", String::from_utf8_lossy(&lease));
+        let lease = Envelope::parse(&lease).unwrap().digest();
+        researcher.take_receipt("lease", lease, connection, &mut statuses).await;
+        let batch = researcher.batch(journal, lease);
+        statuses.push(connection.ask(&request("POST", "/v1/statements", None, &batch.to_json())).await.0);
+        researcher.take_receipt("usage", batch.digest(), connection, &mut statuses).await;
         if number % ASKING == 0 {
             let asked = request("POST", "/v1/statements", None, &researcher.ask());
             statuses.push(connection.ask(&asked).await.0);
@@ -77,6 +91,12 @@ impl AsyncStep for Visit {
     }
 }
 
+fn journal_of(number: usize) -> JournalId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    JournalId::from_bytes(id)
+}
+
 impl Researcher {
     fn answer(&self, challenge: &str) -> String {
         let created = Timestamp::now();
@@ -84,6 +104,55 @@ impl Researcher {
         let digest = Sha256Digest::of(challenge.as_bytes());
         let subject = Subject { name: "session".to_owned(), digest };
         Statement { subject, predicate: session }.sign(&*self.signer).unwrap().to_json()
+    }
+
+    /// A receipt, and the tiles by which its head continues the last one.
+    async fn take_receipt(
+        &self,
+        kind: &str,
+        statement: Sha256Digest,
+        connection: &mut Connection,
+        statuses: &mut Vec<u16>,
+    ) {
+        let path = format!("/v1/log/receipts/{kind}/{statement}");
+        let (status, receipt) = connection.ask(&request("GET", &path, None, "")).await;
+        statuses.push(status);
+        let receipt: LogReceipt = serde_json::from_slice(&receipt).unwrap();
+        let receipt = Receipt::parse(receipt.entry.into_bytes(), &receipt.proof).unwrap();
+        let size = receipt.note.claim().size();
+        for level in 0..2_u8 {
+            let index = (size >> (8 * level)) / TILE_WIDTH;
+            let width = Part::width_in(level, index, size);
+            if width > 0 {
+                let path = format!("/log/{}", Part::tile(level, index, width));
+                statuses.push(connection.ask(&request("GET", &path, None, "")).await.0);
+            }
+        }
+    }
+
+    /// A journal with one generation, as a batch.
+    fn batch(&self, journal: JournalId, lease: Sha256Digest) -> Envelope {
+        let begin = Begin {
+            task: Task::Run,
+            checkpoint: ID.parse().unwrap(),
+            grant: self.grant.parse().unwrap(),
+            lease,
+            prompt_tokens: 9,
+            max_tokens: 64,
+            parameters: None,
+            prompt: None,
+            sketch: None,
+            hits: Vec::new(),
+            justification: None,
+            blocked: false,
+        };
+        let end = End { begin: 0, tokens: 64, finish: "length".to_owned(), output: None, hits: Vec::new() };
+        let now = Timestamp::now();
+        let begin = Record::new(journal, (0, first_link(journal)), now, Event::Begin(Box::new(begin)));
+        let begin = begin.sign(&*self.signer).unwrap();
+        let end =
+            Record::new(journal, (1, begin.digest()), now, Event::End(end)).sign(&*self.signer).unwrap();
+        make_batch(self.identity.card(), &[begin, end], &*self.signer, now).unwrap()
     }
 
     fn ask(&self) -> String {
@@ -128,7 +197,7 @@ pub(crate) async fn simulate(setting: &Setting, rate: f64) {
     let busy = setting.served.process.processor_seconds() - busy;
     let grown = size_of_database(setting) - size;
     head("a day of many researchers");
-    row(&format!("nine requests, at {rate} a second"), &report);
+    row(&format!("sixteen requests, at {rate} a second"), &report);
     let each = 1e3 * busy / count as f64;
     println!(
         "\n{count} visits: the server's processor time {each:.2} ms a visit, {:.0} % of one core; {}\n",

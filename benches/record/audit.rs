@@ -44,6 +44,7 @@ pub(crate) fn measure(entries: u64) {
     println!("| what | seconds | entries a second | peak MB |\n|---|---|---|---|");
     for (name, arguments) in [
         ("`audit verify`: tree, head, every signature and rule", "audit verify --offline big.jsonl"),
+        ("`audit verify --quick`: tree, head, every digest", "audit verify --quick --offline big.jsonl"),
         (
             "`audit report --quick`: tree, head, every digest",
             "audit report --quick --format html --output report.html --offline big.jsonl",

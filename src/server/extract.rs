@@ -55,15 +55,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let bytes = json_bytes(request, state).await?;
-        // serde would take an array for an object with the same fields in order.
-        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-            return Err(Refusal::malformed("the body: it is no JSON object"));
-        }
-        match axum::Json::<T>::from_bytes(&bytes) {
-            Ok(axum::Json(body)) => Ok(Self(body)),
-            Err(rejection) => Err(Refusal::malformed(format!("the body: {}", rejection.body_text()))),
-        }
+        json_object(&json_bytes(request, state).await?).map(Self)
     }
 }
 
@@ -71,12 +63,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Told<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        if !request.headers().contains_key(header::CONTENT_TYPE) {
-            let Body(bytes) = Body::from_request(request, state).await?;
-            return if bytes.is_empty() { Ok(Self(None)) } else { Err(not_json()) };
+        let says_json = says_json(&request);
+        let Body(bytes) = Body::from_request(request, state).await?;
+        match bytes.is_empty() {
+            true => Ok(Self(None)),
+            false if says_json => json_object(&bytes).map(|body| Self(Some(body))),
+            false => Err(not_json()),
         }
-        let Json(body) = Json::from_request(request, state).await?;
-        Ok(Self(Some(body)))
     }
 }
 
@@ -99,15 +92,28 @@ impl<S: Send + Sync> FromRequest<S> for Signed {
 
 /// The body of a request that says that it is JSON.
 async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
-    let content = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_json = content.is_some_and(|content| {
-        content.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
-    });
-    if !is_json {
+    if !says_json(&request) {
         return Err(not_json());
     }
     let Body(bytes) = Body::from_request(request, state).await?;
     Ok(bytes)
+}
+
+fn says_json(request: &Request) -> bool {
+    let content = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = content.and_then(|content| content.split(';').next());
+    kind.is_some_and(|kind| kind.trim() == "application/json")
+}
+
+fn json_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // serde would take an array for an object with the same fields in order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Refusal::malformed("the body: it is no JSON object"));
+    }
+    match axum::Json::<T>::from_bytes(bytes) {
+        Ok(axum::Json(body)) => Ok(body),
+        Err(rejection) => Err(Refusal::malformed(format!("the body: {}", rejection.body_text()))),
+    }
 }
 
 impl FromRequestParts<App> for Reader {

@@ -50,6 +50,9 @@ pub enum ServeError {
         /// Why not.
         source: io::Error,
     },
+    /// What was here before the log cannot be entered.
+    #[error("the log cannot begin with what was here before it")]
+    Log(#[source] Error),
     /// Measurements cannot be taken.
     #[error("cannot measure: {0}")]
     Metrics(String),
@@ -88,6 +91,10 @@ impl Server {
                 Some(config.map_err(|source| ServeError::Certificate { path, source })?)
             }
         };
+        // Before anybody is answered: what comes in now must not be entered ahead of what was here before the log.
+        if registry.begin_log().await.map_err(ServeError::Log)? {
+            tracing::info!("the log begins with what was here before it");
+        }
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full("portcullis_http_request_seconds".to_owned()), &SECONDS)
             .map_err(|error| ServeError::Metrics(error.to_string()))?
@@ -160,11 +167,6 @@ fn republish(app: App) -> JoinHandle<()> {
 /// Brings into the log what nobody waits for.
 fn sequence(app: App) -> JoinHandle<()> {
     tokio::spawn(async move {
-        match app.registry.begin_log().await {
-            Ok(true) => tracing::info!("the log begins with what was here before it"),
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "the log does not begin"),
-        }
         let mut clock = tokio::time::interval(SEQUENCE);
         loop {
             clock.tick().await;

@@ -190,6 +190,14 @@ impl Store {
             insert(&mut transaction, table, &row).await?;
             rows += 1;
         }
+        for table in OF_ONE_ROW {
+            // Without its head, another log would begin under the same name.
+            let query = format!("SELECT COUNT(*) AS rows FROM {table}");
+            let found = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_one(&mut *transaction).await?;
+            if found.try_get::<i64, _>("rows")? != 1 {
+                return Err(Error::Backup { reason: format!("it lacks the row of {table}") });
+            }
+        }
         if self.kind == Kind::Postgres {
             for table in TABLES.iter().filter(|table| table.columns[0].0 == "seq") {
                 let query = format!(

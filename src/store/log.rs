@@ -104,8 +104,9 @@ impl Store {
     /// [`Error::Database`].
     pub async fn log_entries(&self, from: u64, count: u64) -> Result<Vec<String>, Error> {
         let end = i64::try_from(from.saturating_add(count)).unwrap_or(i64::MAX);
+        // The index of places needs `place >= 0`. SQLite searches from the first bound that stands here: the other order reads the log from its start.
         let rows = sqlx::query(
-            "SELECT entry FROM log_entries WHERE place >= 0 AND place >= $1 AND place < $2 ORDER BY place",
+            "SELECT entry FROM log_entries WHERE place >= $1 AND place < $2 AND place >= 0 ORDER BY place",
         )
         .bind(i64::try_from(from).unwrap_or(i64::MAX))
         .bind(end)
@@ -123,7 +124,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT e.place AS place, e.entry AS entry, s.signer AS signer, s.envelope AS envelope \
              FROM log_entries e LEFT JOIN statements s ON s.digest = e.statement AND e.kind <> 'grant' \
-             WHERE e.place >= 0 AND e.place >= $1 AND e.place < $2 ORDER BY e.place, s.seq",
+             WHERE e.place >= $1 AND e.place < $2 AND e.place >= 0 ORDER BY e.place, s.seq",
         )
         .bind(i64::try_from(from).unwrap_or(i64::MAX))
         .bind(end)

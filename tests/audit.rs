@@ -81,6 +81,8 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
                 }
             })),
         ),
+        ("a lease has another's signature", resealed(resigned(&lines, lease, lease + 1).into_iter())),
+        ("a batch has another's signature", resealed(resigned(&lines, lease + 1, lease).into_iter())),
         ("a byte is changed and not resealed", good.replacen("usage", "usagf", 1)),
         ("it is cut", good[..good.len() / 2].to_owned()),
         ("it is none", "Dear diary\n".to_owned()),
@@ -111,6 +113,14 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
       next: keep the bundle (`portcullis audit bundle`), and show the board what was found
       ! entry 15: usage <digits>: record 0: no lease for it is in the log
       ! entry 14: lease <digits>: its statement is missing, and nobody erased it
+    a lease has another's signature: exit 4
+    error: the record does not hold: 1 finding
+      next: keep the bundle (`portcullis audit bundle`), and show the board what was found
+      ! entry 14: lease <digits>: the registry (timestamp) must sign, and did not
+    a batch has another's signature: exit 4
+    error: the record does not hold: 1 finding
+      next: keep the bundle (`portcullis audit bundle`), and show the board what was found
+      ! entry 15: usage <digits>: rosa must sign, and did not
     a byte is changed and not resealed: exit 4
     error: the bundle cannot be used: its SHA-256 is not that of its lines
       next: take another copy of the bundle, or make one: `portcullis audit bundle`
@@ -123,6 +133,19 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
     error: the bundle cannot be used: it is no bundle that this program wrote
       next: take another copy of the bundle, or make one: `portcullis audit bundle`
     ");
+}
+
+/// The lines, where one's statement has the signatures of another's.
+fn resigned(lines: &[&str], one: usize, other: usize) -> Vec<String> {
+    let mut lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
+    let signatures = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["statements"][0]["signatures"].to_string()
+    };
+    let (old, new) = (signatures(&lines[one]), signatures(&lines[other]));
+    assert!(lines[one].contains(&old));
+    lines[one] = lines[one].replace(&old, &new);
+    lines
 }
 
 /// A bundle of these lines, its last line made anew, as a forger would.

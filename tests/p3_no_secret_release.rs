@@ -101,6 +101,24 @@ fn p3_a_log_that_went_back_or_shows_another_history_is_refused() {
     error: <registry> refuses: the usage journal has 2 records, and 0 of them came in: nothing is leased before all did
       next: `portcullis usage sync` brings the records in; then ask again
     ");
+    // It goes on until its log is longer than the one that was seen.
+    for number in 0..6 {
+        scene.succeed(
+            "rosa",
+            &format!(
+                "request new {ID} --purpose Question-{number} --use detection --days 3 --accept-agreement"
+            ),
+        );
+    }
+    let said = scene.refuse("august", "audit verify") + &scene.refuse("rosa", "usage sync");
+    insta::assert_snapshot!(numbers.replace_all(&said.replace(&url, "<registry>"), "<count>"), @"
+    exit 4
+    error: the log of <count> does not continue the one of 17: its history changed, or it shows two faces
+      next: keep this machine's `log` folder as it is, and show it to the auditors: the registry's history was changed
+    exit 4
+    error: the log of <count> does not continue the one of 16: its history changed, or it shows two faces
+      next: keep this machine's `log` folder as it is, and show it to the auditors: the registry's history was changed
+    ");
 }
 
 /// Changes a SQLite database behind the registry's back.

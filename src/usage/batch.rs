@@ -138,3 +138,62 @@ fn chained(
     }
     Ok(ChainedBatch { card: card.clone(), journal: *journal, from, next, records, created: *created })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::SigningKey;
+    use crate::usage::{End, Event};
+
+    const JOURNAL: JournalId = JournalId::from_bytes([3; 16]);
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn record(place: (u64, Sha256Digest), signer: &SigningKey) -> SignedRecord {
+        let end = End { begin: 0, tokens: 1, finish: "length".to_owned(), output: None, hits: Vec::new() };
+        let at = Timestamp::from_unix_seconds(1_000_000);
+        Record::new(JOURNAL, place, at, Event::End(end)).sign(signer).unwrap()
+    }
+
+    /// Two records in a row, and one that follows neither.
+    fn records() -> [SignedRecord; 3] {
+        let first = record((0, first_link(JOURNAL)), &key(1));
+        let second = record((1, first.digest()), &key(1));
+        let stray = record((1, Sha256Digest::of(b"elsewhere")), &key(1));
+        [first, second, stray]
+    }
+
+    fn card() -> Card {
+        let opening = crate::identity::OpeningKey::from_bytes(&[9; 32]);
+        Card {
+            name: "rosa".parse().unwrap(),
+            organization: None,
+            verifying_key: key(1).verifying_key(),
+            sealing_key: opening.sealing_key(),
+            created: Timestamp::from_unix_seconds(0),
+        }
+    }
+
+    #[test]
+    fn a_batch_is_a_chain_that_its_owner_signed() {
+        let now = Timestamp::from_unix_seconds(1_000_001);
+        let [first, second, stray] = records();
+        let foreign = record((1, first.digest()), &key(2));
+        let batch =
+            |records: &[SignedRecord], signer| make_batch(&card(), records, &key(signer), now).unwrap();
+        let good = batch(&[first.clone(), second], 1);
+        for verified in [verify_batch(&good).unwrap(), verify_batch_as_one(&good).unwrap()] {
+            assert_eq!((verified.from.0, verified.next.0, verified.records.len()), (0, 2, 2));
+        }
+        let broken = batch(&[first.clone(), stray], 1);
+        assert!(matches!(verify_batch(&broken), Err(Error::Broken { seq: 1 })));
+        assert!(matches!(verify_batch_as_one(&broken), Err(Error::Broken { seq: 1 })));
+        assert!(matches!(claimed_batch(&broken), Err(Error::Broken { seq: 1 })));
+        let mixed = batch(&[first.clone(), foreign], 1);
+        assert!(matches!(verify_batch(&mixed), Err(Error::Unsigned { seq: 1 })));
+        let stolen = batch(&[first], 2);
+        assert!(matches!(verify_batch_as_one(&stolen), Err(Error::Statement(_))));
+    }
+}

@@ -27,7 +27,7 @@ pub struct JournalId([u8; 16]);
 
 impl JournalId {
     /// A journal of these random bytes.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 }

@@ -106,7 +106,7 @@ fn short(digest: &str) -> &str {
 }
 
 fn run_sync(home: &Home, output: Output) -> anyhow::Result<()> {
-    let Place::Address(_) = home.place()? else {
+    let Place::Address(address) = home.place()? else {
         let message = "this registry is a folder, which takes no usage";
         return Err(
             Refusal::usage(message, "the journal stays on this machine: `portcullis usage show`").into()
@@ -114,6 +114,11 @@ fn run_sync(home: &Home, output: Output) -> anyhow::Result<()> {
     };
     let catalogue = registry::catalogue(home, output)?;
     let (sent, state) = bring(home, catalogue.registry(), output)?;
+    if sent == 0 && state.records > 0 {
+        // What came in earlier must still be in the log.
+        let remote = registry::remote(home, &address, output)?;
+        registry::record(home)?.refresh(&remote, catalogue.registry())?;
+    }
     let text = match sent {
         0 => format!("the registry has all {} records\n", state.records),
         sent => {

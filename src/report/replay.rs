@@ -37,25 +37,25 @@ pub fn audit(
     depth: Depth,
 ) -> Result<(Verification, Facts), Error> {
     let note = HeadNote::parse(bundle.header().head.as_bytes())?;
-    let mut stage = Stage::Files(BTreeMap::new());
+    let mut reached = Reached::Files(BTreeMap::new());
     let mut block = next_block(bundle, depth, None)?;
     while !block.is_empty() {
-        let registry = stage.registry();
+        let registry = reached.registry();
         let (replayed, next) =
-            rayon::join(|| stage.take(block, trusted_root, depth), || next_block(bundle, depth, registry));
-        stage = replayed?;
+            rayon::join(|| reached.take(block, trusted_root, depth), || next_block(bundle, depth, registry));
+        reached = replayed?;
         block = next?;
     }
-    stage.replay(trusted_root, depth)?.finish(&note, witnesses)
+    reached.replay(trusted_root, depth)?.finish(&note, witnesses)
 }
 
 /// How far an audit has come: the catalogue's files stand before the records.
-enum Stage {
+enum Reached {
     Files(BTreeMap<String, Vec<u8>>),
     Records(Box<Replay>),
 }
 
-impl Stage {
+impl Reached {
     fn registry(&self) -> Option<Quorum> {
         match self {
             Self::Files(_) => None,

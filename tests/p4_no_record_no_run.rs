@@ -49,15 +49,20 @@ fn p4_the_record_is_on_the_disk_before_the_first_token_is_seen() {
         // The power goes with the first byte.
         child.kill().unwrap();
         child.wait().unwrap();
-        let records = scene.json("rosa", "usage show");
-        let records = records.as_array().unwrap();
-        assert!(records.len() > round, "round {round}: {records:?}");
+        assert_eq!(begins(&scene), round + 1, "round {round}");
     }
     let status: Value = scene.json("rosa", "usage status");
-    assert_eq!(status["journal"]["open"], 5, "{status}");
+    // A text may have been finished before the power went; what was begun is never lost.
+    assert!(status["journal"]["open"].as_u64().is_some_and(|open| open <= 5), "{status}");
     // It goes on from there.
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
-    assert_eq!(scene.json("rosa", "usage show").as_array().unwrap().len(), 7);
+    assert_eq!(begins(&scene), 6);
+}
+
+/// How many generations the journal says were begun.
+fn begins(scene: &Scene) -> usize {
+    let records = scene.json("rosa", "usage show");
+    records.as_array().unwrap().iter().filter(|record| !record["event"]["begin"].is_null()).count()
 }
 
 #[test]

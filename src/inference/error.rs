@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::checkpoint::tensor_file::ElementType;
+use super::Precision;
 
 /// Loading, a forward pass, sampling or scoring failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +30,35 @@ pub enum Error {
         expected: Vec<usize>,
     },
     /// A weight is NaN or infinite, or becomes so in the type it is loaded as.
-    #[error("tensor `{name}` holds a number that is not finite as {dtype}")]
+    #[error("tensor `{name}` holds a number that is not finite as {format}")]
     WeightNotFinite {
         /// The tensor.
         name: String,
-        /// The type it is loaded as.
-        dtype: ElementType,
+        /// The format it is loaded as.
+        format: String,
+    },
+    /// The system has no memory for a tensor.
+    #[error("no memory for tensor `{name}`: {source}")]
+    Memory {
+        /// The tensor.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system has no memory for keys and values.
+    #[error("no memory for the keys and values of more tokens: {0}")]
+    CacheMemory(io::Error),
+    /// A format that only this program's own kernels know.
+    #[error("weights in {precision} are only computed with on the processor")]
+    OnlyOnTheProcessor {
+        /// The format.
+        precision: Precision,
+    },
+    /// A name that is no format.
+    #[error("`{text}` is not a format of weights: use f32, f16, bf16, q8 or q4")]
+    UnknownPrecision {
+        /// The name.
+        text: String,
     },
     /// The bytes of a tensor cannot be read.
     #[error("cannot read tensor `{name}`: {source}")]

@@ -1,4 +1,4 @@
-//! GPT-2 (Radford et al. 2019) and GPT-1 (Radford et al. 2018): the forward pass.
+//! GPT-2 (Radford et al. 2019) and GPT-1 (Radford et al. 2018): a model that reads tokens.
 //!
 //! After `openai/gpt-2:src/model.py` and `openai/finetune-transformer-lm:train.py`. The two differ in where the norms
 //! stand, and in nothing else: GPT-2 norms what enters a sublayer and once more at the end, GPT-1 what leaves a residual sum.
@@ -7,125 +7,71 @@
 //! configuration when they were read, and tokens are checked against V here, so no input indexes outside a tensor. Whoever
 //! alters weights alters what the model says; numbers that are not finite are refused, at load and in the logits.
 
-use candle_core::{DType, Device, Tensor};
-
-use super::attention::Attention;
-use super::borrow::to_numbers;
-use super::cache::{BlockCache, KeyValueCache};
-use super::linear::{Activation, Linear};
-use super::norm::LayerNorm;
+use super::cache::{Store, shape_of};
+use super::candle::TensorModel;
+use super::kernels::pages::Pages;
+use super::native::{NativeModel, Part};
 use super::source::TensorSource;
-use super::weights::{Target, Weights, candle_type};
-use super::{Arithmetic, Error};
-use crate::checkpoint::config::{Architecture, ModelConfig};
+use super::{Arithmetic, Error, KeyValueCache, Precision};
+use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::layout;
-use crate::checkpoint::tensor_file::ElementType;
 use crate::progress::Progress;
 
-/// Tokens whose activations are held at a time.
-const PREFILL: usize = 512;
-
-/// Positions whose logits are held at a time, [64, V] each.
-const LOGITS: usize = 64;
+/// Rows whose activations are held at a time.
+const ROWS: usize = 256;
 
 /// Sees a token's index and the logits, \[V\], of what follows it.
 pub type Visit<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + Send + 'a;
 
+/// Sees which text, which of its tokens, and the logits, \[V\], of what follows that token.
+pub type VisitEach<'a> = dyn FnMut(usize, usize, &[f32]) -> Result<(), Error> + Send + 'a;
+
 /// How a model is to be loaded.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoadOptions {
-    /// The type of its weights in memory; `None` keeps the one in which its token embedding is stored.
-    pub dtype: Option<ElementType>,
+    /// The format of its weights in memory; `None` keeps the type in which its token embedding is stored.
+    pub precision: Option<Precision>,
     /// Where it computes.
     pub device: super::Device,
     /// Whose arithmetic it uses; a GPU always uses candle's.
     pub arithmetic: Arithmetic,
+    /// Threads to compute with on the processor; `None` for as many as it has cores.
+    pub threads: Option<usize>,
 }
 
 /// A language model, ready to read tokens.
 #[derive(Debug)]
 pub struct Model {
     config: ModelConfig,
-    dtype: ElementType,
-    activations: DType,
-    device: Device,
-    tokens: Tensor,    // [V, C]
-    positions: Tensor, // [T, C]
-    blocks: Vec<Block>,
-    final_norm: Option<LayerNorm>,
-    head: Linear, // [V, C]
+    precision: Precision,
+    engine: Engine,
 }
 
-/// One transformer block.
+/// What computes.
 #[derive(Debug)]
-struct Block {
-    architecture: Architecture,
-    norm_1: LayerNorm,
-    attention: Attention,
-    norm_2: LayerNorm,
-    mlp: Mlp,
+enum Engine {
+    Native(Box<NativeModel>),
+    Tensors(Box<TensorModel>),
 }
 
-/// The two-layer perceptron of a block.
+/// What one text reads in a call with others.
 #[derive(Debug)]
-struct Mlp {
-    up: Linear,   // [inner, C]
-    down: Linear, // [C, inner]
-}
-
-impl Mlp {
-    fn load(weights: &mut Weights, prefix: &str) -> Result<Self, Error> {
-        Ok(Self {
-            up: weights.linear(&format!("{prefix}.mlp.c_fc"))?,
-            down: weights.linear(&format!("{prefix}.mlp.c_proj"))?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor, Error> {
-        let hidden = self.up.forward_with(x, Activation::Gelu)?; // [N, inner]
-        self.down.forward(&hidden)
-    }
-}
-
-impl Block {
-    fn load(weights: &mut Weights, config: &ModelConfig, layer: usize) -> Result<Self, Error> {
-        let prefix = format!("h.{layer}");
-        Ok(Self {
-            architecture: config.architecture,
-            norm_1: weights.norm(&format!("{prefix}.ln_1"), config.norm_epsilon)?,
-            attention: Attention {
-                qkv: weights.linear(&format!("{prefix}.attn.c_attn"))?,
-                output: weights.linear(&format!("{prefix}.attn.c_proj"))?,
-                heads: config.heads,
-            },
-            norm_2: weights.norm(&format!("{prefix}.ln_2"), config.norm_epsilon)?,
-            mlp: Mlp::load(weights, &prefix)?,
-        })
-    }
-
-    /// `x` is [N, C] and so is what comes out.
-    fn forward(&self, x: &Tensor, cache: &BlockCache, before: usize) -> Result<Tensor, Error> {
-        match self.architecture {
-            Architecture::Gpt2 => {
-                let x = (x + self.attention.forward(&self.norm_1.forward(x)?, cache, before)?)?;
-                Ok((&x + self.mlp.forward(&self.norm_2.forward(&x)?)?)?)
-            }
-            Architecture::Gpt1 => {
-                let sum = (x + self.attention.forward(x, cache, before)?)?;
-                let x = self.norm_1.forward(&sum)?;
-                let sum = (&x + self.mlp.forward(&x)?)?;
-                self.norm_2.forward(&sum)
-            }
-        }
-    }
+pub struct Reading<'a> {
+    /// Tokens that follow what is in the cache, at least one.
+    pub tokens: &'a [u32],
+    /// What the text has read.
+    pub cache: &'a mut KeyValueCache,
+    /// The first of the tokens whose logits are wanted.
+    pub first: usize,
 }
 
 impl Model {
-    /// Reads a model's weights; in memory they are there once, with buffers of about a mebibyte per thread beside them.
+    /// Reads a model's weights; in memory they are there once, with buffers of a few mebibytes per thread beside them.
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::UnexpectedTensor`], [`Error::Misshapen`], [`Error::WeightNotFinite`] and
-    /// [`Error::Read`] name the tensor; [`Error::BuiltWithoutCuda`] and [`Error::NoCudaDevice`] are about the device.
+    /// [`Error::Read`] name the tensor; [`Error::BuiltWithoutCuda`], [`Error::NoCudaDevice`] and
+    /// [`Error::OnlyOnTheProcessor`] are about the device.
     pub fn load(
         config: &ModelConfig,
         source: &dyn TensorSource,
@@ -133,34 +79,17 @@ impl Model {
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
         let device = options.device.open()?;
-        let (tokens, positions) = layout::embedding_names(config.architecture);
-        let stored = source.entries().get(tokens).map(|entry| entry.element_type);
-        let arithmetic = if device.is_cpu() { options.arithmetic } else { Arithmetic::Candle };
-        let target = Target {
-            dtype: options.dtype.or(stored).unwrap_or(ElementType::F32),
-            device: device.clone(),
-            arithmetic,
+        let (tokens, _) = layout::embedding_names(config.architecture);
+        let stored = source.entries().get(tokens).map(|entry| entry.element_type.into());
+        let precision = options.precision.or(stored).unwrap_or(Precision::F32);
+        let engine = if device.is_cpu() && options.arithmetic == Arithmetic::Native {
+            let how = (precision, options.threads);
+            Engine::Native(Box::new(NativeModel::load(config, source, how, progress)?))
+        } else {
+            let how = (precision.try_into()?, &device);
+            Engine::Tensors(Box::new(TensorModel::load(config, source, how, progress)?))
         };
-        let mut weights = Weights::load(config, source, &target, progress)?;
-        let blocks = (0..config.layers).map(|layer| Block::load(&mut weights, config, layer));
-        let blocks = blocks.collect::<Result<_, _>>()?;
-        let final_norm = match config.architecture {
-            Architecture::Gpt2 => Some(weights.norm("ln_f", config.norm_epsilon)?),
-            Architecture::Gpt1 => None,
-        };
-        let tokens = weights.take(tokens)?;
-        let head = if config.tied_head { tokens.clone() } else { weights.take(layout::HEAD)? };
-        Ok(Self {
-            config: config.clone(),
-            dtype: target.dtype,
-            activations: target.activations(),
-            device,
-            tokens,
-            positions: weights.take(positions)?,
-            blocks,
-            final_norm,
-            head: Linear { weight: head, bias: None, arithmetic },
-        })
+        Ok(Self { config: config.clone(), precision, engine })
     }
 
     /// The model's shape.
@@ -168,17 +97,45 @@ impl Model {
         &self.config
     }
 
-    /// The type of its weights in memory.
-    pub fn dtype(&self) -> ElementType {
-        self.dtype
+    /// The format of its weights in memory.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Bytes of the weights in memory.
+    pub fn weight_bytes(&self) -> u64 {
+        match &self.engine {
+            Engine::Native(model) => model.weight_bytes(),
+            Engine::Tensors(model) => model.weight_bytes(&self.config),
+        }
+    }
+
+    /// Threads and instructions that it computes with on the processor, for a person to read; `None` on a device.
+    pub fn processor(&self) -> Option<(usize, &'static str)> {
+        match &self.engine {
+            Engine::Native(model) => Some((model.threads(), model.instructions())),
+            Engine::Tensors(_) => None,
+        }
+    }
+
+    /// Whether keys and values are kept in 16 bits.
+    pub(super) fn keeps_halves(&self) -> bool {
+        self.precision != Precision::F32
     }
 
     /// A cache with room for `capacity` positions, at least 1 and at most the context.
     ///
     /// # Errors
-    /// [`Error::Tensor`] where the device has no memory for it.
+    /// [`Error::Tensor`] where a device has no memory for it.
     pub fn cache(&self, capacity: usize) -> Result<KeyValueCache, Error> {
-        KeyValueCache::new(&self.config, capacity, (self.activations, &self.device))
+        let capacity = capacity.clamp(1, self.config.context);
+        let shape = shape_of(&self.config);
+        let store = match &self.engine {
+            Engine::Native(_) if self.keeps_halves() => Store::F16(Pages::new(shape)),
+            Engine::Native(_) => Store::F32(Pages::new(shape)),
+            Engine::Tensors(model) => Store::Tensors(model.cache(&self.config, capacity)?),
+        };
+        Ok(KeyValueCache::new(&self.config, capacity, store))
     }
 
     /// Reads `tokens` after those already in `cache`; the logits, \[V\], of what follows the last one.
@@ -187,17 +144,12 @@ impl Model {
     /// [`Error::NoTokens`], [`Error::UnknownToken`], [`Error::ContextOverflow`] and [`Error::ForeignCache`] before anything
     /// is computed; [`Error::LogitNotFinite`] after. The cache is as before wherever this fails.
     pub fn forward(&self, tokens: &[u32], cache: &mut KeyValueCache) -> Result<Vec<f32>, Error> {
-        self.check(tokens, cache)?;
-        let before = cache.length();
-        let logits = rayon::scope(|_| {
-            let mut logits = Vec::new();
-            for tokens in tokens.chunks(PREFILL) {
-                let x = self.hidden(tokens, cache)?;
-                logits = self.logits(&x.narrow(0, tokens.len() - 1, 1)?)?;
-            }
-            Ok(logits)
-        });
-        logits.inspect_err(|_| cache.truncate(before))
+        let mut last = Vec::new();
+        self.forward_all(tokens, cache, tokens.len().saturating_sub(1), &mut |_, logits| {
+            last = logits.to_vec();
+            Ok(())
+        })?;
+        Ok(last)
     }
 
     /// Reads `tokens` after those already in `cache` and shows `visit` the logits, \[V\], of what follows each of them from
@@ -212,23 +164,36 @@ impl Model {
         first: usize,
         visit: &mut Visit<'_>,
     ) -> Result<(), Error> {
-        self.check(tokens, cache)?;
-        let before = cache.length();
-        let done = rayon::scope(|_| {
-            for (i, part) in tokens.chunks(PREFILL).enumerate() {
-                let x = self.hidden(part, cache)?;
-                let skipped = first.saturating_sub(i * PREFILL).min(part.len());
-                for from in (skipped..part.len()).step_by(LOGITS) {
-                    let rows = LOGITS.min(part.len() - from);
-                    let logits = self.logits(&x.narrow(0, from, rows)?)?;
-                    for (row, logits) in logits.chunks_exact(self.config.vocabulary).enumerate() {
-                        visit(i * PREFILL + from + row, logits)?;
-                    }
-                }
+        let reading = Reading { tokens, cache, first };
+        self.forward_each(&mut [reading], &mut |_, token, logits| {
+            // Whoever reads several texts at once is told by the sampler, and so of one text alone.
+            if !logits.iter().fold(true, |all, logit| all & logit.is_finite()) {
+                return Err(Error::LogitNotFinite);
             }
-            Ok(())
-        });
-        done.inspect_err(|_| cache.truncate(before))
+            visit(token, logits)
+        })
+    }
+
+    /// Reads tokens of several texts at once, and shows `visit` the logits that each wants: which text, which of its tokens,
+    /// and the logits, \[V\], of what follows that one; a text's tokens come in order. The logits may not be finite. On the
+    /// processor each text's numbers are the same to the bit as if it were read alone.
+    ///
+    /// # Errors
+    /// As [`Self::forward`] for any of the texts, and what `visit` returns; every cache is as before then.
+    pub fn forward_each(&self, readings: &mut [Reading<'_>], visit: &mut VisitEach<'_>) -> Result<(), Error> {
+        for Reading { tokens, cache, .. } in readings.iter() {
+            self.check(tokens, cache)?;
+        }
+        let before: Vec<usize> = readings.iter().map(|reading| reading.cache.length()).collect();
+        let done = match &self.engine {
+            Engine::Native(model) => self.passes(model, readings, visit),
+            Engine::Tensors(model) => self.one_by_one(model, readings, visit),
+        };
+        if done.is_err() {
+            let caches = readings.iter_mut().zip(before);
+            caches.for_each(|(reading, before)| reading.cache.truncate(before));
+        }
+        done
     }
 
     fn check(&self, tokens: &[u32], cache: &KeyValueCache) -> Result<(), Error> {
@@ -242,38 +207,90 @@ impl Model {
         cache.fits(&self.config, tokens.len())
     }
 
-    /// What leaves the last block, [N, C].
-    fn hidden(&self, tokens: &[u32], cache: &mut KeyValueCache) -> Result<Tensor, Error> {
-        let before = cache.length();
-        let ids = Tensor::new(tokens, &self.device)?;
-        let token = self.tokens.index_select(&ids, 0)?.to_dtype(self.activations)?; // [N, C]
-        let position = self.positions.narrow(0, before, tokens.len())?; // [N, C]
-        let mut x = (token + position.to_dtype(self.activations)?)?;
-        for (block, cache) in self.blocks.iter().zip(&cache.blocks) {
-            x = block.forward(&x, cache, before)?;
+    fn one_by_one(
+        &self,
+        model: &TensorModel,
+        readings: &mut [Reading<'_>],
+        visit: &mut VisitEach<'_>,
+    ) -> Result<(), Error> {
+        for (text, Reading { tokens, cache, first }) in readings.iter_mut().enumerate() {
+            for (i, part) in tokens.chunks(ROWS).enumerate() {
+                let before = cache.length();
+                let Store::Tensors(tensors) = &cache.store else {
+                    return Err(Error::ForeignCache);
+                };
+                let skipped = first.saturating_sub(i * ROWS).min(part.len());
+                model.read(part, (tensors, before), skipped, &mut |token, logits| {
+                    visit(text, i * ROWS + token, logits)
+                })?;
+                cache.advance_to(before + part.len());
+            }
         }
-        cache.advance(tokens.len());
-        Ok(x)
+        Ok(())
     }
 
-    /// The logits, [N·V], of `x`, [N, C], what left the last block.
-    fn logits(&self, x: &Tensor) -> Result<Vec<f32>, Error> {
-        let x = match &self.final_norm {
-            Some(norm) => norm.forward(x)?,
-            None => x.force_contiguous()?, // a kernel wants a tensor that begins where its storage does
-        };
-        let logits = to_numbers(&self.head.forward(&x)?)?; // [N·V]
-        if logits.iter().fold(true, |all, logit| all & logit.is_finite()) {
-            Ok(logits)
-        } else {
-            Err(Error::LogitNotFinite)
+    fn passes(
+        &self,
+        model: &NativeModel,
+        readings: &mut [Reading<'_>],
+        visit: &mut VisitEach<'_>,
+    ) -> Result<(), Error> {
+        let mut done = vec![0; readings.len()];
+        loop {
+            let counts = next_pass(readings, &done);
+            if counts.iter().all(|&count| count == 0) {
+                return Ok(());
+            }
+            let mut shown =
+                |text: usize, token: usize, logits: &[f32]| visit(text, done[text] + token, logits);
+            if self.keeps_halves() {
+                let parts = parts(readings, (&done, &counts), |store| match store {
+                    Store::F16(pages) => Some(pages),
+                    _ => None,
+                })?;
+                model.pass(&self.config, &mut { parts }, &mut shown)?;
+            } else {
+                let parts = parts(readings, (&done, &counts), |store| match store {
+                    Store::F32(pages) => Some(pages),
+                    _ => None,
+                })?;
+                model.pass(&self.config, &mut { parts }, &mut shown)?;
+            }
+            for ((reading, done), count) in readings.iter_mut().zip(&mut done).zip(counts) {
+                *done += count;
+                reading.cache.advance_to(reading.cache.length() + count);
+            }
         }
     }
 }
 
-impl Model {
-    /// Bytes of the weights in memory.
-    pub fn weight_bytes(&self) -> u64 {
-        layout::parameter_count(&self.config) * candle_type(self.dtype).size_in_bytes() as u64
+/// How many tokens of each text go into the next pass.
+fn next_pass(readings: &[Reading<'_>], done: &[usize]) -> Vec<usize> {
+    let mut room = ROWS;
+    let count = |(reading, done): (&Reading<'_>, &usize)| {
+        let count = room.min(reading.tokens.len() - done);
+        room -= count;
+        count
+    };
+    readings.iter().zip(done).map(count).collect()
+}
+
+/// The parts of the next pass, with the pages of each text.
+fn parts<'a, T>(
+    readings: &'a mut [Reading<'_>],
+    (done, counts): (&[usize], &[usize]),
+    pages: impl Fn(&'a mut Store) -> Option<&'a mut Pages<T>>,
+) -> Result<Vec<Part<'a, T>>, Error> {
+    let mut parts = Vec::with_capacity(readings.len());
+    for (text, reading) in readings.iter_mut().enumerate().filter(|(text, _)| counts[*text] > 0) {
+        let (done, count) = (done[text], counts[text]);
+        parts.push(Part {
+            text,
+            tokens: &reading.tokens[done..done + count],
+            before: reading.cache.length(),
+            first: reading.first.saturating_sub(done).min(count),
+            pages: pages(&mut reading.cache.store).ok_or(Error::ForeignCache)?,
+        });
     }
+    Ok(parts)
 }

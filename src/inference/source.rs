@@ -1,9 +1,19 @@
-//! Where the bytes of weights come from: the one thing that loading asks of a file, or of chunks opened in memory.
+//! Where the bytes of weights come from, and reading them as numbers.
+//!
+//! Names and shapes are compared with the configuration before anything is allocated, so a tampered file can neither make
+//! us reserve more than it holds nor give a model another shape. Bytes are read with positioned reads into small buffers,
+//! never mapped: a mapped page would count as memory twice, and could change after it was checked.
 
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::checkpoint::tensor_file::{TensorEntry, TensorFile};
+use half::{bf16, f16};
+
+use super::Error;
+use crate::checkpoint::config::ModelConfig;
+use crate::checkpoint::layout::{self, TensorSpec};
+use crate::checkpoint::tensor_file::{ElementType, TensorEntry, TensorFile};
+use crate::progress::Progress;
 use crate::seal::OpenedWeights;
 
 /// Tensors that can be read piece by piece, from several threads at once.
@@ -38,5 +48,101 @@ impl TensorSource for OpenedWeights {
 
     fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()> {
         OpenedWeights::read_at(self, entry, position, buffer)
+    }
+}
+
+/// Pairs what `config` demands with what the source has; both must be the same set of names and shapes.
+pub(super) fn require_all<'a>(
+    config: &ModelConfig,
+    (source, progress): (&'a dyn TensorSource, &'a dyn Progress),
+) -> Result<Vec<TensorReader<'a>>, Error> {
+    let entries = source.entries();
+    let mut readers = Vec::with_capacity(entries.len());
+    for spec in layout::tensors(config) {
+        let Some(entry) = entries.get(&spec.name) else {
+            return Err(Error::MissingTensor { name: spec.name });
+        };
+        if entry.shape != spec.shape {
+            let found = entry.shape.clone();
+            return Err(Error::Misshapen { name: spec.name, found, expected: spec.shape });
+        }
+        readers.push(TensorReader { spec, entry, source, progress });
+    }
+    if readers.len() < entries.len() {
+        let known = |name: &str| readers.iter().any(|reader| reader.spec.name == name);
+        let name = entries.keys().find(|name| !known(name)).cloned().unwrap_or_default();
+        return Err(Error::UnexpectedTensor { name });
+    }
+    progress.begin("loading weights", Some(entries.values().map(|entry| entry.length).sum()));
+    Ok(readers)
+}
+
+/// Reads one tensor, whose shape is as it must be.
+pub(super) struct TensorReader<'a> {
+    spec: TensorSpec,
+    entry: &'a TensorEntry,
+    source: &'a dyn TensorSource,
+    progress: &'a dyn Progress,
+}
+
+impl TensorReader<'_> {
+    pub(super) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    pub(super) fn shape(&self) -> &[usize] {
+        &self.spec.shape
+    }
+
+    /// All numbers, none of which `dtype` cannot hold.
+    pub(super) fn whole(&self, dtype: ElementType) -> Result<Vec<f32>, Error> {
+        /// Numbers read at a time.
+        const STRIP: usize = 1 << 18;
+        let mut numbers = vec![0.0; self.shape().iter().product()];
+        let mut bytes = Vec::new();
+        for (i, strip) in numbers.chunks_mut(STRIP).enumerate() {
+            self.read(i * STRIP, strip, &mut bytes)?;
+        }
+        if numbers.iter().all(|&x| holds(dtype, x)) { Ok(numbers) } else { Err(self.not_finite(dtype)) }
+    }
+
+    /// Reads `numbers.len()` numbers from the `first` on, all of them finite as they are stored.
+    pub(super) fn read(&self, first: usize, numbers: &mut [f32], bytes: &mut Vec<u8>) -> Result<(), Error> {
+        let size = self.entry.element_type.size();
+        bytes.resize(numbers.len() * size, 0);
+        self.source
+            .read_at(self.entry, (first * size) as u64, bytes)
+            .map_err(|source| Error::Read { name: self.spec.name.clone(), source })?;
+        match self.entry.element_type {
+            ElementType::F32 => decode(bytes, numbers, f32::from_le_bytes),
+            ElementType::F16 => decode(bytes, numbers, |b| f16::from_le_bytes(b).to_f32()),
+            ElementType::BF16 => decode(bytes, numbers, |b| bf16::from_le_bytes(b).to_f32()),
+        }
+        if !numbers.iter().fold(true, |all, number| all & number.is_finite()) {
+            return Err(self.not_finite(self.entry.element_type));
+        }
+        self.progress.advance(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// That a number is not finite in the format in which it is to be held.
+    pub(super) fn not_finite(&self, format: impl ToString) -> Error {
+        Error::WeightNotFinite { name: self.spec.name.clone(), format: format.to_string() }
+    }
+}
+
+/// Decodes little-endian numbers of `N` bytes each.
+fn decode<const N: usize>(bytes: &[u8], into: &mut [f32], convert: impl Fn([u8; N]) -> f32) {
+    for (number, bytes) in into.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *number = convert(*bytes);
+    }
+}
+
+/// Whether a number stays finite when it is rounded to `dtype`.
+fn holds(dtype: ElementType, x: f32) -> bool {
+    match dtype {
+        ElementType::F32 => x.is_finite(),
+        ElementType::F16 => f16::from_f32(x).is_finite(),
+        ElementType::BF16 => bf16::from_f32(x).is_finite(),
     }
 }

@@ -186,6 +186,12 @@ fn explain_inference(error: &inference::Error) -> Advice {
             Kind::Unverified,
             "try --dtype f32 or bf16, whose range is wider; otherwise the weights are broken",
         ),
+        E::Memory { .. } | E::CacheMemory(_) => (
+            Kind::Unavailable,
+            "close other programs, or hold the weights in fewer bits with --quantize q8 or q4",
+        ),
+        E::OnlyOnTheProcessor { .. } => (Kind::Usage, "leave out --quantize, or --device"),
+        E::UnknownPrecision { .. } => (Kind::Usage, "use one of the formats that are named"),
         E::LogitNotFinite => (Kind::Unverified, "check the weights with `portcullis verify <folder>`"),
         E::BuiltWithoutCuda | E::NoCudaDevice(_) => {
             (Kind::Unavailable, "leave out --device to use the processor")

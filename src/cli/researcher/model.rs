@@ -8,13 +8,12 @@ use clap::{Args, ValueEnum};
 use super::gate::{self, Passed};
 use super::recording;
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::tensor_file::ElementType;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::client::Recorder;
 use crate::inference::tokenizer::{SpecialTokens, Tokenizer};
-use crate::inference::{Device, LoadOptions, Model};
+use crate::inference::{Device, LoadOptions, Model, Precision};
 use crate::name::CheckpointId;
 use crate::progress::Progress;
 
@@ -27,6 +26,14 @@ pub(in crate::cli) struct ModelArguments {
     /// Hold the weights as this type instead of the checkpoint's own
     #[arg(long, value_enum, help_heading = "Model")]
     dtype: Option<Dtype>,
+
+    /// Round the weights to 8 or 4 bits while they are loaded; `score` tells what that costs
+    #[arg(long, value_enum, conflicts_with = "dtype", help_heading = "Model")]
+    quantize: Option<Quantize>,
+
+    /// Threads to compute with; as many as there are cores if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Model")]
+    threads: Option<u16>,
 
     /// Where to compute
     #[arg(long, value_enum, default_value = "cpu", help_heading = "Model")]
@@ -46,6 +53,13 @@ enum Dtype {
     F32,
     Bf16,
     F16,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Quantize {
+    None,
+    Q8,
+    Q4,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -113,22 +127,36 @@ impl ModelArguments {
         output: Output,
         progress: &dyn Progress,
     ) -> anyhow::Result<Loaded> {
-        let dtype = self.dtype.map(|dtype| match dtype {
-            Dtype::F32 => ElementType::F32,
-            Dtype::Bf16 => ElementType::BF16,
-            Dtype::F16 => ElementType::F16,
-        });
         let device = match self.device {
             DeviceName::Cpu => Device::Cpu,
             DeviceName::Cuda => Device::Cuda,
         };
-        let options = LoadOptions { dtype, device, ..LoadOptions::default() };
+        let options = LoadOptions {
+            precision: self.precision(),
+            device,
+            threads: self.threads.map(usize::from),
+            ..LoadOptions::default()
+        };
         // What is no folder and reads as an id is meant to be in the vault.
         let id = self.checkpoint.to_str().and_then(|text| text.parse().ok());
         match id {
             Some(id) if !self.checkpoint.exists() => load_sealed((home, &id), &options, (output, progress)),
             _ => load(&self.checkpoint, &options, progress),
         }
+    }
+
+    fn precision(&self) -> Option<Precision> {
+        let quantized = self.quantize.and_then(|quantize| match quantize {
+            Quantize::None => None,
+            Quantize::Q8 => Some(Precision::Q8),
+            Quantize::Q4 => Some(Precision::Q4),
+        });
+        let dtype = self.dtype.map(|dtype| match dtype {
+            Dtype::F32 => Precision::F32,
+            Dtype::Bf16 => Precision::BF16,
+            Dtype::F16 => Precision::F16,
+        });
+        quantized.or(dtype)
     }
 
     /// The tokens of a text, by the caller's word on special ones.

@@ -110,7 +110,7 @@ impl Run {
         if output.is_json() {
             let result = json!({
                 "checkpoint": loaded.checkpoint,
-                "dtype": loaded.model.dtype().to_string().to_lowercase(),
+                "dtype": loaded.model.precision().to_string().to_lowercase(),
                 "load_seconds": loaded.seconds,
                 "prompt": text,
                 "samples": samples,

@@ -104,7 +104,7 @@ fn report(
     let bits_per_byte = bytes.map(|bytes| score.bits_per_byte(bytes));
     let result = json!({
         "checkpoint": id,
-        "dtype": loaded.model.dtype().to_string().to_lowercase(),
+        "dtype": loaded.model.precision().to_string().to_lowercase(),
         "tokens": score.predicted,
         "bytes": bytes,
         "stride": stride,

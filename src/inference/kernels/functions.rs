@@ -1,116 +1,179 @@
-//! exp, GELU and softmax, without a branch or a call, so that they vectorise.
+//! exp, GELU and softmax on lanes.
 
-use super::lanes::{sum_of, vectorized};
+use super::lanes::{Kernel, LANES, Lanes, Level};
 
 /// e^x with a relative error below 2e-7; arguments outside ±87 count as ±87. NaN stays NaN.
 ///
 /// x = n·ln 2 + r with |r| ≤ ln 2 / 2, as in Cephes' `expf`: a polynomial for e^r, 2^n put into the exponent.
 #[inline(always)]
-pub(in crate::inference) fn exp(x: f32) -> f32 {
+pub(in crate::inference) fn exp<L: Lanes>(l: L, x: L::F) -> L::F {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding it leaves the nearest integer in the low bits
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let x = if x > 87.0 { 87.0 } else { x };
-    let x = if x < -87.0 { -87.0 } else { x };
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
-    let e_r = p * r * r + r + 1.0;
-    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
-    e_r * f32::from_bits(exponent << 23)
+    const POLYNOMIAL: [f32; 5] = [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+    // NaN is kept, as the second of two.
+    let x = l.max(l.splat(-87.0), l.min(l.splat(87.0), x));
+    let shifted = l.mul_add(x, l.splat(std::f32::consts::LOG2_E), l.splat(ROUND));
+    let n = l.sub(shifted, l.splat(ROUND));
+    let r = l.mul_add(n, l.splat(-LN_2_HIGH), x);
+    let r = l.mul_add(n, l.splat(-LN_2_LOW), r);
+    let mut p = l.splat(1.987_569_1e-4);
+    for coefficient in POLYNOMIAL {
+        p = l.mul_add(p, r, l.splat(coefficient));
+    }
+    let e_r = l.add(l.mul_add(l.mul(p, r), r, r), l.splat(1.0));
+    l.mul(e_r, l.power_of_two(shifted))
 }
 
 /// GELU in the tanh form of both GPTs: 0.5·x·(1 + tanh u) = x / (1 + e^(-2u)), u = √(2/π)·(x + 0.044715·x³).
 #[inline(always)]
-pub(in crate::inference) fn gelu(x: f32) -> f32 {
-    const TWICE_ROOT: f32 = 1.595_769; // 2·√(2/π)
-    let minus_two_u = -TWICE_ROOT * (x + 0.044_715 * x * x * x);
-    x / (1.0 + exp(minus_two_u))
+pub(in crate::inference) fn gelu<L: Lanes>(l: L, x: L::F) -> L::F {
+    const MINUS_TWICE_ROOT: f32 = -1.595_769; // -2·√(2/π)
+    let square = l.mul(x, x);
+    let inner = l.mul_add(square, l.splat(0.044_715 * MINUS_TWICE_ROOT), l.splat(MINUS_TWICE_ROOT));
+    l.div(x, l.add(l.splat(1.0), exp(l, l.mul(x, inner))))
 }
 
-/// Softmax in place. NaN anywhere makes everything NaN; the caller refuses such logits.
+/// Puts e^(x - maximum) into the first `visible` of `scores` and 0 into the rest; returns their sum. NaN anywhere among
+/// the visible makes the sum NaN; the caller refuses what comes of it.
 #[inline(always)]
-pub(in crate::inference) fn softmax(scores: &mut [f32]) {
-    let most = maximum(scores);
-    for score in scores.iter_mut() {
-        *score = exp(*score - most);
+pub(in crate::inference) fn exponentials<L: Lanes>(l: L, scores: &mut [[f32; LANES]], visible: usize) -> f32 {
+    let flat = scores.as_flattened_mut();
+    let end = visible.next_multiple_of(LANES).min(flat.len());
+    flat[visible..end].fill(f32::NEG_INFINITY);
+    flat[end..].fill(0.0);
+    let scores = &mut scores[..end / LANES];
+    let mut most = l.splat(f32::NEG_INFINITY);
+    for score in scores.iter() {
+        most = l.max(most, l.load(score));
     }
-    let scale = 1.0 / sum_of(scores, |x| x);
+    let most = l.splat(l.greatest(most));
     for score in scores.iter_mut() {
-        *score *= scale;
+        let power = exp(l, l.sub(l.load(score), most));
+        l.store(power, score);
     }
+    // e^-∞ came out as e^-87.
+    scores.as_flattened_mut()[visible..].fill(0.0);
+    let mut sum = l.zero();
+    for score in scores.iter() {
+        sum = l.add(sum, l.load(score));
+    }
+    l.sum(sum)
 }
 
 /// ln Σ e^x in f64. Not finite where an x is not.
 pub(in crate::inference) fn log_sum_exp(x: &[f32]) -> f64 {
-    vectorized(
-        #[inline(always)]
-        || {
-            let most = maximum(x);
-            let sum: f64 = x.chunks(1024).map(|chunk| f64::from(sum_of(chunk, |x| exp(x - most)))).sum();
-            f64::from(most) + sum.ln()
-        },
-    )
-}
+    struct LogSumExp<'a>(&'a [f32]);
+    impl Kernel for LogSumExp<'_> {
+        type Output = f64;
 
-#[inline(always)]
-fn maximum(x: &[f32]) -> f32 {
-    let (lanes, rest) = x.as_chunks::<16>();
-    let mut most = [f32::NEG_INFINITY; 16];
-    for lane in lanes {
-        for i in 0..16 {
-            most[i] = if lane[i] > most[i] { lane[i] } else { most[i] };
+        #[inline(always)]
+        fn run<L: Lanes>(self, l: L) -> f64 {
+            const PART: usize = 64 * LANES;
+            let most = self.0.iter().fold(f32::NEG_INFINITY, |most, &x| if most > x { most } else { x });
+            let mut total = 0.0;
+            for part in self.0.chunks(PART) {
+                let (whole, rest) = part.as_chunks::<LANES>();
+                let mut sum = l.zero();
+                for x in whole {
+                    sum = l.add(sum, exp(l, l.sub(l.load(x), l.splat(most))));
+                }
+                total += f64::from(l.sum(sum));
+                total += rest.iter().map(|x| f64::from(x - most).exp()).sum::<f64>();
+            }
+            f64::from(most) + total.ln()
         }
     }
-    let most = most.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    rest.iter().copied().fold(most, f32::max)
+    Level::best().run(LogSumExp(x))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn inputs() -> impl Iterator<Item = f32> {
-        (-90_000..=90_000).map(|i| i as f32 * 1e-3)
+    /// Applies a function of lanes to numbers, at every level that this processor has.
+    fn at_every_level(x: &[f32], gelu_too: bool) -> Vec<Vec<f32>> {
+        struct Map<'a>(&'a [f32], bool);
+        impl Kernel for Map<'_> {
+            type Output = Vec<f32>;
+
+            #[inline(always)]
+            fn run<L: Lanes>(self, l: L) -> Vec<f32> {
+                let mut out = Vec::new();
+                for x in self.0.as_chunks::<LANES>().0 {
+                    let mut y = [0.0; LANES];
+                    let x = l.load(x);
+                    l.store(if self.1 { gelu(l, x) } else { exp(l, x) }, &mut y);
+                    out.extend(y);
+                }
+                out
+            }
+        }
+        Level::all().into_iter().map(|level| level.run(Map(x, gelu_too))).collect()
+    }
+
+    fn inputs() -> Vec<f32> {
+        (-90_000..90_000).map(|i| i as f32 * 1e-3).collect()
     }
 
     #[test]
     fn exp_is_within_two_parts_in_ten_million() {
-        for x in inputs().filter(|x| x.abs() <= 87.0) {
-            let exact = f64::from(x).exp();
-            let error = (f64::from(exp(x)) - exact).abs() / exact;
-            assert!(error < 2e-7, "exp({x}) is off by {error:e}");
+        for powers in at_every_level(&inputs(), false) {
+            for (x, power) in inputs().into_iter().zip(powers).filter(|(x, _)| x.abs() <= 87.0) {
+                let exact = f64::from(x).exp();
+                let error = (f64::from(power) - exact).abs() / exact;
+                assert!(error < 2e-7, "exp({x}) is off by {error:e}");
+            }
         }
-        assert!(exp(f32::NAN).is_nan());
-        assert_eq!(exp(0.0), 1.0);
+        for edge in at_every_level(&[f32::NAN; LANES], false) {
+            assert!(edge.iter().all(|x| x.is_nan()));
+        }
+        for one in at_every_level(&[0.0; LANES], false) {
+            assert_eq!(one, [1.0; LANES]);
+        }
     }
 
     #[test]
     fn gelu_is_within_a_millionth_of_the_exact_tanh_form() {
-        for x in inputs() {
-            let wide = f64::from(x);
-            let u = (2.0 / std::f64::consts::PI).sqrt() * (wide + 0.044715 * wide.powi(3));
-            let exact = 0.5 * wide * (1.0 + u.tanh());
-            let error = (f64::from(gelu(x)) - exact).abs();
-            assert!(error < 1e-6 * wide.abs().max(1.0), "gelu({x}) is off by {error:e}");
+        for gelus in at_every_level(&inputs(), true) {
+            for (x, y) in inputs().into_iter().zip(gelus) {
+                let wide = f64::from(x);
+                let u = (2.0 / std::f64::consts::PI).sqrt() * (wide + 0.044715 * wide.powi(3));
+                let exact = 0.5 * wide * (1.0 + u.tanh());
+                let error = (f64::from(y) - exact).abs();
+                assert!(error < 1e-6 * wide.abs().max(1.0), "gelu({x}) is off by {error:e}");
+            }
         }
-        assert!(gelu(f32::NAN).is_nan());
+        assert!(at_every_level(&[f32::NAN; LANES], true).iter().flatten().all(|x| x.is_nan()));
     }
 
     #[test]
-    fn softmax_sums_to_one_and_keeps_nan() {
-        let mut scores: Vec<f32> = (0..37).map(|i| (i as f32 * 0.7).sin() * 9.0).collect();
-        softmax(&mut scores);
-        assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-        scores[36] = f32::NAN;
-        softmax(&mut scores);
-        assert!(scores.iter().all(|x| x.is_nan()));
+    fn exponentials_sum_up_and_keep_nan() {
+        struct Sum(Vec<[f32; LANES]>, usize);
+        impl Kernel for Sum {
+            type Output = (Vec<f32>, f32);
+
+            #[inline(always)]
+            fn run<L: Lanes>(mut self, l: L) -> (Vec<f32>, f32) {
+                let sum = exponentials(l, &mut self.0, self.1);
+                (self.0.as_flattened().to_vec(), sum)
+            }
+        }
+        let mut scores = [[0.0; LANES]; 4];
+        for (i, score) in scores.as_flattened_mut().iter_mut().enumerate() {
+            *score = (i as f32 * 0.7).sin() * 9.0;
+        }
+        for level in Level::all() {
+            for visible in 1..=4 * LANES {
+                let (powers, sum) = level.run(Sum(scores.to_vec(), visible));
+                assert!((powers.iter().sum::<f32>() / sum - 1.0).abs() < 1e-6);
+                assert!(powers[visible..].iter().all(|&p| p == 0.0), "{visible}");
+                assert!(powers[..visible].contains(&1.0));
+            }
+            let mut broken = scores.to_vec();
+            broken[1][3] = f32::NAN;
+            assert!(level.run(Sum(broken, 40)).1.is_nan());
+        }
     }
 
     #[test]

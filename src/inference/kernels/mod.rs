@@ -1,12 +1,19 @@
 //! The arithmetic of a forward pass on the processor.
 //!
-//! Every kernel works on plain slices and is compiled for each level of the instruction set by `pulp`, which picks one at
-//! run time. Threads share out results, never one sum: a number does not depend on how many threads there are, though its
-//! last bits depend on how wide the processor's vectors are. Only the matrix product of many rows is candle's.
+//! `lanes` are sixteen numbers side by side at every level of instructions, `team` the threads; `steps` say how weights lie in
+//! memory and are multiplied, `matrix` is a projection of them and `inputs` its activations made ready; `pages` keep keys and
+//! values, `attention` reads them. Threads share out results, never one sum, and each sum is one chain in order: a number
+//! depends neither on how many threads there are nor on what is computed beside it.
 
+pub(super) mod activations;
 pub(super) mod attention;
-pub(super) mod element;
 pub(super) mod functions;
+pub(super) mod inputs;
 pub(super) mod lanes;
-pub(super) mod projection;
-pub(super) mod rows;
+pub(super) mod matrix;
+#[expect(unsafe_code, reason = "memory from the system, as large pages; each block has its proof")]
+mod memory;
+pub(super) mod pages;
+pub(super) mod steps;
+#[expect(unsafe_code, reason = "work and data lent to threads for one operation; each block has its proof")]
+pub(super) mod team;

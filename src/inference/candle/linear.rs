@@ -1,0 +1,19 @@
+//! A projection: x·W + b.
+
+use candle_core::Tensor;
+
+use crate::inference::Error;
+
+/// A projection, oriented as it is stored.
+#[derive(Debug)]
+pub(super) struct Linear {
+    pub(super) weight: Tensor, // [inputs, outputs]
+    pub(super) bias: Tensor,   // [outputs]
+}
+
+impl Linear {
+    /// y, [N, outputs], of `x`, [N, inputs].
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, Error> {
+        Ok(x.matmul(&self.weight)?.broadcast_add(&self.bias)?)
+    }
+}

@@ -1,0 +1,217 @@
+//! Lanes as one register of AVX-512 with VNNI, and with BF16 where the processor has it.
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, LANES, Lanes};
+
+/// Proof that the processor has AVX-512 F, BW, DQ, VL and VNNI, FMA and F16C, and BF16 where `BRAIN` says so.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::inference) struct Avx512<const BRAIN: bool>(());
+
+impl<const BRAIN: bool> Avx512<BRAIN> {
+    pub(super) fn detect() -> Option<Self> {
+        let basic = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        (basic && (!BRAIN || is_x86_feature_detected!("avx512bf16"))).then_some(Self(()))
+    }
+
+    /// Runs `kernel` compiled with these instructions.
+    pub(super) fn compile<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")]
+        fn with_brain<K: Kernel, L: Lanes>(kernel: K, lanes: L) -> K::Output {
+            kernel.run(lanes)
+        }
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+        fn without<K: Kernel, L: Lanes>(kernel: K, lanes: L) -> K::Output {
+            kernel.run(lanes)
+        }
+        // SAFETY: `self` proves that the processor has the instructions: `detect` made it.
+        unsafe { if BRAIN { with_brain(kernel, self) } else { without(kernel, self) } }
+    }
+}
+
+/// Calls instructions from a method of the proof.
+macro_rules! proven {
+    ($instructions:expr) => {
+        // SAFETY: `self` proves that the processor has the instructions. Pointers that are read or written here come from
+        // references to arrays of exactly the register's size; the instructions need no alignment.
+        unsafe { $instructions }
+    };
+}
+
+impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
+    type F = __m512;
+    type I = __m512i;
+    type W = __m512i;
+
+    const FLOAT_ROWS: usize = 12;
+    const INTEGER_ROWS: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        proven!(_mm512_set1_ps(x))
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32; LANES]) -> __m512 {
+        proven!(_mm512_loadu_ps(x.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn store(self, x: __m512, to: &mut [f32; LANES]) {
+        proven!(_mm512_storeu_ps(to.as_mut_ptr(), x));
+    }
+
+    #[inline(always)]
+    fn load_half(self, x: &[u16; LANES]) -> __m512 {
+        proven!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn store_half(self, x: __m512, to: &mut [u16; LANES]) {
+        proven!(_mm256_storeu_si256(to.as_mut_ptr().cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x)));
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_sub_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        proven!(_mm512_min_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        proven!(_mm512_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn power_of_two(self, x: __m512) -> __m512 {
+        proven!({
+            let shifted = _mm512_slli_epi32::<23>(_mm512_castps_si512(x));
+            _mm512_castsi512_ps(_mm512_add_epi32(shifted, _mm512_set1_epi32(127 << 23)))
+        })
+    }
+
+    #[inline(always)]
+    fn splat_int(self, x: i32) -> __m512i {
+        proven!(_mm512_set1_epi32(x))
+    }
+
+    #[inline(always)]
+    fn add_int(self, a: __m512i, b: __m512i) -> __m512i {
+        proven!(_mm512_add_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn shift_left(self, x: __m512i, n: i32) -> __m512i {
+        proven!(_mm512_sll_epi32(x, _mm_cvtsi32_si128(n)))
+    }
+
+    #[inline(always)]
+    fn store_int(self, x: __m512i, to: &mut [i32; LANES]) {
+        proven!(_mm512_storeu_si512(to.as_mut_ptr().cast(), x));
+    }
+
+    #[inline(always)]
+    fn to_float(self, x: __m512i) -> __m512 {
+        proven!(_mm512_cvtepi32_ps(x))
+    }
+
+    #[inline(always)]
+    fn round(self, x: __m512) -> __m512i {
+        proven!(_mm512_cvt_roundps_epi32::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x))
+    }
+
+    #[inline(always)]
+    fn to_bytes(self, x: __m512i) -> [u32; 4] {
+        let mut words = [0; 4];
+        proven!(_mm_storeu_si128(words.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(x)));
+        words
+    }
+
+    #[inline(always)]
+    fn to_brains(self, x: __m512) -> [u32; 8] {
+        let mut words = [0; 8];
+        proven!({
+            let narrow = if BRAIN {
+                std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x))
+            } else {
+                // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change, and stays refused.
+                let bits = _mm512_castps_si512(x);
+                let lowest = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+                let half = _mm512_add_epi32(lowest, _mm512_set1_epi32(0x7fff));
+                _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(_mm512_add_epi32(bits, half)))
+            };
+            _mm256_storeu_si256(words.as_mut_ptr().cast(), narrow);
+        });
+        words
+    }
+
+    #[inline(always)]
+    fn load_bytes(self, x: &[u8; 64]) -> __m512i {
+        proven!(_mm512_loadu_si512(x.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn load_brains(self, x: &[u16; 32]) -> __m512i {
+        proven!(_mm512_loadu_si512(x.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn nibbles(self, w: __m512i) -> (__m512i, __m512i) {
+        proven!({
+            let low = _mm512_set1_epi8(15);
+            (_mm512_and_si512(w, low), _mm512_and_si512(_mm512_srli_epi16::<4>(w), low))
+        })
+    }
+
+    #[inline(always)]
+    fn dot_brains(self, w: __m512i, x: u32, sum: __m512) -> __m512 {
+        proven!({
+            let x = _mm512_set1_epi32(x as i32);
+            if BRAIN {
+                let of = |v| std::mem::transmute::<__m512i, __m512bh>(v);
+                _mm512_dpbf16_ps(sum, of(w), of(x))
+            } else {
+                let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+                let low = |v| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(v));
+                let high = |v| _mm512_castsi512_ps(_mm512_and_si512(v, upper));
+                _mm512_fmadd_ps(high(w), high(x), _mm512_fmadd_ps(low(w), low(x), sum))
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn dot_bytes(self, w: __m512i, x: u32, sum: __m512i) -> __m512i {
+        proven!(_mm512_dpbusd_epi32(sum, w, _mm512_set1_epi32(x as i32)))
+    }
+}

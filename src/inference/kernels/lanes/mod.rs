@@ -1,0 +1,218 @@
+//! Sixteen numbers side by side, whatever the processor's registers hold.
+//!
+//! A kernel is written once, over [`Lanes`], and compiled for every [`Level`] of instructions; the level is found when the
+//! program runs. A value of an implementing type proves that the processor has its instructions, so kernels are safe code.
+//! Every level but [`Portable`] multiplies and adds with one rounding and in the same order: in f32 they agree to the bit.
+
+#[cfg(target_arch = "x86_64")]
+#[expect(
+    unsafe_code,
+    reason = "instructions of one kind of processor, each called with the proof that it has them"
+)]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[expect(
+    unsafe_code,
+    reason = "instructions of one kind of processor, each called with the proof that it has them"
+)]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+#[expect(
+    unsafe_code,
+    reason = "instructions of one kind of processor, each called with the proof that it has them"
+)]
+mod neon;
+mod portable;
+
+use std::sync::OnceLock;
+
+use portable::Portable;
+
+/// Lanes of a register, and numbers of which every panel of weights is a multiple.
+pub(in crate::inference) const LANES: usize = 16;
+
+/// Operations on sixteen numbers. Halves are IEEE binary16 as bits, brain numbers are bfloat16 as bits.
+pub(in crate::inference) trait Lanes: Copy + Send + Sync {
+    /// Sixteen f32.
+    type F: Copy;
+    /// Sixteen i32.
+    type I: Copy;
+    /// Sixty-four bytes of weights.
+    type W: Copy;
+
+    /// Most rows of activations whose sums, two registers' worth each, stay in registers beside two of weights.
+    const FLOAT_ROWS: usize;
+    /// The same where each sum is there twice, as i32 of one block and as f32 of all before it.
+    const INTEGER_ROWS: usize;
+
+    fn splat(self, x: f32) -> Self::F;
+    fn load(self, x: &[f32; LANES]) -> Self::F;
+    fn store(self, x: Self::F, to: &mut [f32; LANES]);
+    fn load_half(self, x: &[u16; LANES]) -> Self::F;
+    /// Rounds to nearest, ties to even; too large becomes infinite.
+    fn store_half(self, x: Self::F, to: &mut [u16; LANES]);
+
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The greater of each two; `b` where either is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The lesser of each two; `b` where either is NaN.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a·b + c.
+    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// 2^n, where the low nine bits of `x` hold n + 127 once 127 is added: what adding 1.5·2^23 leaves of a whole n.
+    fn power_of_two(self, x: Self::F) -> Self::F;
+
+    fn splat_int(self, x: i32) -> Self::I;
+    fn add_int(self, a: Self::I, b: Self::I) -> Self::I;
+    /// x·2^n.
+    fn shift_left(self, x: Self::I, n: i32) -> Self::I;
+    fn store_int(self, x: Self::I, to: &mut [i32; LANES]);
+    fn to_float(self, x: Self::I) -> Self::F;
+    /// Rounds to nearest, ties to even. For numbers below 2^31 in size.
+    fn round(self, x: Self::F) -> Self::I;
+    /// Sixteen numbers from -128 to 127 as bytes, four to a word, the first one lowest.
+    fn to_bytes(self, x: Self::I) -> [u32; 4];
+    /// Sixteen brain numbers, two to a word, rounded to nearest, ties to even.
+    fn to_brains(self, x: Self::F) -> [u32; 8];
+
+    fn load_bytes(self, x: &[u8; 64]) -> Self::W;
+    fn load_brains(self, x: &[u16; 32]) -> Self::W;
+    /// The lower halves of all bytes, then the upper.
+    fn nibbles(self, w: Self::W) -> (Self::W, Self::W);
+    /// Σ + w·x in each lane over its two brain numbers of `w` and the two of `x`.
+    fn dot_brains(self, w: Self::W, x: u32, sum: Self::F) -> Self::F;
+    /// Σ + w·x in each lane over its four unsigned bytes of `w` and the four signed ones of `x`.
+    fn dot_bytes(self, w: Self::W, x: u32, sum: Self::I) -> Self::I;
+
+    #[inline(always)]
+    fn zero(self) -> Self::F {
+        self.splat(0.0)
+    }
+
+    /// The sum of all lanes, halving.
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        let mut lanes = [0.0; LANES];
+        self.store(x, &mut lanes);
+        fold(lanes, |a, b| a + b)
+    }
+
+    /// The greatest lane; NaN may be lost.
+    #[inline(always)]
+    fn greatest(self, x: Self::F) -> f32 {
+        let mut lanes = [0.0; LANES];
+        self.store(x, &mut lanes);
+        fold(lanes, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn sum_int(self, x: Self::I) -> i32 {
+        let mut lanes = [0; LANES];
+        self.store_int(x, &mut lanes);
+        fold(lanes, |a, b| a + b)
+    }
+}
+
+#[inline(always)]
+fn fold<T: Copy>(mut lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = join(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// Work to be compiled for every level. `run` must be `#[inline(always)]`, and so must what it calls with lanes: only then
+/// is it compiled with the level's instructions.
+pub(in crate::inference) trait Kernel {
+    type Output;
+
+    fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+}
+
+/// A level of instructions that this processor has.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::inference) enum Level {
+    /// What every processor has.
+    Portable,
+    /// AVX-512 with VNNI and BF16: Zen 4, Sapphire Rapids and later.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Brain(avx512::Avx512<true>),
+    /// AVX-512 with VNNI: Ice Lake and later.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512<false>),
+    /// AVX2 with AVX-VNNI: Alder Lake and later.
+    #[cfg(target_arch = "x86_64")]
+    Avx2Bytes(avx2::Avx2<true>),
+    /// AVX2 with FMA and F16C: Haswell, Zen and later.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2<false>),
+    /// What every 64-bit Arm processor has.
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon),
+}
+
+impl Level {
+    /// The best level of this processor.
+    pub(in crate::inference) fn best() -> Self {
+        static BEST: OnceLock<Level> = OnceLock::new();
+        *BEST.get_or_init(|| Self::all().first().copied().unwrap_or(Self::Portable))
+    }
+
+    /// Every level that this processor has, the best first.
+    pub(in crate::inference) fn all() -> Vec<Self> {
+        #[cfg(target_arch = "x86_64")]
+        let special = [
+            avx512::Avx512::detect().map(Self::Avx512Brain),
+            avx512::Avx512::detect().map(Self::Avx512),
+            avx2::Avx2::detect().map(Self::Avx2Bytes),
+            avx2::Avx2::detect().map(Self::Avx2),
+        ];
+        #[cfg(target_arch = "aarch64")]
+        let special = [neon::Neon::detect().map(Self::Neon)];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let special: [Option<Self>; 0] = [];
+        special.into_iter().flatten().chain([Self::Portable]).collect()
+    }
+
+    /// What a person calls it.
+    pub(in crate::inference) fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Brain(_) => "AVX-512 with VNNI and BF16",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "AVX-512 with VNNI",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Bytes(_) => "AVX2 with AVX-VNNI",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "AVX2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "NEON",
+        }
+    }
+
+    /// Runs `kernel` with this level's instructions.
+    #[inline(always)]
+    pub(in crate::inference) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            Self::Portable => kernel.run(Portable),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Brain(lanes) => lanes.compile(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(lanes) => lanes.compile(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Bytes(lanes) => lanes.compile(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(lanes) => lanes.compile(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(lanes) => lanes.compile(kernel),
+        }
+    }
+}

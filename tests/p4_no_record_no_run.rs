@@ -8,7 +8,8 @@ use std::io::Read as _;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use support::endpoint::Endpoint;
 use support::people::{ID, Scene};
 use support::{portcullis, text};
 
@@ -57,6 +58,36 @@ fn p4_the_record_is_on_the_disk_before_the_first_token_is_seen() {
     // It goes on from there.
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
     assert_eq!(begins(&scene), 6);
+}
+
+#[test]
+fn p4_every_text_of_the_endpoint_is_on_the_disk_before_its_first_token_is_sent() {
+    let scene = granted();
+    for round in 0..3 {
+        let endpoint = Endpoint::start(scene.path(), &format!("--home homes/rosa serve {ID}"), &[]);
+        let body = json!({ "model": ID, "prompt": "Hello", "max_tokens": 100, "stream": true });
+        endpoint.block_on(async {
+            let mut response = endpoint.post(&body).send().await.unwrap();
+            assert!(response.chunk().await.unwrap().is_some());
+        });
+        // The power goes with the first token.
+        endpoint.kill();
+        assert_eq!(begins(&scene), round + 1, "round {round}");
+    }
+    let endpoint = Endpoint::start(scene.path(), &format!("--home homes/rosa serve {ID}"), &[]);
+    endpoint.complete(json!({ "prompt": ["a", "b"], "n": 2, "max_tokens": 3 }));
+    assert!(endpoint.stop());
+    assert_eq!(begins(&scene), 3 + 4, "each text has a record of its own");
+}
+
+#[test]
+fn p4_an_endpoint_whose_journal_cannot_be_written_writes_nothing() {
+    let scene = granted();
+    fs::create_dir_all(scene.at("homes/rosa/usage")).unwrap();
+    symlink("/dev/full", scene.at("homes/rosa/usage/journal.jsonl")).unwrap();
+    let endpoint = Endpoint::start(scene.path(), &format!("--home homes/rosa serve {ID}"), &[]);
+    let said = endpoint.refuse(json!({ "prompt": "Hello", "max_tokens": 3 }));
+    insta::assert_snapshot!(scene.stable(&said), @r#"503 "server_error" null null: "cannot write the usage journal homes/rosa/usage/journal.jsonl; nothing runs without a record: No space left on device (os error 28); next: free some space and run the same command again: it goes on where it stopped""#);
 }
 
 /// How many generations the journal says were begun.

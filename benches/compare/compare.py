@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Measures Portcullis beside llama.cpp and transformers, in one run, and prints a Markdown table.
+"""Measures Portcullis beside llama.cpp, ctranslate2 and transformers, in one run, and prints Markdown tables.
 
     python3 benches/compare/compare.py --peers /tmp/peers
 
 Every size is measured in every dtype with random weights of the published shapes. The programs run one at a time and
 take turns: a round is one run of each, beginning with another each round, so that a noisy neighbour disturbs all
 alike. Reported are medians over the rounds, the least and the most beside them. Needs Linux, Python 3.11, cargo, a C++
-compiler, PyPI, and 25 GB of disk for the largest size; whatever it makes lies in the peers' folder.
+compiler, PyPI, and 35 GB of disk for the largest size; whatever it makes lies in the peers' folder.
 """
 
 import argparse
@@ -17,10 +17,13 @@ from pathlib import Path
 
 import programs
 import report
-from peers import Missing, Peers, Portcullis, example, random_checkpoint, say, versions
+from peers import COMPUTE_TYPES, Missing, Peers, Portcullis, random_checkpoint, say, versions
+from sealed import Sealed
 
 PARAMETERS = {"124m": 124.4e6, "355m": 354.8e6, "774m": 774.0e6, "1.5b": 1557.6e6}
-PROGRAMS = ["portcullis", "llama.cpp", "transformers"]
+DTYPES = ["f32", "bf16", "q8", "q4"]
+PROGRAMS = ["portcullis", "llama.cpp", "ctranslate2", "transformers"]
+BATCH = [1, 4, 8, 16]
 
 
 def parse_arguments():
@@ -29,7 +32,7 @@ def parse_arguments():
     parser.add_argument("--peers", type=Path, default=os.environ.get("PORTCULLIS_PEERS"),
                         help="the folder for the peers; or PORTCULLIS_PEERS")
     parser.add_argument("--sizes", type=chosen(PARAMETERS), default=list(PARAMETERS))
-    parser.add_argument("--dtypes", type=chosen(["f32", "bf16"]), default=["f32", "bf16"])
+    parser.add_argument("--dtypes", type=chosen(DTYPES), default=DTYPES)
     parser.add_argument("--programs", type=chosen(PROGRAMS), default=PROGRAMS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt", type=int, default=512, help="tokens of prefill")
@@ -58,31 +61,29 @@ class Comparison:
 
     def __init__(self, arguments):
         self.arguments = arguments
-        self.work = programs.Work(arguments.prompt, arguments.tokens, arguments.threads)
+        self.work = programs.Work(arguments.prompt, arguments.tokens, arguments.threads, BATCH)
         self.peers = Peers(arguments.peers)
         self.portcullis = None
         if "portcullis" in arguments.programs:
             self.portcullis = Portcullis(arguments.portcullis)
-        if set(arguments.programs) & {"llama.cpp", "transformers"}:
+        if set(arguments.programs) - {"portcullis"}:
             self.peers.install_python()
         if "llama.cpp" in arguments.programs:
             self.peers.build_llama()
 
     def size(self, size):
-        """Yields the table's lines of one size; its files live no longer than that."""
-        checkpoint = random_checkpoint(size, self.peers.models, self.arguments.tokenizer)
+        """Yields each dtype of one size with its runs; its files live no longer than that."""
         try:
             for dtype in self.arguments.dtypes:
-                yield from report.rows(size, dtype, self.take_turns(size, dtype, checkpoint))
+                yield dtype, self.take_turns(size, dtype)
         finally:
             if not self.arguments.keep:
-                self.remove(checkpoint)
+                self.remove(size)
 
-    def take_turns(self, size, dtype, checkpoint):
+    def take_turns(self, size, dtype):
         """Each program's runs by its name, or why it has none."""
-        runners = {name: self.runner(name, dtype, checkpoint) for name in self.arguments.programs}
-        if "transformers" in runners and not fits_in_memory(size, dtype):
-            runners["transformers"] = "not enough memory"
+        runners = {name: self.runner(name, size, dtype) for name in self.arguments.programs}
+        runners = {name: runner for name, runner in runners.items() if runner}
         measured = {name: runner if isinstance(runner, str) else [] for name, runner in runners.items()}
         able = [name for name, runner in runners.items() if not isinstance(runner, str)]
         for turn in range(self.arguments.rounds):
@@ -94,18 +95,31 @@ class Comparison:
                 measured[name].append(run)
         return measured
 
-    def runner(self, name, dtype, checkpoint):
-        """What runs a program once. Brings the checkpoint into the form that the program reads."""
+    def runner(self, name, size, dtype):
+        """What runs a program once, or why nothing does. Brings the checkpoint into the form that the program reads."""
+        published = lambda stored: random_checkpoint(size, stored, self.peers.models, self.arguments.tokenizer)
         if name == "portcullis":
-            folder = self.portcullis.import_checkpoint(checkpoint, self.peers.models)
-            return lambda: programs.portcullis(self.portcullis.binary, folder, dtype, self.work)
+            # A board seals 16 bits for all who narrow them further.
+            stored = "f32" if dtype == "f32" else "bf16"
+            folder = self.peers.models / f"random-{size}-{stored}-sealed"
+            sealed = Sealed(self.portcullis.binary, folder, published(stored))
+            return lambda: programs.portcullis(sealed, dtype, self.work)
         if name == "llama.cpp":
-            gguf = self.peers.convert_to_gguf(checkpoint, dtype)
-            return lambda: programs.llama_cpp(self.peers.llama_bench, gguf, self.work)
-        return lambda: programs.transformers(self.peers.python, checkpoint, dtype, self.work)
+            gguf = self.peers.convert_to_gguf(published("f32"), dtype)
+            return lambda: programs.llama_cpp(self.peers, gguf, self.work)
+        if name == "ctranslate2":
+            if dtype not in COMPUTE_TYPES:
+                return None
+            folder = self.peers.convert_to_ctranslate2(published("f32"), dtype)
+            return lambda: programs.ctranslate2(self.peers.python, folder, COMPUTE_TYPES[dtype], self.work)
+        if dtype not in ("f32", "bf16"):
+            return None
+        if not fits_in_memory(size, dtype):
+            return "not enough memory"
+        return lambda: programs.transformers(self.peers.python, published("f32"), dtype, self.work)
 
-    def remove(self, checkpoint):
-        for path in checkpoint.parent.glob(f"{checkpoint.name}*"):
+    def remove(self, size):
+        for path in self.peers.models.glob(f"random-{size}-*"):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
@@ -120,16 +134,19 @@ def main():
     comparison = Comparison(arguments)
     if arguments.setup_only:
         return
-    bandwidth = example("read_bandwidth", arguments.threads)
     busy = report.busy_share()
     if busy > 0.1:
         say(f"this machine is {busy:.0%} busy with other things: what follows says as much about them")
-    print(report.machine(versions(comparison.peers), bandwidth, busy, comparison.work))
+    print(report.machine(versions(comparison.peers), busy, comparison.work))
     print(f"\n{arguments.prompt} tokens of prefill, {arguments.tokens} of decode; median (least–most) of "
           f"{arguments.rounds} interleaved rounds\n\n{report.HEADER}")
+    batches, machines = [], []
     for size in arguments.sizes:
-        for line in comparison.size(size):
-            print(line, flush=True)
+        for dtype, measured in comparison.size(size):
+            print("\n".join(report.rows(size, dtype, measured)), flush=True)
+            batches += report.batch_rows(size, dtype, measured, comparison.work)
+            machines += report.machine_rows(size, dtype, measured)
+    print("\n".join(["", report.batch_header(comparison.work), *batches, "", report.MACHINE_HEADER, *machines]))
 
 
 if __name__ == "__main__":

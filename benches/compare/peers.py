@@ -3,7 +3,7 @@
 Everything goes into one folder outside the repository and comes from PyPI, at the versions of requirements.txt:
     venv/     transformers, torch, and what llama.cpp's converter needs
     llama/    llama-cpp-python's source, for the llama.cpp in it
-    build/    llama.cpp's llama-bench, compiled for this machine's processor
+    build/    llama.cpp's llama-bench, llama-batched-bench and llama-quantize, compiled for this machine's processor
     models/   checkpoints, made and removed as needed
 What is already there is not made again.
 """
@@ -20,6 +20,10 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")).resolve()
 LLAMA_CPP_PYTHON = "0.3.36"
+LLAMA_PROGRAMS = ["llama-bench", "llama-batched-bench", "llama-quantize"]
+# What llama.cpp and ctranslate2 call the formats.
+GGUF_TYPES = {"q8": "Q8_0", "q4": "Q4_0"}
+COMPUTE_TYPES = {"f32": "float32", "q8": "int8"}
 
 
 class Missing(Exception):
@@ -44,7 +48,8 @@ class Peers:
         self.log = self.folder / "setup.log"
         self.python = self.folder / "venv/bin/python"
         self.llama_source = self.folder / "llama/vendor/llama.cpp"
-        self.llama_bench = self.folder / "build/bin/llama-bench"
+        self.llama_bench, self.llama_batched_bench, self.llama_quantize = (
+            self.folder / "build/bin" / name for name in LLAMA_PROGRAMS)
         self.models = self.folder / "models"
 
     def install_python(self):
@@ -59,8 +64,8 @@ class Peers:
         stamp.write_text(wanted)
 
     def build_llama(self):
-        """llama-bench, in Release, for the processor at hand. Needs a C++ compiler; cmake and ninja come from the venv."""
-        if self.llama_bench.exists():
+        """llama.cpp's programs, in Release, for the processor at hand. Needs a C++ compiler; cmake and ninja come from the venv."""
+        if all((self.folder / "build/bin" / name).exists() for name in LLAMA_PROGRAMS):
             return
         if not self.llama_source.exists():
             self.unpack_llama()
@@ -75,7 +80,7 @@ class Peers:
             self.log, env=environment,
         )
         command(
-            ["nice", "-n", "5", tools / "cmake", "--build", self.folder / "build", "--target", "llama-bench",
+            ["nice", "-n", "5", tools / "cmake", "--build", self.folder / "build", "--target", *LLAMA_PROGRAMS,
              "--parallel", os.cpu_count() or 1],
             self.log, env=environment,
         )
@@ -97,6 +102,12 @@ class Peers:
     def convert_to_gguf(self, checkpoint, dtype):
         """The GGUF file of a Hugging Face folder, in `dtype`."""
         gguf = self.models / f"{checkpoint.name}-{dtype}.gguf"
+        if dtype in GGUF_TYPES and not gguf.exists():
+            # As llama.cpp's users do: its own quantizer, from the widest file.
+            wide = self.convert_to_gguf(checkpoint, "f32")
+            partial = gguf.with_suffix(".partial")
+            command([self.llama_quantize, "--pure", wide, partial, GGUF_TYPES[dtype]], self.log)
+            partial.rename(gguf)
         if not gguf.exists():
             partial = gguf.with_suffix(".partial")
             command(
@@ -106,6 +117,17 @@ class Peers:
             )
             partial.rename(gguf)
         return gguf
+
+    def convert_to_ctranslate2(self, checkpoint, dtype):
+        """The folder that ctranslate2 reads, in `dtype`."""
+        folder = self.models / f"{checkpoint.name}-{dtype}-ctranslate2"
+        if not folder.exists():
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            command([self.folder / "venv/bin/ct2-transformers-converter", "--model", checkpoint, "--output_dir", partial,
+                     "--quantization", COMPUTE_TYPES[dtype]], self.log)
+            partial.rename(folder)
+        return folder
 
 
 class Portcullis:
@@ -124,16 +146,6 @@ class Portcullis:
     def cargo(self, *arguments):
         command(["cargo", *arguments], self.log, cwd=REPOSITORY)
 
-    def import_checkpoint(self, checkpoint, models):
-        """The normal form of a Hugging Face folder."""
-        folder = models / f"{checkpoint.name}-imported"
-        if not folder.exists():
-            partial = models / f"{checkpoint.name}-importing"
-            shutil.rmtree(partial, ignore_errors=True)
-            command([self.binary, "import", checkpoint.name, checkpoint, "--to", partial], self.log)
-            partial.rename(folder)
-        return folder
-
 
 def example(name, *arguments):
     """What one of this repository's examples prints."""
@@ -146,14 +158,15 @@ def example(name, *arguments):
     return done.stdout.strip()
 
 
-def random_checkpoint(size, models, tokenizer):
-    """A Hugging Face folder with random f32 weights."""
+def random_checkpoint(size, dtype, models, tokenizer):
+    """A Hugging Face folder with random weights."""
     models.mkdir(exist_ok=True)
-    folder = models / f"random-{size}"
+    folder = models / f"random-{size}-{dtype}"
     if not folder.exists():
-        partial = models / f"random-{size}-writing"
+        partial = models / f"random-{size}-{dtype}-writing"
         shutil.rmtree(partial, ignore_errors=True)
-        example("random_checkpoint", size, partial, *(["--tokenizer", tokenizer.resolve()] if tokenizer else []))
+        example("random_checkpoint", size, partial, "--dtype", dtype,
+                *(["--tokenizer", tokenizer.resolve()] if tokenizer else []))
         partial.rename(folder)
     return folder
 
@@ -162,7 +175,8 @@ def versions(peers):
     """The peers' versions, as installed."""
     if not peers.python.exists():
         return {}
-    script = "import json, torch, transformers as t; print(json.dumps({'transformers': t.__version__, 'torch': torch.__version__}))"
+    script = ("import json, ctranslate2 as c, torch, transformers as t; "
+              "print(json.dumps({'ctranslate2': c.__version__, 'transformers': t.__version__, 'torch': torch.__version__}))")
     done = subprocess.run([peers.python, "-c", script], text=True, stdout=subprocess.PIPE)
     found = json.loads(done.stdout) if done.returncode == 0 else {}
     return {"llama.cpp": f"of llama-cpp-python {LLAMA_CPP_PYTHON}", **found}

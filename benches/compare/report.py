@@ -7,8 +7,11 @@ from pathlib import Path
 from statistics import median
 
 HEADER = """\
-| size | dtype | program | prefill tok/s | decode tok/s | peak MiB | prefill : llama.cpp | decode : llama.cpp |
-|---|---|---|---:|---:|---:|---:|---:|"""
+| size | dtype | program | prefill tok/s | decode tok/s | start s | peak MiB | prefill : llama.cpp | decode : llama.cpp | start : llama.cpp | memory : llama.cpp |
+|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"""
+MACHINE_HEADER = """\
+| size | dtype | reads GB/s | computes Gop/s |
+|---|---|---:|---:|"""
 
 
 def rows(size, dtype, measured):
@@ -16,14 +19,45 @@ def rows(size, dtype, measured):
     reference = measured.get("llama.cpp")
     for program, runs in measured.items():
         if isinstance(runs, str):
-            yield f"| {size} | {dtype} | {program} | – | – | – | – | {runs} |"
+            yield f"| {size} | {dtype} | {program} | – | – | – | – | {runs} | | | |"
             continue
         prefill, decode, peak = (
             [getattr(run, field) for run in runs] for field in ("prefill", "decode", "peak_mib")
         )
-        cells = [size, dtype, program, spread(prefill), spread(decode), f"{median(peak):.0f}"]
-        cells += [ratio(runs, reference, "prefill"), ratio(runs, reference, "decode")]
+        start = [run.start for run in runs if run.start is not None]
+        cells = [size, dtype, program, spread(prefill), spread(decode), f"{median(start):.2f}" if start else "",
+                 f"{median(peak):.0f}"]
+        cells += [ratio(runs, reference, field) for field in ("prefill", "decode")]
+        cells += [ratio(runs, reference if start else None, "start"), ratio(runs, reference, "peak_mib")]
         yield "| " + " | ".join(cells) + " |"
+
+
+def batch_header(work):
+    """The head of the table of several texts at a time."""
+    columns = [f"{texts} at a time | : llama.cpp" for texts in work.batch]
+    return "\n".join(["| size | dtype | " + " | ".join(columns) + " |", "|---|---|" + "---:|" * 2 * len(columns)])
+
+
+def batch_rows(size, dtype, measured, work):
+    """Tokens a second of several texts together, and beside llama.cpp."""
+    own, other = (measured.get(program) for program in ("portcullis", "llama.cpp"))
+    if not own or isinstance(own, str):
+        return
+    cells = [size, dtype]
+    for texts in work.batch:
+        rates = [run.batches[texts] for run in own]
+        cells.append(spread(rates))
+        theirs = [run.batches[texts] for run in other] if other and not isinstance(other, str) else None
+        cells.append(f"{median(rates) / median(theirs):.2f}" if theirs else "")
+    yield "| " + " | ".join(cells) + " |"
+
+
+def machine_rows(size, dtype, measured):
+    """What Portcullis measured of the machine in the same rounds."""
+    own = measured.get("portcullis")
+    if own and not isinstance(own, str):
+        bandwidth, peak = ([getattr(run, field) for run in own] for field in ("bandwidth", "peak"))
+        yield f"| {size} | {dtype} | {spread(bandwidth)} | {spread(peak)} |"
 
 
 def spread(values):
@@ -44,13 +78,12 @@ def ratio(runs, reference, field):
     return f"{median(own) / median(other):.2f} ({min(rounds):.2f}–{max(rounds):.2f})"
 
 
-def machine(versions, bandwidth, busy, work):
-    """Processor, cores, memory, read bandwidth, what else was running, versions."""
+def machine(versions, busy, work):
+    """Processor, cores, memory, what else was running, versions."""
     facts = [
         processor(),
         f"{os.cpu_count()} cores, {work.threads} threads used",
         f"{available_bytes('MemTotal') / 2**30:.0f} GiB",
-        f"reads memory at {bandwidth} GB/s",
         f"{busy:.0%} busy with other things at the start",
         f"{platform.system()} {platform.release()}",
         *(f"{name} {version}" for name, version in versions.items()),

@@ -18,7 +18,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Release administrator (board member)",
         &["import", "verify", "show", "seal", "catalogue", "policy", "approve", "deny", "revoke", "handover"],
     ),
-    ("Researcher", &["request", "grant", "pull", "lease", "run", "score", "export", "usage"]),
+    (
+        "Researcher",
+        &["request", "grant", "pull", "lease", "run", "serve", "score", "bench", "export", "usage"],
+    ),
     ("Auditor", &["audit", "case", "misuse", "witness"]),
     ("Operator (registry)", &["registry", "answer"]),
 ];

@@ -202,6 +202,11 @@ impl Home {
         }
     }
 
+    /// The same home for another attempt: what was out of reach is tried again.
+    pub(super) fn anew(&self) -> Self {
+        Self { offline: Arc::default(), ..self.clone() }
+    }
+
     /// Whether the registry is out of reach.
     pub(super) fn is_offline(&self) -> bool {
         self.offline.load(Ordering::Relaxed)

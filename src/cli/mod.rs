@@ -72,6 +72,8 @@ enum Command {
     Grant(researcher::grant::GrantCommand),
     Pull(researcher::pull::Pull),
     Run(researcher::run::Run),
+    Serve(researcher::serve::Serve),
+    Bench(researcher::bench::Bench),
     Export(researcher::export::Export),
     #[command(subcommand)]
     Usage(researcher::usage::UsageCommand),
@@ -132,6 +134,8 @@ impl Command {
             Self::Grant(grant) => grant.run(home, output),
             Self::Pull(pull) => pull.run(home, output),
             Self::Run(run) => run.run(home, output),
+            Self::Serve(serve) => serve.run(home, output),
+            Self::Bench(bench) => bench.run(home, output),
             Self::Export(export) => export.run(home, output),
             Self::Usage(usage) => usage.run(home, output),
             Self::Score(score) => score.run(home, output),

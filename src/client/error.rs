@@ -11,6 +11,7 @@ use crate::log::{self, EntryKind};
 use crate::name::CheckpointId;
 use crate::policy;
 use crate::seal;
+use crate::time::Timestamp;
 use crate::usage;
 
 /// A checkpoint cannot be pulled, or does not open.
@@ -136,6 +137,14 @@ pub enum Error {
     MisuseRules {
         /// Why not.
         reason: String,
+    },
+    /// The grant or the lease under which something was opened has ended since.
+    #[error("leave to open `{checkpoint}` ended at {until}")]
+    PassOver {
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// When.
+        until: Timestamp,
     },
     /// A rule of misuse keeps a generation from starting; the record says so.
     #[error("the misuse rule `{rule}` blocks it: the prompt {reason}")]

@@ -1,6 +1,6 @@
 //! The recorder: between the gate and the model. A generation starts once its record is durable (P4), and rules of misuse let it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::{Error, Pass};
@@ -16,17 +16,21 @@ use crate::usage::{Begin, End, Event, Journal, Parameters, Recipients, Record, T
 /// Hours of history that rules on this machine look at: as many as a week has.
 const HISTORY_HOURS: i64 = 24 * 7;
 
-/// Records the generations under one grant and lease.
+/// Records the generations under one grant and lease, any number of them at a time.
 pub struct Recorder {
     journal: Journal,
     signer: Box<dyn Signer>,
     recipients: Recipients,
     scorer: Option<Scorer>,
     history: History,
+    /// Generations that began and did not end yet, with where they stand in the history.
+    open: HashMap<u64, usize>,
     checkpoint: CheckpointId,
     grant: Sha256Digest,
     lease: Sha256Digest,
     uses: BTreeSet<Use>,
+    /// Until when grant and lease let anything begin, exclusive.
+    until: Timestamp,
     limit: Option<u64>,
 }
 
@@ -83,10 +87,12 @@ impl Recorder {
             signer,
             scorer,
             history,
+            open: HashMap::new(),
             checkpoint: grant.checkpoint.clone(),
             grant: pass.grant.digest(),
             lease: pass.lease.digest(),
             uses: grant.uses.clone(),
+            until: grant.expires.min(pass.lease.expires),
             limit: stage.and_then(|stage| stage.limits.tokens_per_day),
         })
     }
@@ -94,9 +100,12 @@ impl Recorder {
     /// Records, durably, that a generation begins; by what its end is recorded, and the rules that it meets.
     ///
     /// # Errors
-    /// [`Error::Blocked`], [`Error::NeedsJustification`], which are recorded too; [`Error::Usage`] where nothing can be recorded, or the day's
+    /// [`Error::PassOver`] where grant or lease have ended since; [`Error::Blocked`], [`Error::NeedsJustification`], which are recorded too; [`Error::Usage`] where nothing can be recorded, or the day's
     /// tokens are spent. Whatever it is, nothing may be generated then.
     pub fn begin(&mut self, asked: &Asked<'_>, now: Timestamp) -> Result<(u64, Vec<Hit>), Error> {
+        if now >= self.until {
+            return Err(Error::PassOver { checkpoint: self.checkpoint.clone(), until: self.until });
+        }
         let sketch = (self.recipients.mode() == UsageMode::Sealed).then(|| Sketch::of(asked.prompt));
         self.history.own.push(Generated { at: now, tokens: asked.max_tokens as u64, sketch: sketch.clone() });
         let hits = self.judge(asked.prompt, now);
@@ -120,6 +129,9 @@ impl Recorder {
             self.history.own.pop();
         }
         let recorded = recorded?;
+        if stopped.is_none() {
+            self.open.insert(recorded.seq, self.history.own.len() - 1);
+        }
         if let Some(Hit { rule, reason, action, .. }) = stopped {
             let (rule, reason) = (rule.to_string(), reason.clone());
             return Err(match action {
@@ -136,8 +148,9 @@ impl Recorder {
     /// [`Error::Usage`].
     pub fn end(&mut self, begin: u64, ended: &Ended<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
         let hits = self.scorer.as_ref().map(|scorer| scorer.output(ended.output)).unwrap_or_default();
-        if let Some(last) = self.history.own.last_mut() {
-            last.tokens = ended.tokens as u64;
+        let begun = self.open.remove(&begin).and_then(|at| self.history.own.get_mut(at));
+        if let Some(generated) = begun {
+            generated.tokens = ended.tokens as u64;
         }
         let end = End {
             begin,

@@ -1,27 +1,7 @@
 //! Continues a text as text: whole characters as they come, ended by strings of the caller's choice.
 
-use std::ops::ControlFlow;
-
-use super::tokenizer::Tokenizer;
-use super::{Error, Finish, Generation, GenerationOptions, KeyValueCache, Model, Step, generate};
-
-/// What to write.
-#[derive(Debug, Clone, Default)]
-pub struct CompletionOptions {
-    /// How tokens are chosen and how many.
-    pub generation: GenerationOptions,
-    /// Texts at which to end; the text ends before the first of them.
-    pub stop: Vec<String>,
-}
-
-/// What became certain with one token: perhaps no text yet, where the token ends inside a character or begins a stop text.
-#[derive(Debug)]
-pub struct Piece<'a> {
-    /// The token.
-    pub step: &'a Step,
-    /// Text that follows what was handed out before.
-    pub text: &'a str,
-}
+use super::tokenizer::{TextStream, Tokenizer};
+use super::{Generation, Step};
 
 /// A text that was written.
 #[derive(Debug, Clone)]
@@ -32,47 +12,58 @@ pub struct Completion {
     pub generation: Generation,
 }
 
-/// Continues `prompt`. `each` sees every token with the text that it made certain, and cancels by breaking.
-///
-/// # Errors
-/// As [`generate`].
-pub fn complete(
-    (model, tokenizer): (&Model, &Tokenizer),
-    cache: &mut KeyValueCache,
-    prompt: &[u32],
-    options: &CompletionOptions,
-    each: &mut dyn FnMut(&Piece<'_>) -> ControlFlow<()>,
-) -> Result<Completion, Error> {
-    let mut stream = tokenizer.stream();
-    let mut filter = StopFilter::new(&options.stop);
-    let mut text = String::new();
-    let generation = generate(model, cache, prompt, &options.generation, &mut |step| {
-        let (certain, stopped) = filter.push(&stream.push(step.token));
-        text.push_str(&certain);
-        let cancelled = each(&Piece { step, text: &certain }).is_break();
-        match (stopped, cancelled) {
-            (true, _) => ControlFlow::Break(Finish::Stop),
-            (false, true) => ControlFlow::Break(Finish::Cancelled),
-            (false, false) => ControlFlow::Continue(()),
+/// A text as it is written.
+#[derive(Debug)]
+pub struct Completing<'t> {
+    stream: TextStream<'t>,
+    filter: StopFilter,
+    stopped: bool,
+    text: String,
+}
+
+impl<'t> Completing<'t> {
+    /// A text that ends before the first of `stop`.
+    pub fn new(tokenizer: &'t Tokenizer, stop: Vec<String>) -> Self {
+        Self {
+            stream: tokenizer.stream(),
+            filter: StopFilter::new(stop),
+            stopped: false,
+            text: String::new(),
         }
-    })?;
-    if generation.finish != Finish::Stop {
-        let (certain, _) = filter.push(&stream.finish());
-        text.push_str(&certain);
-        text.push_str(&filter.finish());
     }
-    Ok(Completion { text, generation })
+
+    /// Takes a token: the text that became certain with it, and whether the text ends here. There is perhaps no text yet,
+    /// where the token ends inside a character or begins a stop text.
+    pub fn push(&mut self, step: &Step) -> (String, bool) {
+        let (certain, stopped) = self.filter.push(&self.stream.push(step.token));
+        self.text.push_str(&certain);
+        self.stopped = stopped;
+        (certain, stopped)
+    }
+
+    /// The text, and how much of its end was held back until now.
+    pub fn finish(mut self, generation: Generation) -> (Completion, usize) {
+        let shown = self.text.len();
+        if !self.stopped {
+            let (certain, _) = self.filter.push(&self.stream.finish());
+            self.text.push_str(&certain);
+            self.text.push_str(&self.filter.finish());
+        }
+        let held = self.text.len() - shown;
+        (Completion { text: self.text, generation }, held)
+    }
 }
 
 /// Cuts a stream of text before the first of several texts.
-struct StopFilter<'a> {
-    stop: &'a [String],
+#[derive(Debug)]
+struct StopFilter {
+    stop: Vec<String>,
     /// The end of what came so far, as long as it may become a stop text.
     held: String,
 }
 
-impl<'a> StopFilter<'a> {
-    fn new(stop: &'a [String]) -> Self {
+impl StopFilter {
+    fn new(stop: Vec<String>) -> Self {
         Self { stop, held: String::new() }
     }
 
@@ -112,7 +103,7 @@ mod tests {
     use super::*;
 
     fn filtered(stop: &[String], pieces: &[String]) -> String {
-        let mut filter = StopFilter::new(stop);
+        let mut filter = StopFilter::new(stop.to_vec());
         let mut text = String::new();
         for piece in pieces {
             let (certain, stopped) = filter.push(piece);

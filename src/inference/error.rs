@@ -121,6 +121,14 @@ pub enum Error {
         /// What it must be.
         rule: &'static str,
     },
+    /// A model that cannot guess for another.
+    #[error("the draft has a vocabulary of {draft}, the model one of {vocabulary}")]
+    ForeignDraft {
+        /// V of the one that guesses.
+        draft: usize,
+        /// V of the one that writes.
+        vocabulary: usize,
+    },
     /// A stride that would skip tokens, or never move.
     #[error("the stride is {stride}; it must be from 1 to the context of {context}")]
     Stride {

@@ -1,14 +1,12 @@
-//! Continues a text, token by token.
+//! What to write of a text, and what was written.
 //!
-//! The prompt follows what the cache already holds, so a caller can keep a conversation, or clear the cache for a new
-//! text. Generation ends with `length` when `max_tokens` were written or the cache is full; the token that is written last
-//! need not be read again, so a full context still gets one.
+//! A text ends with `length` when `max_tokens` were written or the context is full; the token that is written last need not be
+//! read again, so a full context still gets one.
 
-use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::Sampling;
 use super::kernels::functions::log_sum_exp;
-use super::{Error, KeyValueCache, Model, Sampler, Sampling};
 
 /// What to generate.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +19,8 @@ pub struct GenerationOptions {
     pub stop_at_end_of_text: bool,
     /// With each token its log probability, and those of so many of the likeliest.
     pub log_probabilities: Option<usize>,
+    /// How likely the prompt's own tokens were, too; it is read whole for that.
+    pub prompt_log_probabilities: bool,
 }
 
 impl Default for GenerationOptions {
@@ -30,6 +30,7 @@ impl Default for GenerationOptions {
             max_tokens: 256,
             stop_at_end_of_text: true,
             log_probabilities: None,
+            prompt_log_probabilities: false,
         }
     }
 }
@@ -45,6 +46,18 @@ pub enum Finish {
     Stop,
     /// The caller gave up.
     Cancelled,
+}
+
+impl Finish {
+    /// What records and scripts call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Length => "length",
+            Self::EndOfText => "end_of_text",
+            Self::Stop => "stop",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// A token of the vocabulary and how likely it was.
@@ -77,9 +90,9 @@ pub struct Step {
 /// Where the time went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timings {
-    /// Reading the prompt.
+    /// Until the prompt was read, other texts beside it.
     pub prefill: Duration,
-    /// Everything after: choosing tokens, reading them back, and the caller's callback.
+    /// Everything after.
     pub decode: Duration,
 }
 
@@ -96,49 +109,8 @@ pub struct Generation {
     pub timings: Timings,
 }
 
-/// Continues `prompt`. `each` sees every token as it is chosen, and ends the text with a reason of its own by breaking;
-/// that token still counts.
-///
-/// # Errors
-/// [`Error::ContextOverflow`] where the prompt is longer than what the cache has room for, [`Error::Sampling`] for
-/// settings out of range, and what [`Model::forward`] returns.
-pub fn generate(
-    model: &Model,
-    cache: &mut KeyValueCache,
-    prompt: &[u32],
-    options: &GenerationOptions,
-    each: &mut dyn FnMut(&Step) -> ControlFlow<Finish>,
-) -> Result<Generation, Error> {
-    let mut sampler = Sampler::new(options.sampling)?;
-    let end_of_text = model.config().end_of_text.filter(|_| options.stop_at_end_of_text);
-    let begin = Instant::now();
-    let mut logits = model.forward(prompt, cache)?;
-    let prefill = begin.elapsed();
-    let mut tokens = Vec::new();
-    let finish = loop {
-        if tokens.len() == options.max_tokens {
-            break Finish::Length;
-        }
-        let token = sampler.choose(&logits)?;
-        if end_of_text == Some(token) {
-            break Finish::EndOfText;
-        }
-        tokens.push(token);
-        let log_probability = options.log_probabilities.map(|most| log_probability(&logits, token, most));
-        if let ControlFlow::Break(finish) = each(&Step { token, log_probability }) {
-            break finish;
-        }
-        if cache.room() == 0 || tokens.len() == options.max_tokens {
-            break Finish::Length;
-        }
-        logits = model.forward(&[token], cache)?;
-    };
-    let timings = Timings { prefill, decode: begin.elapsed() - prefill };
-    Ok(Generation { tokens, finish, prompt_tokens: prompt.len(), timings })
-}
-
 /// How likely `token` and the `most` likeliest are by `logits`, which are finite.
-fn log_probability(logits: &[f32], token: u32, most: usize) -> LogProbability {
+pub(super) fn log_probability(logits: &[f32], token: u32, most: usize) -> LogProbability {
     let normalizer = log_sum_exp(logits);
     let of = |token: u32| f64::from(logits[token as usize]) - normalizer;
     let order = |&a: &u32, &b: &u32| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b));

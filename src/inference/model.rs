@@ -7,6 +7,8 @@
 //! configuration when they were read, and tokens are checked against V here, so no input indexes outside a tensor. Whoever
 //! alters weights alters what the model says; numbers that are not finite are refused, at load and in the logits.
 
+use std::fmt;
+
 use super::cache::{Store, shape_of};
 use super::candle::TensorModel;
 use super::kernels::pages::Pages;
@@ -18,7 +20,7 @@ use crate::checkpoint::layout;
 use crate::progress::Progress;
 
 /// Rows whose activations are held at a time.
-const ROWS: usize = 256;
+pub(super) const ROWS: usize = 256;
 
 /// Sees a token's index and the logits, \[V\], of what follows it.
 pub type Visit<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + Send + 'a;
@@ -40,11 +42,17 @@ pub struct LoadOptions {
 }
 
 /// A language model, ready to read tokens.
-#[derive(Debug)]
 pub struct Model {
     config: ModelConfig,
     precision: Precision,
     engine: Engine,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ModelConfig { architecture, layers, width, .. } = self.config;
+        write!(f, "Model({architecture:?}, {layers} × {width}, {})", self.precision)
+    }
 }
 
 /// What computes.
@@ -196,7 +204,8 @@ impl Model {
         done
     }
 
-    fn check(&self, tokens: &[u32], cache: &KeyValueCache) -> Result<(), Error> {
+    /// Checks that there are tokens, that they are of the vocabulary, and that they fit the cache.
+    pub(super) fn check(&self, tokens: &[u32], cache: &KeyValueCache) -> Result<(), Error> {
         let vocabulary = self.config.vocabulary;
         if tokens.is_empty() {
             return Err(Error::NoTokens);

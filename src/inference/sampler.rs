@@ -4,6 +4,8 @@
 //! probabilities reach `top_p` (Holtzman et al. 2020). Ties go to the lowest token. Draws come from ChaCha8, whose output is
 //! specified, through arithmetic in f64: the same logits and the same seed give the same tokens on every machine.
 
+use std::collections::VecDeque;
+
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -35,7 +37,11 @@ impl Sampling {
         Self { temperature: 0.0, ..Self::default() }
     }
 
-    fn check(&self) -> Result<(), Error> {
+    /// Refuses settings out of range.
+    ///
+    /// # Errors
+    /// [`Error::Sampling`].
+    pub fn check(&self) -> Result<(), Error> {
         let refuse = |setting, value: f64, rule| Err(Error::Sampling { setting, value, rule });
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
             return refuse("temperature", self.temperature.into(), "0 or more, and finite");
@@ -55,6 +61,8 @@ impl Sampling {
 pub struct Sampler {
     sampling: Sampling,
     draws: ChaCha8Rng,
+    /// Draws that were looked at already and belong to the next tokens.
+    upcoming: VecDeque<f64>,
 }
 
 /// A token with its probability, not yet divided by the sum of all.
@@ -71,7 +79,7 @@ impl Sampler {
     /// [`Error::Sampling`] for a setting out of its range.
     pub fn new(sampling: Sampling) -> Result<Self, Error> {
         sampling.check()?;
-        Ok(Self { sampling, draws: ChaCha8Rng::seed_from_u64(sampling.seed) })
+        Ok(Self { sampling, draws: ChaCha8Rng::seed_from_u64(sampling.seed), upcoming: VecDeque::new() })
     }
 
     /// Chooses a token by its `logits`, \[V\]. Takes exactly one draw, none at temperature 0.
@@ -79,9 +87,23 @@ impl Sampler {
     /// # Errors
     /// [`Error::LogitNotFinite`] for NaN or infinity, and for no logits at all.
     pub fn choose(&mut self, logits: &[f32]) -> Result<u32, Error> {
+        let token = self.guess(logits, 0)?;
+        self.upcoming.pop_front();
+        Ok(token)
+    }
+
+    /// What [`Self::choose`] would choose by these logits once `ahead` more tokens are chosen. Takes no draw.
+    ///
+    /// # Errors
+    /// As [`Self::choose`].
+    pub(super) fn guess(&mut self, logits: &[f32], ahead: usize) -> Result<u32, Error> {
         let (likeliest, most) = likeliest(logits)?;
         if self.sampling.temperature == 0.0 {
             return Ok(likeliest);
+        }
+        while self.upcoming.len() <= ahead {
+            let draw = self.uniform();
+            self.upcoming.push_back(draw);
         }
         let temperature = f64::from(self.sampling.temperature);
         let mut candidates: Vec<Candidate> = (0u32..)
@@ -97,7 +119,7 @@ impl Sampler {
         if self.sampling.top_p < 1.0 {
             keep_nucleus(&mut candidates, self.sampling.top_p.into());
         }
-        Ok(pick(&candidates, self.uniform()).unwrap_or(likeliest))
+        Ok(pick(&candidates, self.upcoming[ahead]).unwrap_or(likeliest))
     }
 
     /// A number in [0, 1): 53 bits of a draw.

@@ -1,16 +1,15 @@
 //! Reads chunks from a folder, hostile until their digest was compared, and opens them in memory.
 //!
-//! Opened chunks are kept for a while, since tensors are read in pieces that do not know of chunks: two for each core, wiped when
-//! they go. Whoever asks for a chunk that another thread is opening waits for it.
+//! Opened chunks are kept for a while, since tensors are read in pieces that do not know of chunks: two for each core. Their memory is
+//! used again for the next ones, and wiped at the end. Whoever asks for a chunk that another thread is opening waits for it.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::ops::Deref;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-
-use zeroize::Zeroizing;
 
 use super::chunk::{Buffers, FileCipher, Place};
 use super::{CHUNKS, ChunkEntry, ChunkName, Error, SealedManifest};
@@ -63,10 +62,27 @@ impl ChunkFolder {
     }
 }
 
-/// A chunk's plaintext, wiped when the last who reads it is done.
-pub(super) type Plain = Arc<Zeroizing<Vec<u8>>>;
+/// A chunk's plaintext. Its memory is used again for the next chunk when the last who reads it is done.
+pub(super) struct Plain {
+    bytes: Vec<u8>,
+    buffers: Arc<Buffers>,
+}
 
-type Slot = Arc<Mutex<Option<Plain>>>;
+impl Deref for Plain {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        self.buffers.give(std::mem::take(&mut self.bytes));
+    }
+}
+
+type Slot = Arc<Mutex<Option<Arc<Plain>>>>;
 
 /// A chunk by file, counted in the manifest's order, and index.
 type Key = (usize, u64);
@@ -76,7 +92,7 @@ pub(super) struct ChunkReader {
     manifest: SealedManifest,
     folder: ChunkFolder,
     ciphers: Vec<FileCipher>,
-    buffers: Buffers,
+    buffers: Arc<Buffers>,
     /// The latest used at the end.
     kept: Mutex<VecDeque<(Key, Slot)>>,
     most_kept: usize,
@@ -85,7 +101,7 @@ pub(super) struct ChunkReader {
 impl ChunkReader {
     pub(super) fn new(manifest: SealedManifest, folder: ChunkFolder, ciphers: Vec<FileCipher>) -> Self {
         let most_kept = 2 * rayon::current_num_threads().max(1);
-        let (buffers, kept) = (Buffers::default(), Mutex::default());
+        let (buffers, kept) = (Arc::default(), Mutex::default());
         Self { manifest, folder, ciphers, buffers, kept, most_kept }
     }
 
@@ -113,14 +129,15 @@ impl ChunkReader {
     }
 
     /// An opened chunk, kept for whoever asks next. `None` where there is no such chunk.
-    pub(super) fn kept(&self, file: usize, index: u64) -> Option<Result<Plain, Error>> {
+    pub(super) fn kept(&self, file: usize, index: u64) -> Option<Result<Arc<Plain>, Error>> {
         let slot = self.slot((file, index));
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plain) = &*slot {
             return Some(Ok(Arc::clone(plain)));
         }
         let opened = self.open(file, index)?;
-        Some(opened.map(|plain| Arc::clone(slot.insert(Arc::new(Zeroizing::new(plain))))))
+        let plain = |bytes| Arc::new(Plain { bytes, buffers: Arc::clone(&self.buffers) });
+        Some(opened.map(|bytes| Arc::clone(slot.insert(plain(bytes)))))
     }
 
     fn slot(&self, key: Key) -> Slot {

@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod checkpoint;
+pub mod endpoint;
 pub mod people;
 pub mod policy;
 pub mod postgres;

@@ -117,9 +117,11 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
         E::Log(error) => super::log::explain_log(error),
         E::Usage(error) => super::usage::explain_usage(error),
         E::Io { source, .. } => (Kind::Unavailable, hint_for_io(source)),
-        E::MisuseRules { .. } | E::Blocked { .. } | E::NeedsJustification { .. } | E::NotLogged { .. } => {
-            record_hint(error)
-        }
+        E::PassOver { .. }
+        | E::MisuseRules { .. }
+        | E::Blocked { .. }
+        | E::NeedsJustification { .. }
+        | E::NotLogged { .. } => record_hint(error),
         error => client_hint(error),
     }
 }
@@ -128,6 +130,9 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
 fn record_hint(error: &client::Error) -> (Kind, Option<String>) {
     use client::Error as E;
     let (kind, hint) = match error {
+        E::PassOver { .. } => {
+            (Kind::Denied, "renew it with `portcullis lease`; if that says no, ask for a new grant")
+        }
         E::MisuseRules { .. } => (Kind::Unverified, "tell the owners, who signed them"),
         E::Blocked { .. } => {
             (Kind::Denied, "it is on the record; if the rule is wrong about it, write to the auditors")

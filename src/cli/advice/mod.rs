@@ -35,6 +35,7 @@ fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
         .or_else(|| of(cause, catalogue::explain_catalogue))
         .or_else(|| of(cause, server::explain_serving))
         .or_else(|| of(cause, server::explain_settings))
+        .or_else(|| of(cause, server::explain_endpoint))
         .or_else(|| of(cause, access::explain_registry))
         .or_else(|| of(cause, access::explain_remote))
         .or_else(|| of(cause, access::explain_client))
@@ -200,6 +201,7 @@ fn explain_inference(error: &inference::Error) -> Advice {
         E::NoTokens => (Kind::Usage, "give a longer text"),
         E::UnknownToken { .. } => (Kind::Usage, "give ids of this checkpoint's own vocabulary"),
         E::ContextOverflow { .. } => (Kind::Usage, "shorten it, or keep its end with --truncate"),
+        E::ForeignDraft { .. } => (Kind::Usage, "give --draft a smaller checkpoint of the same family"),
         E::Sampling { .. } | E::Stride { .. } => (Kind::Usage, "change that setting"),
         E::ForeignCache | E::Tensor(_) => (Kind::Internal, "this is a defect: please report it"),
     };

@@ -2,6 +2,7 @@
 
 use super::{Advice, hint_for_io};
 use crate::cli::failure::Kind;
+use crate::endpoint::EndpointError;
 use crate::server::{ServeError, SettingsError};
 
 pub(super) fn explain_serving(error: &ServeError) -> Advice {
@@ -14,6 +15,22 @@ pub(super) fn explain_serving(error: &ServeError) -> Advice {
         ServeError::Io(source) => return (Kind::Unavailable, hint_for_io(source)),
     };
     (Kind::Unavailable, Some(hint.to_owned()))
+}
+
+pub(super) fn explain_endpoint(error: &EndpointError) -> Advice {
+    let (kind, hint) = match error {
+        EndpointError::NoKey { .. } => {
+            (Kind::Usage, "set PORTCULLIS_API_KEY to what clients must send, or listen on 127.0.0.1")
+        }
+        EndpointError::Listen { .. } => {
+            (Kind::Unavailable, "choose another --listen, or end what listens there")
+        }
+        EndpointError::Metrics(_) => (Kind::Internal, "this is a defect: please report it"),
+        EndpointError::Threads(source) | EndpointError::Io(source) => {
+            return (Kind::Unavailable, hint_for_io(source));
+        }
+    };
+    (kind, Some(hint.to_owned()))
 }
 
 pub(super) fn explain_settings(error: &SettingsError) -> Advice {

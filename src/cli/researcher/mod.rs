@@ -1,5 +1,6 @@
 //! Commands of the researcher.
 
+pub(super) mod bench;
 pub(super) mod export;
 mod gate;
 pub(super) mod grant;
@@ -12,4 +13,6 @@ pub(super) mod request;
 pub(super) mod run;
 mod sample;
 pub(super) mod score;
+pub(super) mod serve;
+mod speculation;
 pub(super) mod usage;

@@ -1,4 +1,4 @@
-//! What `run` and `score` share: which model to load and how, and the tokens that they are given.
+//! What `run`, `score`, `serve` and `bench` share: which model to load and how, and the tokens that they are given.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -8,6 +8,8 @@ use clap::{Args, ValueEnum};
 use super::gate::{self, Passed};
 use super::recording;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::config::ModelConfig;
+use crate::checkpoint::tokenizer_files::TokenizerFiles;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -17,12 +19,27 @@ use crate::inference::{Device, LoadOptions, Model, Precision};
 use crate::name::CheckpointId;
 use crate::progress::Progress;
 
-/// Which model to load and how.
+/// Which model to load and how, and how texts become tokens.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ModelArguments {
     /// A checkpoint of your vault, or the folder of an imported one
     pub(in crate::cli) checkpoint: PathBuf,
 
+    #[command(flatten)]
+    pub(in crate::cli) load: LoadArguments,
+
+    /// Read `<|endoftext|>` in the text as the special token, not as these thirteen characters
+    #[arg(long, help_heading = "Model")]
+    allow_special: bool,
+
+    /// Token ids in place of text, such as 10,20,30
+    #[arg(long, value_delimiter = ',', value_name = "IDS", help_heading = "Model")]
+    pub(in crate::cli) tokens: Option<Vec<u32>>,
+}
+
+/// How to load a model.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct LoadArguments {
     /// Hold the weights as this type instead of the checkpoint's own
     #[arg(long, value_enum, help_heading = "Model")]
     dtype: Option<Dtype>,
@@ -38,14 +55,6 @@ pub(in crate::cli) struct ModelArguments {
     /// Where to compute
     #[arg(long, value_enum, default_value = "cpu", help_heading = "Model")]
     device: DeviceName,
-
-    /// Read `<|endoftext|>` in the text as the special token, not as these thirteen characters
-    #[arg(long, help_heading = "Model")]
-    allow_special: bool,
-
-    /// Token ids in place of text, such as 10,20,30
-    #[arg(long, value_delimiter = ',', value_name = "IDS", help_heading = "Model")]
-    pub(in crate::cli) tokens: Option<Vec<u32>>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -88,15 +97,15 @@ pub(in crate::cli) fn load(
     let checkpoint = Checkpoint::open(folder)?;
     let weights = checkpoint.weights()?;
     progress.begin("loading", Some(checkpoint.manifest().size()));
-    let (checked, model) = std::thread::scope(|scope| {
+    let (checked, model, tokenizer) = std::thread::scope(|scope| {
         let checked = scope.spawn(|| checkpoint.check_files(progress));
+        let tokenizer = scope.spawn(|| tokenizer(checkpoint.config(), checkpoint.tokenizer_files()));
         let model = Model::load(checkpoint.config(), &weights, options, &crate::progress::Silent);
-        (checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), model)
+        (joined(checked), model, joined(tokenizer))
     });
     // Altered weights explain whatever else went wrong with them.
     checked?;
-    let model = model?;
-    let tokenizer = Tokenizer::new(checkpoint.config().architecture, &checkpoint.tokenizer_files()?)?;
+    let (model, tokenizer) = (model?, tokenizer?);
     let checkpoint = checkpoint.manifest().checkpoint.clone();
     Ok(Loaded { checkpoint, model, tokenizer, seconds: started.elapsed().as_secs_f64(), recorder: None })
 }
@@ -114,35 +123,59 @@ pub(in crate::cli) fn load_sealed(
     progress.begin("opening", Some(opened.manifest().size()));
     // Every chunk's digest and tag are checked before a byte of it is handed out.
     let config = opened.config()?;
-    let model = Model::load(&config, &opened.weights(&config)?, options, progress)?;
-    let tokenizer = Tokenizer::new(config.architecture, &opened.tokenizer_files(&config)?)?;
+    let weights = opened.weights(&config)?;
+    let (model, tokenizer) = std::thread::scope(|scope| {
+        let tokenizer = scope.spawn(|| tokenizer(&config, opened.tokenizer_files(&config)));
+        (Model::load(&config, &weights, options, progress), joined(tokenizer))
+    });
+    let (model, tokenizer) = (model?, tokenizer?);
     let (checkpoint, seconds) = (checkpoint.clone(), started.elapsed().as_secs_f64());
     Ok(Loaded { checkpoint, model, tokenizer, seconds, recorder: Some(recorder) })
 }
 
-impl ModelArguments {
+fn tokenizer<E>(config: &ModelConfig, files: Result<TokenizerFiles, E>) -> anyhow::Result<Tokenizer>
+where
+    anyhow::Error: From<E>,
+{
+    Ok(Tokenizer::new(config.architecture, &files?)?)
+}
+
+/// What a thread found; its panic becomes the caller's.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+impl LoadArguments {
+    /// Loads a checkpoint of the vault, or the one in a folder.
     pub(in crate::cli) fn load(
         &self,
+        checkpoint: &Path,
         home: &Home,
-        output: Output,
-        progress: &dyn Progress,
+        (output, progress): (Output, &dyn Progress),
     ) -> anyhow::Result<Loaded> {
+        let options = self.options();
+        // What is no folder and reads as an id is meant to be in the vault.
+        let id = checkpoint.to_str().and_then(|text| text.parse().ok());
+        match id {
+            Some(id) if !checkpoint.exists() => load_sealed((home, &id), &options, (output, progress)),
+            _ => load(checkpoint, &options, progress),
+        }
+    }
+
+    /// What the arguments mean.
+    pub(in crate::cli) fn options(&self) -> LoadOptions {
         let device = match self.device {
             DeviceName::Cpu => Device::Cpu,
             DeviceName::Cuda => Device::Cuda,
         };
-        let options = LoadOptions {
-            precision: self.precision(),
-            device,
-            threads: self.threads.map(usize::from),
-            ..LoadOptions::default()
-        };
-        // What is no folder and reads as an id is meant to be in the vault.
-        let id = self.checkpoint.to_str().and_then(|text| text.parse().ok());
-        match id {
-            Some(id) if !self.checkpoint.exists() => load_sealed((home, &id), &options, (output, progress)),
-            _ => load(&self.checkpoint, &options, progress),
-        }
+        let threads = self.threads.map(usize::from);
+        LoadOptions { precision: self.precision(), device, threads, ..LoadOptions::default() }
+    }
+
+    /// The same with the weights as they are stored, where these are rounded.
+    pub(in crate::cli) fn unrounded(&self) -> Option<Self> {
+        let rounds = matches!(self.quantize, Some(Quantize::Q8 | Quantize::Q4));
+        rounds.then(|| Self { quantize: None, ..self.clone() })
     }
 
     fn precision(&self) -> Option<Precision> {
@@ -157,6 +190,18 @@ impl ModelArguments {
             Dtype::F16 => Precision::F16,
         });
         quantized.or(dtype)
+    }
+}
+
+impl ModelArguments {
+    /// Loads the model.
+    pub(in crate::cli) fn load(
+        &self,
+        home: &Home,
+        output: Output,
+        progress: &dyn Progress,
+    ) -> anyhow::Result<Loaded> {
+        self.load.load(&self.checkpoint, home, (output, progress))
     }
 
     /// The tokens of a text, by the caller's word on special ones.

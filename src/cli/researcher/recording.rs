@@ -5,8 +5,8 @@ use crate::access::RulesInForce;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
-use crate::client::{Asked, Ended, Pass, Recorder};
-use crate::inference::{CompletionOptions, Score};
+use crate::client::{Asked, Begun, Ended, Pass, Recorder, Recorders};
+use crate::inference::{GenerationOptions, Sampling, Score};
 use crate::misuse::Hit;
 use crate::name::Prose;
 use crate::time::Timestamp;
@@ -26,41 +26,63 @@ pub(super) fn recorder(
     Ok(Recorder::open((&home.journal(), rand::random()), (pass, rules), &auditors, scorer, signer)?)
 }
 
-/// Writes one text, its record before and behind it.
-pub(super) fn write(
-    recorder: &mut Recorder,
-    writer: &mut Writer<'_>,
-    ((prompt, prompt_tokens), options): ((&str, usize), &CompletionOptions),
-    justification: Option<&Prose>,
-) -> anyhow::Result<Sample> {
-    let sampling = &options.generation.sampling;
-    let parameters = Parameters {
+/// The records of texts that one command writes.
+pub(super) struct Records {
+    recorders: Recorders,
+    /// The prompt as text, which is what is kept of it.
+    prompt: String,
+    justification: Option<Prose>,
+}
+
+impl Records {
+    /// Records of texts behind `prompt`; none where no checkpoint is sealed.
+    pub(super) fn of(recorders: Recorders, prompt: String, justification: Option<Prose>) -> Self {
+        Self { recorders, prompt, justification }
+    }
+
+    /// Records that a text begins.
+    pub(super) fn begin(
+        &mut self,
+        writer: &Writer<'_>,
+        options: &GenerationOptions,
+    ) -> anyhow::Result<Begun> {
+        let asked = Asked {
+            task: Task::Run,
+            prompt: &self.prompt,
+            prompt_tokens: writer.prompt.len(),
+            max_tokens: options.max_tokens,
+            parameters: Some(parameters(&options.sampling)),
+            justification: self.justification.clone(),
+        };
+        let (begun, hits) = self.recorders.begin(&asked, Timestamp::now())?;
+        tell(writer.output, "the prompt", &hits);
+        Ok(begun)
+    }
+
+    /// Records how it ended.
+    pub(super) fn end(&mut self, begun: Begun, sample: &Sample, output: Output) -> anyhow::Result<()> {
+        let ended = Ended { output: &sample.text, tokens: sample.tokens.len(), finish: sample.finish_reason };
+        let hits = self.recorders.end(begun, &ended, Timestamp::now())?;
+        tell(output, "the output", &hits);
+        Ok(())
+    }
+
+    /// Records that it failed. How far it came is not known: it counts in full.
+    pub(super) fn fail(&mut self, begun: Begun, max_tokens: usize) -> anyhow::Result<()> {
+        let ended = Ended { output: "", tokens: max_tokens, finish: "failed" };
+        self.recorders.end(begun, &ended, Timestamp::now())?;
+        Ok(())
+    }
+}
+
+/// How tokens are chosen, as a record has it.
+pub(super) fn parameters(sampling: &Sampling) -> Parameters {
+    Parameters {
         temperature: sampling.temperature,
         top_k: sampling.top_k,
         top_p: sampling.top_p,
         seed: sampling.seed,
-    };
-    let asked = Asked {
-        task: Task::Run,
-        prompt,
-        prompt_tokens,
-        max_tokens: options.generation.max_tokens,
-        parameters: Some(parameters),
-        justification: justification.cloned(),
-    };
-    let (begin, hits) = recorder.begin(&asked, Timestamp::now())?;
-    tell(writer.output, "the prompt", &hits);
-    let written = writer.write(options);
-    let ended = match &written {
-        Ok(sample) => {
-            Ended { output: &sample.text, tokens: sample.tokens.len(), finish: sample.finish_reason }
-        }
-        // How far it came is not known: it counts in full.
-        Err(_) => Ended { output: "", tokens: asked.max_tokens, finish: "failed" },
-    };
-    let hits = recorder.end(begin, &ended, Timestamp::now())?;
-    tell(writer.output, "the output", &hits);
-    written
+    }
 }
 
 /// Scores a text, its record before and behind it.
@@ -83,6 +105,27 @@ pub(super) fn score(
     let finish = if scored.is_ok() { "scored" } else { "failed" };
     recorder.end(begin, &Ended { output: "", tokens: 0, finish }, Timestamp::now())?;
     scored
+}
+
+/// Measures with a sealed checkpoint, its record before and behind: what is written is thrown away, and counts.
+pub(super) fn measured<T>(
+    recorder: &mut Recorder,
+    (prompt, prompt_tokens, max_tokens): (String, usize, usize),
+    measure: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let asked = Asked {
+        task: Task::Run,
+        prompt: &prompt,
+        prompt_tokens,
+        max_tokens,
+        parameters: None,
+        justification: None,
+    };
+    let (begin, _) = recorder.begin(&asked, Timestamp::now())?;
+    let measured = measure();
+    let finish = if measured.is_ok() { "length" } else { "failed" };
+    recorder.end(begin, &Ended { output: "", tokens: max_tokens, finish }, Timestamp::now())?;
+    measured
 }
 
 /// The person reads what the auditors will.

@@ -6,14 +6,16 @@ use clap::Args;
 use serde_json::json;
 
 use super::model::{Loaded, ModelArguments, utf8};
-use super::recording;
-use super::sample::Writer;
+use super::recording::Records;
+use super::sample::{Wanted, Writer};
+use super::speculation::SpeculationArguments;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::interrupt;
 use crate::cli::output::Output;
 use crate::cli::progress::{Bar, read_stdin};
-use crate::inference::{CompletionOptions, GenerationOptions, Sampling};
+use crate::client::Recorders;
+use crate::inference::{GenerationOptions, Sampling};
 use crate::name::Prose;
 
 /// Most bytes of a prompt.
@@ -54,7 +56,10 @@ pub(in crate::cli) struct Run {
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
 
-    /// Write so many texts, with seeds that follow one another
+    #[command(flatten)]
+    speculation: SpeculationArguments,
+
+    /// Write so many texts at the same time, with seeds that follow one another
     #[arg(long, value_name = "N", default_value_t = 1)]
     samples: u32,
 
@@ -81,32 +86,18 @@ impl Run {
         interrupt::remember_when_asked();
         let bar = Bar::new(output);
         let mut loaded = self.model.load(home, output, &bar)?;
+        let mut draft = self.speculation.load(&self.model.load, (home, output), (&loaded, &bar))?;
         drop(bar);
-        let mut recorder = loaded.recorder.take();
+        let recorders = [loaded.recorder.take(), draft.as_mut().and_then(|draft| draft.recorder.take())];
         let prompt = self.fit(self.prompt_tokens(&loaded, text.as_deref())?, &loaded)?;
-        let context = loaded.model.config().context;
-        let cache = loaded.model.cache(context.min(prompt.len().saturating_add(self.max_tokens)))?;
-        let mut writer = Writer { loaded: &loaded, cache, prompt: &prompt, output };
-        let read = loaded.tokenizer.decode(&prompt);
-        let seed = self.seed.unwrap_or_else(rand::random);
-        let mut samples = Vec::new();
-        for index in 0..self.samples.max(1) {
-            if interrupt::asked_to_stop() {
-                break;
-            }
-            let seed = seed.wrapping_add(index.into());
-            if self.samples > 1 {
-                output.piece(format_args!("--- {} of {}, seed {seed}\n", index + 1, self.samples))?;
-            }
-            let options = self.options(seed);
-            samples.push(match &mut recorder {
-                None => writer.write(&options)?,
-                Some(recorder) => {
-                    let text = (read.as_str(), prompt.len());
-                    recording::write(recorder, &mut writer, (text, &options), self.justify.as_ref())?
-                }
-            });
-        }
+        let (model, tokenizer) = (&loaded.model, &loaded.tokenizer);
+        let speculation = self.speculation.of(draft.as_ref());
+        let writer = Writer { model, tokenizer, speculation, prompt: &prompt, output };
+        let recorders = Recorders::of(recorders.into_iter().flatten());
+        let mut records = Records::of(recorders, tokenizer.decode(&prompt), self.justify.clone());
+        let options = self.options(self.seed.unwrap_or_else(rand::random));
+        let wanted = Wanted { texts: self.samples.max(1), options, stop: &self.stop };
+        let samples = writer.write(&wanted, &mut records)?;
         if output.is_json() {
             let result = json!({
                 "checkpoint": loaded.checkpoint,
@@ -167,20 +158,18 @@ impl Run {
         Ok(prompt.split_off(prompt.len() - kept))
     }
 
-    fn options(&self, seed: u64) -> CompletionOptions {
-        CompletionOptions {
-            generation: GenerationOptions {
-                sampling: Sampling {
-                    temperature: self.temperature,
-                    top_k: (self.top_k > 0).then_some(self.top_k),
-                    top_p: self.top_p,
-                    seed,
-                },
-                max_tokens: self.max_tokens,
-                stop_at_end_of_text: !self.ignore_eos,
-                log_probabilities: self.logprobs,
+    fn options(&self, seed: u64) -> GenerationOptions {
+        GenerationOptions {
+            sampling: Sampling {
+                temperature: self.temperature,
+                top_k: (self.top_k > 0).then_some(self.top_k),
+                top_p: self.top_p,
+                seed,
             },
-            stop: self.stop.clone(),
+            max_tokens: self.max_tokens,
+            stop_at_end_of_text: !self.ignore_eos,
+            log_probabilities: self.logprobs,
+            prompt_log_probabilities: false,
         }
     }
 }

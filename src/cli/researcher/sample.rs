@@ -1,16 +1,22 @@
-//! Writes texts one after another from one prompt, and describes them.
+//! Writes texts from one prompt, several at a time, shows them in their order, and describes them.
 
 use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use super::model::Loaded;
+use super::recording::Records;
 use crate::cli::interrupt;
 use crate::cli::output::Output;
+use crate::client::Begun;
 use crate::inference::tokenizer::Tokenizer;
 use crate::inference::{
-    Completion, CompletionOptions, Finish, KeyValueCache, LogProbability, Piece, complete,
+    Batch, Completing, Completion, Event, Finish, Generation, GenerationOptions, KeyValueCache,
+    LogProbability, Model, Sampling, Speculation, Step, TextId,
 };
+
+/// Most texts that are written at a time, and memory that what they have read may take together.
+const AT_A_TIME: usize = 16;
+const MOST_CACHED_BYTES: u64 = 1 << 30;
 
 /// One text, as `--json` shows it.
 #[derive(Serialize)]
@@ -41,96 +47,266 @@ struct Likely {
     logprob: f64,
 }
 
-/// A model with a prompt that it reads once for all its texts.
+/// A model with a prompt, and what guesses for it.
 pub(super) struct Writer<'a> {
-    pub(super) loaded: &'a Loaded,
-    pub(super) cache: KeyValueCache,
+    pub(super) model: &'a Model,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) speculation: Speculation<'a>,
     pub(super) prompt: &'a [u32],
     pub(super) output: Output,
 }
 
+/// What to write: so many texts, the first with this seed, each with the next.
+pub(super) struct Wanted<'a> {
+    pub(super) texts: u32,
+    pub(super) options: GenerationOptions,
+    pub(super) stop: &'a [String],
+}
+
+/// A text under way.
+struct Open<'a> {
+    id: TextId,
+    turn: usize,
+    seed: u64,
+    begun: Begun,
+    completing: Completing<'a>,
+    reports: Vec<TokenReport>,
+}
+
 impl Writer<'_> {
-    /// Writes one text, streaming it; Ctrl-C ends it.
-    pub(super) fn write(&mut self, options: &CompletionOptions) -> anyhow::Result<Sample> {
-        // Every text after the first finds the prompt read, but for the token whose logits it needs.
-        let read = self.cache.length().min(self.prompt.len() - 1);
-        self.cache.truncate(read);
-        let Loaded { model, tokenizer, .. } = self.loaded;
-        let output = self.output;
-        let (mut reports, mut closed, mut shown) = (Vec::new(), None, 0);
-        let mut each = |piece: &Piece<'_>| {
-            if let Some(log_probability) = &piece.step.log_probability {
-                reports.push(report(tokenizer, piece.step.token, log_probability));
+    /// Writes the texts, streaming the first that has not ended; Ctrl-C ends them all.
+    pub(super) fn write(&self, wanted: &Wanted<'_>, records: &mut Records) -> anyhow::Result<Vec<Sample>> {
+        let mut batch =
+            Batch::new(self.model, self.at_a_time(&wanted.options)).speculating(self.speculation)?;
+        let mut turns = Turns::new(self.output, wanted);
+        let (mut open, mut started, mut failure) = (Vec::<Open<'_>>::new(), 0, None);
+        loop {
+            while failure.is_none()
+                && open.len() < AT_A_TIME
+                && started < wanted.texts
+                && !interrupt::asked_to_stop()
+            {
+                match self.begin(wanted, started, (&mut batch, records)) {
+                    Ok(text) => open.push(text),
+                    Err(error) => failure = Some(error),
+                }
+                started += 1;
             }
-            shown += piece.text.len();
-            closed = output.piece(piece.text).err();
-            if closed.is_some() || interrupt::asked_to_stop() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
+            if open.is_empty() {
+                break;
+            }
+            let mut ended = Vec::new();
+            batch.pass(&mut |id, event| {
+                let Some(at) = open.iter().position(|text| text.id == id) else {
+                    return ControlFlow::Break(Finish::Cancelled);
+                };
+                match event {
+                    Event::Prompt(_) => ControlFlow::Continue(()),
+                    Event::Token(step) => self.hear(&mut open[at], step, &mut turns),
+                    Event::End(generation) => {
+                        ended.push((open.swap_remove(at), Ok(generation)));
+                        ControlFlow::Continue(())
+                    }
+                    Event::Failed(error) => {
+                        ended.push((open.swap_remove(at), Err(error)));
+                        ControlFlow::Continue(())
+                    }
+                }
+            });
+            for (text, ending) in ended {
+                let ending = self.end(text, ending, (wanted, &mut turns, records));
+                failure = failure.or(ending.err());
+            }
+        }
+        let samples = turns.finish()?;
+        failure.map_or(Ok(samples), Err)
+    }
+
+    fn at_a_time(&self, options: &GenerationOptions) -> usize {
+        // A device reads one text after another.
+        let most = if self.model.processor().is_some() { AT_A_TIME } else { 1 };
+        let positions = self.prompt.len().saturating_add(options.max_tokens).min(self.model.config().context);
+        let fit = MOST_CACHED_BYTES / KeyValueCache::bytes_of(self.model, positions).max(1);
+        most.min(usize::try_from(fit).unwrap_or(most)).max(1)
+    }
+
+    /// Begins one text: nothing is written before its record is durable.
+    fn begin(
+        &self,
+        wanted: &Wanted<'_>,
+        turn: u32,
+        (batch, records): (&mut Batch<'_>, &mut Records),
+    ) -> anyhow::Result<Open<'_>> {
+        let seed = wanted.options.sampling.seed.wrapping_add(turn.into());
+        let sampling = Sampling { seed, ..wanted.options.sampling };
+        let options = GenerationOptions { sampling, ..wanted.options };
+        let id = batch.begin(self.prompt.to_vec(), &options)?;
+        let begun = match records.begin(self, &options) {
+            Ok(begun) => begun,
+            Err(error) => {
+                batch.cancel(id);
+                return Err(error);
             }
         };
-        let rest = &self.prompt[read..];
-        let completion = complete((model, tokenizer), &mut self.cache, rest, options, &mut each)?;
-        if let Some(error) = closed {
-            return Err(error.into());
+        let completing = Completing::new(self.tokenizer, wanted.stop.to_vec());
+        Ok(Open { id, turn: turn as usize, seed, begun, completing, reports: Vec::new() })
+    }
+
+    fn hear(&self, text: &mut Open<'_>, step: &Step, turns: &mut Turns) -> ControlFlow<Finish> {
+        let (certain, stopped) = text.completing.push(step);
+        if let Some(log_probability) = &step.log_probability {
+            text.reports.push(report(self.tokenizer, step.token, log_probability));
         }
-        output.piece(format_args!("{}\n", &completion.text[shown..]))?;
-        let logprobs = options.generation.log_probabilities.map(|_| reports);
-        let sample = describe(completion, self.prompt.len(), options.generation.sampling.seed, logprobs);
-        show_ending(&sample, output)?;
-        Ok(sample)
+        turns.piece(text.turn, &certain);
+        if stopped {
+            ControlFlow::Break(Finish::Stop)
+        } else if turns.closed.is_some() || interrupt::asked_to_stop() {
+            ControlFlow::Break(Finish::Cancelled)
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn end(
+        &self,
+        text: Open<'_>,
+        ending: Result<Generation, crate::inference::Error>,
+        (wanted, turns, records): (&Wanted<'_>, &mut Turns, &mut Records),
+    ) -> anyhow::Result<()> {
+        let Open { turn, seed, begun, completing, reports, .. } = text;
+        let generation = match ending {
+            Ok(generation) => generation,
+            Err(error) => {
+                records.fail(begun, wanted.options.max_tokens)?;
+                return Err(error.into());
+            }
+        };
+        let (completion, held) = completing.finish(generation);
+        turns.piece(turn, &completion.text[completion.text.len() - held..]);
+        let logprobs = wanted.options.log_probabilities.map(|_| reports);
+        let sample = describe(completion, seed, logprobs);
+        records.end(begun, &sample, self.output)?;
+        turns.end(turn, sample);
+        Ok(())
     }
 }
 
-fn describe(
-    completion: Completion,
-    prompt_tokens: usize,
+/// Shows texts that are written at the same time one after another.
+struct Turns {
+    output: Output,
+    texts: u32,
     seed: u64,
-    logprobs: Option<Vec<TokenReport>>,
-) -> Sample {
+    /// The text that is shown as it comes.
+    current: usize,
+    /// What came of those behind it.
+    pending: Vec<String>,
+    ended: Vec<Option<Sample>>,
+    shown: Vec<Sample>,
+    /// Why nothing can be shown any more.
+    closed: Option<std::io::Error>,
+}
+
+impl Turns {
+    fn new(output: Output, wanted: &Wanted<'_>) -> Self {
+        let mut this = Self {
+            output,
+            texts: wanted.texts,
+            seed: wanted.options.sampling.seed,
+            current: 0,
+            pending: Vec::new(),
+            ended: Vec::new(),
+            shown: Vec::new(),
+            closed: None,
+        };
+        this.head();
+        this
+    }
+
+    fn show(&mut self, text: impl std::fmt::Display) {
+        if self.closed.is_none() {
+            self.closed = self.output.piece(text).err();
+        }
+    }
+
+    fn head(&mut self) {
+        if self.texts > 1 && self.current < self.texts as usize {
+            let (turn, seed) = (self.current + 1, self.seed.wrapping_add(self.current as u64));
+            let texts = self.texts;
+            self.show(format_args!("--- {turn} of {texts}, seed {seed}\n"));
+        }
+    }
+
+    fn piece(&mut self, turn: usize, text: &str) {
+        if turn == self.current {
+            return self.show(text);
+        }
+        let behind = turn - self.current;
+        if self.pending.len() < behind {
+            self.pending.resize_with(behind, String::new);
+        }
+        self.pending[behind - 1].push_str(text);
+    }
+
+    fn end(&mut self, turn: usize, sample: Sample) {
+        let at = turn - self.current;
+        if self.ended.len() <= at {
+            self.ended.resize_with(at + 1, || None);
+        }
+        self.ended[at] = Some(sample);
+        while let Some(Some(_)) = self.ended.first() {
+            if let Some(sample) = self.ended.remove(0) {
+                self.show("\n");
+                self.ending(&sample);
+                self.shown.push(sample);
+            }
+            self.current += 1;
+            let stopped = interrupt::asked_to_stop() && self.ended.is_empty() && self.pending.is_empty();
+            let pending = if self.pending.is_empty() { String::new() } else { self.pending.remove(0) };
+            if !stopped {
+                self.head();
+            }
+            self.show(pending);
+        }
+    }
+
+    /// For people: the log probabilities, and how it ended.
+    fn ending(&mut self, sample: &Sample) {
+        for report in sample.logprobs.iter().flatten() {
+            let likeliest = report.likeliest.iter();
+            let likeliest: Vec<_> =
+                likeliest.map(|likely| format!("{:?} {:.2}", likely.text, likely.logprob)).collect();
+            let likeliest = likeliest.join(", ");
+            self.show(format_args!("{:8.3}  {:?}  {likeliest}\n", report.logprob, report.text));
+        }
+        let written = sample.tokens.len();
+        let rate = written.saturating_sub(1) as f64 / sample.decode_seconds.max(1e-9);
+        if self.output.draws_progress() {
+            self.output.note(format_args!(
+                "[{written} tokens after {}, {rate:.0} a second, seed {}, ended by {}]",
+                sample.prompt_tokens, sample.seed, sample.finish_reason,
+            ));
+        }
+    }
+
+    fn finish(self) -> anyhow::Result<Vec<Sample>> {
+        let rest = self.ended.into_iter().flatten();
+        let samples = self.shown.into_iter().chain(rest).collect();
+        self.closed.map_or(Ok(samples), |error| Err(error.into()))
+    }
+}
+
+fn describe(completion: Completion, seed: u64, logprobs: Option<Vec<TokenReport>>) -> Sample {
     let Completion { text, generation } = completion;
     Sample {
         seed,
-        prompt_tokens,
+        prompt_tokens: generation.prompt_tokens,
         tokens: generation.tokens,
         text,
-        finish_reason: match generation.finish {
-            Finish::Length => "length",
-            Finish::EndOfText => "end_of_text",
-            Finish::Stop => "stop",
-            Finish::Cancelled => "cancelled",
-        },
+        finish_reason: generation.finish.name(),
         prefill_seconds: generation.timings.prefill.as_secs_f64(),
         decode_seconds: generation.timings.decode.as_secs_f64(),
         logprobs,
     }
-}
-
-/// For people: the log probabilities, and how it ended.
-fn show_ending(sample: &Sample, output: Output) -> anyhow::Result<()> {
-    for report in sample.logprobs.iter().flatten() {
-        let likeliest: Vec<_> = report
-            .likeliest
-            .iter()
-            .map(|likely| format!("{:?} {:.2}", likely.text, likely.logprob))
-            .collect();
-        output.piece(format_args!(
-            "{:8.3}  {:?}  {}\n",
-            report.logprob,
-            report.text,
-            likeliest.join(", ")
-        ))?;
-    }
-    let written = sample.tokens.len();
-    let rate = written.saturating_sub(1) as f64 / sample.decode_seconds.max(1e-9);
-    if output.draws_progress() {
-        output.note(format_args!(
-            "[{written} tokens after {}, {rate:.0} a second, seed {}, ended by {}]",
-            sample.prompt_tokens, sample.seed, sample.finish_reason,
-        ));
-    }
-    Ok(())
 }
 
 fn report(tokenizer: &Tokenizer, token: u32, log_probability: &LogProbability) -> TokenReport {

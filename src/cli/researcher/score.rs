@@ -55,18 +55,36 @@ impl ScoreCommand {
             let message = "a text of fewer than two tokens cannot be scored: nothing in it is predicted";
             return Err(Refusal::usage(message, "give a longer text").into());
         }
-        let recorder = loaded.recorder.take();
-        let score = || inference::score(&loaded.model, &tokens, stride, &bar).map_err(anyhow::Error::from);
-        let score = match recorder {
-            None => score()?,
-            Some(mut recorder) => {
-                let read = loaded.tokenizer.decode(&tokens);
-                recording::score(&mut recorder, (&read, tokens.len()), self.justify.as_ref(), score)?
+        let score = self.score(&mut loaded, (&tokens, stride), &bar)?;
+        // What rounding costs can only be told beside the weights as they are.
+        let unrounded = match self.model.load.unrounded() {
+            None => None,
+            Some(load) => {
+                let mut stored = load.load(&self.model.checkpoint, home, (output, &bar))?;
+                let score = self.score(&mut stored, (&tokens, stride), &bar)?;
+                Some((stored.model.precision().to_string().to_lowercase(), score))
             }
         };
         drop(bar);
         let bytes = text.map(|text| text.len() as u64);
-        report(&loaded, &score, stride, bytes, output)
+        report(&loaded, (&score, unrounded), (stride, bytes), output)
+    }
+
+    fn score(
+        &self,
+        loaded: &mut Loaded,
+        (tokens, stride): (&[u32], usize),
+        bar: &Bar,
+    ) -> anyhow::Result<Score> {
+        let recorder = loaded.recorder.take();
+        let score = || inference::score(&loaded.model, tokens, stride, bar).map_err(anyhow::Error::from);
+        match recorder {
+            None => score(),
+            Some(mut recorder) => {
+                let read = loaded.tokenizer.decode(tokens);
+                recording::score(&mut recorder, (&read, tokens.len()), self.justify.as_ref(), score)
+            }
+        }
     }
 
     fn text(&self) -> anyhow::Result<Option<String>> {
@@ -95,9 +113,8 @@ impl ScoreCommand {
 
 fn report(
     loaded: &Loaded,
-    score: &Score,
-    stride: usize,
-    bytes: Option<u64>,
+    (score, unrounded): (&Score, Option<(String, Score)>),
+    (stride, bytes): (usize, Option<u64>),
     output: Output,
 ) -> anyhow::Result<()> {
     let id = &loaded.checkpoint;
@@ -111,6 +128,11 @@ fn report(
         "mean_nll": score.mean(),
         "perplexity": score.perplexity(),
         "bits_per_byte": bits_per_byte,
+        "unrounded": unrounded.as_ref().map(|(dtype, stored)| json!({
+            "dtype": dtype,
+            "perplexity": stored.perplexity(),
+            "perplexity_ratio": score.perplexity() / stored.perplexity(),
+        })),
         "last_logits": bytes.is_none().then_some(&score.last_logits),
     });
     let mut text = format!("{id}\n  tokens scored  {}\n", units::count(score.predicted as u64));
@@ -118,7 +140,12 @@ fn report(
         text += &format!("  bits per byte  {bits:.4}\n");
     }
     if score.predicted > 0 {
-        text += &format!("  perplexity     {:.3}\n", score.perplexity());
+        text += &format!("  perplexity     {:.3}", score.perplexity());
+        text += &unrounded.map_or_else(String::new, |(dtype, stored)| {
+            let cost = (score.perplexity() / stored.perplexity() - 1.0) * 100.0;
+            format!("; {:.3} in {dtype}: rounding costs {cost:+.2} %", stored.perplexity())
+        });
+        text.push('\n');
     }
     text += &format!("  stride         {stride} of a context of {}\n", loaded.model.config().context);
     output.result(&result, text)

@@ -14,6 +14,7 @@ pub(super) mod matrix;
 #[expect(unsafe_code, reason = "memory from the system, as large pages; each block has its proof")]
 mod memory;
 pub(super) mod pages;
+pub(super) mod probe;
 pub(super) mod steps;
 #[expect(unsafe_code, reason = "work and data lent to threads for one operation; each block has its proof")]
 pub(super) mod team;

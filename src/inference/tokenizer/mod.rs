@@ -138,6 +138,13 @@ impl Tokenizer {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Whether every id stands for the same text as with another tokenizer.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let known = (0..).map_while(|id| self.token_bytes(id));
+        let others = (0..).map_while(|id| other.token_bytes(id));
+        known.eq(others)
+    }
+
     /// GPT-2's `<|endoftext|>`, where the vocabulary has it; GPT-1 has none.
     pub fn end_of_text(&self) -> Option<u32> {
         let special = self.special.as_ref()?;

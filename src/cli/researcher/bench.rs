@@ -1,0 +1,232 @@
+//! `portcullis bench`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::model::LoadArguments;
+use super::recording;
+use crate::checkpoint::known;
+use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::progress::Bar;
+use crate::cli::units;
+use crate::client::Recorder;
+use crate::inference::tokenizer::Tokenizer;
+use crate::inference::{Machine, Model, RandomWeights};
+use crate::progress::Progress as _;
+
+/// Prompt of each text, and tokens written behind it, where several are written at the same time.
+const BATCH: (usize, usize) = (32, 64);
+
+/// Measure what to expect here: load, prefill, decode, memory, and how near they come to what the machine can do
+///
+/// Without a checkpoint GPT-2 124M's shape is measured with random weights: as fast as the real ones.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Bench {
+    /// A checkpoint of your vault, or the folder of an imported one
+    checkpoint: Option<PathBuf>,
+
+    /// Random weights in the shape of a known checkpoint: gpt2-124m, gpt2-355m, gpt2-774m, gpt2-1.5b
+    #[arg(long, value_name = "NAME", conflicts_with = "checkpoint")]
+    shape: Option<String>,
+
+    #[command(flatten)]
+    load: LoadArguments,
+
+    /// Tokens of the prompt
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    prompt: usize,
+
+    /// Tokens to write behind it
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    tokens: usize,
+
+    /// Texts to write at the same time, behind prompts of 32 tokens; 64 tokens each
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "4,8,16")]
+    batch: Vec<usize>,
+
+    /// Rounds, of which the median counts; one before them warms up
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rounds: usize,
+}
+
+/// A model to measure, and what is known of it.
+struct Measured {
+    name: String,
+    model: Model,
+    seconds: f64,
+    tokenizer: Option<Tokenizer>,
+    recorder: Option<Recorder>,
+}
+
+/// What was found, as `--json` shows it.
+#[derive(Serialize)]
+struct Findings {
+    checkpoint: String,
+    dtype: String,
+    threads: usize,
+    instructions: &'static str,
+    read_gigabytes_per_second: f64,
+    peak_gigaops_per_second: f64,
+    load_seconds: f64,
+    weight_bytes: u64,
+    peak_memory_bytes: Option<u64>,
+    prompt: usize,
+    tokens: usize,
+    prefill_tokens_per_second: f64,
+    prefill_share_of_peak: f64,
+    decode_tokens_per_second: f64,
+    decode_share_of_bandwidth: f64,
+    batches: Vec<BatchSpeed>,
+}
+
+#[derive(Serialize)]
+struct BatchSpeed {
+    texts: usize,
+    tokens_per_second: f64,
+}
+
+impl Bench {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let bar = Bar::new(output);
+        let mut measured = self.load(home, output, &bar)?;
+        let context = measured.model.config().context;
+        if self.prompt == 0 || self.tokens < 2 || self.prompt.saturating_add(self.tokens) > context {
+            let message =
+                format!("a prompt and an answer must fit the context of {context}, an answer have 2 tokens");
+            return Err(Refusal::usage(message, "change --prompt or --tokens").into());
+        }
+        let prompt = prompt(&measured.model, self.prompt, 0);
+        let findings = match (measured.recorder.take(), &measured.tokenizer) {
+            (Some(mut recorder), Some(tokenizer)) => {
+                let written = (self.rounds.max(1) + 1) * self.tokens;
+                let asked = (tokenizer.decode(&prompt), prompt.len(), written);
+                recording::measured(&mut recorder, asked, || self.measure(&measured, &prompt, &bar))?
+            }
+            _ => self.measure(&measured, &prompt, &bar)?,
+        };
+        drop(bar);
+        let text = describe(&findings);
+        output.result(&findings, text)
+    }
+
+    fn load(&self, home: &Home, output: Output, bar: &Bar) -> anyhow::Result<Measured> {
+        if let Some(checkpoint) = &self.checkpoint {
+            let loaded = self.load.load(checkpoint, home, (output, bar))?;
+            return Ok(Measured {
+                name: loaded.checkpoint.to_string(),
+                model: loaded.model,
+                seconds: loaded.seconds,
+                tokenizer: Some(loaded.tokenizer),
+                recorder: loaded.recorder,
+            });
+        }
+        let name = self.shape.as_deref().unwrap_or("gpt2-124m");
+        let known = known::find(name).ok_or_else(|| {
+            let message = format!("no known checkpoint has the name `{name}`");
+            Refusal::usage(message, "use gpt2-124m, gpt2-355m, gpt2-774m or gpt2-1.5b")
+        })?;
+        let begun = Instant::now();
+        let config = known.config();
+        let model = Model::load(&config, &RandomWeights::of(&config), &self.load.options(), bar)?;
+        let name = format!("{} (random weights in its shape)", known.id);
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(Measured { name, model, seconds, tokenizer: None, recorder: None })
+    }
+
+    fn measure(&self, measured: &Measured, prompt: &[u32], bar: &Bar) -> anyhow::Result<Findings> {
+        let model = &measured.model;
+        let rounds = self.rounds.max(1);
+        bar.begin_tokens("measuring", ((rounds + 1) * self.tokens) as u64);
+        let mut speeds = Vec::new();
+        for _ in 0..=rounds {
+            speeds.push(model.measure(prompt, self.tokens)?);
+            bar.advance(self.tokens as u64);
+        }
+        let speeds = &speeds[1..];
+        let (prefill, decode) = (median(speeds, |speed| speed.prefill), median(speeds, |speed| speed.decode));
+        // Before the batches, whose caches are as large as one asks.
+        let peak_memory_bytes = peak_memory();
+        let mut batches = Vec::new();
+        for &texts in self.batch.iter().filter(|&&texts| texts > 0) {
+            let prompts: Vec<_> = (0..texts as u64).map(|text| self::prompt(model, BATCH.0, text)).collect();
+            let tokens = BATCH.1.min(model.config().context.saturating_sub(BATCH.0)).max(2);
+            let rates = (0..rounds).map(|_| model.measure_batch(&prompts, tokens));
+            let rates = rates.collect::<Result<Vec<_>, _>>()?;
+            batches.push(BatchSpeed { texts, tokens_per_second: median(&rates, |&rate| rate) });
+        }
+        let threads = model.processor().map(|(threads, _)| threads);
+        let machine = Machine::measure(threads)?;
+        let peak = machine.peak(model.precision());
+        Ok(Findings {
+            checkpoint: measured.name.clone(),
+            dtype: model.precision().to_string().to_lowercase(),
+            threads: machine.threads(),
+            instructions: machine.instructions(),
+            read_gigabytes_per_second: machine.read_bandwidth / 1e9,
+            peak_gigaops_per_second: peak / 1e9,
+            load_seconds: measured.seconds,
+            weight_bytes: model.weight_bytes(),
+            peak_memory_bytes,
+            prompt: prompt.len(),
+            tokens: self.tokens,
+            prefill_tokens_per_second: prefill,
+            prefill_share_of_peak: prefill * model.operations_per_token() / peak,
+            decode_tokens_per_second: decode,
+            decode_share_of_bandwidth: decode * model.weight_bytes() as f64 / machine.read_bandwidth,
+            batches,
+        })
+    }
+}
+
+/// Tokens that look like no text, another for each `seed`.
+fn prompt(model: &Model, count: usize, seed: u64) -> Vec<u32> {
+    let vocabulary = model.config().vocabulary as u64;
+    (0..count as u64).map(|i| ((i + 1 + seed * 7919) * 2_654_435_761 % vocabulary) as u32).collect()
+}
+
+fn median<T>(of: &[T], number: impl Fn(&T) -> f64) -> f64 {
+    let mut numbers: Vec<f64> = of.iter().map(number).collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+/// The most memory that this process held so far, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string(Path::new("/proc/self/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}
+
+fn describe(findings: &Findings) -> String {
+    let Findings { checkpoint, dtype, threads, instructions, .. } = findings;
+    let memory = findings.peak_memory_bytes.map(units::bytes);
+    let mut text = format!(
+        "{checkpoint}, {dtype}\n  machine      {threads} threads, {instructions}; reads {:.1} GB/s, computes {:.0} Gop/s in {dtype}\n",
+        findings.read_gigabytes_per_second, findings.peak_gigaops_per_second,
+    );
+    text += &format!("  loaded in    {:.2} s\n", findings.load_seconds);
+    text += &format!("  memory       {} of weights", units::bytes(findings.weight_bytes));
+    text += &memory.map_or_else(|| "\n".to_owned(), |most| format!(", {most} in all at most\n"));
+    text += &format!(
+        "  prefill      {:.0} tokens a second over {} ({:.0} % of the peak)\n",
+        findings.prefill_tokens_per_second,
+        findings.prompt,
+        findings.prefill_share_of_peak * 100.0,
+    );
+    text += &format!(
+        "  decode       {:.1} tokens a second behind them ({:.0} % of the bandwidth)\n",
+        findings.decode_tokens_per_second,
+        findings.decode_share_of_bandwidth * 100.0,
+    );
+    for batch in &findings.batches {
+        let together = format!("{} at a time", batch.texts);
+        text += &format!("  {together:<12} {:.0} tokens a second together\n", batch.tokens_per_second);
+    }
+    text
+}

@@ -1,0 +1,192 @@
+//! `portcullis serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use super::model::{LoadArguments, Loaded};
+use super::speculation::SpeculationArguments;
+use super::{gate, recording};
+use crate::cli::advice;
+use crate::cli::failure::{Kind, Refusal};
+use crate::cli::home::Home;
+use crate::cli::operator::registry::serve::{begin_log, stop_when_asked};
+use crate::cli::output::Output;
+use crate::cli::progress::Bar;
+use crate::client::{self, Asked, Begun, Ended, Recorders};
+use crate::endpoint::{Denied, Endpoint, Key, Ledger, Served, Settings};
+use crate::name::{CheckpointId, Prose};
+use crate::time::Timestamp;
+
+/// Where the key is read from: an argument could be seen by everybody on the machine.
+const KEY_VARIABLE: &str = "PORTCULLIS_API_KEY";
+
+/// How long a lease that could not be renewed is left alone.
+const RENEW_AGAIN: Duration = Duration::from_secs(30);
+
+/// Serve a checkpoint on this machine: OpenAI's completions API, for its clients and whatever speaks it
+///
+/// Several texts are written at the same time. Every one made with a sealed checkpoint is recorded before its first token.
+/// With PORTCULLIS_API_KEY set, clients must send that key; without it only this machine is answered.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Serve {
+    /// A checkpoint of your vault, or the folder of an imported one
+    checkpoint: PathBuf,
+
+    /// Where to listen; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    #[command(flatten)]
+    load: LoadArguments,
+
+    #[command(flatten)]
+    speculation: SpeculationArguments,
+
+    /// Most texts to write at the same time; fewer where memory is short
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    at_a_time: usize,
+
+    /// Most texts under way and waiting; who comes then is told to try again (429)
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    queue: usize,
+
+    /// Why it is done although a rule of misuse asks: the auditors read it
+    #[arg(long, value_name = "REASON")]
+    justify: Option<Prose>,
+}
+
+impl Serve {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let settings = Settings {
+            listen: self.listen,
+            key: key()?,
+            most_texts: self.queue.max(1),
+            at_a_time: self.at_a_time.max(1),
+        };
+        // Before minutes are spent on loading.
+        settings.require_private_or_key()?;
+        begin_log(output.is_json(), output)?;
+        let bar = Bar::new(output);
+        let mut loaded = self.load.load(&self.checkpoint, home, (output, &bar))?;
+        let mut draft = self.speculation.load(&self.load, (home, output), (&loaded, &bar))?;
+        drop(bar);
+        let ledger = self.ledger(&mut loaded, draft.as_mut(), (home, output));
+        let recorded = !ledger.sealed.is_empty();
+        let served = Served {
+            checkpoint: loaded.checkpoint,
+            model: loaded.model,
+            tokenizer: loaded.tokenizer,
+            draft: draft.map(|draft| draft.model),
+            lookup: self.speculation.lookup(),
+        };
+        let (name, seconds) = (served.checkpoint.clone(), loaded.seconds);
+        let runtime = Runtime::new().context("cannot start the server's threads")?;
+        runtime.block_on(async {
+            let endpoint = Endpoint::bind(served, Box::new(ledger), settings)?;
+            stop_when_asked(endpoint.stopper());
+            let url = format!("http://{}/v1", endpoint.address());
+            let result = json!({ "listening": url, "checkpoint": name, "recorded": recorded, "load_seconds": seconds });
+            output.result(&result, format_args!("serving {name} at {url}\n"))?;
+            endpoint.run().await?;
+            Ok(())
+        })
+    }
+
+    fn ledger(
+        &self,
+        loaded: &mut Loaded,
+        draft: Option<&mut Loaded>,
+        (home, output): (&Home, Output),
+    ) -> Records {
+        let mut sealed = Vec::new();
+        let mut recorders = Vec::new();
+        for loaded in [Some(loaded), draft].into_iter().flatten() {
+            if let Some(recorder) = loaded.recorder.take() {
+                sealed.push(loaded.checkpoint.clone());
+                recorders.push(recorder);
+            }
+        }
+        Records {
+            recorders: Recorders::of(recorders),
+            sealed,
+            home: home.clone(),
+            output,
+            justification: self.justify.clone(),
+            tried: None,
+        }
+    }
+}
+
+fn key() -> anyhow::Result<Option<Key>> {
+    match std::env::var(KEY_VARIABLE) {
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        text => {
+            let key = text.ok().and_then(|text| Key::new(text).ok());
+            let unusable = || {
+                Refusal::usage(
+                    format!("{KEY_VARIABLE} is no key"),
+                    "set it to at least 16 visible ASCII characters, such as `openssl rand -hex 16` prints",
+                )
+            };
+            Ok(Some(key.ok_or_else(unusable)?))
+        }
+    }
+}
+
+/// The records of what is served. A lease that ends while it is served is renewed as `run` would.
+struct Records {
+    recorders: Recorders,
+    /// The checkpoints that must be recorded.
+    sealed: Vec<CheckpointId>,
+    home: Home,
+    output: Output,
+    justification: Option<Prose>,
+    /// When a renewal was tried last.
+    tried: Option<Instant>,
+}
+
+impl Records {
+    fn renew(&mut self) -> anyhow::Result<()> {
+        // What was out of reach an hour ago may be there now.
+        let home = self.home.anew();
+        let mut recorders = Vec::new();
+        for checkpoint in &self.sealed {
+            let passed = gate::pass(&home, checkpoint, self.output)?;
+            recorders.push(recording::recorder(&home, (&passed.pass, &passed.rules), self.output)?);
+        }
+        self.recorders = Recorders::of(recorders);
+        Ok(())
+    }
+}
+
+impl Ledger for Records {
+    fn begin(&mut self, asked: &Asked<'_>) -> Result<Begun, Denied> {
+        let (justification, parameters) = (self.justification.clone(), asked.parameters.clone());
+        let asked = Asked { justification, parameters, ..*asked };
+        let mut begun = self.recorders.begin(&asked, Timestamp::now());
+        let may_try = self.tried.is_none_or(|tried| tried.elapsed() > RENEW_AGAIN);
+        if matches!(begun, Err(client::Error::PassOver { .. })) && may_try {
+            self.tried = Some(Instant::now());
+            self.renew().map_err(|error| denied(&error))?;
+            begun = self.recorders.begin(&asked, Timestamp::now());
+        }
+        begun.map(|(begun, _)| begun).map_err(|error| denied(&error.into()))
+    }
+
+    fn end(&mut self, begun: Begun, ended: &Ended<'_>) -> Result<(), Denied> {
+        let recorded = self.recorders.end(begun, ended, Timestamp::now());
+        recorded.map(drop).map_err(|error| denied(&error.into()))
+    }
+}
+
+fn denied(error: &anyhow::Error) -> Denied {
+    let (kind, next) = advice::explain(error);
+    let message = next.map_or_else(|| format!("{error:#}"), |next| format!("{error:#}; next: {next}"));
+    Denied { by_rule: matches!(kind, Kind::Denied), message }
+}

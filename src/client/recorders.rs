@@ -1,0 +1,65 @@
+//! Every record of a generation: with a draft there are two checkpoints at work, and each has a grant of its own.
+
+use super::recorder::{Asked, Ended};
+use super::{Error, Recorder};
+use crate::misuse::Hit;
+use crate::time::Timestamp;
+
+/// The recorders of all sealed checkpoints that write a text together; none where all are folders of one's own.
+#[derive(Default)]
+pub struct Recorders(Vec<Recorder>);
+
+/// A generation that began, by its record in each journal.
+#[derive(Debug)]
+pub struct Begun(Vec<u64>);
+
+impl Recorders {
+    /// These recorders.
+    pub fn of(recorders: impl IntoIterator<Item = Recorder>) -> Self {
+        Self(recorders.into_iter().collect())
+    }
+
+    /// Whether anything is recorded.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Records, durably, that a generation begins; the rules that it meets.
+    ///
+    /// # Errors
+    /// Those of [`Recorder::begin`]; nothing may be generated then, and what was recorded is ended.
+    pub fn begin(&mut self, asked: &Asked<'_>, now: Timestamp) -> Result<(Begun, Vec<Hit>), Error> {
+        let (mut begun, mut hits) = (Vec::new(), Vec::<Hit>::new());
+        for recorder in &mut self.0 {
+            match recorder.begin(asked, now) {
+                Ok((seq, met)) => {
+                    begun.push(seq);
+                    let fresh = met.into_iter().filter(|hit| hits.iter().all(|known| known.rule != hit.rule));
+                    let fresh: Vec<_> = fresh.collect();
+                    hits.extend(fresh);
+                }
+                Err(error) => {
+                    let nothing = Ended { output: "", tokens: 0, finish: "cancelled" };
+                    self.end(Begun(begun), &nothing, now)?;
+                    return Err(error);
+                }
+            }
+        }
+        Ok((Begun(begun), hits))
+    }
+
+    /// Records how it ended; the rules that its output meets.
+    ///
+    /// # Errors
+    /// Those of [`Recorder::end`].
+    pub fn end(&mut self, begun: Begun, ended: &Ended<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
+        let mut hits = Vec::<Hit>::new();
+        for (recorder, seq) in self.0.iter_mut().zip(begun.0) {
+            let met = recorder.end(seq, ended, now)?;
+            let fresh = met.into_iter().filter(|hit| hits.iter().all(|known| known.rule != hit.rule));
+            let fresh: Vec<_> = fresh.collect();
+            hits.extend(fresh);
+        }
+        Ok(hits)
+    }
+}

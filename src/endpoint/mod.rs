@@ -1,0 +1,109 @@
+//! The local completions endpoint: OpenAI's `/v1/completions` and `/v1/models` for one checkpoint on this machine.
+//!
+//! Whatever comes in is hostile: bodies, queues and times are bounded, and a page in a browser cannot reach a loopback endpoint
+//! by a name of its own. Each text passes three threads of hands: the handler (`completions`) reads the request and waits, the
+//! `clerk` makes its record durable before and behind it (P4), the `writer` writes it together with others, token by token.
+
+mod answer;
+mod clerk;
+mod completions;
+mod models;
+mod problem;
+mod request;
+mod running;
+mod watch;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+use crate::inference::tokenizer::Tokenizer;
+use crate::inference::{Model, Speculation};
+use crate::name::CheckpointId;
+use crate::time::Timestamp;
+use clerk::ToClerk;
+
+pub use clerk::{Denied, Ledger};
+pub use running::{Endpoint, EndpointError, Settings};
+pub use watch::{Key, KeyError};
+
+/// Most bytes of a request: a full context in every one of as many prompts as are taken.
+const MOST_REQUEST_BYTES: usize = 2 << 20;
+/// How long a body may stall.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What is served.
+#[derive(Debug)]
+pub struct Served {
+    /// Its name.
+    pub checkpoint: CheckpointId,
+    /// The model.
+    pub model: Model,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Guesses what follows; the texts are the same without.
+    pub draft: Option<Model>,
+    /// Guesses from what was there before, where there is no draft.
+    pub lookup: bool,
+}
+
+impl Served {
+    fn speculation(&self) -> Speculation<'_> {
+        match (&self.draft, self.lookup) {
+            (Some(draft), _) => Speculation::Draft(draft),
+            (None, true) => Speculation::Lookup,
+            (None, false) => Speculation::None,
+        }
+    }
+}
+
+/// What every handler has at hand.
+type App = Arc<Parts>;
+
+struct Parts {
+    served: Arc<Served>,
+    since: Timestamp,
+    key: Option<Key>,
+    /// Whether only this machine may ask, by a name of this machine.
+    loopback: bool,
+    /// A permit for each text that may be under way or wait.
+    places: Arc<Semaphore>,
+    most_texts: usize,
+    clerk: mpsc::Sender<ToClerk>,
+    metrics: PrometheusHandle,
+}
+
+fn router(app: App) -> Router {
+    Router::new()
+        .route("/v1/completions", post(completions::create))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{model}", get(models::retrieve))
+        .route("/metrics", get(measurements))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), watch::let_in))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(problem::nothing_here)
+        .method_not_allowed_fallback(problem::not_done_here)
+        .layer(DefaultBodyLimit::max(MOST_REQUEST_BYTES))
+        .layer(RequestBodyTimeoutLayer::new(PATIENCE))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(axum::middleware::from_fn(watch::observe))
+        .with_state(app)
+}
+
+/// Measurements in Prometheus' text format.
+async fn measurements(State(app): State<App>) -> Response {
+    let waiting = app.most_texts - app.places.available_permits();
+    metrics::gauge!("portcullis_completions_under_way").set(waiting as f64);
+    let content = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (content, app.metrics.render()).into_response()
+}

@@ -1,0 +1,29 @@
+//! `/v1/models`: the one checkpoint that is served.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use super::App;
+use super::problem::Problem;
+
+pub(super) async fn list(State(app): State<App>) -> Json<Value> {
+    Json(json!({ "object": "list", "data": [model(&app)] }))
+}
+
+pub(super) async fn retrieve(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let served = app.served.checkpoint.to_string();
+    if name == served { Ok(Json(model(&app))) } else { Err(Problem::unknown_model(&name, &served)) }
+}
+
+fn model(app: &App) -> Value {
+    json!({
+        "id": app.served.checkpoint.to_string(),
+        "object": "model",
+        "created": app.since.unix_seconds(),
+        "owned_by": "portcullis",
+    })
+}

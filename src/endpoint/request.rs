@@ -1,0 +1,205 @@
+//! A request for completions, read and bounded: <https://platform.openai.com/docs/api-reference/completions>.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::Served;
+use super::problem::Problem;
+use crate::inference::tokenizer::SpecialTokens;
+use crate::inference::{GenerationOptions, Sampling};
+
+/// Most texts of one request.
+const MOST_TEXTS: usize = 128;
+/// Most alternatives shown of a token.
+const MOST_LOGPROBS: usize = 5;
+/// Most texts to stop at, and bytes of each.
+const MOST_STOPS: usize = 4;
+const MOST_STOP_BYTES: usize = 1024;
+
+/// The body of a request.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    model: String,
+    prompt: Option<Prompt>,
+    #[serde(default)]
+    suffix: Option<String>,
+    max_tokens: Option<usize>,
+    temperature: Option<f32>,
+    top_p: Option<f32>,
+    /// Not OpenAI's: consider only so many of the likeliest.
+    top_k: Option<usize>,
+    n: Option<usize>,
+    best_of: Option<usize>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    logprobs: Option<usize>,
+    echo: Option<bool>,
+    stop: Option<Stop>,
+    presence_penalty: Option<f64>,
+    frequency_penalty: Option<f64>,
+    logit_bias: Option<std::collections::BTreeMap<String, f64>>,
+    seed: Option<i64>,
+    /// Names the caller's own user; the record names the researcher.
+    #[serde(rename = "user")]
+    _user: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a prompt is a text, a list of texts, a list of tokens, or a list of such lists"
+)]
+enum Prompt {
+    Text(String),
+    Texts(Vec<String>),
+    Tokens(Vec<u32>),
+    ManyTokens(Vec<Vec<u32>>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "`stop` is a text or a list of texts")]
+enum Stop {
+    One(String),
+    Several(Vec<String>),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
+    /// Padding against listeners, which loopback has none of.
+    #[serde(default, rename = "include_obfuscation")]
+    _include_obfuscation: bool,
+}
+
+/// A request that can be answered.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// The prompts, none of them empty.
+    pub(super) prompts: Vec<Vec<u32>>,
+    /// Texts to write behind each.
+    pub(super) each: usize,
+    /// How the first is written; the seed of each that follows is one more.
+    pub(super) options: GenerationOptions,
+    pub(super) stop: Vec<String>,
+    pub(super) echo: bool,
+    pub(super) stream: bool,
+    pub(super) include_usage: bool,
+}
+
+impl Request {
+    /// Reads a body.
+    pub(super) fn parse(body: &[u8], served: &Served) -> Result<Self, Problem> {
+        let body: Body = serde_json::from_slice(body).map_err(|error| {
+            Problem::malformed(format!("the body is no request for completions: {error}"))
+        })?;
+        let checkpoint = served.checkpoint.to_string();
+        if body.model != checkpoint {
+            return Err(Problem::unknown_model(&body.model, &checkpoint));
+        }
+        refuse_what_is_not_done(&body)?;
+        let each = body.n.unwrap_or(1);
+        let prompts = prompts(body.prompt, served)?;
+        if each == 0 || prompts.is_empty() || prompts.len().saturating_mul(each) > MOST_TEXTS {
+            let message = format!("a request is for 1 to {MOST_TEXTS} texts, those of all prompts together");
+            return Err(Problem::invalid("n", message));
+        }
+        let max_tokens = body.max_tokens.unwrap_or(16);
+        prompts.iter().try_for_each(|prompt| fits(prompt, max_tokens, served))?;
+        if body.logprobs.is_some_and(|count| count > MOST_LOGPROBS) {
+            let message = format!("the log probabilities of up to {MOST_LOGPROBS} tokens are shown");
+            return Err(Problem::invalid("logprobs", message));
+        }
+        let sampling = Sampling {
+            temperature: body.temperature.unwrap_or(1.0),
+            top_k: body.top_k,
+            top_p: body.top_p.unwrap_or(1.0),
+            seed: body.seed.map_or_else(rand::random, i64::cast_unsigned),
+        };
+        sampling.check().map_err(|error| Problem::malformed(error.to_string()))?;
+        let echo = body.echo.unwrap_or(false);
+        let options = GenerationOptions {
+            sampling,
+            max_tokens,
+            stop_at_end_of_text: true,
+            log_probabilities: body.logprobs,
+            prompt_log_probabilities: echo && body.logprobs.is_some(),
+        };
+        let stream = body.stream.unwrap_or(false);
+        let include_usage = body.stream_options.unwrap_or_default().include_usage;
+        Ok(Self { prompts, each, options, stop: stops(body.stop)?, echo, stream, include_usage })
+    }
+}
+
+/// What GPT-2 cannot do, or this endpoint does not: better said than left out in silence.
+fn refuse_what_is_not_done(body: &Body) -> Result<(), Problem> {
+    if body.suffix.as_ref().is_some_and(|suffix| !suffix.is_empty()) {
+        return Err(Problem::invalid(
+            "suffix",
+            "GPT-2 writes on from a prompt; it cannot write towards a suffix",
+        ));
+    }
+    if body.best_of.is_some_and(|best_of| best_of != body.n.unwrap_or(1)) {
+        return Err(Problem::invalid("best_of", "`best_of` is not done here: ask for `n` texts and choose"));
+    }
+    let penalties =
+        [("presence_penalty", body.presence_penalty), ("frequency_penalty", body.frequency_penalty)];
+    for (name, penalty) in penalties {
+        if penalty.is_some_and(|penalty| penalty != 0.0) {
+            return Err(Problem::invalid(name, format!("`{name}` is not done here: leave it out, or 0")));
+        }
+    }
+    if body.logit_bias.as_ref().is_some_and(|bias| !bias.is_empty()) {
+        return Err(Problem::invalid("logit_bias", "`logit_bias` is not done here: leave it out"));
+    }
+    Ok(())
+}
+
+fn prompts(prompt: Option<Prompt>, served: &Served) -> Result<Vec<Vec<u32>>, Problem> {
+    let encode = |text: &str| served.tokenizer.encode(text, SpecialTokens::Parse);
+    let mut prompts = match prompt {
+        None => vec![Vec::new()],
+        Some(Prompt::Text(text)) => vec![encode(&text)],
+        Some(Prompt::Texts(texts)) => texts.iter().take(MOST_TEXTS + 1).map(|text| encode(text)).collect(),
+        Some(Prompt::Tokens(tokens)) => vec![tokens],
+        Some(Prompt::ManyTokens(many)) => many,
+    };
+    // Without a prompt the model begins a text of its own.
+    for prompt in prompts.iter_mut().filter(|prompt| prompt.is_empty()) {
+        let beginning = served.tokenizer.end_of_text();
+        let nothing = || Problem::invalid("prompt", "this checkpoint has no token with which a text begins");
+        prompt.push(beginning.ok_or_else(nothing)?);
+    }
+    Ok(prompts)
+}
+
+fn fits(prompt: &[u32], max_tokens: usize, served: &Served) -> Result<(), Problem> {
+    let config = served.model.config();
+    if let Some(token) = prompt.iter().find(|&&token| token as usize >= config.vocabulary) {
+        let message = format!("the token {token} is outside the vocabulary of {}", config.vocabulary);
+        return Err(Problem::invalid("prompt", message));
+    }
+    if prompt.len().saturating_add(max_tokens) > config.context {
+        return Err(Problem::too_long(format!(
+            "the prompt has {} tokens and {max_tokens} are to follow; the context has {}: shorten the prompt, or lower max_tokens",
+            prompt.len(),
+            config.context,
+        )));
+    }
+    Ok(())
+}
+
+fn stops(stop: Option<Stop>) -> Result<Vec<String>, Problem> {
+    let stops = match stop {
+        None => Vec::new(),
+        Some(Stop::One(stop)) => vec![stop],
+        Some(Stop::Several(stops)) => stops,
+    };
+    if stops.len() > MOST_STOPS || stops.iter().any(|stop| stop.len() > MOST_STOP_BYTES) {
+        let message = format!("a text stops at up to {MOST_STOPS} texts of up to {MOST_STOP_BYTES} bytes");
+        return Err(Problem::invalid("stop", message));
+    }
+    Ok(stops)
+}

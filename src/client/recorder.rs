@@ -199,3 +199,64 @@ pub(super) fn generations(records: &[Record]) -> Vec<Generated> {
     }
     found.into_iter().map(|(_, generated)| generated).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::SigningKey;
+
+    fn recorder(folder: &Path, until: i64) -> Recorder {
+        let digest = Sha256Digest::of(b"");
+        Recorder {
+            journal: Journal::open(folder, [7; 16]).unwrap(),
+            signer: Box::new(SigningKey::from_bytes(&[7; 32])),
+            recipients: Recipients::new(UsageMode::Counts, &[]).unwrap(),
+            scorer: None,
+            history: History::default(),
+            open: HashMap::new(),
+            checkpoint: "tiny".parse().unwrap(),
+            grant: digest,
+            lease: digest,
+            uses: BTreeSet::new(),
+            until: Timestamp::from_unix_seconds(until),
+            limit: None,
+        }
+    }
+
+    fn asked(max_tokens: usize) -> Asked<'static> {
+        let prompt = "Hello";
+        Asked {
+            task: Task::Serve,
+            prompt,
+            prompt_tokens: 1,
+            max_tokens,
+            parameters: None,
+            justification: None,
+        }
+    }
+
+    #[test]
+    fn nothing_begins_when_grant_or_lease_have_ended_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recorder = recorder(folder.path(), 100);
+        let mut begin = |at| recorder.begin(&asked(5), Timestamp::from_unix_seconds(at));
+        assert!(begin(99).is_ok());
+        let refused = begin(100).unwrap_err().to_string();
+        assert_eq!(refused, "leave to open `tiny` ended at 1970-01-01T00:01:40Z");
+    }
+
+    #[test]
+    fn texts_may_end_in_another_order_than_they_began() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recorder = recorder(folder.path(), 1000);
+        let now = Timestamp::from_unix_seconds(50);
+        let (first, _) = recorder.begin(&asked(10), now).unwrap();
+        let (second, _) = recorder.begin(&asked(20), now).unwrap();
+        let mut end = |begin, tokens| {
+            recorder.end(begin, &Ended { output: "", tokens, finish: "length" }, now).unwrap();
+            recorder.history.own.iter().map(|generated| generated.tokens).collect::<Vec<_>>()
+        };
+        assert_eq!(end(first, 3), [3, 20]);
+        assert_eq!(end(second, 4), [3, 4]);
+    }
+}

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::answer::{Answer, Choice, Usage, Writing};
 use super::clerk::{Job, ToClerk, Told};
@@ -39,7 +39,7 @@ pub(super) async fn create(State(app): State<App>, body: Bytes) -> Result<Respon
     let request = Request::parse(&body, &app.served)?;
     drop(body);
     let inbox = ask(&app, &request)?;
-    let answering = Answering {
+    let mut answering = Answering {
         id: format!("cmpl-{:032x}", rand::random::<u128>()),
         created: Timestamp::now().unix_seconds(),
         model: app.served.checkpoint.to_string(),
@@ -49,7 +49,14 @@ pub(super) async fn create(State(app): State<App>, body: Bytes) -> Result<Respon
         request,
         inbox,
     };
-    if answering.request.stream { Ok(answering.stream()) } else { answering.whole().await }
+    if !answering.request.stream {
+        return answering.whole().await;
+    }
+    // Whether it may begin at all is told by the status, as without a stream.
+    match answering.inbox.recv().await.ok_or_else(ended_early)? {
+        (_, Told::Failed(problem)) => Err(problem),
+        first => Ok(answering.stream(first)),
+    }
 }
 
 /// Hands all texts of a request to the clerk, if there is a place for each.
@@ -123,9 +130,9 @@ impl Answering {
     }
 
     /// Answers with each token as it comes.
-    fn stream(self) -> Response {
+    fn stream(self, first: (usize, Told)) -> Response {
         let (to, events) = unbounded_channel::<Event>();
-        tokio::spawn(self.send(to));
+        tokio::spawn(self.send(first, to));
         let events = futures_util::stream::unfold(events, |mut events| async {
             let event = events.recv().await?;
             Some((Ok::<_, Infallible>(event), events))
@@ -133,16 +140,20 @@ impl Answering {
         Sse::new(events).into_response()
     }
 
-    async fn send(mut self, to: tokio::sync::mpsc::UnboundedSender<Event>) {
+    async fn send(mut self, first: (usize, Told), to: UnboundedSender<Event>) {
+        let mut first = Some(first);
         let mut inbox = std::mem::replace(&mut self.inbox, unbounded_channel().1);
         let mut usage = self.usage;
         let mut open = self.open;
         let mut writings = self.writings();
         while open > 0 {
-            let next = tokio::select! {
-                next = inbox.recv() => next,
-                // Who is gone wants no more: dropping the inbox tells the writer.
-                () = to.closed() => return,
+            let next = match first.take() {
+                Some(first) => Some(first),
+                None => tokio::select! {
+                    next = inbox.recv() => next,
+                    // Who is gone wants no more: dropping the inbox tells the writer.
+                    () = to.closed() => return,
+                },
             };
             let Some((index, told)) = next else {
                 drop(to.send(event(&ended_early().wire())));

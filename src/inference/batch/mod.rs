@@ -205,8 +205,14 @@ impl<'m> Batch<'m> {
         for text in &mut self.running {
             text.tell(each);
         }
-        let (ended, running) = std::mem::take(&mut self.running).into_iter().partition(Text::has_ended);
+        let (mut ended, running): (Vec<_>, _) =
+            std::mem::take(&mut self.running).into_iter().partition(Text::has_ended);
         self.running = running;
+        // Who gave up need not wait for room to be told so.
+        let (given_up, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(Text::has_ended);
+        self.waiting = waiting.into();
+        ended.extend(given_up);
         for text in ended {
             let id = text.id;
             let (event, read) = text.close();

@@ -240,9 +240,13 @@ fn a_client_that_needs_two_witnesses_goes_on_with_two_and_refuses_with_one() {
     error: 1 of the 2 witnesses that must have seen it cosigned the head
       next: try again; if it stays, ask the registry's operator and the witnesses what they saw
     ");
+    // The registry took the batch and could not show it in the log; what is recorded since goes behind it.
+    scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
     let one = format!("join {url} --root root.json --witness {}", watched.witnesses[0].key);
     scene.succeed("rosa", &one);
     scene.succeed("rosa", "usage sync");
+    let journal = scene.json("rosa", "usage status")["journal"].clone();
+    assert_eq!((&journal["records"], &journal["synced"]), (&4.into(), &4.into()));
     drop(watched.folder);
 }
 

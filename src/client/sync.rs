@@ -7,7 +7,7 @@ use crate::identity::{Card, Signer};
 use crate::log::EntryKind;
 use crate::statement::{Predicate as _, Quorum};
 use crate::time::Timestamp;
-use crate::usage::{Journal, UsageBatch, make_batch};
+use crate::usage::{Journal, Outgoing, SignedRecord, UsageBatch, make_batch};
 
 /// Sends every record that the registry does not have; how many there were.
 ///
@@ -21,12 +21,12 @@ pub fn sync(
     record: &Record,
 ) -> Result<u64, Error> {
     let mut sent = 0;
-    while let Some((records, synced)) = journal.unsynced(&card.verifying_key)? {
-        let batch = make_batch(card, &records, signer, Timestamp::now())?;
+    let sign = |records: &[SignedRecord]| make_batch(card, records, signer, Timestamp::now());
+    while let Some(Outgoing { batch, records, reached }) = journal.outgoing(&card.verifying_key, sign)? {
         remote.put(UsageBatch::KIND, &batch, &card.verifying_key)?;
         record.bring((EntryKind::Usage, batch.digest()), (remote, registry))?;
-        journal.keep_synced(&synced)?;
-        sent += records.len() as u64;
+        journal.keep_synced(&reached)?;
+        sent += records;
     }
     Ok(sent)
 }

@@ -5,10 +5,13 @@
 //! journal.jsonl   one line a record: signature, space, JSON
 //! tail.json       how long it was last, so that a cut end is seen; written after the line, so never ahead of it
 //! synced.json     what the registry has: from there on records are read, and sent
+//! outgoing.json   the batch that was sent last, to be sent again where its answer was lost
 //! lock
 //! ```
 //!
 //! A line that was cut off by a kill or a power cut was never acknowledged, and is taken away. Anything else that does not hold is refused.
+
+mod outgoing;
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
@@ -18,10 +21,13 @@ use serde::{Deserialize, Serialize};
 
 use super::record::first_link;
 use super::spent::Spent;
-use super::{Begin, End, Error, Event, JournalId, MOST_BATCH_BYTES, Record, SignedRecord};
+use super::{Begin, End, Error, Event, JournalId, Record, SignedRecord};
 use crate::digest::Sha256Digest;
 use crate::identity::{Signer, VerifyingKey};
 use crate::time::Timestamp;
+
+use outgoing::SYNCED;
+pub use outgoing::{Outgoing, Synced};
 
 /// How far back [`Journal::recent`] reads.
 const MOST_RECENT: u64 = 8 << 20;
@@ -46,12 +52,6 @@ struct Known {
     /// When the last record was made.
     at: Timestamp,
     spent: Spent,
-}
-
-/// What the registry has of a journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Synced {
-    known: Known,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,7 +98,7 @@ impl Journal {
             // Others who open it at the same time take the same.
             None => this.write_json("id.json", &fresh, true)?,
         }
-        if let Some(synced) = this.read_json::<Synced>("synced.json")? {
+        if let Some(synced) = this.read_json::<Synced>(SYNCED)? {
             this.known = synced.known;
         }
         this.catch_up(&mut |_| Ok(()))?;
@@ -152,36 +152,6 @@ impl Journal {
         self.known.spent.under(grant, now.max(self.known.at))
     }
 
-    /// The next records that the registry does not have, as many as fit one batch, and what it will have then.
-    ///
-    /// # Errors
-    /// Those of [`Self::open`]; [`Error::Unsigned`].
-    pub fn unsynced(&mut self, key: &VerifyingKey) -> Result<Option<(Vec<SignedRecord>, Synced)>, Error> {
-        let _lock = self.lock()?;
-        let mut from = self.at_synced()?;
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        let mut stop = None;
-        from.catch_up(&mut |record| {
-            // Lines grow by escapes and base64 once they are in a statement.
-            bytes += record.line().len() * 3 / 2;
-            if stop.is_some() || bytes > MOST_BATCH_BYTES && !records.is_empty() {
-                stop = Some(());
-                return Ok(());
-            }
-            record.require_signed(key)?;
-            records.push(record.clone());
-            Ok(())
-        })?;
-        if records.is_empty() {
-            return Ok(None);
-        }
-        let mut reached = self.at_synced()?.known;
-        for record in &records {
-            reached.add(record);
-        }
-        Ok(Some((records, Synced { known: reached })))
-    }
-
     /// Records of the time since `since`, as far as they stand in the last 8 MiB; none of them checked again.
     ///
     /// # Errors
@@ -206,15 +176,6 @@ impl Journal {
         Ok(records.filter(|record| record.at >= since).collect())
     }
 
-    /// Remembers what the registry has now.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn keep_synced(&self, synced: &Synced) -> Result<(), Error> {
-        let _lock = self.lock()?;
-        self.write_json("synced.json", synced, true)
-    }
-
     /// Checks every record from the first on, signatures too, and hands each to `each`.
     ///
     /// # Errors
@@ -223,7 +184,7 @@ impl Journal {
         let _lock = self.lock()?;
         let known = Known::first(self.journal);
         let mut from = Self { folder: self.folder.clone(), journal: self.journal, known };
-        let synced: Option<Synced> = self.read_json("synced.json")?;
+        let synced: Option<Synced> = self.read_json(SYNCED)?;
         let mut at_synced = None;
         from.catch_up(&mut |record| {
             record.require_signed(key)?;
@@ -250,16 +211,10 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`].
     pub fn summary(&self) -> Result<Summary, Error> {
-        let synced: Option<Synced> = self.read_json("synced.json")?;
+        let synced: Option<Synced> = self.read_json(SYNCED)?;
         let Known { seq: records, link: head, spent, .. } = &self.known;
         let synced = synced.map_or(0, |synced| synced.known.seq);
         Ok(Summary { journal: self.journal, records: *records, synced, head: *head, open: spent.open() })
-    }
-
-    fn at_synced(&self) -> Result<Self, Error> {
-        let synced: Option<Synced> = self.read_json("synced.json")?;
-        let known = synced.map_or_else(|| Known::first(self.journal), |synced| synced.known);
-        Ok(Self { folder: self.folder.clone(), journal: self.journal, known })
     }
 
     fn append(&mut self, event: Event, signer: &dyn Signer, at: Timestamp) -> Result<Appended, Error> {

@@ -15,7 +15,7 @@ pub use batch::{
     ChainedBatch, MOST_BATCH_BYTES, UsageBatch, claimed_batch, make_batch, verify_batch, verify_batch_as_one,
 };
 pub use error::Error;
-pub use journal::{Appended, Journal, Summary, Synced};
+pub use journal::{Appended, Journal, Outgoing, Summary, Synced};
 pub use record::{
     Begin, End, Event, JournalId, Parameters, Record, SignedRecord, Task, first_link, verify_chain,
 };

@@ -1,0 +1,104 @@
+//! What goes to the registry: batches, each kept here before it is sent, so that it is the very same one that is sent again.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Journal, Known};
+use crate::identity::VerifyingKey;
+use crate::statement::Envelope;
+use crate::usage::{Error, MOST_BATCH_BYTES, SignedRecord};
+
+const OUTGOING: &str = "outgoing.json";
+pub(super) const SYNCED: &str = "synced.json";
+
+/// What the registry has of a journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Synced {
+    pub(super) known: Known,
+}
+
+/// A batch on its way: the registry may have it already, its answer may have been lost.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The batch, signed.
+    pub batch: Envelope,
+    /// How many records are in it.
+    pub records: u64,
+    /// What the registry has once it took it.
+    pub reached: Synced,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    batch: String,
+    from: u64,
+    reached: Synced,
+}
+
+impl Journal {
+    /// The next batch for the registry: the one that was on its way, or of the records behind it, as many as fit, the one that `sign` makes.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`]; [`Error::Unsigned`]; [`Error::Statement`]; those of `sign`.
+    pub fn outgoing(
+        &mut self,
+        key: &VerifyingKey,
+        sign: impl FnOnce(&[SignedRecord]) -> Result<Envelope, Error>,
+    ) -> Result<Option<Outgoing>, Error> {
+        let _lock = self.lock()?;
+        let from = self.at_synced()?.known.seq;
+        let kept: Option<Kept> = self.read_json(OUTGOING)?;
+        if let Some(Kept { batch, reached, .. }) = kept.filter(|kept| kept.from == from) {
+            let batch = Envelope::parse(batch.as_bytes())?;
+            return Ok(Some(Outgoing { batch, records: reached.known.seq.saturating_sub(from), reached }));
+        }
+        let (records, reached) = self.unsynced(key)?;
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let batch = sign(&records)?;
+        let kept = Kept { batch: batch.to_json(), from, reached };
+        self.write_json(OUTGOING, &kept, true)?;
+        Ok(Some(Outgoing { batch, records: records.len() as u64, reached: kept.reached }))
+    }
+
+    /// Remembers what the registry has now; never less than was remembered.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn keep_synced(&self, reached: &Synced) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        if reached.known.seq > self.at_synced()?.known.seq {
+            self.write_json(SYNCED, reached, true)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Records that the registry does not have, as many as fit one batch, and what it will have then.
+    fn unsynced(&self, key: &VerifyingKey) -> Result<(Vec<SignedRecord>, Synced), Error> {
+        let mut from = self.at_synced()?;
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        let mut is_full = false;
+        from.catch_up(&mut |record| {
+            // Lines grow by escapes and base64 once they are in a statement.
+            bytes += record.line().len() * 3 / 2;
+            is_full |= bytes > MOST_BATCH_BYTES && !records.is_empty();
+            if !is_full {
+                record.require_signed(key)?;
+                records.push(record.clone());
+            }
+            Ok(())
+        })?;
+        let mut reached = self.at_synced()?.known;
+        for record in &records {
+            reached.add(record);
+        }
+        Ok((records, Synced { known: reached }))
+    }
+
+    fn at_synced(&self) -> Result<Self, Error> {
+        let synced: Option<Synced> = self.read_json(SYNCED)?;
+        let known = synced.map_or_else(|| Known::first(self.journal), |synced| synced.known);
+        Ok(Self { folder: self.folder.clone(), journal: self.journal, known })
+    }
+}

@@ -59,14 +59,15 @@ impl<T: Stored> Kernel for OneHead<'_, '_, T> {
             scores: vec![[0.0; LANES]; most * longest],
             longest,
         };
+        let out = std::mem::take(&mut self.out);
         for first in (0..self.text.rows).step_by(most) {
             match most.min(self.text.rows - first) {
-                1 => self.some::<L, 1>(l, first, &mut buffers),
-                2 => self.some::<L, 2>(l, first, &mut buffers),
-                3 => self.some::<L, 3>(l, first, &mut buffers),
-                4 => self.some::<L, 4>(l, first, &mut buffers),
-                5 => self.some::<L, 5>(l, first, &mut buffers),
-                _ => self.some::<L, 6>(l, first, &mut buffers),
+                1 => self.some::<L, 1>(l, first, &mut buffers, out),
+                2 => self.some::<L, 2>(l, first, &mut buffers, out),
+                3 => self.some::<L, 3>(l, first, &mut buffers, out),
+                4 => self.some::<L, 4>(l, first, &mut buffers, out),
+                5 => self.some::<L, 5>(l, first, &mut buffers, out),
+                _ => self.some::<L, 6>(l, first, &mut buffers, out),
             }
         }
     }
@@ -83,7 +84,7 @@ struct Buffers {
 impl<T: Stored> OneHead<'_, '_, T> {
     /// `R` queries from the text's row `first` on.
     #[inline(always)]
-    fn some<L: Lanes, const R: usize>(&mut self, l: L, first: usize, buffers: &mut Buffers) {
+    fn some<L: Lanes, const R: usize>(&self, l: L, first: usize, buffers: &mut Buffers, out: &mut [f32]) {
         let d = self.shape.head_width;
         let scale = 1.0 / (d as f32).sqrt();
         for r in 0..R {
@@ -100,12 +101,12 @@ impl<T: Stored> OneHead<'_, '_, T> {
         for (r, scores) in scores.chunks_exact_mut(buffers.longest).enumerate() {
             sums[r] = exponentials(l, scores, visible + r);
         }
-        let out = &mut self.out[(self.text.row + first) * d..][..R * d];
+        let out = &mut out[(self.text.row + first) * d..][..R * d];
         let mut probabilities: [&[f32]; R] = [&[]; R];
         for (r, scores) in scores.chunks_exact(buffers.longest).enumerate() {
             probabilities[r] = &scores.as_flattened()[..visible + R - 1];
         }
-        let values = |page: usize| self.text.pages[page].values(self.shape, self.layer, self.head);
+        let values = |panel: usize| self.values(panel, visible + R - 1);
         if d == 4 * LANES {
             weigh::<L, T, R, 4>(l, (&probabilities, &sums), (&values, 4, 0), out, d);
         } else {
@@ -116,6 +117,22 @@ impl<T: Stored> OneHead<'_, '_, T> {
         }
     }
 
+    /// The keys of one panel of positions, [D].
+    #[inline(always)]
+    fn keys(&self, panel: usize) -> &[PlainStep<T>] {
+        let d = self.shape.head_width;
+        &self.text.pages[panel / 2].keys(self.shape, self.layer, self.head)[panel % 2 * d..][..d]
+    }
+
+    /// The values of one panel of positions, of the first `seen` of all, [≤ 32, groups].
+    #[inline(always)]
+    fn values(&self, panel: usize, seen: usize) -> &[[T; LANES]] {
+        let groups = self.shape.groups();
+        let count = PANEL.min(seen.saturating_sub(panel * PANEL));
+        let Some(page) = self.text.pages.get(panel / 2) else { return &[] };
+        &page.values(self.shape, self.layer, self.head)[panel % 2 * PANEL * groups..][..count * groups]
+    }
+
     /// Scores of the queries against the first `seen` keys, whole panels of them.
     #[inline(always)]
     fn score<L: Lanes, const R: usize>(
@@ -124,11 +141,14 @@ impl<T: Stored> OneHead<'_, '_, T> {
         (queries, seen): (TileInputs<'_>, usize),
         (scores, longest): (&mut [[f32; LANES]], usize),
     ) {
-        let d = self.shape.head_width;
-        for panel in 0..seen.div_ceil(PANEL) {
-            let keys = self.text.pages[panel / 2].keys(self.shape, self.layer, self.head);
-            let keys = &keys[panel % 2 * d..][..d];
-            let sums = PlainStep::<T>::dot::<L, R>(l, keys, queries);
+        let panels = seen.div_ceil(PANEL);
+        for panel in 0..panels {
+            if panel + 1 < panels {
+                l.prefetch(self.keys(panel + 1));
+            } else {
+                l.prefetch(self.values(0, seen));
+            }
+            let sums = PlainStep::<T>::dot::<L, R>(l, self.keys(panel), queries);
             for r in 0..R {
                 let to = &mut scores[r * longest + 2 * panel..][..2];
                 l.store(sums[r][0], &mut to[0]);
@@ -149,13 +169,14 @@ fn weigh<'a, L: Lanes, T: Stored, const R: usize, const G: usize>(
 ) {
     let seen = probabilities[0].len();
     let mut sums = [[l.zero(); G]; R];
-    for first in (0..seen).step_by(PAGE) {
-        let count = PAGE.min(seen - first);
+    for (panel, first) in (0..seen).step_by(PANEL).enumerate() {
+        let count = PANEL.min(seen - first);
+        l.prefetch(values(panel + 1));
         let mut parts: [&[f32]; R] = [&[]; R];
         for r in 0..R {
             parts[r] = &probabilities[r][first..first + count];
         }
-        for (t, value) in values(first / PAGE).chunks_exact(groups).take(count).enumerate() {
+        for (t, value) in values(panel).chunks_exact(groups).enumerate() {
             let value = &value[group..group + G];
             for (g, value) in value.iter().enumerate() {
                 let value = T::load(l, value);

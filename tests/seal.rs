@@ -10,7 +10,7 @@ use std::path::Path;
 use portcullis::checkpoint::tensor_file::TensorFile;
 use portcullis::digest::Sha256Digest;
 use portcullis::progress::{Progress, Silent};
-use portcullis::seal::Error;
+use portcullis::seal::{CheckedChunks, ContentKey, Error, OpenedCheckpoint};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use support::sealing::*;
@@ -101,6 +101,58 @@ fn a_chunk_that_changes_after_opening_is_refused_when_it_is_read() {
     chunk 1 of model.safetensors: has 65551 bytes, not 65552
     chunk 1 of model.safetensors is not there: ba218488e97e1296d7ca40d7ed933c736ae784f9e76b98db7418c4d3ad19aa56 is missing
     ");
+}
+
+/// What was checked before is not hashed again, and still nothing passes whose tag does not hold.
+#[test]
+fn p6_a_list_of_checked_chunks_lets_nothing_wrong_pass() {
+    let folder = workplace();
+    let (holders, to) = (Holders::new(1, 1), folder.path().join("sealed"));
+    let done = holders.seal(&golden(folder.path()), &to, 1).unwrap();
+    let open = || {
+        let sealed = sealed(&to).unwrap().with_what_was_checked();
+        let (board, registry) =
+            (holders.board_key(&sealed, &[0]).unwrap(), holders.registry_key(&sealed).unwrap());
+        let key = ContentKey::derive(&board, &registry, &sealed.manifest().plain.checkpoint);
+        sealed.unlock(&key).unwrap()
+    };
+    let file = |opened: &OpenedCheckpoint| opened.file("vocab.json").map(|bytes| bytes.to_vec());
+    let first = open();
+    let vocabulary = file(&first).unwrap();
+    first.remember_what_was_checked();
+    let entry = &done.manifest.seal.files["vocab.json"][0];
+    let chunk = to.join("chunks").join(entry.sha256.to_string());
+    let vouched = || CheckedChunks::read(&to).vouches_for(entry, &fs::metadata(&chunk).unwrap());
+    assert!(vouched());
+    assert_eq!(file(&open()).unwrap(), vocabulary);
+
+    // Whoever can write the folder can make the list say anything of a file that is altered.
+    let bytes = fs::read(&chunk).unwrap();
+    let mut altered = bytes.clone();
+    altered[100] ^= 1;
+    fs::write(&chunk, &altered).unwrap();
+    assert!(!vouched());
+    let forged = CheckedChunks::of(&to.join("chunks"), done.manifest.chunks());
+    fs::write(to.join(CheckedChunks::NAME), forged.to_json()).unwrap();
+    assert!(vouched());
+    insta::assert_snapshot!(refusal(folder.path(), file(&open())), @"");
+
+    // What was checked in another boot is checked again.
+    fs::write(&chunk, &bytes).unwrap();
+    let forged = CheckedChunks::of(&to.join("chunks"), done.manifest.chunks());
+    let mut list: Value = serde_json::from_slice(&forged.to_json()).unwrap();
+    list["boot"] = json!("another");
+    fs::write(to.join(CheckedChunks::NAME), list.to_string()).unwrap();
+    assert!(!vouched());
+    let again = open();
+    assert_eq!(file(&again).unwrap(), vocabulary);
+    again.remember_what_was_checked();
+    assert!(vouched());
+    for broken in ["", "[]", "{\"boot\": 3}"] {
+        fs::write(to.join(CheckedChunks::NAME), broken).unwrap();
+        assert!(!vouched());
+        assert_eq!(file(&open()).unwrap(), vocabulary);
+    }
 }
 
 #[test]

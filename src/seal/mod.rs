@@ -5,11 +5,13 @@
 //! key. `docs/sealing.md` tells the whole story.
 //!
 //! Invariants: a plain key is in memory only, and zeroized when it is dropped; no two plaintexts are ever encrypted under one
-//! key and nonce ([`sealing`]); no byte of a chunk is handed out before its SHA-256 and its tag were checked (P6).
+//! key and nonce ([`sealing`]); no byte of a chunk is handed out before its tag was checked, and its SHA-256 since the file last
+//! changed (P6).
 //!
 //! Whoever can change a sealed folder can make it fail to open, and nothing else: the digest of the manifest is in the grant,
 //! and everything else hangs from the manifest. Whoever can read it learns the sizes of files and who the board is.
 
+mod checked;
 mod chunk;
 mod content;
 mod encoding;
@@ -28,6 +30,7 @@ mod shares;
 mod staging;
 mod unsealing;
 
+pub use checked::CheckedChunks;
 pub use chunk::{CHUNK_TAG, ChunkSize};
 pub use content::ContentKey;
 pub use error::{ChunkName, Error};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,9 @@ use zeroize::Zeroizing;
 use super::chunk::{Buffers, FileCipher};
 use super::reader::{ChunkFolder, ChunkReader};
 use super::staging::read_bounded;
-use super::{ContentKey, Error, MANIFEST, SHARES, SealedManifest, SealedShares, manifest, shares};
+use super::{
+    CheckedChunks, ContentKey, Error, MANIFEST, SHARES, SealedManifest, SealedShares, manifest, shares,
+};
 use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::manifest::{CONFIG, MERGES, Manifest, VOCABULARY, WEIGHTS};
 use crate::checkpoint::tensor_file::{self, TensorEntry};
@@ -30,6 +32,7 @@ pub struct SealedCheckpoint {
     folder: PathBuf,
     manifest: SealedManifest,
     digest: Sha256Digest,
+    checked: CheckedChunks,
 }
 
 /// A sealed checkpoint's manifest and shares: what board members and the registry need, without the chunks.
@@ -92,7 +95,16 @@ impl SealedCheckpoint {
         if found != expected {
             return Err(Error::ManifestDigest { expected, found });
         }
-        Ok(Self { folder: folder.to_owned(), manifest: SealedManifest::parse(manifest)?, digest: found })
+        let (folder, manifest) = (folder.to_owned(), SealedManifest::parse(manifest)?);
+        Ok(Self { folder, manifest, digest: found, checked: CheckedChunks::default() })
+    }
+
+    /// The same, without working out again the digests of chunks that did not change since they were compared; their tags are
+    /// checked in any case.
+    #[must_use]
+    pub fn with_what_was_checked(mut self) -> Self {
+        self.checked = CheckedChunks::read(&self.folder);
+        self
     }
 
     /// What the chunks are measured against.
@@ -151,7 +163,7 @@ impl SealedCheckpoint {
         let cipher = |name: &str| FileCipher::new(key, &plain.checkpoint, name);
         let ciphers = plain.files.iter().map(|file| cipher(&file.name)).collect::<Result<_, _>>()?;
         let folder = ChunkFolder::of(&self.folder);
-        let reader = Arc::new(ChunkReader::new(self.manifest, folder, ciphers));
+        let reader = Arc::new(ChunkReader::new(self.manifest, (folder, self.checked), ciphers));
         Ok(OpenedCheckpoint { folder: self.folder, reader })
     }
 }
@@ -172,6 +184,21 @@ impl OpenedCheckpoint {
     /// What the plain files are measured against.
     pub fn manifest(&self) -> &Manifest {
         &self.reader.manifest().plain
+    }
+
+    /// Writes down which chunks were checked so far, for the next who opens them. Where that cannot be written, they are hashed again.
+    pub fn remember_what_was_checked(&self) {
+        let checked = self.reader.checked();
+        if checked == CheckedChunks::read(&self.folder) {
+            return;
+        }
+        let write = || -> io::Result<()> {
+            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
+            file.write_all(&checked.to_json())?;
+            file.persist(self.folder.join(CheckedChunks::NAME)).map_err(|error| error.error)?;
+            Ok(())
+        };
+        _ = write();
     }
 
     /// A small file whole, its SHA-256 checked.

@@ -1,10 +1,13 @@
 //! Reads chunks from a folder, hostile until their digest was compared, and opens them in memory.
 //!
+//! The digest of a file that did not change since it was compared is not worked out again: the chunk's tag, which is checked in
+//! every case and over the very bytes that are handed out, tells whatever was altered.
+//!
 //! Opened chunks are kept for a while, since tensors are read in pieces that do not know of chunks: two for each core. Their memory is
 //! used again for the next ones, and wiped at the end. Whoever asks for a chunk that another thread is opening waits for it.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::ops::Deref;
 use std::os::unix::fs::FileExt as _;
@@ -12,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::chunk::{Buffers, FileCipher, Place};
-use super::{CHUNKS, ChunkEntry, ChunkName, Error, SealedManifest};
+use super::{CHUNKS, CheckedChunks, ChunkEntry, ChunkName, Error, SealedManifest};
 use crate::digest::Sha256Digest;
 
 /// Where chunks lie, each under its SHA-256.
@@ -36,6 +39,18 @@ impl ChunkFolder {
         entry: &ChunkEntry,
         buffers: &Buffers,
     ) -> Result<Vec<u8>, Error> {
+        let (buffer, _) = self.unchecked((path, index), entry, buffers)?;
+        check((path, index), entry, &buffer)?;
+        Ok(buffer)
+    }
+
+    /// As many bytes as a chunk's ciphertext has, hostile as yet, and of which file.
+    fn unchecked(
+        &self,
+        (path, index): (&str, u64),
+        entry: &ChunkEntry,
+        buffers: &Buffers,
+    ) -> Result<(Vec<u8>, Metadata), Error> {
         let chunk = || ChunkName { path: path.to_owned(), index };
         let name = self.path(entry.sha256);
         let missing = || Error::ChunkMissing { chunk: chunk(), sha256: entry.sha256 };
@@ -46,20 +61,26 @@ impl ChunkFolder {
         if !metadata.is_file() {
             return Err(missing()); // a pipe would block
         }
+        let file = File::open(&name).map_err(Error::io("open", &name))?;
+        let metadata = file.metadata().map_err(Error::io("open", &name))?;
         if metadata.len() != entry.size {
             return Err(Error::ChunkSize { chunk: chunk(), expected: entry.size, found: metadata.len() });
         }
         // The manifest's check bound the size by the largest chunk's.
         let mut buffer = buffers.take(entry.size as usize);
-        File::open(&name)
-            .and_then(|file| file.read_exact_at(&mut buffer, 0))
-            .map_err(Error::io("read", &name))?;
-        let found = Sha256Digest::of(&buffer);
-        if found != entry.sha256 {
-            return Err(Error::ChunkDigest { chunk: chunk(), expected: entry.sha256, found });
-        }
-        Ok(buffer)
+        file.read_exact_at(&mut buffer, 0).map_err(Error::io("read", &name))?;
+        Ok((buffer, metadata))
     }
+}
+
+/// Compares a chunk's ciphertext with its digest.
+fn check((path, index): (&str, u64), entry: &ChunkEntry, bytes: &[u8]) -> Result<(), Error> {
+    let found = Sha256Digest::of(bytes);
+    if found == entry.sha256 {
+        return Ok(());
+    }
+    let chunk = ChunkName { path: path.to_owned(), index };
+    Err(Error::ChunkDigest { chunk, expected: entry.sha256, found })
 }
 
 /// A chunk's plaintext. Its memory is used again for the next chunk when the last who reads it is done.
@@ -93,16 +114,27 @@ pub(super) struct ChunkReader {
     folder: ChunkFolder,
     ciphers: Vec<FileCipher>,
     buffers: Arc<Buffers>,
+    /// What need not be hashed, and what was hashed here.
+    checked: Mutex<CheckedChunks>,
     /// The latest used at the end.
     kept: Mutex<VecDeque<(Key, Slot)>>,
     most_kept: usize,
 }
 
 impl ChunkReader {
-    pub(super) fn new(manifest: SealedManifest, folder: ChunkFolder, ciphers: Vec<FileCipher>) -> Self {
+    pub(super) fn new(
+        manifest: SealedManifest,
+        (folder, checked): (ChunkFolder, CheckedChunks),
+        ciphers: Vec<FileCipher>,
+    ) -> Self {
         let most_kept = 2 * rayon::current_num_threads().max(1);
-        let (buffers, kept) = (Arc::default(), Mutex::default());
-        Self { manifest, folder, ciphers, buffers, kept, most_kept }
+        let (buffers, kept, checked) = (Arc::default(), Mutex::default(), Mutex::new(checked));
+        Self { manifest, folder, ciphers, buffers, checked, kept, most_kept }
+    }
+
+    /// What was checked, here and before.
+    pub(super) fn checked(&self) -> CheckedChunks {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn manifest(&self) -> &SealedManifest {
@@ -114,13 +146,30 @@ impl ChunkReader {
         let (cipher, plain) = (self.ciphers.get(file)?, self.manifest.plain.files.get(file)?);
         let chunks = self.manifest.seal.files.get(&plain.name)?;
         let entry = chunks.get(usize::try_from(index).ok()?)?;
-        let read = self.folder.read((&plain.name, index), entry, &self.buffers);
-        Some(read.and_then(|mut buffer| {
-            let place = Place { index, is_last: index + 1 == chunks.len() as u64 };
-            let chunk = || ChunkName { path: plain.name.clone(), index };
-            cipher.open(place, &mut buffer).ok_or_else(|| Error::ChunkNotOpened { chunk: chunk() })?;
-            Ok(buffer)
-        }))
+        let place = Place { index, is_last: index + 1 == chunks.len() as u64 };
+        Some(self.open_chunk((&plain.name, entry), cipher, place))
+    }
+
+    fn open_chunk(
+        &self,
+        (path, entry): (&str, &ChunkEntry),
+        cipher: &FileCipher,
+        place: Place,
+    ) -> Result<Vec<u8>, Error> {
+        let name = (path, place.index);
+        let (mut buffer, meta) = self.folder.unchecked(name, entry, &self.buffers)?;
+        let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = checked().vouches_for(entry, &meta);
+        if !is_known {
+            check(name, entry, &buffer)?;
+            checked().add(entry, &meta);
+        }
+        if cipher.open(place, &mut buffer).is_some() {
+            return Ok(buffer);
+        }
+        // The digest says whether the file was altered or never was of this key.
+        self.folder.read(name, entry, &self.buffers)?;
+        Err(Error::ChunkNotOpened { chunk: ChunkName { path: path.to_owned(), index: place.index } })
     }
 
     /// Takes a buffer back for the next chunk.

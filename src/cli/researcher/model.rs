@@ -121,7 +121,7 @@ pub(in crate::cli) fn load_sealed(
     let recorder = recording::recorder(home, (&pass, &rules), output)?;
     let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;
     progress.begin("opening", Some(opened.manifest().size()));
-    // Every chunk's digest and tag are checked before a byte of it is handed out.
+    // Every chunk's tag is checked before a byte of it is handed out, and its digest if it was not since the file last changed.
     let config = opened.config()?;
     let weights = opened.weights(&config)?;
     let (model, tokenizer) = std::thread::scope(|scope| {
@@ -129,6 +129,7 @@ pub(in crate::cli) fn load_sealed(
         (Model::load(&config, &weights, options, progress), joined(tokenizer))
     });
     let (model, tokenizer) = (model?, tokenizer?);
+    opened.remember_what_was_checked();
     let (checkpoint, seconds) = (checkpoint.clone(), started.elapsed().as_secs_f64());
     Ok(Loaded { checkpoint, model, tokenizer, seconds, recorder: Some(recorder) })
 }

@@ -4,14 +4,13 @@
 //! the manifest is written last. A kill costs the chunks in flight, and the next pull takes only what is missing.
 //!
 //! **Durability.** A chunk is not synced by itself: that would make every pull wait for the disk, and protect from nothing but a
-//! power cut. The receipt names the boot in which a chunk was checked; after another boot every chunk is hashed again, which finds what a
-//! power cut took. The runtime checks each chunk's digest whenever it opens one, receipt or not.
+//! power cut. A list names the boot in which a chunk was checked; after another boot every chunk is hashed again, which finds what a
+//! power cut took ([`CheckedChunks`]).
 
 mod folder;
 mod http;
 mod mirrors;
 mod pace;
-mod receipt;
 mod workers;
 
 pub use http::Pace;
@@ -28,8 +27,7 @@ use super::{Error, Vault};
 use crate::access::RulesInForce;
 use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::progress::Progress;
-use crate::seal::{self, ChunkEntry, SealedManifest};
-use receipt::Receipt;
+use crate::seal::{self, CheckedChunks, ChunkEntry, SealedManifest};
 
 /// The beginning of the name of a chunk that is not whole yet.
 const PARTIAL: &str = ".part-";
@@ -101,8 +99,8 @@ pub fn pull(
     entries.sort_by_key(|chunk| chunk.sha256);
     entries.dedup_by_key(|chunk| chunk.sha256);
     let bytes = entries.iter().map(|chunk| chunk.size).sum();
-    let receipt = Receipt::read(&session.folder);
-    let (there, missing) = session.there(entries, &receipt, bytes)?;
+    let checked = CheckedChunks::read(&session.folder);
+    let (there, missing) = session.there(entries, &checked, bytes)?;
     let (shared, missing) = session.share(missing)?;
     session.require_space(&missing)?;
     let fetched_bytes = missing.iter().map(|chunk| chunk.size).sum();
@@ -115,7 +113,8 @@ pub fn pull(
         ChunkSource::Mirrors(mirrors) => workers::fetch(mirrors, &session, &missing, options)?,
     };
     let chunks = there.len() + shared.len() + missing.len();
-    Receipt::of(&session.chunks, there.iter().chain(&shared).chain(&missing)).write(&session.folder)?;
+    let checked = CheckedChunks::of(&session.chunks, there.iter().chain(&shared).chain(&missing));
+    write_whole(&session.folder.join(CheckedChunks::NAME), &checked.to_json())?;
     write_whole(&session.folder.join(seal::MANIFEST), manifest)?;
     Ok(Pulled { chunks, already_there: there.len(), shared: shared.len(), bytes, fetched_bytes, set_aside })
 }
@@ -149,16 +148,19 @@ impl<'a> Session<'a> {
         self.chunks.join(format!("{PARTIAL}{}", chunk.sha256))
     }
 
-    /// Those that are there, whole, and those that are not. What the receipt vouches for is not hashed again.
+    /// Those that are there, whole, and those that are not. What the list vouches for is not hashed again.
     fn there(
         &self,
         entries: Vec<ChunkEntry>,
-        receipt: &Receipt,
+        checked: &CheckedChunks,
         bytes: u64,
     ) -> Result<(Vec<ChunkEntry>, Vec<ChunkEntry>), Error> {
+        let vouched = |chunk: &ChunkEntry| {
+            fs::metadata(self.path(chunk)).is_ok_and(|meta| checked.vouches_for(chunk, &meta))
+        };
         let unsure: u64 = entries
             .iter()
-            .filter(|chunk| !receipt.vouches_for(chunk, &self.path(chunk)) && self.path(chunk).exists())
+            .filter(|chunk| !vouched(chunk) && self.path(chunk).exists())
             .map(|chunk| chunk.size)
             .sum();
         if unsure > 0 {
@@ -166,10 +168,7 @@ impl<'a> Session<'a> {
         }
         let there: Vec<bool> = entries
             .par_iter()
-            .map(|chunk| {
-                let path = self.path(chunk);
-                receipt.vouches_for(chunk, &path) || is_right(&path, chunk, self.progress)
-            })
+            .map(|chunk| vouched(chunk) || is_right(&self.path(chunk), chunk, self.progress))
             .collect();
         self.progress.begin("pulling", Some(bytes));
         let (there, missing): (Vec<_>, Vec<_>) =

@@ -10,6 +10,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::Error;
+use super::kernels::distribution::{greatest, pick, total, weights};
 
 /// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,13 +66,6 @@ pub struct Sampler {
     upcoming: VecDeque<f64>,
 }
 
-/// A token with its probability, not yet divided by the sum of all.
-#[derive(Debug, Clone, Copy)]
-struct Candidate {
-    token: u32,
-    weight: f64,
-}
-
 impl Sampler {
     /// Begins at the seed.
     ///
@@ -97,29 +91,24 @@ impl Sampler {
     /// # Errors
     /// As [`Self::choose`].
     pub(super) fn guess(&mut self, logits: &[f32], ahead: usize) -> Result<u32, Error> {
-        let (likeliest, most) = likeliest(logits)?;
-        if self.sampling.temperature == 0.0 {
-            return Ok(likeliest);
+        let (likeliest, most) = greatest(logits).ok_or(Error::LogitNotFinite)?;
+        let Sampling { temperature, top_k, top_p, .. } = self.sampling;
+        if temperature == 0.0 {
+            return Ok(likeliest as u32);
         }
         while self.upcoming.len() <= ahead {
             let draw = self.uniform();
             self.upcoming.push_back(draw);
         }
-        let temperature = f64::from(self.sampling.temperature);
-        let mut candidates: Vec<Candidate> = (0u32..)
-            .zip(logits)
-            .map(|(token, &logit)| Candidate {
-                token,
-                weight: ((f64::from(logit) - f64::from(most)) / temperature).exp(),
-            })
-            .collect();
-        if let Some(k) = self.sampling.top_k {
-            keep_likeliest(&mut candidates, k);
+        let scale = (most, f64::from(temperature));
+        let mut candidates = match top_k.filter(|&k| k < logits.len()) {
+            Some(k) => Candidates::likeliest(logits, k, scale),
+            None => Candidates { tokens: None, weights: weights(logits, scale) },
+        };
+        if top_p < 1.0 {
+            candidates.keep_nucleus(top_p.into());
         }
-        if self.sampling.top_p < 1.0 {
-            keep_nucleus(&mut candidates, self.sampling.top_p.into());
-        }
-        Ok(pick(&candidates, self.upcoming[ahead]).unwrap_or(likeliest))
+        Ok(candidates.pick(self.upcoming[ahead]).unwrap_or(likeliest as u32))
     }
 
     /// A number in [0, 1): 53 bits of a draw.
@@ -128,64 +117,66 @@ impl Sampler {
     }
 }
 
-/// The token with the greatest logit, the lowest of several, and its logit.
-fn likeliest(logits: &[f32]) -> Result<(u32, f32), Error> {
-    let mut best = None;
-    for (token, &logit) in (0u32..).zip(logits) {
-        if !logit.is_finite() {
-            return Err(Error::LogitNotFinite);
+/// Tokens that may be chosen, and for each its probability, not yet divided by the sum of all.
+struct Candidates {
+    /// By number; `None` where it is every token.
+    tokens: Option<Vec<u32>>,
+    weights: Vec<f64>,
+}
+
+impl Candidates {
+    /// The `k` likeliest tokens, ties by lowest token; at least 1.
+    fn likeliest(logits: &[f32], k: usize, scale: (f32, f64)) -> Self {
+        let mut kept: Vec<(f32, u32)> = Vec::new();
+        // What is no likelier than the last of k that came before it is not needed.
+        let mut floor = f32::NEG_INFINITY;
+        for (token, &logit) in (0..).zip(logits) {
+            if logit > floor {
+                kept.push((logit, token));
+                if kept.len() >= 2 * k + 64 {
+                    keep_first(&mut kept, k);
+                    floor = kept.iter().map(|(logit, _)| *logit).fold(f32::INFINITY, f32::min);
+                }
+            }
         }
-        match best {
-            Some((_, most)) if logit <= most => {}
-            _ => best = Some((token, logit)),
-        }
+        keep_first(&mut kept, k);
+        kept.sort_unstable_by_key(|(_, token)| *token);
+        let (logits, tokens): (Vec<f32>, Vec<u32>) = kept.into_iter().unzip();
+        Self { weights: weights(&logits, scale), tokens: Some(tokens) }
     }
-    best.ok_or(Error::LogitNotFinite)
-}
 
-/// Likeliest first, ties by lowest token.
-fn order(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
-    b.weight.total_cmp(&a.weight).then(a.token.cmp(&b.token))
-}
+    /// Keeps the fewest that together have the share `p` of all weight.
+    fn keep_nucleus(&mut self, p: f64) {
+        let total = total(&self.weights);
+        // All that fall below this line have less than 1 - p together: none of them is needed, and sorting them would be slow.
+        let line = (1.0 - p) * total / self.weights.len() as f64;
+        let token = |at: usize| self.tokens.as_ref().map_or(at as u32, |tokens| tokens[at]);
+        let above = self.weights.iter().enumerate().filter(|(_, weight)| **weight >= line);
+        let mut kept: Vec<(f64, u32)> = above.map(|(at, &weight)| (weight, token(at))).collect();
+        kept.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut reached = 0.0;
+        let enough = kept.iter().position(|(weight, _)| {
+            reached += weight;
+            reached >= p * total
+        });
+        kept.truncate(enough.map_or(kept.len(), |last| last + 1));
+        let (weights, tokens) = kept.into_iter().unzip();
+        *self = Self { tokens: Some(tokens), weights };
+    }
 
-fn keep_likeliest(candidates: &mut Vec<Candidate>, k: usize) {
-    if k < candidates.len() {
-        candidates.select_nth_unstable_by(k - 1, order);
-        candidates.truncate(k);
-        candidates.sort_unstable_by_key(|candidate| candidate.token);
+    /// The candidate in whose share of [0, 1) `uniform` falls.
+    fn pick(&self, uniform: f64) -> Option<u32> {
+        let at = pick(&self.weights, uniform)?;
+        Some(self.tokens.as_ref().map_or(at as u32, |tokens| tokens[at]))
     }
 }
 
-/// Keeps the fewest candidates that together have the share `p` of all weight.
-fn keep_nucleus(candidates: &mut Vec<Candidate>, p: f64) {
-    let total = sum(candidates);
-    // All that fall below this line have less than 1 - p together: none of them is needed, and sorting them would be slow.
-    let line = (1.0 - p) * total / candidates.len() as f64;
-    candidates.retain(|candidate| candidate.weight >= line);
-    candidates.sort_unstable_by(order);
-    let mut reached = 0.0;
-    let enough = candidates.iter().position(|candidate| {
-        reached += candidate.weight;
-        reached >= p * total
-    });
-    candidates.truncate(enough.map_or(candidates.len(), |last| last + 1));
-}
-
-fn sum(candidates: &[Candidate]) -> f64 {
-    candidates.iter().map(|candidate| candidate.weight).sum()
-}
-
-/// The candidate in whose share of [0, 1) `uniform` falls.
-fn pick(candidates: &[Candidate], uniform: f64) -> Option<u32> {
-    let mut left = uniform * sum(candidates);
-    for candidate in candidates {
-        if left < candidate.weight {
-            return Some(candidate.token);
-        }
-        left -= candidate.weight;
+/// Keeps the `k` with the greatest logits, ties by lowest token, in any order.
+fn keep_first(kept: &mut Vec<(f32, u32)>, k: usize) {
+    if k < kept.len() {
+        kept.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        kept.truncate(k);
     }
-    // Rounding can leave a crumb behind the last one.
-    candidates.iter().rev().find(|c| c.weight > 0.0).map(|c| c.token)
 }
 
 #[cfg(test)]

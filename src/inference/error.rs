@@ -37,11 +37,11 @@ pub enum Error {
         /// The format it is loaded as.
         format: String,
     },
-    /// The system has no memory for a tensor.
-    #[error("no memory for tensor `{name}`: {source}")]
+    /// The system has no memory for the weights.
+    #[error("no memory for the weights in {precision}: {source}")]
     Memory {
-        /// The tensor.
-        name: String,
+        /// The format they are loaded as.
+        precision: Precision,
         /// What the system says.
         source: io::Error,
     },

@@ -10,6 +10,7 @@ use std::io;
 use half::{bf16, f16};
 
 use super::Error;
+use super::kernels::pack::Numbers;
 use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::layout::{self, TensorSpec};
 use crate::checkpoint::tensor_file::{ElementType, TensorEntry, TensorFile};
@@ -90,6 +91,11 @@ impl TensorReader<'_> {
         &self.spec.name
     }
 
+    /// Where it begins in its file.
+    pub(super) fn offset(&self) -> u64 {
+        self.entry.offset
+    }
+
     pub(super) fn shape(&self) -> &[usize] {
         &self.spec.shape
     }
@@ -99,42 +105,48 @@ impl TensorReader<'_> {
         /// Numbers read at a time.
         const STRIP: usize = 1 << 18;
         let mut numbers = vec![0.0; self.shape().iter().product()];
-        let mut bytes = Vec::new();
+        let mut buffer = Vec::new();
         for (i, strip) in numbers.chunks_mut(STRIP).enumerate() {
-            self.read(i * STRIP, strip, &mut bytes)?;
+            self.read(i * STRIP, strip.len(), &mut buffer)?.widen(strip);
         }
-        if numbers.iter().all(|&x| holds(dtype, x)) { Ok(numbers) } else { Err(self.not_finite(dtype)) }
+        if numbers.iter().all(|&x| holds(dtype, x)) {
+            return Ok(numbers);
+        }
+        let as_stored = numbers.iter().all(|x| x.is_finite());
+        Err(if as_stored { self.not_finite(dtype) } else { self.not_finite(self.entry.element_type) })
     }
 
-    /// Reads `numbers.len()` numbers from the `first` on, all of them finite as they are stored.
-    pub(super) fn read(&self, first: usize, numbers: &mut [f32], bytes: &mut Vec<u8>) -> Result<(), Error> {
+    /// Reads `count` numbers from the `first` on, as they are stored; `buffer` is theirs.
+    pub(super) fn read<'b>(
+        &self,
+        first: usize,
+        count: usize,
+        buffer: &'b mut Vec<u32>,
+    ) -> Result<Numbers<'b>, Error> {
         let size = self.entry.element_type.size();
-        bytes.resize(numbers.len() * size, 0);
+        buffer.resize((count * size).div_ceil(4), 0);
+        let bytes = &mut bytemuck::cast_slice_mut(buffer)[..count * size];
         self.source
             .read_at(self.entry, (first * size) as u64, bytes)
             .map_err(|source| Error::Read { name: self.spec.name.clone(), source })?;
-        match self.entry.element_type {
-            ElementType::F32 => decode(bytes, numbers, f32::from_le_bytes),
-            ElementType::F16 => decode(bytes, numbers, |b| f16::from_le_bytes(b).to_f32()),
-            ElementType::BF16 => decode(bytes, numbers, |b| bf16::from_le_bytes(b).to_f32()),
-        }
-        if !numbers.iter().fold(true, |all, number| all & number.is_finite()) {
-            return Err(self.not_finite(self.entry.element_type));
-        }
         self.progress.advance(bytes.len() as u64);
-        Ok(())
+        #[cfg(target_endian = "big")]
+        bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+        Ok(match self.entry.element_type {
+            ElementType::F32 => Numbers::F32(&bytemuck::cast_slice(buffer)[..count]),
+            ElementType::F16 => Numbers::F16(&bytemuck::cast_slice(buffer)[..count]),
+            ElementType::BF16 => Numbers::BF16(&bytemuck::cast_slice(buffer)[..count]),
+        })
     }
 
-    /// That a number is not finite in the format in which it is to be held.
-    pub(super) fn not_finite(&self, format: impl ToString) -> Error {
+    /// That one of `numbers`, as they are stored or as they are held in `format`, is not finite.
+    pub(super) fn infinite(&self, numbers: Numbers<'_>, format: impl ToString) -> Error {
+        if numbers.are_finite() { self.not_finite(format) } else { self.not_finite(self.entry.element_type) }
+    }
+
+    /// That a number is not finite in `format`.
+    fn not_finite(&self, format: impl ToString) -> Error {
         Error::WeightNotFinite { name: self.spec.name.clone(), format: format.to_string() }
-    }
-}
-
-/// Decodes little-endian numbers of `N` bytes each.
-fn decode<const N: usize>(bytes: &[u8], into: &mut [f32], convert: impl Fn([u8; N]) -> f32) {
-    for (number, bytes) in into.iter_mut().zip(bytes.as_chunks::<N>().0) {
-        *number = convert(*bytes);
     }
 }
 

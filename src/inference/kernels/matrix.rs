@@ -6,7 +6,8 @@ use super::activations::{PanelRow, panels};
 use super::functions::gelu;
 use super::inputs::{Form, Inputs, TileInputs};
 use super::lanes::{Kernel, LANES, Lanes, Level};
-use super::memory::Memory;
+use super::memory::{Arena, Memory};
+use super::pack::{BLOCK, Numbers, PackInputs, PackPanel, Strip};
 use super::steps::{BrainStep, ByteStep, NibbleStep, PANEL, PlainStep, Step};
 use super::team::Team;
 use crate::inference::Precision;
@@ -55,26 +56,37 @@ pub(in crate::inference) enum After {
     Add,
 }
 
-/// Rows of weights that wait to be packed, each [columns].
-#[derive(Debug, Clone, Copy)]
-pub(in crate::inference) struct Strip<'a> {
-    pub(in crate::inference) rows: &'a [f32],
-    pub(in crate::inference) columns: usize,
-}
-
 impl Matrix {
+    /// Strips of inputs begin at multiples of this many.
+    pub(in crate::inference) const BLOCK: usize = BLOCK;
+
     /// A matrix of zeros, to be packed strip by strip.
     ///
     /// # Errors
-    /// What the system says where it has no memory.
-    pub(in crate::inference) fn new(format: Precision, inputs: usize, outputs: usize) -> io::Result<Self> {
+    /// `OutOfMemory` where `arena` has less left than [`Self::room`] says.
+    pub(in crate::inference) fn new(
+        arena: &Arena,
+        format: Precision,
+        (inputs, outputs): (usize, usize),
+    ) -> io::Result<Self> {
         Ok(match format {
-            Precision::F32 => Self::F32(Panels::new(inputs, outputs)?),
-            Precision::F16 => Self::F16(Panels::new(inputs, outputs)?),
-            Precision::BF16 => Self::BF16(Panels::new(inputs, outputs)?),
-            Precision::Q8 => Self::Q8(Panels::new(inputs, outputs)?),
-            Precision::Q4 => Self::Q4(Panels::new(inputs, outputs)?),
+            Precision::F32 => Self::F32(Panels::new(arena, inputs, outputs)?),
+            Precision::F16 => Self::F16(Panels::new(arena, inputs, outputs)?),
+            Precision::BF16 => Self::BF16(Panels::new(arena, inputs, outputs)?),
+            Precision::Q8 => Self::Q8(Panels::new(arena, inputs, outputs)?),
+            Precision::Q4 => Self::Q4(Panels::new(arena, inputs, outputs)?),
         })
+    }
+
+    /// Bytes that such a matrix takes of an arena; none where they cannot be counted.
+    pub(in crate::inference) fn room(format: Precision, (inputs, outputs): (usize, usize)) -> Option<usize> {
+        match format {
+            Precision::F32 => Panels::<PlainStep<f32>>::room(inputs, outputs),
+            Precision::F16 => Panels::<PlainStep<u16>>::room(inputs, outputs),
+            Precision::BF16 => Panels::<BrainStep>::room(inputs, outputs),
+            Precision::Q8 => Panels::<ByteStep>::room(inputs, outputs),
+            Precision::Q4 => Panels::<NibbleStep>::room(inputs, outputs),
+        }
     }
 
     /// How it wants its activations.
@@ -85,14 +97,6 @@ impl Matrix {
             Self::Q8(_) => Form::Blocks(ByteStep::DEPTH),
             Self::Q4(_) => Form::Blocks(NibbleStep::DEPTH),
         }
-    }
-
-    /// Inputs that one step holds: strips of inputs begin at multiples of it.
-    pub(in crate::inference) fn depth(&self) -> usize {
-        fn depth<S: Step>(_: &Panels<S>) -> usize {
-            S::DEPTH
-        }
-        of_any_format!(self, panels => depth(panels))
     }
 
     /// Bytes in memory.
@@ -109,20 +113,25 @@ impl Matrix {
         of_any_format!(self, panels => panels.outputs)
     }
 
-    /// Packs inputs from the `first` on, a multiple of the depth: `strip` is [inputs, outputs]. False where a number is not
-    /// finite in this format.
+    /// Packs inputs from the `first` on, a multiple of [`Matrix::BLOCK`]: `strip` is [inputs, outputs]. False where a number is
+    /// not finite, as it is stored or in this format.
     pub(in crate::inference) fn pack_inputs(&mut self, first: usize, strip: Strip<'_>) -> bool {
-        of_any_format!(self, panels => Level::best().run(PackInputs { panels, first, strip }))
+        of_any_format!(self, panels => {
+            let (steps, each) = (&mut *panels.steps, panels.each);
+            Level::best().run(PackInputs { steps, each, first, strip })
+        })
     }
 
-    /// Packs all outputs, read panel by panel and on all threads: `read` fills [up to 32 outputs, inputs] from an output on.
+    /// Packs all outputs, some panels at a time and on all threads: `read` brings [outputs, inputs] from an output on, so many
+    /// of them, into a buffer.
     ///
     /// # Errors
-    /// What `read` returns; and what `infinite` makes where a number is not finite in this format.
-    pub(in crate::inference) fn pack_outputs<E: Send>(
+    /// What `read` returns; and what `infinite` makes of rows with a number that is not finite, as it is stored or in this
+    /// format.
+    pub(in crate::inference) fn pack_outputs<B: Default + Send, E: Send>(
         &mut self,
-        read: impl Fn(usize, &mut [f32]) -> Result<(), E> + Sync,
-        infinite: impl Fn() -> E + Sync,
+        read: impl for<'b> Fn((usize, usize), &'b mut B) -> Result<Numbers<'b>, E> + Sync,
+        infinite: impl Fn(Numbers<'_>) -> E + Sync,
     ) -> Result<(), E> {
         of_any_format!(self, panels => panels.pack_outputs(read, infinite))
     }
@@ -155,31 +164,39 @@ pub(in crate::inference) fn panel_bias(bias: &[f32]) -> Vec<PanelBias> {
 }
 
 impl<S: Step> Panels<S> {
-    fn new(inputs: usize, outputs: usize) -> io::Result<Self> {
+    fn new(arena: &Arena, inputs: usize, outputs: usize) -> io::Result<Self> {
         let each = inputs.div_ceil(S::DEPTH);
-        Ok(Self { inputs, outputs, each, steps: Memory::zeroed(each * panels(outputs))? })
+        let steps = each.checked_mul(panels(outputs)).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { inputs, outputs, each, steps: arena.take(steps)? })
     }
 
-    fn pack_outputs<E: Send>(
+    fn room(inputs: usize, outputs: usize) -> Option<usize> {
+        Arena::bytes::<S>(inputs.div_ceil(S::DEPTH).checked_mul(panels(outputs))?)
+    }
+
+    fn pack_outputs<B: Default + Send, E: Send>(
         &mut self,
-        read: impl Fn(usize, &mut [f32]) -> Result<(), E> + Sync,
-        infinite: impl Fn() -> E + Sync,
+        read: impl for<'b> Fn((usize, usize), &'b mut B) -> Result<Numbers<'b>, E> + Sync,
+        infinite: impl Fn(Numbers<'_>) -> E + Sync,
     ) -> Result<(), E> {
         use rayon::prelude::*;
         let (inputs, outputs, each) = (self.inputs, self.outputs, self.each);
         /// Panels read at a time.
         const AT_ONCE: usize = 8;
-        self.steps.par_chunks_mut(AT_ONCE * each).enumerate().try_for_each(|(i, steps)| {
-            let first = i * AT_ONCE * PANEL;
-            let mut rows = vec![0.0; (AT_ONCE * PANEL).min(outputs - first) * inputs];
-            read(first, &mut rows)?;
-            for (steps, rows) in steps.chunks_exact_mut(each).zip(rows.chunks(PANEL * inputs)) {
-                if !Level::best().run(PackPanel { steps, strip: Strip { rows, columns: inputs } }) {
-                    return Err(infinite());
+        self.steps.par_chunks_mut(AT_ONCE * each).enumerate().try_for_each_init(
+            B::default,
+            |buffer, (i, steps)| {
+                let first = i * AT_ONCE * PANEL;
+                let rows = read((first, (AT_ONCE * PANEL).min(outputs - first)), buffer)?;
+                for (panel, steps) in steps.chunks_exact_mut(each).enumerate() {
+                    let rows = rows.from(panel * PANEL * inputs);
+                    if !Level::best().run(PackPanel { steps, strip: Strip { rows, columns: inputs } }) {
+                        return Err(infinite(rows));
+                    }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
     }
 
     fn copy_output(&self, output: usize, first: usize, to: &mut [f32]) {
@@ -202,68 +219,6 @@ impl<S: Step> Panels<S> {
             let bias = bias.get(i * count..).unwrap_or_default();
             level.run(SomePanels { steps, each: self.each, x, rows, bias, after, y });
         });
-    }
-}
-
-/// Packs some inputs of every panel.
-struct PackInputs<'a, S> {
-    panels: &'a mut Panels<S>,
-    first: usize,
-    strip: Strip<'a>,
-}
-
-impl<S: Step> Kernel for PackInputs<'_, S> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) -> bool {
-        let Self { panels, first, strip: Strip { rows, columns } } = self;
-        let mut finite = true;
-        let mut block = vec![[[0.0; LANES]; 2]; S::DEPTH];
-        for (panel, steps) in panels.steps.chunks_exact_mut(panels.each).enumerate() {
-            let from = panel * PANEL;
-            let count = PANEL.min(columns - from);
-            for (step, rows) in steps[first / S::DEPTH..].iter_mut().zip(rows.chunks(S::DEPTH * columns)) {
-                if rows.len() < S::DEPTH * columns || count < PANEL {
-                    block.fill([[0.0; LANES]; 2]);
-                }
-                for (to, row) in block.iter_mut().zip(rows.chunks_exact(columns)) {
-                    to.as_flattened_mut()[..count].copy_from_slice(&row[from..from + count]);
-                }
-                *step = S::encode(l, &block);
-                finite &= step.is_finite();
-            }
-        }
-        finite
-    }
-}
-
-/// Packs all inputs of one panel, given output by output.
-struct PackPanel<'a, S> {
-    steps: &'a mut [S],
-    strip: Strip<'a>,
-}
-
-impl<S: Step> Kernel for PackPanel<'_, S> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) -> bool {
-        let Strip { rows, columns: inputs } = self.strip;
-        let mut finite = true;
-        let mut block = vec![[[0.0; LANES]; 2]; S::DEPTH];
-        for (step, first) in self.steps.iter_mut().zip((0..inputs).step_by(S::DEPTH)) {
-            let count = S::DEPTH.min(inputs - first);
-            block.fill([[0.0; LANES]; 2]);
-            for (output, row) in rows.chunks_exact(inputs).enumerate() {
-                for (to, &x) in block.iter_mut().zip(&row[first..first + count]) {
-                    to[output / LANES][output % LANES] = x;
-                }
-            }
-            *step = S::encode(l, &block);
-            finite &= step.is_finite();
-        }
-        finite
     }
 }
 
@@ -353,12 +308,16 @@ mod tests {
         (0..n as u32).map(|i| (mix(i) ^ mix(i) >> 15) as f32 / 2f32.powi(32) - 0.5).collect()
     }
 
+    fn empty(format: Precision, inputs: usize, outputs: usize) -> Matrix {
+        let room = Matrix::room(format, (inputs, outputs)).unwrap();
+        Matrix::new(&Arena::new(room).unwrap(), format, (inputs, outputs)).unwrap()
+    }
+
     /// W, [inputs, outputs], packed in strips of inputs.
     fn packed(format: Precision, w: &[f32], inputs: usize, outputs: usize) -> Matrix {
-        let mut matrix = Matrix::new(format, inputs, outputs).unwrap();
-        let strip = 2 * matrix.depth();
-        for (i, rows) in w.chunks(strip * outputs).enumerate() {
-            assert!(matrix.pack_inputs(i * strip, Strip { rows, columns: outputs }));
+        let mut matrix = empty(format, inputs, outputs);
+        for (i, rows) in w.chunks(BLOCK * outputs).enumerate() {
+            assert!(matrix.pack_inputs(i * BLOCK, Strip { rows: Numbers::F32(rows), columns: outputs }));
         }
         matrix
     }
@@ -375,6 +334,17 @@ mod tests {
         let mut out = vec![0.0; rows * matrix.outputs()];
         out.chunks_exact_mut(matrix.outputs()).enumerate().for_each(|(row, out)| y.copy_row(row, out));
         out
+    }
+
+    /// Rows of W, [inputs, outputs], by output: so many from the `first` on.
+    fn transposed<'b>(
+        (w, inputs, outputs): (&[f32], usize, usize),
+        (first, count): (usize, usize),
+        to: &'b mut Vec<f32>,
+    ) -> Result<Numbers<'b>, ()> {
+        to.clear();
+        to.extend((first..first + count).flat_map(|o| (0..inputs).map(move |i| w[i * outputs + o])));
+        Ok(Numbers::F32(to))
     }
 
     /// x·Wᵀ with the weights as the matrix holds them, in f64.
@@ -437,14 +407,8 @@ mod tests {
             let w: Vec<f32> = numbers(inputs * outputs, seed).into_iter().map(|w| w * scale).collect();
             for format in FORMATS {
                 let matrix = packed(format, &w, inputs, outputs);
-                let mut by_output = Matrix::new(format, inputs, outputs).unwrap();
-                let transposed = |first: usize, to: &mut [f32]| {
-                    for (o, to) in to.chunks_exact_mut(inputs).enumerate() {
-                        (0..inputs).for_each(|i| to[i] = w[i * outputs + first + o]);
-                    }
-                    Ok(())
-                };
-                by_output.pack_outputs(transposed, || ()).unwrap();
+                let mut by_output = empty(format, inputs, outputs);
+                by_output.pack_outputs(|of, to| transposed((&w, inputs, outputs), of, to), |_| ()).unwrap();
                 let (mut held, mut other) = (vec![0.0; inputs], vec![0.0; inputs]);
                 for output in 0..outputs {
                     matrix.copy_output(output, 0, &mut held);
@@ -497,11 +461,12 @@ mod tests {
     fn numbers_that_a_format_cannot_hold_are_told() {
         let pack = |format, x: f32| {
             let rows = [0.5, x, 1.0];
-            Matrix::new(format, 1, 3).unwrap().pack_inputs(0, Strip { rows: &rows, columns: 3 })
+            empty(format, 1, 3).pack_inputs(0, Strip { rows: Numbers::F32(&rows), columns: 3 })
         };
         for format in FORMATS {
             assert!(pack(format, 60_000.0), "{format:?}");
             assert!(!pack(format, f32::INFINITY), "{format:?}");
+            assert!(!pack(format, f32::NAN), "{format:?}");
             assert_eq!(pack(format, 1e5), format != Precision::F16, "{format:?}");
             assert_eq!(pack(format, 1e30), matches!(format, Precision::F32 | Precision::BF16), "{format:?}");
             assert_eq!(pack(format, f32::MAX), format == Precision::F32, "{format:?}");

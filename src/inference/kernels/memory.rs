@@ -1,75 +1,146 @@
 //! Memory for weights: zeroed, aligned to pages, in large pages where the system has them.
 
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytemuck::Zeroable;
+
+/// What every matrix begins at a multiple of: a line of the caches, and no less than any number's alignment.
+const LINE: usize = 64;
+
+/// One stretch of memory from which all weights of a model are taken. A large page then serves several small matrices, where
+/// memory of their own would leave them in small pages.
+#[derive(Debug)]
+pub(in crate::inference) struct Arena {
+    mapping: Arc<Mapping>,
+    /// Bytes that are given out.
+    taken: AtomicUsize,
+}
+
+impl Arena {
+    /// Room for `bytes`.
+    ///
+    /// # Errors
+    /// What the system says where it has no memory.
+    pub(in crate::inference) fn new(bytes: usize) -> std::io::Result<Self> {
+        Ok(Self { mapping: Arc::new(Mapping::new(bytes)?), taken: AtomicUsize::new(0) })
+    }
+
+    /// Bytes that `count` of `T` take.
+    pub(in crate::inference) fn bytes<T>(count: usize) -> Option<usize> {
+        count.checked_mul(size_of::<T>())?.checked_next_multiple_of(LINE)
+    }
+
+    /// Takes `count` of `T`, all bytes zero.
+    ///
+    /// # Errors
+    /// `OutOfMemory` where less is left.
+    pub(in crate::inference) fn take<T: Zeroable>(&self, count: usize) -> std::io::Result<Memory<T>> {
+        const { assert!(align_of::<T>() <= LINE, "numbers are aligned to no more") };
+        let more = |taken: usize| {
+            taken.checked_add(Self::bytes::<T>(count)?).filter(|&end| end <= self.mapping.bytes)
+        };
+        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let first = taken.map_err(|_| std::io::ErrorKind::OutOfMemory)?;
+        let at = self.mapping.at.wrapping_add(first).cast();
+        Ok(Memory { at, count, _mapping: Arc::clone(&self.mapping), owns: PhantomData })
+    }
+}
 
 /// A fixed number of `T`, all bytes zero to begin with. Nothing is touched before it is written, so that the threads that
 /// pack weights share the work of getting the pages, too.
 pub(in crate::inference) struct Memory<T> {
     at: *mut T,
     count: usize,
+    /// Held for as long as `at` is followed.
+    _mapping: Arc<Mapping>,
+    owns: PhantomData<T>,
 }
 
-// SAFETY: it owns what it points to, as a `Box<[T]>` does.
+// SAFETY: it owns what it points to, as a `Box<[T]>` does: `Arena::take` gives no byte out twice, and `_mapping` keeps it.
 unsafe impl<T: Send> Send for Memory<T> {}
 // SAFETY: as above; shared references only read.
 unsafe impl<T: Sync> Sync for Memory<T> {}
 
-#[cfg(unix)]
 impl<T: Zeroable> Memory<T> {
-    /// Room for `count`.
+    /// Room for `count`, by itself.
     ///
     /// # Errors
     /// What the system says where it has no memory.
     pub(in crate::inference) fn zeroed(count: usize) -> std::io::Result<Self> {
+        Arena::new(Arena::bytes::<T>(count).ok_or(std::io::ErrorKind::OutOfMemory)?)?.take(count)
+    }
+}
+
+/// Bytes of the system's, all zero.
+struct Mapping {
+    at: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: it is only an address and a length; who reads or writes behind it says why that is sound.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+#[cfg(unix)]
+impl Mapping {
+    fn new(bytes: usize) -> std::io::Result<Self> {
         use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
-        let bytes = count.checked_mul(size_of::<T>()).filter(|&bytes| bytes <= isize::MAX as usize);
-        let bytes = bytes.ok_or(std::io::ErrorKind::OutOfMemory)?;
-        if bytes == 0 {
-            return Ok(Self { at: std::ptr::NonNull::dangling().as_ptr(), count });
+        if bytes > isize::MAX as usize {
+            return Err(std::io::ErrorKind::OutOfMemory.into());
         }
+        // The system maps no empty range.
+        let length = bytes.max(1);
         let rights = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new private mapping of `bytes` bytes at an address of the system's choice overlaps nothing.
-        let at = unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, rights, MapFlags::PRIVATE) }?;
+        // SAFETY: a new private mapping of `length` bytes at an address of the system's choice overlaps nothing.
+        let at = unsafe { mmap_anonymous(std::ptr::null_mut(), length, rights, MapFlags::PRIVATE) }?;
         #[cfg(target_os = "linux")]
         // SAFETY: the range is the mapping made above; the advice changes neither contents nor rights. It is only a hint.
-        let _ = unsafe { madvise(at, bytes, Advice::LinuxHugepage) };
-        const { assert!(align_of::<T>() <= 4096, "pages are aligned to no more") };
-        Ok(Self { at: at.cast(), count })
+        let _ = unsafe { madvise(at, length, Advice::LinuxHugepage) };
+        Ok(Self { at: at.cast(), bytes })
     }
 }
 
 #[cfg(unix)]
-impl<T> Drop for Memory<T> {
+impl Drop for Mapping {
     fn drop(&mut self) {
-        let bytes = self.count * size_of::<T>();
-        if bytes > 0 {
-            // SAFETY: `at` is the beginning of a mapping of this many bytes that nobody else unmaps or still refers to. `T`
-            // was made of zeros and is plain numbers: nothing needs dropping.
-            let _ = unsafe { rustix::mm::munmap(self.at.cast(), bytes) };
+        // SAFETY: `at` is the beginning of a mapping of this many bytes that nobody else unmaps. No `Memory` refers to it any
+        // more, for each holds on to it; and numbers need no dropping.
+        let _ = unsafe { rustix::mm::munmap(self.at.cast(), self.bytes.max(1)) };
+    }
+}
+
+#[cfg(not(unix))]
+impl Mapping {
+    fn new(bytes: usize) -> std::io::Result<Self> {
+        let layout = Self::layout(bytes).ok_or(std::io::ErrorKind::OutOfMemory)?;
+        // SAFETY: the layout's size is not zero.
+        let at = unsafe { std::alloc::alloc_zeroed(layout) };
+        if at.is_null() { Err(std::io::ErrorKind::OutOfMemory.into()) } else { Ok(Self { at, bytes }) }
+    }
+
+    fn layout(bytes: usize) -> Option<std::alloc::Layout> {
+        std::alloc::Layout::from_size_align(bytes.max(1), LINE).ok()
+    }
+}
+
+#[cfg(not(unix))]
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if let Some(layout) = Self::layout(self.bytes) {
+            // SAFETY: `new` allocated `at` with this very layout, and no `Memory` refers to it any more.
+            unsafe { std::alloc::dealloc(self.at, layout) };
         }
     }
 }
 
-#[cfg(not(unix))]
-impl<T: Zeroable> Memory<T> {
-    /// Room for `count`.
-    ///
-    /// # Errors
-    /// None: where there is no memory the program ends.
-    pub(in crate::inference) fn zeroed(count: usize) -> std::io::Result<Self> {
-        let numbers = bytemuck::zeroed_slice_box::<T>(count);
-        Ok(Self { at: Box::into_raw(numbers).cast(), count })
-    }
-}
-
-#[cfg(not(unix))]
-impl<T> Drop for Memory<T> {
-    fn drop(&mut self) {
-        // SAFETY: `zeroed` took this pointer out of a box of so many.
-        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.at, self.count)) });
+impl std::fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mapping({} bytes)", self.bytes)
     }
 }
 
@@ -89,7 +160,8 @@ impl<T> Deref for Memory<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: `at` points to `count` values of `T`, whole since all their bytes were zero, for as long as `self` lives.
+        // SAFETY: `at` points to `count` values of `T`, nobody else's, whole since all their bytes were zero; `_mapping` keeps
+        // them for as long as `self` lives.
         unsafe { std::slice::from_raw_parts(self.at, self.count) }
     }
 }
@@ -122,6 +194,24 @@ mod tests {
             }
             assert!(memory.duplicate().unwrap().iter().enumerate().all(|(i, &n)| n == i as u32));
         }
+    }
+
+    #[test]
+    fn what_is_taken_from_an_arena_overlaps_nothing_and_outlives_it() {
+        let arena =
+            Arena::new(2 * Arena::bytes::<u32>(5).unwrap() + Arena::bytes::<u8>(100).unwrap()).unwrap();
+        let (mut a, mut b) = (arena.take::<u32>(5).unwrap(), arena.take::<u8>(100).unwrap());
+        let mut c = arena.take::<u32>(5).unwrap();
+        assert!(arena.take::<u8>(1).is_err());
+        assert!(arena.take::<u8>(0).unwrap().is_empty());
+        drop(arena);
+        a.fill(1);
+        b.fill(2);
+        c.fill(3);
+        assert!(a.iter().all(|&n| n == 1) && b.iter().all(|&n| n == 2) && c.iter().all(|&n| n == 3));
+        assert!(
+            [a.as_ptr() as usize, b.as_ptr() as usize, c.as_ptr() as usize].iter().all(|at| at % 64 == 0)
+        );
     }
 
     #[test]

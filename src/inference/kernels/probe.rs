@@ -89,7 +89,7 @@ impl Kernel for Chains {
                 l.sum(sums.into_iter().fold(l.zero(), |one, other| l.add(one, other)))
             }
             Precision::BF16 => {
-                let w = l.load_brains(&black_box([0x3f80; 32]));
+                let w = l.load_brains(&black_box([0x3f80_3f80; 16]));
                 let mut sums = [l.zero(); CHAINS];
                 for _ in 0..self.rounds {
                     for sum in &mut sums {

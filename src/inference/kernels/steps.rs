@@ -92,7 +92,7 @@ pub(in crate::inference) struct PlainStep<T>(pub(in crate::inference) [[T; LANES
 /// Weights as bfloat16: two inputs, side by side for each output.
 #[derive(Debug, Clone, Copy, Zeroable)]
 #[repr(C, align(64))]
-pub(in crate::inference) struct BrainStep([[u16; 2 * LANES]; 2]);
+pub(in crate::inference) struct BrainStep([[u32; LANES]; 2]);
 
 impl<T: Stored> Step for PlainStep<T> {
     const DEPTH: usize = 1;
@@ -141,27 +141,23 @@ impl Step for BrainStep {
 
     #[inline(always)]
     fn is_finite(&self) -> bool {
-        self.0.as_flattened().iter().fold(true, |all, brain| all & (brain & 0x7f80 != 0x7f80))
+        const EXPONENTS: [u32; 2] = [0x7f80, 0x7f80 << 16];
+        let is_finite = |pair: u32| EXPONENTS.iter().fold(true, |all, bits| all & (pair & bits != *bits));
+        self.0.as_flattened().iter().fold(true, |all, &pair| all & is_finite(pair))
     }
 
     #[inline(always)]
     fn encode<L: Lanes>(l: L, weights: &[[[f32; LANES]; 2]]) -> Self {
-        let mut step = [[0; 2 * LANES]; 2];
-        for (half, step) in step.iter_mut().enumerate() {
-            for input in 0..2 {
-                let words = l.to_brains(l.load(&weights[input][half]));
-                for (pair, word) in step.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-                    pair[input] = word as u16;
-                    pair[2 + input] = (word >> 16) as u16;
-                }
-            }
+        let mut step = Self::zeroed();
+        for (half, words) in step.0.iter_mut().enumerate() {
+            *words = l.pair_brains(l.load(&weights[0][half]), l.load(&weights[1][half]));
         }
-        Self(step)
+        step
     }
 
     fn decode(&self, input: usize, output: usize) -> f32 {
-        let bits = self.0.as_flattened()[2 * output + input];
-        f32::from_bits(u32::from(bits) << 16)
+        let pair = self.0.as_flattened()[output];
+        f32::from_bits(if input == 0 { pair << 16 } else { pair & 0xffff_0000 })
     }
 
     #[inline(always)]

@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io;
 
 use rayon::prelude::*;
 
 use super::{Block, Linear, NativeModel, team};
 use crate::checkpoint::config::{Architecture, ModelConfig};
 use crate::checkpoint::layout;
+use crate::checkpoint::tensor_file::ElementType;
 use crate::inference::kernels::activations::Norm;
 use crate::inference::kernels::lanes::Level;
-use crate::inference::kernels::matrix::{Matrix, Strip, panel_bias};
+use crate::inference::kernels::matrix::{Matrix, panel_bias};
+use crate::inference::kernels::memory::Arena;
+use crate::inference::kernels::pack::Strip;
 use crate::inference::source::{TensorReader, TensorSource, require_all};
 use crate::inference::{Error, Precision};
 use crate::progress::Progress;
 
-/// Numbers read at a time; a buffer for as many and their bytes is all that a thread needs beside the weights.
+/// Numbers read at a time; a buffer for as many is all that a thread needs beside the weights.
 const STRIP: usize = 1 << 18;
 
 /// A tensor as the model holds it.
@@ -38,19 +42,19 @@ impl NativeModel {
         (precision, threads): (Precision, Option<usize>),
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
-        let readers = require_all(config, (source, progress))?;
-        let (tokens, positions) = layout::embedding_names(config.architecture);
+        let mut readers = require_all(config, (source, progress))?;
+        // In the order of the file: what is opened for one tensor serves the next.
+        readers.sort_by_key(TensorReader::offset);
+        let names @ (tokens, positions) = layout::embedding_names(config.architecture);
+        let kind = |reader: &TensorReader<'_>| Kind::of(reader, names);
+        let arena = arena(&readers, kind, precision)?;
         let loaded = readers.par_iter().map(|reader| {
-            let loaded = match *reader.shape() {
-                [_] => Loaded::Numbers(reader.whole(crate::checkpoint::tensor_file::ElementType::F32)?),
-                _ if reader.name() == positions => {
-                    Loaded::Numbers(reader.whole(crate::checkpoint::tensor_file::ElementType::F32)?)
+            let loaded = match kind(reader)? {
+                Kind::Numbers => Loaded::Numbers(reader.whole(ElementType::F32)?),
+                Kind::Embedding(shape) => {
+                    Loaded::Matrix(embedding(reader, (&arena, precision.of_embedding()), shape)?)
                 }
-                [outputs, inputs] if [tokens, layout::HEAD].contains(&reader.name()) => {
-                    Loaded::Matrix(embedding(reader, precision.of_embedding(), inputs, outputs)?)
-                }
-                [inputs, outputs] => Loaded::Matrix(projection(reader, precision, inputs, outputs)?),
-                _ => return Err(Error::UnexpectedTensor { name: reader.name().to_owned() }),
+                Kind::Projection(shape) => Loaded::Matrix(projection(reader, (&arena, precision), shape)?),
             };
             Ok((reader.name().to_owned(), loaded))
         });
@@ -128,33 +132,66 @@ impl Weights {
     }
 }
 
-fn zeros(
-    reader: &TensorReader<'_>,
+/// What becomes of a tensor, and the inputs and outputs of a matrix.
+enum Kind {
+    Numbers,
+    /// Stored [outputs, inputs].
+    Embedding((usize, usize)),
+    /// Stored [inputs, outputs].
+    Projection((usize, usize)),
+}
+
+impl Kind {
+    fn of(reader: &TensorReader<'_>, (tokens, positions): (&str, &str)) -> Result<Self, Error> {
+        match *reader.shape() {
+            [_] => Ok(Self::Numbers),
+            _ if reader.name() == positions => Ok(Self::Numbers),
+            [outputs, inputs] if [tokens, layout::HEAD].contains(&reader.name()) => {
+                Ok(Self::Embedding((inputs, outputs)))
+            }
+            [inputs, outputs] => Ok(Self::Projection((inputs, outputs))),
+            _ => Err(Error::UnexpectedTensor { name: reader.name().to_owned() }),
+        }
+    }
+
+    /// Bytes of the matrix in memory.
+    fn room(&self, precision: Precision) -> Option<usize> {
+        match *self {
+            Self::Numbers => Some(0),
+            Self::Embedding(shape) => Matrix::room(precision.of_embedding(), shape),
+            Self::Projection(shape) => Matrix::room(precision, shape),
+        }
+    }
+}
+
+/// Room for all matrices.
+fn arena<'a>(
+    readers: &[TensorReader<'a>],
+    kind: impl Fn(&TensorReader<'a>) -> Result<Kind, Error>,
     precision: Precision,
-    inputs: usize,
-    outputs: usize,
-) -> Result<Matrix, Error> {
-    let no_memory = |source| Error::Memory { name: reader.name().to_owned(), source };
-    Matrix::new(precision, inputs, outputs).map_err(no_memory)
+) -> Result<Arena, Error> {
+    let mut bytes = Some(0_usize);
+    for reader in readers {
+        bytes = bytes.zip(kind(reader)?.room(precision)).and_then(|(bytes, more)| bytes.checked_add(more));
+    }
+    let arena = bytes.map_or_else(|| Err(io::ErrorKind::OutOfMemory.into()), Arena::new);
+    arena.map_err(|source| Error::Memory { precision, source })
 }
 
 /// Packs a matrix stored [inputs, outputs].
 fn projection(
     reader: &TensorReader<'_>,
-    precision: Precision,
-    inputs: usize,
-    outputs: usize,
+    (arena, precision): (&Arena, Precision),
+    (inputs, outputs): (usize, usize),
 ) -> Result<Matrix, Error> {
-    let mut matrix = zeros(reader, precision, inputs, outputs)?;
-    let depth = matrix.depth();
-    let count = (STRIP / outputs / depth).max(1) * depth;
-    let mut numbers = vec![0.0; count.min(inputs) * outputs];
-    let mut bytes = Vec::new();
+    let mut matrix = Matrix::new(arena, precision, (inputs, outputs))
+        .map_err(|source| Error::Memory { precision, source })?;
+    let count = (STRIP / outputs / Matrix::BLOCK).max(1) * Matrix::BLOCK;
+    let mut buffer = Vec::new();
     for first in (0..inputs).step_by(count) {
-        let rows = &mut numbers[..count.min(inputs - first) * outputs];
-        reader.read(first * outputs, rows, &mut bytes)?;
+        let rows = reader.read(first * outputs, count.min(inputs - first) * outputs, &mut buffer)?;
         if !matrix.pack_inputs(first, Strip { rows, columns: outputs }) {
-            return Err(reader.not_finite(precision));
+            return Err(reader.infinite(rows, precision));
         }
     }
     Ok(matrix)
@@ -163,12 +200,14 @@ fn projection(
 /// Packs a matrix stored [outputs, inputs].
 fn embedding(
     reader: &TensorReader<'_>,
-    precision: Precision,
-    inputs: usize,
-    outputs: usize,
+    (arena, precision): (&Arena, Precision),
+    (inputs, outputs): (usize, usize),
 ) -> Result<Matrix, Error> {
-    let mut matrix = zeros(reader, precision, inputs, outputs)?;
-    let read = |first: usize, rows: &mut [f32]| reader.read(first * inputs, rows, &mut Vec::new());
-    matrix.pack_outputs(read, || reader.not_finite(precision))?;
+    let mut matrix = Matrix::new(arena, precision, (inputs, outputs))
+        .map_err(|source| Error::Memory { precision, source })?;
+    matrix.pack_outputs(
+        |(first, count), buffer| reader.read(first * inputs, count * inputs, buffer),
+        |rows| reader.infinite(rows, precision),
+    )?;
     Ok(matrix)
 }

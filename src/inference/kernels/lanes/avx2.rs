@@ -48,6 +48,23 @@ macro_rules! both {
     };
 }
 
+impl<const BYTES: bool> Avx2<BYTES> {
+    /// Brain numbers in the upper halves of words, rounded to nearest, ties to even, over what is left of the lower.
+    #[inline(always)]
+    fn round_to_brains(self, x: [__m256; 2]) -> [__m256i; 2] {
+        // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change, and stays refused.
+        let round = |x| {
+            proven!({
+                let bits = _mm256_castps_si256(x);
+                let lowest = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+                let half = _mm256_add_epi32(lowest, _mm256_set1_epi32(0x7fff));
+                _mm256_add_epi32(bits, half)
+            })
+        };
+        [round(x[0]), round(x[1])]
+    }
+}
+
 /// Most rows: of sixteen registers eight hold sums of two rows, and the rest weights and what is made of them.
 impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     type F = [__m256; 2];
@@ -197,16 +214,36 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     fn to_brains(self, x: Self::F) -> [u32; 8] {
         let mut words = [0; 8];
         proven!({
-            // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change, and stays refused.
-            let rounded = x.map(|x| {
-                let bits = _mm256_castps_si256(x);
-                let lowest = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
-                let half = _mm256_add_epi32(lowest, _mm256_set1_epi32(0x7fff));
-                _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, half))
-            });
+            let rounded = self.round_to_brains(x).map(|x| _mm256_srli_epi32::<16>(x));
             let halves = _mm256_packus_epi32(rounded[0], rounded[1]);
             _mm256_storeu_si256(words.as_mut_ptr().cast(), _mm256_permute4x64_epi64::<0b11_01_10_00>(halves));
         });
+        words
+    }
+
+    #[inline(always)]
+    fn load_brain(self, x: &[u16; LANES]) -> Self::F {
+        proven!({
+            let at = x.as_ptr().cast::<__m128i>();
+            let wide = |x| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(x)));
+            [wide(_mm_loadu_si128(at)), wide(_mm_loadu_si128(at.add(1)))]
+        })
+    }
+
+    #[inline(always)]
+    fn pair_brains(self, a: Self::F, b: Self::F) -> [u32; LANES] {
+        let mut words = [0; LANES];
+        let (a, b) = (self.round_to_brains(a), self.round_to_brains(b));
+        for half in 0..2 {
+            proven!({
+                let low = _mm256_srli_epi32::<16>(a[half]);
+                let high = _mm256_and_si256(b[half], _mm256_set1_epi32(0xffff_0000_u32 as i32));
+                _mm256_storeu_si256(
+                    words.as_mut_ptr().cast::<__m256i>().add(half),
+                    _mm256_or_si256(low, high),
+                );
+            });
+        }
         words
     }
 
@@ -219,7 +256,7 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     }
 
     #[inline(always)]
-    fn load_brains(self, x: &[u16; 32]) -> Self::W {
+    fn load_brains(self, x: &[u32; LANES]) -> Self::W {
         proven!({
             let at = x.as_ptr().cast::<__m256i>();
             [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))]

@@ -45,6 +45,24 @@ macro_rules! proven {
     };
 }
 
+impl<const BRAIN: bool> Avx512<BRAIN> {
+    /// Sixteen brain numbers, rounded to nearest, ties to even.
+    #[inline(always)]
+    fn narrow(self, x: __m512) -> __m256i {
+        proven!({
+            if BRAIN {
+                std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x))
+            } else {
+                // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change, and stays refused.
+                let bits = _mm512_castps_si512(x);
+                let lowest = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+                let half = _mm512_add_epi32(lowest, _mm512_set1_epi32(0x7fff));
+                _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(_mm512_add_epi32(bits, half)))
+            }
+        })
+    }
+}
+
 impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
     type F = __m512;
     type I = __m512i;
@@ -169,19 +187,60 @@ impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
     #[inline(always)]
     fn to_brains(self, x: __m512) -> [u32; 8] {
         let mut words = [0; 8];
+        proven!(_mm256_storeu_si256(words.as_mut_ptr().cast(), self.narrow(x)));
+        words
+    }
+
+    #[inline(always)]
+    fn load_brain(self, x: &[u16; LANES]) -> __m512 {
         proven!({
-            let narrow = if BRAIN {
-                std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x))
-            } else {
-                // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change, and stays refused.
-                let bits = _mm512_castps_si512(x);
-                let lowest = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
-                let half = _mm512_add_epi32(lowest, _mm512_set1_epi32(0x7fff));
-                _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(_mm512_add_epi32(bits, half)))
-            };
-            _mm256_storeu_si256(words.as_mut_ptr().cast(), narrow);
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        })
+    }
+
+    #[inline(always)]
+    fn pair_brains(self, a: __m512, b: __m512) -> [u32; LANES] {
+        let mut words = [0; LANES];
+        proven!({
+            let low = _mm512_cvtepu16_epi32(self.narrow(a));
+            let high = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(self.narrow(b)));
+            _mm512_storeu_si512(words.as_mut_ptr().cast(), _mm512_or_si512(low, high));
         });
         words
+    }
+
+    /// Transposes squares of two, of four, then squares of sixteen bytes by two and by four.
+    #[inline(always)]
+    fn transpose(self, rows: [__m512; LANES]) -> [__m512; LANES] {
+        proven!({
+            let zero = _mm512_setzero_ps();
+            let (mut a, mut b) = ([zero; LANES], [zero; LANES]);
+            for i in 0..8 {
+                a[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                a[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+            }
+            let of = |x| _mm512_castps_pd(x);
+            for i in 0..4 {
+                for half in 0..2 {
+                    let (x, y) = (of(a[4 * i + half]), of(a[4 * i + 2 + half]));
+                    b[4 * i + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
+                    b[4 * i + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
+                }
+            }
+            // b[4·i + k] holds, in its quarter q, column 4·q + k of the rows from 4·i on.
+            for k in 0..4 {
+                let low = |x, y| _mm512_shuffle_f32x4::<0b10_00_10_00>(x, y);
+                let high = |x, y| _mm512_shuffle_f32x4::<0b11_01_11_01>(x, y);
+                let even = [low(b[k], b[4 + k]), low(b[8 + k], b[12 + k])];
+                let odd = [high(b[k], b[4 + k]), high(b[8 + k], b[12 + k])];
+                a[k] = low(even[0], even[1]);
+                a[4 + k] = low(odd[0], odd[1]);
+                a[8 + k] = high(even[0], even[1]);
+                a[12 + k] = high(odd[0], odd[1]);
+            }
+            a
+        })
     }
 
     #[inline(always)]
@@ -190,7 +249,7 @@ impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
     }
 
     #[inline(always)]
-    fn load_brains(self, x: &[u16; 32]) -> __m512i {
+    fn load_brains(self, x: &[u32; LANES]) -> __m512i {
         proven!(_mm512_loadu_si512(x.as_ptr().cast()))
     }
 

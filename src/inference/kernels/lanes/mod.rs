@@ -23,6 +23,8 @@ mod avx512;
 )]
 mod neon;
 mod portable;
+#[cfg(test)]
+mod tests;
 
 use std::sync::OnceLock;
 
@@ -79,7 +81,8 @@ pub(in crate::inference) trait Lanes: Copy + Send + Sync {
     fn to_brains(self, x: Self::F) -> [u32; 8];
 
     fn load_bytes(self, x: &[u8; 64]) -> Self::W;
-    fn load_brains(self, x: &[u16; 32]) -> Self::W;
+    /// Sixteen pairs of brain numbers.
+    fn load_brains(self, x: &[u32; LANES]) -> Self::W;
     /// The lower halves of all bytes, then the upper.
     fn nibbles(self, w: Self::W) -> (Self::W, Self::W);
     /// Σ + w·x in each lane over its two brain numbers of `w` and the two of `x`.
@@ -96,6 +99,46 @@ pub(in crate::inference) trait Lanes: Copy + Send + Sync {
     #[inline(always)]
     fn zero(self) -> Self::F {
         self.splat(0.0)
+    }
+
+    /// Sixteen brain numbers, widened.
+    #[inline(always)]
+    fn load_brain(self, x: &[u16; LANES]) -> Self::F {
+        let mut wide = [0.0; LANES];
+        for i in 0..LANES {
+            wide[i] = f32::from_bits(u32::from(x[i]) << 16);
+        }
+        self.load(&wide)
+    }
+
+    /// Brain numbers of `a` in the lower and of `b` in the upper halves of words, rounded to nearest, ties to even.
+    #[inline(always)]
+    fn pair_brains(self, a: Self::F, b: Self::F) -> [u32; LANES] {
+        let (a, b) = (self.to_brains(a), self.to_brains(b));
+        let mut words = [0; LANES];
+        for i in 0..LANES / 2 {
+            words[2 * i] = a[i] & 0xffff | b[i] << 16;
+            words[2 * i + 1] = a[i] >> 16 | b[i] & 0xffff_0000;
+        }
+        words
+    }
+
+    /// Lane i of row j becomes lane j of row i.
+    #[inline(always)]
+    fn transpose(self, rows: [Self::F; LANES]) -> [Self::F; LANES] {
+        let mut from = [[0.0; LANES]; LANES];
+        for i in 0..LANES {
+            self.store(rows[i], &mut from[i]);
+        }
+        let mut out = [self.zero(); LANES];
+        for i in 0..LANES {
+            let mut column = [0.0; LANES];
+            for j in 0..LANES {
+                column[j] = from[j][i];
+            }
+            out[i] = self.load(&column);
+        }
+        out
     }
 
     /// The sum of all lanes, halving.

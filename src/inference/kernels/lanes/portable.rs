@@ -138,8 +138,8 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn load_brains(self, x: &[u16; 32]) -> Self::W {
-        std::array::from_fn(|i| x[i / 2].to_le_bytes()[i % 2])
+    fn load_brains(self, x: &[u32; LANES]) -> Self::W {
+        std::array::from_fn(|i| x[i / 4].to_le_bytes()[i % 4])
     }
 
     #[inline(always)]

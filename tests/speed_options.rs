@@ -102,7 +102,17 @@ fn bench_says_what_to_expect_and_is_recorded_for_sealed_weights() {
     }
     assert_eq!(said["batches"][0]["texts"], 2);
     let records = scene.json("rosa", "usage show");
-    assert_eq!(records[1]["event"]["end"]["tokens"], 8, "warming up counts");
+    assert_eq!(records[1]["event"]["end"]["tokens"], 2 * 4 + 2 * 64, "warming up counts, and so do batches");
+    let plain = scene.json("rosa", &format!("bench {ID} --rounds 1 --batch 0"));
+    assert_eq!(
+        (plain["prompt"].as_u64(), plain["tokens"].as_u64()),
+        (Some(64), Some(16)),
+        "of a context of 128"
+    );
+    for endless in ["--batch 100000000", "--rounds 100000000"] {
+        let refused = scene.refuse("rosa", &format!("bench {ID} {endless}"));
+        assert!(refused.starts_with("exit 2\n") && refused.contains("100000000"), "{refused}");
+    }
     insta::assert_snapshot!(scene.refuse("rosa", &format!("bench {ID} --prompt 1000")), @"
     exit 2
     error: a prompt and an answer must fit the context of 128, an answer have 2 tokens

@@ -23,8 +23,10 @@ pub struct Recorder {
     recipients: Recipients,
     scorer: Option<Scorer>,
     history: History,
-    /// Generations that began and did not end yet, with where they stand in the history.
+    /// Generations that began and did not end yet, with where they stand in the history, counted from the first that was ever in it.
     open: HashMap<u64, usize>,
+    /// How many have left the history.
+    forgotten: usize,
     checkpoint: CheckpointId,
     grant: Sha256Digest,
     lease: Sha256Digest,
@@ -88,6 +90,7 @@ impl Recorder {
             scorer,
             history,
             open: HashMap::new(),
+            forgotten: 0,
             checkpoint: grant.checkpoint.clone(),
             grant: pass.grant.digest(),
             lease: pass.lease.digest(),
@@ -106,6 +109,7 @@ impl Recorder {
         if now >= self.until {
             return Err(Error::PassOver { checkpoint: self.checkpoint.clone(), until: self.until });
         }
+        self.forget(now);
         let sketch = (self.recipients.mode() == UsageMode::Sealed).then(|| Sketch::of(asked.prompt));
         self.history.own.push(Generated { at: now, tokens: asked.max_tokens as u64, sketch: sketch.clone() });
         let hits = self.judge(asked.prompt, now);
@@ -130,7 +134,7 @@ impl Recorder {
         }
         let recorded = recorded?;
         if stopped.is_none() {
-            self.open.insert(recorded.seq, self.history.own.len() - 1);
+            self.open.insert(recorded.seq, self.forgotten + self.history.own.len() - 1);
         }
         if let Some(Hit { rule, reason, action, .. }) = stopped {
             let (rule, reason) = (rule.to_string(), reason.clone());
@@ -148,7 +152,8 @@ impl Recorder {
     /// [`Error::Usage`].
     pub fn end(&mut self, begin: u64, ended: &Ended<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
         let hits = self.scorer.as_ref().map(|scorer| scorer.output(ended.output)).unwrap_or_default();
-        let begun = self.open.remove(&begin).and_then(|at| self.history.own.get_mut(at));
+        let at = self.open.remove(&begin).and_then(|at| at.checked_sub(self.forgotten));
+        let begun = at.and_then(|at| self.history.own.get_mut(at));
         if let Some(generated) = begun {
             generated.tokens = ended.tokens as u64;
         }
@@ -161,6 +166,18 @@ impl Recorder {
         };
         self.journal.end(end, &*self.signer, now)?;
         Ok(hits)
+    }
+
+    /// Lets go of what is older than any rule looks at, some of it at a time.
+    fn forget(&mut self, now: Timestamp) {
+        /// Fewer are not worth moving the others.
+        const ENOUGH: usize = 256;
+        let since = now.plus_seconds(-HISTORY_HOURS * 3600);
+        let old = self.history.own.iter().take_while(|generated| generated.at < since).count();
+        if old >= ENOUGH {
+            self.history.own.drain(..old);
+            self.forgotten += old;
+        }
     }
 
     fn judge(&self, prompt: &str, now: Timestamp) -> Vec<Hit> {
@@ -214,6 +231,7 @@ mod tests {
             scorer: None,
             history: History::default(),
             open: HashMap::new(),
+            forgotten: 0,
             checkpoint: "tiny".parse().unwrap(),
             grant: digest,
             lease: digest,
@@ -258,5 +276,21 @@ mod tests {
         };
         assert_eq!(end(first, 3), [3, 20]);
         assert_eq!(end(second, 4), [3, 4]);
+    }
+
+    #[test]
+    fn what_no_rule_looks_at_any_more_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recorder = recorder(folder.path(), i64::MAX);
+        let then = Timestamp::from_unix_seconds(50);
+        let first: Vec<u64> = (0..300).map(|_| recorder.begin(&asked(10), then).unwrap().0).collect();
+        let later = then.plus_seconds(HISTORY_HOURS * 3600 + 1);
+        let (last, _) = recorder.begin(&asked(20), later).unwrap();
+        assert_eq!(recorder.history.own.len(), 1);
+        let ended = Ended { output: "", tokens: 3, finish: "length" };
+        recorder.end(first[7], &ended, later).unwrap();
+        assert_eq!(recorder.history.own[0].tokens, 20);
+        recorder.end(last, &ended, later).unwrap();
+        assert_eq!(recorder.history.own[0].tokens, 3);
     }
 }

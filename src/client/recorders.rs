@@ -40,7 +40,8 @@ impl Recorders {
                 }
                 Err(error) => {
                     let nothing = Ended { output: "", tokens: 0, finish: "cancelled" };
-                    self.end(Begun(begun), &nothing, now)?;
+                    // What was refused, and why, is the news; a record that cannot be ended counts in full.
+                    _ = self.end(Begun(begun), &nothing, now);
                     return Err(error);
                 }
             }
@@ -51,15 +52,19 @@ impl Recorders {
     /// Records how it ended; the rules that its output meets.
     ///
     /// # Errors
-    /// Those of [`Recorder::end`].
+    /// The first of [`Recorder::end`]; the others are ended all the same.
     pub fn end(&mut self, begun: Begun, ended: &Ended<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
-        let mut hits = Vec::<Hit>::new();
+        let (mut hits, mut failure) = (Vec::<Hit>::new(), None);
         for (recorder, seq) in self.0.iter_mut().zip(begun.0) {
-            let met = recorder.end(seq, ended, now)?;
-            let fresh = met.into_iter().filter(|hit| hits.iter().all(|known| known.rule != hit.rule));
-            let fresh: Vec<_> = fresh.collect();
-            hits.extend(fresh);
+            match recorder.end(seq, ended, now) {
+                Ok(met) => {
+                    let fresh = met.into_iter().filter(|hit| hits.iter().all(|known| known.rule != hit.rule));
+                    let fresh: Vec<_> = fresh.collect();
+                    hits.extend(fresh);
+                }
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
-        Ok(hits)
+        failure.map_or(Ok(hits), Err)
     }
 }

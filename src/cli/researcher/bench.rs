@@ -38,21 +38,39 @@ pub(in crate::cli) struct Bench {
     #[command(flatten)]
     load: LoadArguments,
 
-    /// Tokens of the prompt
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    prompt: usize,
+    /// Tokens of the prompt; 512 if not given, or half of a context that is shorter than 1024
+    #[arg(long, value_name = "N")]
+    prompt: Option<usize>,
 
-    /// Tokens to write behind it
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    tokens: usize,
+    /// Tokens to write behind it; 128 if not given, or an eighth of such a context
+    #[arg(long, value_name = "N")]
+    tokens: Option<usize>,
 
-    /// Texts to write at the same time, behind prompts of 32 tokens; 64 tokens each
-    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "4,8,16")]
-    batch: Vec<usize>,
+    /// Texts to write at the same time, behind prompts of 32 tokens; 64 tokens each. 0 writes none
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "4,8,16", value_parser = clap::value_parser!(u16).range(..=256))]
+    batch: Vec<u16>,
 
     /// Rounds, of which the median counts; one before them warms up
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+}
+
+/// What is measured of one model, in tokens.
+struct Work {
+    prompt: usize,
+    tokens: usize,
     rounds: usize,
+    /// Texts at the same time, and the tokens of each behind its prompt.
+    batches: Vec<usize>,
+    batch_tokens: usize,
+}
+
+impl Work {
+    /// Everything that is written, the warming up with it.
+    fn written(&self) -> usize {
+        let together: usize = self.batches.iter().sum();
+        (self.rounds + 1) * self.tokens + self.rounds * together * self.batch_tokens
+    }
 }
 
 /// A model to measure, and what is known of it.
@@ -95,20 +113,14 @@ impl Bench {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let bar = Bar::new(output);
         let mut measured = self.load(home, output, &bar)?;
-        let context = measured.model.config().context;
-        if self.prompt == 0 || self.tokens < 2 || self.prompt.saturating_add(self.tokens) > context {
-            let message =
-                format!("a prompt and an answer must fit the context of {context}, an answer have 2 tokens");
-            return Err(Refusal::usage(message, "change --prompt or --tokens").into());
-        }
-        let prompt = prompt(&measured.model, self.prompt, 0);
+        let work = self.work(measured.model.config().context)?;
+        let prompt = prompt(&measured.model, work.prompt, 0);
         let findings = match (measured.recorder.take(), &measured.tokenizer) {
             (Some(mut recorder), Some(tokenizer)) => {
-                let written = (self.rounds.max(1) + 1) * self.tokens;
-                let asked = (tokenizer.decode(&prompt), prompt.len(), written);
-                recording::measured(&mut recorder, asked, || self.measure(&measured, &prompt, &bar))?
+                let asked = (tokenizer.decode(&prompt), prompt.len(), work.written());
+                recording::measured(&mut recorder, asked, || measure(&measured, (&prompt, &work), &bar))?
             }
-            _ => self.measure(&measured, &prompt, &bar)?,
+            _ => measure(&measured, (&prompt, &work), &bar)?,
         };
         drop(bar);
         let text = describe(&findings);
@@ -139,49 +151,65 @@ impl Bench {
         Ok(Measured { name, model, seconds, tokenizer: None, recorder: None })
     }
 
-    fn measure(&self, measured: &Measured, prompt: &[u32], bar: &Bar) -> anyhow::Result<Findings> {
-        let model = &measured.model;
-        let rounds = self.rounds.max(1);
-        bar.begin_tokens("measuring", ((rounds + 1) * self.tokens) as u64);
-        let mut speeds = Vec::new();
-        for _ in 0..=rounds {
-            speeds.push(model.measure(prompt, self.tokens)?);
-            bar.advance(self.tokens as u64);
+    /// What to measure of a model with this context.
+    fn work(&self, context: usize) -> Result<Work, Refusal> {
+        let prompt = self.prompt.unwrap_or(512.min(context / 2));
+        let tokens = self.tokens.unwrap_or(128.min(context / 8));
+        if prompt == 0 || tokens < 2 || prompt.saturating_add(tokens) > context {
+            let message =
+                format!("a prompt and an answer must fit the context of {context}, an answer have 2 tokens");
+            return Err(Refusal::usage(message, "change --prompt or --tokens"));
         }
-        let speeds = &speeds[1..];
-        let (prefill, decode) = (median(speeds, |speed| speed.prefill), median(speeds, |speed| speed.decode));
-        // Before the batches, whose caches are as large as one asks.
-        let peak_memory_bytes = peak_memory();
-        let mut batches = Vec::new();
-        for &texts in self.batch.iter().filter(|&&texts| texts > 0) {
-            let prompts: Vec<_> = (0..texts as u64).map(|text| self::prompt(model, BATCH.0, text)).collect();
-            let tokens = BATCH.1.min(model.config().context.saturating_sub(BATCH.0)).max(2);
-            let rates = (0..rounds).map(|_| model.measure_batch(&prompts, tokens));
-            let rates = rates.collect::<Result<Vec<_>, _>>()?;
-            batches.push(BatchSpeed { texts, tokens_per_second: median(&rates, |&rate| rate) });
-        }
-        let threads = model.processor().map(|(threads, _)| threads);
-        let machine = Machine::measure(threads)?;
-        let peak = machine.peak(model.precision());
-        Ok(Findings {
-            checkpoint: measured.name.clone(),
-            dtype: model.precision().to_string().to_lowercase(),
-            threads: machine.threads(),
-            instructions: machine.instructions(),
-            read_gigabytes_per_second: machine.read_bandwidth / 1e9,
-            peak_gigaops_per_second: peak / 1e9,
-            load_seconds: measured.seconds,
-            weight_bytes: model.weight_bytes(),
-            peak_memory_bytes,
-            prompt: prompt.len(),
-            tokens: self.tokens,
-            prefill_tokens_per_second: prefill,
-            prefill_share_of_peak: prefill * model.operations_per_token() / peak,
-            decode_tokens_per_second: decode,
-            decode_share_of_bandwidth: decode * model.weight_bytes() as f64 / machine.read_bandwidth,
-            batches,
+        Ok(Work {
+            prompt,
+            tokens,
+            rounds: self.rounds.into(),
+            batches: self.batch.iter().map(|&texts| usize::from(texts)).filter(|&texts| texts > 0).collect(),
+            batch_tokens: BATCH.1.min(context.saturating_sub(BATCH.0)).max(2),
         })
     }
+}
+
+fn measure(measured: &Measured, (prompt, work): (&[u32], &Work), bar: &Bar) -> anyhow::Result<Findings> {
+    let model = &measured.model;
+    bar.begin_tokens("measuring", ((work.rounds + 1) * work.tokens) as u64);
+    let mut speeds = Vec::new();
+    for _ in 0..=work.rounds {
+        speeds.push(model.measure(prompt, work.tokens)?);
+        bar.advance(work.tokens as u64);
+    }
+    let speeds = &speeds[1..];
+    let (prefill, decode) = (median(speeds, |speed| speed.prefill), median(speeds, |speed| speed.decode));
+    // Before the batches, whose caches are as large as one asks.
+    let peak_memory_bytes = peak_memory();
+    let mut batches = Vec::new();
+    for &texts in &work.batches {
+        let prompts: Vec<_> = (0..texts as u64).map(|text| self::prompt(model, BATCH.0, text)).collect();
+        let rates = (0..work.rounds).map(|_| model.measure_batch(&prompts, work.batch_tokens));
+        let rates = rates.collect::<Result<Vec<_>, _>>()?;
+        batches.push(BatchSpeed { texts, tokens_per_second: median(&rates, |&rate| rate) });
+    }
+    let threads = model.processor().map(|(threads, _)| threads);
+    let machine = Machine::measure(threads)?;
+    let peak = machine.peak(model.precision());
+    Ok(Findings {
+        checkpoint: measured.name.clone(),
+        dtype: model.precision().to_string().to_lowercase(),
+        threads: machine.threads(),
+        instructions: machine.instructions(),
+        read_gigabytes_per_second: machine.read_bandwidth / 1e9,
+        peak_gigaops_per_second: peak / 1e9,
+        load_seconds: measured.seconds,
+        weight_bytes: model.weight_bytes(),
+        peak_memory_bytes,
+        prompt: prompt.len(),
+        tokens: work.tokens,
+        prefill_tokens_per_second: prefill,
+        prefill_share_of_peak: prefill * model.operations_per_token() / peak,
+        decode_tokens_per_second: decode,
+        decode_share_of_bandwidth: decode * model.weight_bytes() as f64 / machine.read_bandwidth,
+        batches,
+    })
 }
 
 /// Tokens that look like no text, another for each `seed`.
@@ -219,11 +247,11 @@ fn describe(findings: &Findings) -> String {
         findings.prompt,
         findings.prefill_share_of_peak * 100.0,
     );
-    text += &format!(
-        "  decode       {:.1} tokens a second behind them ({:.0} % of the bandwidth)\n",
-        findings.decode_tokens_per_second,
-        findings.decode_share_of_bandwidth * 100.0,
-    );
+    text += &format!("  decode       {:.1} tokens a second behind them ", findings.decode_tokens_per_second);
+    text += &match findings.decode_share_of_bandwidth {
+        share if share > 1.0 => "(faster than memory is read: the weights stay in the caches)\n".to_owned(),
+        share => format!("({:.0} % of the bandwidth)\n", share * 100.0),
+    };
     for batch in &findings.batches {
         let together = format!("{} at a time", batch.texts);
         text += &format!("  {together:<12} {:.0} tokens a second together\n", batch.tokens_per_second);

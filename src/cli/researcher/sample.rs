@@ -76,13 +76,13 @@ struct Open<'a> {
 impl Writer<'_> {
     /// Writes the texts, streaming the first that has not ended; Ctrl-C ends them all.
     pub(super) fn write(&self, wanted: &Wanted<'_>, records: &mut Records) -> anyhow::Result<Vec<Sample>> {
-        let mut batch =
-            Batch::new(self.model, self.at_a_time(&wanted.options)).speculating(self.speculation)?;
+        let at_a_time = self.at_a_time(&wanted.options);
+        let mut batch = Batch::new(self.model, at_a_time).speculating(self.speculation)?;
         let mut turns = Turns::new(self.output, wanted);
         let (mut open, mut started, mut failure) = (Vec::<Open<'_>>::new(), 0, None);
         loop {
             while failure.is_none()
-                && open.len() < AT_A_TIME
+                && open.len() < at_a_time
                 && started < wanted.texts
                 && !interrupt::asked_to_stop()
             {

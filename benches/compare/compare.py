@@ -23,7 +23,7 @@ from sealed import Sealed
 PARAMETERS = {"124m": 124.4e6, "355m": 354.8e6, "774m": 774.0e6, "1.5b": 1557.6e6}
 DTYPES = ["f32", "bf16", "q8", "q4"]
 PROGRAMS = ["portcullis", "llama.cpp", "ctranslate2", "transformers"]
-BATCH = [1, 4, 8, 16]
+BATCH = [4, 8, 16]
 
 
 def parse_arguments():
@@ -37,6 +37,9 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt", type=int, default=512, help="tokens of prefill")
     parser.add_argument("--tokens", type=int, default=128, help="tokens of decode")
+    parser.add_argument("--batch", type=lambda text: [int(texts) for texts in text.split(",")], default=BATCH,
+                        help="texts to write at the same time")
+    parser.add_argument("--batch-rounds", type=int, default=5, help="the rounds that measure those, the first of all")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--portcullis", type=Path, help="a binary to measure instead of this repository's release build")
     parser.add_argument("--tokenizer", type=Path, help="a folder with GPT-2's tokenizer; made up where not given")
@@ -61,7 +64,7 @@ class Comparison:
 
     def __init__(self, arguments):
         self.arguments = arguments
-        self.work = programs.Work(arguments.prompt, arguments.tokens, arguments.threads, BATCH)
+        self.work = programs.Work(arguments.prompt, arguments.tokens, arguments.threads, arguments.batch)
         self.peers = Peers(arguments.peers)
         self.portcullis = None
         if "portcullis" in arguments.programs:
@@ -87,6 +90,7 @@ class Comparison:
         measured = {name: runner if isinstance(runner, str) else [] for name, runner in runners.items()}
         able = [name for name, runner in runners.items() if not isinstance(runner, str)]
         for turn in range(self.arguments.rounds):
+            self.work.batch = self.arguments.batch if turn < self.arguments.batch_rounds else []
             for step in range(len(able)):
                 name = able[(turn + step) % len(able)]
                 run = runners[name]()
@@ -140,13 +144,13 @@ def main():
     print(report.machine(versions(comparison.peers), busy, comparison.work))
     print(f"\n{arguments.prompt} tokens of prefill, {arguments.tokens} of decode; median (least–most) of "
           f"{arguments.rounds} interleaved rounds\n\n{report.HEADER}")
-    batches, machines = [], []
+    batches, machines = [report.batch_header(arguments.batch)], [report.MACHINE_HEADER]
     for size in arguments.sizes:
         for dtype, measured in comparison.size(size):
             print("\n".join(report.rows(size, dtype, measured)), flush=True)
-            batches += report.batch_rows(size, dtype, measured, comparison.work)
+            batches += report.batch_rows(size, dtype, measured, arguments.batch)
             machines += report.machine_rows(size, dtype, measured)
-    print("\n".join(["", report.batch_header(comparison.work), *batches, "", report.MACHINE_HEADER, *machines]))
+    print("\n".join(["", *batches, "", *machines]))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Measured:
     """One run: tokens a second, and the most memory that the process held, mapped files included.
 
     `start` is the seconds from starting a process to the end of one that wrote one token; `batches` the tokens a second of so many
-    texts together; `bandwidth` and `peak` what Portcullis measured of the machine, in GB/s and Gop/s.
+    texts together, where that was asked for; `bandwidth` and `peak` what Portcullis measured of the machine, in GB/s and Gop/s.
     """
     prefill: float
     decode: float
@@ -53,7 +53,7 @@ def portcullis(sealed, dtype, work):
     how = ["--quantize", dtype] if dtype in ("q8", "q4") else ["--dtype", dtype]
     common = [sealed.binary, "--home", sealed.home, "--quiet", "--json"]
     answer, _ = measure([*common, "bench", ID, *how, "--prompt", work.prompt, "--tokens", work.tokens, "--rounds", 1,
-                         "--batch", ",".join(map(str, work.batch))], work)
+                         "--batch", ",".join(map(str, work.batch or [0]))], work)
     start = [*common, "run", ID, *how, "--tokens", 1, "--max-tokens", 1, "--temperature", 0, "--ignore-eos"]
     return Measured(
         answer["prefill_tokens_per_second"], answer["decode_tokens_per_second"], answer["peak_memory_bytes"] / 2**20,
@@ -91,6 +91,8 @@ def llama_cpp(peers, gguf, work):
 
 def llama_batches(peers, gguf, work):
     """Tokens a second that several texts get together, behind prompts of 32 tokens, as `portcullis bench` does it."""
+    if not work.batch:
+        return {}
     context = max(work.batch) * (BATCH_PROMPT + BATCH_TOKENS)
     lines = output([peers.llama_batched_bench, "-m", gguf, "-t", work.threads, "-c", context, "-npp", BATCH_PROMPT,
                     "-ntg", BATCH_TOKENS, "-npl", ",".join(map(str, work.batch)), "--output-format", "jsonl"], work)

@@ -32,22 +32,22 @@ def rows(size, dtype, measured):
         yield "| " + " | ".join(cells) + " |"
 
 
-def batch_header(work):
+def batch_header(batch):
     """The head of the table of several texts at a time."""
-    columns = [f"{texts} at a time | : llama.cpp" for texts in work.batch]
+    columns = [f"{texts} at a time | : llama.cpp" for texts in batch]
     return "\n".join(["| size | dtype | " + " | ".join(columns) + " |", "|---|---|" + "---:|" * 2 * len(columns)])
 
 
-def batch_rows(size, dtype, measured, work):
+def batch_rows(size, dtype, measured, batch):
     """Tokens a second of several texts together, and beside llama.cpp."""
     own, other = (measured.get(program) for program in ("portcullis", "llama.cpp"))
     if not own or isinstance(own, str):
         return
     cells = [size, dtype]
-    for texts in work.batch:
-        rates = [run.batches[texts] for run in own]
+    for texts in batch:
+        rates = [run.batches[texts] for run in own if texts in run.batches]
         cells.append(spread(rates))
-        theirs = [run.batches[texts] for run in other] if other and not isinstance(other, str) else None
+        theirs = [run.batches[texts] for run in other if texts in run.batches] if isinstance(other, list) else []
         cells.append(f"{median(rates) / median(theirs):.2f}" if theirs else "")
     yield "| " + " | ".join(cells) + " |"
 

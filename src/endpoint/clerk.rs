@@ -1,17 +1,17 @@
 //! Keeps the records of the endpoint's texts, in a thread of its own: writing waits for no disk, and no text begins before its
 //! record is durable.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
+use super::delivery::Place;
 use super::problem::Problem;
 use super::{Served, writer};
 use crate::client::{Asked, Begun, Ended};
-use crate::inference::{Completion, GenerationOptions, Step};
+use crate::inference::{Completion, Finish, GenerationOptions, Step};
 use crate::usage::{Parameters, Task};
 
 /// Where records are kept, and what rules say of them.
@@ -45,9 +45,12 @@ pub(super) struct Job {
     pub(super) prompt: Vec<u32>,
     pub(super) options: GenerationOptions,
     pub(super) stop: Vec<String>,
-    pub(super) to: UnboundedSender<(usize, Told)>,
-    /// Kept until it has ended.
-    pub(super) place: Arc<OwnedSemaphorePermit>,
+    /// Whether the prompt is shown before it.
+    pub(super) echo: bool,
+    /// Has room for everything that is ever told of it: nobody here waits for a client.
+    pub(super) to: Sender<(usize, Told)>,
+    /// Kept until it has ended; its request keeps it until the answer was delivered.
+    pub(super) place: Place,
     pub(super) asked: Instant,
 }
 
@@ -83,25 +86,41 @@ pub(super) fn keep(
     inbox: &mpsc::Receiver<ToClerk>,
     writer: mpsc::Sender<writer::Recorded>,
     served: &Served,
+    closing: &AtomicBool,
     ledger: &mut dyn Ledger,
 ) {
     let mut writer = Some(writer);
     while let Ok(message) = inbox.recv() {
-        match message {
-            ToClerk::Begin(job) if job.to.is_closed() => drop(job),
-            ToClerk::Begin(job) => match (begin(&job, served, ledger), &writer) {
-                (Ok(begun), Some(writer)) => drop(writer.send(writer::Recorded { job, begun })),
-                (Ok(begun), None) => drop(ledger.end(begun, &nothing())),
-                (Err(problem), _) => drop(job.to.send((job.index, Told::Failed(problem)))),
-            },
-            ToClerk::End { job, begun, ending } => end(job, begun, ending, ledger),
-            ToClerk::Close => writer = None,
+        match (message, &writer) {
+            (ToClerk::Begin(job), _) if job.to.is_closed() => drop(job),
+            (ToClerk::Begin(job), Some(writer)) if !closing.load(Ordering::Relaxed) => {
+                match begin(&job, served, ledger) {
+                    Ok(begun) => hand_over(job, begun, writer, ledger),
+                    Err(problem) => refuse(job, problem),
+                }
+            }
+            (ToClerk::Begin(job), _) => refuse(job, Problem::stopping()),
+            (ToClerk::End { job, begun, ending }, _) => end(job, begun, ending, ledger),
+            (ToClerk::Close, _) => writer = None,
         }
     }
 }
 
-fn nothing() -> Ended<'static> {
-    Ended { output: "", tokens: 0, finish: "cancelled" }
+/// Where the writer is gone, what was begun ends here: no record stays open.
+fn hand_over(job: Job, begun: Begun, writer: &mpsc::Sender<writer::Recorded>, ledger: &mut dyn Ledger) {
+    if let Err(mpsc::SendError(writer::Recorded { job, begun })) =
+        writer.send(writer::Recorded { job, begun })
+    {
+        tracing::error!("no text can be written any more: the thread that wrote them has ended");
+        let message = "nothing can be written here any more: whoever runs the endpoint has to start it anew";
+        end(job, begun, Err(Problem::unavailable(message)), ledger);
+    }
+}
+
+fn refuse(job: Job, problem: Problem) {
+    let Job { to, index, place, .. } = job;
+    drop(place);
+    drop(to.try_send((index, Told::Failed(problem))));
 }
 
 fn begin(job: &Job, served: &Served, ledger: &mut dyn Ledger) -> Result<Begun, Problem> {
@@ -143,11 +162,77 @@ fn end(job: Job, begun: Begun, ending: Result<(Completion, usize), Problem>, led
     metrics::counter!("portcullis_completion_tokens_total").increment(tokens);
     metrics::histogram!("portcullis_completion_seconds").record(job.asked.elapsed().as_secs_f64());
     let told = match recorded.and(ending) {
+        // Its client did not give up, or it would not be told: the endpoint ends.
+        Ok((completion, _)) if completion.generation.finish == Finish::Cancelled => {
+            Told::Failed(Problem::stopping())
+        }
         Ok((completion, held)) => Told::End { completion, held },
         Err(problem) => Told::Failed(problem),
     };
-    // The place is free before its client can ask again.
     let Job { to, index, place, .. } = job;
     drop(place);
-    drop(to.send((index, told)));
+    drop(to.try_send((index, told)));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::Semaphore;
+    use tokio::sync::mpsc::{Receiver, channel};
+
+    use super::super::testing::served;
+    use super::*;
+    use crate::client::Recorders;
+
+    /// Says of each record how it ended; records nothing.
+    struct Heard(Arc<Mutex<Vec<String>>>);
+
+    impl Ledger for Heard {
+        fn begin(&mut self, asked: &Asked<'_>) -> Result<Begun, Denied> {
+            self.0.lock().unwrap().push("begun".to_owned());
+            Ok(Recorders::default().begin(asked, crate::time::Timestamp::now()).unwrap().0)
+        }
+
+        fn end(&mut self, _: Begun, ended: &Ended<'_>) -> Result<(), Denied> {
+            self.0.lock().unwrap().push(format!("{} after {}", ended.finish, ended.tokens));
+            Ok(())
+        }
+    }
+
+    fn job() -> (Job, Receiver<(usize, Told)>) {
+        let (to, inbox) = channel(8);
+        let place = Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
+        let options = GenerationOptions { max_tokens: 7, ..GenerationOptions::default() };
+        let (prompt, stop, asked) = (vec![1], Vec::new(), Instant::now());
+        (Job { index: 0, prompt, options, stop, echo: false, to, place, asked }, inbox)
+    }
+
+    /// What is recorded, and what the client is told, of a text for which nobody is there to write it.
+    fn kept(closing: bool) -> (Vec<String>, String) {
+        let heard = Arc::<Mutex<Vec<String>>>::default();
+        let (clerk, at_clerk) = mpsc::channel();
+        let (job, mut inbox) = job();
+        clerk.send(ToClerk::Begin(job)).unwrap();
+        drop(clerk);
+        let writer = mpsc::channel().0;
+        keep(&at_clerk, writer, &served(), &AtomicBool::new(closing), &mut Heard(Arc::clone(&heard)));
+        let Some((0, Told::Failed(problem))) = inbox.blocking_recv() else { panic!("it was not refused") };
+        let heard = heard.lock().unwrap().clone();
+        (heard, serde_json::to_string(&problem.wire()).unwrap())
+    }
+
+    #[test]
+    fn where_the_writer_is_gone_no_record_stays_open() {
+        let (heard, told) = kept(false);
+        assert_eq!(heard, ["begun", "failed after 7"]);
+        assert!(told.contains("nothing can be written here any more"), "{told}");
+    }
+
+    #[test]
+    fn nothing_begins_once_the_end_was_asked_for() {
+        let (heard, told) = kept(true);
+        assert!(heard.is_empty(), "{heard:?}");
+        assert!(told.contains("shutting down"), "{told}");
+    }
 }

@@ -1,27 +1,27 @@
 //! `POST /v1/completions`.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::response::sse::{Event, Sse};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{Receiver, channel};
 
 use super::answer::{Answer, Choice, Usage, Writing};
 use super::clerk::{Job, ToClerk, Told};
+use super::delivery::{self, Delivery, Gone, Place};
 use super::problem::Problem;
 use super::request::Request;
-use super::{App, Parts};
+use super::{App, Parts, body};
 use crate::inference::{GenerationOptions, Sampling};
 use crate::time::Timestamp;
 
 /// What the writer says of each text.
-type Inbox = UnboundedReceiver<(usize, Told)>;
+type Inbox = Receiver<(usize, Told)>;
 
 /// A request that is being answered.
 struct Answering {
@@ -30,16 +30,17 @@ struct Answering {
     id: String,
     created: i64,
     model: String,
-    inbox: Inbox,
     usage: Usage,
     open: usize,
 }
 
-pub(super) async fn create(State(app): State<App>, body: Bytes) -> Result<Response, Problem> {
-    let request = Request::parse(&body, &app.served)?;
-    drop(body);
-    let inbox = ask(&app, &request)?;
-    let mut answering = Answering {
+pub(super) async fn create(
+    State(app): State<App>,
+    request: axum::extract::Request,
+) -> Result<Response, Problem> {
+    let request = body::read(&app, request).await?;
+    let (place, mut inbox) = ask(&app, &request)?;
+    let answering = Answering {
         id: format!("cmpl-{:032x}", rand::random::<u128>()),
         created: Timestamp::now().unix_seconds(),
         model: app.served.checkpoint.to_string(),
@@ -47,20 +48,19 @@ pub(super) async fn create(State(app): State<App>, body: Bytes) -> Result<Respon
         open: request.prompts.len() * request.each,
         app,
         request,
-        inbox,
     };
     if !answering.request.stream {
-        return answering.whole().await;
+        return answering.whole(place, inbox).await;
     }
     // Whether it may begin at all is told by the status, as without a stream.
-    match answering.inbox.recv().await.ok_or_else(ended_early)? {
+    match inbox.recv().await.ok_or_else(ended_early)? {
         (_, Told::Failed(problem)) => Err(problem),
-        first => Ok(answering.stream(first)),
+        first => Ok(answering.stream(first, place, inbox)),
     }
 }
 
 /// Hands all texts of a request to the clerk, if there is a place for each.
-fn ask(app: &Parts, request: &Request) -> Result<Inbox, Problem> {
+fn ask(app: &Parts, request: &Request) -> Result<(Place, Inbox), Problem> {
     let texts = request.prompts.len() * request.each;
     if texts > app.most_texts {
         let message = format!("at most {} texts are taken at a time here", app.most_texts);
@@ -70,7 +70,10 @@ fn ask(app: &Parts, request: &Request) -> Result<Inbox, Problem> {
     let count = u32::try_from(texts).unwrap_or(u32::MAX);
     let place = Arc::clone(&app.places).try_acquire_many_owned(count).map_err(|_| Problem::busy())?;
     let place = Arc::new(place);
-    let (to, inbox) = unbounded_channel();
+    // A step for each token that is told of, and the end: a full channel would be a defect, and is taken for a client that is gone.
+    let steps: usize =
+        request.prompts.iter().map(|prompt| prompt.len() + request.options.max_tokens + 2).sum();
+    let (to, inbox) = channel(steps.saturating_mul(request.each).min(Semaphore::MAX_PERMITS));
     for index in 0..texts {
         let sampling = &request.options.sampling;
         let seed = sampling.seed.wrapping_add(index as u64);
@@ -79,14 +82,14 @@ fn ask(app: &Parts, request: &Request) -> Result<Inbox, Problem> {
             prompt: request.prompts[index / request.each].clone(),
             options: GenerationOptions { sampling: Sampling { seed, ..*sampling }, ..request.options },
             stop: request.stop.clone(),
+            echo: request.echo,
             to: to.clone(),
             place: Arc::clone(&place),
             asked: Instant::now(),
         };
-        let stopping = |_| Problem::unavailable("the endpoint is about to end");
-        app.clerk.send(ToClerk::Begin(job)).map_err(stopping)?;
+        app.clerk.send(ToClerk::Begin(job)).map_err(|_| Problem::stopping())?;
     }
-    Ok(inbox)
+    Ok((place, inbox))
 }
 
 impl Answering {
@@ -110,10 +113,10 @@ impl Answering {
     }
 
     /// Answers when all texts have ended.
-    async fn whole(mut self) -> Result<Response, Problem> {
+    async fn whole(mut self, place: Place, mut inbox: Inbox) -> Result<Response, Problem> {
         let mut told = Vec::new();
         while self.open > 0 {
-            let next = self.inbox.recv().await.ok_or_else(ended_early)?;
+            let next = inbox.recv().await.ok_or_else(ended_early)?;
             self.open -= usize::from(matches!(next.1, Told::End { .. }));
             if let Told::Failed(problem) = next.1 {
                 return Err(problem);
@@ -126,23 +129,26 @@ impl Answering {
             apply(&mut writings[index], told, &mut usage);
         }
         let choices = writings.iter_mut().map(Writing::take).collect();
-        Ok(Json(self.answer(choices, Some(usage))).into_response())
+        let answer = self.answer(choices, Some(usage));
+        let answer = serde_json::to_vec(&answer).map_err(|error| Problem::failed(error.to_string()))?;
+        Ok(delivery::whole(answer, place))
     }
 
     /// Answers with each token as it comes.
-    fn stream(self, first: (usize, Told)) -> Response {
-        let (to, events) = unbounded_channel::<Event>();
-        tokio::spawn(self.send(first, to));
-        let events = futures_util::stream::unfold(events, |mut events| async {
-            let event = events.recv().await?;
-            Some((Ok::<_, Infallible>(event), events))
+    fn stream(self, first: (usize, Told), place: Place, inbox: Inbox) -> Response {
+        let (delivery, body) = Delivery::begin(place);
+        tokio::spawn(async move {
+            if self.send(first, inbox, &delivery).await.is_ok() {
+                delivery.finish().await;
+            }
         });
-        Sse::new(events).into_response()
+        let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
+        (headers, body).into_response()
     }
 
-    async fn send(mut self, first: (usize, Told), to: UnboundedSender<Event>) {
+    /// Sends event by event. Who is gone wants no more: that the inbox is dropped tells the writer.
+    async fn send(self, first: (usize, Told), mut inbox: Inbox, to: &Delivery) -> Result<(), Gone> {
         let mut first = Some(first);
-        let mut inbox = std::mem::replace(&mut self.inbox, unbounded_channel().1);
         let mut usage = self.usage;
         let mut open = self.open;
         let mut writings = self.writings();
@@ -151,31 +157,27 @@ impl Answering {
                 Some(first) => Some(first),
                 None => tokio::select! {
                     next = inbox.recv() => next,
-                    // Who is gone wants no more: dropping the inbox tells the writer.
-                    () = to.closed() => return,
+                    () = to.gone() => return Err(Gone),
                 },
             };
-            let Some((index, told)) = next else {
-                drop(to.send(event(&ended_early().wire())));
-                return;
+            let (index, told) = match next {
+                Some((_, Told::Failed(problem))) => return to.send(event(&problem.wire())).await,
+                Some(next) => next,
+                None => return to.send(event(&ended_early().wire())).await,
             };
-            if let Told::Failed(problem) = &told {
-                drop(to.send(event(&problem.wire())));
-                return;
-            }
             open -= usize::from(matches!(told, Told::End { .. }));
             apply(&mut writings[index], told, &mut usage);
             let choice = writings[index].take();
             let says_something =
                 !choice.text.is_empty() || choice.logprobs.is_some() || choice.finish_reason.is_some();
-            if says_something && to.send(event(&self.answer(vec![choice], None))).is_err() {
-                return;
+            if says_something {
+                to.send(event(&self.answer(vec![choice], None))).await?;
             }
         }
         if self.request.include_usage {
-            drop(to.send(event(&self.answer(Vec::new(), Some(usage)))));
+            to.send(event(&self.answer(Vec::new(), Some(usage)))).await?;
         }
-        drop(to.send(Event::default().data("[DONE]")));
+        to.send(Bytes::from_static(b"data: [DONE]\n\n")).await
     }
 }
 
@@ -196,9 +198,11 @@ fn apply(writing: &mut Writing<'_>, told: Told, usage: &mut Usage) {
     }
 }
 
-fn event(value: &impl Serialize) -> Event {
+/// A server-sent event; JSON in one line needs no more than this.
+fn event(value: &impl Serialize) -> Bytes {
     // Numbers here are finite, and everything else has a JSON form.
-    Event::default().data(serde_json::to_string(value).unwrap_or_default())
+    let json = serde_json::to_string(value).unwrap_or_default();
+    format!("data: {json}\n\n").into()
 }
 
 fn ended_early() -> Problem {

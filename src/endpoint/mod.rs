@@ -2,20 +2,27 @@
 //!
 //! Whatever comes in is hostile: bodies, queues and times are bounded, and a page in a browser cannot reach a loopback endpoint
 //! by a name of its own. Each text passes three threads of hands: the handler (`completions`) reads the request and waits, the
-//! `clerk` makes its record durable before and behind it (P4), the `writer` writes it together with others, token by token.
+//! `clerk` makes its record durable before and behind it (P4), the `writer` writes it together with others, token by token. A text's
+//! place is taken until its answer was delivered, so what waits for slow clients is bounded by the places.
 
 mod answer;
+mod body;
 mod clerk;
 mod completions;
+mod connections;
+mod delivery;
 mod models;
 mod problem;
 mod request;
 mod running;
+#[cfg(test)]
+mod testing;
 mod watch;
 mod writer;
 
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -25,7 +32,6 @@ use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::inference::tokenizer::Tokenizer;
 use crate::inference::{Model, Speculation};
@@ -34,13 +40,15 @@ use crate::time::Timestamp;
 use clerk::ToClerk;
 
 pub use clerk::{Denied, Ledger};
-pub use running::{Endpoint, EndpointError, Settings};
+pub use running::{Endpoint, EndpointError, Listening, Settings};
 pub use watch::{Key, KeyError};
 
 /// Most bytes of a request: a full context in every one of as many prompts as are taken.
 const MOST_REQUEST_BYTES: usize = 2 << 20;
-/// How long a body may stall.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+/// How long a whole request may take to come, and how long a client may leave its answer untouched.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Most requests that are read at a time: with each of them up to [`MOST_REQUEST_BYTES`] are held.
+const MOST_READ: usize = 32;
 
 /// What is served.
 #[derive(Debug)]
@@ -79,6 +87,8 @@ struct Parts {
     /// A permit for each text that may be under way or wait.
     places: Arc<Semaphore>,
     most_texts: usize,
+    /// A permit for each request that may be read at a time.
+    readers: Semaphore,
     clerk: mpsc::Sender<ToClerk>,
     metrics: PrometheusHandle,
 }
@@ -94,7 +104,6 @@ fn router(app: App) -> Router {
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::not_done_here)
         .layer(DefaultBodyLimit::max(MOST_REQUEST_BYTES))
-        .layer(RequestBodyTimeoutLayer::new(PATIENCE))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(axum::middleware::from_fn(watch::observe))
         .with_state(app)

@@ -1,6 +1,7 @@
 //! `/v1/models`: the one checkpoint that is served.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
@@ -13,8 +14,11 @@ pub(super) async fn list(State(app): State<App>) -> Json<Value> {
 
 pub(super) async fn retrieve(
     State(app): State<App>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let unreadable =
+        |_| Problem::malformed("the model's name is not UTF-8: GET /v1/models names the one served here");
+    let Path(name) = name.map_err(unreadable)?;
     let served = app.served.checkpoint.to_string();
     if name == served { Ok(Json(model(&app))) } else { Err(Problem::unknown_model(&name, &served)) }
 }

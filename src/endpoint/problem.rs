@@ -7,6 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::{MOST_REQUEST_BYTES, PATIENCE};
+
 /// What is refused.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Problem {
@@ -68,6 +70,27 @@ impl Problem {
         let message = "as many completions wait as may wait here: try again in a moment";
         let this = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
         Self { code: Some("queue_full"), ..this }
+    }
+
+    /// More was sent than is read.
+    pub(super) fn too_large() -> Self {
+        let message = format!(
+            "the request is larger than {} MiB, the most that is read of one: send fewer or shorter prompts",
+            MOST_REQUEST_BYTES >> 20
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", message)
+    }
+
+    /// The request did not come to its end.
+    pub(super) fn too_slow() -> Self {
+        let message =
+            format!("the whole request must come within {} seconds: send it again", PATIENCE.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", message)
+    }
+
+    /// The endpoint was asked to end.
+    pub(super) fn stopping() -> Self {
+        Self::unavailable("the endpoint is shutting down: ask again once it has been started anew")
     }
 
     /// It cannot be done now.

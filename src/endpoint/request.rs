@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use super::Served;
 use super::problem::Problem;
 use crate::inference::tokenizer::SpecialTokens;
-use crate::inference::{GenerationOptions, Sampling};
+use crate::inference::{Error, GenerationOptions, Sampling};
 
 /// Most texts of one request.
 const MOST_TEXTS: usize = 128;
@@ -102,7 +102,11 @@ impl Request {
         refuse_what_is_not_done(&body)?;
         let each = body.n.unwrap_or(1);
         let prompts = prompts(body.prompt, served)?;
-        if each == 0 || prompts.is_empty() || prompts.len().saturating_mul(each) > MOST_TEXTS {
+        if prompts.is_empty() {
+            let message = "the list of prompts is empty: give at least one, or leave `prompt` out for a text of the model's own";
+            return Err(Problem::invalid("prompt", message));
+        }
+        if each == 0 || prompts.len().saturating_mul(each) > MOST_TEXTS {
             let message = format!("a request is for 1 to {MOST_TEXTS} texts, those of all prompts together");
             return Err(Problem::invalid("n", message));
         }
@@ -118,7 +122,7 @@ impl Request {
             top_p: body.top_p.unwrap_or(1.0),
             seed: body.seed.map_or_else(rand::random, i64::cast_unsigned),
         };
-        sampling.check().map_err(|error| Problem::malformed(error.to_string()))?;
+        sampling.check().map_err(unusable)?;
         let echo = body.echo.unwrap_or(false);
         let options = GenerationOptions {
             sampling,
@@ -130,6 +134,14 @@ impl Request {
         let stream = body.stream.unwrap_or(false);
         let include_usage = body.stream_options.unwrap_or_default().include_usage;
         Ok(Self { prompts, each, options, stop: stops(body.stop)?, echo, stream, include_usage })
+    }
+}
+
+/// A setting that is out of its range, by its name.
+fn unusable(error: Error) -> Problem {
+    match error {
+        Error::Sampling { setting, .. } => Problem::invalid(setting, error.to_string()),
+        error => Problem::malformed(error.to_string()),
     }
 }
 
@@ -202,4 +214,81 @@ fn stops(stop: Option<Stop>) -> Result<Vec<String>, Problem> {
         return Err(Problem::invalid("stop", message));
     }
     Ok(stops)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::super::testing::served;
+    use super::*;
+
+    /// Any JSON, and what a request has under its names.
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            (0u32..600).prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+            Just(json!("tiny")),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::btree_map(".{0,6}", inner, 0..4).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    const NAMES: [&str; 17] = [
+        "model",
+        "prompt",
+        "suffix",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+        "n",
+        "best_of",
+        "stream",
+        "logprobs",
+        "echo",
+        "stop",
+        "logit_bias",
+        "seed",
+        "user",
+        "stream_options",
+    ];
+
+    #[test]
+    fn whatever_is_sent_is_refused_or_within_all_bounds() {
+        let served = served();
+        let field = (proptest::sample::select(NAMES.as_slice()), value());
+        let fields = (any::<bool>(), proptest::collection::vec(field, 0..6));
+        proptest!(|((named, fields) in fields)| {
+            let mut body = if named { json!({ "model": "tiny" }) } else { json!({}) };
+            for (name, value) in fields {
+                body[name] = value;
+            }
+            if let Ok(request) = Request::parse(body.to_string().as_bytes(), &served) {
+                prop_assert!((1..=MOST_TEXTS).contains(&(request.prompts.len() * request.each)));
+                prop_assert!(request.stop.len() <= MOST_STOPS);
+                prop_assert!(request.options.sampling.check().is_ok());
+                for prompt in &request.prompts {
+                    prop_assert!(!prompt.is_empty());
+                    prop_assert!(prompt.len() + request.options.max_tokens <= 128);
+                    prop_assert!(prompt.iter().all(|&token| token < 512));
+                }
+            }
+        });
+        proptest!(|(bytes in proptest::collection::vec(any::<u8>(), 0..64))| {
+            prop_assert!(Request::parse(&bytes, &served).is_err());
+        });
+        let deep = format!("{{\"model\":\"tiny\",\"prompt\":{}", "[".repeat(1 << 20));
+        assert!(Request::parse(deep.as_bytes(), &served).is_err());
+    }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
@@ -61,7 +61,7 @@ pub(super) async fn let_in(State(app): State<App>, request: Request, next: Next)
             return Problem::unauthenticated(message).into_response();
         }
         // A page in a browser can have its own name lead to this machine (DNS rebinding), and asks by that name.
-        None if app.loopback && !is_local(headers) => {
+        None if app.loopback && !is_local(headers, request.uri()) => {
             let message = "without a key this endpoint answers only to localhost, by that name or by address";
             return Problem::denied(message).into_response();
         }
@@ -70,12 +70,14 @@ pub(super) async fn let_in(State(app): State<App>, request: Request, next: Next)
     next.run(request).await
 }
 
-/// Whether the request is for a name of this machine, and from no page of another site.
-fn is_local(headers: &HeaderMap) -> bool {
+/// Whether the request is for a name of this machine, and from no page of another site. HTTP/2 names the machine in the URI and
+/// need not send `Host`; where both do, both count.
+fn is_local(headers: &HeaderMap, uri: &Uri) -> bool {
     let of = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let origin = of(header::ORIGIN).map(|origin| origin.split_once("://").map_or("", |(_, host)| host));
-    let host = of(header::HOST).unwrap_or_default();
-    [Some(host), origin].into_iter().flatten().all(is_local_name)
+    let (host, authority) = (of(header::HOST), uri.host());
+    let is_named = host.is_some() || authority.is_some();
+    is_named && [host, authority, origin].into_iter().flatten().all(is_local_name)
 }
 
 fn is_local_name(host: &str) -> bool {
@@ -117,6 +119,21 @@ mod tests {
         {
             assert!(!is_local_name(other), "{other}");
         }
+    }
+
+    #[test]
+    fn the_machine_is_named_by_host_or_by_uri_and_by_both_alike() {
+        let asked = |host: Option<&'static str>, uri: &'static str| {
+            let host = host.map(|host| (header::HOST, host.parse().unwrap()));
+            is_local(&HeaderMap::from_iter(host), &Uri::from_static(uri))
+        };
+        assert!(asked(Some("localhost:80"), "/v1/models"));
+        assert!(asked(None, "http://127.0.0.1:80/v1/models"));
+        assert!(asked(Some("localhost"), "http://[::1]:80/"));
+        assert!(!asked(None, "/v1/models"));
+        assert!(!asked(None, "http://evil.example/"));
+        assert!(!asked(Some("localhost"), "http://evil.example/"));
+        assert!(!asked(Some("evil.example"), "http://localhost/"));
     }
 
     #[test]

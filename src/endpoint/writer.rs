@@ -8,7 +8,7 @@ use super::Served;
 use super::clerk::{Job, ToClerk, Told};
 use super::problem::Problem;
 use crate::client::Begun;
-use crate::inference::{Batch, Completing, Event, Finish, TextId};
+use crate::inference::{Batch, Completing, Error, Event, Finish, TextId};
 
 /// A text that may begin: its record is durable.
 pub(super) struct Recorded {
@@ -31,16 +31,21 @@ pub(super) struct Room {
     pub(super) kept_bytes: u64,
 }
 
-/// Writes until nobody is left who could ask, then cancels what is under way.
+/// Writes until nobody is left who could ask, then cancels what is under way. `ready` learns first whether anything can be written.
 pub(super) fn write(
     inbox: &mpsc::Receiver<Recorded>,
     clerk: &mpsc::Sender<ToClerk>,
     served: &Served,
     room: Room,
+    ready: mpsc::Sender<Result<(), Error>>,
 ) {
     let batch = Batch::new(&served.model, room.texts).keeping(room.kept_bytes);
-    // A draft with another vocabulary was refused before it came here.
-    let Ok(mut batch) = batch.speculating(served.speculation()) else { return };
+    let mut batch = match batch.speculating(served.speculation()) {
+        Ok(batch) => batch,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    drop(ready.send(Ok(())));
+    drop(ready);
     let mut open: HashMap<TextId, Open<'_>> = HashMap::new();
     let mut closing = false;
     loop {
@@ -80,7 +85,10 @@ fn take<'s>(
         };
         match batch.begin(job.prompt.clone(), &job.options) {
             Ok(id) => {
-                let completing = Completing::new(&served.tokenizer, job.stop.clone());
+                let mut completing = Completing::new(&served.tokenizer, job.stop.clone());
+                if job.echo {
+                    completing.follow(&job.prompt);
+                }
                 open.insert(id, Open { job, begun, completing, first: true });
             }
             Err(error) => {
@@ -100,7 +108,7 @@ fn hear(
     let Some(text) = open.get_mut(&id) else { return ControlFlow::Break(Finish::Cancelled) };
     let ending = match event {
         Event::Prompt(step) => {
-            let told = text.job.to.send((text.job.index, Told::Prompt(step.clone())));
+            let told = text.job.to.try_send((text.job.index, Told::Prompt(step.clone())));
             return gone_if(told.is_err());
         }
         Event::Token(step) => {
@@ -110,7 +118,7 @@ fn hear(
             }
             let (certain, stopped) = text.completing.push(step);
             let told = Told::Token { text: certain, step: step.clone() };
-            let told = text.job.to.send((text.job.index, told));
+            let told = text.job.to.try_send((text.job.index, told));
             return if stopped { ControlFlow::Break(Finish::Stop) } else { gone_if(told.is_err()) };
         }
         Event::End(generation) => Ok(generation),

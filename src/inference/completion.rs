@@ -32,6 +32,14 @@ impl<'t> Completing<'t> {
         }
     }
 
+    /// Follows a prompt that is shown before it: what the prompt's last token leaves open (a character, GPT-1's space behind a
+    /// word) is closed by the text.
+    pub fn follow(&mut self, prompt: &[u32]) {
+        for &token in prompt {
+            self.stream.push(token);
+        }
+    }
+
     /// Takes a token: the text that became certain with it, and whether the text ends here. There is perhaps no text yet,
     /// where the token ends inside a character or begins a stop text.
     pub fn push(&mut self, step: &Step) -> (String, bool) {

@@ -25,6 +25,7 @@ pub(super) fn explain_endpoint(error: &EndpointError) -> Advice {
         EndpointError::Listen { .. } => {
             (Kind::Unavailable, "choose another --listen, or end what listens there")
         }
+        EndpointError::Model(_) => (Kind::Usage, "give --draft a smaller checkpoint of the same family"),
         EndpointError::Metrics(_) => (Kind::Internal, "this is a defect: please report it"),
         EndpointError::Threads(source) | EndpointError::Io(source) => {
             return (Kind::Unavailable, hint_for_io(source));

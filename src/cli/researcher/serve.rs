@@ -19,7 +19,7 @@ use crate::cli::operator::registry::serve::{begin_log, stop_when_asked};
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
 use crate::client::{self, Asked, Begun, Ended, Recorders};
-use crate::endpoint::{Denied, Endpoint, Key, Ledger, Served, Settings};
+use crate::endpoint::{Denied, Endpoint, Key, Ledger, Listening, Served, Settings};
 use crate::name::{CheckpointId, Prose};
 use crate::time::Timestamp;
 
@@ -70,7 +70,7 @@ impl Serve {
             at_a_time: self.at_a_time.max(1),
         };
         // Before minutes are spent on loading.
-        settings.require_private_or_key()?;
+        let listening = Listening::new(settings)?;
         begin_log(output.is_json(), output)?;
         let bar = Bar::new(output);
         let mut loaded = self.load.load(&self.checkpoint, home, (output, &bar))?;
@@ -88,7 +88,7 @@ impl Serve {
         let (name, seconds) = (served.checkpoint.clone(), loaded.seconds);
         let runtime = Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
-            let endpoint = Endpoint::bind(served, Box::new(ledger), settings)?;
+            let endpoint = Endpoint::new(served, Box::new(ledger), listening)?;
             stop_when_asked(endpoint.stopper());
             let url = format!("http://{}/v1", endpoint.address());
             let result = json!({ "listening": url, "checkpoint": name, "recorded": recorded, "load_seconds": seconds });

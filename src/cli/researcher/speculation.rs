@@ -8,7 +8,7 @@ use super::model::{LoadArguments, Loaded};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::inference::Speculation;
+use crate::inference::{self, Speculation};
 use crate::progress::Progress;
 
 /// Where guesses of what follows come from. They change how long a text takes, never the text.
@@ -37,6 +37,11 @@ impl SpeculationArguments {
             let message = format!("{} has another tokenizer than {}", draft.checkpoint, writer.checkpoint);
             let hint = "give --draft a smaller checkpoint of the same family";
             return Err(Refusal::usage(message, hint).into());
+        }
+        // The same texts do not make the same logits: embeddings may be padded beyond what the tokenizer knows.
+        let (known, own) = (draft.model.config().vocabulary, writer.model.config().vocabulary);
+        if known != own {
+            return Err(inference::Error::ForeignDraft { draft: known, vocabulary: own }.into());
         }
         Ok(Some(draft))
     }

@@ -36,6 +36,14 @@ impl<'t> TextStream<'t> {
         }
     }
 
+    /// Characters that are sure to come between what was shown and the next id's own text: the space behind a word of GPT-1.
+    pub fn due(&self) -> usize {
+        match self.tokenizer.scheme {
+            Scheme::Gpt2(_) => 0,
+            Scheme::Gpt1(_) => String::from_utf8_lossy(&self.held).replace(WORD_END, " ").chars().count(),
+        }
+    }
+
     /// Returns the rest: nothing, or U+FFFD for a character that never became whole.
     pub fn finish(mut self) -> String {
         self.take_held("")

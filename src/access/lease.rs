@@ -23,6 +23,13 @@ pub struct Lease {
     pub registry_key: SealedMessage,
 }
 
+impl Lease {
+    /// When a new one is due: half of its time is over.
+    pub fn renewal_due(&self) -> Timestamp {
+        self.expires.plus_seconds(-(self.expires.seconds_since(self.issued) / 2))
+    }
+}
+
 impl Predicate for Lease {
     const KIND: &'static str = "lease";
 }

@@ -33,6 +33,8 @@ pub struct Recorder {
     uses: BTreeSet<Use>,
     /// Until when grant and lease let anything begin, exclusive.
     until: Timestamp,
+    /// When a new lease is due.
+    renewal_due: Timestamp,
     limit: Option<u64>,
 }
 
@@ -96,8 +98,14 @@ impl Recorder {
             lease: pass.lease.digest(),
             uses: grant.uses.clone(),
             until: grant.expires.min(pass.lease.expires),
+            renewal_due: pass.lease.renewal_due(),
             limit: stage.and_then(|stage| stage.limits.tokens_per_day),
         })
+    }
+
+    /// When a new lease is due.
+    pub fn renewal_due(&self) -> Timestamp {
+        self.renewal_due
     }
 
     /// Records, durably, that a generation begins; by what its end is recorded, and the rules that it meets.
@@ -237,6 +245,7 @@ mod tests {
             lease: digest,
             uses: BTreeSet::new(),
             until: Timestamp::from_unix_seconds(until),
+            renewal_due: Timestamp::now(),
             limit: None,
         }
     }

@@ -24,6 +24,11 @@ impl Recorders {
         self.0.is_empty()
     }
 
+    /// When the first of their leases is due for renewal.
+    pub fn renewal_due(&self) -> Option<Timestamp> {
+        self.0.iter().map(Recorder::renewal_due).min()
+    }
+
     /// Records, durably, that a generation begins; the rules that it meets.
     ///
     /// # Errors

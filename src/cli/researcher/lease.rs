@@ -120,7 +120,7 @@ pub(in crate::cli) fn keep_alive(
         return Ok(());
     };
     let live = client::find_lease(vault, &grant, rules, now)?;
-    if live.as_ref().is_some_and(|lease| is_fresh(lease, now)) {
+    if live.as_ref().is_some_and(|lease| now < lease.renewal_due()) {
         return Ok(());
     }
     match (renew(home, (vault, rules), &grant, output), live) {
@@ -132,8 +132,4 @@ pub(in crate::cli) fn keep_alive(
         }
         (Err(error), None) => Err(error),
     }
-}
-
-fn is_fresh(lease: &Lease, now: Timestamp) -> bool {
-    lease.expires.seconds_since(now) * 2 > lease.expires.seconds_since(lease.issued)
 }

@@ -2,32 +2,26 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use super::ledger::Records;
 use super::model::{LoadArguments, Loaded};
 use super::speculation::SpeculationArguments;
-use super::{gate, recording};
-use crate::cli::advice;
-use crate::cli::failure::{Kind, Refusal};
+use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::operator::registry::serve::{begin_log, stop_when_asked};
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
-use crate::client::{self, Asked, Begun, Ended, Recorders};
-use crate::endpoint::{Denied, Endpoint, Key, Ledger, Listening, Served, Settings};
-use crate::name::{CheckpointId, Prose};
-use crate::time::Timestamp;
+use crate::client::Recorders;
+use crate::endpoint::{Endpoint, Key, Listening, Served, Settings};
+use crate::name::Prose;
 
 /// Where the key is read from: an argument could be seen by everybody on the machine.
 const KEY_VARIABLE: &str = "PORTCULLIS_API_KEY";
-
-/// How long a lease that could not be renewed is left alone.
-const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
 /// Serve a checkpoint on this machine: OpenAI's completions API, for its clients and whatever speaks it
 ///
@@ -76,8 +70,8 @@ impl Serve {
         let mut loaded = self.load.load(&self.checkpoint, home, (output, &bar))?;
         let mut draft = self.speculation.load(&self.load, (home, output), (&loaded, &bar))?;
         drop(bar);
-        let ledger = self.ledger(&mut loaded, draft.as_mut(), (home, output));
-        let recorded = !ledger.sealed.is_empty();
+        let ledger = self.ledger(&mut loaded, draft.as_mut(), (home, output))?;
+        let recorded = ledger.is_kept();
         let served = Served {
             checkpoint: loaded.checkpoint,
             model: loaded.model,
@@ -103,7 +97,7 @@ impl Serve {
         loaded: &mut Loaded,
         draft: Option<&mut Loaded>,
         (home, output): (&Home, Output),
-    ) -> Records {
+    ) -> anyhow::Result<Records> {
         let mut sealed = Vec::new();
         let mut recorders = Vec::new();
         for loaded in [Some(loaded), draft].into_iter().flatten() {
@@ -112,14 +106,7 @@ impl Serve {
                 recorders.push(recorder);
             }
         }
-        Records {
-            recorders: Recorders::of(recorders),
-            sealed,
-            home: home.clone(),
-            output,
-            justification: self.justify.clone(),
-            tried: None,
-        }
+        Records::new(Recorders::of(recorders), sealed, self.justify.clone(), (home, output))
     }
 }
 
@@ -137,56 +124,4 @@ fn key() -> anyhow::Result<Option<Key>> {
             Ok(Some(key.ok_or_else(unusable)?))
         }
     }
-}
-
-/// The records of what is served. A lease that ends while it is served is renewed as `run` would.
-struct Records {
-    recorders: Recorders,
-    /// The checkpoints that must be recorded.
-    sealed: Vec<CheckpointId>,
-    home: Home,
-    output: Output,
-    justification: Option<Prose>,
-    /// When a renewal was tried last.
-    tried: Option<Instant>,
-}
-
-impl Records {
-    fn renew(&mut self) -> anyhow::Result<()> {
-        // What was out of reach an hour ago may be there now.
-        let home = self.home.anew();
-        let mut recorders = Vec::new();
-        for checkpoint in &self.sealed {
-            let passed = gate::pass(&home, checkpoint, self.output)?;
-            recorders.push(recording::recorder(&home, (&passed.pass, &passed.rules), self.output)?);
-        }
-        self.recorders = Recorders::of(recorders);
-        Ok(())
-    }
-}
-
-impl Ledger for Records {
-    fn begin(&mut self, asked: &Asked<'_>) -> Result<Begun, Denied> {
-        let (justification, parameters) = (self.justification.clone(), asked.parameters.clone());
-        let asked = Asked { justification, parameters, ..*asked };
-        let mut begun = self.recorders.begin(&asked, Timestamp::now());
-        let may_try = self.tried.is_none_or(|tried| tried.elapsed() > RENEW_AGAIN);
-        if matches!(begun, Err(client::Error::PassOver { .. })) && may_try {
-            self.tried = Some(Instant::now());
-            self.renew().map_err(|error| denied(&error))?;
-            begun = self.recorders.begin(&asked, Timestamp::now());
-        }
-        begun.map(|(begun, _)| begun).map_err(|error| denied(&error.into()))
-    }
-
-    fn end(&mut self, begun: Begun, ended: &Ended<'_>) -> Result<(), Denied> {
-        let recorded = self.recorders.end(begun, ended, Timestamp::now());
-        recorded.map(drop).map_err(|error| denied(&error.into()))
-    }
-}
-
-fn denied(error: &anyhow::Error) -> Denied {
-    let (kind, next) = advice::explain(error);
-    let message = next.map_or_else(|| format!("{error:#}"), |next| format!("{error:#}; next: {next}"));
-    Denied { by_rule: matches!(kind, Kind::Denied), message }
 }

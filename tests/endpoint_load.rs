@@ -16,7 +16,7 @@ const CLIENTS: usize = 1000;
 /// Asks once; what comes must be whole.
 async fn ask(client: &reqwest::Client, url: &str, number: usize) -> u16 {
     let prompt = format!("client {number}");
-    let body = json!({ "model": ID, "prompt": prompt, "max_tokens": 60, "stream": number % 2 == 0 });
+    let body = json!({ "model": ID, "prompt": prompt, "max_tokens": 60, "stream": number.is_multiple_of(2) });
     let request = client.post(url).header("content-type", "application/json").body(body.to_string());
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();

@@ -29,10 +29,12 @@ async fn collect(body: Body) -> Result<Vec<u8>, Problem> {
         let piece =
             piece.map_err(|_| Problem::malformed("the request broke off before its end: send it again"))?;
         heard += piece.len();
-        match heard {
-            ..=MOST_REQUEST_BYTES => kept.extend_from_slice(&piece),
-            ..=MOST_HEARD => kept = Vec::new(),
-            _ => break,
+        if heard <= MOST_REQUEST_BYTES {
+            kept.extend_from_slice(&piece);
+        } else if heard <= MOST_HEARD {
+            kept = Vec::new();
+        } else {
+            break;
         }
     }
     if heard > MOST_REQUEST_BYTES { Err(Problem::too_large()) } else { Ok(kept) }

@@ -46,6 +46,8 @@ def batch_rows(size, dtype, measured, batch):
     cells = [size, dtype]
     for texts in batch:
         rates = [run.batches[texts] for run in own if texts in run.batches]
+        if not rates:
+            return
         cells.append(spread(rates))
         theirs = [run.batches[texts] for run in other if texts in run.batches] if isinstance(other, list) else []
         cells.append(f"{median(rates) / median(theirs):.2f}" if theirs else "")

@@ -7,8 +7,8 @@ mod hostile_server;
 mod pulling;
 mod support;
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use hostile_server::{Act, Server};
@@ -119,6 +119,22 @@ fn what_no_honest_server_sends_is_refused_and_the_server_set_aside() {
     another length: no server gives the chunk <digest>: http://<server>: it has 3 bytes under the name of a chunk of <size>
     status 418: no server gives the chunk <digest>: http://<server>: HTTP status 418 I'm a teapot
     ");
+}
+
+#[test]
+fn a_server_set_aside_for_one_chunk_is_a_wrong_server_for_all() {
+    let ground = Ground::new();
+    // The chunk asked for first comes wrong; who waits for any other never saw more than a busy server.
+    let first = OnceLock::new();
+    let server = Server::scripted(move |_, seen| {
+        let is_first = *first.get_or_init(|| seen.path.clone()) == seen.path;
+        if is_first { Act::FlipBit } else { Act::Status(503, Vec::new()) }
+    });
+    ground.publish(&server.site);
+    let vault = vault();
+    let error = ground.pull(vault.path(), &[server.url()], &Silent).unwrap_err();
+    assert!(matches!(error, Error::NoMirror { is_wrong: true, .. }), "{error}");
+    assert!(error.to_string().contains("has SHA-256"), "{error}");
 }
 
 #[test]

@@ -210,7 +210,7 @@ pub enum Error {
     NoMirror {
         /// Which chunk.
         chunk: Sha256Digest,
-        /// Whether one gave something else under its name.
+        /// Whether one gave something else under its name, or was set aside for doing so with another chunk.
         is_wrong: bool,
         /// Why each does not.
         reason: String,

@@ -50,11 +50,19 @@ pub struct SetAside {
     pub reason: String,
 }
 
+/// Why a server is not asked any more.
+#[derive(Debug, Clone)]
+struct Aside {
+    reason: String,
+    /// Whether it sent what it should not, rather than nothing.
+    is_wrong: bool,
+}
+
 /// The servers of one pull.
 pub(super) struct Mirrors<'a> {
     mirrors: &'a [Mirror],
     /// Why each is not asked any more, if it is not.
-    aside: Mutex<Vec<Option<String>>>,
+    aside: Mutex<Vec<Option<Aside>>>,
     progress: &'a dyn Progress,
 }
 
@@ -72,9 +80,19 @@ impl<'a> Mirrors<'a> {
 
     /// It is not asked any more.
     pub(super) fn set_aside(&self, index: usize, reason: &str) {
+        self.put_aside(index, Aside { reason: reason.to_owned(), is_wrong: false });
+    }
+
+    /// It is not asked any more, for it sent what it should not.
+    pub(super) fn distrust(&self, index: usize, reason: &str) {
+        self.put_aside(index, Aside { reason: reason.to_owned(), is_wrong: true });
+    }
+
+    fn put_aside(&self, index: usize, why: Aside) {
         let mut aside = self.aside();
         if aside[index].is_none() {
-            aside[index] = Some(reason.to_owned());
+            let reason = why.reason.clone();
+            aside[index] = Some(why);
             drop(aside);
             self.progress.note(&format!("{} is set aside: {reason}", self.mirrors[index]));
         }
@@ -83,13 +101,18 @@ impl<'a> Mirrors<'a> {
     /// Those that were set aside, and why.
     pub(super) fn report(&self) -> Vec<SetAside> {
         let aside = self.aside();
-        let set_aside = self.mirrors.iter().zip(aside.iter()).filter_map(|(mirror, reason)| {
-            Some(SetAside { mirror: mirror.to_string(), reason: reason.clone()? })
+        let set_aside = self.mirrors.iter().zip(aside.iter()).filter_map(|(mirror, why)| {
+            Some(SetAside { mirror: mirror.to_string(), reason: why.as_ref()?.reason.clone() })
         });
         set_aside.collect()
     }
 
-    fn aside(&self) -> std::sync::MutexGuard<'_, Vec<Option<String>>> {
+    /// Whether one of them was set aside for what it sent, over whichever chunk.
+    pub(super) fn any_is_wrong(&self) -> bool {
+        self.aside().iter().flatten().any(|why| why.is_wrong)
+    }
+
+    fn aside(&self) -> std::sync::MutexGuard<'_, Vec<Option<Aside>>> {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -201,7 +201,7 @@ impl<'a> Work<'a> {
         let mut without = tries.lacking.clone();
         without.push(index);
         if self.mirrors.choose(&without).is_some() || tries.wrong >= WRONG {
-            self.mirrors.set_aside(index, reason);
+            self.mirrors.distrust(index, reason);
         }
     }
 
@@ -214,7 +214,8 @@ impl<'a> Work<'a> {
         let reasons: Vec<_> =
             reasons.iter().map(|aside| format!("{}: {}", aside.mirror, aside.reason)).collect();
         let reason = if reasons.is_empty() { tries.last.clone() } else { reasons.join("; ") };
-        Error::NoMirror { chunk: chunk.sha256, is_wrong: tries.wrong > 0, reason }
+        let is_wrong = tries.wrong > 0 || self.mirrors.any_is_wrong();
+        Error::NoMirror { chunk: chunk.sha256, is_wrong, reason }
     }
 }
 

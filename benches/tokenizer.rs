@@ -33,7 +33,7 @@ fn texts() -> [(&'static str, String); 4] {
 fn ours(architecture: Architecture, vocabulary: &str, merges: &str) -> Tokenizer {
     let read = |path: &str| std::fs::read(format!("{FIXTURES}/{path}")).unwrap();
     let files = TokenizerFiles::parse(&read(vocabulary), &read(merges), usize::MAX).unwrap();
-    Tokenizer::new(architecture, &files).unwrap()
+    Tokenizer::new(architecture, files).unwrap()
 }
 
 fn library() -> tokenizers::Tokenizer {

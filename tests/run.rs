@@ -73,7 +73,7 @@ fn a_text_scores_as_transformers_scores_it() {
         );
         let tokenizer = portcullis::inference::tokenizer::Tokenizer::new(
             portcullis::checkpoint::config::Architecture::Gpt2,
-            &files.unwrap(),
+            files.unwrap(),
         );
         let ids = tokenizer
             .unwrap()

@@ -23,12 +23,12 @@ fn files(vocabulary: &str, merges: &str) -> TokenizerFiles {
 
 fn gpt2() -> Tokenizer {
     let files = files("gpt2/encoder.json", "gpt2/vocab.bpe");
-    Tokenizer::new(Architecture::Gpt2, &files).unwrap()
+    Tokenizer::new(Architecture::Gpt2, files).unwrap()
 }
 
 fn small(folder: &str, architecture: Architecture) -> Tokenizer {
     let files = files(&format!("{folder}/vocab.json"), &format!("{folder}/merges.txt"));
-    Tokenizer::new(architecture, &files).unwrap()
+    Tokenizer::new(architecture, files).unwrap()
 }
 
 /// What `transformers` builds from the same files, out of the library's own parts.
@@ -188,7 +188,7 @@ fn gpt1_shows_the_space_after_a_word_with_the_next_word() {
 #[test]
 fn files_that_would_lose_text_are_refused() {
     let files = TokenizerFiles::parse(br#"{"!":0}"#, b"#version: 0.2\n", 1).unwrap();
-    let refusal = |architecture| Tokenizer::new(architecture, &files).unwrap_err().to_string();
+    let refusal = |architecture| Tokenizer::new(architecture, files.clone()).unwrap_err().to_string();
     insta::assert_snapshot!(refusal(Architecture::Gpt2), @"the vocabulary has no token for the byte 0x00; GPT-2 needs one for each of the 256 bytes");
     insta::assert_snapshot!(refusal(Architecture::Gpt1), @"the vocabulary has no `<unk>`, which GPT-1 needs for what it has no token for");
 }
@@ -229,7 +229,7 @@ fn use_both_ways(vocabulary: &[u8], merges: &[u8], text: &str) {
         return;
     };
     for architecture in [Architecture::Gpt2, Architecture::Gpt1] {
-        if let Ok(tokenizer) = Tokenizer::new(architecture, &files) {
+        if let Ok(tokenizer) = Tokenizer::new(architecture, files.clone()) {
             for special in [Parse, Escape] {
                 tokenizer.decode(&tokenizer.encode(text, special));
             }

@@ -13,7 +13,7 @@ pub(super) fn tokenizer(architecture: Architecture, folder: &str) -> Tokenizer {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let files = TokenizerFiles::parse(&read("vocab.json"), &read("merges.txt"), 100_000).unwrap();
-    Tokenizer::new(architecture, &files).unwrap()
+    Tokenizer::new(architecture, files).unwrap()
 }
 
 /// In the shape of the golden checkpoint: 512 tokens, a context of 128.

@@ -15,7 +15,7 @@ use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::layout::{self, TensorSpec};
 use crate::checkpoint::tensor_file::{ElementType, TensorEntry, TensorFile};
 use crate::progress::Progress;
-use crate::seal::OpenedWeights;
+use crate::seal::{OpenedBytes, OpenedWeights};
 
 /// Tensors that can be read piece by piece, from several threads at once.
 ///
@@ -30,6 +30,14 @@ pub trait TensorSource: Sync {
     /// # Errors
     /// What the medium says.
     fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// `length` of a tensor's bytes from `position` on, without a copy; none where the source does not hold them together.
+    ///
+    /// # Errors
+    /// What the medium says.
+    fn lend(&self, _entry: &TensorEntry, _position: u64, _length: usize) -> io::Result<Option<OpenedBytes>> {
+        Ok(None)
+    }
 }
 
 impl TensorSource for TensorFile {
@@ -49,6 +57,10 @@ impl TensorSource for OpenedWeights {
 
     fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()> {
         OpenedWeights::read_at(self, entry, position, buffer)
+    }
+
+    fn lend(&self, entry: &TensorEntry, position: u64, length: usize) -> io::Result<Option<OpenedBytes>> {
+        OpenedWeights::lend(self, entry, position, length)
     }
 }
 
@@ -78,6 +90,13 @@ pub(super) fn require_all<'a>(
     Ok(readers)
 }
 
+/// What was read last: a copy, or what the source lent.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    copied: Vec<u32>,
+    lent: Option<OpenedBytes>,
+}
+
 /// Reads one tensor, whose shape is as it must be.
 pub(super) struct TensorReader<'a> {
     spec: TensorSpec,
@@ -105,7 +124,7 @@ impl TensorReader<'_> {
         /// Numbers read at a time.
         const STRIP: usize = 1 << 18;
         let mut numbers = vec![0.0; self.shape().iter().product()];
-        let mut buffer = Vec::new();
+        let mut buffer = Buffer::default();
         for (i, strip) in numbers.chunks_mut(STRIP).enumerate() {
             self.read(i * STRIP, strip.len(), &mut buffer)?.widen(strip);
         }
@@ -121,21 +140,32 @@ impl TensorReader<'_> {
         &self,
         first: usize,
         count: usize,
-        buffer: &'b mut Vec<u32>,
+        buffer: &'b mut Buffer,
     ) -> Result<Numbers<'b>, Error> {
         let size = self.entry.element_type.size();
-        buffer.resize((count * size).div_ceil(4), 0);
-        let bytes = &mut bytemuck::cast_slice_mut(buffer)[..count * size];
-        self.source
-            .read_at(self.entry, (first * size) as u64, bytes)
-            .map_err(|source| Error::Read { name: self.spec.name.clone(), source })?;
-        self.progress.advance(bytes.len() as u64);
-        #[cfg(target_endian = "big")]
-        bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+        let (position, length) = ((first * size) as u64, count * size);
+        let failed = |source| Error::Read { name: self.spec.name.clone(), source };
+        let Buffer { copied, lent } = buffer;
+        *lent = None;
+        if cfg!(target_endian = "little") {
+            let bytes = self.source.lend(self.entry, position, length).map_err(failed)?;
+            *lent = bytes.filter(|bytes| bytes.as_ptr().addr().is_multiple_of(size));
+        }
+        let bytes: &[u8] = if let Some(lent) = lent {
+            lent
+        } else {
+            copied.resize(length.div_ceil(4), 0);
+            let bytes = &mut bytemuck::cast_slice_mut(copied)[..length];
+            self.source.read_at(self.entry, position, bytes).map_err(failed)?;
+            #[cfg(target_endian = "big")]
+            bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+            bytes
+        };
+        self.progress.advance(length as u64);
         Ok(match self.entry.element_type {
-            ElementType::F32 => Numbers::F32(&bytemuck::cast_slice(buffer)[..count]),
-            ElementType::F16 => Numbers::F16(&bytemuck::cast_slice(buffer)[..count]),
-            ElementType::BF16 => Numbers::BF16(&bytemuck::cast_slice(buffer)[..count]),
+            ElementType::F32 => Numbers::F32(bytemuck::cast_slice(bytes)),
+            ElementType::F16 => Numbers::F16(bytemuck::cast_slice(bytes)),
+            ElementType::BF16 => Numbers::BF16(bytemuck::cast_slice(bytes)),
         })
     }
 

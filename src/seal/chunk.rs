@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 use super::encoding::encode;
 use super::{ContentKey, Error};
@@ -127,14 +127,29 @@ fn nonce(index: u64) -> Nonce {
 
 /// Buffers of one chunk each that are used again, for fresh memory costs about as much as the cipher does; wiped at the end.
 #[derive(Default)]
-pub(super) struct Buffers(Mutex<Vec<Zeroizing<Vec<u8>>>>);
+pub(super) struct Buffers(Mutex<Vec<Wiped>>);
+
+/// Wipes a buffer word by word: byte by byte, as [`Zeroize`] does it for bytes, that of some chunks takes longer than a token.
+struct Wiped(Vec<u8>);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.resize(self.0.capacity(), 0);
+        let (first, words, last) = bytemuck::pod_align_to_mut::<u8, u64>(&mut self.0);
+        first.zeroize();
+        words.zeroize();
+        last.zeroize();
+    }
+}
 
 impl Buffers {
     /// A buffer of `length` bytes of any value, with room for a tag.
     pub(super) fn take(&self, length: usize) -> Vec<u8> {
         let free = self.0.lock().map_or_else(|_| None, |mut free| free.pop());
-        let mut buffer = free.map(|mut buffer| std::mem::take(&mut *buffer)).unwrap_or_default();
-        buffer.reserve_exact((length + CHUNK_TAG as usize).saturating_sub(buffer.len()));
+        let room = length + CHUNK_TAG as usize;
+        // What the system has just zeroed is not zeroed again.
+        let mut buffer = free.map_or_else(|| vec![0; room], |mut free| std::mem::take(&mut free.0));
+        buffer.reserve_exact(room.saturating_sub(buffer.len()));
         buffer.resize(length, 0);
         buffer
     }
@@ -142,7 +157,7 @@ impl Buffers {
     /// Takes a buffer back.
     pub(super) fn give(&self, buffer: Vec<u8>) {
         if let Ok(mut free) = self.0.lock() {
-            free.push(Zeroizing::new(buffer));
+            free.push(Wiped(buffer));
         }
     }
 }

@@ -37,7 +37,7 @@ pub use error::{ChunkName, Error};
 pub use hpke::{Purpose, SealedMessage, open_with, seal_to};
 pub use key::{BoardKey, RegistryKey};
 pub use manifest::{Board, ChunkEntry, Member, Seal, SealedManifest, SealedManifestError};
-pub use opened::{Locks, OpenedCheckpoint, OpenedWeights, SealedCheckpoint};
+pub use opened::{Locks, OpenedBytes, OpenedCheckpoint, OpenedWeights, SealedCheckpoint};
 pub use opener::ChunkOpener;
 pub use recipients::{Recipient, Recipients, RecipientsError};
 pub use sealing::{SealRequest, Sealed, seal_checkpoint};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write as _};
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::chunk::{Buffers, FileCipher};
-use super::reader::{ChunkFolder, ChunkReader};
+use super::reader::{ChunkFolder, ChunkReader, Plain};
 use super::staging::read_bounded;
 use super::{
     CheckedChunks, ContentKey, Error, MANIFEST, SHARES, SealedManifest, SealedShares, manifest, shares,
@@ -296,6 +297,42 @@ impl OpenedWeights {
     pub fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()> {
         read_at(&self.reader, self.file, entry.offset.saturating_add(position), buffer)
     }
+
+    /// `length` bytes from `position` bytes into a tensor, where one chunk holds them all.
+    ///
+    /// # Errors
+    /// As [`Self::read_at`].
+    pub fn lend(&self, entry: &TensorEntry, position: u64, length: usize) -> io::Result<Option<OpenedBytes>> {
+        let chunk_size = self.reader.manifest().seal.chunk_size.bytes();
+        let position = entry.offset.saturating_add(position);
+        let first = (position % chunk_size) as usize;
+        if first as u64 + length as u64 > chunk_size {
+            return Ok(None);
+        }
+        let chunk = opened_chunk(&self.reader, self.file, position / chunk_size)?;
+        let range = first..first + length;
+        Ok((range.end <= chunk.len()).then_some(OpenedBytes { chunk, range }))
+    }
+}
+
+/// Bytes of an opened chunk, which is not wiped before all who hold some are done.
+pub struct OpenedBytes {
+    chunk: Arc<Plain>,
+    range: Range<usize>,
+}
+
+impl fmt::Debug for OpenedBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenedBytes({} bytes)", self.range.len())
+    }
+}
+
+impl Deref for OpenedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.chunk[self.range.clone()]
+    }
 }
 
 /// Fills `buffer` from a position in a file.
@@ -304,8 +341,7 @@ fn read_at(reader: &ChunkReader, file: usize, position: u64, buffer: &mut [u8]) 
     let (mut position, mut buffer) = (position, buffer);
     while !buffer.is_empty() {
         let (index, within) = (position / chunk_size, (position % chunk_size) as usize);
-        let plain = reader.kept(file, index).ok_or(io::ErrorKind::UnexpectedEof)?;
-        let plain = plain.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let plain = opened_chunk(reader, file, index)?;
         let available = plain.get(within..).filter(|rest| !rest.is_empty());
         let available = available.ok_or(io::ErrorKind::UnexpectedEof)?;
         let count = available.len().min(buffer.len());
@@ -315,6 +351,11 @@ fn read_at(reader: &ChunkReader, file: usize, position: u64, buffer: &mut [u8]) 
         position += count as u64;
     }
     Ok(())
+}
+
+fn opened_chunk(reader: &ChunkReader, file: usize, index: u64) -> io::Result<Arc<Plain>> {
+    let plain = reader.kept(file, index).ok_or(io::ErrorKind::UnexpectedEof)?;
+    plain.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Takes an [`Error`] out of the `io::Error` that carried it.

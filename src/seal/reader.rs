@@ -3,8 +3,9 @@
 //! The digest of a file that did not change since it was compared is not worked out again: the chunk's tag, which is checked in
 //! every case and over the very bytes that are handed out, tells whatever was altered.
 //!
-//! Opened chunks are kept for a while, since tensors are read in pieces that do not know of chunks: two for each core. Their memory is
-//! used again for the next ones, and wiped at the end. Whoever asks for a chunk that another thread is opening waits for it.
+//! Opened chunks are kept for a while, since tensors are read in pieces that do not know of chunks: one more than there are
+//! cores. Their memory is used again for the next ones, and wiped at the end. Whoever asks for a chunk that another thread is
+//! opening waits for it.
 
 use std::collections::VecDeque;
 use std::fs::{File, Metadata};
@@ -127,7 +128,7 @@ impl ChunkReader {
         (folder, checked): (ChunkFolder, CheckedChunks),
         ciphers: Vec<FileCipher>,
     ) -> Self {
-        let most_kept = 2 * rayon::current_num_threads().max(1);
+        let most_kept = rayon::current_num_threads().max(1) + 1;
         let (buffers, kept, checked) = (Arc::default(), Mutex::default(), Mutex::new(checked));
         Self { manifest, folder, ciphers, buffers, checked, kept, most_kept }
     }

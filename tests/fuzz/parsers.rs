@@ -107,7 +107,7 @@ pub(crate) fn tokenizer_files(bytes: &[u8]) {
         return;
     };
     for architecture in [Architecture::Gpt1, Architecture::Gpt2] {
-        if let Ok(tokenizer) = Tokenizer::new(architecture, &files) {
+        if let Ok(tokenizer) = Tokenizer::new(architecture, files.clone()) {
             let ids = tokenizer.encode("In the beginning <|endoftext|> é", SpecialTokens::Parse);
             assert!(ids.iter().all(|id| (*id as usize) < files.vocabulary().len()));
             let _ = tokenizer.decode(&ids);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::model::LoadArguments;
+use super::model::{LoadArguments, Texts};
 use super::recording;
 use crate::checkpoint::known;
 use crate::cli::failure::Refusal;
@@ -22,6 +22,9 @@ use crate::progress::Progress as _;
 
 /// Prompt of each text, and tokens written behind it, where several are written at the same time.
 const BATCH: (usize, usize) = (32, 64);
+
+/// Tokens written behind the prompt before anything counts.
+const WARM_UP: usize = 2;
 
 /// Measure what to expect here: load, prefill, decode, memory, and how near they come to what the machine can do
 ///
@@ -50,7 +53,7 @@ pub(in crate::cli) struct Bench {
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "4,8,16", value_parser = clap::value_parser!(u16).range(..=256))]
     batch: Vec<u16>,
 
-    /// Rounds, of which the median counts; one before them warms up
+    /// Rounds, of which the median counts; a short one before them warms up
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
 }
@@ -69,7 +72,7 @@ impl Work {
     /// Everything that is written, the warming up with it.
     fn written(&self) -> usize {
         let together: usize = self.batches.iter().sum();
-        (self.rounds + 1) * self.tokens + self.rounds * together * self.batch_tokens
+        WARM_UP + self.rounds * (self.tokens + together * self.batch_tokens)
     }
 }
 
@@ -129,7 +132,7 @@ impl Bench {
 
     fn load(&self, home: &Home, output: Output, bar: &Bar) -> anyhow::Result<Measured> {
         if let Some(checkpoint) = &self.checkpoint {
-            let loaded = self.load.load(checkpoint, home, (output, bar))?;
+            let loaded = self.load.load((checkpoint, Texts::Decoded), home, (output, bar))?;
             return Ok(Measured {
                 name: loaded.checkpoint.to_string(),
                 model: loaded.model,
@@ -172,14 +175,14 @@ impl Bench {
 
 fn measure(measured: &Measured, (prompt, work): (&[u32], &Work), bar: &Bar) -> anyhow::Result<Findings> {
     let model = &measured.model;
-    bar.begin_tokens("measuring", ((work.rounds + 1) * work.tokens) as u64);
+    model.measure(prompt, WARM_UP)?;
+    bar.begin_tokens("measuring", (work.rounds * work.tokens) as u64);
     let mut speeds = Vec::new();
-    for _ in 0..=work.rounds {
+    for _ in 0..work.rounds {
         speeds.push(model.measure(prompt, work.tokens)?);
         bar.advance(work.tokens as u64);
     }
-    let speeds = &speeds[1..];
-    let (prefill, decode) = (median(speeds, |speed| speed.prefill), median(speeds, |speed| speed.decode));
+    let (prefill, decode) = (median(&speeds, |speed| speed.prefill), median(&speeds, |speed| speed.decode));
     // Before the batches, whose caches are as large as one asks.
     let peak_memory_bytes = peak_memory();
     let mut batches = Vec::new();

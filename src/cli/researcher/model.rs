@@ -77,6 +77,15 @@ enum DeviceName {
     Cuda,
 }
 
+/// What the tokenizer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Texts {
+    /// Texts are encoded: the tables for that are made while weights are read.
+    Encoded,
+    /// Tokens are decoded, and texts encoded later if ever.
+    Decoded,
+}
+
 /// A model ready to run, and its tokenizer.
 pub(in crate::cli) struct Loaded {
     pub(in crate::cli) checkpoint: CheckpointId,
@@ -90,7 +99,7 @@ pub(in crate::cli) struct Loaded {
 /// Loads a checkpoint's model while another thread hashes its files; neither is handed out before both are done (P6).
 pub(in crate::cli) fn load(
     folder: &Path,
-    options: &LoadOptions,
+    (options, texts): (&LoadOptions, Texts),
     progress: &dyn Progress,
 ) -> anyhow::Result<Loaded> {
     let started = Instant::now();
@@ -99,7 +108,7 @@ pub(in crate::cli) fn load(
     progress.begin("loading", Some(checkpoint.manifest().size()));
     let (checked, model, tokenizer) = std::thread::scope(|scope| {
         let checked = scope.spawn(|| checkpoint.check_files(progress));
-        let tokenizer = scope.spawn(|| tokenizer(checkpoint.config(), checkpoint.tokenizer_files()));
+        let tokenizer = scope.spawn(|| tokenizer(checkpoint.config(), checkpoint.tokenizer_files(), texts));
         let model = Model::load(checkpoint.config(), &weights, options, &crate::progress::Silent);
         (joined(checked), model, joined(tokenizer))
     });
@@ -113,7 +122,7 @@ pub(in crate::cli) fn load(
 /// Opens a checkpoint of the vault in memory and loads its model; the gate is `client::find_pass`.
 pub(in crate::cli) fn load_sealed(
     (home, checkpoint): (&Home, &CheckpointId),
-    options: &LoadOptions,
+    (options, texts): (&LoadOptions, Texts),
     (output, progress): (Output, &dyn Progress),
 ) -> anyhow::Result<Loaded> {
     let Passed { rules, vault, identity, pass } = gate::pass(home, checkpoint, output)?;
@@ -123,22 +132,30 @@ pub(in crate::cli) fn load_sealed(
     progress.begin("opening", Some(opened.manifest().size()));
     // Every chunk's tag is checked before a byte of it is handed out, and its digest if it was not since the file last changed.
     let config = opened.config()?;
-    let weights = opened.weights(&config)?;
     let (model, tokenizer) = std::thread::scope(|scope| {
-        let tokenizer = scope.spawn(|| tokenizer(&config, opened.tokenizer_files(&config)));
-        (Model::load(&config, &weights, options, progress), joined(tokenizer))
+        let tokenizer = scope.spawn(|| tokenizer(&config, opened.tokenizer_files(&config), texts));
+        let model = opened.weights(&config).map(|weights| Model::load(&config, &weights, options, progress));
+        (model, joined(tokenizer))
     });
-    let (model, tokenizer) = (model?, tokenizer?);
+    let (model, tokenizer) = (model??, tokenizer?);
     opened.remember_what_was_checked();
     let (checkpoint, seconds) = (checkpoint.clone(), started.elapsed().as_secs_f64());
     Ok(Loaded { checkpoint, model, tokenizer, seconds, recorder: Some(recorder) })
 }
 
-fn tokenizer<E>(config: &ModelConfig, files: Result<TokenizerFiles, E>) -> anyhow::Result<Tokenizer>
+fn tokenizer<E>(
+    config: &ModelConfig,
+    files: Result<TokenizerFiles, E>,
+    texts: Texts,
+) -> anyhow::Result<Tokenizer>
 where
     anyhow::Error: From<E>,
 {
-    Ok(Tokenizer::new(config.architecture, &files?)?)
+    let tokenizer = Tokenizer::new(config.architecture, files?)?;
+    if texts == Texts::Encoded {
+        tokenizer.prepare_to_encode();
+    }
+    Ok(tokenizer)
 }
 
 /// What a thread found; its panic becomes the caller's.
@@ -150,16 +167,16 @@ impl LoadArguments {
     /// Loads a checkpoint of the vault, or the one in a folder.
     pub(in crate::cli) fn load(
         &self,
-        checkpoint: &Path,
+        (checkpoint, texts): (&Path, Texts),
         home: &Home,
         (output, progress): (Output, &dyn Progress),
     ) -> anyhow::Result<Loaded> {
-        let options = self.options();
+        let how = (&self.options(), texts);
         // What is no folder and reads as an id is meant to be in the vault.
         let id = checkpoint.to_str().and_then(|text| text.parse().ok());
         match id {
-            Some(id) if !checkpoint.exists() => load_sealed((home, &id), &options, (output, progress)),
-            _ => load(checkpoint, &options, progress),
+            Some(id) if !checkpoint.exists() => load_sealed((home, &id), how, (output, progress)),
+            _ => load(checkpoint, how, progress),
         }
     }
 
@@ -202,7 +219,8 @@ impl ModelArguments {
         output: Output,
         progress: &dyn Progress,
     ) -> anyhow::Result<Loaded> {
-        self.load.load(&self.checkpoint, home, (output, progress))
+        let texts = if self.tokens.is_some() { Texts::Decoded } else { Texts::Encoded };
+        self.load.load((&self.checkpoint, texts), home, (output, progress))
     }
 
     /// The tokens of a text, by the caller's word on special ones.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::model::{Loaded, ModelArguments, utf8};
+use super::model::{Loaded, ModelArguments, Texts, utf8};
 use super::recording;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -60,7 +60,7 @@ impl ScoreCommand {
         let unrounded = match self.model.load.unrounded() {
             None => None,
             Some(load) => {
-                let mut stored = load.load(&self.model.checkpoint, home, (output, &bar))?;
+                let mut stored = load.load((&self.model.checkpoint, Texts::Decoded), home, (output, &bar))?;
                 let score = self.score(&mut stored, (&tokens, stride), &bar)?;
                 Some((stored.model.precision().to_string().to_lowercase(), score))
             }

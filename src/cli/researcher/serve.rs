@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::ledger::Records;
-use super::model::{LoadArguments, Loaded};
+use super::model::{LoadArguments, Loaded, Texts};
 use super::speculation::SpeculationArguments;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -67,7 +67,7 @@ impl Serve {
         let listening = Listening::new(settings)?;
         begin_log(output.is_json(), output)?;
         let bar = Bar::new(output);
-        let mut loaded = self.load.load(&self.checkpoint, home, (output, &bar))?;
+        let mut loaded = self.load.load((&self.checkpoint, Texts::Encoded), home, (output, &bar))?;
         let mut draft = self.speculation.load(&self.load, (home, output), (&loaded, &bar))?;
         drop(bar);
         let ledger = self.ledger(&mut loaded, draft.as_mut(), (home, output))?;

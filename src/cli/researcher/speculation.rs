@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::model::{LoadArguments, Loaded};
+use super::model::{LoadArguments, Loaded, Texts};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -32,7 +32,7 @@ impl SpeculationArguments {
         (writer, progress): (&Loaded, &dyn Progress),
     ) -> anyhow::Result<Option<Loaded>> {
         let Some(checkpoint) = &self.draft else { return Ok(None) };
-        let draft = how.load(checkpoint, home, (output, progress))?;
+        let draft = how.load((checkpoint, Texts::Decoded), home, (output, progress))?;
         if !draft.tokenizer.is_same_as(&writer.tokenizer) {
             let message = format!("{} has another tokenizer than {}", draft.checkpoint, writer.checkpoint);
             let hint = "give --draft a smaller checkpoint of the same family";

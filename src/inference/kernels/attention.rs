@@ -29,34 +29,56 @@ pub(in crate::inference) fn attend<T: Stored>(
     (qkv, texts): (Grouped<'_>, &[Text<'_, T>]),
     out: &mut [f32],
 ) {
-    team.each_chunk(out, qkv.rows() * shape.head_width, |head, out| {
+    let each = qkv.rows() * shape.head_width;
+    let together = heads_together(team, shape, texts);
+    team.each_chunk(out, together * each, |part, out| {
+        let heads = Heads { first: part * together, count: out.len() / each.max(1) };
         for text in texts {
-            level.run(OneHead { shape, layer, head, qkv, text, out });
+            level.run(SomeHeads { shape, layer, heads, qkv, text, out: &mut *out });
         }
     });
 }
 
-/// One text's attention in one head.
-struct OneHead<'a, 'b, T> {
-    shape: &'a Shape,
-    layer: usize,
-    head: usize,
-    qkv: Grouped<'a>,
-    text: &'a Text<'b, T>,
-    out: &'a mut [f32], // [rows of all texts, D]
+/// Heads that a thread takes at a time. In a page they lie behind one another: the few rows of a text that is being written, over as
+/// soon as they have read what was kept, read the longest stretches of memory that there are; the many of one that is being read
+/// read one head's again and again, out of a cache.
+fn heads_together<T>(team: &Team, shape: &Shape, texts: &[Text<'_, T>]) -> usize {
+    /// Rows that are read in one go by the widest registers.
+    const FEW: usize = 6;
+    if texts.iter().all(|text| text.rows <= FEW) { shape.heads.div_ceil(team.threads()) } else { 1 }
 }
 
-impl<T: Stored> Kernel for OneHead<'_, '_, T> {
+/// Some heads that follow one another.
+#[derive(Debug, Clone, Copy)]
+struct Heads {
+    first: usize,
+    count: usize,
+}
+
+/// One text's attention in some heads.
+struct SomeHeads<'a, 'b, T> {
+    shape: &'a Shape,
+    layer: usize,
+    heads: Heads,
+    qkv: Grouped<'a>,
+    text: &'a Text<'b, T>,
+    out: &'a mut [f32], // [heads, rows of all texts, D]
+}
+
+impl<T: Stored> Kernel for SomeHeads<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
         let most = (L::FLOAT_ROWS / 2).max(1);
         let longest = (self.text.before + self.text.rows).next_multiple_of(PAGE) / LANES;
+        let heads = self.heads.count;
         let mut buffers = Buffers {
-            queries: vec![0.0; most * self.shape.head_width],
+            queries: vec![0.0; heads * most * self.shape.head_width],
             query: vec![0.0; self.shape.head_width],
-            scores: vec![[0.0; LANES]; most * longest],
+            scores: vec![[0.0; LANES]; heads * most * longest],
+            mixed: vec![[0.0; LANES]; heads * most * self.shape.groups()],
+            totals: vec![0.0; heads * most],
             longest,
         };
         let out = std::mem::take(&mut self.out);
@@ -73,127 +95,148 @@ impl<T: Stored> Kernel for OneHead<'_, '_, T> {
     }
 }
 
-/// What a head's queries share.
+/// What belongs to `R` queries of every head.
 struct Buffers {
-    queries: Vec<f32>, // [D, R]
+    queries: Vec<f32>, // [heads, D, R]
     query: Vec<f32>,
-    scores: Vec<[f32; LANES]>, // [R, longest]
+    scores: Vec<[f32; LANES]>, // [heads, R, longest]
+    mixed: Vec<[f32; LANES]>,  // [heads, R, groups]
+    totals: Vec<f32>,          // [heads, R]
     longest: usize,
 }
 
-impl<T: Stored> OneHead<'_, '_, T> {
+impl<T: Stored> SomeHeads<'_, '_, T> {
     /// `R` queries from the text's row `first` on.
     #[inline(always)]
     fn some<L: Lanes, const R: usize>(&self, l: L, first: usize, buffers: &mut Buffers, out: &mut [f32]) {
+        let visible = self.text.before + first + 1;
+        self.copy_queries::<R>(first, buffers);
+        self.score::<L, R>(l, visible + R - 1, buffers);
+        for head in 0..self.heads.count {
+            for r in 0..R {
+                let scores = &mut buffers.scores[(head * R + r) * buffers.longest..][..buffers.longest];
+                buffers.totals[head * R + r] = exponentials(l, scores, visible + r);
+            }
+        }
+        self.weigh::<L, R>(l, visible + R - 1, buffers);
+        self.copy_out::<L, R>(l, first, buffers, out);
+    }
+
+    /// The queries of every head, [D, R], divided by √D.
+    #[inline(always)]
+    fn copy_queries<const R: usize>(&self, first: usize, Buffers { queries, query, .. }: &mut Buffers) {
         let d = self.shape.head_width;
         let scale = 1.0 / (d as f32).sqrt();
-        for r in 0..R {
-            self.qkv.copy_columns(self.text.row + first + r, self.head * d, &mut buffers.query);
-            for (to, &x) in buffers.queries.iter_mut().skip(r).step_by(R).zip(&buffers.query) {
-                *to = x * scale;
-            }
-        }
-        let visible = self.text.before + first + 1;
-        let queries = TileInputs::of_floats(R, &buffers.queries[..R * d]);
-        let scores = &mut buffers.scores[..R * buffers.longest];
-        self.score::<L, R>(l, (queries, visible + R - 1), (scores, buffers.longest));
-        let mut sums = [0.0; R];
-        for (r, scores) in scores.chunks_exact_mut(buffers.longest).enumerate() {
-            sums[r] = exponentials(l, scores, visible + r);
-        }
-        let out = &mut out[(self.text.row + first) * d..][..R * d];
-        let mut probabilities: [&[f32]; R] = [&[]; R];
-        for (r, scores) in scores.chunks_exact(buffers.longest).enumerate() {
-            probabilities[r] = &scores.as_flattened()[..visible + R - 1];
-        }
-        let values = |panel: usize| self.values(panel, visible + R - 1);
-        if d == 4 * LANES {
-            weigh::<L, T, R, 4>(l, (&probabilities, &sums), (&values, 4, 0), out, d);
-        } else {
-            for group in 0..self.shape.groups() {
-                let of = (&values, self.shape.groups(), group);
-                weigh::<L, T, R, 1>(l, (&probabilities, &sums), of, out, d);
-            }
-        }
-    }
-
-    /// The keys of one panel of positions, [D].
-    #[inline(always)]
-    fn keys(&self, panel: usize) -> &[PlainStep<T>] {
-        let d = self.shape.head_width;
-        &self.text.pages[panel / 2].keys(self.shape, self.layer, self.head)[panel % 2 * d..][..d]
-    }
-
-    /// The values of one panel of positions, of the first `seen` of all, [≤ 32, groups].
-    #[inline(always)]
-    fn values(&self, panel: usize, seen: usize) -> &[[T; LANES]] {
-        let groups = self.shape.groups();
-        let count = PANEL.min(seen.saturating_sub(panel * PANEL));
-        let Some(page) = self.text.pages.get(panel / 2) else { return &[] };
-        &page.values(self.shape, self.layer, self.head)[panel % 2 * PANEL * groups..][..count * groups]
-    }
-
-    /// Scores of the queries against the first `seen` keys, whole panels of them.
-    #[inline(always)]
-    fn score<L: Lanes, const R: usize>(
-        &self,
-        l: L,
-        (queries, seen): (TileInputs<'_>, usize),
-        (scores, longest): (&mut [[f32; LANES]], usize),
-    ) {
-        let panels = seen.div_ceil(PANEL);
-        for panel in 0..panels {
-            if panel + 1 < panels {
-                l.prefetch(self.keys(panel + 1));
-            } else {
-                l.prefetch(self.values(0, seen));
-            }
-            let sums = PlainStep::<T>::dot::<L, R>(l, self.keys(panel), queries);
+        for (head, queries) in queries.chunks_exact_mut(R * d).take(self.heads.count).enumerate() {
             for r in 0..R {
-                let to = &mut scores[r * longest + 2 * panel..][..2];
-                l.store(sums[r][0], &mut to[0]);
-                l.store(sums[r][1], &mut to[1]);
-            }
-        }
-    }
-}
-
-/// Σ probability·value / Σ probability for `R` queries, in `G` registers' worth of columns from `group` on.
-#[inline(always)]
-fn weigh<'a, L: Lanes, T: Stored, const R: usize, const G: usize>(
-    l: L,
-    (probabilities, totals): (&[&[f32]; R], &[f32; R]),
-    (values, groups, group): (&impl Fn(usize) -> &'a [[T; LANES]], usize, usize),
-    out: &mut [f32],
-    d: usize,
-) {
-    let seen = probabilities[0].len();
-    let mut sums = [[l.zero(); G]; R];
-    for (panel, first) in (0..seen).step_by(PANEL).enumerate() {
-        let count = PANEL.min(seen - first);
-        l.prefetch(values(panel + 1));
-        let mut parts: [&[f32]; R] = [&[]; R];
-        for r in 0..R {
-            parts[r] = &probabilities[r][first..first + count];
-        }
-        for (t, value) in values(panel).chunks_exact(groups).enumerate() {
-            let value = &value[group..group + G];
-            for (g, value) in value.iter().enumerate() {
-                let value = T::load(l, value);
-                for r in 0..R {
-                    sums[r][g] = l.mul_add(l.splat(parts[r][t]), value, sums[r][g]);
+                let column = (self.heads.first + head) * d;
+                self.qkv.copy_columns(self.text.row + first + r, column, query);
+                for (to, &x) in queries.iter_mut().skip(r).step_by(R).zip(&*query) {
+                    *to = x * scale;
                 }
             }
         }
     }
+
+    /// Scores of the queries against the first `seen` keys, whole panels of them.
+    #[inline(always)]
+    fn score<L: Lanes, const R: usize>(&self, l: L, seen: usize, buffers: &mut Buffers) {
+        let d = self.shape.head_width;
+        for (page, panels) in pages_of(seen) {
+            for head in 0..self.heads.count {
+                let keys = self.text.pages[page].keys(self.shape, self.layer, self.heads.first + head);
+                let queries = TileInputs::of_floats(R, &buffers.queries[head * R * d..][..R * d]);
+                for panel in 0..panels {
+                    let sums = PlainStep::<T>::dot::<L, R>(l, &keys[panel * d..][..d], queries);
+                    for r in 0..R {
+                        let at = (head * R + r) * buffers.longest + 2 * (2 * page + panel);
+                        let to = &mut buffers.scores[at..][..2];
+                        l.store(sums[r][0], &mut to[0]);
+                        l.store(sums[r][1], &mut to[1]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Σ probability·value of the first `seen` positions for the queries of every head.
+    #[inline(always)]
+    fn weigh<L: Lanes, const R: usize>(&self, l: L, seen: usize, buffers: &mut Buffers) {
+        let groups = self.shape.groups();
+        buffers.mixed.fill([0.0; LANES]);
+        for (page, _) in pages_of(seen) {
+            let count = PAGE.min(seen - page * PAGE);
+            for head in 0..self.heads.count {
+                let values = self.text.pages[page].values(self.shape, self.layer, self.heads.first + head);
+                let mut powers: [&[f32]; R] = [&[]; R];
+                for (r, powers) in powers.iter_mut().enumerate() {
+                    let scores = &buffers.scores[(head * R + r) * buffers.longest..][..buffers.longest];
+                    *powers = &scores.as_flattened()[page * PAGE..][..count];
+                }
+                let mixed = &mut buffers.mixed[head * R * groups..][..R * groups];
+                if groups == 4 {
+                    weigh_page::<L, T, R, 4>(l, &powers, (values, 4, 0), mixed);
+                } else {
+                    for group in 0..groups {
+                        weigh_page::<L, T, R, 1>(l, &powers, (values, groups, group), mixed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Divides what came together by the sum of its weights.
+    #[inline(always)]
+    fn copy_out<L: Lanes, const R: usize>(&self, l: L, first: usize, buffers: &Buffers, out: &mut [f32]) {
+        let (d, groups) = (self.shape.head_width, self.shape.groups());
+        for (head, out) in out.chunks_exact_mut(self.qkv.rows() * d).enumerate() {
+            let rows = out[(self.text.row + first) * d..][..R * d].chunks_exact_mut(d);
+            for (r, row) in rows.enumerate() {
+                let scale = l.splat(1.0 / buffers.totals[head * R + r]);
+                let mixed = &buffers.mixed[(head * R + r) * groups..][..groups];
+                for (to, sum) in row.chunks_mut(LANES).zip(mixed) {
+                    let mut whole = [0.0; LANES];
+                    l.store(l.mul(l.load(sum), scale), &mut whole);
+                    to.copy_from_slice(&whole[..to.len()]);
+                }
+            }
+        }
+    }
+}
+
+/// The pages of the first `seen` positions, and how many panels of each are to be read.
+fn pages_of(seen: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..seen.div_ceil(PAGE)).map(move |page| (page, (seen - page * PAGE).div_ceil(PANEL).min(PAGE / PANEL)))
+}
+
+/// Adds Σ probability·value over one page's positions to the sums of `R` queries, [R, groups], in `G` registers' worth of columns
+/// from `group` on.
+#[inline(always)]
+fn weigh_page<L: Lanes, T: Stored, const R: usize, const G: usize>(
+    l: L,
+    powers: &[&[f32]; R],
+    (values, groups, group): (&[[T; LANES]], usize, usize),
+    mixed: &mut [[f32; LANES]],
+) {
+    let mut sums = [[l.zero(); G]; R];
     for r in 0..R {
-        let scale = l.splat(1.0 / totals[r]);
+        for (g, sum) in sums[r].iter_mut().enumerate() {
+            *sum = l.load(&mixed[r * groups + group + g]);
+        }
+    }
+    let count = powers[0].len();
+    for (t, value) in values[..count * groups].chunks_exact(groups).enumerate() {
+        let value = &value[group..group + G];
+        for (g, value) in value.iter().enumerate() {
+            let value = T::load(l, value);
+            for r in 0..R {
+                sums[r][g] = l.mul_add(l.splat(powers[r][t]), value, sums[r][g]);
+            }
+        }
+    }
+    for r in 0..R {
         for (g, &sum) in sums[r].iter().enumerate() {
-            let mut whole = [0.0; LANES];
-            l.store(l.mul(sum, scale), &mut whole);
-            let from = (group + g) * LANES;
-            let to = &mut out[r * d + from..][..LANES.min(d - from)];
-            to.copy_from_slice(&whole[..to.len()]);
+            l.store(sum, &mut mixed[r * groups + group + g]);
         }
     }
 }

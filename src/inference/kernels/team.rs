@@ -1,11 +1,15 @@
 //! Threads that share out the parts of one operation after another.
 //!
 //! A forward pass is some sixty operations, each over in tens of microseconds; waking a thread for each would take as long.
-//! So the threads of a team spin for a moment between operations, then give way to others, then sleep. A thread that is
-//! late, because something else runs on its core, is not waited for: it finds the operation closed and its parts done.
+//! So the threads of a team spin for a moment between operations, then give way to others, then sleep.
+//!
+//! Each thread begins with a range of parts of its own, so that it reads memory in order; one that is done takes parts of the
+//! others' ranges. So a thread that is late, because something else runs on its core, is not waited for: it finds the operation
+//! closed and its parts done.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -41,12 +45,17 @@ struct Job {
     parts: usize,
 }
 
+/// Alone in its lines of the caches: its thread takes from it while others take from theirs.
+#[derive(Default)]
+#[repr(align(128))]
+struct Next(AtomicUsize);
+
 struct Shared {
     /// From the top: the operation's number (32 bits), [`OPEN`], [`ACTIVE`].
     state: AtomicU64,
     job: UnsafeCell<Option<Job>>,
-    /// The first part that nobody has taken.
-    next: AtomicUsize,
+    /// The first part of each thread's range that nobody has taken.
+    next: Vec<Next>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     asleep: AtomicUsize,
     sleep: Mutex<()>,
@@ -74,7 +83,7 @@ impl Team {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
             job: UnsafeCell::new(None),
-            next: AtomicUsize::new(0),
+            next: (0..threads).map(|_| Next::default()).collect(),
             panic: Mutex::new(None),
             asleep: AtomicUsize::new(0),
             sleep: Mutex::new(()),
@@ -82,11 +91,11 @@ impl Team {
             closing: false.into(),
         });
         let mut started = 1;
-        for _ in 1..threads {
+        for me in 1..threads {
             let shared = Arc::clone(&shared);
             // Where the system gives no more threads the work is done by fewer.
             let spawned = std::thread::Builder::new().name("portcullis-team".to_owned());
-            started += usize::from(spawned.spawn(move || shared.serve()).is_ok());
+            started += usize::from(spawned.spawn(move || shared.serve(me)).is_ok());
         }
         Self { shared, threads: started, turn: Mutex::new(()) }
     }
@@ -113,7 +122,7 @@ impl Team {
         }
         let _turn = lock(&self.turn);
         self.shared.publish(Job { work: erase(work), parts });
-        let done = catch_unwind(AssertUnwindSafe(|| self.shared.take_parts(parts, work)));
+        let done = catch_unwind(AssertUnwindSafe(|| self.shared.take_parts((0, parts), work)));
         self.shared.close();
         let panic = lock(&self.shared.panic).take().or(done.err());
         if let Some(panic) = panic {
@@ -153,7 +162,7 @@ impl Team {
 
     /// How many of `units` should make one part, so that every thread gets a few and none waits long for the last.
     pub(in crate::inference) fn share(&self, units: usize) -> usize {
-        const PARTS_EACH: usize = 4;
+        const PARTS_EACH: usize = 8;
         units.div_ceil(self.threads * PARTS_EACH).max(1)
     }
 }
@@ -186,7 +195,9 @@ impl Shared {
     fn publish(&self, job: Job) {
         // SAFETY: nobody is ACTIVE and the state is not OPEN, so nobody reads `job`; the turn is ours, so nobody writes it.
         unsafe { *self.job.get() = Some(job) };
-        self.next.store(0, Ordering::Relaxed);
+        for (thread, next) in self.next.iter().enumerate() {
+            next.0.store(self.range(thread, job.parts).start, Ordering::Relaxed);
+        }
         let number = (self.state.load(Ordering::Relaxed) & !(NEXT - 1)).wrapping_add(NEXT);
         self.state.store(number | OPEN, Ordering::SeqCst);
         // One of two comes first, in the one order of all SeqCst operations: a thread that counts itself as asleep sees
@@ -197,20 +208,31 @@ impl Shared {
         }
     }
 
-    fn take_parts(&self, parts: usize, work: &(dyn Fn(usize) + Sync)) {
-        loop {
-            let part = self.next.fetch_add(1, Ordering::Relaxed);
-            if part >= parts {
-                return;
+    /// The parts that a thread begins with.
+    fn range(&self, thread: usize, parts: usize) -> Range<usize> {
+        let begin = |thread: usize| thread * (parts / self.next.len()) + thread.min(parts % self.next.len());
+        begin(thread)..begin(thread + 1)
+    }
+
+    /// Works on the thread's own parts, then on what is left of the others'.
+    fn take_parts(&self, (me, parts): (usize, usize), work: &(dyn Fn(usize) + Sync)) {
+        let threads = self.next.len();
+        for thread in (me..threads).chain(0..me) {
+            let end = self.range(thread, parts).end;
+            loop {
+                let part = self.next[thread].0.fetch_add(1, Ordering::Relaxed);
+                if part >= end {
+                    break;
+                }
+                work(part);
             }
-            work(part);
         }
     }
 
     /// Lets nobody in any more and waits for those who are.
     fn close(&self) {
         // After a panic of the caller's part there may be parts left that nobody need do.
-        self.next.fetch_add(usize::MAX / 2, Ordering::Relaxed);
+        self.next.iter().for_each(|next| _ = next.0.fetch_add(usize::MAX / 2, Ordering::Relaxed));
         self.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut rounds = 0;
         while self.state.load(Ordering::Acquire) & ACTIVE > 0 {
@@ -218,8 +240,8 @@ impl Shared {
         }
     }
 
-    /// The life of a thread: joins each operation that it finds open.
-    fn serve(&self) {
+    /// The life of the thread of number `me`: joins each operation that it finds open.
+    fn serve(&self, me: usize) {
         let mut last = 0;
         let mut rounds = 0;
         while !self.closing.load(Ordering::Relaxed) {
@@ -234,7 +256,7 @@ impl Shared {
             }
             let joined = self.state.compare_exchange(state, state + 1, Ordering::Acquire, Ordering::Relaxed);
             if joined.is_ok() {
-                self.help();
+                self.help(me);
                 last = number;
                 rounds = 0;
             }
@@ -242,11 +264,11 @@ impl Shared {
     }
 
     /// Works on the open operation, as one who is counted as active; then is not.
-    fn help(&self) {
+    fn help(&self, me: usize) {
         // SAFETY: this thread counts as ACTIVE, so `job` is not written, and what it points to is alive.
         let work = unsafe { (*self.job.get()).map(|job| (job.parts, &*job.work)) };
         if let Some((parts, work)) = work {
-            let done = catch_unwind(AssertUnwindSafe(|| self.take_parts(parts, work)));
+            let done = catch_unwind(AssertUnwindSafe(|| self.take_parts((me, parts), work)));
             if let Err(panic) = done {
                 *lock(&self.panic) = Some(panic);
             }

@@ -15,11 +15,11 @@ use crate::inference::kernels::lanes::Level;
 use crate::inference::kernels::matrix::{Matrix, panel_bias};
 use crate::inference::kernels::memory::Arena;
 use crate::inference::kernels::pack::Strip;
-use crate::inference::source::{TensorReader, TensorSource, require_all};
+use crate::inference::source::{Buffer, TensorReader, TensorSource, require_all};
 use crate::inference::{Error, Precision};
 use crate::progress::Progress;
 
-/// Numbers read at a time; a buffer for as many is all that a thread needs beside the weights.
+/// Numbers read at a time; a buffer for as many is all that a thread needs beside the weights, where chunks cut them in two.
 const STRIP: usize = 1 << 18;
 
 /// A tensor as the model holds it.
@@ -187,7 +187,7 @@ fn projection(
     let mut matrix = Matrix::new(arena, precision, (inputs, outputs))
         .map_err(|source| Error::Memory { precision, source })?;
     let count = (STRIP / outputs / Matrix::BLOCK).max(1) * Matrix::BLOCK;
-    let mut buffer = Vec::new();
+    let mut buffer = Buffer::default();
     for first in (0..inputs).step_by(count) {
         let rows = reader.read(first * outputs, count.min(inputs - first) * outputs, &mut buffer)?;
         if !matrix.pack_inputs(first, Strip { rows, columns: outputs }) {

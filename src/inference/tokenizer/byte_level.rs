@@ -2,8 +2,7 @@
 //!
 //! Both the pattern and the 256 characters are those of `openai/gpt-2:src/encoder.py`.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::Regex;
 use tokenizers::Model;
@@ -27,35 +26,59 @@ static SYMBOLS: LazyLock<[char; 256]> = LazyLock::new(|| {
     })
 });
 
-/// The byte that each of [`SYMBOLS`] stands for.
-static BYTES: LazyLock<HashMap<char, u8>> = LazyLock::new(|| SYMBOLS.iter().copied().zip(0..=255).collect());
+/// What follows the last of [`SYMBOLS`].
+const SYMBOLS_END: usize = 0x144;
+
+/// The byte that each of [`SYMBOLS`] stands for, by the character's number.
+static BYTES: LazyLock<[Option<u8>; SYMBOLS_END]> = LazyLock::new(|| {
+    let mut bytes = [None; SYMBOLS_END];
+    for (byte, &symbol) in (0..=255).zip(SYMBOLS.iter()) {
+        bytes[symbol as usize] = Some(byte);
+    }
+    bytes
+});
 
 #[derive(Debug)]
 pub(super) struct ByteLevel {
-    model: BPE,
+    files: TokenizerFiles,
+    /// Made of the files when the first text is encoded: that takes about as long as loading a small checkpoint.
+    model: OnceLock<BPE>,
     /// The bytes of each token.
     tokens: Vec<Box<[u8]>>,
 }
 
 impl ByteLevel {
-    pub(super) fn new(files: &TokenizerFiles) -> Result<Self, Error> {
-        let model = model(files, None)?;
-        let missing = (0..=255).find(|&byte| {
-            let symbol = SYMBOLS[usize::from(byte)];
-            model.token_to_id(symbol.encode_utf8(&mut [0; 4])).is_none()
-        });
-        if let Some(byte) = missing {
+    pub(super) fn new(files: TokenizerFiles) -> Result<Self, Error> {
+        let mut is_there = [false; 256];
+        for token in files.vocabulary() {
+            let mut symbols = token.chars();
+            if let (Some(symbol), None) = (symbols.next(), symbols.next())
+                && let Some(byte) = byte(symbol)
+            {
+                is_there[usize::from(byte)] = true;
+            }
+        }
+        if let Some(byte) = (0..=255).find(|&byte| !is_there[usize::from(byte)]) {
             return Err(Error::MissingByte { byte });
         }
         let tokens = files.vocabulary().iter().map(|token| bytes(token)).collect();
-        Ok(Self { model, tokens })
+        Ok(Self { files, model: OnceLock::new(), tokens })
+    }
+
+    /// The library's model.
+    #[expect(
+        clippy::expect_used,
+        reason = "it refuses merges outside of the vocabulary, of which `TokenizerFiles` has none"
+    )]
+    pub(super) fn model(&self) -> &BPE {
+        self.model.get_or_init(|| model(&self.files, None).expect("files that were checked"))
     }
 
     /// Appends the ids of one of [`pieces`].
     pub(super) fn encode_piece(&self, piece: &str, ids: &mut Vec<u32>) {
         let symbols: String = piece.bytes().map(|byte| SYMBOLS[usize::from(byte)]).collect();
         // The library fails only for want of an unknown token, and every symbol is known.
-        let tokens = self.model.tokenize(&symbols).unwrap_or_default();
+        let tokens = self.model().tokenize(&symbols).unwrap_or_default();
         ids.extend(tokens.iter().map(|token| token.id));
     }
 
@@ -89,6 +112,11 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
 
 /// The bytes that a token of the vocabulary stands for: those of its symbols or, where a character is none, its UTF-8.
 fn bytes(token: &str) -> Box<[u8]> {
-    let symbols: Option<Box<[u8]>> = token.chars().map(|symbol| BYTES.get(&symbol).copied()).collect();
+    let symbols: Option<Box<[u8]>> = token.chars().map(byte).collect();
     symbols.unwrap_or_else(|| token.as_bytes().into())
+}
+
+/// The byte that a character stands for, if it is one of [`SYMBOLS`].
+fn byte(symbol: char) -> Option<u8> {
+    BYTES.get(symbol as usize).copied().flatten()
 }

@@ -81,14 +81,26 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Every variant of [`Error`].
-    pub fn new(architecture: Architecture, files: &TokenizerFiles) -> Result<Self, Error> {
-        let (scheme, name) = match architecture {
-            Architecture::Gpt2 => (Scheme::Gpt2(ByteLevel::new(files)?), END_OF_TEXT),
-            Architecture::Gpt1 => (Scheme::Gpt1(WordLevel::new(files)?), UNKNOWN),
+    pub fn new(architecture: Architecture, files: TokenizerFiles) -> Result<Self, Error> {
+        let name = match architecture {
+            Architecture::Gpt2 => END_OF_TEXT,
+            Architecture::Gpt1 => UNKNOWN,
         };
         let id = (0..).zip(files.vocabulary()).find(|(_, token)| *token == name);
         let special = id.map(|(id, _)| Special { name, id });
+        let scheme = match architecture {
+            Architecture::Gpt2 => Scheme::Gpt2(ByteLevel::new(files)?),
+            Architecture::Gpt1 => Scheme::Gpt1(WordLevel::new(&files)?),
+        };
         Ok(Self { scheme, special })
+    }
+
+    /// Makes the tables that encoding needs; the first text that is encoded does so otherwise.
+    pub fn prepare_to_encode(&self) {
+        match &self.scheme {
+            Scheme::Gpt2(scheme) => _ = scheme.model(),
+            Scheme::Gpt1(_) => {}
+        }
     }
 
     /// The ids of a text. Concatenating texts does not concatenate their ids.

@@ -35,8 +35,7 @@ impl<const BYTES: bool> Avx2<BYTES> {
 macro_rules! proven {
     ($instructions:expr) => {
         // SAFETY: `self` proves that the processor has the instructions. Pointers that are read or written here point into
-        // arrays, each half of which is exactly of the register's size; the instructions need no alignment. Prefetching reads
-        // nothing.
+        // arrays, each half of which is exactly of the register's size; the instructions need no alignment.
         unsafe { $instructions }
     };
 }
@@ -73,14 +72,6 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
 
     const FLOAT_ROWS: usize = 2;
     const INTEGER_ROWS: usize = 1;
-
-    #[inline(always)]
-    fn prefetch<T>(self, soon: &[T]) {
-        for line in (0..size_of_val(soon)).step_by(64) {
-            let at = soon.as_ptr().cast::<i8>().wrapping_add(line);
-            proven!(_mm_prefetch::<_MM_HINT_T0>(at));
-        }
-    }
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {

@@ -40,7 +40,7 @@ impl<const BRAIN: bool> Avx512<BRAIN> {
 macro_rules! proven {
     ($instructions:expr) => {
         // SAFETY: `self` proves that the processor has the instructions. Pointers that are read or written here come from
-        // references to arrays of exactly the register's size; the instructions need no alignment. Prefetching reads nothing.
+        // references to arrays of exactly the register's size; the instructions need no alignment.
         unsafe { $instructions }
     };
 }
@@ -70,14 +70,6 @@ impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
 
     const FLOAT_ROWS: usize = 12;
     const INTEGER_ROWS: usize = 6;
-
-    #[inline(always)]
-    fn prefetch<T>(self, soon: &[T]) {
-        for line in (0..size_of_val(soon)).step_by(64) {
-            let at = soon.as_ptr().cast::<i8>().wrapping_add(line);
-            proven!(_mm_prefetch::<_MM_HINT_T0>(at));
-        }
-    }
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {

@@ -90,12 +90,6 @@ pub(in crate::inference) trait Lanes: Copy + Send + Sync {
     /// Σ + w·x in each lane over its four unsigned bytes of `w` and the four signed ones of `x`.
     fn dot_bytes(self, w: Self::W, x: u32, sum: Self::I) -> Self::I;
 
-    /// Has memory brought into the caches that is read soon, where the processor can be told.
-    #[inline(always)]
-    fn prefetch<T>(self, soon: &[T]) {
-        _ = soon;
-    }
-
     #[inline(always)]
     fn zero(self) -> Self::F {
         self.splat(0.0)

@@ -70,7 +70,7 @@ impl<T: Stored> Kernel for SomeHeads<'_, '_, T> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
-        let most = (L::FLOAT_ROWS / 2).max(1);
+        let most = (L::FLOAT_ROWS / 2).clamp(1, self.text.rows.max(1));
         let longest = (self.text.before + self.text.rows).next_multiple_of(PAGE) / LANES;
         let heads = self.heads.count;
         let mut buffers = Buffers {
@@ -148,11 +148,11 @@ impl<T: Stored> SomeHeads<'_, '_, T> {
                 let queries = TileInputs::of_floats(R, &buffers.queries[head * R * d..][..R * d]);
                 for panel in 0..panels {
                     let sums = PlainStep::<T>::dot::<L, R>(l, &keys[panel * d..][..d], queries);
-                    for r in 0..R {
+                    for (r, sums) in sums.iter().enumerate() {
                         let at = (head * R + r) * buffers.longest + 2 * (2 * page + panel);
                         let to = &mut buffers.scores[at..][..2];
-                        l.store(sums[r][0], &mut to[0]);
-                        l.store(sums[r][1], &mut to[1]);
+                        l.store(sums[0], &mut to[0]);
+                        l.store(sums[1], &mut to[1]);
                     }
                 }
             }

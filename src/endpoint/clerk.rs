@@ -112,8 +112,7 @@ fn hand_over(job: Job, begun: Begun, writer: &mpsc::Sender<writer::Recorded>, le
         writer.send(writer::Recorded { job, begun })
     {
         tracing::error!("no text can be written any more: the thread that wrote them has ended");
-        let message = "nothing can be written here any more: whoever runs the endpoint has to start it anew";
-        end(job, begun, Err(Problem::unavailable(message)), ledger);
+        end(job, begun, Err(Problem::writer_gone()), ledger);
     }
 }
 

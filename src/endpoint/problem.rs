@@ -93,6 +93,12 @@ impl Problem {
         Self::unavailable("the endpoint is shutting down: ask again once it has been started anew")
     }
 
+    /// Nobody is there who could write a text.
+    pub(super) fn writer_gone() -> Self {
+        let message = "nothing can be written here any more: whoever runs the endpoint has to start it anew";
+        Self::unavailable(message)
+    }
+
     /// It cannot be done now.
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message)

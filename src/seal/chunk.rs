@@ -5,12 +5,11 @@
 //! chunks can be neither moved, nor swapped between files, nor left off the end. An empty file is one empty chunk.
 
 use std::fmt;
-use std::sync::Mutex;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroize as _;
 
+use super::buffer::Buffer;
 use super::encoding::encode;
 use super::{ContentKey, Error};
 use crate::name::CheckpointId;
@@ -92,18 +91,18 @@ impl FileCipher {
     }
 
     /// Turns plaintext into ciphertext and tag, in place.
-    pub(super) fn seal(&self, place: Place, buffer: &mut Vec<u8>) -> Result<(), Error> {
+    pub(super) fn seal(&self, place: Place, chunk: &mut Buffer) -> Result<(), Error> {
         let aad = Aad::from(self.associated_data(place));
-        self.key.seal_in_place_append_tag(nonce(place.index), aad, buffer).map_err(|_| Error::Cipher)
+        let tag = self.key.seal_in_place_separate_tag(nonce(place.index), aad, chunk);
+        chunk.append_tag(tag.map_err(|_| Error::Cipher)?.as_ref());
+        Ok(())
     }
 
-    /// Turns ciphertext and tag into plaintext, in place; `None` where the tag does not hold, and the buffer is then empty.
+    /// Turns ciphertext and tag into plaintext, in place, and says how long that is; `None` where the tag does not hold.
     #[must_use]
-    pub(super) fn open(&self, place: Place, buffer: &mut Vec<u8>) -> Option<()> {
+    pub(super) fn open(&self, place: Place, chunk: &mut [u8]) -> Option<usize> {
         let aad = Aad::from(self.associated_data(place));
-        let opened = self.key.open_in_place(nonce(place.index), aad, buffer).map(|plain| plain.len());
-        buffer.truncate(opened.unwrap_or(0));
-        opened.ok().map(|_| ())
+        self.key.open_in_place(nonce(place.index), aad, chunk).ok().map(|plain| plain.len())
     }
 
     fn associated_data(&self, place: Place) -> Vec<u8> {
@@ -125,43 +124,6 @@ fn nonce(index: u64) -> Nonce {
     Nonce::assume_unique_for_key(nonce)
 }
 
-/// Buffers of one chunk each that are used again, for fresh memory costs about as much as the cipher does; wiped at the end.
-#[derive(Default)]
-pub(super) struct Buffers(Mutex<Vec<Wiped>>);
-
-/// Wipes a buffer word by word: byte by byte, as [`Zeroize`] does it for bytes, that of some chunks takes longer than a token.
-struct Wiped(Vec<u8>);
-
-impl Drop for Wiped {
-    fn drop(&mut self) {
-        self.0.resize(self.0.capacity(), 0);
-        let (first, words, last) = bytemuck::pod_align_to_mut::<u8, u64>(&mut self.0);
-        first.zeroize();
-        words.zeroize();
-        last.zeroize();
-    }
-}
-
-impl Buffers {
-    /// A buffer of `length` bytes of any value, with room for a tag.
-    pub(super) fn take(&self, length: usize) -> Vec<u8> {
-        let free = self.0.lock().map_or_else(|_| None, |mut free| free.pop());
-        let room = length + CHUNK_TAG as usize;
-        // What the system has just zeroed is not zeroed again.
-        let mut buffer = free.map_or_else(|| vec![0; room], |mut free| std::mem::take(&mut free.0));
-        buffer.reserve_exact(room.saturating_sub(buffer.len()));
-        buffer.resize(length, 0);
-        buffer
-    }
-
-    /// Takes a buffer back.
-    pub(super) fn give(&self, buffer: Vec<u8>) {
-        if let Ok(mut free) = self.0.lock() {
-            free.push(Wiped(buffer));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,19 +141,20 @@ mod tests {
     #[test]
     fn a_chunk_opens_in_its_own_place_only() {
         let place = Place { index: 1, is_last: false };
-        let mut sealed = b"some weights".to_vec();
+        let mut sealed = Buffer::of(b"some weights");
         cipher(1, "gpt2", "a").seal(place, &mut sealed).unwrap();
         assert_eq!(sealed.len() as u64, 12 + CHUNK_TAG);
         let open = |cipher: FileCipher, place| {
-            let mut buffer = sealed.clone();
-            cipher.open(place, &mut buffer).map(|()| buffer)
+            let mut buffer = Buffer::of(&sealed);
+            cipher.open(place, &mut buffer).map(|length| buffer[..length].to_vec())
         };
-        assert_eq!(open(cipher(1, "gpt2", "a"), place).as_deref(), Some(&b"some weights"[..]));
-        assert_eq!(open(cipher(1, "gpt2", "a"), Place { index: 2, ..place }), None);
-        assert_eq!(open(cipher(1, "gpt2", "a"), Place { is_last: true, ..place }), None);
-        assert_eq!(open(cipher(1, "gpt2", "b"), place), None);
-        assert_eq!(open(cipher(1, "gpt3", "a"), place), None);
-        assert_eq!(open(cipher(2, "gpt2", "a"), place), None);
+        let opened = open(cipher(1, "gpt2", "a"), place);
+        assert_eq!(opened.as_deref(), Some(&b"some weights"[..]));
+        assert!(open(cipher(1, "gpt2", "a"), Place { index: 2, ..place }).is_none());
+        assert!(open(cipher(1, "gpt2", "a"), Place { is_last: true, ..place }).is_none());
+        assert!(open(cipher(1, "gpt2", "b"), place).is_none());
+        assert!(open(cipher(1, "gpt3", "a"), place).is_none());
+        assert!(open(cipher(2, "gpt2", "a"), place).is_none());
     }
 
     #[test]

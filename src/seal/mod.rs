@@ -11,6 +11,7 @@
 //! Whoever can change a sealed folder can make it fail to open, and nothing else: the digest of the manifest is in the grant,
 //! and everything else hangs from the manifest. Whoever can read it learns the sizes of files and who the board is.
 
+mod buffer;
 mod checked;
 mod chunk;
 mod content;

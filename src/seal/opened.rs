@@ -10,8 +10,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
-use super::chunk::{Buffers, FileCipher};
-use super::reader::{ChunkFolder, ChunkReader, Plain};
+use super::buffer::Buffers;
+use super::chunk::FileCipher;
+use super::reader::{self, ChunkFolder, ChunkReader, Plain};
 use super::staging::read_bounded;
 use super::{
     CheckedChunks, ContentKey, Error, MANIFEST, SHARES, SealedManifest, SealedShares, manifest, shares,
@@ -213,8 +214,7 @@ impl OpenedCheckpoint {
             files.iter().position(|file| file.name == path && file.size <= SMALL).ok_or_else(not_small)?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(files[at].size as usize));
         for index in 0..self.reader.manifest().seal.chunk_size.count(files[at].size) {
-            let chunk = Zeroizing::new(self.reader.open(at, index).ok_or_else(not_small)??);
-            bytes.extend_from_slice(&chunk);
+            bytes.extend_from_slice(&self.reader.open(at, index).ok_or_else(not_small)??);
         }
         let (expected, found) = (files[at].sha256, Sha256Digest::of(&bytes));
         if found == expected {
@@ -309,9 +309,14 @@ impl OpenedWeights {
         if first as u64 + length as u64 > chunk_size {
             return Ok(None);
         }
-        let chunk = opened_chunk(&self.reader, self.file, position / chunk_size)?;
+        let at = (self.file, position / chunk_size);
+        let chunk = opened_chunk(&self.reader, at)?;
         let range = first..first + length;
-        Ok((range.end <= chunk.len()).then_some(OpenedBytes { chunk, range }))
+        if range.end > chunk.len() {
+            return Ok(None);
+        }
+        self.reader.note_read(at, &chunk, length);
+        Ok(Some(OpenedBytes { chunk, range }))
     }
 }
 
@@ -340,21 +345,22 @@ fn read_at(reader: &ChunkReader, file: usize, position: u64, buffer: &mut [u8]) 
     let chunk_size = reader.manifest().seal.chunk_size.bytes();
     let (mut position, mut buffer) = (position, buffer);
     while !buffer.is_empty() {
-        let (index, within) = (position / chunk_size, (position % chunk_size) as usize);
-        let plain = opened_chunk(reader, file, index)?;
+        let (at, within) = ((file, position / chunk_size), (position % chunk_size) as usize);
+        let plain = opened_chunk(reader, at)?;
         let available = plain.get(within..).filter(|rest| !rest.is_empty());
         let available = available.ok_or(io::ErrorKind::UnexpectedEof)?;
         let count = available.len().min(buffer.len());
         let (now, rest) = buffer.split_at_mut(count);
         now.copy_from_slice(&available[..count]);
+        reader.note_read(at, &plain, count);
         buffer = rest;
         position += count as u64;
     }
     Ok(())
 }
 
-fn opened_chunk(reader: &ChunkReader, file: usize, index: u64) -> io::Result<Arc<Plain>> {
-    let plain = reader.kept(file, index).ok_or(io::ErrorKind::UnexpectedEof)?;
+fn opened_chunk(reader: &ChunkReader, chunk: reader::Key) -> io::Result<Arc<Plain>> {
+    let plain = reader.kept(chunk).ok_or(io::ErrorKind::UnexpectedEof)?;
     plain.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 

@@ -52,7 +52,8 @@ impl ChunkOpener {
         }
         let place = Place { index, is_last: index + 1 == chunks.len() as u64 };
         let cipher = self.ciphers.get(file).ok_or_else(not_opened)?;
-        cipher.open(place, &mut ciphertext).ok_or_else(not_opened)?;
+        let length = cipher.open(place, &mut ciphertext).ok_or_else(not_opened)?;
+        ciphertext.truncate(length);
         Ok(ciphertext)
     }
 }

@@ -3,9 +3,9 @@
 //! The digest of a file that did not change since it was compared is not worked out again: the chunk's tag, which is checked in
 //! every case and over the very bytes that are handed out, tells whatever was altered.
 //!
-//! Opened chunks are kept for a while, since tensors are read in pieces that do not know of chunks: one more than there are
-//! cores. Their memory is used again for the next ones, and wiped at the end. Whoever asks for a chunk that another thread is
-//! opening waits for it.
+//! Opened chunks are kept until all of them was read, since tensors are read in pieces that do not know of chunks; one more
+//! than there are cores at most. Their memory is used again for the next ones, while a cache still holds it, and wiped at the
+//! end. Whoever asks for a chunk that another thread is opening waits for it.
 
 use std::collections::VecDeque;
 use std::fs::{File, Metadata};
@@ -13,9 +13,11 @@ use std::io::ErrorKind;
 use std::ops::Deref;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::chunk::{Buffers, FileCipher, Place};
+use super::buffer::{Buffer, Buffers};
+use super::chunk::{FileCipher, Place};
 use super::{CHUNKS, CheckedChunks, ChunkEntry, ChunkName, Error, SealedManifest};
 use crate::digest::Sha256Digest;
 
@@ -39,7 +41,7 @@ impl ChunkFolder {
         (path, index): (&str, u64),
         entry: &ChunkEntry,
         buffers: &Buffers,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Buffer, Error> {
         let (buffer, _) = self.unchecked((path, index), entry, buffers)?;
         check((path, index), entry, &buffer)?;
         Ok(buffer)
@@ -51,7 +53,7 @@ impl ChunkFolder {
         (path, index): (&str, u64),
         entry: &ChunkEntry,
         buffers: &Buffers,
-    ) -> Result<(Vec<u8>, Metadata), Error> {
+    ) -> Result<(Buffer, Metadata), Error> {
         let chunk = || ChunkName { path: path.to_owned(), index };
         let name = self.path(entry.sha256);
         let missing = || Error::ChunkMissing { chunk: chunk(), sha256: entry.sha256 };
@@ -68,7 +70,8 @@ impl ChunkFolder {
             return Err(Error::ChunkSize { chunk: chunk(), expected: entry.size, found: metadata.len() });
         }
         // The manifest's check bound the size by the largest chunk's.
-        let mut buffer = buffers.take(entry.size as usize);
+        let buffer = buffers.take(entry.size as usize);
+        let mut buffer = buffer.map_err(Error::io("find memory for", &name))?;
         file.read_exact_at(&mut buffer, 0).map_err(Error::io("read", &name))?;
         Ok((buffer, metadata))
     }
@@ -86,28 +89,33 @@ fn check((path, index): (&str, u64), entry: &ChunkEntry, bytes: &[u8]) -> Result
 
 /// A chunk's plaintext. Its memory is used again for the next chunk when the last who reads it is done.
 pub(super) struct Plain {
-    bytes: Vec<u8>,
+    /// None once it was given back.
+    bytes: Option<Buffer>,
     buffers: Arc<Buffers>,
+    /// Bytes that were read.
+    read: AtomicUsize,
 }
 
 impl Deref for Plain {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_deref().unwrap_or_default()
     }
 }
 
 impl Drop for Plain {
     fn drop(&mut self) {
-        self.buffers.give(std::mem::take(&mut self.bytes));
+        if let Some(bytes) = self.bytes.take() {
+            self.buffers.give(bytes);
+        }
     }
 }
 
 type Slot = Arc<Mutex<Option<Arc<Plain>>>>;
 
 /// A chunk by file, counted in the manifest's order, and index.
-type Key = (usize, u64);
+pub(super) type Key = (usize, u64);
 
 /// Opens chunks of one checkpoint; for several threads at once.
 pub(super) struct ChunkReader {
@@ -143,7 +151,7 @@ impl ChunkReader {
     }
 
     /// Reads and opens a chunk, past what is kept. `None` where there is no such chunk.
-    pub(super) fn open(&self, file: usize, index: u64) -> Option<Result<Vec<u8>, Error>> {
+    pub(super) fn open(&self, file: usize, index: u64) -> Option<Result<Buffer, Error>> {
         let (cipher, plain) = (self.ciphers.get(file)?, self.manifest.plain.files.get(file)?);
         let chunks = self.manifest.seal.files.get(&plain.name)?;
         let entry = chunks.get(usize::try_from(index).ok()?)?;
@@ -156,7 +164,7 @@ impl ChunkReader {
         (path, entry): (&str, &ChunkEntry),
         cipher: &FileCipher,
         place: Place,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Buffer, Error> {
         let name = (path, place.index);
         let (mut buffer, meta) = self.folder.unchecked(name, entry, &self.buffers)?;
         let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,7 +173,8 @@ impl ChunkReader {
             check(name, entry, &buffer)?;
             checked().add(entry, &meta);
         }
-        if cipher.open(place, &mut buffer).is_some() {
+        if let Some(length) = cipher.open(place, &mut buffer) {
+            buffer.truncate(length);
             return Ok(buffer);
         }
         // The digest says whether the file was altered or never was of this key.
@@ -174,20 +183,30 @@ impl ChunkReader {
     }
 
     /// Takes a buffer back for the next chunk.
-    pub(super) fn give_back(&self, buffer: Vec<u8>) {
+    pub(super) fn give_back(&self, buffer: Buffer) {
         self.buffers.give(buffer);
     }
 
     /// An opened chunk, kept for whoever asks next. `None` where there is no such chunk.
-    pub(super) fn kept(&self, file: usize, index: u64) -> Option<Result<Arc<Plain>, Error>> {
+    pub(super) fn kept(&self, (file, index): Key) -> Option<Result<Arc<Plain>, Error>> {
         let slot = self.slot((file, index));
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plain) = &*slot {
             return Some(Ok(Arc::clone(plain)));
         }
         let opened = self.open(file, index)?;
-        let plain = |bytes| Arc::new(Plain { bytes, buffers: Arc::clone(&self.buffers) });
-        Some(opened.map(|bytes| Arc::clone(slot.insert(plain(bytes)))))
+        Some(opened.map(|bytes| {
+            let (bytes, buffers) = (Some(bytes), Arc::clone(&self.buffers));
+            Arc::clone(slot.insert(Arc::new(Plain { bytes, buffers, read: AtomicUsize::new(0) })))
+        }))
+    }
+
+    /// Notes that so many bytes of a chunk were read. Weights are read once: what was read to its end is not kept.
+    pub(super) fn note_read(&self, chunk: Key, plain: &Plain, bytes: usize) {
+        if plain.read.fetch_add(bytes, Ordering::Relaxed) + bytes >= plain.len() {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.retain(|(other, _)| *other != chunk);
+        }
     }
 
     fn slot(&self, key: Key) -> Slot {

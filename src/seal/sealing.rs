@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use rand::CryptoRng;
 use rayon::prelude::*;
 
-use super::chunk::{Buffers, CHUNK_TAG, ChunkSize, FileCipher, Place};
+use super::buffer::{Buffer, Buffers};
+use super::chunk::{CHUNK_TAG, ChunkSize, FileCipher, Place};
 use super::opened::SealedCheckpoint;
 use super::reader::ChunkFolder;
 use super::session::{self, Session};
@@ -222,7 +223,7 @@ impl<'a> Job<'a> {
         file: &SourceFile<'_>,
         indices: std::ops::Range<u64>,
         hasher: &mut Sha256Hasher,
-    ) -> Result<Vec<Vec<u8>>, Error> {
+    ) -> Result<Vec<Buffer>, Error> {
         let mut chunks = Vec::new();
         for index in indices {
             let chunk = self.read(file, index)?;
@@ -233,15 +234,16 @@ impl<'a> Job<'a> {
         Ok(chunks)
     }
 
-    fn read(&self, file: &SourceFile<'_>, index: u64) -> Result<Vec<u8>, Error> {
+    fn read(&self, file: &SourceFile<'_>, index: u64) -> Result<Buffer, Error> {
         let size = self.request.chunk_size;
-        let mut chunk = self.buffers.take(size.length(file.entry.size, index) as usize);
+        let chunk = self.buffers.take(size.length(file.entry.size, index) as usize);
+        let mut chunk = chunk.map_err(Error::io("find memory for", &file.path))?;
         let position = index * size.bytes();
         file.file.read_exact_at(&mut chunk, position).map_err(Error::io("read", &file.path))?;
         Ok(chunk)
     }
 
-    fn plan(&self, file: &SourceFile<'_>, first: u64, chunks: Vec<Vec<u8>>) -> Result<Vec<Planned>, Error> {
+    fn plan(&self, file: &SourceFile<'_>, first: u64, chunks: Vec<Buffer>) -> Result<Vec<Planned>, Error> {
         let sealed = chunks.into_par_iter().enumerate().map(|(i, mut chunk)| {
             self.seal(file, first + i as u64, &mut chunk)?;
             let entry = ChunkEntry { sha256: Sha256Digest::of(&chunk), size: chunk.len() as u64 };
@@ -252,7 +254,7 @@ impl<'a> Job<'a> {
         sealed.collect()
     }
 
-    fn seal(&self, file: &SourceFile<'_>, index: u64, chunk: &mut Vec<u8>) -> Result<(), Error> {
+    fn seal(&self, file: &SourceFile<'_>, index: u64, chunk: &mut Buffer) -> Result<(), Error> {
         let is_last = index + 1 == self.request.chunk_size.count(file.entry.size);
         file.cipher.seal(Place { index, is_last }, chunk)
     }

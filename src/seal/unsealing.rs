@@ -10,6 +10,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::Error;
+use super::buffer::Buffer;
 use super::opened::OpenedCheckpoint;
 use super::staging::{Staging, holds, open_for_writing, write_whole};
 use crate::checkpoint::manifest::{FileEntry, MANIFEST};
@@ -94,7 +95,7 @@ impl OpenedCheckpoint {
         at: usize,
         indices: std::ops::Range<u64>,
         (file, path): (&File, &Path),
-    ) -> Result<Vec<Vec<u8>>, Error> {
+    ) -> Result<Vec<Buffer>, Error> {
         let chunk_size = self.reader.manifest().seal.chunk_size.bytes();
         let opened = indices.into_par_iter().filter_map(|index| {
             let plain = self.reader.open(at, index)?;
@@ -110,7 +111,7 @@ impl OpenedCheckpoint {
         opened.collect()
     }
 
-    fn hash(&self, chunks: Vec<Vec<u8>>, hasher: &mut Sha256Hasher, progress: &dyn Progress) {
+    fn hash(&self, chunks: Vec<Buffer>, hasher: &mut Sha256Hasher, progress: &dyn Progress) {
         for chunk in chunks {
             hasher.update(&chunk);
             progress.advance(chunk.len() as u64);

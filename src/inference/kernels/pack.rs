@@ -13,6 +13,9 @@ type Block = [[[f32; LANES]; 2]; BLOCK];
 
 const ZEROS: Block = [[[0.0; LANES]; 2]; BLOCK];
 
+/// Most inputs of a step that are packed by themselves, in registers: 1.4 times as fast as by way of a block.
+const FEW: usize = 2;
+
 /// Numbers as a checkpoint stores them.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::inference) enum Numbers<'a> {
@@ -65,12 +68,15 @@ pub(in crate::inference) struct Strip<'a> {
 /// A stored number and how sixteen of them are widened.
 trait Number {
     type Bits: Copy + Default;
+    /// The greatest that is finite.
+    const GREATEST: f32;
 
     fn load<L: Lanes>(l: L, bits: &[Self::Bits; LANES]) -> L::F;
 }
 
 impl Number for f32 {
     type Bits = f32;
+    const GREATEST: f32 = Self::MAX;
 
     #[inline(always)]
     fn load<L: Lanes>(l: L, bits: &[f32; LANES]) -> L::F {
@@ -80,6 +86,7 @@ impl Number for f32 {
 
 impl Number for f16 {
     type Bits = u16;
+    const GREATEST: f32 = 65504.0;
 
     #[inline(always)]
     fn load<L: Lanes>(l: L, bits: &[u16; LANES]) -> L::F {
@@ -89,6 +96,7 @@ impl Number for f16 {
 
 impl Number for bf16 {
     type Bits = u16;
+    const GREATEST: f32 = f32::from_bits(0x7f7f_0000);
 
     #[inline(always)]
     fn load<L: Lanes>(l: L, bits: &[u16; LANES]) -> L::F {
@@ -135,26 +143,29 @@ impl<S: Step> PackInputs<'_, S> {
     #[inline(always)]
     fn pack<L: Lanes, N: Number>(self, l: L, rows: &[N::Bits]) -> bool {
         let Self { steps, each, first, strip: Strip { columns, .. } } = self;
-        let mut block = ZEROS;
+        let at_once = if S::DEPTH <= FEW { S::DEPTH } else { BLOCK };
+        let mut many = ZEROS;
         let mut check = l.zero();
         let mut finite = true;
         for (panel, steps) in steps.chunks_exact_mut(each).enumerate() {
             let from = panel * PANEL;
-            let count = PANEL.min(columns - from);
-            let steps = steps[first / S::DEPTH..].chunks_mut(BLOCK / S::DEPTH);
-            for (steps, rows) in steps.zip(rows.chunks(BLOCK * columns)) {
-                if rows.len() < BLOCK * columns {
-                    block = ZEROS;
+            let end = from + PANEL.min(columns - from);
+            let middle = end.min(from + LANES);
+            let steps = steps[first / S::DEPTH..].chunks_mut(at_once / S::DEPTH);
+            for (steps, rows) in steps.zip(rows.chunks(at_once * columns)) {
+                let mut few = [[[0.0; LANES]; 2]; FEW];
+                let block = if S::DEPTH <= FEW { &mut few[..S::DEPTH] } else { &mut many[..] };
+                if S::DEPTH > FEW && rows.len() < at_once * columns {
+                    block.fill(ZEROS[0]);
                 }
                 for (to, row) in block.iter_mut().zip(rows.chunks_exact(columns)) {
-                    let (low, high) = row[from..from + count].split_at(count.min(LANES));
-                    for (to, bits) in to.iter_mut().zip([low, high]) {
+                    for (to, bits) in to.iter_mut().zip([&row[from..middle], &row[middle..end]]) {
                         let x = load_some::<L, N>(l, bits);
                         check = l.mul_add(x, l.zero(), check);
                         l.store(x, to);
                     }
                 }
-                finite &= encode(l, steps, &block);
+                finite &= encode::<L, S, N>(l, steps, block);
             }
         }
         // Zero times what is finite is zero; times anything else, NaN.
@@ -202,7 +213,7 @@ impl<S: Step> PackPanel<'_, S> {
                     }
                 }
             }
-            finite &= encode(l, steps, &block);
+            finite &= encode::<L, S, N>(l, steps, &block);
         }
         finite && l.sum(check) == 0.0
     }
@@ -210,11 +221,13 @@ impl<S: Step> PackPanel<'_, S> {
 
 /// Encodes the block's steps, of which the last may be left out; whether all that they store is finite.
 #[inline(always)]
-fn encode<L: Lanes, S: Step>(l: L, steps: &mut [S], block: &Block) -> bool {
+fn encode<L: Lanes, S: Step, N: Number>(l: L, steps: &mut [S], block: &[[[f32; LANES]; 2]]) -> bool {
     let mut finite = true;
     for (step, weights) in steps.iter_mut().zip(block.chunks_exact(S::DEPTH)) {
         *step = S::encode(l, weights);
-        finite &= step.is_finite();
+        if N::GREATEST > S::HOLDS {
+            finite &= step.is_finite();
+        }
     }
     finite
 }

@@ -13,6 +13,9 @@ use super::lanes::{LANES, Lanes};
 /// Outputs of a panel: two registers.
 pub(in crate::inference) const PANEL: usize = 2 * LANES;
 
+/// The greatest finite binary16.
+const HALF_MOST: f32 = 65504.0;
+
 /// Sums of `R` rows with one panel.
 pub(in crate::inference) type Sums<L, const R: usize> = [[<L as Lanes>::F; 2]; R];
 
@@ -20,6 +23,8 @@ pub(in crate::inference) type Sums<L, const R: usize> = [[<L as Lanes>::F; 2]; R
 pub(in crate::inference) trait Step: Zeroable + Copy + Send + Sync {
     /// Inputs of one step; a panel is filled up with zeros to a multiple.
     const DEPTH: usize;
+    /// Weights of no greater magnitude never become infinite.
+    const HOLDS: f32;
 
     /// The step of `weights`, [DEPTH, PANEL]. What is too large for the type becomes infinite, in `decode` too.
     fn encode<L: Lanes>(l: L, weights: &[[[f32; LANES]; 2]]) -> Self;
@@ -36,6 +41,9 @@ pub(in crate::inference) trait Step: Zeroable + Copy + Send + Sync {
 
 /// A number as it is stored, by itself: f32, or binary16 as bits.
 pub(in crate::inference) trait Stored: Zeroable + Copy + Send + Sync + 'static {
+    /// The greatest that is finite.
+    const GREATEST: f32;
+
     fn load<L: Lanes>(l: L, numbers: &[Self; LANES]) -> L::F;
     fn store<L: Lanes>(l: L, x: L::F, to: &mut [Self; LANES]);
     fn widen(self) -> f32;
@@ -43,6 +51,8 @@ pub(in crate::inference) trait Stored: Zeroable + Copy + Send + Sync + 'static {
 }
 
 impl Stored for f32 {
+    const GREATEST: f32 = Self::MAX;
+
     #[inline(always)]
     fn load<L: Lanes>(l: L, numbers: &[Self; LANES]) -> L::F {
         l.load(numbers)
@@ -64,6 +74,8 @@ impl Stored for f32 {
 }
 
 impl Stored for u16 {
+    const GREATEST: f32 = HALF_MOST;
+
     #[inline(always)]
     fn load<L: Lanes>(l: L, numbers: &[Self; LANES]) -> L::F {
         l.load_half(numbers)
@@ -96,6 +108,7 @@ pub(in crate::inference) struct BrainStep([[u32; LANES]; 2]);
 
 impl<T: Stored> Step for PlainStep<T> {
     const DEPTH: usize = 1;
+    const HOLDS: f32 = T::GREATEST;
 
     #[inline(always)]
     fn is_finite(&self) -> bool {
@@ -138,6 +151,8 @@ fn scales_are_finite(scales: &[[u16; LANES]; 2]) -> bool {
 
 impl Step for BrainStep {
     const DEPTH: usize = 2;
+    /// The greatest finite one in bfloat16.
+    const HOLDS: f32 = f32::from_bits(0x7f7f_0000);
 
     #[inline(always)]
     fn is_finite(&self) -> bool {
@@ -279,6 +294,8 @@ fn scales<L: Lanes>(
 
 impl Step for ByteStep {
     const DEPTH: usize = 64;
+    /// A scale is no greater than the weights.
+    const HOLDS: f32 = HALF_MOST;
 
     #[inline(always)]
     fn is_finite(&self) -> bool {
@@ -333,6 +350,8 @@ impl Step for ByteStep {
 
 impl Step for NibbleStep {
     const DEPTH: usize = 32;
+    /// A scale is no greater than the weights.
+    const HOLDS: f32 = HALF_MOST;
 
     #[inline(always)]
     fn is_finite(&self) -> bool {

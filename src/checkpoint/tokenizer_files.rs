@@ -12,11 +12,11 @@
 
 mod error;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::path::Path;
 
+use ahash::{HashMap, HashMapExt as _};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::Error;
@@ -121,8 +121,8 @@ fn parse_vocabulary(json: &str, most: usize) -> Result<Vec<String>, TokenizerFil
 
 fn parse_merges(text: &str, vocabulary: &[String]) -> Result<Vec<(u32, u32)>, TokenizerFilesError> {
     let ids = ids_by_token(vocabulary)?;
-    let mut merges = Vec::new();
-    let mut seen: HashMap<(u32, u32), usize> = HashMap::new();
+    let mut merges = Vec::with_capacity(vocabulary.len());
+    let mut seen: HashMap<(u32, u32), usize> = HashMap::with_capacity(vocabulary.len());
     let mut product = String::new();
     for (index, content) in text.lines().enumerate() {
         let line = index + 1;

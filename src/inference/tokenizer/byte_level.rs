@@ -43,8 +43,41 @@ pub(super) struct ByteLevel {
     files: TokenizerFiles,
     /// Made of the files when the first text is encoded: that takes about as long as loading a small checkpoint.
     model: OnceLock<BPE>,
-    /// The bytes of each token.
-    tokens: Vec<Box<[u8]>>,
+    tokens: TokenBytes,
+}
+
+/// The bytes of each token, one behind the other: fifty thousand small allocations take longer than a small model's token.
+#[derive(Debug)]
+struct TokenBytes {
+    bytes: Vec<u8>,
+    /// Where each begins, and the end of the last.
+    bounds: Vec<usize>,
+}
+
+impl TokenBytes {
+    fn of(vocabulary: &[String]) -> Self {
+        let mut all = Self { bytes: Vec::new(), bounds: Vec::with_capacity(vocabulary.len() + 1) };
+        all.bounds.push(0);
+        for token in vocabulary {
+            let before = all.bytes.len();
+            for symbol in token.chars() {
+                let Some(byte) = byte(symbol) else {
+                    // Where a character is no symbol, the token stands for its UTF-8.
+                    all.bytes.truncate(before);
+                    all.bytes.extend_from_slice(token.as_bytes());
+                    break;
+                };
+                all.bytes.push(byte);
+            }
+            all.bounds.push(all.bytes.len());
+        }
+        all
+    }
+
+    fn get(&self, id: u32) -> Option<&[u8]> {
+        let [start, end] = *self.bounds.get(id as usize..)?.first_chunk()?;
+        self.bytes.get(start..end)
+    }
 }
 
 impl ByteLevel {
@@ -61,7 +94,7 @@ impl ByteLevel {
         if let Some(byte) = (0..=255).find(|&byte| !is_there[usize::from(byte)]) {
             return Err(Error::MissingByte { byte });
         }
-        let tokens = files.vocabulary().iter().map(|token| bytes(token)).collect();
+        let tokens = TokenBytes::of(files.vocabulary());
         Ok(Self { files, model: OnceLock::new(), tokens })
     }
 
@@ -83,7 +116,7 @@ impl ByteLevel {
     }
 
     pub(super) fn bytes(&self, id: u32) -> Option<&[u8]> {
-        self.tokens.get(id as usize).map(AsRef::as_ref)
+        self.tokens.get(id)
     }
 
     pub(super) fn decode(&self, ids: &[u32]) -> String {
@@ -108,12 +141,6 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
         start += piece.len();
         Some(piece)
     })
-}
-
-/// The bytes that a token of the vocabulary stands for: those of its symbols or, where a character is none, its UTF-8.
-fn bytes(token: &str) -> Box<[u8]> {
-    let symbols: Option<Box<[u8]>> = token.chars().map(byte).collect();
-    symbols.unwrap_or_else(|| token.as_bytes().into())
 }
 
 /// The byte that a character stands for, if it is one of [`SYMBOLS`].

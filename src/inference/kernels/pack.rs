@@ -86,7 +86,7 @@ impl Number for f32 {
 
 impl Number for f16 {
     type Bits = u16;
-    const GREATEST: f32 = 65504.0;
+    const GREATEST: f32 = Self::MAX.to_f32_const();
 
     #[inline(always)]
     fn load<L: Lanes>(l: L, bits: &[u16; LANES]) -> L::F {
@@ -96,7 +96,7 @@ impl Number for f16 {
 
 impl Number for bf16 {
     type Bits = u16;
-    const GREATEST: f32 = f32::from_bits(0x7f7f_0000);
+    const GREATEST: f32 = Self::MAX.to_f32_const();
 
     #[inline(always)]
     fn load<L: Lanes>(l: L, bits: &[u16; LANES]) -> L::F {

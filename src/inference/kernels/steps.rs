@@ -5,16 +5,13 @@
 //! the rows beside it, on threads, or on how a text was cut.
 
 use bytemuck::Zeroable;
-use half::f16;
+use half::{bf16, f16};
 
 use super::inputs::TileInputs;
 use super::lanes::{LANES, Lanes};
 
 /// Outputs of a panel: two registers.
 pub(in crate::inference) const PANEL: usize = 2 * LANES;
-
-/// The greatest finite binary16.
-const HALF_MOST: f32 = 65504.0;
 
 /// Sums of `R` rows with one panel.
 pub(in crate::inference) type Sums<L, const R: usize> = [[<L as Lanes>::F; 2]; R];
@@ -74,7 +71,7 @@ impl Stored for f32 {
 }
 
 impl Stored for u16 {
-    const GREATEST: f32 = HALF_MOST;
+    const GREATEST: f32 = f16::MAX.to_f32_const();
 
     #[inline(always)]
     fn load<L: Lanes>(l: L, numbers: &[Self; LANES]) -> L::F {
@@ -151,8 +148,7 @@ fn scales_are_finite(scales: &[[u16; LANES]; 2]) -> bool {
 
 impl Step for BrainStep {
     const DEPTH: usize = 2;
-    /// The greatest finite one in bfloat16.
-    const HOLDS: f32 = f32::from_bits(0x7f7f_0000);
+    const HOLDS: f32 = bf16::MAX.to_f32_const();
 
     #[inline(always)]
     fn is_finite(&self) -> bool {
@@ -295,7 +291,7 @@ fn scales<L: Lanes>(
 impl Step for ByteStep {
     const DEPTH: usize = 64;
     /// A scale is no greater than the weights.
-    const HOLDS: f32 = HALF_MOST;
+    const HOLDS: f32 = f16::MAX.to_f32_const();
 
     #[inline(always)]
     fn is_finite(&self) -> bool {
@@ -351,7 +347,7 @@ impl Step for ByteStep {
 impl Step for NibbleStep {
     const DEPTH: usize = 32;
     /// A scale is no greater than the weights.
-    const HOLDS: f32 = HALF_MOST;
+    const HOLDS: f32 = f16::MAX.to_f32_const();
 
     #[inline(always)]
     fn is_finite(&self) -> bool {

@@ -1,0 +1,1 @@
+//! Replays: what was signed for one catalogue, shown to another.

@@ -1,0 +1,1 @@
+//! Files and settings that change a result in silence.

@@ -1,0 +1,1 @@
+//! Floods by strangers: memory, disk, processor, the board's queue.

@@ -1,0 +1,1 @@
+//! Floods that push the statement that matters off a page.

@@ -1,0 +1,17 @@
+//! Attacks that were tried on a release, one test each, named after what it tried.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod catalogues;
+mod files;
+mod floods;
+mod lists;
+mod readings;
+mod sanctions;
+mod signing;
+mod subjects;
+mod texts;
+mod usage;

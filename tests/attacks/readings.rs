@@ -1,0 +1,1 @@
+//! Reading what is private without an entry of the log.

@@ -1,0 +1,1 @@
+//! Getting round a suspension, a revocation or a limit by another grant.

@@ -1,0 +1,1 @@
+//! Getting a signature under something else than what was shown.

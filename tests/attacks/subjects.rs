@@ -1,0 +1,1 @@
+//! Choosing the rules that apply by the subject that one writes.

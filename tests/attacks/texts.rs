@@ -1,0 +1,1 @@
+//! Names, prompts and reasons that deceive whoever reads them.

@@ -1,0 +1,1 @@
+//! Losing usage records without changing the program.

@@ -27,3 +27,4 @@ pub mod statement;
 pub mod store;
 pub mod time;
 pub mod usage;
+mod web;

@@ -364,3 +364,40 @@ fn simulate_replays_requests_against_a_draft() {
     For more information, try '--help'.
     ");
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_no_defect_and_a_closed_pipe_is_silent() {
+    let folder = workplace();
+    fs::write(folder.path().join("p.toml"), PARTNERS).unwrap();
+    for json in ["", "--json"] {
+        let mut command = portcullis();
+        command.current_dir(folder.path()).args(["policy", "check", "p.toml"]);
+        command.args(json.split_whitespace());
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command.stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(5), "{json}");
+        let said = text(&output.stderr);
+        assert!(said.contains("cannot write to standard output: No space left on device"), "{said}");
+        assert!(said.contains("make room where its output goes") && !said.contains("defect"), "{said}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.stdout(writer).output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()), "{json}");
+    }
+}
+
+#[test]
+fn a_refusal_in_json_says_what_is_missing() {
+    let folder = workplace();
+    let said = refuse(folder.path(), "request new tiny --json");
+    let said: serde_json::Value = serde_json::from_str(said.lines().nth(1).unwrap()).unwrap();
+    let message = said["error"]["message"].as_str().unwrap();
+    assert!(message.contains("--purpose <PURPOSE>"), "{message}");
+    let hint = said["error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("usage: portcullis request new"), "{hint}");
+    let said = refuse(folder.path(), "requst new tiny --json");
+    assert!(
+        said.contains("requst") && said.contains("similar subcommand") && said.contains("'request'"),
+        "{said}"
+    );
+}

@@ -4,9 +4,11 @@
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::advice;
+use crate::access;
+use crate::statement::ThresholdNotMet;
 
 /// Exit code after Ctrl-C, as shells have it: 128 + SIGINT.
 pub(super) const INTERRUPTED: u8 = 130;
@@ -82,10 +84,23 @@ pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code()));
     }
-    let text = error.to_string();
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let refusal = Refusal::usage(message, "see `portcullis --help`");
-    report(&refusal.into(), true)
+    let refusal: anyhow::Error = usage_refusal(&error.to_string()).into();
+    report(&refusal, true)
+}
+
+/// What clap says, whole: the refusal with the arguments that it is about, its tips as what to do next, and the usage.
+fn usage_refusal(text: &str) -> Refusal {
+    let (said, usage) = text.split_once("Usage:").unwrap_or((text, ""));
+    let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let is_tip = |line: &&str| line.starts_with("tip:") || line.starts_with("For more information");
+    let (tips, words): (Vec<_>, Vec<_>) = lines.into_iter().partition(is_tip);
+    let message = words.join(" ");
+    let tips = tips.iter().filter_map(|tip| tip.strip_prefix("tip:")).map(str::trim).collect::<Vec<_>>();
+    let usage = usage.lines().next().unwrap_or_default().trim();
+    let usage = (!usage.is_empty()).then(|| format!("usage: {usage}"));
+    let hint = tips.into_iter().map(str::to_owned).chain(usage).collect::<Vec<_>>().join("; ");
+    let hint = if hint.is_empty() { "see `portcullis --help`".to_owned() } else { hint };
+    Refusal::usage(message.trim_start_matches("error: "), hint)
 }
 
 /// Reports a failed command on standard error; the process's exit code.
@@ -98,8 +113,11 @@ pub(super) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
     let mut stderr = io::stderr().lock();
     // Where standard error is closed, the exit code is all that can be said.
     let _ = if as_json {
-        let report = json!({ "error": { "kind": kind.name(), "message": message, "hint": hint } });
-        writeln!(stderr, "{report}")
+        let mut report = json!({ "kind": kind.name(), "message": message, "hint": hint });
+        if let Some(details) = details(error) {
+            report["details"] = details;
+        }
+        writeln!(stderr, "{}", json!({ "error": report }))
     } else {
         writeln!(stderr, "error: {message}")
             .and_then(|()| hint.map_or(Ok(()), |hint| writeln!(stderr, "  next: {hint}")))
@@ -116,6 +134,18 @@ fn message(error: &anyhow::Error) -> String {
         }
     }
     message
+}
+
+/// What a script may want of a refusal one by one, beside the message that says all of it.
+fn details(error: &anyhow::Error) -> Option<Value> {
+    error.chain().find_map(|cause| {
+        if let Some(access::Error::NotPermitted { unmet }) = cause.downcast_ref() {
+            return Some(json!({ "unmet": unmet }));
+        }
+        let threshold: Option<&ThresholdNotMet> = cause.downcast_ref();
+        let ThresholdNotMet { board, have, need } = threshold?;
+        Some(json!({ "board": board, "have": have, "need": need, "missing": need.saturating_sub(*have) }))
+    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

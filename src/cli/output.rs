@@ -5,6 +5,17 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+/// Standard output takes no more. What the command did is done.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub(super) struct CannotPrint(#[source] pub(super) io::Error);
+
+/// Writes to standard output, at once: the only place that does.
+fn print(text: impl Display) -> Result<(), CannotPrint> {
+    let mut out = io::stdout().lock();
+    write!(out, "{text}").and_then(|()| out.flush()).map_err(CannotPrint)
+}
+
 /// Where and how a command speaks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
@@ -34,21 +45,18 @@ impl Output {
 
     /// The command's result: `value` as JSON, or `text`.
     pub(super) fn result(self, value: &impl Serialize, text: impl Display) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut out, value)?;
-            writeln!(out)?;
+            let json = serde_json::to_string(value)?;
+            print(format_args!("{json}\n"))?;
         } else {
-            write!(out, "{text}")?;
+            print(text)?;
         }
-        Ok(out.flush()?)
+        Ok(())
     }
 
     /// A result that is a file's text, the same with and without `--json`.
     pub(super) fn raw(self, text: impl Display) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
-        write!(out, "{text}")?;
-        Ok(out.flush()?)
+        Ok(print(text)?)
     }
 
     /// A piece of text that belongs to the result, now.
@@ -56,9 +64,7 @@ impl Output {
         if self.json {
             return Ok(());
         }
-        let mut out = io::stdout().lock();
-        write!(out, "{text}")?;
-        out.flush()
+        print(text).map_err(|CannotPrint(error)| error)
     }
 
     /// A line for the person who watches, beside the result.

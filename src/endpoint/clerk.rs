@@ -146,18 +146,20 @@ fn into_problem(denied: Denied) -> Problem {
 
 /// Records how a text ended, then tells its client.
 fn end(job: Job, begun: Begun, ending: Result<(Completion, usize), Problem>, ledger: &mut dyn Ledger) {
-    let ended = match &ending {
-        Ok((completion, _)) => Ended {
-            output: &completion.text,
-            tokens: completion.generation.tokens.len(),
-            finish: completion.generation.finish.name(),
-        },
-        // How far it came is not known: it counts in full.
-        Err(_) => Ended { output: "", tokens: job.options.max_tokens, finish: "failed" },
+    let finish: &'static str = match &ending {
+        Ok((completion, _)) => completion.generation.finish.name(),
+        Err(_) => "failed",
     };
-    let (finish, tokens) = (ended.finish, ended.tokens as u64);
+    let ended = match &ending {
+        Ok((completion, _)) => {
+            Ended { output: &completion.text, tokens: completion.generation.tokens.len(), finish }
+        }
+        // How far it came is not known: it counts in full.
+        Err(_) => Ended { output: "", tokens: job.options.max_tokens, finish },
+    };
+    let tokens = ended.tokens as u64;
     let recorded = ledger.end(begun, &ended).map_err(into_problem);
-    metrics::counter!("portcullis_completions_total", "finish" => finish.to_owned()).increment(1);
+    metrics::counter!("portcullis_completions_total", "finish" => finish).increment(1);
     metrics::counter!("portcullis_completion_tokens_total").increment(tokens);
     metrics::histogram!("portcullis_completion_seconds").record(job.asked.elapsed().as_secs_f64());
     let told = match recorded.and(ending) {

@@ -93,6 +93,9 @@ struct Parts {
     metrics: PrometheusHandle,
 }
 
+/// Every route, as measurements name it.
+const ROUTES: [&str; 5] = ["/v1/completions", "/v1/models", "/v1/models/{model}", "/metrics", "/healthz"];
+
 fn router(app: App) -> Router {
     Router::new()
         .route("/v1/completions", post(completions::create))
@@ -105,6 +108,7 @@ fn router(app: App) -> Router {
         .method_not_allowed_fallback(problem::not_done_here)
         .layer(DefaultBodyLimit::max(MOST_REQUEST_BYTES))
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(axum::middleware::from_fn(watch::require_host))
         .layer(axum::middleware::from_fn(watch::observe))
         .with_state(app)
 }

@@ -1,18 +1,18 @@
 //! Who may ask, and what is measured of every answer.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::App;
 use super::problem::Problem;
+use super::{App, ROUTES};
+use crate::web::{Host, RouteLabel, method_label, status_label};
 
 /// Fewest bytes of a key.
 const FEWEST: usize = 16;
@@ -52,6 +52,14 @@ impl fmt::Debug for Key {
     }
 }
 
+/// Refuses a request that does not name its host once and exactly.
+pub(super) async fn require_host(request: Request, next: Next) -> Response {
+    match Host::of_request(&request) {
+        Ok(_) => next.run(request).await,
+        Err(error) => Problem::malformed(error.to_string()).into_response(),
+    }
+}
+
 /// Lets in who has the key; where there is none, who asks on this machine for this machine.
 pub(super) async fn let_in(State(app): State<App>, request: Request, next: Next) -> Response {
     let headers = request.headers();
@@ -61,7 +69,9 @@ pub(super) async fn let_in(State(app): State<App>, request: Request, next: Next)
             return Problem::unauthenticated(message).into_response();
         }
         // A page in a browser can have its own name lead to this machine (DNS rebinding), and asks by that name.
-        None if app.loopback && !is_local(headers, request.uri()) => {
+        None if app.loopback
+            && !Host::of(headers, request.uri()).is_ok_and(|host| is_local(&host, headers)) =>
+        {
             let message = "without a key this endpoint answers only to localhost, by that name or by address";
             return Problem::denied(message).into_response();
         }
@@ -70,70 +80,42 @@ pub(super) async fn let_in(State(app): State<App>, request: Request, next: Next)
     next.run(request).await
 }
 
-/// Whether the request is for a name of this machine, and from no page of another site. HTTP/2 names the machine in the URI and
-/// need not send `Host`; where both do, both count.
-fn is_local(headers: &HeaderMap, uri: &Uri) -> bool {
-    let of = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let origin = of(header::ORIGIN).map(|origin| origin.split_once("://").map_or("", |(_, host)| host));
-    let (host, authority) = (of(header::HOST), uri.host());
-    let is_named = host.is_some() || authority.is_some();
-    is_named && [host, authority, origin].into_iter().flatten().all(is_local_name)
-}
-
-fn is_local_name(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+/// Whether the request is for a name of this machine, and from no page of another site.
+fn is_local(host: &Host, headers: &HeaderMap) -> bool {
+    host.is_loopback()
+        && Host::of_origin(headers).is_ok_and(|page| page.is_none_or(|page| page.is_loopback()))
 }
 
 /// Measures the answer and writes a line about it. No header and no body is written.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let route = route.unwrap_or_else(|| "none".to_owned());
+    let method = method_label(request.method());
+    let route = RouteLabel::of(request.extensions().get::<MatchedPath>(), &ROUTES).as_str();
     let response = next.run(request).await;
-    let status = response.status().as_u16();
-    let labels = [("route", route.clone()), ("status", status.to_string())];
-    metrics::counter!("portcullis_http_requests_total", &labels).increment(1);
+    let status = response.status();
+    metrics::counter!("portcullis_http_requests_total", "route" => route, "status" => status_label(status))
+        .increment(1);
     let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
-    tracing::info!(%method, route, status, milliseconds, "answered");
+    tracing::info!(method, route, status = status.as_u16(), milliseconds, "answered");
     response
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Uri;
+
     use super::*;
 
     #[test]
-    fn names_of_this_machine_are_known_from_others() {
-        for local in ["localhost", "localhost:8080", "LocalHost", "127.0.0.1:8080", "[::1]:8080", "127.9.9.9"]
-        {
-            assert!(is_local_name(local), "{local}");
-        }
-        for other in
-            ["", "evil.example", "localhost.evil.example:80", "10.0.0.1", "[::2]:80", "127.0.0.1.nip.io"]
-        {
-            assert!(!is_local_name(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn the_machine_is_named_by_host_or_by_uri_and_by_both_alike() {
-        let asked = |host: Option<&'static str>, uri: &'static str| {
-            let host = host.map(|host| (header::HOST, host.parse().unwrap()));
-            is_local(&HeaderMap::from_iter(host), &Uri::from_static(uri))
+    fn a_page_of_another_site_does_not_ask() {
+        let asked = |pages: &[&'static str]| {
+            let mut headers = HeaderMap::from_iter([(header::HOST, "localhost:80".parse().unwrap())]);
+            pages.iter().for_each(|page| drop(headers.append(header::ORIGIN, page.parse().unwrap())));
+            is_local(&Host::of(&headers, &Uri::from_static("/v1/models")).unwrap(), &headers)
         };
-        assert!(asked(Some("localhost:80"), "/v1/models"));
-        assert!(asked(None, "http://127.0.0.1:80/v1/models"));
-        assert!(asked(Some("localhost"), "http://[::1]:80/"));
-        assert!(!asked(None, "/v1/models"));
-        assert!(!asked(None, "http://evil.example/"));
-        assert!(!asked(Some("localhost"), "http://evil.example/"));
-        assert!(!asked(Some("evil.example"), "http://localhost/"));
+        assert!(asked(&[]) && asked(&["http://localhost:3000"]));
+        assert!(!asked(&["https://evil.example"]) && !asked(&["null"]));
+        assert!(!asked(&["http://localhost", "https://evil.example"]));
     }
 
     #[test]

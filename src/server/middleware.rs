@@ -2,15 +2,16 @@
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::App;
 use super::problem::Refusal;
+use super::{App, ROUTES};
+use crate::web::{Host, Labels, RouteLabel, method_label, status_label};
 
 /// Counts the request against its address.
 pub(super) async fn limit_address(
@@ -25,6 +26,9 @@ pub(super) async fn limit_address(
         Err(refusal) => refusal.into_response(),
     }
 }
+
+/// Characters of a path that are logged.
+const MAX_LOGGED_PATH: usize = 256;
 
 /// How many times as long as a body may stall a whole request may take.
 const PATIENCE: u32 = 10;
@@ -46,22 +50,36 @@ fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
 /// Measures the answer and writes a line about it. No header is written: some are secrets.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let path = request.uri().path().to_owned();
+    let method = method_label(request.method());
+    let route = RouteLabel::of(request.extensions().get::<MatchedPath>(), &ROUTES);
+    let path: String = request.uri().path().chars().take(MAX_LOGGED_PATH).collect();
     let response = next.run(request).await;
     let (took, status) = (begun.elapsed(), response.status());
-    let route = route.unwrap_or_else(|| "none".to_owned());
-    let labels = [("method", method.to_string()), ("route", route), ("status", status.as_u16().to_string())];
-    metrics::counter!("portcullis_http_requests_total", &labels).increment(1);
-    metrics::histogram!("portcullis_http_request_seconds", &labels[..2]).record(took.as_secs_f64());
+    measure(Labels { method, route, status: status_label(status) }, took);
     let milliseconds = took.as_secs_f64() * 1e3;
     if status.is_server_error() {
-        tracing::warn!(%method, path, status = status.as_u16(), milliseconds, "answered");
+        tracing::warn!(method, path, status = status.as_u16(), milliseconds, "answered");
     } else {
-        tracing::info!(%method, path, status = status.as_u16(), milliseconds, "answered");
+        tracing::info!(method, path, status = status.as_u16(), milliseconds, "answered");
     }
     response
+}
+
+fn measure(labels: Labels, took: Duration) {
+    let Labels { method, route, status } = labels;
+    let route = route.as_str();
+    metrics::counter!("portcullis_http_requests_total", "method" => method, "route" => route, "status" => status)
+        .increment(1);
+    metrics::histogram!("portcullis_http_request_seconds", "method" => method, "route" => route)
+        .record(took.as_secs_f64());
+}
+
+/// Refuses a request that does not name its host once and exactly: what stands in front of this server may have read another one.
+pub(super) async fn require_host(request: Request, next: Next) -> Response {
+    match Host::of_request(&request) {
+        Ok(_) => next.run(request).await,
+        Err(error) => Refusal::malformed(error.to_string()).into_response(),
+    }
 }
 
 /// No route has this path.

@@ -3,7 +3,8 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -69,6 +70,18 @@ impl Process {
         // User and system time, in hundredths: the 14th and 15th field, of which the 2nd ends with the last parenthesis.
         let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         fields[11..13].iter().map(|field| field.parse::<f64>().unwrap() / 100.0).sum()
+    }
+
+    /// How much memory it holds now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Sends bytes as they stand and reads until the other side ends; what came.
+    pub fn send_raw(&self, bytes: &[u8]) -> String {
+        send_raw(&self.url, bytes)
     }
 
     /// Ends it as a power cut would.
@@ -203,6 +216,18 @@ impl Served {
         let (url, body) = (format!("{}{path}", self.process.url), Some(json.to_owned()));
         ask(&Ask { url, method: "POST", body, ..Ask::default() })
     }
+}
+
+/// Sends bytes to the server of a URL as they stand and reads until it ends the connection; what came.
+pub fn send_raw(url: &str, bytes: &[u8]) -> String {
+    let address = url.strip_prefix("http://").unwrap().split('/').next().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // A server may refuse before it has read all.
+    drop(stream.write_all(bytes));
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer));
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// A question over HTTP.

@@ -14,6 +14,7 @@ mod usage;
 use std::io::{self, ErrorKind};
 
 use super::failure::{Kind, Refusal};
+use super::output::CannotPrint;
 use crate::checkpoint;
 use crate::checkpoint::fetch::FetchError;
 use crate::inference;
@@ -29,6 +30,7 @@ pub(super) fn explain(error: &anyhow::Error) -> Advice {
 
 fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
     of(cause, |refusal: &Refusal| (refusal.kind, refusal.hint.clone()))
+        .or_else(|| of(cause, explain_printing))
         .or_else(|| of(cause, explain_checkpoint))
         .or_else(|| of(cause, identity::explain_identity))
         .or_else(|| of(cause, catalogue::explain_repository))
@@ -61,6 +63,12 @@ fn of<E: std::error::Error + 'static>(
     explain: impl FnOnce(&E) -> Advice,
 ) -> Option<Advice> {
     cause.downcast_ref::<E>().map(explain)
+}
+
+fn explain_printing(_: &CannotPrint) -> Advice {
+    let hint =
+        "make room where its output goes; what the command did is done, and only its report is missing";
+    (Kind::Unavailable, Some(hint.to_owned()))
 }
 
 fn mistyped(hint: &str) -> Advice {

@@ -1,0 +1,153 @@
+//! Which host a request names: once, and exactly.
+//!
+//! A page in a browser can have its own name lead to this machine (DNS rebinding), and asks by that name; and what reads the first of two
+//! `Host` headers while a proxy reads the last decides about another host than the proxy did. HTTP/1.1 names the host in `Host`; HTTP/2
+//! names it in the URI and need not send `Host`. Where both do, both must say the same.
+
+use std::net::IpAddr;
+
+use axum::http::header::{self, HeaderName};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Request, Uri, Version};
+
+/// Why a request names no host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HostError {
+    /// It names none.
+    #[error("the request names no host")]
+    Missing,
+    /// It names several, or the same twice.
+    #[error("the request names its host more than once")]
+    Several,
+    /// What it names is no host with or without a port.
+    #[error("what the request names is no host")]
+    Malformed,
+}
+
+/// The host that a request names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Host(Authority);
+
+impl Host {
+    /// The one host that a request names.
+    pub(crate) fn of(headers: &HeaderMap, uri: &Uri) -> Result<Self, HostError> {
+        let sent = one(headers, header::HOST)?.map(Self::parse).transpose()?;
+        let authority = uri.authority().map(|authority| Self::check(authority.clone())).transpose()?;
+        match (sent, authority) {
+            (None, None) => Err(HostError::Missing),
+            (Some(sent), Some(authority)) if !sent.is_same(&authority) => Err(HostError::Several),
+            (Some(host), _) | (None, Some(host)) => Ok(host),
+        }
+    }
+
+    /// The one host that a request names; HTTP/1.0, which probes of balancers still speak, need not name any.
+    pub(crate) fn of_request<B>(request: &Request<B>) -> Result<Option<Self>, HostError> {
+        match Self::of(request.headers(), request.uri()) {
+            Err(HostError::Missing) if request.version() <= Version::HTTP_10 => Ok(None),
+            host => host.map(Some),
+        }
+    }
+
+    /// The host of the page that sent a request, if one did; a page without a name of its own says `null`, which is no host.
+    pub(crate) fn of_origin(headers: &HeaderMap) -> Result<Option<Self>, HostError> {
+        let Some(origin) = one(headers, header::ORIGIN)? else { return Ok(None) };
+        let origin = origin.to_str().map_err(|_| HostError::Malformed)?;
+        let (_, authority) = origin.split_once("://").ok_or(HostError::Malformed)?;
+        Self::check(authority.parse().map_err(|_| HostError::Malformed)?).map(Some)
+    }
+
+    /// Whether it is this machine, by the name `localhost` or by an address.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let name = self.0.host();
+        let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+        name.eq_ignore_ascii_case("localhost")
+            || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    fn parse(value: &HeaderValue) -> Result<Self, HostError> {
+        let text = value.to_str().map_err(|_| HostError::Malformed)?;
+        Self::check(text.parse().map_err(|_| HostError::Malformed)?)
+    }
+
+    /// Refuses a user's name before the host, and anything but digits behind its colon.
+    fn check(authority: Authority) -> Result<Self, HostError> {
+        let rest = authority.as_str().strip_prefix(authority.host()).ok_or(HostError::Malformed)?;
+        let has_port = rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+        if (rest.is_empty() || has_port) && !authority.host().is_empty() {
+            Ok(Self(authority))
+        } else {
+            Err(HostError::Malformed)
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.0.host().eq_ignore_ascii_case(other.0.host()) && self.0.port_u16() == other.0.port_u16()
+    }
+}
+
+/// The value of a header that stands at most once.
+fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, HostError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(HostError::Several),
+        (value, None) => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(text: &str) -> Result<Host, HostError> {
+        Host::parse(&text.parse().unwrap())
+    }
+
+    fn named(hosts: &[&str], uri: &'static str) -> Result<Host, HostError> {
+        let hosts = hosts.iter().map(|host| (header::HOST, host.parse().unwrap()));
+        let mut headers = HeaderMap::new();
+        hosts.for_each(|(name, value)| drop(headers.append(name, value)));
+        Host::of(&headers, &Uri::from_static(uri))
+    }
+
+    #[test]
+    fn names_of_this_machine_are_known_from_others() {
+        for local in ["localhost", "localhost:8080", "LocalHost", "127.0.0.1:8080", "[::1]:8080", "127.9.9.9"]
+        {
+            assert!(host(local).unwrap().is_loopback(), "{local}");
+        }
+        for other in ["evil.example", "localhost.evil.example:80", "10.0.0.1", "[::2]:80", "127.0.0.1.nip.io"]
+        {
+            assert!(!host(other).unwrap().is_loopback(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for wrong in [
+            "",
+            "localhost:",
+            "localhost:80:evil.example",
+            "localhost:evil",
+            "localhost:99999",
+            "[::1]evil.example",
+            "[::1",
+            "evil.example@localhost",
+            "localhost, evil.example",
+            "localhost/path",
+        ] {
+            assert_eq!(host(wrong), Err(HostError::Malformed), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_named_once_by_header_or_by_uri_or_by_both_alike() {
+        assert!(named(&["localhost:80"], "/v1/models").is_ok());
+        assert!(named(&[], "http://127.0.0.1:80/v1/models").is_ok());
+        assert!(named(&["localhost:80"], "http://LOCALHOST:80/").is_ok());
+        assert_eq!(named(&[], "/v1/models"), Err(HostError::Missing));
+        assert_eq!(named(&["localhost", "localhost"], "/"), Err(HostError::Several));
+        assert_eq!(named(&["localhost", "evil.example"], "/"), Err(HostError::Several));
+        assert_eq!(named(&["localhost"], "http://[::1]/"), Err(HostError::Several));
+        assert_eq!(named(&["localhost:80"], "http://localhost:81/"), Err(HostError::Several));
+    }
+}

@@ -49,7 +49,7 @@ fn it_cannot_mint_a_grant() {
         full.unwrap()
     });
     let envelope = Envelope::parse(rows[0].1.envelope.as_bytes()).unwrap();
-    let asked = verify_request(&envelope).unwrap();
+    let asked = verify_request(&envelope, scene.catalogue_id("rosa")).unwrap();
     let rules = catalogue(&served).rules_in_force(&ID.parse().unwrap()).unwrap();
     let registry = registry(&served);
     let mut grant = draft_grants(&asked, &rules, Timestamp::now()).unwrap().remove(0).to_envelope().unwrap();

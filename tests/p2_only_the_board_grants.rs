@@ -12,7 +12,7 @@ use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Card, Identity, Signer};
 use portcullis::policy::Policy;
 use portcullis::seal::{Purpose, seal_to};
-use portcullis::statement::{Envelope, IN_TOTO, Quorum, Statement, Subject, Verified};
+use portcullis::statement::{CatalogueId, Envelope, IN_TOTO, Quorum, Statement, Subject, Verified};
 use portcullis::time::Timestamp;
 
 const POLICY: &str = r#"
@@ -77,14 +77,19 @@ fn key(identity: &Identity) -> portcullis::identity::VerifyingKey {
     identity.card().verifying_key
 }
 
+fn catalogue() -> CatalogueId {
+    CatalogueId::new(Sha256Digest::of(b"1.root.json"))
+}
+
 fn agreement() -> Sha256Digest {
     Sha256Digest::of(b"the agreement")
 }
 
 fn rules_with(policy: &str, members: &[u8]) -> RulesInForce {
     let keys = members.iter().map(|seed| key(&member(*seed)));
-    let board = Quorum::new("the board of gpt2-1.5b", keys, 2).unwrap();
+    let board = Quorum::new("the board of gpt2-1.5b", keys, 2).unwrap().in_catalogue(catalogue());
     RulesInForce {
+        catalogue: catalogue(),
         checkpoint: "gpt2-1.5b".parse().unwrap(),
         manifest: Sha256Digest::of(b"the sealed manifest"),
         policy: Policy::parse(policy).unwrap(),
@@ -95,7 +100,7 @@ fn rules_with(policy: &str, members: &[u8]) -> RulesInForce {
         agreement: Some(agreement()),
         boards: BTreeMap::from([("board".parse().unwrap(), board.clone())]),
         board,
-        registry: Quorum::of_one("the registry", key(&registry())),
+        registry: Quorum::of_one("the registry", key(&registry())).in_catalogue(catalogue()),
         contacts: Contacts::default(),
     }
 }
@@ -117,12 +122,12 @@ fn request_by(identity: &Identity, card: Card) -> Envelope {
         created: now(),
     };
     let subject = Subject { name: "gpt2-1.5b".to_owned(), digest: rules().manifest };
-    Statement { subject, predicate: request }.sign(&*signer(identity)).unwrap()
+    Statement::new(catalogue(), subject, request).sign(&*signer(identity)).unwrap()
 }
 
 fn request() -> Verified<Statement<Request>> {
     let researcher = researcher();
-    verify_request(&request_by(&researcher, researcher.card().clone())).unwrap()
+    verify_request(&request_by(&researcher, researcher.card().clone()), catalogue()).unwrap()
 }
 
 fn draft() -> Statement<Grant> {
@@ -203,6 +208,15 @@ fn p2_a_statement_of_another_kind_is_no_grant() {
 }
 
 #[test]
+fn p2_a_grant_of_the_same_board_in_another_catalogue_does_not_count() {
+    let other = CatalogueId::new(Sha256Digest::of(b"another 1.root.json"));
+    let mut rules = rules();
+    rules.catalogue = other;
+    rules.board = rules.board.in_catalogue(other);
+    insta::assert_snapshot!(refusal(&standing(), &rules, now()), @"the grant is for the catalogue f9f0a87fe19b57ea21dfe415d0315c317b639c785019cb5c5ced307e84e609b5; this is the catalogue 571967b534cb138654d96e62eba30ba43bdd36158eb262f9614030affd637673");
+}
+
+#[test]
 fn p2_an_expired_grant_does_not_count() {
     let last = draft().predicate.expires.plus_seconds(-1);
     assert!(verify_grant(&standing(), &rules(), &[], last).is_ok());
@@ -215,7 +229,7 @@ fn p2_a_revoked_grant_does_not_count() {
         let revocation =
             Revocation { grant, reason: "the laptop was stolen".parse().unwrap(), created: now() };
         let subject = Subject { name: "gpt2-1.5b".to_owned(), digest: rules().manifest };
-        Statement { subject, predicate: revocation }.sign(&*signer(by)).unwrap()
+        Statement::new(catalogue(), subject, revocation).sign(&*signer(by)).unwrap()
     };
     let grant = standing();
     // Neither a stranger's revocation nor one of another grant ends it.
@@ -285,7 +299,7 @@ fn p2_a_swapped_researcher_key_is_noticed() {
     let (old, new) = (rosa.card().sealing_key.to_string(), thief.card().sealing_key.to_string());
     let mut forged = Envelope::new(IN_TOTO, json.replace(&old, &new).into_bytes());
     forged.sign(&*signer(&thief)).unwrap();
-    let in_the_request = verify_request(&forged).unwrap_err().to_string();
+    let in_the_request = verify_request(&forged, catalogue()).unwrap_err().to_string();
     // In the grant: what one member signed differs from what the other did.
     let mut grant = draft();
     let one = signed(&grant, &[&member(1)]);
@@ -302,7 +316,7 @@ fn p2_a_swapped_researcher_key_is_noticed() {
 #[test]
 fn p2_nobody_approves_their_own_request() {
     let asking = person(1, "A member", "Example University");
-    let request = verify_request(&request_by(&asking, asking.card().clone())).unwrap();
+    let request = verify_request(&request_by(&asking, asking.card().clone()), catalogue()).unwrap();
     let grant = draft_grants(&request, &rules(), now()).unwrap().remove(0);
     let with_own = signed(&grant, &[&member(1), &member(2)]);
     insta::assert_snapshot!(refusal(&with_own, &rules(), now()), @"the board of gpt2-1.5b must sign with 2 distinct keys; 1 of its keys signed");
@@ -340,7 +354,7 @@ fn lease_of(grant: &Verified<Statement<Grant>>, by: &Identity, hours: u32) -> En
         seal_to(&sealing_key, Purpose::LEASE, context.as_bytes(), &[9; 32], &mut rand::rng()).unwrap();
     let lease = Lease { grant: grant.digest(), issued, expires, registry_key };
     let subject = Subject { name: "gpt2-1.5b".to_owned(), digest: rules().manifest };
-    Statement { subject, predicate: lease }.sign(&*signer(by)).unwrap()
+    Statement::new(catalogue(), subject, lease).sign(&*signer(by)).unwrap()
 }
 
 #[test]
@@ -366,7 +380,7 @@ fn a_lease_is_the_registrys_for_one_grant_and_its_hours() {
     the lease was issued at 2026-11-23T12:00:00Z, and the clock here says 2026-11-23T11:00:00Z
     the lease runs until 2026-11-24T13:00:00Z, longer than the grant or the policy's 24 hours allow
     the registry must sign, and did not
-    it belongs to the grant 1806a47378b6b1651fc0e645f0b5fb60429079f40530b23d522a4be6d83b0913, not 88390570f610021abf33130b25089ffdadb6075aaf8d3df9fde643d9c8a5da8b
+    it belongs to the grant 9fcc7ac6628784bbba9a6c1af218e9a352e537b4c6ab715542bd04576f515fdf, not 22bc4b5b31a54b70757c0acb9c2cbd625ae98266690bdcc4571a7b4c55345be8
     ");
     let json = lease.to_json();
     for position in 0..json.len() {

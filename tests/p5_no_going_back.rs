@@ -101,7 +101,8 @@ fn a_root_under_which_nobody_can_sign_is_mended_by_the_next() {
     let root = client.root().unwrap().unwrap();
     let mut memory = world.memory();
     let mut publish = |version: u64, role: &RootRole| {
-        let mut document = Document::unsigned("root.json", role, version, root.expires()).unwrap();
+        let mut document =
+            Document::unsigned("root.json", role, version, root.expires(), root.catalogue()).unwrap();
         for person in world.people() {
             document.sign(&*signer(person)).unwrap();
         }

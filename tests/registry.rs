@@ -313,7 +313,7 @@ fn only_a_fresh_answer_to_an_own_challenge_opens_a_session(database: Database) {
         let session = Session { registry, card: rosa.card().clone(), created };
         let digest = Sha256Digest::of(challenge.as_bytes());
         let subject = Subject { name: "anything".to_owned(), digest };
-        let envelope = Statement { subject, predicate: session }.sign(&*rosa.signer(None).unwrap());
+        let envelope = Statement::in_no_catalogue(subject, session).sign(&*rosa.signer(None).unwrap());
         served.post("/v1/sessions", &envelope.unwrap().to_json())
     };
     let now = Timestamp::now();
@@ -547,7 +547,7 @@ fn request_by(served: &Served, person: &Identity, change: impl FnOnce(&mut Reque
     };
     change(&mut request);
     let subject = Subject { name: ID.to_owned(), digest: Sha256Digest::of(&manifest) };
-    Statement { subject, predicate: request }.sign(&*person.signer(None).unwrap()).unwrap()
+    Statement::new(scene.catalogue_id("ada"), subject, request).sign(&*person.signer(None).unwrap()).unwrap()
 }
 
 /// A refusal's status, detail and next step; it must be a problem of RFC 9457.

@@ -13,7 +13,7 @@ use portcullis::access::{Request, Withdrawal};
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::Identity;
 use portcullis::log::{HeadNote, Part, Tiles, TreeHead, prove_consistency, require_entries};
-use portcullis::statement::{Statement, Subject};
+use portcullis::statement::{CatalogueId, Statement, Subject};
 use portcullis::time::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha20Rng};
 use support::people::ID;
@@ -34,6 +34,7 @@ impl Tiles for Remote<'_> {
 fn load(
     url: &str,
     identity: &Identity,
+    catalogue: CatalogueId,
     manifest: Sha256Digest,
     stop: &AtomicBool,
     acknowledged: &Mutex<Vec<Sha256Digest>>,
@@ -53,13 +54,13 @@ fn load(
             members: Vec::new(),
             created: Timestamp::now(),
         };
-        let request = Statement { subject: subject.clone(), predicate: request }.sign(&*signer).unwrap();
+        let request = Statement::new(catalogue, subject.clone(), request).sign(&*signer).unwrap();
         if !client.post(&request.to_json()) {
             return;
         }
         acknowledged.lock().unwrap().push(request.digest());
         let withdrawal = Withdrawal { request: request.digest(), created: Timestamp::now() };
-        let withdrawal = Statement { subject, predicate: withdrawal }.sign(&*signer).unwrap();
+        let withdrawal = Statement::new(catalogue, subject, withdrawal).sign(&*signer).unwrap();
         if !client.post(&withdrawal.to_json()) {
             return;
         }
@@ -99,6 +100,7 @@ fn kill_again_and_again(times: u32) {
     let identity = served.scene.identity("rosa");
     let manifest = std::fs::read(served.scene.at(&format!("homes/ada/sealed/{ID}/manifest.json"))).unwrap();
     let manifest = Sha256Digest::of(&manifest);
+    let catalogue = served.scene.catalogue_id("rosa");
     let acknowledged = Mutex::new(Vec::new());
     let mut heads: Vec<TreeHead> = Vec::new();
     let seed = rand::random();
@@ -109,7 +111,7 @@ fn kill_again_and_again(times: u32) {
         let url = served.process.url.clone();
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| load(&url, &identity, manifest, &stop, &acknowledged));
+                scope.spawn(|| load(&url, &identity, catalogue, manifest, &stop, &acknowledged));
             }
             std::thread::sleep(Duration::from_millis(random.random_range(5..150)));
             let process = std::mem::replace(&mut served.process, Process::idle());

@@ -11,7 +11,7 @@ use portcullis::api::{JournalState, LogReceipt};
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, KeyId, Signer};
 use portcullis::log::{Part, Receipt, TILE_WIDTH};
-use portcullis::statement::{Envelope, Statement, Subject};
+use portcullis::statement::{CatalogueId, Envelope, Statement, Subject};
 use portcullis::time::Timestamp;
 use portcullis::usage::{Begin, End, Event, JournalId, Record, Task, first_link, make_batch};
 use serde_json::Value;
@@ -34,6 +34,7 @@ struct Researcher {
     registry: KeyId,
     grant: String,
     agreement: Sha256Digest,
+    catalogue: CatalogueId,
     subject: Subject,
     board: String,
     asked: AtomicUsize,
@@ -103,7 +104,7 @@ impl Researcher {
         let session = Session { registry: self.registry, card: self.identity.card().clone(), created };
         let digest = Sha256Digest::of(challenge.as_bytes());
         let subject = Subject { name: "session".to_owned(), digest };
-        Statement { subject, predicate: session }.sign(&*self.signer).unwrap().to_json()
+        Statement::in_no_catalogue(subject, session).sign(&*self.signer).unwrap().to_json()
     }
 
     /// A receipt, and the tiles by which its head continues the last one.
@@ -152,7 +153,7 @@ impl Researcher {
         let begin = begin.sign(&*self.signer).unwrap();
         let end =
             Record::new(journal, (1, begin.digest()), now, Event::End(end)).sign(&*self.signer).unwrap();
-        make_batch(self.identity.card(), &[begin, end], &*self.signer, now).unwrap()
+        make_batch(self.catalogue, self.identity.card(), &[begin, end], &*self.signer, now).unwrap()
     }
 
     fn ask(&self) -> String {
@@ -168,7 +169,7 @@ impl Researcher {
             members: Vec::new(),
             created: Timestamp::now(),
         };
-        Statement { subject: self.subject.clone(), predicate: request }.sign(&*self.signer).unwrap().to_json()
+        Statement::new(self.catalogue, self.subject.clone(), request).sign(&*self.signer).unwrap().to_json()
     }
 }
 
@@ -183,6 +184,7 @@ pub(crate) async fn simulate(setting: &Setting, rate: f64) {
         registry: info.json()["key_id"].as_str().unwrap().parse().unwrap(),
         grant: setting.grant.clone(),
         agreement: Sha256Digest::of(&fs::read(scene.at("agreement.md")).unwrap()),
+        catalogue: scene.catalogue_id("ada"),
         subject: Subject { name: ID.to_owned(), digest: Sha256Digest::of(&manifest) },
         board: setting.bearer("ada"),
         asked: AtomicUsize::new(0),

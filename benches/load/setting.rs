@@ -89,10 +89,11 @@ fn multiply(served: &Served, count: usize) {
         let model = if table == "statements" { statement.clone() } else { first_of(table) };
         for number in 0..count {
             let purpose = format!("Question {number}").parse().unwrap();
-            let request = Statement {
-                subject: asked.subject.clone(),
-                predicate: Request { purpose, ..asked.predicate.clone() },
-            };
+            let request = Statement::new(
+                asked.catalogue().unwrap(),
+                asked.subject.clone(),
+                Request { purpose, ..asked.predicate.clone() },
+            );
             let (digest, envelope) = signed(&request, &*signer, table == "statements");
             let mut row = model.clone();
             let cells = row["row"].as_object_mut().unwrap();

@@ -10,7 +10,7 @@ use portcullis::digest::{Sha256Digest, Sha256Hasher};
 use portcullis::identity::Signer;
 use portcullis::log::{Entry, EntryKind, Growth, HeadNote, Part, Tiles, TreeHead};
 use portcullis::seal::{SealedMessage, seal_registry_key};
-use portcullis::statement::{Envelope, Statement, Subject};
+use portcullis::statement::{CatalogueId, Envelope, Statement, Subject};
 use portcullis::time::Timestamp;
 use portcullis::usage::{Begin, End, Event, JournalId, Record, Task, first_link, make_batch};
 
@@ -119,6 +119,7 @@ fn continued(served: &Served, entries: u64) -> u64 {
     }
     let (grant, subject) = (grant.unwrap(), subject.unwrap());
     let made = Maker {
+        catalogue: scene.catalogue_id("ada"),
         grant,
         subject,
         journal: JournalId::from_bytes([9; 16]),
@@ -202,6 +203,7 @@ fn sealed(rosa: &portcullis::identity::Identity) -> SealedMessage {
 struct Maker<'a> {
     grant: Sha256Digest,
     subject: Subject,
+    catalogue: CatalogueId,
     journal: JournalId,
     registry: &'a dyn Signer,
     signer: &'a dyn Signer,
@@ -217,7 +219,7 @@ impl Maker<'_> {
             expires: issued.plus_hours(24),
             registry_key: self.sealed.clone(),
         };
-        Statement { subject: self.subject.clone(), predicate: lease }.sign(self.registry).unwrap()
+        Statement::new(self.catalogue, self.subject.clone(), lease).sign(self.registry).unwrap()
     }
 
     fn batch(&self, next: &mut (u64, Sha256Digest), lease: Sha256Digest, now: Timestamp) -> Envelope {
@@ -244,6 +246,6 @@ impl Maker<'_> {
             .sign(self.signer)
             .unwrap();
         *next = (next.0 + 2, end.digest());
-        make_batch(&self.card, &[begin, end], self.signer, now).unwrap()
+        make_batch(self.catalogue, &self.card, &[begin, end], self.signer, now).unwrap()
     }
 }

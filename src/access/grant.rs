@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::request::{Request, any_member};
+use super::request::Request;
 use super::rules::RulesInForce;
 use super::{CLOCK_TOLERANCE, Error};
 use crate::digest::Sha256Digest;
@@ -130,7 +130,7 @@ fn draft(
     };
     rules.objections(&grant, &BTreeSet::new(), now).require_possible()?;
     let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
-    Ok(Statement { subject, predicate: grant })
+    Ok(Statement::new(rules.catalogue, subject, grant))
 }
 
 /// The grant of an envelope, if it counts now: signed by enough distinct keys of the board, permitted by the policy in force,
@@ -186,12 +186,11 @@ fn require_live(grant: &Grant, rules: &RulesInForce, now: Timestamp) -> Result<(
 /// [`Error::Statement`].
 pub fn verify_revocation(envelope: &Envelope, rules: &RulesInForce) -> Result<Verified<Revocation>, Error> {
     if let Some(auditors) = &rules.auditors
-        && let Ok(revocation) = envelope.statement::<Revocation>(&any_member(auditors)?)
+        && let Ok(revocation) = envelope.statement::<Revocation>(&auditors.any_one())
     {
         return Ok(revocation.map(|statement| statement.predicate));
     }
-    let member = any_member(&rules.board)?;
-    Ok(envelope.statement::<Revocation>(&member)?.map(|statement| statement.predicate))
+    Ok(envelope.statement::<Revocation>(&rules.board.any_one())?.map(|statement| statement.predicate))
 }
 
 /// The share of an envelope, if the member whose share it is signed it, for `grant`; in a stage where the registry itself
@@ -205,7 +204,7 @@ pub fn verify_approval_share(
     (rules, manifest): (&RulesInForce, &SealedManifest),
 ) -> Result<Verified<ApprovalShare>, Error> {
     let researcher = grant.predicate.researcher.verifying_key;
-    let quorum = any_member(&rules.quorum_for(&grant.predicate.stage, researcher)?)?;
+    let quorum = rules.quorum_for(&grant.predicate.stage, researcher)?.any_one();
     let share = envelope.statement::<ApprovalShare>(&quorum)?.map(|statement| statement.predicate);
     if share.grant != grant.digest() {
         return Err(Error::OtherGrant { found: share.grant, expected: grant.digest() });

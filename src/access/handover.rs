@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::grant::require_own_share;
-use super::request::any_member;
 use super::rules::RulesInForce;
 use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::policy::StageName;
@@ -49,7 +48,7 @@ pub fn verify_handover(
     envelope: &Envelope,
     (rules, manifest): (&RulesInForce, &SealedManifest),
 ) -> Result<Verified<Handover>, Error> {
-    let statement = envelope.statement::<Handover>(&any_member(&rules.board)?)?;
+    let statement = envelope.statement::<Handover>(&rules.board.any_one())?;
     if statement.subject.digest != rules.manifest {
         return Err(Error::OtherManifest { found: statement.subject.digest, in_force: rules.manifest });
     }

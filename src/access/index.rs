@@ -51,7 +51,7 @@ fn read<P: Predicate>(
     envelope: &Envelope,
     about: impl FnOnce(&P) -> Option<Sha256Digest>,
 ) -> Result<Index, Error> {
-    let Statement { subject, predicate } = envelope.claim::<P>()?;
+    let Statement { subject, predicate, .. } = envelope.claim::<P>()?;
     let checkpoint = subject.name.parse().map_err(|_| Error::Malformed {
         kind: P::KIND,
         reason: "its subject's name is no checkpoint's".to_owned(),

@@ -9,7 +9,8 @@ use crate::digest::Sha256Digest;
 use crate::identity::Card;
 use crate::name::{CheckpointId, Prose};
 use crate::policy::Use;
-use crate::statement::{Envelope, Predicate, Quorum, Statement, Verified, verify_card};
+use crate::statement;
+use crate::statement::{CatalogueId, Envelope, Predicate, Quorum, Statement, Verified, verify_card};
 use crate::time::Timestamp;
 
 /// What a researcher asks for. Its statement's subject is the checkpoint's manifest; its author signs it with the card's key.
@@ -102,17 +103,15 @@ impl Predicate for Denial {
     const KIND: &'static str = "denial";
 }
 
-/// The request of an envelope, if the key on its card signed it, and each member whom it names signed their own.
+/// The request of an envelope, if the key on its card signed it for `catalogue`, and each member whom it names signed their own.
 ///
 /// # Errors
 /// [`Error::Statement`], and those of [`Request::holders`].
-pub fn verify_request(envelope: &Envelope) -> Result<Verified<Statement<Request>>, Error> {
-    let author = |request: &Request| {
-        Quorum::of_one(
-            format!("the author of the request, {},", request.card.name),
-            request.card.verifying_key,
-        )
-    };
+pub fn verify_request(
+    envelope: &Envelope,
+    catalogue: CatalogueId,
+) -> Result<Verified<Statement<Request>>, Error> {
+    let author = |request: &Request| author_of(&request.card, catalogue);
     let request = envelope.self_signed(author)?;
     request.predicate.holders()?;
     Ok(request)
@@ -126,8 +125,8 @@ pub fn verify_withdrawal(
     envelope: &Envelope,
     request: &Verified<Statement<Request>>,
 ) -> Result<Verified<Withdrawal>, Error> {
-    let card = &request.predicate.card;
-    let author = Quorum::of_one(format!("the author of the request, {},", card.name), card.verifying_key);
+    let catalogue = request.catalogue().ok_or(statement::Error::NoCatalogue { kind: Request::KIND })?;
+    let author = author_of(&request.predicate.card, catalogue);
     let withdrawal = envelope.statement::<Withdrawal>(&author)?.map(|statement| statement.predicate);
     require_request(withdrawal.request, request.digest())?;
     Ok(withdrawal)
@@ -142,15 +141,14 @@ pub fn verify_denial(
     request: Sha256Digest,
     board: &Quorum,
 ) -> Result<Verified<Denial>, Error> {
-    let denial = envelope.statement::<Denial>(&any_member(board)?)?.map(|statement| statement.predicate);
+    let denial = envelope.statement::<Denial>(&board.any_one())?.map(|statement| statement.predicate);
     require_request(denial.request, request)?;
     Ok(denial)
 }
 
-/// One member of a board, whoever it is.
-pub(super) fn any_member(board: &Quorum) -> Result<Quorum, Error> {
-    let name = format!("one member of {}", board.name());
-    Quorum::new(name, board.keys().iter().copied(), 1).map_err(|source| Error::Board { source })
+fn author_of(card: &Card, catalogue: CatalogueId) -> Quorum {
+    let name = format!("the author of the request, {},", card.name);
+    Quorum::of_one(name, card.verifying_key).in_catalogue(catalogue)
 }
 
 fn require_request(found: Sha256Digest, expected: Sha256Digest) -> Result<(), Error> {

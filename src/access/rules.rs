@@ -11,7 +11,7 @@ use crate::name::CheckpointId;
 use crate::policy::{
     self, Application, BoardName, Organization, PersonKey, Policy, StageName, Terms, Verdict,
 };
-use crate::statement::Quorum;
+use crate::statement::{CatalogueId, Quorum};
 use crate::time::Timestamp;
 
 /// What a policy calls the checkpoint's own board.
@@ -45,6 +45,8 @@ impl Objections {
 /// What the catalogue says of a checkpoint now. Whoever fills it in must have verified every part.
 #[derive(Debug, Clone)]
 pub struct RulesInForce {
+    /// Which catalogue says so: a statement for another counts for nothing here.
+    pub catalogue: CatalogueId,
     /// Which checkpoint.
     pub checkpoint: CheckpointId,
     /// The digest of its sealed manifest.
@@ -93,9 +95,7 @@ impl RulesInForce {
         if stage.approvals.is_empty() {
             return Ok(self.registry.clone());
         }
-        let others = self.board.keys().iter().copied().filter(|key| *key != researcher);
-        Quorum::new(self.board.name(), others, self.board.threshold())
-            .map_err(|source| Error::Board { source })
+        self.board.without(&researcher).map_err(|source| Error::Board { source })
     }
 
     /// What the policy does not permit of a grant with these signers, in words: what can never be permitted, and what is

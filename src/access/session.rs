@@ -25,6 +25,7 @@ pub struct Session {
 
 impl Predicate for Session {
     const KIND: &'static str = "session";
+    const IN_CATALOGUE: bool = false;
 }
 
 /// The session of an envelope, if the key on its card signed it for this registry, now. Whether the challenge was handed out and is

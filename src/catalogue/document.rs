@@ -13,7 +13,7 @@ use super::schema::{Delegation, Key, Role, RoleKeys, RootRole, TargetsRole};
 use super::{Error, canonical_json};
 use crate::digest::Sha256Digest;
 use crate::identity::{self, Signature, Signer, VerifyingKey};
-use crate::statement::{Quorum, QuorumError};
+use crate::statement::{CatalogueId, Quorum, QuorumError};
 use crate::time::Timestamp;
 
 /// Most signatures that are looked at.
@@ -40,6 +40,9 @@ struct Header {
     spec_version: String,
     version: u64,
     expires: Timestamp,
+    /// TUF 1.0, 4.2: fields that the specification does not name are passed over by other clients.
+    #[serde(rename = "x-portcullis-catalogue")]
+    catalogue: Option<CatalogueId>,
 }
 
 /// A metadata file that has the right form; nobody has checked its signatures.
@@ -48,6 +51,7 @@ pub struct Document<T> {
     file: String,
     version: u64,
     expires: Timestamp,
+    catalogue: Option<CatalogueId>,
     role: T,
     signed: Value,
     message: Vec<u8>,
@@ -79,20 +83,30 @@ impl<T: Role> Document<T> {
         let role = T::deserialize(&signed).map_err(|error| Error::malformed(file, error))?;
         role.check(file)?;
         let message = canonical_json(&signed).map_err(|error| Error::malformed(file, error))?;
-        let Header { version, expires, .. } = header;
-        Ok(Self { file: file.to_owned(), version, expires, role, signed, message, signatures, bytes })
+        let Header { version, expires, catalogue, .. } = header;
+        let file = file.to_owned();
+        Ok(Self { file, version, expires, catalogue, role, signed, message, signatures, bytes })
     }
 
-    /// New metadata that nobody signed yet.
+    /// New metadata for `catalogue` that nobody signed yet; the first root is what gives a catalogue its name, and names none.
     ///
     /// # Errors
     /// [`Error::TooLong`], [`Error::Malformed`] where no client could read it.
-    pub fn unsigned(file: &str, role: &T, version: u64, expires: Timestamp) -> Result<Self, Error> {
+    pub fn unsigned(
+        file: &str,
+        role: &T,
+        version: u64,
+        expires: Timestamp,
+        catalogue: Option<CatalogueId>,
+    ) -> Result<Self, Error> {
         let mut signed = serde_json::to_value(role).map_err(|error| Error::malformed(file, error))?;
         signed["_type"] = T::TYPE.into();
         signed["spec_version"] = SPEC_VERSION.into();
         signed["version"] = version.into();
         signed["expires"] = expires.to_string().into();
+        if let Some(catalogue) = catalogue {
+            signed["x-portcullis-catalogue"] = catalogue.to_string().into();
+        }
         Self::parse(file, write(&signed, &[]))
     }
 
@@ -142,6 +156,23 @@ impl<T: Role> Document<T> {
     /// When it stops being believed.
     pub fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// The catalogue that it is for.
+    pub fn catalogue(&self) -> Option<CatalogueId> {
+        self.catalogue
+    }
+
+    /// Refuses metadata that was signed for another catalogue, or for none by name (P10).
+    ///
+    /// # Errors
+    /// [`Error::OtherCatalogue`], [`Error::NoCatalogue`].
+    pub(super) fn require_catalogue(&self, expected: CatalogueId) -> Result<(), Error> {
+        match self.catalogue {
+            Some(found) if found == expected => Ok(()),
+            Some(found) => Err(Error::OtherCatalogue { file: self.file.clone(), found, expected }),
+            None => Err(Error::NoCatalogue { file: self.file.clone() }),
+        }
     }
 
     /// What it says.
@@ -301,7 +332,7 @@ mod tests {
 
     fn snapshot() -> Document<SnapshotRole> {
         let role = SnapshotRole { meta: BTreeMap::new() };
-        Document::unsigned("1.snapshot.json", &role, 1, Timestamp::from_unix_seconds(1)).unwrap()
+        Document::unsigned("1.snapshot.json", &role, 1, Timestamp::from_unix_seconds(1), None).unwrap()
     }
 
     /// A ring in which key 1 has the ids `a` and `b`, key 2 the id `c`.

@@ -5,12 +5,28 @@ use std::path::{Path, PathBuf};
 
 use super::target::TargetPathError;
 use crate::digest::Sha256Digest;
-use crate::statement::{QuorumError, ThresholdNotMet};
+use crate::statement::{CatalogueId, QuorumError, ThresholdNotMet};
 use crate::time::Timestamp;
 
 /// A catalogue cannot be read, or must not be believed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// It was signed for another catalogue.
+    #[error("{file} is for the catalogue {found}; this is the catalogue {expected}")]
+    OtherCatalogue {
+        /// Which file.
+        file: String,
+        /// The catalogue that it names.
+        found: CatalogueId,
+        /// The catalogue whose root is trusted.
+        expected: CatalogueId,
+    },
+    /// It names no catalogue, as metadata of version 0.1 did.
+    #[error("{file} does not name the catalogue that it is for: it must be signed anew")]
+    NoCatalogue {
+        /// Which file.
+        file: String,
+    },
     /// The disk refuses.
     #[error("cannot {action} {}", path.display())]
     Io {

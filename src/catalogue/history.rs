@@ -10,7 +10,7 @@ use super::schema::{RootRole, SnapshotRole, TargetsRole, TimestampRole};
 use super::trusted::{Delegated, Parts, delegations};
 use super::{Document, Error, Keyring, RoleName, TrustedCatalogue, verify};
 use crate::digest::Sha256Digest;
-use crate::statement::Quorum;
+use crate::statement::{CatalogueId, Quorum};
 
 /// What was in force at a time.
 #[derive(Debug, Clone)]
@@ -78,6 +78,7 @@ impl History {
             "targets" => {
                 let document = Document::parse(file, bytes.to_vec())?;
                 Keyring::of(&self.root, TopRole::Targets)?.verify(&document)?;
+                self.require_catalogue(&document, self.targets.as_ref())?;
                 self.targets = Some(document);
             }
             stem => {
@@ -87,10 +88,29 @@ impl History {
                 let delegation = delegation.ok_or_else(malformed)?;
                 let document = Document::parse(file, bytes.to_vec())?;
                 Keyring::of_delegation(targets, delegation)?.verify(&document)?;
+                self.require_catalogue(&document, Some(targets))?;
                 self.boards.insert(name, document);
             }
         }
         Ok(())
+    }
+
+    /// Metadata of before may name no catalogue; once the owners' does, everything must.
+    fn require_catalogue(
+        &self,
+        document: &Document<TargetsRole>,
+        owners: Option<&Document<TargetsRole>>,
+    ) -> Result<(), Error> {
+        let is_of_before = owners.is_none_or(|owners| owners.catalogue().is_none());
+        if document.catalogue().is_none() && is_of_before {
+            return Ok(());
+        }
+        document.require_catalogue(self.id())
+    }
+
+    /// Which catalogue it is.
+    pub fn id(&self) -> CatalogueId {
+        CatalogueId::new(self.first_root_content)
     }
 
     /// The registry's keys.
@@ -98,7 +118,7 @@ impl History {
     /// # Errors
     /// None that a root which was taken up gives.
     pub fn registry(&self) -> Result<Quorum, Error> {
-        Ok(Keyring::of(&self.root, TopRole::Timestamp)?.quorum().clone())
+        Ok(Keyring::of(&self.root, TopRole::Timestamp)?.quorum().clone().in_catalogue(self.id()))
     }
 
     /// The catalogue as it was; none before the first targets.
@@ -113,8 +133,8 @@ impl History {
             snapshot: self.snapshot.clone(),
             targets,
             delegated: self.boards.clone(),
-            lapsed: BTreeMap::new(),
+            closed: BTreeMap::new(),
         };
-        TrustedCatalogue::new(parts, None).map(Some)
+        TrustedCatalogue::new(self.id(), parts, None).map(Some)
     }
 }

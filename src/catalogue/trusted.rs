@@ -11,7 +11,7 @@ use super::{AUDITORS, Document, Error, Keyring, Remote, RoleName, durable, verif
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
 use crate::name::CheckpointId;
-use crate::statement::{Envelope, Quorum, Verified, verify_card};
+use crate::statement::{CatalogueId, Envelope, Quorum, Verified, verify_card};
 use crate::time::Timestamp;
 
 /// Longest target that is fetched into memory; a manifest of a large checkpoint takes a few MB.
@@ -28,21 +28,32 @@ pub(super) struct Parts {
     pub(super) snapshot: Document<SnapshotRole>,
     pub(super) targets: Document<TargetsRole>,
     pub(super) delegated: Delegated,
-    /// Boards whose metadata expired: their checkpoints cannot be used, and the others can.
-    pub(super) lapsed: BTreeMap<RoleName, Lapsed>,
+    /// Boards whose metadata does not count: their checkpoints cannot be used, and the others can.
+    pub(super) closed: BTreeMap<RoleName, Closed>,
 }
 
-/// What [`Error::Expired`] says of a board's metadata.
+/// Why a board's metadata does not count.
 #[derive(Debug, Clone)]
-pub(super) struct Lapsed {
-    pub(super) file: String,
-    pub(super) expired: Timestamp,
-    pub(super) now: Timestamp,
+pub(super) enum Closed {
+    /// See [`Error::Expired`].
+    Expired { file: String, expired: Timestamp, now: Timestamp },
+    /// See [`Error::NoCatalogue`].
+    NoCatalogue { file: String },
+}
+
+impl From<Closed> for Error {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::Expired { file, expired, now } => Self::Expired { file, expired, now },
+            Closed::NoCatalogue { file } => Self::NoCatalogue { file },
+        }
+    }
 }
 
 /// A verified catalogue. Only a client and a repository make one.
 #[derive(Debug, Clone)]
 pub struct TrustedCatalogue {
+    id: CatalogueId,
     parts: Parts,
     owners: Quorum,
     registry: Quorum,
@@ -81,17 +92,23 @@ pub struct RoleSummary {
 }
 
 impl TrustedCatalogue {
-    pub(super) fn new(parts: Parts, cache: Option<PathBuf>) -> Result<Self, Error> {
-        let owners = Keyring::of(&parts.root, TopRole::Root)?.quorum().clone();
-        let registry = Keyring::of(&parts.root, TopRole::Timestamp)?.quorum().clone();
+    /// Its quorums verify statements for the catalogue `id` only.
+    pub(super) fn new(id: CatalogueId, parts: Parts, cache: Option<PathBuf>) -> Result<Self, Error> {
+        let owners = Keyring::of(&parts.root, TopRole::Root)?.quorum().clone().in_catalogue(id);
+        let registry = Keyring::of(&parts.root, TopRole::Timestamp)?.quorum().clone().in_catalogue(id);
         let mut boards = BTreeMap::new();
         for delegation in delegations(&parts.targets) {
-            let board = Keyring::of_delegation(&parts.targets, delegation)?.quorum().clone();
+            let board = Keyring::of_delegation(&parts.targets, delegation)?.quorum().clone().in_catalogue(id);
             if let Some(checkpoint) = delegation.name.checkpoint() {
                 boards.entry(checkpoint).or_insert(board);
             }
         }
-        Ok(Self { parts, owners, registry, boards, cache })
+        Ok(Self { id, parts, owners, registry, boards, cache })
+    }
+
+    /// Which catalogue it is, whatever version of it.
+    pub fn id(&self) -> CatalogueId {
+        self.id
     }
 
     /// Who owns the catalogue.
@@ -150,14 +167,14 @@ impl TrustedCatalogue {
     /// What the catalogue says of a file that a checkpoint's board keeps; nobody else may speak for it.
     ///
     /// # Errors
-    /// [`Error::NoTarget`], [`Error::NotTheBoards`], [`Error::Expired`].
+    /// [`Error::NoTarget`], [`Error::NotTheBoards`], [`Error::Expired`], [`Error::NoCatalogue`].
     pub fn checkpoint_target(
         &self,
         checkpoint: &CheckpointId,
         file: CheckpointFile,
     ) -> Result<TargetInfo, Error> {
-        if let Some(Lapsed { file, expired, now }) = self.parts.lapsed.get(checkpoint.as_str()).cloned() {
-            return Err(Error::Expired { file, expired, now });
+        if let Some(closed) = self.parts.closed.get(checkpoint.as_str()).cloned() {
+            return Err(closed.into());
         }
         let path = file.of(checkpoint);
         let info = self.target(&path).ok_or_else(|| Error::NoTarget { path: path.to_string() })?;

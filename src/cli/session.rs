@@ -50,7 +50,7 @@ impl HomeCredentials {
         let (identity, signer) = self.home.signer(self.output)?;
         let session = Session { registry, card: identity.card().clone(), created: Timestamp::now() };
         let subject = Subject { name: self.registry.clone(), digest: Sha256Digest::of(challenge.as_bytes()) };
-        Ok(Statement { subject, predicate: session }.sign(&*signer)?)
+        Ok(Statement::in_no_catalogue(subject, session).sign(&*signer)?)
     }
 }
 

@@ -59,6 +59,7 @@ impl Catalogue {
         let stage_digest = Sha256Digest::of(&self.required(checkpoint, CheckpointFile::Stage, "stage")?);
         let agreement = self.optional(checkpoint, CheckpointFile::Agreement)?;
         Ok(RulesInForce {
+            catalogue: self.trusted.id(),
             checkpoint: checkpoint.clone(),
             manifest: Sha256Digest::of(&self.required(checkpoint, CheckpointFile::Manifest, "manifest")?),
             policy_digest,

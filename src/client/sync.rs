@@ -5,9 +5,9 @@ use super::{Error, Record};
 use crate::access::Statements as _;
 use crate::identity::{Card, Signer};
 use crate::log::EntryKind;
-use crate::statement::{Predicate as _, Quorum};
+use crate::statement::{self, Predicate as _, Quorum};
 use crate::time::Timestamp;
-use crate::usage::{Journal, Outgoing, SignedRecord, UsageBatch, make_batch};
+use crate::usage::{self, Journal, Outgoing, SignedRecord, UsageBatch, make_batch};
 
 /// Sends every record that the registry does not have; how many there were.
 ///
@@ -21,7 +21,10 @@ pub fn sync(
     record: &Record,
 ) -> Result<u64, Error> {
     let mut sent = 0;
-    let sign = |records: &[SignedRecord]| make_batch(card, records, signer, Timestamp::now());
+    let catalogue = registry.catalogue();
+    let catalogue =
+        catalogue.ok_or(usage::Error::Statement(statement::Error::NoCatalogue { kind: UsageBatch::KIND }))?;
+    let sign = |records: &[SignedRecord]| make_batch(catalogue, card, records, signer, Timestamp::now());
     while let Some(Outgoing { batch, records, reached }) = journal.outgoing(&card.verifying_key, sign)? {
         remote.put(UsageBatch::KIND, &batch, &card.verifying_key)?;
         record.bring((EntryKind::Usage, batch.digest()), (remote, registry))?;

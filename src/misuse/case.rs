@@ -234,7 +234,7 @@ pub fn verify_case(
     let by_registry = envelope.statement::<Case>(&rules.registry);
     let case = match (by_registry, &rules.auditors) {
         (Ok(case), _) => case,
-        (Err(_), Some(auditors)) => envelope.statement::<Case>(&any_of(auditors))?,
+        (Err(_), Some(auditors)) => envelope.statement::<Case>(&auditors.any_one())?,
         (Err(error), None) => return Err(error.into()),
     };
     if case.predicate.records.len() > MOST_NAMED || case.predicate.rules.len() > MOST_NAMED {
@@ -254,8 +254,10 @@ pub fn verify_step(
 ) -> Result<Verified<CaseStep>, CaseError> {
     let claim = envelope.claim::<CaseStep>()?.predicate;
     let signers = match claim.step {
-        Step::Appeal { .. } => Quorum::of_one("the person whom the case is about", *person),
-        _ => any_of(rules.auditors.as_ref().ok_or(CaseError::NoAuditors)?),
+        Step::Appeal { .. } => {
+            Quorum::of_one("the person whom the case is about", *person).in_catalogue(rules.catalogue)
+        }
+        _ => rules.auditors.as_ref().ok_or(CaseError::NoAuditors)?.any_one(),
     };
     let step = envelope.statement::<CaseStep>(&signers)?.map(|statement| statement.predicate);
     if let Step::Decide { outcome, until, .. } = &step.step
@@ -264,10 +266,4 @@ pub fn verify_step(
         return Err(CaseError::Until);
     }
     Ok(step)
-}
-
-/// One of them is enough.
-fn any_of(quorum: &Quorum) -> Quorum {
-    // A quorum has members, so one of them can be asked for.
-    Quorum::new(quorum.name(), quorum.keys().iter().copied(), 1).unwrap_or_else(|_| quorum.clone())
 }

@@ -12,7 +12,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
 use crate::log::{Entry, EntryKind};
 use crate::misuse::{Case, CaseStep};
-use crate::statement::{Envelope, Predicate as _, Quorum, Statement, Verified};
+use crate::statement::{Envelope, Predicate as _, Statement, Verified};
 use crate::store::{Effect, Filed, Filing, Page, RequestFilter, RequestState, StatementRow};
 use crate::time::Timestamp;
 use crate::usage::UsageBatch;
@@ -100,7 +100,7 @@ impl Registry {
     }
 
     async fn accept_request(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
-        let request = verify_request(incoming.envelope)?;
+        let request = verify_request(incoming.envelope, incoming.rules.catalogue)?;
         if let Some(known) = self.store.request(request.digest()).await? {
             return Ok((false, Some(known.state)));
         }
@@ -304,8 +304,7 @@ impl Registry {
     /// A share may come before the grant that its member signs; whose it is, the grant tells.
     async fn accept_share(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
         let board = &incoming.rules.board;
-        let member = Quorum::new(board.name(), board.keys().iter().copied(), 1)
-            .map_err(|_| Error::NoMember { checkpoint: incoming.rules.checkpoint.clone() })?;
+        let member = board.any_one();
         let share = incoming.envelope.statement::<access::ApprovalShare>(&member)?;
         let signer = signer_of(share.signers())?;
         Ok(self.store.put(Filing::one(incoming.filed(signer, signer))).await?)
@@ -374,7 +373,8 @@ impl Registry {
         let rows = self.store.statement(digest).await?;
         let row = rows.iter().find(|row| !row.is_erased());
         let row = row.ok_or(Error::Unknown { what: "request", digest })?;
-        Ok(verify_request(&Envelope::parse(row.envelope.as_bytes())?)?)
+        let catalogue = self.view().await?.catalogue.id();
+        Ok(verify_request(&Envelope::parse(row.envelope.as_bytes())?, catalogue)?)
     }
 
     pub(super) async fn envelopes_of(

@@ -35,17 +35,22 @@ pub fn answer_request(
 ) -> Result<Vec<Answer>, Error> {
     let drafts = draft_grants(request, rules, now)?;
     let handed_over = handed_over(handovers, (rules, locks), keys)?;
-    drafts.iter().map(|draft| answer(draft, &handed_over, keys)).collect()
+    drafts.iter().map(|draft| answer(rules, draft, &handed_over, keys)).collect()
 }
 
-fn answer(draft: &Statement<Grant>, handed_over: &[Share], keys: Keys<'_>) -> Result<Answer, Error> {
+fn answer(
+    rules: &RulesInForce,
+    draft: &Statement<Grant>,
+    handed_over: &[Share],
+    keys: Keys<'_>,
+) -> Result<Answer, Error> {
     let mut grant = draft.to_envelope()?;
     let mut shares = Vec::new();
     for share in handed_over {
         let researcher = &draft.predicate.researcher.sealing_key;
         let share = reseal_share(share, researcher, grant.digest(), &mut rand::rng())?;
         let share = ApprovalShare { grant: grant.digest(), share };
-        shares.push(Statement { subject: draft.subject.clone(), predicate: share }.sign(keys.signer)?);
+        shares.push(Statement::new(rules.catalogue, draft.subject.clone(), share).sign(keys.signer)?);
     }
     grant.sign(keys.signer)?;
     Ok(Answer { grant, shares })

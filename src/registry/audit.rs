@@ -47,8 +47,9 @@ impl Registry {
             people: std::collections::BTreeSet::new(),
             created: now,
         };
+        let catalogue = self.view().await?.catalogue.id();
         let subject = Subject { name: Reading::KIND.to_owned(), digest: head.root() };
-        let envelope = Statement { subject, predicate: reading }.sign(&*self.signer)?;
+        let envelope = Statement::new(catalogue, subject, reading).sign(&*self.signer)?;
         let row = StatementRow {
             digest: envelope.digest(),
             signer: self.key_id(),

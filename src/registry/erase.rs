@@ -38,6 +38,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Store`], [`Error::Statement`].
     pub async fn erase(&self, person: KeyId, reason: &Prose, now: Timestamp) -> Result<usize, Error> {
+        let catalogue = self.view().await?.catalogue.id();
         let mut erased = 0;
         loop {
             let digests = self.store.statements_to_erase(person, MOST_AT_ONCE).await?;
@@ -47,7 +48,7 @@ impl Registry {
             let all: Vec<u8> = digests.iter().flat_map(|digest| *digest.as_bytes()).collect();
             let erasure = Erasure { statements: digests.clone(), reason: reason.clone(), created: now };
             let subject = Subject { name: Erasure::KIND.to_owned(), digest: Sha256Digest::of(&all) };
-            let envelope = Statement { subject, predicate: erasure }.sign(&*self.signer)?;
+            let envelope = Statement::new(catalogue, subject, erasure).sign(&*self.signer)?;
             let row = StatementRow {
                 digest: envelope.digest(),
                 signer: self.key_id(),

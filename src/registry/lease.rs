@@ -37,6 +37,6 @@ pub fn issue_lease(
     let registry_key = seal::seal_registry_key(&key, researcher, context, &mut rand::rng())?;
     let lease = Lease { grant: grant.digest(), issued: now, expires, registry_key };
     let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
-    let lease = Statement { subject, predicate: lease }.sign(keys.signer)?;
+    let lease = Statement::new(rules.catalogue, subject, lease).sign(keys.signer)?;
     Ok(Issued { grant, lease, expires })
 }

@@ -86,8 +86,9 @@ impl Registry {
             people: private.iter().map(|row| row.holder).collect(),
             created: now,
         };
+        let catalogue = self.view().await?.catalogue.id();
         let subject = Subject { name: Reading::KIND.to_owned(), digest: read };
-        let envelope = Statement { subject, predicate: reading }.sign(&*self.signer)?;
+        let envelope = Statement::new(catalogue, subject, reading).sign(&*self.signer)?;
         let row = StatementRow {
             digest: envelope.digest(),
             signer: self.key_id(),

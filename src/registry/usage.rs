@@ -10,7 +10,7 @@ use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
 use crate::misuse::{Case, Generated, History, RecordPlace, Scorer, Severity};
 use crate::name::{CheckpointId, Prose};
-use crate::statement::{Envelope, Predicate as _, Statement, Subject};
+use crate::statement::{CatalogueId, Envelope, Predicate as _, Statement, Subject};
 use crate::store::{Effect, Filed, Filing, GenerationRow, JournalRow, StatementRow, UsageFiling};
 use crate::time::Timestamp;
 use crate::usage::{ChainedBatch, Event, UsageBatch, verify_batch};
@@ -32,7 +32,8 @@ struct Raised {
 impl Registry {
     /// Takes in a batch that continues its journal; whether it was new. Where rules were met, a case is opened with it.
     pub(super) async fn accept_usage(&self, envelope: &Envelope, now: Timestamp) -> Result<bool, Error> {
-        let batch = verify_batch(envelope)?;
+        let catalogue = self.view().await?.catalogue.id();
+        let batch = verify_batch(envelope, catalogue)?;
         if !self.store.statement(envelope.digest()).await?.is_empty() {
             return Ok(false);
         }
@@ -105,6 +106,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Vec<Filed>, Error> {
         let view = self.view().await?;
+        let catalogue = view.catalogue.id();
         let scorer = view.scorer();
         let mut raised: BTreeMap<Sha256Digest, Raised> = BTreeMap::new();
         let mut grant_of: BTreeMap<u64, Sha256Digest> = BTreeMap::new();
@@ -144,13 +146,14 @@ impl Registry {
         let mut filed = Vec::new();
         for (grant, raised) in raised {
             let Some((checkpoint, manifest)) = grants.get(&grant) else { continue };
-            filed.push(self.case((grant, checkpoint, *manifest), batch, raised, now)?);
+            filed.push(self.case(catalogue, (grant, checkpoint, *manifest), batch, raised, now)?);
         }
         Ok(filed)
     }
 
     fn case(
         &self,
+        catalogue: CatalogueId,
         (grant, checkpoint, manifest): (Sha256Digest, &CheckpointId, Sha256Digest),
         batch: &ChainedBatch,
         raised: Raised,
@@ -170,7 +173,7 @@ impl Registry {
             created: now,
         };
         let subject = Subject { name: checkpoint.to_string(), digest: manifest };
-        let envelope = Statement { subject, predicate: case }.sign(&*self.signer)?;
+        let envelope = Statement::new(catalogue, subject, case).sign(&*self.signer)?;
         let row = StatementRow {
             digest: envelope.digest(),
             signer: self.key_id(),

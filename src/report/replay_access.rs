@@ -17,7 +17,9 @@ use super::replay::LeaseSpan;
 impl Replay {
     pub(super) fn request(&mut self, entry: &Entry, envelope: &Envelope) -> Result<(), String> {
         let request = if self.checks_signatures() {
-            access::verify_request(envelope).map_err(|error| error.to_string())?.into_inner()
+            access::verify_request(envelope, self.catalogue()?.id())
+                .map_err(|error| error.to_string())?
+                .into_inner()
         } else {
             envelope.claim::<Request>().map_err(|error| error.to_string())?
         };

@@ -9,6 +9,7 @@ use crate::identity::{Card, Signer};
 
 impl Predicate for Card {
     const KIND: &'static str = "card";
+    const IN_CATALOGUE: bool = false;
 }
 
 /// The card as a statement signed by its owner; its subject is the signing key.
@@ -16,7 +17,7 @@ impl Predicate for Card {
 /// # Errors
 /// [`Error::Signer`].
 pub fn sign_card(card: &Card, signer: &dyn Signer) -> Result<Envelope, Error> {
-    Statement { subject: subject(card), predicate: card.clone() }.sign(signer)
+    Statement::in_no_catalogue(subject(card), card.clone()).sign(signer)
 }
 
 /// The card of an envelope, if its own key signed it.

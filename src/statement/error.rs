@@ -1,5 +1,6 @@
 //! What can be wrong with a statement.
 
+use super::catalogue_id::CatalogueId;
 use super::quorum::ThresholdNotMet;
 use crate::identity;
 
@@ -43,6 +44,22 @@ pub enum Error {
         kind: &'static str,
         /// What is wrong with it.
         reason: String,
+    },
+    /// It was signed for another catalogue.
+    #[error("the {kind} is for the catalogue {found}; this is the catalogue {expected}")]
+    OtherCatalogue {
+        /// Its kind.
+        kind: &'static str,
+        /// The catalogue that it names.
+        found: CatalogueId,
+        /// The catalogue whose keys were asked for.
+        expected: CatalogueId,
+    },
+    /// It names no catalogue, as statements of version 0.1 did.
+    #[error("the {kind} does not name the catalogue that it is for, so it counts in none")]
+    NoCatalogue {
+        /// Its kind.
+        kind: &'static str,
     },
     /// Too few of those who must sign did.
     #[error(transparent)]

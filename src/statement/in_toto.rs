@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::catalogue_id::CatalogueId;
 use super::envelope::{Envelope, MOST_BYTES};
 use super::quorum::{Quorum, Verified};
 use crate::digest::Sha256Digest;
@@ -18,6 +19,9 @@ const PREDICATES: &str = "https://portcullis.dev/";
 pub trait Predicate: Serialize + DeserializeOwned {
     /// Its kind: `predicateType` is `https://portcullis.dev/<kind>/v1`.
     const KIND: &'static str;
+    /// Whether such a statement is for one catalogue, which it must name. Cards are older than any catalogue; answers to a challenge name
+    /// the registry and its challenge instead.
+    const IN_CATALOGUE: bool = true;
 }
 
 /// What a statement is about.
@@ -29,9 +33,13 @@ pub struct Subject {
     pub digest: Sha256Digest,
 }
 
-/// A subject and what is said of it.
+/// The name of the subject that is the catalogue.
+const CATALOGUE: &str = "catalogue";
+
+/// A subject and what is said of it, for one catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement<P> {
+    catalogue: Option<CatalogueId>,
     /// What it is about.
     pub subject: Subject,
     /// What it says.
@@ -43,7 +51,7 @@ pub struct Statement<P> {
 struct Wire<P> {
     #[serde(rename = "_type")]
     statement: String,
-    subject: [WireSubject; 1],
+    subject: Vec<WireSubject>,
     #[serde(rename = "predicateType")]
     predicate_type: String,
     predicate: P,
@@ -62,18 +70,43 @@ struct WireDigest {
     sha256: Sha256Digest,
 }
 
+impl WireSubject {
+    fn new(name: impl Into<String>, sha256: Sha256Digest) -> Self {
+        Self { name: name.into(), digest: WireDigest { sha256 } }
+    }
+}
+
+impl<P> Statement<P> {
+    /// A statement that counts in `catalogue` alone.
+    pub fn new(catalogue: CatalogueId, subject: Subject, predicate: P) -> Self {
+        Self { catalogue: Some(catalogue), subject, predicate }
+    }
+
+    /// A statement of a kind that is for no catalogue ([`Predicate::IN_CATALOGUE`]).
+    pub fn in_no_catalogue(subject: Subject, predicate: P) -> Self {
+        Self { catalogue: None, subject, predicate }
+    }
+
+    /// The catalogue that it is for.
+    pub fn catalogue(&self) -> Option<CatalogueId> {
+        self.catalogue
+    }
+}
+
 impl<P: Predicate> Statement<P> {
     /// The statement in an envelope that nobody signed yet. The same statement always gives the same bytes.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where the predicate has no JSON form, [`Error::TooLong`].
+    /// [`Error::Malformed`] where the predicate has no JSON form, [`Error::TooLong`], [`Error::NoCatalogue`].
     pub fn to_envelope(&self) -> Result<Envelope, Error> {
+        if P::IN_CATALOGUE && self.catalogue.is_none() {
+            return Err(Error::NoCatalogue { kind: P::KIND });
+        }
+        let catalogue = self.catalogue.map(|id| WireSubject::new(CATALOGUE, id.digest()));
+        let subject = WireSubject::new(self.subject.name.clone(), self.subject.digest);
         let wire = Wire {
             statement: STATEMENT.to_owned(),
-            subject: [WireSubject {
-                name: self.subject.name.clone(),
-                digest: WireDigest { sha256: self.subject.digest },
-            }],
+            subject: std::iter::once(subject).chain(catalogue).collect(),
             predicate_type: format!("{PREDICATES}{}/v1", P::KIND),
             predicate: &self.predicate,
         };
@@ -92,6 +125,34 @@ impl<P: Predicate> Statement<P> {
         let mut envelope = self.to_envelope()?;
         envelope.sign(signer)?;
         Ok(envelope)
+    }
+}
+
+/// What a statement is about, and the catalogue that it is for.
+fn subjects<P: Predicate>(found: Vec<WireSubject>) -> Result<(Subject, Option<CatalogueId>), Error> {
+    let mut found = found.into_iter();
+    let (subject, catalogue) = (found.next(), found.next());
+    let Some(subject) = subject.filter(|_| found.next().is_none()) else {
+        return Err(malformed::<P>("it must have one subject, and its catalogue beside it".to_owned()));
+    };
+    if let Some(other) = catalogue.iter().find(|other| other.name != CATALOGUE || !P::IN_CATALOGUE) {
+        let name: String = other.name.chars().take(80).collect();
+        return Err(malformed::<P>(format!("its second subject is `{name}`")));
+    }
+    let catalogue = catalogue.map(|catalogue| CatalogueId::new(catalogue.digest.sha256));
+    Ok((Subject { name: subject.name, digest: subject.digest.sha256 }, catalogue))
+}
+
+/// Refuses a statement for another catalogue than the one whose keys are to have signed it (P10). A quorum of no catalogue verifies
+/// none of the kinds that name one.
+fn require_catalogue<P: Predicate>(claim: &Statement<P>, quorum: &Quorum) -> Result<(), Error> {
+    if !P::IN_CATALOGUE {
+        return Ok(());
+    }
+    match (claim.catalogue, quorum.catalogue()) {
+        (Some(found), Some(expected)) if found == expected => Ok(()),
+        (Some(found), Some(expected)) => Err(Error::OtherCatalogue { kind: P::KIND, found, expected }),
+        _ => Err(Error::NoCatalogue { kind: P::KIND }),
     }
 }
 
@@ -136,15 +197,14 @@ impl Envelope {
         if wire.statement != STATEMENT {
             return Err(malformed::<P>(format!("its `_type` is not `{STATEMENT}`")));
         }
-        let [subject] = wire.subject;
-        let subject = Subject { name: subject.name, digest: subject.digest.sha256 };
-        Ok(Statement { subject, predicate: wire.predicate })
+        let (subject, catalogue) = subjects::<P>(wire.subject)?;
+        Ok(Statement { catalogue, subject, predicate: wire.predicate })
     }
 
     /// The statement, if `quorum` signed it.
     ///
     /// # Errors
-    /// Those of [`Self::claim`], [`Error::Threshold`].
+    /// Those of [`Self::claim`], [`Error::OtherCatalogue`], [`Error::NoCatalogue`], [`Error::Threshold`].
     pub fn statement<P: Predicate>(&self, quorum: &Quorum) -> Result<Verified<Statement<P>>, Error> {
         self.statement_for(|_| Ok(quorum.clone()))
     }
@@ -159,6 +219,7 @@ impl Envelope {
     ) -> Result<Verified<Statement<P>>, E> {
         let claim = self.claim()?;
         let quorum = quorum(&claim)?;
+        require_catalogue(&claim, &quorum)?;
         Ok(self.verify(&quorum, claim)?)
     }
 
@@ -206,7 +267,11 @@ mod tests {
 
     fn greeting() -> Statement<Greeting> {
         let subject = Subject { name: "a manifest".to_owned(), digest: Sha256Digest::of(b"manifest") };
-        Statement { subject, predicate: Greeting { words: "hello".to_owned() } }
+        Statement::new(catalogue(1), subject, Greeting { words: "hello".to_owned() })
+    }
+
+    fn catalogue(seed: u8) -> CatalogueId {
+        CatalogueId::new(Sha256Digest::of(&[seed]))
     }
 
     fn key() -> SigningKey {
@@ -216,11 +281,44 @@ mod tests {
     #[test]
     fn a_statement_reads_back_and_is_the_in_toto_form() {
         let envelope = greeting().sign(&key()).unwrap();
-        let quorum = Quorum::of_one("the greeter", key().verifying_key());
+        let quorum = Quorum::of_one("the greeter", key().verifying_key()).in_catalogue(catalogue(1));
         let verified = envelope.statement::<Greeting>(&quorum).unwrap();
         assert_eq!(*verified, greeting());
         assert_eq!(verified.digest(), envelope.digest());
-        insta::assert_snapshot!(String::from_utf8_lossy(envelope.payload()), @r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a manifest","digest":{"sha256":"05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f"}}],"predicateType":"https://portcullis.dev/greeting/v1","predicate":{"words":"hello"}}"#);
+        insta::assert_snapshot!(String::from_utf8_lossy(envelope.payload()), @r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a manifest","digest":{"sha256":"05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f"}},{"name":"catalogue","digest":{"sha256":"4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"}}],"predicateType":"https://portcullis.dev/greeting/v1","predicate":{"words":"hello"}}"#);
+    }
+
+    #[test]
+    fn a_statement_counts_in_its_own_catalogue_only() {
+        let envelope = greeting().sign(&key()).unwrap();
+        let quorum = Quorum::of_one("the greeter", key().verifying_key());
+        let elsewhere = quorum.clone().in_catalogue(catalogue(2));
+        let refusal = |quorum: &Quorum| envelope.statement::<Greeting>(quorum).unwrap_err();
+        assert!(matches!(
+            refusal(&elsewhere),
+            Error::OtherCatalogue { kind: "greeting", found, expected }
+                if found == catalogue(1) && expected == catalogue(2)
+        ));
+        assert!(matches!(refusal(&quorum), Error::NoCatalogue { .. }), "a quorum of no catalogue");
+        assert!(matches!(refusal(&elsewhere.any_one()), Error::OtherCatalogue { .. }), "one of them, too");
+        let unnamed = Statement { catalogue: None, ..greeting() };
+        assert!(matches!(unnamed.sign(&key()), Err(Error::NoCatalogue { .. })), "nobody signs one without");
+    }
+
+    #[test]
+    fn a_statement_of_before_names_no_catalogue_and_counts_in_none() {
+        let named = String::from_utf8(greeting().to_envelope().unwrap().payload().to_vec()).unwrap();
+        let (from, to) =
+            (named.find(r#",{"name":"catalogue""#).unwrap(), named.find("],\"predicateType").unwrap());
+        let payload = format!("{}{}", &named[..from], &named[to..]);
+        let mut envelope = Envelope::new(IN_TOTO, payload.into_bytes());
+        envelope.sign(&key()).unwrap();
+        let quorum = Quorum::of_one("the greeter", key().verifying_key()).in_catalogue(catalogue(1));
+        let error = envelope.statement::<Greeting>(&quorum).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the greeting does not name the catalogue that it is for, so it counts in none"
+        );
     }
 
     #[test]
@@ -244,8 +342,8 @@ mod tests {
         ].join("\n"), @"
         not a signed statement: missing field `predicateType` at line 1 column 2
         the greeting cannot be read: its `_type` is not `https://in-toto.io/Statement/v1`
-        the greeting cannot be read: unknown field `deeds`, expected `words` at line 1 column 237
-        the greeting cannot be read: unknown field `more`, expected `words` at line 1 column 252
+        the greeting cannot be read: unknown field `deeds`, expected `words` at line 1 column 345
+        the greeting cannot be read: unknown field `more`, expected `words` at line 1 column 360
         this is a https://portcullis.dev/greeting/v2, not a greeting
         this is a greeting, not a farewell
         the signed payload is a `text/plain`, not a `application/vnd.in-toto+json`

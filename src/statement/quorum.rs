@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::catalogue_id::CatalogueId;
 use crate::digest::Sha256Digest;
 use crate::identity::{Signature, VerifyingKey};
 
@@ -45,6 +46,7 @@ pub struct Quorum {
     board: String,
     keys: BTreeSet<VerifyingKey>,
     threshold: usize,
+    catalogue: Option<CatalogueId>,
 }
 
 impl Quorum {
@@ -59,7 +61,7 @@ impl Quorum {
     ) -> Result<Self, QuorumError> {
         let (board, keys): (_, BTreeSet<_>) = (board.into(), keys.into_iter().collect());
         if (1..=keys.len()).contains(&threshold) {
-            Ok(Self { board, keys, threshold })
+            Ok(Self { board, keys, threshold, catalogue: None })
         } else {
             Err(QuorumError { board, keys: keys.len(), threshold })
         }
@@ -67,7 +69,35 @@ impl Quorum {
 
     /// One key alone.
     pub fn of_one(board: impl Into<String>, key: VerifyingKey) -> Self {
-        Self { board: board.into(), keys: BTreeSet::from([key]), threshold: 1 }
+        Self { board: board.into(), keys: BTreeSet::from([key]), threshold: 1, catalogue: None }
+    }
+
+    /// The same keys, as those that `catalogue` names: only statements for that catalogue verify.
+    #[must_use]
+    pub fn in_catalogue(mut self, catalogue: CatalogueId) -> Self {
+        self.catalogue = Some(catalogue);
+        self
+    }
+
+    /// The catalogue that names these keys; `None` before one is trusted.
+    pub fn catalogue(&self) -> Option<CatalogueId> {
+        self.catalogue
+    }
+
+    /// Any one of these keys.
+    #[must_use]
+    pub fn any_one(&self) -> Self {
+        Self { board: format!("one member of {}", self.board), threshold: 1, ..self.clone() }
+    }
+
+    /// The same threshold of these keys without `key`.
+    ///
+    /// # Errors
+    /// [`QuorumError`] if too few keys are left.
+    pub fn without(&self, key: &VerifyingKey) -> Result<Self, QuorumError> {
+        let others = self.keys.iter().copied().filter(|other| other != key);
+        let quorum = Self::new(self.board.clone(), others, self.threshold)?;
+        Ok(Self { catalogue: self.catalogue, ..quorum })
     }
 
     /// Its keys.

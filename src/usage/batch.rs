@@ -6,7 +6,7 @@ use super::record::{JournalId, SignedRecord, first_link};
 use super::{Error, Record};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, Signer};
-use crate::statement::{Envelope, Predicate, Quorum, Statement, Subject, Verified};
+use crate::statement::{CatalogueId, Envelope, Predicate, Quorum, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
 /// Most bytes of records in a batch: with their signatures and base64 it stays below what a statement may have.
@@ -58,6 +58,7 @@ pub struct ChainedBatch {
 /// # Errors
 /// [`Error::Batch`] of nothing, [`Error::Statement`].
 pub fn make_batch(
+    catalogue: CatalogueId,
     card: &Card,
     records: &[SignedRecord],
     signer: &dyn Signer,
@@ -74,15 +75,15 @@ pub fn make_batch(
         created: now,
     };
     let subject = Subject { name: UsageBatch::KIND.to_owned(), digest: last.digest() };
-    Ok(Statement { subject, predicate: batch }.sign(signer)?)
+    Ok(Statement::new(catalogue, subject, batch).sign(signer)?)
 }
 
-/// The batch of an envelope, if its owner signed it and every record in it, and the records follow one another.
+/// The batch of an envelope, if its owner signed it for `catalogue` and every record in it, and the records follow one another.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::Malformed`], [`Error::Broken`], [`Error::Unsigned`], [`Error::Batch`].
-pub fn verify_batch(envelope: &Envelope) -> Result<Verified<ChainedBatch>, Error> {
-    let statement = envelope.self_signed(owner)?;
+pub fn verify_batch(envelope: &Envelope, catalogue: CatalogueId) -> Result<Verified<ChainedBatch>, Error> {
+    let statement = envelope.self_signed(|batch| owner(batch, catalogue))?;
     let key = statement.predicate.card.verifying_key;
     let batch = chained(&statement, |record| record.require_signed(&key))?;
     Ok(statement.map(|_| batch))
@@ -93,8 +94,11 @@ pub fn verify_batch(envelope: &Envelope) -> Result<Verified<ChainedBatch>, Error
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::Malformed`], [`Error::Broken`], [`Error::Batch`].
-pub fn verify_batch_as_one(envelope: &Envelope) -> Result<Verified<ChainedBatch>, Error> {
-    let statement = envelope.self_signed(owner)?;
+pub fn verify_batch_as_one(
+    envelope: &Envelope,
+    catalogue: CatalogueId,
+) -> Result<Verified<ChainedBatch>, Error> {
+    let statement = envelope.self_signed(|batch| owner(batch, catalogue))?;
     let batch = chained(&statement, |_| Ok(()))?;
     Ok(statement.map(|_| batch))
 }
@@ -107,8 +111,8 @@ pub fn claimed_batch(envelope: &Envelope) -> Result<ChainedBatch, Error> {
     chained(&envelope.claim()?, |_| Ok(()))
 }
 
-fn owner(batch: &UsageBatch) -> Quorum {
-    Quorum::of_one(batch.card.name.as_str(), batch.card.verifying_key)
+fn owner(batch: &UsageBatch, catalogue: CatalogueId) -> Quorum {
+    Quorum::of_one(batch.card.name.as_str(), batch.card.verifying_key).in_catalogue(catalogue)
 }
 
 fn chained(
@@ -176,24 +180,33 @@ mod tests {
         }
     }
 
+    fn catalogue(seed: u8) -> CatalogueId {
+        CatalogueId::new(Sha256Digest::of(&[seed]))
+    }
+
     #[test]
     fn a_batch_is_a_chain_that_its_owner_signed() {
         let now = Timestamp::from_unix_seconds(1_000_001);
         let [first, second, stray] = records();
         let foreign = record((1, first.digest()), &key(2));
-        let batch =
-            |records: &[SignedRecord], signer| make_batch(&card(), records, &key(signer), now).unwrap();
+        let batch = |records: &[SignedRecord], signer| {
+            make_batch(catalogue(1), &card(), records, &key(signer), now).unwrap()
+        };
         let good = batch(&[first.clone(), second], 1);
-        for verified in [verify_batch(&good).unwrap(), verify_batch_as_one(&good).unwrap()] {
+        for verified in
+            [verify_batch(&good, catalogue(1)).unwrap(), verify_batch_as_one(&good, catalogue(1)).unwrap()]
+        {
             assert_eq!((verified.from.0, verified.next.0, verified.records.len()), (0, 2, 2));
         }
         let broken = batch(&[first.clone(), stray], 1);
-        assert!(matches!(verify_batch(&broken), Err(Error::Broken { seq: 1 })));
-        assert!(matches!(verify_batch_as_one(&broken), Err(Error::Broken { seq: 1 })));
+        assert!(matches!(verify_batch(&broken, catalogue(1)), Err(Error::Broken { seq: 1 })));
+        assert!(matches!(verify_batch_as_one(&broken, catalogue(1)), Err(Error::Broken { seq: 1 })));
         assert!(matches!(claimed_batch(&broken), Err(Error::Broken { seq: 1 })));
         let mixed = batch(&[first.clone(), foreign], 1);
-        assert!(matches!(verify_batch(&mixed), Err(Error::Unsigned { seq: 1 })));
+        assert!(matches!(verify_batch(&mixed, catalogue(1)), Err(Error::Unsigned { seq: 1 })));
+        let elsewhere = [verify_batch(&good, catalogue(2)), verify_batch_as_one(&good, catalogue(2))];
+        assert!(elsewhere.iter().all(|refused| matches!(refused, Err(Error::Statement(_)))));
         let stolen = batch(&[first], 2);
-        assert!(matches!(verify_batch_as_one(&stolen), Err(Error::Statement(_))));
+        assert!(matches!(verify_batch_as_one(&stolen, catalogue(1)), Err(Error::Statement(_))));
     }
 }

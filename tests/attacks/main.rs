@@ -3,6 +3,8 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/catalogue.rs"]
+mod world;
 
 mod access;
 mod catalogues;

@@ -13,13 +13,14 @@ use portcullis::checkpoint::config::{Architecture, ConfigError, ModelConfig};
 use portcullis::checkpoint::manifest::{FILES, Manifest};
 use portcullis::checkpoint::tokenizer_files::TokenizerFiles;
 use portcullis::checkpoint::{known, tensor_file, tensorflow};
+use portcullis::digest::Sha256Digest;
 use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
 use portcullis::log;
 use portcullis::misuse::{Rules, Sketch};
 use portcullis::policy::{self, Policy};
 use portcullis::report::BundleReader;
 use portcullis::seal::{SealedManifest, SealedShares};
-use portcullis::statement::{Envelope, verify_card};
+use portcullis::statement::{CatalogueId, Envelope, verify_card};
 use portcullis::time::Timestamp;
 use portcullis::usage::SignedRecord;
 
@@ -149,7 +150,13 @@ pub(crate) fn sealed_manifest(bytes: &[u8]) {
 pub(crate) fn tuf_metadata(bytes: &[u8]) {
     fn reads_back<T: Role + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> Option<Document<T>> {
         let document = Document::<T>::parse("metadata.json", bytes.to_vec()).ok()?;
-        let again = Document::unsigned("again.json", document.role(), document.version(), document.expires());
+        let again = Document::unsigned(
+            "again.json",
+            document.role(),
+            document.version(),
+            document.expires(),
+            document.catalogue(),
+        );
         assert_eq!(again.unwrap().role(), document.role());
         Some(document)
     }
@@ -183,7 +190,7 @@ pub(crate) fn statement(bytes: &[u8]) {
         assert!(access::KINDS.contains(&index.kind));
     }
     let _ = verify_card(&envelope);
-    let _ = access::verify_request(&envelope);
+    let _ = access::verify_request(&envelope, CatalogueId::new(Sha256Digest::of(b"")));
 }
 
 /// Misuse rules; a refusal is short, whatever the line that it shows.

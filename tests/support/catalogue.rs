@@ -46,15 +46,24 @@ pub struct World {
 impl World {
     /// A published catalogue whose board of gpt2-124m is two of Ada, Ben and Cy; it has a policy, version 1.
     pub fn new() -> Self {
-        let world = Self::founded();
+        Self::published_on(0)
+    }
+
+    /// The same, founded on a later day: another catalogue of the same people.
+    pub fn published_on(on: u32) -> Self {
+        let world = Self::founded_on(on);
         world.sign_all();
-        world.publish(0);
-        world.change("policy one", 0);
+        world.publish(on);
+        world.change("policy one", on);
         world
     }
 
     /// Proposed, and signed by nobody.
     pub fn founded() -> Self {
+        Self::founded_on(0)
+    }
+
+    fn founded_on(on: u32) -> Self {
         let world = Self {
             place: tempfile::tempdir().unwrap(),
             olga: person("Olga", 1),
@@ -72,7 +81,7 @@ impl World {
             registry: card(&world.registry),
             boards: BTreeMap::from([(checkpoint("gpt2-124m"), BoardPlan { members, threshold: 2 })]),
         };
-        world.repository().found(&founding, day(0), Days::default()).unwrap();
+        world.repository().found(&founding, day(on), Days::default()).unwrap();
         world
     }
 

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use portcullis::catalogue::Client;
 use portcullis::identity::{Identity, IdentityFile};
+use portcullis::statement::CatalogueId;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -149,6 +151,12 @@ impl Scene {
     /// A person's identity, to sign what the program would not.
     pub fn identity(&self, person: &str) -> Identity {
         IdentityFile::at(self.at(&format!("homes/{person}/identity.age"))).read(None).unwrap()
+    }
+
+    /// The catalogue that a person trusts.
+    pub fn catalogue_id(&self, person: &str) -> CatalogueId {
+        let client = Client::new(self.at(&format!("homes/{person}/catalogue")));
+        CatalogueId::new(client.first_root().unwrap().unwrap())
     }
 
     /// The identity in a file.

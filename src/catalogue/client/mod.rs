@@ -23,10 +23,11 @@ use std::path::PathBuf;
 
 use super::document::TopRole;
 use super::schema::{Delegation, FileMeta, RootRole, TargetsRole, TimestampRole};
-use super::trusted::{Delegated, Lapsed, Parts};
+use super::trusted::{Closed, Delegated, Parts};
 use super::{Document, Error, Keyring, Remote, RoleName, TrustedCatalogue, verify};
 use crate::catalogue::schema::{MOST_DELEGATIONS, SnapshotRole};
 use crate::digest::Sha256Digest;
+use crate::statement::CatalogueId;
 use crate::time::Timestamp;
 use source::{Offline, Online, Source};
 use state::State;
@@ -146,7 +147,11 @@ impl Client {
             let Some(bytes) = remote.fetch(&path, <RootRole as super::Role>::MOST_BYTES)? else {
                 break;
             };
-            root = verify::next_root(&root, bytes)?;
+            let next = verify::next_root(&root, bytes)?;
+            if next.catalogue().is_some() {
+                next.require_catalogue(self.state.catalogue(&root)?)?;
+            }
+            root = next;
             self.state.keep_root(&root)?;
         }
         self.state.leave_other_epochs(&self.state.epoch(&root))?;
@@ -160,10 +165,14 @@ impl Client {
         source: &dyn Source,
         now: Timestamp,
     ) -> Result<TrustedCatalogue, Error> {
+        let catalogue = self.state.catalogue(&root)?;
         let (timestamp, snapshot, targets) = self.top(&root, source, now)?;
-        let (delegated, lapsed) = delegated(&targets, &snapshot, source, now)?;
-        let parts = Parts { root, timestamp, snapshot, targets, delegated, lapsed };
-        TrustedCatalogue::new(parts, Some(self.state.cache()))
+        if targets.catalogue().is_some() {
+            targets.require_catalogue(catalogue)?;
+        }
+        let (delegated, closed) = delegated(catalogue, &targets, &snapshot, source, now)?;
+        let parts = Parts { root, timestamp, snapshot, targets, delegated, closed };
+        TrustedCatalogue::new(catalogue, parts, Some(self.state.cache()))
     }
 
     /// 5.4 to 5.6: timestamp, snapshot and targets, not yet what is delegated.
@@ -221,15 +230,17 @@ fn role(
     Ok(document)
 }
 
-/// Every role that is delegated to and published, each name once, so no loop is followed.
+/// Every role that is delegated to and published, each name once, so no loop is followed. One for another catalogue ends the refresh; one that
+/// names none, or whose owners' metadata names none, is closed until it is signed anew, so that its keepers still can.
 fn delegated(
+    catalogue: CatalogueId,
     targets: &Document<TargetsRole>,
     snapshot: &Document<SnapshotRole>,
     source: &dyn Source,
     now: Timestamp,
-) -> Result<(Delegated, BTreeMap<RoleName, Lapsed>), Error> {
+) -> Result<(Delegated, BTreeMap<RoleName, Closed>), Error> {
     let mut found = Delegated::new();
-    let mut lapsed = BTreeMap::new();
+    let mut closed = BTreeMap::new();
     let mut open: Vec<(Keyring, Delegation)> = Vec::new();
     push_delegations(targets, &mut open)?;
     let mut next = 0;
@@ -241,10 +252,10 @@ fn delegated(
         let Some(listed) = snapshot.role().meta.get(&format!("{name}.json")) else {
             continue;
         };
-        if found.contains_key(name) || lapsed.contains_key(name) {
+        if found.contains_key(name) || closed.contains_key(name) {
             continue;
         }
-        if found.len() + lapsed.len() == MOST_DELEGATIONS {
+        if found.len() + closed.len() == MOST_DELEGATIONS {
             return Err(Error::malformed(
                 targets.file(),
                 format!("more than {MOST_DELEGATIONS} roles follow from it"),
@@ -253,15 +264,22 @@ fn delegated(
         let document = match role(&keyring, &name.file_stem(), listed, source, now) {
             // One board that lets its metadata lapse closes its own checkpoint, not the others'.
             Err(Error::Expired { file, expired, now }) => {
-                lapsed.insert(name.clone(), Lapsed { file, expired, now });
+                closed.insert(name.clone(), Closed::Expired { file, expired, now });
                 continue;
             }
             document => document?,
         };
+        match targets.require_catalogue(catalogue).and_then(|()| document.require_catalogue(catalogue)) {
+            Err(Error::NoCatalogue { file }) => {
+                closed.insert(name.clone(), Closed::NoCatalogue { file });
+                continue;
+            }
+            checked => checked?,
+        }
         push_delegations(&document, &mut open)?;
         found.insert(name.clone(), document);
     }
-    Ok((found, lapsed))
+    Ok((found, closed))
 }
 
 fn push_delegations(

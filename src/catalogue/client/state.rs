@@ -20,6 +20,7 @@ use crate::catalogue::durable::{self, Lock};
 use crate::catalogue::schema::{Role, RootRole, SnapshotRole, TargetsRole, TimestampRole};
 use crate::catalogue::{Document, Error, Keyring, verify};
 use crate::digest::Sha256Digest;
+use crate::statement::CatalogueId;
 use crate::time::Timestamp;
 
 #[derive(Debug, Clone)]
@@ -68,6 +69,17 @@ impl State {
     /// The digest of the root that the user trusted.
     pub(super) fn first_root(&self) -> Result<Option<Sha256Digest>, Error> {
         self.note("first.json").map(|note: Option<First>| note.map(|first| first.root))
+    }
+
+    /// Which catalogue `root` is a root of. Later roots name it; one that does not was signed before roots did, and then the root that the user
+    /// trusted first must be the catalogue's first.
+    pub(super) fn catalogue(&self, root: &Document<RootRole>) -> Result<CatalogueId, Error> {
+        if root.version() == 1 {
+            return Ok(CatalogueId::new(root.digest()));
+        }
+        let named = root.catalogue();
+        let first = named.is_none().then(|| self.first_root()).transpose()?.flatten();
+        named.or(first.map(CatalogueId::new)).ok_or_else(|| Error::NoRoot { path: self.folder.clone() })
     }
 
     pub(super) fn keep_first_root(&self, root: &Document<RootRole>) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use crate::catalogue::schema::{Role, RootRole, TargetsRole};
 use crate::catalogue::trusted::delegations;
 use crate::catalogue::{Document, durable};
 use crate::name::CheckpointId;
+use crate::statement::CatalogueId;
 use crate::time::Timestamp;
 
 /// Every open proposal, signed by whom it may be.
@@ -56,6 +57,22 @@ impl Repository {
         })
     }
 
+    /// The catalogue that a change of `subject` must name; `None` for the first root, and while there is none.
+    pub(super) fn catalogue(
+        &self,
+        published: Option<&Published>,
+        subject: &Subject,
+    ) -> Result<Option<CatalogueId>, RepositoryError> {
+        Ok(match (published, subject) {
+            (Some(published), _) => Some(published.id),
+            (None, Subject::Root) => None,
+            (None, _) => {
+                let root: Option<Document<RootRole>> = self.draft(None, &Subject::Root)?;
+                root.map(|root| CatalogueId::new(root.digest()))
+            }
+        })
+    }
+
     /// The open proposals. What does not follow on what is published is a leftover, and nobody's proposal.
     pub(super) fn drafts(&self, published: Option<&Published>) -> Result<Drafts, RepositoryError> {
         let mut drafts = Drafts {
@@ -86,7 +103,10 @@ impl Repository {
             return Ok(None);
         };
         let document = Document::parse(&name, bytes)?;
-        Ok(Some(document).filter(|draft| draft.version() == Self::next_version(published, subject)))
+        let catalogue = self.catalogue(published, subject)?;
+        Ok(Some(document).filter(|draft| {
+            draft.version() == Self::next_version(published, subject) && draft.catalogue() == catalogue
+        }))
     }
 
     /// Writes a proposal; whatever signatures an earlier form of it had are gone with that form.
@@ -98,7 +118,8 @@ impl Repository {
         expires: Timestamp,
     ) -> Result<(), RepositoryError> {
         let version = Self::next_version(published, subject);
-        let document = Document::unsigned(&format!("{subject}.json"), role, version, expires)?;
+        let catalogue = self.catalogue(published, subject)?;
+        let document = Document::unsigned(&format!("{subject}.json"), role, version, expires, catalogue)?;
         Ok(self.keep(subject, &document)?)
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::change::{
     Files, Founding, Rotation, admit, admit_all, delegate, keep_keys, require_quorum, rotated,
 };
+use super::drafts::Drafts;
 use super::published::Published;
 use super::{Repository, RepositoryError, Subject};
 use crate::catalogue::Keyring;
@@ -59,9 +60,10 @@ impl Repository {
         };
         set_owners(&mut root, &owners, founding.threshold);
         set_registry(&mut root, &registry);
+        // Root first: the targets name it.
+        self.put(&Subject::Root, &root, None, now.plus_days(days.root))?;
         self.bring(&Subject::Targets, &mut targets, &files)?;
-        self.put(&Subject::Targets, &targets, None, now.plus_days(days.targets))?;
-        self.put(&Subject::Root, &root, None, now.plus_days(days.root))
+        self.put(&Subject::Targets, &targets, None, now.plus_days(days.targets))
     }
 
     /// Proposes files of a checkpoint, for its board to sign; without any, a later expiry alone.
@@ -101,7 +103,8 @@ impl Repository {
     ) -> Result<(), RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
-        self.amend_targets(published.as_ref(), expires, files, |_| Ok(()))
+        let drafts = self.drafts(published.as_ref())?;
+        self.amend_targets(published.as_ref(), &drafts, expires, files, |_| Ok(()))
     }
 
     /// Proposes the same root again with a later expiry.
@@ -139,9 +142,9 @@ impl Repository {
         if root == *base.role() {
             return Err(RepositoryError::NoChange { role: OWNERS.to_owned() });
         }
+        self.put(&Subject::Root, &root, published.as_ref(), now.plus_days(days.root))?;
         // The new owners must sign targets too, or those of the old ones would stop counting.
-        self.amend_targets(published.as_ref(), now.plus_days(days.targets), &files, |_| Ok(()))?;
-        self.put(&Subject::Root, &root, published.as_ref(), now.plus_days(days.root))
+        self.amend_targets(published.as_ref(), &drafts, now.plus_days(days.targets), &files, |_| Ok(()))
     }
 
     /// Proposes another key for the registry.
@@ -165,8 +168,8 @@ impl Repository {
         if root == *base.role() {
             return Err(RepositoryError::NoChange { role: "the registry's key".to_owned() });
         }
-        self.amend_targets(published.as_ref(), now.plus_days(days.targets), &files, |_| Ok(()))?;
-        self.put(&Subject::Root, &root, published.as_ref(), now.plus_days(days.root))
+        self.put(&Subject::Root, &root, published.as_ref(), now.plus_days(days.root))?;
+        self.amend_targets(published.as_ref(), &drafts, now.plus_days(days.targets), &files, |_| Ok(()))
     }
 
     /// Proposes another board for a checkpoint, or its first: targets that the owners sign, and the checkpoint's own metadata again
@@ -196,7 +199,7 @@ impl Repository {
             return Err(RepositoryError::NoChange { role: name });
         }
         let expires = now.plus_days(days.targets);
-        self.amend_targets(published.as_ref(), expires, &files, |role| {
+        self.amend_targets(published.as_ref(), &drafts, expires, &files, |role| {
             delegate(role, checkpoint, &keys, threshold)
         })?;
         let parts = published.as_ref().and_then(|published| published.parts.as_ref());
@@ -211,11 +214,11 @@ impl Repository {
     fn amend_targets(
         &self,
         published: Option<&Published>,
+        drafts: &Drafts,
         expires: Timestamp,
         files: &Files,
         edit: impl FnOnce(&mut TargetsRole) -> Result<(), RepositoryError>,
     ) -> Result<(), RepositoryError> {
-        let drafts = self.drafts(published)?;
         let mut role = drafts.next_targets(published).ok_or_else(|| self.none())?.role().clone();
         edit(&mut role)?;
         self.bring(&Subject::Targets, &mut role, files)?;

@@ -84,12 +84,13 @@ impl Repository {
         );
         let file = verify::snapshot_file(snapshot_version);
         let expires = now.plus_days(days.snapshot);
-        let mut snapshot = Document::unsigned(&file, &SnapshotRole { meta }, snapshot_version, expires)?;
+        let mut snapshot =
+            Document::unsigned(&file, &SnapshotRole { meta }, snapshot_version, expires, None)?;
         snapshot.sign(signer)?;
         let listed = FileMeta::of(snapshot_version, snapshot.bytes());
         let role = TimestampRole { meta: SnapshotOnly { snapshot: listed } };
         let expires = now.plus_days(days.timestamp);
-        let mut timestamp = Document::unsigned("timestamp.json", &role, timestamp_version, expires)?;
+        let mut timestamp = Document::unsigned("timestamp.json", &role, timestamp_version, expires, None)?;
         timestamp.sign(signer)?;
         durable::write(&self.metadata(&file), snapshot.bytes())?;
         if candidate.taken.contains(&Subject::Root) {

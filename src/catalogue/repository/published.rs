@@ -5,6 +5,7 @@ use crate::catalogue::document::TopRole;
 use crate::catalogue::schema::{Role, RootRole, SnapshotRole, TargetsRole, TimestampRole};
 use crate::catalogue::trusted::{Delegated, Parts, delegations};
 use crate::catalogue::{Document, Error, Folder, Keyring, Remote as _, verify};
+use crate::statement::CatalogueId;
 
 /// More roots than any catalogue's life sees.
 const MOST_ROOTS: u64 = 10_000;
@@ -12,6 +13,7 @@ const MOST_ROOTS: u64 = 10_000;
 /// The published roots, and the rest where the first publication was finished.
 #[derive(Debug, Clone)]
 pub(super) struct Published {
+    pub(super) id: CatalogueId,
     pub(super) root: Document<RootRole>,
     pub(super) parts: Option<Parts>,
 }
@@ -29,6 +31,7 @@ impl Repository {
             return Ok(None);
         };
         let mut root = verify::first_root(&verify::root_file(1), bytes)?;
+        let id = CatalogueId::new(root.digest());
         let mut before = None;
         while root.version() < MOST_ROOTS
             && let Some(bytes) = self.fetch::<RootRole>(&verify::root_file(root.version() + 1))?
@@ -41,7 +44,7 @@ impl Repository {
             (Err(Error::Threshold { .. }), Some(before)) => self.parts(&before)?,
             (parts, _) => parts?,
         };
-        Ok(Some(Published { root, parts }))
+        Ok(Some(Published { id, root, parts }))
     }
 
     fn fetch<T: Role>(&self, file: &str) -> Result<Option<Vec<u8>>, Error> {
@@ -69,8 +72,8 @@ impl Repository {
                 delegated.entry(delegation.name.clone()).or_insert(document);
             }
         }
-        let lapsed = Default::default();
-        Ok(Some(Parts { root: root.clone(), timestamp, snapshot, targets, delegated, lapsed }))
+        let closed = Default::default();
+        Ok(Some(Parts { root: root.clone(), timestamp, snapshot, targets, delegated, closed }))
     }
 
     fn role(

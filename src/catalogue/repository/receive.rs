@@ -136,6 +136,9 @@ impl Repository {
             let role = subject.to_string();
             return Err(RepositoryError::Stale { role, offered: offered.version(), expected });
         }
+        if let Some(catalogue) = self.catalogue(published, subject)? {
+            offered.require_catalogue(catalogue)?;
+        }
         if let Some(mut open) = open.filter(|open| open.digest() == offered.digest()) {
             let drafts = self.drafts(published)?;
             let standing =

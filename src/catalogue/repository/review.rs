@@ -92,8 +92,8 @@ impl Repository {
         if published.is_none() && open.is_empty() {
             return Err(self.none());
         }
-        let parts = published.as_ref().and_then(|published| published.parts.clone());
-        let roles = parts.map(|parts| TrustedCatalogue::new(parts, None)?.roles()).transpose()?;
+        let whole = published.as_ref().and_then(|published| Some((published.id, published.parts.clone()?)));
+        let roles = whole.map(|(id, parts)| TrustedCatalogue::new(id, parts, None)?.roles()).transpose()?;
         let roster = self.roster_of(&drafts, published.as_ref())?;
         Ok(Status { roles: roles.unwrap_or_default(), open, roster })
     }

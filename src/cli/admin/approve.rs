@@ -32,9 +32,10 @@ impl Approve {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let exchange = registry::statements(home, output)?;
         let found = exchange.find("request", &self.request)?;
-        let request = verify_request(&found.envelope)?;
+        let catalogue = registry::catalogue(home, output)?;
+        let request = verify_request(&found.envelope, catalogue.id())?;
         let asked = &request.predicate;
-        let rules = registry::rules(home, &asked.checkpoint, output)?;
+        let rules = catalogue.rules_in_force(&asked.checkpoint)?;
         require_not_withdrawn(&*exchange, &request)?;
         let (identity, signer) = home.signer(output)?;
         require_may_approve(asked, &rules, &*signer)?;
@@ -53,7 +54,7 @@ impl Approve {
             if let Some(locks) = &locks {
                 let share = share(locks, &grant, envelope.digest(), &identity)?;
                 let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
-                let share = Statement { subject, predicate: share }.sign(&*signer)?;
+                let share = Statement::new(rules.catalogue, subject, share).sign(&*signer)?;
                 // The share first: a grant that stands must not lack the share of one who signed it.
                 exchange.put("share", &share, &signer.verifying_key())?;
             }

@@ -27,8 +27,9 @@ impl Deny {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let exchange = registry::statements(home, output)?;
         let found = exchange.find("request", &self.request)?;
-        let request = verify_request(&found.envelope)?;
-        let rules = registry::rules(home, &request.predicate.checkpoint, output)?;
+        let catalogue = registry::catalogue(home, output)?;
+        let request = verify_request(&found.envelope, catalogue.id())?;
+        let rules = catalogue.rules_in_force(&request.predicate.checkpoint)?;
         let (_, signer) = home.signer(output)?;
         if !rules.board.keys().contains(&signer.verifying_key()) {
             let message = format!("you are not on the board of {}", rules.checkpoint);
@@ -36,7 +37,7 @@ impl Deny {
         }
         let subject = Subject { name: request.subject.name.clone(), digest: request.subject.digest };
         let denial = Denial { request: request.digest(), reason: self.reason, created: Timestamp::now() };
-        let envelope = Statement { subject, predicate: denial }.sign(&*signer)?;
+        let envelope = Statement::new(rules.catalogue, subject, denial).sign(&*signer)?;
         exchange.put("denial", &envelope, &signer.verifying_key())?;
         let name = &request.predicate.card.name;
         let text = format!("denied the request of {name}, who will read why\n");

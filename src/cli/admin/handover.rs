@@ -51,7 +51,7 @@ impl HandoverCommand {
             created: Timestamp::now(),
         };
         let subject = Subject { name: self.checkpoint.to_string(), digest: rules.manifest };
-        let envelope = Statement { subject, predicate: handover }.sign(&*signer)?;
+        let envelope = Statement::new(rules.catalogue, subject, handover).sign(&*signer)?;
         registry::statements(home, output)?.put("handover", &envelope, &signer.verifying_key())?;
         let text = format!(
             "handed your share of {} to the registry for stage `{}`; {} are needed in all\n",

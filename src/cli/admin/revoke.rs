@@ -36,7 +36,7 @@ impl Revoke {
         }
         let subject = Subject { name: claim.subject.name, digest: claim.subject.digest };
         let revocation = Revocation { grant: found.digest, reason: self.reason, created: Timestamp::now() };
-        let envelope = Statement { subject, predicate: revocation }.sign(&*signer)?;
+        let envelope = Statement::new(rules.catalogue, subject, revocation).sign(&*signer)?;
         exchange.put("revocation", &envelope, &signer.verifying_key())?;
         let name = claim.predicate.researcher.name;
         let text = format!(

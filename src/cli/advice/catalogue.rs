@@ -27,6 +27,14 @@ pub(super) fn explain_catalogue(error: &Error) -> (Kind, Option<String>) {
             Kind::Unverified,
             "someone serves an older catalogue: fetch it from another place, and tell the owners",
         ),
+        E::OtherCatalogue { .. } => (
+            Kind::Unverified,
+            "do not use this copy: someone shows what was signed for another catalogue; tell the owners, and join by `1.root.json`",
+        ),
+        E::NoCatalogue { .. } => (
+            Kind::Unverified,
+            "its signers propose it again and sign it: `portcullis catalogue propose targets` for the owners, then `portcullis catalogue propose <checkpoint>` for its board",
+        ),
         E::Expired { .. } => (
             Kind::Unverified,
             "the registry stopped publishing, its copy is frozen, or signers let it lapse: ask its operator to renew and publish; check this machine's clock",

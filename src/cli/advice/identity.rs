@@ -59,6 +59,14 @@ pub(super) fn explain_statement(error: &statement::Error) -> (Kind, Option<Strin
         E::Envelope { .. } | E::TooLong { .. } | E::PayloadType { .. } | E::Malformed { .. } => {
             (Kind::Unverified, "ask whoever sent it to send it again")
         }
+        E::OtherCatalogue { .. } => (
+            Kind::Unverified,
+            "do not use it here; if you belong to both catalogues, give the --home of the other",
+        ),
+        E::NoCatalogue { .. } => (
+            Kind::Unverified,
+            "it was signed before statements named their catalogue: ask its signers to sign it anew; a request is made anew, and a grant follows from it",
+        ),
         E::CardNotSelfSigned { .. } => {
             (Kind::Unverified, "do not use it; ask its owner for `portcullis identity card`")
         }

@@ -218,7 +218,7 @@ impl Desk {
             return Ok(texts);
         }
         for found in self.statements.list(UsageBatch::KIND)? {
-            let Ok(batch) = verify_batch(&found.envelope) else { continue };
+            let Ok(batch) = verify_batch(&found.envelope, self.catalogue.id()) else { continue };
             for (record, digest) in &batch.records {
                 let is_named = case.records.iter().any(|place| {
                     (place.journal, place.seq, place.digest) == (record.journal, record.seq, *digest)
@@ -256,7 +256,7 @@ impl Desk {
             reason: open.reason,
             created: Timestamp::now(),
         };
-        let envelope = Statement { subject: grant.subject, predicate: case }.sign(&*self.signer)?;
+        let envelope = Statement::new(self.catalogue.id(), grant.subject, case).sign(&*self.signer)?;
         self.statements.put(Case::KIND, &envelope, &self.signer.verifying_key())?;
         let digits = short_digest(envelope.digest());
         let text = format!("opened the case {digits} about {}\n", grant.predicate.researcher.name);
@@ -275,7 +275,7 @@ impl Desk {
             let revocation =
                 Revocation { grant: claim.predicate.grant, reason: reason.clone(), created: now };
             let subject: Subject = claim.subject;
-            let envelope = Statement { subject, predicate: revocation }.sign(&*self.signer)?;
+            let envelope = Statement::new(self.catalogue.id(), subject, revocation).sign(&*self.signer)?;
             self.statements.put(Revocation::KIND, &envelope, &self.signer.verifying_key())?;
         }
         let until = days.map(|days| now.plus_days(days));
@@ -293,7 +293,7 @@ impl Desk {
         let found = self.statements.find(Case::KIND, prefix)?;
         let subject = found.envelope.claim::<Case>()?.subject;
         let step = CaseStep { case: found.digest, step, created: Timestamp::now() };
-        let envelope = Statement { subject, predicate: step.clone() }.sign(&*self.signer)?;
+        let envelope = Statement::new(self.catalogue.id(), subject, step.clone()).sign(&*self.signer)?;
         self.statements.put(CaseStep::KIND, &envelope, &self.signer.verifying_key())?;
         let text = format!("case {}: {said}\n", registry::short(&found));
         output.result(&json!({ "case": found.digest, "step": envelope.digest(), "taken": step }), text)

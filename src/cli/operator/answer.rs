@@ -74,7 +74,7 @@ struct Answerer<'a> {
 impl Answerer<'_> {
     /// Grants a request; nothing where the board decides, or an answer is there.
     fn answer(&self, envelope: &Envelope) -> anyhow::Result<Vec<Envelope>> {
-        let request = verify_request(envelope)?;
+        let request = verify_request(envelope, self.catalogue.id())?;
         let rules = self.catalogue.rules_in_force(&request.predicate.checkpoint)?;
         if !answers_itself(&rules) || !self.exchange.about("grant", request.digest())?.is_empty() {
             return Ok(Vec::new());

@@ -11,7 +11,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::{Identity, KeyId, Signer};
 use crate::name::CheckpointId;
 use crate::policy::UsageMode;
-use crate::statement::{Envelope, Statement, Subject};
+use crate::statement::{CatalogueId, Envelope, Statement, Subject};
 use crate::time::Timestamp;
 use crate::usage::{
     Begin, End, Event, JournalId, Parameters, Recipients, Record, SignedRecord, Task, first_link, make_batch,
@@ -58,6 +58,7 @@ pub(super) struct Researcher {
 
 /// What a session is held under.
 pub(super) struct Terms<'a> {
+    pub(super) catalogue: CatalogueId,
     pub(super) checkpoint: &'a CheckpointId,
     pub(super) grant: Sha256Digest,
     pub(super) lease: Sha256Digest,
@@ -90,9 +91,14 @@ impl Researcher {
     }
 
     /// A request, signed.
-    pub(super) fn request(&self, mut request: Request, subject: Subject) -> anyhow::Result<Envelope> {
+    pub(super) fn request(
+        &self,
+        catalogue: CatalogueId,
+        mut request: Request,
+        subject: Subject,
+    ) -> anyhow::Result<Envelope> {
         request.card = self.identity.card().clone();
-        Ok(Statement { subject, predicate: request }.sign(&*self.signer)?)
+        Ok(Statement::new(catalogue, subject, request).sign(&*self.signer)?)
     }
 
     /// Generates some texts, as far as the record tells, and makes the batch of it.
@@ -146,7 +152,7 @@ impl Researcher {
             };
             records.push(self.record(Event::End(end), now)?);
         }
-        Ok(make_batch(self.identity.card(), &records, &*self.signer, now)?)
+        Ok(make_batch(terms.catalogue, self.identity.card(), &records, &*self.signer, now)?)
     }
 
     fn record(&mut self, event: Event, now: Timestamp) -> anyhow::Result<SignedRecord> {

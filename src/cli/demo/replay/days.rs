@@ -147,7 +147,7 @@ impl Days {
             members: Vec::new(),
             created: now,
         };
-        let envelope = researcher.request(request, subject)?;
+        let envelope = researcher.request(world.catalogue()?, request, subject)?;
         world.registry.accept(&envelope, now).await?;
         self.counts.requests += 1;
         if stage.approvals.is_empty() {
@@ -189,7 +189,7 @@ impl Days {
             std::mem::take(&mut self.waiting).into_iter().partition(|waiting: &Waiting| waiting.due <= now);
         self.waiting = waiting;
         for Waiting { envelope, .. } in due {
-            let request = verify_request(&envelope)?;
+            let request = verify_request(&envelope, world.catalogue()?)?;
             let Some(rules) = world.rules(&request.predicate.checkpoint).await else { continue };
             let standing = world.registry.store().request(request.digest()).await?;
             if standing.is_some_and(|row| row.state != RequestState::Pending) {
@@ -201,7 +201,8 @@ impl Days {
             if self.random.random_ratio(1, 7) {
                 let reason = "The purpose does not fit what the stage is for".parse()?;
                 let denial = Denial { request: request.digest(), reason, created: now };
-                let denial = Statement { subject, predicate: denial }.sign(&*world.board[2].signer)?;
+                let denial =
+                    Statement::new(world.catalogue()?, subject, denial).sign(&*world.board[2].signer)?;
                 world.registry.accept(&denial, now).await?;
                 self.counts.denials += 1;
                 continue;
@@ -251,7 +252,13 @@ impl Days {
                 stage.map(|grant| grant.claim::<Grant>()).transpose()?.map(|grant| grant.predicate.stage);
             let mode = stage.and_then(|stage| rules.policy.stage(&stage)).map(|stage| stage.limits.usage);
             let Some(mode) = mode else { continue };
-            let terms = Terms { checkpoint: &checkpoint, grant, lease: lease.digest(), mode };
+            let terms = Terms {
+                catalogue: world.catalogue()?,
+                checkpoint: &checkpoint,
+                grant,
+                lease: lease.digest(),
+                mode,
+            };
             let batch = researcher.session(&terms, &world.auditor.identity, now, &mut self.random)?;
             world.registry.accept(&batch, now).await?;
             self.counts.sessions += 1;
@@ -281,7 +288,7 @@ impl Days {
             if outcome == Outcome::Revoke {
                 let revocation =
                     Revocation { grant: case.predicate.grant, reason: reason.parse()?, created: now };
-                let revocation = Statement { subject: case.subject.clone(), predicate: revocation }
+                let revocation = Statement::new(world.catalogue()?, case.subject.clone(), revocation)
                     .sign(&*world.auditor.signer)?;
                 world.registry.accept(&revocation, now).await?;
                 self.counts.revoked += 1;
@@ -291,7 +298,7 @@ impl Days {
                 step: Step::Decide { outcome, reason: reason.parse()?, until },
                 created: now,
             };
-            let step = Statement { subject: case.subject, predicate: step }.sign(&*world.auditor.signer)?;
+            let step = Statement::new(world.catalogue()?, case.subject, step).sign(&*world.auditor.signer)?;
             world.registry.accept(&step, now).await?;
         }
         Ok(())

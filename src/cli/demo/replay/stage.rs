@@ -24,7 +24,7 @@ use crate::registry::Registry;
 use crate::seal::{
     self, ChunkSize, Locks, Recipient, Recipients, SealRequest, reseal_share, seal_checkpoint,
 };
-use crate::statement::{Envelope, Statement, Subject, sign_card};
+use crate::statement::{CatalogueId, Envelope, Statement, Subject, sign_card};
 use crate::store::Store;
 use crate::time::Timestamp;
 
@@ -84,6 +84,7 @@ pub(super) struct World {
     folder: PathBuf,
     clock: Arc<AtomicI64>,
     locks: BTreeMap<CheckpointId, Locks>,
+    catalogue: Option<CatalogueId>,
 }
 
 impl World {
@@ -112,12 +113,19 @@ impl World {
             folder: folder.to_owned(),
             clock,
             locks: BTreeMap::new(),
+            catalogue: None,
         };
         world.found(&place, now).await?;
+        world.catalogue = Some(world.registry.view().await?.catalogue.id());
         for (release, stand_in) in RELEASES.iter().zip(&CHECKPOINTS) {
             world.seal(release, stand_in).await?;
         }
         Ok(world)
+    }
+
+    /// Which catalogue everybody signs for.
+    pub(super) fn catalogue(&self) -> anyhow::Result<CatalogueId> {
+        self.catalogue.context("the catalogue is not founded")
     }
 
     /// Sets the clock.
@@ -283,7 +291,7 @@ impl World {
             let handover =
                 Handover { policy: rules.policy_digest, stage: rules.stage.clone(), share, created: now };
             let subject = Subject { name: id.to_string(), digest: rules.manifest };
-            let envelope = Statement { subject, predicate: handover }.sign(&*member.signer)?;
+            let envelope = Statement::new(rules.catalogue, subject, handover).sign(&*member.signer)?;
             self.registry.accept(&envelope, now).await?;
         }
         Ok(())
@@ -303,7 +311,8 @@ impl World {
         member: &Member,
     ) -> anyhow::Result<Envelope> {
         let share = reseal_share(&self.share(id, member)?, to, grant, &mut rand::rng())?;
-        Ok(Statement { subject, predicate: ApprovalShare { grant, share } }.sign(&*member.signer)?)
+        let share = ApprovalShare { grant, share };
+        Ok(Statement::new(self.catalogue()?, subject, share).sign(&*member.signer)?)
     }
 }
 

@@ -33,7 +33,8 @@ impl Assign {
         };
         let registry = registry::remote(home, &address, output)?;
         let found = registry::statements(home, output)?.find("request", &self.request)?;
-        let request = verify_request(&found.envelope)?;
+        let catalogue = registry::catalogue(home, output)?;
+        let request = verify_request(&found.envelope, catalogue.id())?;
         let assignee = match (self.nobody, self.to) {
             (true, _) => None,
             (false, Some(key)) => Some(key),

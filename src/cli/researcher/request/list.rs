@@ -33,7 +33,7 @@ impl List {
         let mut rules = BTreeMap::new();
         let mut requests = Vec::new();
         for found in exchange.list("request")? {
-            let Ok(request) = verify_request(&found.envelope) else {
+            let Ok(request) = verify_request(&found.envelope, catalogue.id()) else {
                 output.note(format_args!("note: {} is not signed by its author", found.path.display()));
                 continue;
             };

@@ -75,7 +75,7 @@ impl New {
             created: Timestamp::now(),
         };
         let subject = Subject { name: self.checkpoint.to_string(), digest: rules.manifest };
-        let request = Statement { subject, predicate: request };
+        let request = Statement::new(rules.catalogue, subject, request);
         request.predicate.holders()?;
         require_possible(&request, &rules)?;
         let envelope = request.sign(&*signer)?;

@@ -23,9 +23,9 @@ impl Show {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let exchange = registry::statements(home, output)?;
         let found = exchange.find("request", &self.request)?;
-        let request = verify_request(&found.envelope)?;
-        let asked = &request.predicate;
         let catalogue = registry::catalogue(home, output)?;
+        let request = verify_request(&found.envelope, catalogue.id())?;
+        let asked = &request.predicate;
         let rules = catalogue.rules_in_force(&asked.checkpoint)?;
         let state =
             state_of(&request, &Evidence::about(&*exchange, request.digest())?, &rules, Timestamp::now());

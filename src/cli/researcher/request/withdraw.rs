@@ -22,7 +22,8 @@ impl Withdraw {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let exchange = registry::statements(home, output)?;
         let found = exchange.find("request", &self.request)?;
-        let request = verify_request(&found.envelope)?;
+        let catalogue = registry::catalogue(home, output)?;
+        let request = verify_request(&found.envelope, catalogue.id())?;
         let (_, signer) = home.signer(output)?;
         if signer.verifying_key() != request.predicate.card.verifying_key {
             let message = format!("the request is by {}, not by you", request.predicate.card.name);
@@ -34,7 +35,7 @@ impl Withdraw {
         }
         let subject = Subject { name: request.subject.name.clone(), digest: request.subject.digest };
         let withdrawal = Withdrawal { request: request.digest(), created: Timestamp::now() };
-        let envelope = Statement { subject, predicate: withdrawal }.sign(&*signer)?;
+        let envelope = Statement::new(catalogue.id(), subject, withdrawal).sign(&*signer)?;
         exchange.put("withdrawal", &envelope, &signer.verifying_key())?;
         let short = registry::short_digest(request.digest());
         output.result(&json!({ "request": request.digest() }), format_args!("withdrew request {short}\n"))

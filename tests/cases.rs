@@ -104,7 +104,7 @@ fn others_take_no_step_in_a_case() {
     error: <registry> refuses: the case is not decided: there is nothing to appeal against
       next: `portcullis case show` tells how the case stands, and who may do what
     rosa: exit 3
-    error: <registry> refuses: the board of auditors must sign, and did not
+    error: <registry> refuses: one member of the board of auditors must sign, and did not
       next: `portcullis case show` tells how the case stands, and who may do what
     august: exit 3
     error: <registry> refuses: the person whom the case is about must sign, and did not
@@ -113,7 +113,7 @@ fn others_take_no_step_in_a_case() {
     error: 0 cases begin with `<digits>`
       next: `portcullis request list` shows what is there; check that the registry's folder is up to date
     ada: exit 3
-    error: <registry> refuses: the board of auditors must sign, and did not
+    error: <registry> refuses: one member of the board of auditors must sign, and did not
       next: `portcullis case show` tells how the case stands, and who may do what
     august: exit 2
     error: the following required arguments were not provided:

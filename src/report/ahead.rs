@@ -64,10 +64,10 @@ pub(super) fn next_block(
     registry: Option<Quorum>,
 ) -> Result<Vec<ReadLine>, Error> {
     let registry = registry.filter(|_| depth == Depth::Everything).map(Arc::new);
-    bundle.next_texts(AT_ONCE)?.par_iter().map(|text| read(text, registry.as_ref())).collect()
+    bundle.next_texts(AT_ONCE)?.par_iter().map(|text| read(text, depth, registry.as_ref())).collect()
 }
 
-fn read(text: &str, registry: Option<&Arc<Quorum>>) -> Result<ReadLine, Error> {
+fn read(text: &str, depth: Depth, registry: Option<&Arc<Quorum>>) -> Result<ReadLine, Error> {
     Ok(match parse_line(text)? {
         Line::File { path, bytes } => ReadLine::File(path, bytes),
         Line::Record(AuditRecord { entry: text, statements }) => {
@@ -76,26 +76,25 @@ fn read(text: &str, registry: Option<&Arc<Quorum>>) -> Result<ReadLine, Error> {
                 statements.iter().filter_map(|raw| Envelope::parse(raw.get().as_bytes()).ok());
             let statement = entry.as_ref().ok().and_then(|entry| {
                 let envelope = envelopes.find(|envelope| envelope.digest() == entry.statement)?;
-                Some(ReadStatement { told: tell(entry.kind, &envelope, registry), envelope })
+                Some(ReadStatement { told: tell(entry.kind, &envelope, depth, registry), envelope })
             });
             ReadLine::Record(Box::new(ReadRecord { bytes: text.into_bytes(), entry, statement }))
         }
     })
 }
 
-fn tell(kind: EntryKind, envelope: &Envelope, registry: Option<&Arc<Quorum>>) -> Told {
+fn tell(kind: EntryKind, envelope: &Envelope, depth: Depth, registry: Option<&Arc<Quorum>>) -> Told {
     match kind {
-        EntryKind::Usage => Told::Batch(read_batch(envelope, registry)),
+        EntryKind::Usage => Told::Batch(read_batch(envelope, depth)),
         EntryKind::Lease => Told::Lease(read_lease(envelope, registry)),
         _ => Told::Nothing,
     }
 }
 
-/// Signatures are verified if the registry's keys are known, which name the catalogue.
-fn read_batch(envelope: &Envelope, registry: Option<&Arc<Quorum>>) -> Result<ChainedBatch, String> {
-    match registry.and_then(|registry| registry.catalogue()) {
-        Some(catalogue) => verify_batch_as_one(envelope, catalogue).map(Verified::into_inner),
-        None => claimed_batch(envelope),
+fn read_batch(envelope: &Envelope, depth: Depth) -> Result<ChainedBatch, String> {
+    match depth {
+        Depth::Everything => verify_batch_as_one(envelope).map(Verified::into_inner),
+        Depth::Digests => claimed_batch(envelope),
     }
     .map_err(|error| error.to_string())
 }

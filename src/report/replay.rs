@@ -133,7 +133,7 @@ pub(super) struct Replay {
     pub(super) depth: Depth,
     files: Arc<BTreeMap<String, Vec<u8>>>,
     by_digest: BTreeMap<Sha256Digest, String>,
-    history: History,
+    pub(super) history: History,
     catalogue: Option<Arc<Catalogue>>,
     rules: BTreeMap<CheckpointId, Option<Arc<RulesInForce>>>,
     growth: Growth,

@@ -56,6 +56,9 @@ impl Tiles for NoTiles {
 
 impl Replay {
     pub(super) fn usage(&mut self, entry: &Entry, batch: &ChainedBatch) -> Result<(), String> {
+        if batch.catalogue != Some(self.history.id()) {
+            return Err("the batch is not for this catalogue".to_owned());
+        }
         let expected = self.journals.next.get(&batch.journal).copied();
         let expected = expected.unwrap_or((0, first_link(batch.journal)));
         if batch.from != expected {

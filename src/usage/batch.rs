@@ -6,7 +6,7 @@ use super::record::{JournalId, SignedRecord, first_link};
 use super::{Error, Record};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, Signer};
-use crate::statement::{CatalogueId, Envelope, Predicate, Quorum, Statement, Subject, Verified};
+use crate::statement::{self, CatalogueId, Envelope, Predicate, Quorum, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
 /// Most bytes of records in a batch: with their signatures and base64 it stays below what a statement may have.
@@ -39,6 +39,8 @@ impl Predicate for UsageBatch {
 /// A batch whose records follow one another, to the one that its statement is about. Who signed it, [`Verified`] tells.
 #[derive(Debug, Clone)]
 pub struct ChainedBatch {
+    /// The catalogue that it is for.
+    pub catalogue: Option<CatalogueId>,
     /// Whose.
     pub card: Card,
     /// Of which journal.
@@ -90,15 +92,16 @@ pub fn verify_batch(envelope: &Envelope, catalogue: CatalogueId) -> Result<Verif
 }
 
 /// The same, where the owner's signature over the batch stands for the one over each record, which the same key makes: nobody else could have
-/// put other records in.
+/// put other records in. Which catalogue it is for is for the caller to compare: an audit reads batches before it knows.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::Malformed`], [`Error::Broken`], [`Error::Batch`].
-pub fn verify_batch_as_one(
-    envelope: &Envelope,
-    catalogue: CatalogueId,
-) -> Result<Verified<ChainedBatch>, Error> {
-    let statement = envelope.self_signed(|batch| owner(batch, catalogue))?;
+pub fn verify_batch_as_one(envelope: &Envelope) -> Result<Verified<ChainedBatch>, Error> {
+    let statement = envelope.statement_for(|claim: &Statement<UsageBatch>| {
+        let catalogue = claim.catalogue();
+        let catalogue = catalogue.ok_or(statement::Error::NoCatalogue { kind: UsageBatch::KIND })?;
+        Ok::<_, Error>(owner(&claim.predicate, catalogue))
+    })?;
     let batch = chained(&statement, |_| Ok(()))?;
     Ok(statement.map(|_| batch))
 }
@@ -140,7 +143,16 @@ fn chained(
     if statement.subject.digest != next.1 {
         return Err(refused("its subject is not its last record"));
     }
-    Ok(ChainedBatch { card: card.clone(), journal: *journal, from, next, records, created: *created })
+    let catalogue = statement.catalogue();
+    Ok(ChainedBatch {
+        catalogue,
+        card: card.clone(),
+        journal: *journal,
+        from,
+        next,
+        records,
+        created: *created,
+    })
 }
 
 #[cfg(test)]
@@ -193,20 +205,18 @@ mod tests {
             make_batch(catalogue(1), &card(), records, &key(signer), now).unwrap()
         };
         let good = batch(&[first.clone(), second], 1);
-        for verified in
-            [verify_batch(&good, catalogue(1)).unwrap(), verify_batch_as_one(&good, catalogue(1)).unwrap()]
-        {
+        for verified in [verify_batch(&good, catalogue(1)).unwrap(), verify_batch_as_one(&good).unwrap()] {
             assert_eq!((verified.from.0, verified.next.0, verified.records.len()), (0, 2, 2));
         }
         let broken = batch(&[first.clone(), stray], 1);
         assert!(matches!(verify_batch(&broken, catalogue(1)), Err(Error::Broken { seq: 1 })));
-        assert!(matches!(verify_batch_as_one(&broken, catalogue(1)), Err(Error::Broken { seq: 1 })));
+        assert!(matches!(verify_batch_as_one(&broken), Err(Error::Broken { seq: 1 })));
         assert!(matches!(claimed_batch(&broken), Err(Error::Broken { seq: 1 })));
         let mixed = batch(&[first.clone(), foreign], 1);
         assert!(matches!(verify_batch(&mixed, catalogue(1)), Err(Error::Unsigned { seq: 1 })));
-        let elsewhere = [verify_batch(&good, catalogue(2)), verify_batch_as_one(&good, catalogue(2))];
-        assert!(elsewhere.iter().all(|refused| matches!(refused, Err(Error::Statement(_)))));
+        assert!(matches!(verify_batch(&good, catalogue(2)), Err(Error::Statement(_))));
+        assert_eq!(verify_batch_as_one(&good).unwrap().catalogue, Some(catalogue(1)));
         let stolen = batch(&[first], 2);
-        assert!(matches!(verify_batch_as_one(&stolen, catalogue(1)), Err(Error::Statement(_))));
+        assert!(matches!(verify_batch_as_one(&stolen), Err(Error::Statement(_))));
     }
 }

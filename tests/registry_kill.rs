@@ -95,7 +95,7 @@ fn kill_again_and_again(times: u32) {
     let mut served = Served::released(Database::Sqlite, "partners");
     let settings = served.scene.at("reg/portcullis.toml");
     let text =
-        std::fs::read_to_string(&settings).unwrap() + "\n[limits]\nper_address = 0\nper_identity = 0\n";
+        std::fs::read_to_string(&settings).unwrap() + "limits.per_address = 0\nlimits.per_identity = 0\n";
     std::fs::write(settings, text).unwrap();
     let identity = served.scene.identity("rosa");
     let manifest = std::fs::read(served.scene.at(&format!("homes/ada/sealed/{ID}/manifest.json"))).unwrap();

@@ -37,11 +37,11 @@ fn refused_to_serve(served: &Served, settings: &str) -> String {
 #[test]
 fn an_address_that_asks_too_often_is_told_when_to_come_back_and_clients_wait() {
     let served = Served::released(Database::Sqlite, "partners");
-    let process = with_settings(&served, "[limits]\nper_address = 5\n");
+    let process = with_settings(&served, "limits.per_address = 5\n");
     let answers: Vec<_> = (0..12).map(|_| get(&process.url, "/v1/registry", Vec::new())).collect();
     let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert!((10..12).contains(&taken.len()), "{}", taken.len());
-    insta::assert_snapshot!(said(refused[0]), @"429 this address sends more requests than this registry takes");
+    insta::assert_snapshot!(said(refused[0]), @"429 this address asks for more work than this registry does");
     let seconds: u64 = refused[0].header("retry-after").unwrap().parse().unwrap();
     assert!((1..=2).contains(&seconds), "{seconds}");
     // The program itself needs more than that, and takes the time.
@@ -53,7 +53,7 @@ fn an_address_that_asks_too_often_is_told_when_to_come_back_and_clients_wait() {
 fn an_identity_that_asks_too_often_is_refused_whatever_its_address() {
     let served = Served::released(Database::Sqlite, "partners");
     let bearer = served.bearer("rosa");
-    let process = with_settings(&served, "behind_proxy = true\n[limits]\nper_identity = 2\n");
+    let process = with_settings(&served, "behind_proxy = true\nlimits.per_identity = 2\n");
     let answer = |number: usize| {
         let headers = vec![
             ("authorization", format!("Bearer {bearer}")),
@@ -63,7 +63,7 @@ fn an_identity_that_asks_too_often_is_refused_whatever_its_address() {
     };
     let answers: Vec<_> = (0..8).map(answer).collect();
     let refused = answers.iter().find(|answer| answer.status == 429).unwrap();
-    insta::assert_snapshot!(said(refused), @"429 this identity sends more requests than this registry takes");
+    insta::assert_snapshot!(said(refused), @"429 this identity asks for more work than this registry does");
     // Others go on.
     assert_eq!(get(&process.url, "/v1/registry", Vec::new()).status, 200);
 }
@@ -76,10 +76,10 @@ fn behind_a_proxy_each_address_has_its_own_limit_and_elsewhere_the_header_counts
         get(&process.url, "/healthz", vec![("x-forwarded-for", format!("198.51.100.7, 192.0.2.{number}"))])
             .status
     };
-    let behind = with_settings(&served, "behind_proxy = true\n[limits]\nper_address = 1\n");
+    let behind = with_settings(&served, "behind_proxy = true\nlimits.per_address = 1\n");
     assert!((0..10).all(|number| from(&behind, number) == 200));
     assert!((0..10).any(|_| from(&behind, 1) == 429));
-    let alone = with_settings(&served, "[limits]\nper_address = 1\n");
+    let alone = with_settings(&served, "limits.per_address = 1\n");
     assert!((0..10).any(|number| from(&alone, number) == 429));
 }
 
@@ -90,7 +90,7 @@ fn a_body_that_is_too_long_or_comes_too_slowly_is_refused() {
     let url = format!("{}/v1/statements", served.process.url);
     let long = ask(&Ask { url, method: "POST", body, ..Ask::default() });
     insta::assert_snapshot!(said(&long), @"413 the body is longer than this route takes");
-    let process = with_settings(&served, "[limits]\nseconds = 1\n");
+    let process = with_settings(&served, "limits.seconds = 1\n");
     let mut slow = TcpStream::connect(process.url.strip_prefix("http://").unwrap()).unwrap();
     let head = "POST /v1/statements HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
     slow.write_all(head.as_bytes()).unwrap();

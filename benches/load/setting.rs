@@ -39,7 +39,7 @@ impl Setting {
                 _ => format!("{line}\n"),
             })
             .collect();
-        fs::write(&path, settings + "[limits]\nper_address = 0\nper_identity = 0\n").unwrap();
+        fs::write(&path, settings + "limits.per_address = 0\nlimits.per_identity = 0\n").unwrap();
         served.scene.succeed("registry", "registry restore reg --from many.jsonl");
         let address = served.process.url.strip_prefix("http://").unwrap().to_owned();
         let between = served.replica();

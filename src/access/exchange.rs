@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{ExchangeError, Found, Statements};
+use super::{ExchangeError, Found, HandedIn, Statements};
 use crate::identity::VerifyingKey;
 use crate::statement::Envelope;
 
@@ -89,7 +89,7 @@ impl Statements for Exchange {
         kind: &'static str,
         envelope: &Envelope,
         signer: &VerifyingKey,
-    ) -> Result<PathBuf, ExchangeError> {
+    ) -> Result<HandedIn, ExchangeError> {
         let folder = self.folder.join(format!("{kind}s"));
         let path = folder.join(format!("{}.{}.json", envelope.digest(), signer.id().short()));
         write_whole(&folder, &path, envelope.to_json().as_bytes()).map_err(|source| ExchangeError::Io {
@@ -97,7 +97,7 @@ impl Statements for Exchange {
             path: path.clone(),
             source,
         })?;
-        Ok(path)
+        Ok(HandedIn { path, same_as: None })
     }
 
     /// By name; what is no envelope of that kind, or not the one that its name tells, is passed over.

@@ -20,6 +20,15 @@ pub struct Found {
     pub envelope: Envelope,
 }
 
+/// A statement that was handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandedIn {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The pending request that asks for the same, in whose place this one was not kept.
+    pub same_as: Option<Sha256Digest>,
+}
+
 /// A place that keeps statements. Nothing that comes from it is believed before it was verified.
 pub trait Statements {
     /// Hands in a statement that `signer` signed; where it lies then. Handing it in again is harmless.
@@ -31,7 +40,7 @@ pub trait Statements {
         kind: &'static str,
         envelope: &Envelope,
         signer: &VerifyingKey,
-    ) -> Result<PathBuf, ExchangeError>;
+    ) -> Result<HandedIn, ExchangeError>;
 
     /// Every readable statement of a kind.
     ///

@@ -11,6 +11,7 @@ mod request;
 mod session;
 mod statement;
 mod usage;
+mod work;
 
 pub use audit::{AuditPage, AuditRecord};
 pub use catalogue::{CatalogueListing, ProposalReceipt};
@@ -21,6 +22,7 @@ pub use request::{Assignment, RequestEvent, RequestItem, RequestPage, RequestSta
 pub use session::{Bearer, Challenge, RegistryInfo};
 pub use statement::{StatementItem, StatementPage, StatementReceipt};
 pub use usage::JournalState;
+pub use work::{WORK, WorkDemand, WorkProof, WorkProofError};
 
 /// The header that lets the first proposals of a catalogue in, before there is anybody to be known.
 pub const FOUNDING_CODE: &str = "portcullis-founding-code";

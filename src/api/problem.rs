@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::WorkDemand;
+
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -22,4 +24,7 @@ pub struct Problem {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// The work to do and to send with the same request, where that is what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<WorkDemand>,
 }

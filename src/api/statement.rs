@@ -18,6 +18,10 @@ pub struct StatementReceipt {
     /// How the request that it bears on stands now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// The pending request of the same person that asks for the same: this one was not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
+    pub same_as: Option<Sha256Digest>,
 }
 
 /// One statement of a list.

@@ -12,12 +12,27 @@ use crate::checkpoint::fetch::BaseUrl;
 use crate::client::remote::RemoteRegistry;
 use crate::client::{self, Catalogue, Record, Vault};
 use crate::name::CheckpointId;
+use crate::progress::Progress;
 use crate::seal::Locks;
 use crate::time::Timestamp;
 
 /// The registry at an address, asked in the name of this home.
 pub(super) fn remote(home: &Home, address: &BaseUrl, output: Output) -> anyhow::Result<RemoteRegistry> {
-    Ok(RemoteRegistry::new(address, Arc::new(HomeCredentials::new(home, address, output)))?)
+    let credentials = Arc::new(HomeCredentials::new(home, address, output));
+    Ok(RemoteRegistry::new(address, credentials)?.watched_by(Arc::new(Notes(output))))
+}
+
+/// Says what takes long, and draws nothing.
+struct Notes(Output);
+
+impl Progress for Notes {
+    fn begin(&self, _step: &str, _total: Option<u64>) {}
+
+    fn advance(&self, _count: u64) {}
+
+    fn note(&self, message: &str) {
+        self.0.note(message);
+    }
 }
 
 /// Where the catalogue is fetched from.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::index::{Index, index};
+use super::intake::{Standing, Weighed};
 use super::{Error, Registry, answer_request, answers_itself};
 use crate::access::{
     self, CLOCK_TOLERANCE, Denial, Grant, Request, Revocation, RulesInForce, Withdrawal, draft_grants,
@@ -13,7 +14,9 @@ use crate::identity::{KeyId, VerifyingKey};
 use crate::log::{Entry, EntryKind};
 use crate::misuse::{Case, CaseStep};
 use crate::statement::{Envelope, Predicate as _, Statement, Verified};
-use crate::store::{Effect, Filed, Filing, Page, RequestFilter, RequestState, StatementRow};
+use crate::store::{
+    self, Effect, Filed, Filing, IntakeRefusal, Page, RequestFilter, RequestState, StatementRow,
+};
 use crate::time::Timestamp;
 use crate::usage::UsageBatch;
 
@@ -31,12 +34,15 @@ pub struct Receipt {
     pub new: bool,
     /// How the request that it bears on stands now.
     pub state: Option<RequestState>,
+    /// The pending request that asks for the same, in whose place this one is not kept.
+    pub same_as: Option<Sha256Digest>,
 }
 
 /// One statement on its way in.
 pub(super) struct Incoming<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) index: Index,
+    pub(super) standing: Standing,
     pub(super) rules: &'a RulesInForce,
     pub(super) now: Timestamp,
 }
@@ -76,16 +82,37 @@ impl Registry {
     /// [`Error::Access`] with the rule that refuses it, [`Error::Unknown`] where it is about something that is not here,
     /// [`Error::NotForPeople`] for what only the registry makes.
     pub async fn accept(&self, envelope: &Envelope, now: Timestamp) -> Result<Receipt, Error> {
-        let index = index(envelope)?;
+        let weighed = self.weigh(envelope).await?;
+        self.accept_weighed(envelope, weighed, now).await
+    }
+
+    /// Takes in a statement that was weighed.
+    ///
+    /// # Errors
+    /// Those of [`Self::accept`].
+    pub async fn accept_weighed(
+        &self,
+        envelope: &Envelope,
+        Weighed { index, standing, .. }: Weighed,
+        now: Timestamp,
+    ) -> Result<Receipt, Error> {
         let view = self.view().await?;
+        let receipt =
+            |kind, new, state| Receipt { digest: envelope.digest(), kind, new, state, same_as: None };
         if index.kind == UsageBatch::KIND {
             let new = self.accept_usage(envelope, now).await?;
-            return Ok(Receipt { digest: envelope.digest(), kind: UsageBatch::KIND, new, state: None });
+            return Ok(receipt(UsageBatch::KIND, new, None));
         }
         let rules = view.rules(&index.checkpoint)?;
-        let incoming = Incoming { envelope, index, rules: &rules, now };
+        let incoming = Incoming { envelope, index, standing, rules: &rules, now };
         let (new, state) = match incoming.index.kind {
-            Request::KIND => self.accept_request(&incoming).await?,
+            Request::KIND => match self.accept_request(&incoming).await {
+                Err(Error::Store(store::Error::Intake(IntakeRefusal::Repeated { request }))) => {
+                    let repeated = receipt(Request::KIND, false, Some(RequestState::Pending));
+                    return Ok(Receipt { same_as: Some(request), ..repeated });
+                }
+                taken => taken?,
+            },
             Withdrawal::KIND => self.accept_withdrawal(&incoming).await?,
             Denial::KIND => self.accept_denial(&incoming).await?,
             Grant::KIND => self.accept_grant(&incoming).await?,
@@ -96,7 +123,7 @@ impl Registry {
             CaseStep::KIND => (self.accept_step(&incoming).await?, None),
             kind => return Err(Error::NotForPeople { kind: kind.to_owned() }),
         };
-        Ok(Receipt { digest: envelope.digest(), kind: incoming.index.kind, new, state })
+        Ok(receipt(incoming.index.kind, new, state))
     }
 
     async fn accept_request(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
@@ -114,8 +141,9 @@ impl Registry {
                 .filter(|known| known.holder == asks)
                 .ok_or(Error::Unknown { what: "request", digest: earlier })?;
         }
-        let effect =
-            Effect::Opens { stage: incoming.rules.stage.to_string(), renews: request.predicate.renews };
+        let intake = self.intake_of(&request, incoming.standing)?;
+        let (stage, renews) = (incoming.rules.stage.to_string(), request.predicate.renews);
+        let effect = Effect::Opens { stage, renews, intake };
         let new = self.store.put(Filing::one(incoming.filed(asks, asks)).with(effect)).await?;
         if answers_itself(incoming.rules) && self.answer(&request, incoming).await? {
             return Ok((new, Some(RequestState::Granted)));
@@ -144,7 +172,8 @@ impl Registry {
             let holder = answer.grant.claim::<Grant>()?.predicate.researcher.verifying_key.id();
             for envelope in answer.shares.iter().chain([&answer.grant]) {
                 let index = index(envelope)?;
-                let answer = Incoming { envelope, index, rules, now: incoming.now };
+                let standing = Standing::Named;
+                let answer = Incoming { envelope, index, standing, rules, now: incoming.now };
                 statements.push(answer.filed(self.key_id(), holder));
                 if answer.index.kind == Grant::KIND {
                     entries.push(answer.stands());
@@ -166,6 +195,11 @@ impl Registry {
     ) -> Result<(bool, Option<RequestState>), Error> {
         let request = self.request_about(incoming).await?;
         verify_withdrawal(incoming.envelope, &request)?;
+        // A request is taken back once: whoever says it again, with another date, is not recorded again.
+        let known = self.store.request(request.digest()).await?.map(|known| known.state);
+        if known == Some(RequestState::Withdrawn) {
+            return Ok((false, known));
+        }
         if let Some(known) = self.require_open(incoming, request.digest(), RequestState::Withdrawn).await? {
             return Ok((false, Some(known)));
         }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::Error;
 use crate::access::{self, Fault};
-use crate::blob;
+use crate::store::IntakeRefusal;
+use crate::{blob, store};
 
 impl Error {
     /// Why it was refused and what to do next.
@@ -80,6 +81,12 @@ impl Error {
             }
             Self::Clock { .. } => (Fault::Proof, "set the clock, and make it again"),
             Self::Challenge => (Fault::Proof, "ask for a new challenge"),
+            Self::WorkNeeded { .. } => (
+                Fault::Rule,
+                "do the work that `work` asks for, and send it as `portcullis-work: <challenge>:<counter>`",
+            ),
+            Self::Newcomer { .. } => (Fault::Rule, "ask with `portcullis request new <checkpoint>` first"),
+            Self::Store(store::Error::Intake(refusal)) => of_intake(refusal),
             Self::NotYours => (Fault::Rule, "use the identity whose it is (--home)"),
             Self::Repository(_) => {
                 (Fault::Rule, "`portcullis catalogue status` shows how the catalogue stands")
@@ -93,6 +100,19 @@ impl Error {
             | Self::Blob(_)
             | Self::Io { .. }
             | Self::Busy => (Fault::Busy, "try again; the operator finds more in the registry's log"),
+        }
+    }
+}
+
+fn of_intake(refusal: &IntakeRefusal) -> (Fault, &'static str) {
+    match refusal {
+        IntakeRefusal::Repeated { .. } => (Fault::Rule, "`portcullis request show` tells how it stands"),
+        IntakeRefusal::Pending { .. } => (
+            Fault::Rule,
+            "wait for the board's answer, or take one back with `portcullis request withdraw <request>`",
+        ),
+        IntakeRefusal::PersonDay { .. } | IntakeRefusal::NewcomersDay { .. } => {
+            (Fault::Rule, "ask again tomorrow")
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::api::WorkDemand;
 use crate::catalogue::RepositoryError;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
@@ -187,6 +188,18 @@ pub enum Error {
     /// A challenge that was not handed out here, or was used, or is over.
     #[error("the challenge is not one of this registry's, was used before, or is over")]
     Challenge,
+    /// A newcomer's statement costs work.
+    #[error("a first request costs a newcomer some work of their processor")]
+    WorkNeeded {
+        /// Which work.
+        demand: WorkDemand,
+    },
+    /// A newcomer has nothing of the kind to hand in.
+    #[error("a {kind} is taken only from people who were granted something here")]
+    Newcomer {
+        /// Which kind.
+        kind: &'static str,
+    },
     /// Others may not read it.
     #[error("this is not for you to read or to do")]
     NotYours,

@@ -8,7 +8,7 @@ use super::reading_log::Readings;
 use super::record::Sequencer;
 use super::session::Bearers;
 use super::witnessing::{WitnessAddress, Witnesses};
-use super::{Error, Keys};
+use super::{Error, IntakeRules, Keys};
 use crate::access::RulesInForce;
 use crate::blob::Blobs;
 use crate::catalogue::{self, Client, Remote};
@@ -36,6 +36,10 @@ pub struct Registry {
     pub(super) readings: Readings,
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     pub(super) witnesses: Witnesses,
+    /// How much is taken of people whom the catalogue does not name.
+    pub(super) intake: IntakeRules,
+    /// The key of the challenges that proofs of work answer, once it was read.
+    pub(super) challenge_key: OnceLock<Sha256Digest>,
     /// Checkpoints of public stages that somebody read, by their sealed manifests.
     pub(super) opened: Mutex<BTreeMap<Sha256Digest, Arc<ChunkOpener>>>,
 }
@@ -72,6 +76,8 @@ impl Registry {
             readings: Readings::default(),
             clock: Box::new(Timestamp::now),
             witnesses: Witnesses::default(),
+            intake: IntakeRules::default(),
+            challenge_key: OnceLock::new(),
             opened: Mutex::default(),
         }
     }
@@ -80,6 +86,13 @@ impl Registry {
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.clock = Box::new(clock);
+        self
+    }
+
+    /// The same, which takes so much of people whom its catalogue does not name.
+    #[must_use]
+    pub fn with_intake(mut self, intake: IntakeRules) -> Self {
+        self.intake = intake;
         self
     }
 
@@ -225,6 +238,22 @@ impl View {
             }
         }
         deciders
+    }
+
+    /// Whether the catalogue names a key: an owner's, an auditor's, a member's of a board, or the registry's.
+    pub fn names(&self, key: KeyId) -> bool {
+        let is_registry = || self.catalogue.registry().keys().iter().any(|registry| registry.id() == key);
+        self.is_owner(key) || self.is_auditor(key) || !self.decides_on(key).is_empty() || is_registry()
+    }
+
+    /// How many members the boards have that a checkpoint's grant may need, where these are most.
+    pub fn most_members(&self) -> usize {
+        let of = |checkpoint: &CheckpointId| {
+            let rules = self.rules(checkpoint).ok();
+            let boards = rules.iter().flat_map(|rules| rules.boards.values().chain([&rules.board]));
+            boards.flat_map(|board| board.keys().iter().copied()).collect::<BTreeSet<_>>().len()
+        };
+        self.catalogue.checkpoints().map(of).max().unwrap_or(0)
     }
 
     /// The rules of misuse that the owners signed, if there are any.

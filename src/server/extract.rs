@@ -8,7 +8,9 @@ use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use super::App;
+use super::limits::{Cost, Origin};
 use super::problem::Refusal;
+use crate::api::{MOST_STATEMENT_BYTES, WORK, WorkProof, WorkProofError};
 use crate::identity::KeyId;
 use crate::statement::Envelope;
 use crate::time::Timestamp;
@@ -34,6 +36,13 @@ pub(super) struct Body(pub(super) Bytes);
 
 /// A statement in its DSSE envelope.
 pub(super) struct Signed(pub(super) Envelope);
+
+/// Where a request comes from, which was charged for the length of its body. It stands before the body among a handler's arguments, so
+/// that what is not paid for is not read.
+pub(super) struct Paid(pub(super) Origin);
+
+/// The work that a request brings with it, if it does.
+pub(super) struct Work(pub(super) Option<WorkProof>);
 
 /// Who proved that they hold a key, by a bearer.
 #[derive(Debug, Clone, Copy)]
@@ -140,8 +149,33 @@ impl OptionalFromRequestParts<App> for Reader {
         let holder = app.registry.holder_of(bearer.trim(), Timestamp::now()).await?;
         let holder = holder
             .ok_or_else(|| Refusal::unauthenticated("the bearer is not of this registry, or is over"))?;
-        app.limits.identity(holder)?;
+        app.limits.identity(holder, Cost::REQUEST)?;
         Ok(Some(Self(holder)))
+    }
+}
+
+impl FromRequestParts<App> for Paid {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let origin = parts.extensions.get::<Origin>().copied();
+        // The middleware that measures addresses stands before every handler.
+        let origin = origin.ok_or_else(|| Refusal::malformed("the request comes from nowhere"))?;
+        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        // Without a length it may be as long as any.
+        let length = length.and_then(|text| text.parse().ok()).unwrap_or(MOST_STATEMENT_BYTES as u64);
+        app.limits.address(origin, Cost::of_bytes(length.min(MOST_STATEMENT_BYTES as u64)))?;
+        Ok(Self(origin))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Work {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        let Some(value) = parts.headers.get(WORK) else { return Ok(Self(None)) };
+        let proof = value.to_str().map_err(|_| WorkProofError).and_then(str::parse);
+        proof.map(|proof| Self(Some(proof))).map_err(|error| Refusal::malformed(error.to_string()))
     }
 }
 

@@ -1,78 +1,189 @@
-//! How many requests one address and one identity may send: a bucket each that refills all the time (GCRA).
+//! How much work one address and one identity may ask for: a bucket each that refills all the time (GCRA).
+//!
+//! Work is counted, not requests: a request costs one unit, a statement more by its length and by the signatures that have to be checked.
+//! The buckets are as many as there are from the beginning; each address and each identity falls into one by a hash whose key this process
+//! draws when it starts. So a flood of addresses takes no memory, and nobody can choose whose bucket they share.
 //!
 //! Each replica counts for itself: behind n replicas the bounds are n times as wide. That is enough for what they are for, to keep one
 //! client from taking a replica for itself.
 
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::problem::Refusal;
+use super::settings::LimitSettings;
 use crate::identity::KeyId;
 
 /// Seconds of its rate that a bucket holds.
 const BURST_SECONDS: u32 = 2;
+/// Buckets of each kind.
+const BUCKETS: u64 = 1 << 16;
+/// Bytes of a body that cost one unit.
+const BYTES_A_UNIT: u64 = 16 << 10;
+/// Signatures whose checking costs one unit.
+const SIGNATURES_A_UNIT: usize = 4;
+/// Units that a new session costs, whose bearer is kept for an hour.
+const SESSION_UNITS: u32 = 10;
+/// Hours in which the bucket of newcomers' requests refills.
+const DAY_HOURS: u32 = 24;
+
+/// Work that is asked for, in units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cost(u32);
+
+impl Cost {
+    /// What any request costs.
+    pub(super) const REQUEST: Self = Self(1);
+
+    /// What reading a body costs, beside the request.
+    pub(super) fn of_bytes(bytes: u64) -> Self {
+        Self::of(bytes / BYTES_A_UNIT)
+    }
+
+    /// What checking so many signatures costs.
+    pub(super) fn of_signatures(signatures: usize) -> Self {
+        Self::of((signatures / SIGNATURES_A_UNIT) as u64)
+    }
+
+    /// What a session costs.
+    pub(super) fn of_session() -> Self {
+        Self(SESSION_UNITS)
+    }
+
+    fn of(units: u64) -> Self {
+        Self(u32::try_from(units).unwrap_or(u32::MAX))
+    }
+}
+
+/// Who a request comes from, as far as its address tells: a host, or a household's network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Origin(IpAddr);
+
+impl Origin {
+    /// The origin of an address: one household has a whole /64 of IPv6 addresses.
+    pub(super) fn of(address: IpAddr) -> Self {
+        Self(match address {
+            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+                Some(v4) => IpAddr::V4(v4),
+                None => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+            },
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
 
 /// The buckets.
 pub(super) struct Limits {
-    addresses: Option<DefaultKeyedRateLimiter<IpAddr>>,
-    identities: Option<DefaultKeyedRateLimiter<KeyId>>,
+    addresses: Option<Buckets>,
+    identities: Option<Buckets>,
+    /// Requests of newcomers, by address and day.
+    newcomers: Option<Buckets>,
 }
 
 impl Limits {
-    /// So many requests a second each; 0 is no limit.
-    pub(super) fn new(per_address: u32, per_identity: u32) -> Self {
-        Self { addresses: bucket(per_address), identities: bucket(per_identity) }
-    }
-
-    /// Counts a request of an address.
-    pub(super) fn address(&self, address: IpAddr) -> Result<(), Refusal> {
-        count(self.addresses.as_ref(), &group(address), "this address")
-    }
-
-    /// Counts a request of an identity.
-    pub(super) fn identity(&self, key: KeyId) -> Result<(), Refusal> {
-        count(self.identities.as_ref(), &key, "this identity")
-    }
-
-    /// Forgets those who have been quiet.
-    pub(super) fn forget(&self) {
-        if let Some(addresses) = &self.addresses {
-            addresses.retain_recent();
-        }
-        if let Some(identities) = &self.identities {
-            identities.retain_recent();
+    /// What the settings say; 0 is no limit.
+    pub(super) fn new(settings: &LimitSettings) -> Self {
+        Self {
+            addresses: Buckets::a_second(settings.per_address),
+            identities: Buckets::a_second(settings.per_identity),
+            newcomers: Buckets::a_day(settings.newcomer_requests_per_address),
         }
     }
-}
 
-/// One household has a whole /64 of IPv6 addresses.
-fn group(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-        },
-        v4 @ IpAddr::V4(_) => v4,
+    /// Charges an address.
+    pub(super) fn address(&self, origin: Origin, cost: Cost) -> Result<(), Refusal> {
+        charge(self.addresses.as_ref(), &origin, cost, "this address asks for more work than this registry does")
+    }
+
+    /// Charges an identity.
+    pub(super) fn identity(&self, key: KeyId, cost: Cost) -> Result<(), Refusal> {
+        charge(self.identities.as_ref(), &key, cost, "this identity asks for more work than this registry does")
+    }
+
+    /// Counts a newcomer's request from an address.
+    pub(super) fn newcomer(&self, origin: Origin) -> Result<(), Refusal> {
+        let words = "newcomers at this address made as many requests as are taken in a day";
+        charge(self.newcomers.as_ref(), &origin, Cost::REQUEST, words)
     }
 }
 
-fn bucket<K: std::hash::Hash + Eq + Clone>(per_second: u32) -> Option<DefaultKeyedRateLimiter<K>> {
-    let rate = NonZeroU32::new(per_second)?;
-    let burst = NonZeroU32::new(per_second.saturating_mul(BURST_SECONDS))?;
-    Some(RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst)))
+/// Buckets of one kind, as many as there ever will be.
+struct Buckets {
+    limiter: DefaultKeyedRateLimiter<u16>,
+    burst: NonZeroU32,
+    hasher: RandomState,
 }
 
-fn count<K: std::hash::Hash + Eq + Clone>(
-    bucket: Option<&DefaultKeyedRateLimiter<K>>,
-    key: &K,
-    whose: &str,
-) -> Result<(), Refusal> {
-    let Some(bucket) = bucket else { return Ok(()) };
-    bucket.check_key(key).map_err(|until| {
+impl Buckets {
+    fn a_second(units: u32) -> Option<Self> {
+        let rate = NonZeroU32::new(units)?;
+        let burst = NonZeroU32::new(units.saturating_mul(BURST_SECONDS))?;
+        Some(Self::new(Quota::per_second(rate), burst))
+    }
+
+    fn a_day(units: u32) -> Option<Self> {
+        let burst = NonZeroU32::new(units)?;
+        let period = Duration::from_secs(u64::from(DAY_HOURS) * 3600) / units;
+        Some(Self::new(Quota::with_period(period)?, burst))
+    }
+
+    fn new(quota: Quota, burst: NonZeroU32) -> Self {
+        let limiter = RateLimiter::keyed(quota.allow_burst(burst));
+        Self { limiter, burst, hasher: RandomState::new() }
+    }
+
+    /// The bucket of a key.
+    fn of(&self, key: &impl Hash) -> u16 {
+        u16::try_from(self.hasher.hash_one(key) % BUCKETS).unwrap_or(0)
+    }
+}
+
+fn charge(buckets: Option<&Buckets>, key: &impl Hash, cost: Cost, words: &str) -> Result<(), Refusal> {
+    let Some(buckets) = buckets else { return Ok(()) };
+    // What costs more than half of a bucket takes half of it: a bucket is never full while requests come.
+    let Some(units) = NonZeroU32::new(cost.0.min((buckets.burst.get() / 2).max(1))) else { return Ok(()) };
+    let Ok(charged) = buckets.limiter.check_key_n(&buckets.of(key), units) else { return Ok(()) };
+    charged.map_err(|until| {
         let wait = until.wait_time_from(DefaultClock::default().now());
-        Refusal::too_many(whose, wait.as_secs() + 1)
+        Refusal::too_many(words, wait.as_secs() + 1)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_household_is_one_origin_and_a_mapped_address_is_its_host() {
+        let of = |text: &str| Origin::of(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+
+    #[test]
+    fn a_flood_of_addresses_takes_no_more_than_the_buckets_that_there_are() {
+        let buckets = Buckets::a_second(5).unwrap();
+        for address in 0..200_000_u32 {
+            let origin = Origin::of(IpAddr::V4(address.into()));
+            drop(charge(Some(&buckets), &origin, Cost::REQUEST, "too much"));
+        }
+        assert!(buckets.limiter.len() as u64 <= BUCKETS);
+    }
+
+    #[test]
+    fn work_is_charged_and_not_requests() {
+        let buckets = Buckets::a_second(10).unwrap();
+        let charge = |cost| charge(Some(&buckets), &1, cost, "too much").is_ok();
+        assert!(charge(Cost::of_signatures(3)) && charge(Cost::of_bytes(100)), "too little to count");
+        assert!(charge(Cost::of_signatures(32)), "8 of 20 units");
+        assert!(charge(Cost::of_bytes(1 << 30)), "half of a bucket at the most");
+        assert!(!charge(Cost::of_signatures(32)));
+        assert!(charge(Cost::REQUEST));
+    }
 }

@@ -9,20 +9,25 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use super::limits::{Cost, Origin};
 use super::problem::Refusal;
 use super::{App, ROUTES};
 use crate::web::{Host, Labels, RouteLabel, method_label, status_label};
 
-/// Counts the request against its address.
+/// Charges the request to its address.
 pub(super) async fn limit_address(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let forwarded = app.behind_proxy.then(|| forwarded_for(request.headers())).flatten();
-    match app.limits.address(forwarded.unwrap_or_else(|| peer.ip())) {
-        Ok(()) => next.run(request).await,
+    let origin = Origin::of(forwarded.unwrap_or_else(|| peer.ip()));
+    match app.limits.address(origin, Cost::REQUEST) {
+        Ok(()) => {
+            request.extensions_mut().insert(origin);
+            next.run(request).await
+        }
         Err(refusal) => refusal.into_response(),
     }
 }

@@ -7,8 +7,10 @@ use utoipa::openapi::{Content, RefOr, Response as DocumentedResponse, ResponseBu
 use utoipa::{IntoResponses, PartialSchema as _, openapi};
 
 use crate::access::Fault;
-use crate::api::{PROBLEM_JSON, Problem};
+use crate::api::{PROBLEM_JSON, Problem, WorkDemand};
 use crate::registry::Error;
+use crate::store::{self, IntakeRefusal};
+use crate::time::Timestamp;
 
 /// Where the kinds of problems are named.
 const KINDS: &str = "https://portcullis.dev/problems/";
@@ -23,6 +25,8 @@ pub(super) struct Refusal {
     next: Option<String>,
     /// Seconds after which it may be tried again.
     retry_after: Option<u64>,
+    /// The work that is missing.
+    work: Option<WorkDemand>,
 }
 
 impl Refusal {
@@ -50,9 +54,8 @@ impl Refusal {
         Self::new(StatusCode::REQUEST_TIMEOUT, kind, detail).next("send it again")
     }
 
-    /// Too many requests in a short time.
-    pub(super) fn too_many(whose: &str, retry_after: u64) -> Self {
-        let detail = format!("{whose} sends more requests than this registry takes");
+    /// Too much in a short time.
+    pub(super) fn too_many(detail: impl Into<String>, retry_after: u64) -> Self {
         let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, ("too-many", "too many requests"), detail)
             .next("wait as long as Retry-After says, and try again");
         refusal.retry_after = Some(retry_after);
@@ -64,7 +67,7 @@ impl Refusal {
         (kind, title): (&'static str, &'static str),
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, kind, title, detail: detail.into(), next: None, retry_after: None }
+        Self { status, kind, title, detail: detail.into(), next: None, retry_after: None, work: None }
     }
 
     pub(super) fn next(mut self, next: impl Into<String>) -> Self {
@@ -79,6 +82,10 @@ impl From<Error> for Refusal {
         let (status, kind) = match (&error, fault) {
             (Error::Unknown { .. } | Error::NoPart { .. }, _) => {
                 (StatusCode::NOT_FOUND, ("unknown", "there is no such thing here"))
+            }
+            (Error::WorkNeeded { .. }, _) => (StatusCode::FORBIDDEN, ("work", "some work is to be done first")),
+            (Error::Store(store::Error::Intake(_)), _) => {
+                (StatusCode::TOO_MANY_REQUESTS, ("too-many", "too many requests"))
             }
             (Error::Over { .. }, _) => (StatusCode::CONFLICT, ("conflict", "it stands otherwise already")),
             (_, Fault::Request) => (StatusCode::BAD_REQUEST, ("malformed", "the request makes no sense")),
@@ -96,8 +103,26 @@ impl From<Error> for Refusal {
             error => chain(error),
         };
         let mut refusal = Self::new(status, kind, detail).next(next);
-        refusal.retry_after = (fault == Fault::Busy).then_some(1);
+        refusal.retry_after = match &error {
+            Error::Store(store::Error::Intake(refusal)) => Some(retry_after(refusal)),
+            _ => (fault == Fault::Busy).then_some(1),
+        };
+        if let Error::WorkNeeded { demand } = error {
+            refusal.work = Some(demand);
+        }
         refusal
+    }
+}
+
+/// Seconds after which a quota may have room again: a day's at the next midnight of UTC, a queue's when somebody decided.
+fn retry_after(refusal: &IntakeRefusal) -> u64 {
+    const DAY: i64 = 24 * 3600;
+    match refusal {
+        IntakeRefusal::PersonDay { .. } | IntakeRefusal::NewcomersDay { .. } => {
+            let left = DAY - Timestamp::now().unix_seconds().rem_euclid(DAY);
+            u64::try_from(left).unwrap_or(0)
+        }
+        IntakeRefusal::Pending { .. } | IntakeRefusal::Repeated { .. } => 3600,
     }
 }
 
@@ -123,6 +148,7 @@ impl IntoResponse for Refusal {
             status: self.status.as_u16(),
             detail: self.detail,
             next: self.next,
+            work: self.work,
         };
         let mut response = (self.status, Json(problem)).into_response();
         let headers = response.headers_mut();

@@ -21,8 +21,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const REPUBLISH: Duration = Duration::from_secs(24 * 3600);
 /// How often the log takes in what nobody waits for.
 const SEQUENCE: Duration = Duration::from_millis(500);
-/// How often quiet clients are forgotten.
-const FORGET: Duration = Duration::from_secs(60);
+/// How often measurements that nobody fetched are summed up.
+const UPKEEP: Duration = Duration::from_secs(60);
 /// How long a client may take over the head of its first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 /// Bounds of the histogram of answering times, in seconds.
@@ -105,7 +105,7 @@ impl Server {
         let limits = settings.limits;
         let app = Arc::new(Parts {
             registry,
-            limits: Limits::new(limits.per_address, limits.per_identity),
+            limits: Limits::new(&limits),
             metrics,
             founding_code: settings.founding_code_sha256,
             presign: settings.presign,
@@ -132,7 +132,7 @@ impl Server {
     /// [`ServeError::Io`].
     pub async fn run(self) -> Result<(), ServeError> {
         let service = router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>();
-        let tasks = [republish(self.app.clone()), forget(self.app.clone()), sequence(self.app.clone())];
+        let tasks = [republish(self.app.clone()), keep_up(self.app.clone()), sequence(self.app.clone())];
         let server = axum_server::from_tcp(self.listener).map_err(ServeError::Io)?;
         let server = server.handle(self.handle).first_request_timeout(FIRST_REQUEST);
         let served = match self.tls {
@@ -178,12 +178,11 @@ fn sequence(app: App) -> JoinHandle<()> {
     })
 }
 
-fn forget(app: App) -> JoinHandle<()> {
+fn keep_up(app: App) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut clock = tokio::time::interval(FORGET);
+        let mut clock = tokio::time::interval(UPKEEP);
         loop {
             clock.tick().await;
-            app.limits.forget();
             app.metrics.run_upkeep();
         }
     })

@@ -5,7 +5,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::App;
-use super::extract::Signed;
+use super::extract::{Paid, Signed};
+use super::limits::Cost;
 use super::problem::{Refusal, Refusals};
 use crate::api::{Bearer, Challenge};
 use crate::time::Timestamp;
@@ -28,8 +29,10 @@ pub(super) async fn challenge(State(app): State<App>) -> Result<(StatusCode, Jso
 )]
 pub(super) async fn open(
     State(app): State<App>,
+    Paid(origin): Paid,
     Signed(answer): Signed,
 ) -> Result<(StatusCode, Json<Bearer>), Refusal> {
+    app.limits.address(origin, Cost::of_session())?;
     let (bearer, expires) = app.registry.open_session(&answer, Timestamp::now()).await?;
     Ok((StatusCode::CREATED, Json(Bearer { bearer, expires })))
 }

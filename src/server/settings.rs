@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::api::WorkDemand;
 use crate::digest::Sha256Digest;
+use crate::registry::IntakeRules;
 
 /// The settings of one replica. Paths are relative to the folder of the file that they stand in.
 #[derive(Debug, Clone, Deserialize)]
@@ -67,17 +69,49 @@ pub struct Tls {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
-    /// Requests a second from one address; 0 is no limit.
+    /// Units of work a second for one address; 0 is no limit.
     pub per_address: u32,
-    /// Requests a second by one identity; 0 is no limit.
+    /// Units of work a second for one identity; 0 is no limit.
     pub per_identity: u32,
     /// Seconds that a request may take to come and to be answered.
     pub seconds: u64,
+    /// Zero bits of the work that a newcomer does for a request; 0 is none.
+    pub newcomer_work_bits: u32,
+    /// Requests of newcomers that are taken from one address in a day; 0 is no limit.
+    pub newcomer_requests_per_address: u32,
+    /// Requests of newcomers for one checkpoint in a day; 0 is no limit.
+    pub newcomer_requests: u32,
+    /// Requests of one person that may be pending for one checkpoint; 0 is no limit.
+    pub pending_per_person: u32,
+    /// Requests of one person in a day; 0 is no limit.
+    pub requests_per_person: u32,
+}
+
+impl LimitSettings {
+    /// What the registry is told of them.
+    pub fn intake(&self) -> IntakeRules {
+        IntakeRules {
+            work_bits: self.newcomer_work_bits,
+            pending_per_person: self.pending_per_person,
+            requests_per_person: self.requests_per_person,
+            newcomer_requests: self.newcomer_requests,
+        }
+    }
 }
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        Self { per_address: 500, per_identity: 200, seconds: 60 }
+        let intake = IntakeRules::default();
+        Self {
+            per_address: 500,
+            per_identity: 200,
+            seconds: 60,
+            newcomer_work_bits: intake.work_bits,
+            newcomer_requests_per_address: 20,
+            newcomer_requests: intake.newcomer_requests,
+            pending_per_person: intake.pending_per_person,
+            requests_per_person: intake.requests_per_person,
+        }
     }
 }
 
@@ -100,6 +134,14 @@ pub enum SettingsError {
         /// The form.
         schema: u32,
     },
+    /// More work than any client does.
+    #[error("{} asks newcomers for more than {most} bits of work", path.display())]
+    WorkBits {
+        /// Which file.
+        path: PathBuf,
+        /// How many bits there may be.
+        most: u32,
+    },
     /// It would speak plain HTTP to the world.
     #[error("it would listen on {listen} in plain HTTP, where others can read and change what is said")]
     PlainHttp {
@@ -121,6 +163,10 @@ impl Settings {
         let settings: Self = toml::from_str(text).map_err(malformed)?;
         if settings.schema != 1 {
             return Err(SettingsError::Schema { path: path.to_owned(), schema: settings.schema });
+        }
+        if settings.limits.newcomer_work_bits > WorkDemand::MAX_BITS {
+            let (path, most) = (path.to_owned(), WorkDemand::MAX_BITS);
+            return Err(SettingsError::WorkBits { path, most });
         }
         Ok(settings.below(path.parent().unwrap_or(Path::new("."))))
     }

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
 use super::App;
-use super::extract::{Query, Reader, Signed};
+use super::extract::{Paid, Query, Reader, Signed, Work};
+use super::limits::Cost;
 use super::problem::{Refusal, Refusals};
 use crate::api::{StatementItem, StatementPage, StatementReceipt};
 use crate::digest::Sha256Digest;
@@ -40,11 +41,15 @@ pub(super) struct ListQuery {
 }
 
 /// Takes in a statement. Sending one again is harmless.
+///
+/// Its payload is the one form that the statement has, and it carries exactly the signatures that its kind has. A newcomer's request is
+/// answered with 403 and `work` first: the same request with `portcullis-work: <challenge>:<counter>` is taken.
 #[utoipa::path(
     post,
     path = "/v1/statements",
     operation_id = "accept",
     tag = "statements",
+    params(("portcullis-work" = Option<String>, Header, description = "`<challenge>:<counter>`, where `work` was asked for")),
     request_body(content = Object, description = "a DSSE envelope"),
     responses(
         (status = 201, body = StatementReceipt, description = "it is new"),
@@ -54,14 +59,25 @@ pub(super) struct ListQuery {
 )]
 pub(super) async fn accept(
     State(app): State<App>,
+    Paid(origin): Paid,
+    Work(proof): Work,
     Signed(envelope): Signed,
 ) -> Result<(StatusCode, Json<StatementReceipt>), Refusal> {
-    let receipt = app.registry.accept(&envelope, Timestamp::now()).await?;
+    let now = Timestamp::now();
+    let weighed = app.registry.weigh(&envelope).await?;
+    app.limits.address(origin, Cost::of_signatures(weighed.signatures))?;
+    app.registry.require_work(&envelope, &weighed, proof.as_ref(), now).await?;
+    if weighed.costs_work() {
+        app.limits.newcomer(origin)?;
+    }
+    let receipt = app.registry.accept_weighed(&envelope, weighed, now).await?;
     metrics::counter!("portcullis_statements_total", "kind" => receipt.kind).increment(1);
     let status = if receipt.new { StatusCode::CREATED } else { StatusCode::OK };
     let state = receipt.state.map(|state| state.to_string());
     let receipt =
-        StatementReceipt { digest: receipt.digest, kind: receipt.kind.to_owned(), new: receipt.new, state };
+        StatementReceipt {
+            digest: receipt.digest, kind: receipt.kind.to_owned(), new: receipt.new, state, same_as: receipt.same_as,
+        };
     Ok((status, Json(receipt)))
 }
 

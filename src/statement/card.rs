@@ -26,6 +26,11 @@ pub fn sign_card(card: &Card, signer: &dyn Signer) -> Result<Envelope, Error> {
 /// [`Error::CardNotSelfSigned`], and those of [`Envelope::claim`].
 pub fn verify_card(envelope: &Envelope) -> Result<Verified<Card>, Error> {
     let claim: Statement<Card> = envelope.claim()?;
+    // One more would be somebody else's, and each costs whoever looks at the card.
+    if envelope.signatures().len() != 1 {
+        let count = envelope.signatures().len();
+        return Err(Error::SignatureCount { kind: Card::KIND.to_owned(), count, most: 1 });
+    }
     let not_self_signed = || Error::CardNotSelfSigned { name: claim.predicate.name.to_string() };
     if claim.subject != subject(&claim.predicate) {
         return Err(not_self_signed());

@@ -70,10 +70,27 @@ pub enum Error {
         /// Who it says it is.
         name: String,
     },
+    /// More signatures than the kind has, or none.
+    #[error("a {kind} carries {}; this one carries {count}", carried(*most))]
+    SignatureCount {
+        /// Its kind.
+        kind: String,
+        /// How many it carries.
+        count: usize,
+        /// How many it may carry.
+        most: usize,
+    },
     /// Another payload than the one that others signed.
     #[error("these signatures are over other bytes and cannot be merged")]
     OtherPayload,
     /// The holder of the key did not sign.
     #[error(transparent)]
     Signer(#[from] identity::Error),
+}
+
+fn carried(most: usize) -> String {
+    match most {
+        1 => "one signature".to_owned(),
+        _ => format!("1 to {most} signatures"),
+    }
 }

@@ -102,6 +102,15 @@ impl<P: Predicate> Statement<P> {
         if P::IN_CATALOGUE && self.catalogue.is_none() {
             return Err(Error::NoCatalogue { kind: P::KIND });
         }
+        let payload = self.payload()?;
+        if payload.len() > MOST_BYTES / 2 {
+            return Err(Error::TooLong { size: payload.len(), most: MOST_BYTES / 2 });
+        }
+        Ok(Envelope::new(IN_TOTO, payload))
+    }
+
+    /// The one form in which the statement is signed.
+    fn payload(&self) -> Result<Vec<u8>, Error> {
         let catalogue = self.catalogue.map(|id| WireSubject::new(CATALOGUE, id.digest()));
         let subject = WireSubject::new(self.subject.name.clone(), self.subject.digest);
         let wire = Wire {
@@ -110,11 +119,7 @@ impl<P: Predicate> Statement<P> {
             predicate_type: format!("{PREDICATES}{}/v1", P::KIND),
             predicate: &self.predicate,
         };
-        let payload = serde_json::to_vec(&wire).map_err(|error| malformed::<P>(error.to_string()))?;
-        if payload.len() > MOST_BYTES / 2 {
-            return Err(Error::TooLong { size: payload.len(), most: MOST_BYTES / 2 });
-        }
-        Ok(Envelope::new(IN_TOTO, payload))
+        serde_json::to_vec(&wire).map_err(|error| malformed::<P>(error.to_string()))
     }
 
     /// The statement in an envelope that one person signed.
@@ -198,7 +203,13 @@ impl Envelope {
             return Err(malformed::<P>(format!("its `_type` is not `{STATEMENT}`")));
         }
         let (subject, catalogue) = subjects::<P>(wire.subject)?;
-        Ok(Statement { catalogue, subject, predicate: wire.predicate })
+        let statement = Statement { catalogue, subject, predicate: wire.predicate };
+        // Whoever signs the same in other bytes says nothing new, and would be kept again and again: white space, fields in another
+        // order, arrays for objects, the values of defaults written out, other fields in the envelopes inside.
+        if statement.payload()? != self.payload() {
+            return Err(malformed::<P>("it is not written in the one form that such a statement has".to_owned()));
+        }
+        Ok(statement)
     }
 
     /// The statement, if `quorum` signed it.
@@ -339,6 +350,8 @@ mod tests {
             of(&good.replace("greeting/v1", "greeting/v2")),
             farewell.unwrap_err().to_string(),
             other_type.claim::<Greeting>().unwrap_err().to_string(),
+            of(&good.replacen(':', ": ", 1)),
+            of(&good.replace("{\"words\":\"hello\"}", "[\"hello\"]")),
         ].join("\n"), @"
         not a signed statement: missing field `predicateType` at line 1 column 2
         the greeting cannot be read: its `_type` is not `https://in-toto.io/Statement/v1`
@@ -347,6 +360,8 @@ mod tests {
         this is a https://portcullis.dev/greeting/v2, not a greeting
         this is a greeting, not a farewell
         the signed payload is a `text/plain`, not a `application/vnd.in-toto+json`
+        the greeting cannot be read: it is not written in the one form that such a statement has
+        the greeting cannot be read: it is not written in the one form that such a statement has
         ");
     }
 }

@@ -67,6 +67,7 @@ const TABLES: [Table; 11] = [
             ("renews", Text),
             ("created", Number),
             ("decided", Number),
+            ("asks", Text),
         ],
     },
     Table {

@@ -23,6 +23,9 @@ pub enum Error {
         /// The scheme given.
         scheme: String,
     },
+    /// A request that its author may not make now.
+    #[error(transparent)]
+    Intake(#[from] super::IntakeRefusal),
     /// A row that cannot be read.
     #[error("a row of {table} is damaged: {reason}")]
     Row {

@@ -6,6 +6,7 @@
 mod backup;
 mod catalogue;
 mod error;
+mod intake;
 mod log;
 mod requests;
 mod seals;
@@ -16,6 +17,7 @@ mod writer;
 
 pub use catalogue::CatalogueFiles;
 pub use error::Error;
+pub use intake::{IntakeRefusal, RequestIntake, RequestQuota};
 pub use log::{HeadRow, RecordRow, Turn, WaitingEntry};
 pub use requests::{Event, Page, RequestFilter, RequestRow, RequestState};
 pub use seals::SealRow;

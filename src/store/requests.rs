@@ -251,15 +251,23 @@ impl Store {
     }
 }
 
+/// What the queue keeps of a request beside its statement.
+pub(super) struct OpenedRequest<'a> {
+    pub(super) stage: &'a str,
+    pub(super) renews: Option<&'a Sha256Digest>,
+    /// The digest of what it asks for, without its date.
+    pub(super) asks: Sha256Digest,
+}
+
 pub(super) async fn open_request(
     transaction: &mut Transaction<'static, Any>,
     row: &StatementRow,
-    stage: &str,
-    renews: Option<&Sha256Digest>,
+    opened: OpenedRequest<'_>,
 ) -> Result<(), Error> {
+    let OpenedRequest { stage, renews, asks } = opened;
     sqlx::query(
-        "INSERT INTO requests (digest, checkpoint, holder, stage, state, assignee, renews, created, decided) \
-         VALUES ($1, $2, $3, $4, 'pending', '', $5, $6, 0)",
+        "INSERT INTO requests (digest, checkpoint, holder, stage, state, assignee, renews, created, decided, asks) \
+         VALUES ($1, $2, $3, $4, 'pending', '', $5, $6, 0, $7)",
     )
     .bind(row.digest.to_string())
     .bind(row.checkpoint.to_string())
@@ -267,6 +275,7 @@ pub(super) async fn open_request(
     .bind(stage)
     .bind(option_text(renews))
     .bind(row.received.unix_seconds())
+    .bind(asks.to_string())
     .execute(&mut **transaction)
     .await?;
     record(transaction, (row.digest, "pending"), (row.signer, ""), row.received).await

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::UsageFiling;
-use super::requests::{RequestState, change_request, open_request};
+use super::requests::{OpenedRequest, RequestState, change_request, open_request};
+use super::{RequestIntake, UsageFiling};
 use super::{Error, MOST_ROWS, Page, Store, option_text, parse, parse_option};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
@@ -55,6 +55,8 @@ pub enum Effect {
         stage: String,
         /// The earlier request that it renews.
         renews: Option<Sha256Digest>,
+        /// What it is held against.
+        intake: RequestIntake,
     },
     /// A request stands otherwise.
     Changes {
@@ -430,7 +432,11 @@ async fn apply(
 ) -> Result<(), Error> {
     match effect {
         Effect::None => Ok(()),
-        Effect::Opens { stage, renews } => open_request(transaction, row, stage, renews.as_ref()).await,
+        Effect::Opens { stage, renews, intake } => {
+            super::intake::admit(transaction, row, *intake).await?;
+            let opened = OpenedRequest { stage, renews: renews.as_ref(), asks: intake.asks };
+            open_request(transaction, row, opened).await
+        }
         Effect::Changes { request, state, note } => {
             change_request(transaction, (*request, *state), (row.signer, note), row.received).await
         }

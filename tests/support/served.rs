@@ -98,6 +98,15 @@ impl Drop for Process {
     }
 }
 
+/// Newcomers are limited where a test is about that; everywhere else they would only take time.
+const UNLIMITED: &str = "\
+limits.newcomer_work_bits = 0
+limits.newcomer_requests_per_address = 0
+limits.newcomer_requests = 0
+limits.pending_per_person = 0
+limits.requests_per_person = 0
+";
+
 /// A scene around a served registry.
 pub struct Served {
     pub scene: Scene,
@@ -118,6 +127,8 @@ impl Served {
         let init = format!("registry init reg --database {} --blobs {blobs}", database.url());
         let init = scene.json("registry", &init);
         let code = init["founding_code"].as_str().unwrap().to_owned();
+        let settings = std::fs::read_to_string(scene.at("reg/portcullis.toml")).unwrap();
+        scene.write("reg/portcullis.toml", &(settings + UNLIMITED));
         let process = Process::start(&scene, "reg --listen 127.0.0.1:0", &environment);
         Self { scene, process, code, environment }
     }
@@ -188,6 +199,17 @@ impl Served {
         scene.succeed("ada", &format!("approve {request}"));
         let grant = scene.json("ben", &format!("approve {request}"));
         (request, scene.digits(&grant["grant"]))
+    }
+
+    /// The same registry at the same address, with the limits of a registry that was just made and these on top.
+    pub fn limited(mut self, limits: &str) -> Self {
+        let settings = std::fs::read_to_string(self.scene.at("reg/portcullis.toml")).unwrap();
+        self.scene.write("reg/portcullis.toml", &(settings.replace(UNLIMITED, "") + limits));
+        let address = self.process.url.strip_prefix("http://").unwrap().to_owned();
+        let between = Process::idle();
+        assert!(std::mem::replace(&mut self.process, between).stop());
+        self.process = Process::start(&self.scene, &format!("reg --listen {address}"), &self.environment);
+        self
     }
 
     /// Another registry process of the same folder, on the same or another address.

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::RemoteError;
 use crate::access::Fault;
-use crate::api::Problem;
+use crate::api::{Problem, WorkDemand};
 use crate::checkpoint::fetch::{BaseUrl, parse_retry_after};
 
 /// How long name lookup, connection and TLS may take together.
@@ -105,6 +105,14 @@ impl Answer {
         Err(RemoteError::Refused { registry, fault, status, message, next })
     }
 
+    /// The work that it asks for before it does what was asked.
+    pub(super) fn demanded_work(&self) -> Option<WorkDemand> {
+        if self.status != StatusCode::FORBIDDEN {
+            return None;
+        }
+        serde_json::from_slice::<Problem>(&self.bytes).ok()?.work
+    }
+
     pub(super) fn require_success(self) -> Result<(), RemoteError> {
         self.success().map(drop)
     }
@@ -167,7 +175,9 @@ impl Http {
                 Ok((answer, _)) => return Ok(answer),
                 Err(error) => (Err(error), None),
             };
-            if tried == TRIES || matches!(failed, Err(RemoteError::Unexpected { .. })) {
+            // Nobody waits an hour for a quota.
+            let is_far = advised.is_some_and(|advised| advised > LONGEST_WAIT);
+            if tried == TRIES || is_far || matches!(failed, Err(RemoteError::Unexpected { .. })) {
                 return failed;
             }
             let wait = advised.unwrap_or(Duration::from_millis(200) * 4u32.pow(tried - 1));

@@ -25,6 +25,7 @@ use crate::api::{
 use crate::catalogue::{Parcel, Subject};
 use crate::checkpoint::fetch::BaseUrl;
 use crate::digest::Sha256Digest;
+use crate::progress::{Progress, Silent};
 use crate::statement::Envelope;
 use http::{Ask, Http};
 
@@ -39,6 +40,7 @@ pub struct RemoteRegistry {
     http: Arc<Http>,
     credentials: Arc<dyn Credentials>,
     signing_in: Arc<Mutex<()>>,
+    watcher: Arc<dyn Progress>,
 }
 
 impl RemoteRegistry {
@@ -48,7 +50,14 @@ impl RemoteRegistry {
     /// [`RemoteError::Client`].
     pub fn new(base: &BaseUrl, credentials: Arc<dyn Credentials>) -> Result<Self, RemoteError> {
         let http = Arc::new(Http::new(base.clone())?);
-        Ok(Self { http, credentials, signing_in: Arc::default() })
+        Ok(Self { http, credentials, signing_in: Arc::default(), watcher: Arc::new(Silent) })
+    }
+
+    /// The same, with somebody who is told what takes long.
+    #[must_use]
+    pub fn watched_by(mut self, watcher: Arc<dyn Progress>) -> Self {
+        self.watcher = watcher;
+        self
     }
 
     /// Its address.

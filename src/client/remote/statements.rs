@@ -1,11 +1,12 @@
 //! Statements of a registry over HTTP.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::http::Ask;
 use super::{MOST_PAGE, RemoteError, RemoteRegistry};
-use crate::access::{ExchangeError, Found, Statements, merge, only};
-use crate::api::{StatementPage, StatementReceipt};
+use crate::access::{ExchangeError, Found, HandedIn, Statements, merge, only};
+use crate::api::{StatementPage, StatementReceipt, WORK, WorkDemand, WorkProof};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::misuse::{Case, CaseStep};
@@ -15,6 +16,12 @@ use crate::statement::{Envelope, Predicate as _};
 const MOST_STATEMENTS: usize = 100_000;
 /// Statements of a page.
 const PAGE: usize = 1000;
+/// How long work may take before anybody is told.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a challenge of a registry is good at least.
+const LONGEST_WORK: Duration = Duration::from_secs(600);
+/// What is told.
+const WORKING: &str = "note: a first request costs some seconds of this machine's work; later ones cost none once one was granted";
 /// Statements that are asked for where only the newest matters.
 const NEWEST: usize = 3;
 
@@ -24,14 +31,23 @@ impl Statements for RemoteRegistry {
         _kind: &'static str,
         envelope: &Envelope,
         _signer: &VerifyingKey,
-    ) -> Result<PathBuf, ExchangeError> {
-        let ask = Ask::post(&["v1", "statements"], envelope.to_json().into_bytes());
+    ) -> Result<HandedIn, ExchangeError> {
+        let mut ask = Ask::post(&["v1", "statements"], envelope.to_json().into_bytes());
         // A statement is its own proof.
-        let receipt: StatementReceipt = self.http.ask(&ask, None)?.json()?;
+        let mut answer = self.http.ask(&ask, None)?;
+        let proof;
+        if let Some(demand) = answer.demanded_work() {
+            proof = self.work(&demand, envelope.digest())?.to_header();
+            ask.header = Some((WORK, &proof));
+            answer = self.http.ask(&ask, None)?;
+        }
+        let receipt: StatementReceipt = answer.json()?;
         if receipt.digest != envelope.digest() {
             return Err(self.http.unexpected("it took in another statement").into());
         }
-        Ok(PathBuf::from(format!("{}/v1/statements#{}", self.base(), receipt.digest)))
+        let place = receipt.same_as.unwrap_or(receipt.digest);
+        let path = PathBuf::from(format!("{}/v1/statements#{place}", self.base()));
+        Ok(HandedIn { path, same_as: receipt.same_as })
     }
 
     fn list(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
@@ -66,6 +82,24 @@ impl Statements for RemoteRegistry {
 }
 
 impl RemoteRegistry {
+    /// Does the work that a newcomer's statement costs; who watches is told, once it takes long.
+    fn work(&self, demand: &WorkDemand, statement: Sha256Digest) -> Result<WorkProof, RemoteError> {
+        if demand.bits > WorkDemand::MAX_BITS {
+            return Err(self.http.unexpected(format!("it asks for {} bits of work", demand.bits)));
+        }
+        let begun = Instant::now();
+        let mut is_told = false;
+        let proof = demand.solve(statement, || {
+            if !is_told && begun.elapsed() > PATIENCE {
+                is_told = true;
+                self.watcher.note(WORKING);
+            }
+            // The registry's challenge is over by then.
+            begun.elapsed() < LONGEST_WORK
+        });
+        proof.ok_or_else(|| self.http.unexpected("the work that it asks for takes longer than its challenge is good"))
+    }
+
     fn pages(
         &self,
         kind: &'static str,

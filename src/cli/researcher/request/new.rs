@@ -79,8 +79,16 @@ impl New {
         request.predicate.holders()?;
         require_possible(&request, &rules)?;
         let envelope = request.sign(&*signer)?;
-        let path = statements.put("request", &envelope, &signer.verifying_key())?;
-        let short = registry::short_digest(envelope.digest());
+        let handed_in = statements.put("request", &envelope, &signer.verifying_key())?;
+        let digest = handed_in.same_as.unwrap_or_else(|| envelope.digest());
+        let short = registry::short_digest(digest);
+        if handed_in.same_as.is_some() {
+            let text = format!(
+                "you asked for that already: request {short} is pending\n  next: `portcullis request show {short}` tells how it stands\n"
+            );
+            let value = json!({ "request": digest, "stage": rules.stage, "path": handed_in.path, "new": false });
+            return output.result(&value, text);
+        }
         let approvals = rules.policy.stage(&rules.stage).map(|stage| stage.approvals.clone());
         let text = format!(
             "asked for {} under stage `{}`: request {short}\n  next: {}\n",
@@ -92,7 +100,7 @@ impl New {
                 format!("the board decides; `portcullis request show {short}` tells")
             },
         );
-        output.result(&json!({ "request": envelope.digest(), "stage": rules.stage, "path": path }), text)
+        output.result(&json!({ "request": digest, "stage": rules.stage, "path": handed_in.path }), text)
     }
 }
 

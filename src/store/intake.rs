@@ -1,0 +1,155 @@
+//! Quotas of what comes in, checked in the transaction that files it: of two who try at once, at two replicas even, one waits for the other.
+
+use sqlx::{Any, Row as _, Transaction};
+
+use super::{Error, StatementRow, Store, parse};
+use crate::digest::Sha256Digest;
+
+/// Seconds of a day.
+const DAY: i64 = 24 * 3600;
+
+/// Why a request is not filed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IntakeRefusal {
+    /// The same person waits for an answer to the same request.
+    #[error("the request {request} asks for the same and is pending")]
+    Repeated {
+        /// The request that is pending.
+        request: Sha256Digest,
+    },
+    /// One person has as many requests in one queue as may be.
+    #[error("{most} requests of one person may be pending for a checkpoint at a time")]
+    Pending {
+        /// How many may be.
+        most: u32,
+    },
+    /// One person asked as often as may be in a day.
+    #[error("one person may make {most} requests in a day")]
+    PersonDay {
+        /// How often.
+        most: u32,
+    },
+    /// Newcomers asked for one checkpoint as often as may be in a day.
+    #[error("newcomers may make {most} requests for a checkpoint in a day, all of them together")]
+    NewcomersDay {
+        /// How often.
+        most: u32,
+    },
+}
+
+/// What a request is held against before it is filed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestIntake {
+    /// The digest of what it asks for, without its date.
+    pub asks: Sha256Digest,
+    /// What its author may use; nothing for those whom the catalogue names.
+    pub quota: Option<RequestQuota>,
+}
+
+/// How much one author may ask; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestQuota {
+    /// Requests of theirs that are pending for the same checkpoint.
+    pub pending: u32,
+    /// Requests of theirs in a day.
+    pub a_day: u32,
+    /// Requests in a day of all newcomers for the same checkpoint, if the author is one.
+    pub newcomers_a_day: Option<u32>,
+}
+
+impl Store {
+    /// The key of challenges, the same at every replica; `fresh` becomes it where there is none yet.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn intake_key(&self, fresh: Sha256Digest) -> Result<Sha256Digest, Error> {
+        sqlx::query("INSERT INTO intake_key (one, bytes) VALUES (1, $1) ON CONFLICT (one) DO NOTHING")
+            .bind(fresh.to_string())
+            .execute(&self.pool)
+            .await?;
+        let row = sqlx::query("SELECT bytes FROM intake_key").fetch_one(&self.pool).await?;
+        parse("intake_key", &row.try_get::<String, _>("bytes")?)
+    }
+
+    /// Whether somebody on a board, or the registry of a public stage, ever approved a grant for this person.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn was_approved(&self, person: crate::identity::KeyId) -> Result<bool, Error> {
+        let row = sqlx::query("SELECT 1 AS found FROM statements WHERE holder = $1 AND kind = 'grant' LIMIT 1")
+            .bind(person.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.is_some())
+    }
+}
+
+/// Refuses a request that its author may not make now, and counts it otherwise.
+pub(super) async fn admit(
+    transaction: &mut Transaction<'static, Any>,
+    row: &StatementRow,
+    intake: RequestIntake,
+) -> Result<(), Error> {
+    let RequestIntake { asks, quota } = intake;
+    let day = row.received.unix_seconds().div_euclid(DAY);
+    // Counting comes first: its row keeps others with the same key waiting until this transaction is over.
+    let person = format!("person/{}", row.holder);
+    let a_day = quota.map_or(0, |quota| quota.a_day);
+    if !count(transaction, Counted { what: &person, day, most: a_day }).await? {
+        return Err(IntakeRefusal::PersonDay { most: a_day }.into());
+    }
+    let same = sqlx::query("SELECT digest FROM requests WHERE holder = $1 AND asks = $2 AND state = 'pending' LIMIT 1")
+        .bind(row.holder.to_string())
+        .bind(asks.to_string())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    if let Some(same) = same {
+        let request = parse("requests", &same.try_get::<String, _>("digest")?)?;
+        return Err(IntakeRefusal::Repeated { request }.into());
+    }
+    let Some(quota) = quota else { return Ok(()) };
+    if quota.pending > 0 && pending(transaction, row).await? >= i64::from(quota.pending) {
+        return Err(IntakeRefusal::Pending { most: quota.pending }.into());
+    }
+    let Some(most) = quota.newcomers_a_day else { return Ok(()) };
+    let newcomers = format!("newcomers/{}", row.checkpoint);
+    if !count(transaction, Counted { what: &newcomers, day, most }).await? {
+        return Err(IntakeRefusal::NewcomersDay { most }.into());
+    }
+    sqlx::query("DELETE FROM intake_counts WHERE day < $1").bind(day - 1).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// Something that is counted by the day.
+struct Counted<'a> {
+    what: &'a str,
+    day: i64,
+    /// How often it may happen; 0 is no limit.
+    most: u32,
+}
+
+/// Counts one more, unless there were as many as may be; whether it did.
+async fn count(transaction: &mut Transaction<'static, Any>, counted: Counted<'_>) -> Result<bool, Error> {
+    let most = if counted.most == 0 { i64::MAX } else { i64::from(counted.most) };
+    let done = sqlx::query(
+        "INSERT INTO intake_counts (what, day, count) VALUES ($1, $2, 1) \
+         ON CONFLICT (what, day) DO UPDATE SET count = intake_counts.count + 1 WHERE intake_counts.count < $3",
+    )
+    .bind(counted.what)
+    .bind(counted.day)
+    .bind(most)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn pending(transaction: &mut Transaction<'static, Any>, row: &StatementRow) -> Result<i64, Error> {
+    let found = sqlx::query(
+        "SELECT COUNT(*) AS pending FROM requests WHERE holder = $1 AND checkpoint = $2 AND state = 'pending'",
+    )
+    .bind(row.holder.to_string())
+    .bind(row.checkpoint.to_string())
+    .fetch_one(&mut **transaction)
+    .await?;
+    Ok(found.try_get("pending")?)
+}

@@ -44,6 +44,10 @@ impl Error {
     fn usual_step(&self) -> (Fault, &'static str) {
         match self {
             Self::Access(error) => of_access(error),
+            Self::Statement(error) if !error.is_about_signers() => (
+                Fault::Proof,
+                "send it as this program writes it, with the signatures that its kind has and no others",
+            ),
             Self::Statement(_) | Self::Unsigned => {
                 (Fault::Proof, "sign it with the key that it names, and hand it in again")
             }

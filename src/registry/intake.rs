@@ -92,7 +92,9 @@ impl Registry {
         let found = envelope.kind()?;
         let bounds = bounds(&found, &view);
         if envelope.payload().len() > bounds.payload {
-            return Err(StatementError::TooLong { size: envelope.payload().len(), most: bounds.payload }.into());
+            return Err(
+                StatementError::TooLong { size: envelope.payload().len(), most: bounds.payload }.into()
+            );
         }
         require_signatures(&found, envelope, bounds.signatures)?;
         let index = index(envelope)?;

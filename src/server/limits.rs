@@ -97,12 +97,22 @@ impl Limits {
 
     /// Charges an address.
     pub(super) fn address(&self, origin: Origin, cost: Cost) -> Result<(), Refusal> {
-        charge(self.addresses.as_ref(), &origin, cost, "this address asks for more work than this registry does")
+        charge(
+            self.addresses.as_ref(),
+            &origin,
+            cost,
+            "this address asks for more work than this registry does",
+        )
     }
 
     /// Charges an identity.
     pub(super) fn identity(&self, key: KeyId, cost: Cost) -> Result<(), Refusal> {
-        charge(self.identities.as_ref(), &key, cost, "this identity asks for more work than this registry does")
+        charge(
+            self.identities.as_ref(),
+            &key,
+            cost,
+            "this identity asks for more work than this registry does",
+        )
     }
 
     /// Counts a newcomer's request from an address.

@@ -83,7 +83,9 @@ impl From<Error> for Refusal {
             (Error::Unknown { .. } | Error::NoPart { .. }, _) => {
                 (StatusCode::NOT_FOUND, ("unknown", "there is no such thing here"))
             }
-            (Error::WorkNeeded { .. }, _) => (StatusCode::FORBIDDEN, ("work", "some work is to be done first")),
+            (Error::WorkNeeded { .. }, _) => {
+                (StatusCode::FORBIDDEN, ("work", "some work is to be done first"))
+            }
             (Error::Store(store::Error::Intake(_)), _) => {
                 (StatusCode::TOO_MANY_REQUESTS, ("too-many", "too many requests"))
             }

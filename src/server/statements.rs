@@ -74,10 +74,13 @@ pub(super) async fn accept(
     metrics::counter!("portcullis_statements_total", "kind" => receipt.kind).increment(1);
     let status = if receipt.new { StatusCode::CREATED } else { StatusCode::OK };
     let state = receipt.state.map(|state| state.to_string());
-    let receipt =
-        StatementReceipt {
-            digest: receipt.digest, kind: receipt.kind.to_owned(), new: receipt.new, state, same_as: receipt.same_as,
-        };
+    let receipt = StatementReceipt {
+        digest: receipt.digest,
+        kind: receipt.kind.to_owned(),
+        new: receipt.new,
+        state,
+        same_as: receipt.same_as,
+    };
     Ok((status, Json(receipt)))
 }
 

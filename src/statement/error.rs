@@ -88,6 +88,19 @@ pub enum Error {
     Signer(#[from] identity::Error),
 }
 
+impl Error {
+    /// Whether the right people signing would mend it, rather than another form.
+    pub fn is_about_signers(&self) -> bool {
+        !matches!(
+            self,
+            Self::Envelope { .. }
+                | Self::TooLong { .. }
+                | Self::Malformed { .. }
+                | Self::SignatureCount { .. }
+        )
+    }
+}
+
 fn carried(most: usize) -> String {
     match most {
         1 => "one signature".to_owned(),

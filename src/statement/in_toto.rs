@@ -207,7 +207,9 @@ impl Envelope {
         // Whoever signs the same in other bytes says nothing new, and would be kept again and again: white space, fields in another
         // order, arrays for objects, the values of defaults written out, other fields in the envelopes inside.
         if statement.payload()? != self.payload() {
-            return Err(malformed::<P>("it is not written in the one form that such a statement has".to_owned()));
+            return Err(malformed::<P>(
+                "it is not written in the one form that such a statement has".to_owned(),
+            ));
         }
         Ok(statement)
     }

@@ -76,10 +76,11 @@ impl Store {
     /// # Errors
     /// [`Error::Database`].
     pub async fn was_approved(&self, person: crate::identity::KeyId) -> Result<bool, Error> {
-        let row = sqlx::query("SELECT 1 AS found FROM statements WHERE holder = $1 AND kind = 'grant' LIMIT 1")
-            .bind(person.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
+        let row =
+            sqlx::query("SELECT 1 AS found FROM statements WHERE holder = $1 AND kind = 'grant' LIMIT 1")
+                .bind(person.to_string())
+                .fetch_optional(&self.pool)
+                .await?;
         Ok(row.is_some())
     }
 }
@@ -98,11 +99,13 @@ pub(super) async fn admit(
     if !count(transaction, Counted { what: &person, day, most: a_day }).await? {
         return Err(IntakeRefusal::PersonDay { most: a_day }.into());
     }
-    let same = sqlx::query("SELECT digest FROM requests WHERE holder = $1 AND asks = $2 AND state = 'pending' LIMIT 1")
-        .bind(row.holder.to_string())
-        .bind(asks.to_string())
-        .fetch_optional(&mut **transaction)
-        .await?;
+    let same = sqlx::query(
+        "SELECT digest FROM requests WHERE holder = $1 AND asks = $2 AND state = 'pending' LIMIT 1",
+    )
+    .bind(row.holder.to_string())
+    .bind(asks.to_string())
+    .fetch_optional(&mut **transaction)
+    .await?;
     if let Some(same) = same {
         let request = parse("requests", &same.try_get::<String, _>("digest")?)?;
         return Err(IntakeRefusal::Repeated { request }.into());

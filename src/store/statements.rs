@@ -6,8 +6,8 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
 use super::requests::{OpenedRequest, RequestState, change_request, open_request};
-use super::{RequestIntake, UsageFiling};
 use super::{Error, MOST_ROWS, Page, Store, option_text, parse, parse_option};
+use super::{RequestIntake, UsageFiling};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::Entry;

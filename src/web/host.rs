@@ -103,9 +103,10 @@ mod tests {
     }
 
     fn named(hosts: &[&str], uri: &'static str) -> Result<Host, HostError> {
-        let hosts = hosts.iter().map(|host| (header::HOST, host.parse().unwrap()));
         let mut headers = HeaderMap::new();
-        hosts.for_each(|(name, value)| drop(headers.append(name, value)));
+        for host in hosts {
+            headers.append(header::HOST, host.parse().unwrap());
+        }
         Host::of(&headers, &Uri::from_static(uri))
     }
 

@@ -204,7 +204,9 @@ impl Served {
     /// The same registry at the same address, with the limits of a registry that was just made and these on top.
     pub fn limited(mut self, limits: &str) -> Self {
         let settings = std::fs::read_to_string(self.scene.at("reg/portcullis.toml")).unwrap();
-        self.scene.write("reg/portcullis.toml", &(settings.replace(UNLIMITED, "") + limits));
+        let others = settings.lines().filter(|line| !line.starts_with("limits."));
+        let others: String = others.map(|line| format!("{line}\n")).collect();
+        self.scene.write("reg/portcullis.toml", &(others + limits));
         let address = self.process.url.strip_prefix("http://").unwrap().to_owned();
         let between = Process::idle();
         assert!(std::mem::replace(&mut self.process, between).stop());

@@ -56,9 +56,11 @@ pub(super) fn explain_statement(error: &statement::Error) -> (Kind, Option<Strin
         E::Signer(error) => return explain_identity(error),
         E::Kind { .. } => (Kind::Usage, "give the file of the right kind"),
         E::Threshold(_) => (Kind::Unverified, "do not use it; ask its signers to sign these very bytes"),
-        E::SignatureCount { .. } | E::Envelope { .. } | E::TooLong { .. } | E::PayloadType { .. } | E::Malformed { .. } => {
-            (Kind::Unverified, "ask whoever sent it to send it again")
-        }
+        E::SignatureCount { .. }
+        | E::Envelope { .. }
+        | E::TooLong { .. }
+        | E::PayloadType { .. }
+        | E::Malformed { .. } => (Kind::Unverified, "ask whoever sent it to send it again"),
         E::OtherCatalogue { .. } => (
             Kind::Unverified,
             "do not use it here; if you belong to both catalogues, give the --home of the other",

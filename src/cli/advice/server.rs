@@ -37,7 +37,9 @@ pub(super) fn explain_endpoint(error: &EndpointError) -> Advice {
 pub(super) fn explain_settings(error: &SettingsError) -> Advice {
     let hint = match error {
         SettingsError::Malformed { .. } => "docs/registry.md tells of all settings",
-        SettingsError::WorkBits { .. } => "20 bits are a fraction of a second, each bit more is twice as much",
+        SettingsError::WorkBits { .. } => {
+            "20 bits are a fraction of a second, each bit more is twice as much"
+        }
         SettingsError::Schema { .. } => "use the version of portcullis that it was written for",
         SettingsError::PlainHttp { .. } => {
             "give it [tls] certificate and key; or, behind a proxy that does TLS, say plain_http = true"

@@ -97,7 +97,9 @@ impl RemoteRegistry {
             // The registry's challenge is over by then.
             begun.elapsed() < LONGEST_WORK
         });
-        proof.ok_or_else(|| self.http.unexpected("the work that it asks for takes longer than its challenge is good"))
+        proof.ok_or_else(|| {
+            self.http.unexpected("the work that it asks for takes longer than its challenge is good")
+        })
     }
 
     fn pages(

@@ -57,7 +57,8 @@ impl Serve {
             let blobs = Blobs::open(&settings.blobs).map_err(crate::registry::Error::from)?;
             let state = tempfile::tempdir().context("cannot make a temporary folder")?;
             let registry = Registry::new(store, blobs, identity, signer, state.path().to_owned());
-            let registry = registry.with_intake(settings.limits.intake()).with_witnesses(witnesses(&settings)?)?;
+            let registry =
+                registry.with_intake(settings.limits.intake()).with_witnesses(witnesses(&settings)?)?;
             let server = Server::bind(registry, &settings).await?;
             stop_when_asked(server.stopper());
             announce(&server, &settings, output)?;

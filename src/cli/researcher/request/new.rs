@@ -86,7 +86,8 @@ impl New {
             let text = format!(
                 "you asked for that already: request {short} is pending\n  next: `portcullis request show {short}` tells how it stands\n"
             );
-            let value = json!({ "request": digest, "stage": rules.stage, "path": handed_in.path, "new": false });
+            let value =
+                json!({ "request": digest, "stage": rules.stage, "path": handed_in.path, "new": false });
             return output.result(&value, text);
         }
         let approvals = rules.policy.stage(&rules.stage).map(|stage| stage.approvals.clone());

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::identity::KeyId;
+
 /// The database refuses, or holds what this program did not write.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -43,10 +45,25 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A backup that nobody signed: of an earlier release, or somebody took the signature off.
+    #[error("the backup is not signed")]
+    BackupUnsigned,
+    /// A backup that another registry took, or that was altered and signed anew.
+    #[error("the backup is not signed by this registry's key {expected}{}", by(named.as_ref()))]
+    BackupForeign {
+        /// Whose signature is wanted.
+        expected: KeyId,
+        /// Whose it says that it carries.
+        named: Option<KeyId>,
+    },
     /// A backup is brought into an empty database only.
     #[error("the database is not empty: {table} has rows")]
     NotEmpty {
         /// Which table.
         table: &'static str,
     },
+}
+
+fn by(named: Option<&KeyId>) -> String {
+    named.map(|key| format!("; it names {key}")).unwrap_or_default()
 }

@@ -15,6 +15,7 @@ mod statements;
 mod usage;
 mod writer;
 
+pub use backup::BackupTrust;
 pub use catalogue::CatalogueFiles;
 pub use error::Error;
 pub use intake::{IntakeRefusal, RequestIntake, RequestQuota};

@@ -226,6 +226,15 @@ pub(super) fn explain_registry(error: &registry::Error) -> (Kind, Option<String>
         E::Store(store::Error::Backup { .. }) => {
             (Kind::Unverified, "take another backup: nothing of this one was brought in".to_owned())
         }
+        E::Store(store::Error::BackupUnsigned) => (
+            Kind::Unverified,
+            "if an earlier release wrote it, and nobody else could since, bring it in with --unsigned".to_owned(),
+        ),
+        E::Store(store::Error::BackupForeign { .. }) => (
+            Kind::Unverified,
+            "restore in the folder of the registry that took it; of a registry whose key was replaced, give the card of the old one with --signed-by"
+                .to_owned(),
+        ),
         E::Store(store::Error::File(error)) => return (Kind::Unavailable, hint_for_io(error)),
         E::Store(store::Error::Scheme { .. }) => {
             (Kind::Usage, "change `database` in portcullis.toml".to_owned())

@@ -8,11 +8,15 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::settings;
+use crate::cli::files;
+use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::registry::Error;
-use crate::store::Store;
+use crate::statement::verify_card;
+use crate::store::{BackupTrust, Store};
+use crate::time::Timestamp;
 
-/// Write the database to a file, also while it is served; the identity and the chunks are files of their own
+/// Write the database to a file that the registry's key signs, also while it is served; the identity and the chunks are files of their own
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Backup {
     /// The registry's folder
@@ -28,7 +32,7 @@ pub(in crate::cli) struct Backup {
     config: Option<PathBuf>,
 }
 
-/// Bring a backup into an empty database, of the same kind or the other
+/// Bring a backup that this registry signed into an empty database, of the same kind or the other
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Restore {
     /// The registry's folder
@@ -42,14 +46,23 @@ pub(in crate::cli) struct Restore {
     /// The settings, if not the folder's portcullis.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// The card of the registry that signed it, if not the folder's: one whose key was replaced since
+    #[arg(long, value_name = "CARD")]
+    signed_by: Option<PathBuf>,
+
+    /// Bring in a backup of an earlier release, which nobody signed: whoever could write to it could alter it
+    #[arg(long)]
+    unsigned: bool,
 }
 
 impl Backup {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let settings = settings(&self.folder, self.config)?;
+        let (_, signer) = home.elsewhere(self.folder).signer(output)?;
         let rows = Runtime::new().context("cannot start")?.block_on(async {
             let store = Store::open(&settings.database).await?;
-            store.backup(&self.to).await
+            store.backup(&self.to, &*signer, Timestamp::now()).await
         });
         let rows = rows.map_err(Error::from)?;
         let text = format!("wrote {}: {rows} rows\n", self.to.display());
@@ -58,11 +71,14 @@ impl Backup {
 }
 
 impl Restore {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let settings = settings(&self.folder, self.config)?;
+        let card = self.signed_by.unwrap_or_else(|| home.elsewhere(self.folder).card_path());
+        let registry = verify_card(&files::envelope(&card)?)?.verifying_key;
+        let trust = BackupTrust { registry, accepts_unsigned: self.unsigned };
         let rows = Runtime::new().context("cannot start")?.block_on(async {
             let store = Store::open(&settings.database).await?;
-            store.restore(&self.from).await
+            store.restore(&self.from, &trust).await
         });
         let rows = rows.map_err(Error::from)?;
         let text = format!("restored {rows} rows from {}\n", self.from.display());

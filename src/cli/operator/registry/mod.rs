@@ -35,8 +35,8 @@ impl RegistryCommand {
         match self {
             Self::Init(init) => init.run(home, output),
             Self::Serve(serve) => serve.run(home, output),
-            Self::Backup(backup) => backup.run(output),
-            Self::Restore(restore) => restore.run(output),
+            Self::Backup(backup) => backup.run(home, output),
+            Self::Restore(restore) => restore.run(home, output),
             Self::Erase(erase) => erase.run(home, output),
         }
     }

@@ -1,10 +1,17 @@
 //! Backups: every table as JSON lines, the same for SQLite and PostgreSQL, read in one transaction while others go on writing.
 //!
-//! The first line names the form, each other a row, and the last counts the rows and has the SHA-256 of all lines before it, so a backup that
-//! was cut off or altered is refused. Sessions are left out: they end with the database. Chunks are not in the database.
+//! The first line names the form, each other a row, and the last counts the rows, has the SHA-256 of all lines before it and the registry's
+//! signature over both: a backup that was cut off or altered, or that another registry took, is refused before a row of it is read. Sessions
+//! are left out: they end with the database. Chunks are not in the database.
+
+mod tables;
+mod trailer;
+
+pub use trailer::BackupTrust;
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -14,112 +21,21 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Executor as _, Row as _, Transaction};
 
 use super::{Error, Kind, Store};
-use crate::digest::{Sha256Digest, Sha256Hasher};
+use crate::digest::Sha256Hasher;
+use crate::identity::Signer;
+use crate::time::Timestamp;
+use tables::Column::{Bytes, Number, Text};
+use tables::{OF_ONE_ROW, TABLES, Table};
+use trailer::{Trailer, Trusted, check};
 
-/// The form of a backup.
-const FORM: u64 = 1;
+/// The form of a backup: the first has no signature, and lacks the columns of later releases.
+const FORM: u64 = 2;
+/// The forms that are read.
+const FORMS: RangeInclusive<u64> = 1..=FORM;
 /// Longest line: the largest file of a catalogue in base64, and its name.
 const MOST_LINE: u64 = 192 << 20;
 /// Rows that are read at once.
 const PAGE: i64 = 500;
-
-/// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Number,
-    Text,
-    Bytes,
-}
-
-use Column::{Bytes, Number, Text};
-
-/// A table: its name and its columns, the first of which orders its rows.
-struct Table {
-    name: &'static str,
-    columns: &'static [(&'static str, Column)],
-}
-
-const TABLES: [Table; 11] = [
-    Table {
-        name: "statements",
-        columns: &[
-            ("seq", Number),
-            ("digest", Text),
-            ("signer", Text),
-            ("kind", Text),
-            ("checkpoint", Text),
-            ("about", Text),
-            ("holder", Text),
-            ("envelope", Text),
-            ("received", Number),
-        ],
-    },
-    Table {
-        name: "requests",
-        columns: &[
-            ("seq", Number),
-            ("digest", Text),
-            ("checkpoint", Text),
-            ("holder", Text),
-            ("stage", Text),
-            ("state", Text),
-            ("assignee", Text),
-            ("renews", Text),
-            ("created", Number),
-            ("decided", Number),
-            ("asks", Text),
-        ],
-    },
-    Table {
-        name: "request_events",
-        columns: &[
-            ("seq", Number),
-            ("request", Text),
-            ("at", Number),
-            ("state", Text),
-            ("actor", Text),
-            ("note", Text),
-        ],
-    },
-    Table { name: "catalogue_files", columns: &[("path", Text), ("bytes", Bytes)] },
-    Table { name: "catalogue_version", columns: &[("one", Number), ("version", Number)] },
-    Table {
-        name: "seals",
-        columns: &[
-            ("manifest", Text),
-            ("checkpoint", Text),
-            ("manifest_bytes", Bytes),
-            ("shares_bytes", Bytes),
-        ],
-    },
-    Table {
-        name: "log_entries",
-        columns: &[("seq", Number), ("kind", Text), ("statement", Text), ("entry", Text), ("place", Number)],
-    },
-    Table {
-        name: "usage_journals",
-        columns: &[("journal", Text), ("holder", Text), ("records", Number), ("head", Text)],
-    },
-    Table {
-        name: "usage_generations",
-        columns: &[
-            ("place", Text),
-            ("holder", Text),
-            ("checkpoint", Text),
-            ("at", Number),
-            ("tokens", Number),
-            ("sketch", Text),
-        ],
-    },
-    Table { name: "log_tiles", columns: &[("name", Text), ("bytes", Bytes)] },
-    Table {
-        name: "log_head",
-        columns: &[("one", Number), ("size", Number), ("root", Text), ("note", Text), ("cosigned", Text)],
-    },
-];
-
-/// Tables that have one row from the beginning.
-const OF_ONE_ROW: [&str; 2] = ["catalogue_version", "log_head"];
 
 /// Writes lines and hashes them.
 struct Lines<W> {
@@ -138,21 +54,21 @@ impl<W: io::Write> Lines<W> {
 }
 
 impl Store {
-    /// Writes a backup to a file, which appears whole; how many rows it has.
+    /// Writes a backup that `signer` signs to a file, which appears whole; how many rows it has.
     ///
     /// # Errors
-    /// [`Error::Database`], [`Error::File`].
-    pub async fn backup(&self, to: &Path) -> Result<u64, Error> {
+    /// [`Error::Database`], [`Error::File`], [`Error::Backup`] where it cannot be signed.
+    pub async fn backup(&self, to: &Path, signer: &dyn Signer, now: Timestamp) -> Result<u64, Error> {
         let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
-        let rows = self.dump(file.as_file_mut()).await?;
+        let rows = self.dump(file.as_file_mut(), signer, now).await?;
         file.as_file().sync_all()?;
         file.persist(to).map_err(|error| error.error)?;
         File::open(parent)?.sync_all()?;
         Ok(rows)
     }
 
-    async fn dump(&self, to: &mut File) -> Result<u64, Error> {
+    async fn dump(&self, to: &mut File, signer: &dyn Signer, now: Timestamp) -> Result<u64, Error> {
         let mut lines = Lines { to: BufWriter::new(to), hasher: Sha256Hasher::default(), rows: 0 };
         lines.write(&json!({ "portcullis-backup": FORM }))?;
         let mut transaction = self.pool.begin().await?;
@@ -164,7 +80,9 @@ impl Store {
         }
         transaction.commit().await?;
         let Lines { mut to, hasher, rows } = lines;
-        writeln!(to, "{}", json!({ "rows": rows, "sha256": hasher.finish() }))?;
+        let trailer = Trailer::sign(rows, hasher.finish(), signer, now)?;
+        serde_json::to_writer(&mut to, &trailer).map_err(io::Error::from)?;
+        writeln!(to)?;
         to.flush()?;
         Ok(rows)
     }
@@ -172,8 +90,10 @@ impl Store {
     /// Brings a backup into this database, which must be empty; all of it or nothing. How many rows it has.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`], [`Error::Backup`] where it was cut off or altered, [`Error::Database`], [`Error::File`].
-    pub async fn restore(&self, from: &Path) -> Result<u64, Error> {
+    /// [`Error::NotEmpty`], [`Error::Backup`] where it was cut off or altered, [`Error::BackupUnsigned`], [`Error::BackupForeign`],
+    /// [`Error::Database`], [`Error::File`].
+    pub async fn restore(&self, from: &Path, trust: &BackupTrust) -> Result<u64, Error> {
+        let trusted = check(from, trust)?;
         let mut transaction = self.write().await?;
         for table in TABLES.iter().filter(|table| !OF_ONE_ROW.contains(&table.name)) {
             let query = format!("SELECT COUNT(*) AS rows FROM {}", table.name);
@@ -185,10 +105,10 @@ impl Store {
         for table in OF_ONE_ROW {
             transaction.execute(sqlx::AssertSqlSafe(format!("DELETE FROM {table}"))).await?;
         }
-        let mut lines = Checked::open(from)?;
+        let mut lines = Checked::open(from, trusted)?;
         let mut rows = 0;
         while let Some((table, row)) = lines.next_row()? {
-            insert(&mut transaction, table, &row).await?;
+            insert(&mut transaction, table, &row, lines.trusted.form).await?;
             rows += 1;
         }
         for table in OF_ONE_ROW {
@@ -260,6 +180,7 @@ async fn insert(
     transaction: &mut Transaction<'static, Any>,
     table: &Table,
     row: &Map<String, Value>,
+    form: u64,
 ) -> Result<(), Error> {
     let names: Vec<_> = table.columns.iter().map(|(name, _)| *name).collect();
     let places: Vec<_> = (1..=names.len()).map(|place| format!("${place}")).collect();
@@ -267,7 +188,9 @@ async fn insert(
     let mut query = sqlx::query(sqlx::AssertSqlSafe(query));
     for (name, column) in table.columns {
         let damaged = || Error::Backup { reason: format!("a row of {} has no good `{name}`", table.name) };
-        let value = row.get(*name).ok_or_else(damaged)?;
+        // What earlier releases did not know is empty.
+        let value = row.get(*name).or_else(|| (form == 1).then_some(column.empty()));
+        let value = value.ok_or_else(damaged)?;
         query = match column {
             Number => query.bind(value.as_i64().ok_or_else(damaged)?),
             Text => query.bind(value.as_str().ok_or_else(damaged)?.to_owned()),
@@ -284,27 +207,21 @@ async fn insert(
 /// A row of a table.
 type Row = (&'static Table, Map<String, Value>);
 
-/// The lines of a backup, checked as they are read; the last is checked before the end is told.
+/// The lines of a backup that was checked; that they are the same still is told with its end.
 struct Checked {
+    trusted: Trusted,
     lines: BufReader<File>,
     hasher: Sha256Hasher,
     rows: u64,
 }
 
 impl Checked {
-    fn open(from: &Path) -> Result<Self, Error> {
-        let mut checked =
-            Self { lines: BufReader::new(File::open(from)?), hasher: Sha256Hasher::default(), rows: 0 };
+    fn open(from: &Path, trusted: Trusted) -> Result<Self, Error> {
+        let lines = BufReader::new(File::open(from)?);
+        let mut checked = Self { trusted, lines, hasher: Sha256Hasher::default(), rows: 0 };
         let first = checked.line()?;
         checked.hasher.update(first.as_bytes());
-        let form: Value = serde_json::from_str(&first).unwrap_or_default();
-        match form["portcullis-backup"].as_u64() {
-            Some(FORM) => Ok(checked),
-            Some(form) => {
-                Err(Error::Backup { reason: format!("it has form {form}; this version knows {FORM}") })
-            }
-            None => Err(Error::Backup { reason: "it is no backup of a registry".to_owned() }),
-        }
+        Ok(checked)
     }
 
     fn line(&mut self) -> Result<String, Error> {
@@ -321,12 +238,11 @@ impl Checked {
         let mut value: Value = serde_json::from_str(&line)
             .map_err(|error| Error::Backup { reason: format!("line {}: {error}", self.rows + 2) })?;
         let Some(name) = value["table"].as_str() else {
-            let sha256: Option<Sha256Digest> = value["sha256"].as_str().and_then(|text| text.parse().ok());
             let found = std::mem::take(&mut self.hasher).finish();
-            if value["rows"].as_u64() == Some(self.rows) && sha256 == Some(found) {
+            if self.trusted.trailer.rows == self.rows && self.trusted.trailer.sha256 == found {
                 return Ok(None);
             }
-            return Err(Error::Backup { reason: "its SHA-256 is not that of its lines".to_owned() });
+            return Err(Error::Backup { reason: "it changed while it was read".to_owned() });
         };
         let table = TABLES.iter().find(|table| table.name == name);
         let unknown = || Error::Backup { reason: format!("there is no table {name}") };

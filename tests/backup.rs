@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
 use support::people::{ID, Scene};
@@ -75,7 +75,7 @@ fn a_backup_restores(from: Database, to: Database) {
     assert_eq!(restored, format!("restored {count} rows from backup.jsonl\n"));
     // What it holds now is what the backup held.
     scene.succeed("registry", "registry backup reg --config reg/restored.toml --to again.jsonl");
-    assert_eq!(fs::read(scene.at("again.jsonl")).unwrap(), fs::read(scene.at("backup.jsonl")).unwrap());
+    assert_eq!(rows(scene, "again.jsonl"), rows(scene, "backup.jsonl"));
     // Every request is there with its statement, or neither is.
     let rows = rows(scene, "backup.jsonl");
     let of = |table: &str| {
@@ -120,10 +120,9 @@ fn a_backup_that_was_cut_off_or_altered_is_refused_and_nothing_of_it_is_kept() {
         good[..last].to_owned(),
         good.replacen("metadata/1.root.json", "metadata/2.root.json", 1),
         good.replacen("catalogue_files", "elsewhere", 1),
-        good.replacen("\"portcullis-backup\":1", "\"portcullis-backup\":9", 1),
+        good.replacen("\"portcullis-backup\":2", "\"portcullis-backup\":9", 1),
         "Dear diary\n".to_owned(),
         String::new(),
-        without_the_logs_head(&good),
     ] {
         scene.write("bad.jsonl", &bad);
         said += &scene.refuse("registry", restore);
@@ -139,19 +138,16 @@ fn a_backup_that_was_cut_off_or_altered_is_refused_and_nothing_of_it_is_kept() {
     error: the backup cannot be used: its SHA-256 is not that of its lines
       next: take another backup: nothing of this one was brought in
     exit 4
-    error: the backup cannot be used: there is no table elsewhere
+    error: the backup cannot be used: its SHA-256 is not that of its lines
       next: take another backup: nothing of this one was brought in
     exit 4
-    error: the backup cannot be used: it has form 9; this version knows 1
+    error: the backup cannot be used: it has form 9; this version knows 1 to 2
       next: take another backup: nothing of this one was brought in
     exit 4
     error: the backup cannot be used: it is no backup of a registry
       next: take another backup: nothing of this one was brought in
     exit 4
     error: the backup cannot be used: it was cut off
-      next: take another backup: nothing of this one was brought in
-    exit 4
-    error: the backup cannot be used: it lacks the row of log_head
       next: take another backup: nothing of this one was brought in
     ");
     scene.write("bad.jsonl", &good);
@@ -165,6 +161,98 @@ fn a_backup_that_was_cut_off_or_altered_is_refused_and_nothing_of_it_is_kept() {
     exit 2
     error: the database is not empty: catalogue_files has rows
       next: name an empty database in portcullis.toml
+    ");
+}
+
+/// A backup with other lines, whose sum was made anew; its signature is `signed`.
+fn summed_anew(lines: &str, signed: Option<&Value>) -> String {
+    let sha256 = portcullis::digest::Sha256Digest::of(lines.as_bytes());
+    let mut trailer = json!({ "rows": lines.lines().count() - 1, "sha256": sha256 });
+    if let Some(signed) = signed {
+        trailer["signed"] = signed.clone();
+    }
+    format!("{lines}{trailer}\n")
+}
+
+#[test]
+fn a_backup_that_this_registry_did_not_sign_is_refused_and_one_of_before_needs_a_word() {
+    let served = Served::founded(Database::Sqlite);
+    let scene = &served.scene;
+    scene.succeed("registry", "registry backup reg --to good.jsonl");
+    scene.succeed("registry", "registry init other --name Other");
+    on_another(&served, "restored", "sqlite:restored.db");
+    let good = fs::read_to_string(scene.at("good.jsonl")).unwrap();
+    let last = good.trim_end().rfind('\n').unwrap() + 1;
+    let (lines, trailer) = good.split_at(last);
+    let trailer: Value = serde_json::from_str(trailer).unwrap();
+    let altered = lines.replacen("metadata/1.root.json", "metadata/2.root.json", 1);
+    let mut restored = String::new();
+    let restore = "registry restore reg --config reg/restored.toml --from bad.jsonl";
+    for (bad, arguments) in [
+        // With the old signature, without any, and as one of an earlier release, which has none.
+        (summed_anew(&altered, Some(&trailer["signed"])), restore.to_owned()),
+        (summed_anew(&altered, None), restore.to_owned()),
+        (summed_anew(&altered, None), format!("{restore} --unsigned")),
+        (summed_anew(&altered.replacen(":2}", ":1}", 1), None), restore.to_owned()),
+        (
+            summed_anew(&altered.replacen(":2}", ":1}", 1), Some(&trailer["signed"])),
+            format!("{restore} --unsigned"),
+        ),
+        // Of another registry.
+        (good.clone(), "registry restore other --from bad.jsonl".to_owned()),
+        (good.clone(), format!("{restore} --signed-by other/registry.card")),
+    ] {
+        scene.write("bad.jsonl", &bad);
+        restored += &scene.refuse("registry", &arguments);
+    }
+    insta::assert_snapshot!(restored, @"
+    exit 4
+    error: the backup cannot be used: its signature is over other lines
+      next: take another backup: nothing of this one was brought in
+    exit 4
+    error: the backup cannot be used: its signature or its form was changed
+      next: take another backup: nothing of this one was brought in
+    exit 4
+    error: the backup cannot be used: its signature or its form was changed
+      next: take another backup: nothing of this one was brought in
+    exit 4
+    error: the backup is not signed
+      next: if an earlier release wrote it, and nobody else could since, bring it in with --unsigned
+    exit 4
+    error: the backup cannot be used: its signature or its form was changed
+      next: take another backup: nothing of this one was brought in
+    exit 4
+    error: the backup is not signed by this registry's key <digest>; it names <digest>
+      next: restore in the folder of the registry that took it; of a registry whose key was replaced, give the card of the old one with --signed-by
+    exit 4
+    error: the backup is not signed by this registry's key <digest>; it names <digest>
+      next: restore in the folder of the registry that took it; of a registry whose key was replaced, give the card of the old one with --signed-by
+    ");
+    // Of an earlier release, and nobody could write to it since.
+    let of_before = summed_anew(&lines.replacen(":2}", ":1}", 1), None);
+    scene.write("bad.jsonl", &of_before);
+    scene.succeed("registry", &format!("{restore} --unsigned"));
+    // Of this registry, brought in by the folder of another one that is told whose it is.
+    scene.write("bad.jsonl", &good);
+    scene.succeed("registry", "registry restore other --from bad.jsonl --signed-by reg/registry.card");
+}
+
+#[test]
+fn a_backup_without_the_logs_head_is_refused() {
+    let served = Served::founded(Database::Sqlite);
+    let scene = &served.scene;
+    scene.succeed("registry", "registry backup reg --to good.jsonl");
+    on_another(&served, "restored", "sqlite:restored.db");
+    let good = fs::read_to_string(scene.at("good.jsonl")).unwrap();
+    // With it another log would begin under the same name.
+    let lines = good.lines().filter(|line| !line.contains("log_head") && !line.contains("sha256\":"));
+    let lines: String = lines.map(|line| format!("{line}\n")).collect();
+    scene.write("bad.jsonl", &summed_anew(&lines.replacen(":2}", ":1}", 1), None));
+    let restore = "registry restore reg --config reg/restored.toml --from bad.jsonl --unsigned";
+    insta::assert_snapshot!(scene.refuse("registry", restore), @"
+    exit 4
+    error: the backup cannot be used: it lacks the row of log_head
+      next: take another backup: nothing of this one was brought in
     ");
 }
 
@@ -249,12 +337,4 @@ fn the_first_release_on_sqlite_is_brought_up_to_date() {
 #[test]
 fn the_first_release_on_postgresql_is_brought_up_to_date() {
     the_first_release_is_brought_up_to_date(Database::Postgres, "postgres");
-}
-
-/// A backup without the log's head, its last line made anew: with it another log would begin under the same name.
-fn without_the_logs_head(good: &str) -> String {
-    let lines: Vec<_> = good.lines().filter(|line| !line.contains("\"table\":\"log_head\"")).collect();
-    let body: String = lines[..lines.len() - 1].iter().map(|line| format!("{line}\n")).collect();
-    let sha256 = portcullis::digest::Sha256Digest::of(body.as_bytes());
-    format!("{body}{{\"rows\":{},\"sha256\":\"{sha256}\"}}\n", lines.len() - 2)
 }

@@ -93,7 +93,6 @@ impl Store {
     /// [`Error::NotEmpty`], [`Error::Backup`] where it was cut off or altered, [`Error::BackupUnsigned`], [`Error::BackupForeign`],
     /// [`Error::Database`], [`Error::File`].
     pub async fn restore(&self, from: &Path, trust: &BackupTrust) -> Result<u64, Error> {
-        let trusted = check(from, trust)?;
         let mut transaction = self.write().await?;
         for table in TABLES.iter().filter(|table| !OF_ONE_ROW.contains(&table.name)) {
             let query = format!("SELECT COUNT(*) AS rows FROM {}", table.name);
@@ -102,6 +101,7 @@ impl Store {
                 return Err(Error::NotEmpty { table: table.name });
             }
         }
+        let trusted = check(from, trust)?;
         for table in OF_ONE_ROW {
             transaction.execute(sqlx::AssertSqlSafe(format!("DELETE FROM {table}"))).await?;
         }

@@ -102,8 +102,9 @@ pub(super) fn check(from: &Path, trust: &BackupTrust) -> Result<Trusted, Error> 
     let form = form(&mut file)?;
     let (trailer, begins) = last_line(&mut file)?;
     let trailer: Trailer = serde_json::from_slice(&trailer).map_err(|_| cut_off())?;
+    // Whoever cannot sign might take the signature off and call it a backup of before; that takes the operator's word.
     if (form > 1) != trailer.signed.is_some() {
-        return Err(Error::BackupUnsigned);
+        return Err(Error::Backup { reason: "its signature or its form was changed".to_owned() });
     }
     trailer.require_signed(trust)?;
     if hash(&mut file, begins)? != trailer.sha256 {

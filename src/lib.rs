@@ -14,6 +14,7 @@ pub mod endpoint;
 mod hex;
 pub mod identity;
 pub mod inference;
+pub mod json;
 pub mod log;
 pub mod misuse;
 pub mod name;

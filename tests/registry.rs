@@ -119,11 +119,11 @@ fn only_a_json_object_assigns_a_request(database: Database) {
         ask(&Ask { url: url.clone(), method: "PUT", body: Some(body.to_owned()), bearer, ..Ask::default() })
     };
     insta::assert_snapshot!(refusal(&put("[]")), @"
-    400 the request makes no sense: the body: it is no JSON object
+    400 the request makes no sense: the body: invalid type: sequence, expected struct Assignment at line 1 column 0
       next: see /openapi.json for what is expected here
     ");
     insta::assert_snapshot!(refusal(&put("{\"assignee\": 1}")), @"
-    400 the request makes no sense: the body: Failed to deserialize the JSON body into the target type: assignee: invalid type: integer `1`, expected a string at line 1 column 14
+    400 the request makes no sense: the body: invalid type: integer `1`, expected a string at line 1 column 14
       next: see /openapi.json for what is expected here
     ");
     assert_eq!(put("{}").status, 200);

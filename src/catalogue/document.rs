@@ -69,7 +69,7 @@ impl<T: Role> Document<T> {
             return Err(Error::TooLong { file: file.to_owned(), most: T::MOST_BYTES });
         }
         let Wire { signed, signatures } =
-            serde_json::from_slice(&bytes).map_err(|error| Error::malformed(file, error))?;
+            crate::json::from_slice(&bytes).map_err(|error| Error::malformed(file, error))?;
         if signatures.len() > MOST_SIGNATURES {
             return Err(Error::malformed(file, format!("it has more than {MOST_SIGNATURES} signatures")));
         }
@@ -78,9 +78,10 @@ impl<T: Role> Document<T> {
         if ids.len() < signatures.len() {
             return Err(Error::malformed(file, "it has two signatures under the same key id"));
         }
-        let header = Header::deserialize(&signed).map_err(|error| Error::malformed(file, error))?;
+        let header =
+            crate::json::from_value::<Header>(&signed).map_err(|error| Error::malformed(file, error))?;
         check_header::<T>(file, &header)?;
-        let role = T::deserialize(&signed).map_err(|error| Error::malformed(file, error))?;
+        let role = crate::json::from_value::<T>(&signed).map_err(|error| Error::malformed(file, error))?;
         role.check(file)?;
         let message = canonical_json(&signed).map_err(|error| Error::malformed(file, error))?;
         let Header { version, expires, catalogue, .. } = header;

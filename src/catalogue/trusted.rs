@@ -229,7 +229,7 @@ impl TrustedCatalogue {
         let bytes = self.checkpoint_file(remote, checkpoint, CheckpointFile::Stage)?;
         let path = CheckpointFile::Stage.of(checkpoint);
         let stage: StageTarget =
-            serde_json::from_slice(&bytes).map_err(|error| Error::malformed(path.as_str(), error))?;
+            crate::json::from_slice(&bytes).map_err(|error| Error::malformed(path.as_str(), error))?;
         if stage.schema != StageTarget::SCHEMA || stage.checkpoint != *checkpoint {
             let reason = format!("it is for {}, schema {}", stage.checkpoint, stage.schema);
             return Err(Error::malformed(path.as_str(), reason));

@@ -146,7 +146,7 @@ impl ModelConfig {
     /// # Errors
     /// Every variant of [`ConfigError`].
     pub fn from_hugging_face(json: &[u8]) -> Result<Self, ConfigError> {
-        let raw: HuggingFaceConfig = serde_json::from_slice(json)?;
+        let raw: HuggingFaceConfig = crate::json::from_slice(json)?;
         let architecture = raw.architecture()?;
         raw.refuse_unsupported(architecture)?;
         let width = size("n_embd", raw.n_embd, limits::WIDTH)?;
@@ -174,7 +174,7 @@ impl ModelConfig {
     /// # Errors
     /// [`ConfigError::Malformed`], [`ConfigError::OutOfRange`], [`ConfigError::UnevenHeads`].
     pub fn from_hyper_parameters(json: &[u8]) -> Result<Self, ConfigError> {
-        let raw: HyperParameters = serde_json::from_slice(json)?;
+        let raw: HyperParameters = crate::json::from_slice(json)?;
         let vocabulary = size("n_vocab", Some(raw.n_vocab), limits::VOCABULARY)?;
         let width = size("n_embd", Some(raw.n_embd), limits::WIDTH)?;
         Self {

@@ -156,11 +156,11 @@ impl Manifest {
         struct Schema {
             schema: u32,
         }
-        let Schema { schema: found } = serde_json::from_slice(json)?;
+        let Schema { schema: found } = crate::json::from_slice(json)?;
         if found != SCHEMA {
             return Err(ManifestError::UnsupportedSchema { found });
         }
-        serde_json::from_slice::<Self>(json)?.checked()
+        crate::json::from_slice::<Self>(json)?.checked()
     }
 
     /// The manifest, if what it says of itself holds; for one that another document carries.

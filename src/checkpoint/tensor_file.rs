@@ -227,7 +227,7 @@ fn parse_header(
     size: u64,
     leave_out: &dyn Fn(&str) -> bool,
 ) -> Parsed<BTreeMap<String, TensorEntry>> {
-    let header: Header = serde_json::from_slice(json)?;
+    let header: Header = crate::json::from_slice(json)?;
     let mut tensors: Vec<_> = header.tensors.into_iter().collect();
     tensors.sort_by(|(a, left), (b, right)| (left.data_offsets, a).cmp(&(right.data_offsets, b)));
     let data_start = 8 + json.len() as u64;

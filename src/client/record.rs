@@ -59,7 +59,7 @@ impl Record {
     ) -> Result<Entry, Error> {
         let bytes = self.read(&self.receipt(kind, statement))?;
         let bytes = bytes.ok_or(Error::NotLogged { kind, statement })?;
-        let receipt: LogReceipt = serde_json::from_slice(&bytes)
+        let receipt: LogReceipt = crate::json::from_slice(&bytes)
             .map_err(|error| log::Error::Proof { reason: error.to_string() })?;
         let receipt = Receipt::parse(receipt.entry.into_bytes(), &receipt.proof)?;
         Ok(self.check(&receipt, (kind, statement), registry)?.0)

@@ -92,7 +92,7 @@ pub(super) struct Request {
 impl Request {
     /// Reads a body.
     pub(super) fn parse(body: &[u8], served: &Served) -> Result<Self, Problem> {
-        let body: Body = serde_json::from_slice(body).map_err(|error| {
+        let body: Body = crate::json::from_slice(body).map_err(|error| {
             Problem::malformed(format!("the body is no request for completions: {error}"))
         })?;
         let checkpoint = served.checkpoint.to_string();

@@ -147,7 +147,7 @@ impl IdentityFile {
         } else {
             bytes
         };
-        let stored: Stored = serde_json::from_slice(&plain).map_err(|error| {
+        let stored: Stored = crate::json::from_slice(&plain).map_err(|error| {
             // serde's own words may quote what it read, which may be a secret.
             self.malformed(format!("its contents do not parse at line {}", error.line()))
         })?;

@@ -180,7 +180,7 @@ impl Entry {
     /// [`Error::Entry`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let entry: Self =
-            serde_json::from_slice(bytes).map_err(|error| Error::Entry { reason: error.to_string() })?;
+            crate::json::from_slice(bytes).map_err(|error| Error::Entry { reason: error.to_string() })?;
         if entry.schema != SCHEMA {
             return Err(Error::Entry { reason: format!("it has schema {}, not {SCHEMA}", entry.schema) });
         }

@@ -65,7 +65,8 @@ impl Rules {
         if text.len() > MOST_BYTES {
             return Err(Error::TooLong { bytes: text.len() });
         }
-        let parsed: RulesText = toml::from_str(text)
+        let parsed: RulesText = toml::Deserializer::parse(text)
+            .and_then(crate::json::strictly)
             .map_err(|error| Error::Toml { at: place_of(text, &error), message: message_of(&error) })?;
         let at = Excerpt::of(text, parsed.schema.span());
         if *parsed.schema.get_ref() != SCHEMA {

@@ -65,7 +65,7 @@ pub fn read_applications(text: &str) -> Result<Vec<Application>, Error> {
         if json.len() > MOST_LINE_BYTES {
             return Err(refusal(format!("{} bytes are more than {MOST_LINE_BYTES}", json.len())));
         }
-        let application = serde_json::from_str(json).map_err(|error| {
+        let application = crate::json::from_str(json).map_err(|error| {
             let words = error.to_string();
             // A line is a document of its own, so serde counts it as line 1.
             refusal(words.replace("line 1 column", "column").escape_debug().take(400).collect())

@@ -133,7 +133,8 @@ impl Policy {
         if text.len() > MOST_BYTES {
             return Err(Error::TooLong { bytes: text.len() });
         }
-        let parsed: PolicyText = toml::from_str(text)
+        let parsed: PolicyText = toml::Deserializer::parse(text)
+            .and_then(crate::json::strictly)
             .map_err(|error| Error::Toml { at: place_of(text, &error), message: message_of(&error) })?;
         if *parsed.schema.get_ref() != SCHEMA {
             let at = Excerpt::of(text, parsed.schema.span());

@@ -125,7 +125,7 @@ impl<W: Write> BundleWriter<W> {
 /// A record in one line, whatever spaces its envelopes came with.
 fn record_line(record: &AuditRecord) -> String {
     let compact = |raw: &RawValue| {
-        serde_json::from_str::<serde_json::Value>(raw.get())
+        crate::json::from_str::<serde_json::Value>(raw.get())
             .map(|value| value.to_string())
             .unwrap_or_default()
     };
@@ -160,7 +160,7 @@ impl<R: BufRead> BundleReader<R> {
             has_ended: false,
         };
         reader.read_line()?;
-        let header: Header = serde_json::from_str(&reader.text)
+        let header: Header = crate::json::from_str(&reader.text)
             .map_err(|_| refused("it is no bundle that this program wrote"))?;
         if header.form != FORM {
             return Err(refused(&format!("it has form {}; this version knows {FORM}", header.form)));
@@ -184,7 +184,7 @@ impl<R: BufRead> BundleReader<R> {
         while texts.len() < most && !self.has_ended {
             self.read_line()?;
             if self.text.starts_with("{\"lines\":") {
-                let Ok(EndLine { lines, sha256 }) = serde_json::from_str(&self.text) else {
+                let Ok(EndLine { lines, sha256 }) = crate::json::from_str(&self.text) else {
                     return Err(refused("its last line is malformed"));
                 };
                 self.require_end(lines, sha256)?;
@@ -229,9 +229,9 @@ impl<R: BufRead> BundleReader<R> {
 pub(super) fn parse_line(text: &str) -> Result<Line, Error> {
     let malformed = |error: serde_json::Error| refused(&error.to_string());
     if text.starts_with("{\"entry\":") {
-        return serde_json::from_str(text).map(Line::Record).map_err(malformed);
+        return crate::json::from_str(text).map(Line::Record).map_err(malformed);
     }
-    let FileLine { file, bytes } = serde_json::from_str(text).map_err(malformed)?;
+    let FileLine { file, bytes } = crate::json::from_str(text).map_err(malformed)?;
     let bytes = BASE64_STANDARD.decode(bytes).map_err(|_| refused("a file is no base64"))?;
     Ok(Line::File { path: file, bytes })
 }

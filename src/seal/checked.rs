@@ -45,7 +45,7 @@ impl CheckedChunks {
         let path = folder.join(Self::NAME);
         let is_short = fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_BYTES);
         let text = if is_short { fs::read(&path).ok() } else { None };
-        let list: Option<Self> = text.and_then(|text| serde_json::from_slice(&text).ok());
+        let list: Option<Self> = text.and_then(|text| crate::json::from_slice(&text).ok());
         let current = boot();
         list.filter(|list| !list.boot.is_empty() && list.boot == current)
             .unwrap_or_else(|| Self { boot: current, chunks: BTreeMap::new() })

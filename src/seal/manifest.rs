@@ -178,11 +178,11 @@ impl SealedManifest {
         if size > MAX_SIZE {
             return Err(SealedManifestError::TooLong { size });
         }
-        let Schema { schema: found } = serde_json::from_slice(json)?;
+        let Schema { schema: found } = crate::json::from_slice(json)?;
         if found != SCHEMA {
             return Err(SealedManifestError::UnsupportedSchema { found });
         }
-        serde_json::from_slice::<Self>(json)?.checked()
+        crate::json::from_slice::<Self>(json)?.checked()
     }
 
     fn checked(mut self) -> Result<Self, SealedManifestError> {

@@ -92,7 +92,7 @@ impl Session {
         let Some(json) = read_bounded(&staging.session(), MOST_BYTES)? else {
             return Ok(None);
         };
-        let Ok(sealed) = serde_json::from_slice::<SealedMessage>(&json) else {
+        let Ok(sealed) = crate::json::from_slice::<SealedMessage>(&json) else {
             return Ok(None);
         };
         let opened = open_with(sealer, Purpose::SESSION, context, &sealed).ok();

@@ -98,7 +98,7 @@ impl SealedShares {
         if json.len() as u64 > MOST_BYTES {
             return Err(malformed(format!("it has {} bytes; at most {MOST_BYTES} are accepted", json.len())));
         }
-        let shares: Self = serde_json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
+        let shares: Self = crate::json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
         if shares.schema != SCHEMA {
             return Err(malformed(format!("schema {} is not supported", shares.schema)));
         }

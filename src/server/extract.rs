@@ -115,14 +115,7 @@ fn says_json(request: &Request) -> bool {
 }
 
 fn json_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    // serde would take an array for an object with the same fields in order.
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(Refusal::malformed("the body: it is no JSON object"));
-    }
-    match axum::Json::<T>::from_bytes(bytes) {
-        Ok(axum::Json(body)) => Ok(body),
-        Err(rejection) => Err(Refusal::malformed(format!("the body: {}", rejection.body_text()))),
-    }
+    crate::json::from_slice(bytes).map_err(|error| Refusal::malformed(format!("the body: {error}")))
 }
 
 impl FromRequestParts<App> for Reader {

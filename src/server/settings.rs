@@ -160,7 +160,8 @@ impl Settings {
             path: path.to_owned(),
             reason: error.to_string(),
         };
-        let settings: Self = toml::from_str(text).map_err(malformed)?;
+        let settings: Self =
+            toml::Deserializer::parse(text).and_then(crate::json::strictly).map_err(malformed)?;
         if settings.schema != 1 {
             return Err(SettingsError::Schema { path: path.to_owned(), schema: settings.schema });
         }

@@ -119,7 +119,7 @@ impl Envelope {
             return Err(Error::TooLong { size: json.len(), most: MOST_BYTES });
         }
         let wire: Wire =
-            serde_json::from_slice(json).map_err(|error| Error::Envelope { reason: error.to_string() })?;
+            crate::json::from_slice(json).map_err(|error| Error::Envelope { reason: error.to_string() })?;
         Self::try_from(wire)
     }
 

@@ -183,7 +183,7 @@ impl Envelope {
             predicate_type: String,
         }
         self.require_in_toto()?;
-        let Kind { predicate_type } = serde_json::from_slice(self.payload())
+        let Kind { predicate_type } = crate::json::from_slice(self.payload())
             .map_err(|error| Error::Envelope { reason: error.to_string() })?;
         Ok(kind_of(&predicate_type))
     }
@@ -198,7 +198,7 @@ impl Envelope {
             return Err(Error::Kind { found, expected: P::KIND });
         }
         let wire: Wire<P> =
-            serde_json::from_slice(self.payload()).map_err(|error| malformed::<P>(error.to_string()))?;
+            crate::json::from_slice(self.payload()).map_err(|error| malformed::<P>(error.to_string()))?;
         if wire.statement != STATEMENT {
             return Err(malformed::<P>(format!("its `_type` is not `{STATEMENT}`")));
         }

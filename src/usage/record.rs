@@ -63,6 +63,8 @@ pub enum Task {
     Score,
     /// To answer a request of the local endpoint.
     Serve,
+    /// To measure how fast it is: what is written is thrown away, so it counts for nothing.
+    Bench,
 }
 
 /// How tokens are chosen.
@@ -208,7 +210,7 @@ impl SignedRecord {
             return Err(malformed(format!("it is longer than {MOST_LINE_BYTES} bytes")));
         }
         let (_, json) = line.split_once(' ').ok_or_else(|| malformed("it has no signature".to_owned()))?;
-        let record: Record = serde_json::from_str(json).map_err(|error| malformed(error.to_string()))?;
+        let record: Record = crate::json::from_str(json).map_err(|error| malformed(error.to_string()))?;
         if record.schema != SCHEMA {
             return Err(malformed(format!("it has schema {}, not {SCHEMA}", record.schema)));
         }

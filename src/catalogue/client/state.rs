@@ -197,7 +197,7 @@ impl State {
 
     fn note<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, Error> {
         self.parse(name, MOST_NOTE_BYTES, |bytes| {
-            serde_json::from_slice(&bytes).map_err(|error| Error::malformed(name, error))
+            crate::json::from_slice(&bytes).map_err(|error| Error::malformed(name, error))
         })
     }
 

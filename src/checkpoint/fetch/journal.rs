@@ -76,7 +76,7 @@ impl Journal {
         // Only a line that ends was written to its end.
         let mut lines = text.split_inclusive(|&b| b == b'\n');
         let whole = |line: Option<&[u8]>| line.filter(|l| l.ends_with(b"\n")).map(<[u8]>::to_vec);
-        let head = whole(lines.next()).and_then(|l| serde_json::from_slice::<Head>(&l).ok());
+        let head = whole(lines.next()).and_then(|l| crate::json::from_slice::<Head>(&l).ok());
         let fits = head.is_some_and(|head| {
             head.schema == 1 && head.piece_bytes == piece_bytes && head.file.is_same_content(identity)
         });
@@ -85,7 +85,7 @@ impl Journal {
         }
         let count = identity.size.div_ceil(piece_bytes.max(1));
         let pieces = std::iter::from_fn(|| whole(lines.next()))
-            .map_while(|line| serde_json::from_slice::<Line>(&line).ok())
+            .map_while(|line| crate::json::from_slice::<Line>(&line).ok())
             .filter(|line| line.piece < count)
             .map(|line| (line.piece, line.crc32c));
         Ok(Some(pieces.collect()))
@@ -127,7 +127,7 @@ pub(super) struct Receipt {
 impl Receipt {
     /// Reads the receipt at `path`; one that cannot be read is as if absent.
     pub(super) fn read(path: &Path) -> Option<Self> {
-        serde_json::from_slice(&read_bounded(path, 1 << 16).ok()??).ok()
+        crate::json::from_slice(&read_bounded(path, 1 << 16).ok()??).ok()
     }
 
     /// Puts the receipt at `path`.

@@ -162,7 +162,7 @@ fn read_shards(name: &str, path: &Path) -> Result<BTreeSet<String>, FetchError> 
     }
     let refuse = |rule: String| FetchError::Index { file: name.to_owned(), rule };
     let text = std::fs::read(path).map_err(FetchError::io("read", path))?;
-    let list: List = serde_json::from_slice(&text).map_err(|e| refuse(e.to_string()))?;
+    let list: List = crate::json::from_slice(&text).map_err(|e| refuse(e.to_string()))?;
     let shards: BTreeSet<String> = list.weight_map.into_values().collect();
     if shards.is_empty() || shards.len() > MOST_SHARDS {
         return Err(refuse(format!("it names {} files; 1 to {MOST_SHARDS} are possible", shards.len())));

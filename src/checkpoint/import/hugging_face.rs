@@ -56,7 +56,7 @@ fn shards(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>, Error
     let path = folder.join("model.safetensors.index.json");
     let json = bounded::read(&path, MAX_INDEX)?;
     let index: Index =
-        serde_json::from_slice(&json).map_err(|source| Error::Json { path: path.clone(), source })?;
+        crate::json::from_slice(&json).map_err(|source| Error::Json { path: path.clone(), source })?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     let plain = |name: &String| Path::new(name).file_name().is_some_and(|file| file == name.as_str());
     if let Some(name) = names.iter().find(|name| !plain(name)) {

@@ -109,7 +109,7 @@ pub(in crate::cli) struct Appeal {
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
-    serde_json::from_value(Value::from(text)).map_err(|_| "write low, medium, high or severe".to_owned())
+    crate::json::from_value(&Value::from(text)).map_err(|_| "write low, medium, high or severe".to_owned())
 }
 
 /// What every step needs.

@@ -96,13 +96,13 @@ impl People {
     fn attempt(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Done> {
         let done = self.command(person, arguments).arg("--json").output()?;
         if done.status.success() {
-            let value = serde_json::from_slice(&done.stdout).unwrap_or(Value::Null);
+            let value = crate::json::from_slice(&done.stdout).unwrap_or(Value::Null);
             return Ok(Done { value, refusal: None });
         }
         let error: Value = done
             .stderr
             .split(|byte| *byte == b'\n')
-            .find_map(|line| serde_json::from_slice(line).ok())
+            .find_map(|line| crate::json::from_slice(line).ok())
             .unwrap_or_default();
         let text = |name: &str| error["error"][name].as_str().unwrap_or_default().to_owned();
         Ok(Done { value: Value::Null, refusal: Some((text("message"), text("hint"))) })

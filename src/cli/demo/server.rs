@@ -31,7 +31,7 @@ impl Served {
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
         }
-        let said: Value = serde_json::from_str(&line).context("the demo's registry does not serve")?;
+        let said: Value = crate::json::from_str(&line).context("the demo's registry does not serve")?;
         let url = said["listening"].as_str().context("the demo's registry does not say where it listens")?;
         Ok(Self { url: url.to_owned(), child })
     }

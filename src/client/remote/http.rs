@@ -98,7 +98,7 @@ impl Answer {
             _ => Fault::Request,
         };
         let (registry, status) = (self.registry, self.status.as_u16());
-        let (message, next) = match serde_json::from_slice::<Problem>(&self.bytes) {
+        let (message, next) = match crate::json::from_slice::<Problem>(&self.bytes) {
             Ok(problem) => (shown(&problem.detail), problem.next.as_deref().map(shown)),
             Err(_) => (format!("HTTP status {status}"), None),
         };
@@ -110,7 +110,7 @@ impl Answer {
         if self.status != StatusCode::FORBIDDEN {
             return None;
         }
-        serde_json::from_slice::<Problem>(&self.bytes).ok()?.work
+        crate::json::from_slice::<Problem>(&self.bytes).ok()?.work
     }
 
     pub(super) fn require_success(self) -> Result<(), RemoteError> {
@@ -120,7 +120,7 @@ impl Answer {
     pub(super) fn json<T: DeserializeOwned>(self) -> Result<T, RemoteError> {
         let registry = self.registry.clone();
         let bytes = self.success()?;
-        serde_json::from_slice(&bytes)
+        crate::json::from_slice(&bytes)
             .map_err(|error| RemoteError::Unexpected { registry, reason: error.to_string() })
     }
 }

@@ -235,7 +235,7 @@ impl Checked {
 
     fn next_row(&mut self) -> Result<Option<Row>, Error> {
         let line = self.line()?;
-        let mut value: Value = serde_json::from_str(&line)
+        let mut value: Value = crate::json::from_str(&line)
             .map_err(|error| Error::Backup { reason: format!("line {}: {error}", self.rows + 2) })?;
         let Some(name) = value["table"].as_str() else {
             let found = std::mem::take(&mut self.hasher).finish();

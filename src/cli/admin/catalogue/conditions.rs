@@ -29,7 +29,7 @@ impl Conditions<'_> {
             return Ok(vec![format!("`{stage}` is no stage's name")]);
         };
         let before = self.repository.published_file(checkpoint, CheckpointFile::Stage)?;
-        let before: Option<StageTarget> = before.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let before: Option<StageTarget> = before.and_then(|bytes| crate::json::from_slice(&bytes).ok());
         let from = before.and_then(|before| Some((before.stage.as_str().parse().ok()?, before.since)));
         let standing = from.as_ref().map(|(stage, since)| Standing { stage, since: *since });
         // Evidence is cited by digest; its measurements are judged by those who sign.

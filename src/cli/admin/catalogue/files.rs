@@ -87,10 +87,10 @@ fn stage_in_words(
     after: &[u8],
     conditions: &Conditions<'_>,
 ) -> anyhow::Result<Vec<String>> {
-    let Ok(after) = serde_json::from_slice::<StageTarget>(after) else {
+    let Ok(after) = crate::json::from_slice::<StageTarget>(after) else {
         return Ok(vec!["warning: this names no stage that any program can use".to_owned()]);
     };
-    let before: Option<StageTarget> = before.and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let before: Option<StageTarget> = before.and_then(|bytes| crate::json::from_slice(bytes).ok());
     let from = before.map_or_else(|| "not released".to_owned(), |before| before.stage.to_string());
     let mut lines = vec![format!("moves from {from} to {}", after.stage)];
     let unmet = conditions.unmet(&after.stage)?;

@@ -133,7 +133,7 @@ fn bring(registry: &RemoteRegistry, path: &str, to: &Path) -> anyhow::Result<Vec
 
 /// The paths, in a consistent snapshot, of the files that metadata lists.
 fn listed(metadata: &[u8]) -> Vec<String> {
-    let metadata: Value = serde_json::from_slice(metadata).unwrap_or_default();
+    let metadata: Value = crate::json::from_slice(metadata).unwrap_or_default();
     let targets = metadata["signed"]["targets"].as_object();
     let path = |(path, file): (&String, &Value)| {
         let digest = file["hashes"]["sha256"].as_str()?;

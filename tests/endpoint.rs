@@ -67,6 +67,9 @@ fn a_stream_is_the_whole_in_pieces() {
         with_usage["stream_options"] = json!({ "include_usage": true });
         let mut pieces = endpoint.stream(with_usage);
         let last = pieces.pop().unwrap();
+        // OpenAI's form: null in every piece before the last, and left out unless asked for.
+        assert!(pieces.iter().all(|piece| piece.get("usage") == Some(&Value::Null)), "{pieces:?}");
+        assert!(endpoint.stream(asked.clone()).iter().all(|piece| piece.get("usage").is_none()), "{asked}");
         assert_eq!((&last["choices"], &last["usage"]), (&json!([]), &whole["usage"]));
         for choice in whole["choices"].as_array().unwrap() {
             let own = pieces.iter().map(|piece| &piece["choices"][0]);
@@ -121,7 +124,7 @@ fn what_cannot_be_done_is_refused_with_what_it_is() {
         json!({ "prompt": "a", "n": 129 }),
         json!({ "prompt": "a", "best_of": 2 }),
         json!({ "prompt": "a", "temperature": -1 }),
-        json!({ "prompt": "a", "top_p": 0 }),
+        json!({ "prompt": "a", "top_p": 1.5 }),
         json!({ "prompt": "a", "logprobs": 6 }),
         json!({ "prompt": "a", "presence_penalty": 0.5 }),
         json!({ "prompt": "a", "logit_bias": { "1": 5 } }),
@@ -142,7 +145,7 @@ fn what_cannot_be_done_is_refused_with_what_it_is() {
     400 "invalid_request_error" "n" null: "a request is for 1 to 128 texts, those of all prompts together"
     400 "invalid_request_error" "best_of" null: "`best_of` is not done here: ask for `n` texts and choose"
     400 "invalid_request_error" "temperature" null: "`temperature` is -1; it must be 0 or more, and finite"
-    400 "invalid_request_error" "top_p" null: "`top_p` is 0; it must be above 0 and at most 1"
+    400 "invalid_request_error" "top_p" null: "`top_p` is 1.5; it must be from 0 to 1"
     400 "invalid_request_error" "logprobs" null: "the log probabilities of up to 5 tokens are shown"
     400 "invalid_request_error" "presence_penalty" null: "`presence_penalty` is not done here: leave it out, or 0"
     400 "invalid_request_error" "logit_bias" null: "`logit_bias` is not done here: leave it out"

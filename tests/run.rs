@@ -224,7 +224,7 @@ fn wrong_settings_are_refused_with_what_to_do() {
     ");
     insta::assert_snapshot!(refused("hello --top-p 1.5"), @"
     exit 2
-    error: `top_p` is 1.5; it must be above 0 and at most 1
+    error: `top_p` is 1.5; it must be from 0 to 1
       next: change that setting
     ");
     insta::assert_snapshot!(refused("--tokens 1,99999"), @"

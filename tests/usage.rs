@@ -163,7 +163,20 @@ fn the_days_tokens_hold_across_processes_and_a_clock_that_is_set_back() {
     error: the grant allows 10 tokens in 24 hours: 6 are used, 0 are promised to generations under way, and 6 are asked for
       next: ask for fewer tokens (--max-tokens), or wait: `portcullis usage status` shows what is used
     ");
-    scene.succeed("rosa", &format!("run {ID} Hello -n 4 --ignore-eos"));
+    // The first of the texts fits, and is counted: it is shown, too.
+    let cut = scene.run("rosa", &format!("run {ID} Hello -n 2 --samples 3 --ignore-eos --json"));
+    let shown: serde_json::Value = serde_json::from_slice(&cut.stdout).unwrap();
+    assert_eq!((cut.status.code(), shown["samples"].as_array().unwrap().len()), (Some(3), 2));
+    assert!(
+        support::text(&cut.stderr).contains("2 of 3 texts were written"),
+        "{}",
+        support::text(&cut.stderr)
+    );
+    assert!(scene.refuse("rosa", &format!("run {ID} Hello --samples 0")).contains("0 is not in 1.."));
+    // What is measured is seen by nobody, and counts for nothing.
+    scene.succeed("rosa", &format!("bench {ID} --rounds 1 --batch 2 --prompt 8 --tokens 4"));
+    let spent = scene.json("rosa", "usage status")["spent"][0].clone();
+    assert_eq!((spent["tokens"].as_u64(), spent["promised"].as_u64()), (Some(10), Some(0)));
 
     // The journal itself, with a clock of one's choice.
     let folder = tempfile::tempdir().unwrap();
@@ -204,6 +217,20 @@ fn the_days_tokens_hold_across_processes_and_a_clock_that_is_set_back() {
     ));
     // A day later does.
     open().begin(begin(60), Some(100), &key, at(73)).unwrap();
+}
+
+#[test]
+fn a_status_without_a_home_or_a_journal_says_so_and_makes_nothing() {
+    let scene = support::people::Scene::with_people();
+    insta::assert_snapshot!(scene.refuse("nobody", "usage status"), @"
+    exit 2
+    error: there is no identity at <scene>/homes/nobody/identity.age
+      next: make one with `portcullis identity new --name <your name>`, or name another --home
+    ");
+    assert!(!scene.at("homes/nobody").exists());
+    assert_eq!(scene.succeed("rosa", "usage status"), "nothing was recorded on this machine yet\n");
+    assert_eq!(scene.succeed("rosa", "usage show"), "nothing was recorded on this machine yet\n");
+    assert!(!scene.at("homes/rosa/usage").exists());
 }
 
 #[test]

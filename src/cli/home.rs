@@ -22,6 +22,7 @@ use super::passphrase::PassphraseArguments;
 use crate::checkpoint::fetch::{BaseUrl, FetchError};
 use crate::identity::{Identity, IdentityFile, Signer};
 use crate::log::WitnessRule;
+use crate::time::Timestamp;
 
 /// Whose state to use, and how to unlock it.
 #[derive(Debug, Args)]
@@ -49,6 +50,8 @@ pub(super) struct Home {
     known: Arc<Mutex<Option<SecretString>>>,
     /// Whether the registry was found to be out of reach: it is not tried again in one command.
     offline: Arc<AtomicBool>,
+    /// The time at which the catalogue held last in this command.
+    clock: Arc<Mutex<Option<Timestamp>>>,
 }
 
 /// Where a registry is.
@@ -105,6 +108,7 @@ impl HomeArguments {
             passphrase: self.passphrase,
             known: Arc::default(),
             offline: Arc::default(),
+            clock: Arc::default(),
         })
     }
 }
@@ -199,6 +203,7 @@ impl Home {
             passphrase: self.passphrase.clone(),
             known: Arc::default(),
             offline: Arc::default(),
+            clock: Arc::default(),
         }
     }
 
@@ -215,6 +220,21 @@ impl Home {
     /// Remembers, for this command, that the registry is out of reach.
     pub(super) fn go_offline(&self) {
         self.offline.store(true, Ordering::Relaxed);
+    }
+
+    /// Remembers, for this command, when the catalogue held.
+    pub(super) fn note_clock(&self, now: Timestamp) {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// When the catalogue held last in this command.
+    pub(super) fn noted_clock(&self) -> Option<Timestamp> {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this home has a registry: then names of checkpoints mean the registry's.
+    pub(super) fn has_joined(&self) -> anyhow::Result<bool> {
+        Ok(self.registry.is_some() || self.settings()?.registry.is_some())
     }
 
     /// Where the bearer of the last session is kept.
@@ -296,7 +316,7 @@ impl Home {
         let path = self.folder.join(SETTINGS);
         match fs::read(&path) {
             Ok(bytes) => {
-                serde_json::from_slice(&bytes).with_context(|| format!("cannot use {}", path.display()))
+                crate::json::from_slice(&bytes).with_context(|| format!("cannot use {}", path.display()))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

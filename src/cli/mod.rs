@@ -107,7 +107,10 @@ pub fn main() -> ExitCode {
         Err(error) => return failure::report_usage(&error),
     };
     let output = Output::new(json, quiet);
-    match home.resolve().and_then(|home| command.run(&home, output)) {
+    match home
+        .resolve()
+        .and_then(|home| command.run(&home, output).and_then(|()| registry::confirm_clock(&home)))
+    {
         Ok(()) if interrupt::asked_to_stop() => ExitCode::from(failure::INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error, json),

@@ -47,8 +47,10 @@ impl Drop for Bar {
 impl Progress for Bar {
     fn begin(&self, step: &str, total: Option<u64>) {
         let template = match total {
-            Some(_) => "{msg:12} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-            None => "{msg:12} {spinner} {bytes} {bytes_per_sec}",
+            Some(_) => {
+                "{msg:12} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}"
+            }
+            None => "{msg:12} {spinner} {decimal_bytes} {decimal_bytes_per_sec}",
         };
         self.draw(step, total, template);
     }

@@ -46,24 +46,39 @@ pub(super) fn catalogue_remote(home: &Home, output: Output) -> anyhow::Result<Bo
 /// The catalogue as this home trusts it, brought up to date; from what was seen last where the registry is out of reach and
 /// that has not expired.
 pub(super) fn catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue> {
-    let client = Client::new(home.catalogue_state());
+    let client = client(home);
     let remote = catalogue_remote(home, output)?;
-    let trusted = match client.refresh(&*remote, Timestamp::now()) {
+    let now = Timestamp::now();
+    let trusted = match client.refresh(&*remote, now) {
         Err(error) if is_out_of_reach(&error) => {
             let place = home.place()?;
-            let trusted = client.load_offline(Timestamp::now()).map_err(|_| error)?;
+            let trusted = client.load_offline(now).map_err(|_| error)?;
             home.go_offline();
             output.note(format_args!("note: {place} is out of reach; using the catalogue as seen last"));
             trusted
         }
         refreshed => refreshed?,
     };
+    home.note_clock(now);
     Ok(Catalogue::new(trusted, remote))
+}
+
+/// The client of the catalogue; its clock moves once a command succeeded, by [`confirm_clock`].
+pub(super) fn client(home: &Home) -> Client {
+    Client::new(home.catalogue_state()).confirming_clock()
+}
+
+/// Remembers that what began with a fresh catalogue succeeded: from now on no clock may say an earlier time.
+pub(super) fn confirm_clock(home: &Home) -> anyhow::Result<()> {
+    match home.noted_clock() {
+        Some(now) => Ok(client(home).confirm_clock(now)?),
+        None => Ok(()),
+    }
 }
 
 /// The catalogue as the same command verified it a moment ago; its files come from this machine where they were read before.
 pub(super) fn known_catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue> {
-    let trusted = Client::new(home.catalogue_state()).load_offline(Timestamp::now())?;
+    let trusted = client(home).load_offline(Timestamp::now())?;
     Ok(Catalogue::new(trusted, catalogue_remote(home, output)?))
 }
 

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::home::{Home, write_secret};
 use super::output::Output;
+use super::registry;
 use crate::access::Session;
 use crate::api::Bearer;
-use crate::catalogue::Client;
 use crate::checkpoint::fetch::BaseUrl;
 use crate::client::remote::Credentials;
 use crate::digest::Sha256Digest;
@@ -37,16 +37,16 @@ struct Kept {
 impl HomeCredentials {
     pub(super) fn new(home: &Home, registry: &BaseUrl, output: Output) -> Self {
         let registry = registry.to_string();
-        let kept = fs::read(home.session_path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let kept = fs::read(home.session_path()).ok().and_then(|bytes| crate::json::from_slice(&bytes).ok());
         let kept = kept.filter(|kept: &Kept| kept.registry == registry);
         Self { home: home.clone(), output, registry, kept: Mutex::new(kept) }
     }
 
     fn try_answer(&self, challenge: &str) -> anyhow::Result<Envelope> {
         // Bound to the key that the owners named, so that no other registry can use the answer.
-        let catalogue = Client::new(self.home.catalogue_state()).load_offline(Timestamp::now())?;
-        let registry = catalogue.registry().keys().first().map(crate::identity::VerifyingKey::id);
-        let registry = registry.ok_or_else(|| anyhow::anyhow!("the catalogue names no registry"))?;
+        let catalogue = registry::client(&self.home).load_offline(Timestamp::now())?;
+        let named = catalogue.registry().keys().first().map(crate::identity::VerifyingKey::id);
+        let registry = named.ok_or_else(|| anyhow::anyhow!("the catalogue names no registry"))?;
         let (identity, signer) = self.home.signer(self.output)?;
         let session = Session { registry, card: identity.card().clone(), created: Timestamp::now() };
         let subject = Subject { name: self.registry.clone(), digest: Sha256Digest::of(challenge.as_bytes()) };

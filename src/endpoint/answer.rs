@@ -15,8 +15,9 @@ pub(super) struct Answer<'a> {
     pub(super) created: i64,
     pub(super) model: &'a str,
     pub(super) choices: Vec<Choice>,
+    /// In a stream: left out unless it was asked for, null in every piece but the last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) usage: Option<Usage>,
+    pub(super) usage: Option<Option<Usage>>,
 }
 
 /// Tokens that were read and written.

@@ -107,7 +107,7 @@ impl Answering {
         texts.enumerate().map(writing).collect()
     }
 
-    fn answer(&self, choices: Vec<Choice>, usage: Option<Usage>) -> Answer<'_> {
+    fn answer(&self, choices: Vec<Choice>, usage: Option<Option<Usage>>) -> Answer<'_> {
         let Self { id, created, model, .. } = self;
         Answer { id, object: "text_completion", created: *created, model, choices, usage }
     }
@@ -129,7 +129,7 @@ impl Answering {
             apply(&mut writings[index], told, &mut usage);
         }
         let choices = writings.iter_mut().map(Writing::take).collect();
-        let answer = self.answer(choices, Some(usage));
+        let answer = self.answer(choices, Some(Some(usage)));
         let answer = serde_json::to_vec(&answer).map_err(|error| Problem::failed(error.to_string()))?;
         Ok(delivery::whole(answer, place))
     }
@@ -171,11 +171,12 @@ impl Answering {
             let says_something =
                 !choice.text.is_empty() || choice.logprobs.is_some() || choice.finish_reason.is_some();
             if says_something {
-                to.send(event(&self.answer(vec![choice], None))).await?;
+                to.send(event(&self.answer(vec![choice], self.request.include_usage.then_some(None))))
+                    .await?;
             }
         }
         if self.request.include_usage {
-            to.send(event(&self.answer(Vec::new(), Some(usage)))).await?;
+            to.send(event(&self.answer(Vec::new(), Some(Some(usage))))).await?;
         }
         to.send(Bytes::from_static(b"data: [DONE]\n\n")).await
     }

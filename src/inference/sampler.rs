@@ -19,7 +19,7 @@ pub struct Sampling {
     pub temperature: f32,
     /// Only so many of the likeliest tokens are considered.
     pub top_k: Option<usize>,
-    /// Only the likeliest tokens that together have this probability are considered; 1 considers all.
+    /// Only the likeliest tokens that together have this probability are considered; 1 considers all, 0 the likeliest alone.
     pub top_p: f32,
     /// Where the draws begin.
     pub seed: u64,
@@ -50,8 +50,8 @@ impl Sampling {
         if self.top_k == Some(0) {
             return refuse("top_k", 0.0, "1 or more");
         }
-        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return refuse("top_p", self.top_p.into(), "above 0 and at most 1");
+        if !(0.0..=1.0).contains(&self.top_p) {
+            return refuse("top_p", self.top_p.into(), "from 0 to 1");
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ use crate::time::Timestamp;
 use outgoing::SYNCED;
 pub use outgoing::{Outgoing, Synced};
 
+/// Says which journal it is.
+const ID: &str = "id.json";
 /// How far back [`Journal::recent`] reads.
 const MOST_RECENT: u64 = 8 << 20;
 
@@ -104,6 +106,17 @@ impl Journal {
         this.catch_up(&mut |_| Ok(()))?;
         this.require_tail()?;
         Ok(this)
+    }
+
+    /// Opens the journal in this folder if there is one, and makes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_existing(folder: &Path) -> Result<Option<Self>, Error> {
+        if !folder.join(ID).exists() {
+            return Ok(None);
+        }
+        Self::open(folder, [0; 16]).map(Some)
     }
 
     /// Which journal it is.
@@ -320,7 +333,7 @@ impl Journal {
     fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let path = self.folder.join(name);
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::Io {
+            Ok(bytes) => crate::json::from_slice(&bytes).map(Some).map_err(|error| Error::Io {
                 action: "use",
                 path,
                 source: io::Error::other(error),

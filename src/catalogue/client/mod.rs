@@ -46,12 +46,30 @@ type Top = (Document<TimestampRole>, Document<SnapshotRole>, Document<TargetsRol
 #[derive(Debug, Clone)]
 pub struct Client {
     state: State,
+    /// Whether the caller says by [`Self::confirm_clock`] that a step succeeded, and when.
+    confirms_clock: bool,
 }
 
 impl Client {
     /// The client with this state; the folder need not be there yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { state: State::new(folder.into()) }
+        Self { state: State::new(folder.into()), confirms_clock: false }
+    }
+
+    /// The same, whose clock moves only once the caller confirms it: a clock that runs ahead must leave no trace of a step that was refused for it.
+    #[must_use]
+    pub fn confirming_clock(mut self) -> Self {
+        self.confirms_clock = true;
+        self
+    }
+
+    /// Remembers that a step at this time succeeded. No earlier time is accepted afterwards.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::Io`], [`Error::Busy`].
+    pub fn confirm_clock(&self, now: Timestamp) -> Result<(), Error> {
+        let _lock = self.state.lock()?;
+        self.state.keep_clock(now)
     }
 
     /// Trusts a root, of whatever version, because its user says so: its owners' own signatures are checked. Trusting the
@@ -101,7 +119,9 @@ impl Client {
         root.require_unexpired(now)?;
         let online = Online { remote, state: &self.state, epoch: self.state.epoch(&root) };
         let catalogue = self.complete(root, &online, now)?;
-        self.state.keep_clock(now)?;
+        if !self.confirms_clock {
+            self.state.keep_clock(now)?;
+        }
         Ok(catalogue)
     }
 
@@ -116,7 +136,9 @@ impl Client {
         root.require_unexpired(now)?;
         let offline = Offline { state: &self.state, epoch: self.state.epoch(&root) };
         let catalogue = self.complete(root, &offline, now)?;
-        self.state.keep_clock(now)?;
+        if !self.confirms_clock {
+            self.state.keep_clock(now)?;
+        }
         Ok(catalogue)
     }
 

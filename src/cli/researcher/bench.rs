@@ -16,7 +16,6 @@ use crate::cli::output::Output;
 use crate::cli::progress::Bar;
 use crate::cli::units;
 use crate::client::Recorder;
-use crate::inference::tokenizer::Tokenizer;
 use crate::inference::{Machine, Model, RandomWeights};
 use crate::progress::Progress as _;
 
@@ -68,20 +67,11 @@ struct Work {
     batch_tokens: usize,
 }
 
-impl Work {
-    /// Everything that is written, the warming up with it.
-    fn written(&self) -> usize {
-        let together: usize = self.batches.iter().sum();
-        WARM_UP + self.rounds * (self.tokens + together * self.batch_tokens)
-    }
-}
-
 /// A model to measure, and what is known of it.
 struct Measured {
     name: String,
     model: Model,
     seconds: f64,
-    tokenizer: Option<Tokenizer>,
     recorder: Option<Recorder>,
 }
 
@@ -118,12 +108,11 @@ impl Bench {
         let mut measured = self.load(home, output, &bar)?;
         let work = self.work(measured.model.config().context)?;
         let prompt = prompt(&measured.model, work.prompt, 0);
-        let findings = match (measured.recorder.take(), &measured.tokenizer) {
-            (Some(mut recorder), Some(tokenizer)) => {
-                let asked = (tokenizer.decode(&prompt), prompt.len(), work.written());
-                recording::measured(&mut recorder, asked, || measure(&measured, (&prompt, &work), &bar))?
+        let findings = match measured.recorder.take() {
+            Some(mut recorder) => {
+                recording::measured(&mut recorder, || measure(&measured, (&prompt, &work), &bar))?
             }
-            _ => measure(&measured, (&prompt, &work), &bar)?,
+            None => measure(&measured, (&prompt, &work), &bar)?,
         };
         drop(bar);
         let text = describe(&findings);
@@ -137,7 +126,6 @@ impl Bench {
                 name: loaded.checkpoint.to_string(),
                 model: loaded.model,
                 seconds: loaded.seconds,
-                tokenizer: Some(loaded.tokenizer),
                 recorder: loaded.recorder,
             });
         }
@@ -151,7 +139,7 @@ impl Bench {
         let model = Model::load(&config, &RandomWeights::of(&config), &self.load.options(), bar)?;
         let name = format!("{} (random weights in its shape)", known.id);
         let seconds = begun.elapsed().as_secs_f64();
-        Ok(Measured { name, model, seconds, tokenizer: None, recorder: None })
+        Ok(Measured { name, model, seconds, recorder: None })
     }
 
     /// What to measure of a model with this context.

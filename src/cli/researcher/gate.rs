@@ -27,6 +27,7 @@ pub(in crate::cli) fn pass(home: &Home, checkpoint: &CheckpointId, output: Outpu
     lease::keep_alive(home, (&vault, &rules), identity.card(), output)?;
     let pass = client::find_pass(&vault, &rules, identity.card(), Timestamp::now())?;
     prove(home, (&vault, &rules), &pass, output)?;
+    registry::confirm_clock(home)?;
     Ok(Passed { rules, vault, identity, pass })
 }
 

@@ -13,7 +13,7 @@ use crate::checkpoint::tokenizer_files::TokenizerFiles;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::client::Recorder;
+use crate::client::{self, Recorder};
 use crate::inference::tokenizer::{SpecialTokens, Tokenizer};
 use crate::inference::{Device, LoadOptions, Model, Precision};
 use crate::name::CheckpointId;
@@ -158,6 +158,19 @@ where
     Ok(tokenizer)
 }
 
+/// A name means the registry's checkpoint; if there is none, the folder of that name may be meant.
+fn or_the_folder(error: anyhow::Error, id: &CheckpointId) -> anyhow::Error {
+    let not_there = matches!(
+        error.downcast_ref(),
+        Some(client::Error::UnknownCheckpoint { .. } | client::Error::NotPublished { .. })
+    );
+    if !not_there {
+        return error;
+    }
+    let message = format!("`{id}` is no checkpoint of the registry, and a folder of that name is here");
+    Refusal::usage(message, format!("to mean the folder, write it as a path: ./{id}")).into()
+}
+
 /// What a thread found; its panic becomes the caller's.
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -172,10 +185,14 @@ impl LoadArguments {
         (output, progress): (Output, &dyn Progress),
     ) -> anyhow::Result<Loaded> {
         let how = (&self.options(), texts);
-        // What is no folder and reads as an id is meant to be in the vault.
-        let id = checkpoint.to_str().and_then(|text| text.parse().ok());
+        let id: Option<CheckpointId> = checkpoint.to_str().and_then(|text| text.parse().ok());
+        let shadowed = checkpoint.exists();
         match id {
-            Some(id) if !checkpoint.exists() => load_sealed((home, &id), how, (output, progress)),
+            // Whoever puts a folder of that name here must not get past the gate.
+            Some(id) if !shadowed || home.has_joined()? => {
+                let loaded = load_sealed((home, &id), how, (output, progress));
+                loaded.map_err(|error| if shadowed { or_the_folder(error, &id) } else { error })
+            }
             _ => load(checkpoint, how, progress),
         }
     }

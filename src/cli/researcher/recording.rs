@@ -107,24 +107,23 @@ pub(super) fn score(
     scored
 }
 
-/// Measures with a sealed checkpoint, its record before and behind: what is written is thrown away, and counts.
+/// Measures with a sealed checkpoint, its record before and behind. Nobody sees what is written, and no limit counts it.
 pub(super) fn measured<T>(
     recorder: &mut Recorder,
-    (prompt, prompt_tokens, max_tokens): (String, usize, usize),
     measure: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let asked = Asked {
-        task: Task::Run,
-        prompt: &prompt,
-        prompt_tokens,
-        max_tokens,
+        task: Task::Bench,
+        prompt: "",
+        prompt_tokens: 0,
+        max_tokens: 0,
         parameters: None,
         justification: None,
     };
     let (begin, _) = recorder.begin(&asked, Timestamp::now())?;
     let measured = measure();
     let finish = if measured.is_ok() { "length" } else { "failed" };
-    recorder.end(begin, &Ended { output: "", tokens: max_tokens, finish }, Timestamp::now())?;
+    recorder.end(begin, &Ended { output: "", tokens: 0, finish }, Timestamp::now())?;
     measured
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::model::{Loaded, ModelArguments, utf8};
 use super::recording::Records;
-use super::sample::{Wanted, Writer};
+use super::sample::{Wanted, Writer, Written};
 use super::speculation::SpeculationArguments;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Run {
     /// The text to continue, or - to read it from standard input
     prompt: Option<String>,
 
-    /// Most tokens to write
+    /// Most tokens to write; fewer where the context has less room behind the prompt
     #[arg(long, short = 'n', value_name = "N", default_value_t = 128)]
     max_tokens: usize,
 
@@ -60,7 +60,7 @@ pub(in crate::cli) struct Run {
     speculation: SpeculationArguments,
 
     /// Write so many texts at the same time, with seeds that follow one another
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
 
     /// Show each token's log probability and those of the N likeliest
@@ -95,20 +95,31 @@ impl Run {
         let writer = Writer { model, tokenizer, speculation, prompt: &prompt, output };
         let recorders = Recorders::of(recorders.into_iter().flatten());
         let mut records = Records::of(recorders, tokenizer.decode(&prompt), self.justify.clone());
-        let options = self.options(self.seed.unwrap_or_else(rand::random));
-        let wanted = Wanted { texts: self.samples.max(1), options, stop: &self.stop };
-        let samples = writer.write(&wanted, &mut records)?;
+        let room = model.config().context + 1 - prompt.len();
+        if self.max_tokens > room {
+            output.note(format_args!(
+                "note: the context has room for {room} tokens behind the prompt: no text gets more"
+            ));
+        }
+        let options = self.options(self.seed.unwrap_or_else(rand::random), room);
+        let wanted = Wanted { texts: self.samples, options, stop: &self.stop };
+        let Written { samples, failure } = writer.write(&wanted, &mut records)?;
+        let written = samples.len();
         if output.is_json() {
             let result = json!({
                 "checkpoint": loaded.checkpoint,
                 "dtype": loaded.model.precision().to_string().to_lowercase(),
                 "load_seconds": loaded.seconds,
                 "prompt": text,
+                "max_tokens": self.max_tokens.min(room),
                 "samples": samples,
             });
-            output.result(&result, "")?;
+            if written > 0 || failure.is_none() {
+                output.result(&result, "")?;
+            }
         }
-        Ok(())
+        // What was written before is counted, and shown above.
+        failure.map_or(Ok(()), |error| Err(not_all(error, written, self.samples)))
     }
 
     /// The prompt's text; none where tokens are given, or nothing at all.
@@ -158,7 +169,7 @@ impl Run {
         Ok(prompt.split_off(prompt.len() - kept))
     }
 
-    fn options(&self, seed: u64) -> GenerationOptions {
+    fn options(&self, seed: u64, room: usize) -> GenerationOptions {
         GenerationOptions {
             sampling: Sampling {
                 temperature: self.temperature,
@@ -166,10 +177,18 @@ impl Run {
                 top_p: self.top_p,
                 seed,
             },
-            max_tokens: self.max_tokens,
+            max_tokens: self.max_tokens.min(room),
             stop_at_end_of_text: !self.ignore_eos,
             log_probabilities: self.logprobs,
             prompt_log_probabilities: false,
         }
+    }
+}
+
+/// Says how many texts were written before one could not be.
+fn not_all(error: anyhow::Error, written: usize, wanted: u32) -> anyhow::Error {
+    match written {
+        0 => error,
+        _ => error.context(format!("{written} of {wanted} texts were written")),
     }
 }

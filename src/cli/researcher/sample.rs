@@ -63,6 +63,12 @@ pub(super) struct Wanted<'a> {
     pub(super) stop: &'a [String],
 }
 
+/// The texts that were written, and why there are no more.
+pub(super) struct Written {
+    pub(super) samples: Vec<Sample>,
+    pub(super) failure: Option<anyhow::Error>,
+}
+
 /// A text under way.
 struct Open<'a> {
     id: TextId,
@@ -74,8 +80,9 @@ struct Open<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes the texts, streaming the first that has not ended; Ctrl-C ends them all.
-    pub(super) fn write(&self, wanted: &Wanted<'_>, records: &mut Records) -> anyhow::Result<Vec<Sample>> {
+    /// Writes the texts, streaming the first that has not ended; Ctrl-C ends them all. If one cannot be written, those before it are still
+    /// ended and shown.
+    pub(super) fn write(&self, wanted: &Wanted<'_>, records: &mut Records) -> anyhow::Result<Written> {
         let at_a_time = self.at_a_time(&wanted.options);
         let mut batch = Batch::new(self.model, at_a_time).speculating(self.speculation)?;
         let mut turns = Turns::new(self.output, wanted);
@@ -118,8 +125,7 @@ impl Writer<'_> {
                 failure = failure.or(ending.err());
             }
         }
-        let samples = turns.finish()?;
-        failure.map_or(Ok(samples), Err)
+        Ok(Written { samples: turns.finish()?, failure })
     }
 
     fn at_a_time(&self, options: &GenerationOptions) -> usize {

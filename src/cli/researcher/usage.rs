@@ -154,8 +154,11 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
             grants.insert(begin.grant, begin.checkpoint.clone());
         }
     })?;
-    let journal = Journal::open(&home.journal(), rand::random())?;
-    let Summary { records, synced, open, .. } = summary;
+    let Some(journal) = Journal::open_existing(&home.journal())? else {
+        let text = "nothing was recorded on this machine yet\n";
+        return output.result(&json!({ "journal": null, "spent": [] }), text);
+    };
+    let Some(Summary { records, synced, open, .. }) = summary else { anyhow::bail!("the journal went away") };
     let mut text = format!("the journal holds: {records} records, each signed and in its place\n");
     writeln!(text, "  at the registry   {synced}")?;
     writeln!(text, "  waiting           {}", records - synced)?;
@@ -176,9 +179,11 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
     output.result(&json!({ "journal": summary, "spent": spent }), text)
 }
 
-/// Checks the whole journal against this home's own key.
-fn verify(home: &Home, each: &mut dyn FnMut(&SignedRecord)) -> anyhow::Result<Summary> {
+/// Checks the whole journal against this home's own key; nothing where there is no journal yet.
+fn verify(home: &Home, each: &mut dyn FnMut(&SignedRecord)) -> anyhow::Result<Option<Summary>> {
+    // Who has no identity is told so, not which file is missing.
+    home.identity_file().is_protected()?;
     let card = crate::statement::verify_card(&crate::cli::files::envelope(&home.card_path())?)?;
-    let journal = Journal::open(&home.journal(), rand::random())?;
-    Ok(journal.verify(&card.verifying_key, each)?)
+    let journal = Journal::open_existing(&home.journal())?;
+    Ok(journal.map(|journal| journal.verify(&card.verifying_key, each)).transpose()?)
 }

@@ -101,7 +101,7 @@ pub(super) fn check(from: &Path, trust: &BackupTrust) -> Result<Trusted, Error> 
     let mut file = File::open(from)?;
     let form = form(&mut file)?;
     let (trailer, begins) = last_line(&mut file)?;
-    let trailer: Trailer = serde_json::from_slice(&trailer).map_err(|_| cut_off())?;
+    let trailer: Trailer = crate::json::from_slice(&trailer).map_err(|_| cut_off())?;
     // Whoever cannot sign might take the signature off and call it a backup of before; that takes the operator's word.
     if (form > 1) != trailer.signed.is_some() {
         return Err(Error::Backup { reason: "its signature or its form was changed".to_owned() });
@@ -119,7 +119,7 @@ fn form(file: &mut File) -> Result<u64, Error> {
     if read.is_ok_and(|length| length == 0) {
         return Err(cut_off());
     }
-    let first: serde_json::Value = serde_json::from_str(&first).unwrap_or_default();
+    let first: serde_json::Value = crate::json::from_str(&first).unwrap_or_default();
     match first["portcullis-backup"].as_u64() {
         Some(form) if FORMS.contains(&form) => Ok(form),
         Some(form) => {

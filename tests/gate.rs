@@ -5,6 +5,7 @@ mod support;
 
 use std::fs;
 
+use serde_json::Value;
 use support::people::{ID, POLICY, Scene};
 use support::text;
 
@@ -408,4 +409,30 @@ fn p1_the_registry_alone_opens_nothing() {
     error: the grant <digits> for `tiny` does not count: the grant is made out to rosa, whose keys are not those of registry
       next: use the identity that it was made out to (--home)
     ");
+}
+
+#[test]
+fn asking_the_same_twice_in_a_folder_is_one_request_until_it_is_answered() {
+    let scene = Scene::released("partners");
+    let new = format!("request new {ID} --purpose Same --use detection --days 30 --accept-agreement");
+    let first = scene.json("rosa", &new)["request"].clone();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let again = scene.json("rosa", &new);
+    assert_eq!((&again["request"], &again["new"]), (&first, &Value::Bool(false)));
+    assert_eq!(scene.files("registry/statements/requests").len(), 1);
+    scene.succeed("rosa", &format!("request withdraw {}", scene.digits(&first)));
+    assert_ne!(scene.json("rosa", &new)["request"], first);
+}
+
+#[test]
+fn a_refusal_in_json_lists_every_rule_that_is_not_met() {
+    let scene = Scene::released("partners");
+    let new = format!("request new {ID} --purpose X --use generation --days 300 --accept-agreement --json");
+    let output = scene.run("eve", &new);
+    assert_eq!(output.status.code(), Some(3));
+    let said: Value = serde_json::from_slice(&output.stderr).unwrap();
+    let unmet = said["error"]["details"]["unmet"].as_array().unwrap();
+    let message = said["error"]["message"].as_str().unwrap();
+    assert!(unmet.len() >= 3, "{said}");
+    assert!(unmet.iter().all(|rule| message.contains(rule.as_str().unwrap())), "{said}");
 }

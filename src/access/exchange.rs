@@ -8,9 +8,12 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{ExchangeError, Found, HandedIn, Statements};
+use super::{
+    Denial, ExchangeError, Found, Grant, HandedIn, Request, Statements, Withdrawal, asks, verify_request,
+};
+use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
-use crate::statement::Envelope;
+use crate::statement::{Envelope, Predicate as _};
 
 /// Most files of one kind that are read.
 const MOST_FILES: usize = 100_000;
@@ -58,6 +61,31 @@ impl Exchange {
         Ok(paths)
     }
 
+    /// A request of the same person that asks for the same and that nobody answered yet.
+    fn pending_twin(&self, envelope: &Envelope) -> Result<Option<Found>, ExchangeError> {
+        let Ok(claim) = envelope.claim::<Request>() else { return Ok(None) };
+        let (Ok(wanted), Some(catalogue)) = (asks(&claim), claim.catalogue()) else { return Ok(None) };
+        let digest = envelope.digest();
+        for found in self.list(Request::KIND)? {
+            let is_twin = found.digest != digest
+                && asked(&found.envelope) == Some(wanted)
+                && verify_request(&found.envelope, catalogue).is_ok();
+            if is_twin && !self.is_answered(found.digest)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_answered(&self, request: Sha256Digest) -> Result<bool, ExchangeError> {
+        for kind in [Withdrawal::KIND, Denial::KIND, Grant::KIND] {
+            if !self.about(kind, request)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn paths(&self, kind: &'static str) -> Result<Vec<PathBuf>, ExchangeError> {
         let folder = self.folder.join(format!("{kind}s"));
         let refused = |source| ExchangeError::Io { action: "read", path: folder.clone(), source };
@@ -90,6 +118,11 @@ impl Statements for Exchange {
         envelope: &Envelope,
         signer: &VerifyingKey,
     ) -> Result<HandedIn, ExchangeError> {
+        if kind == Request::KIND
+            && let Some(twin) = self.pending_twin(envelope)?
+        {
+            return Ok(HandedIn { path: twin.path, same_as: Some(twin.digest) });
+        }
         let folder = self.folder.join(format!("{kind}s"));
         let path = folder.join(format!("{}.{}.json", envelope.digest(), signer.id().short()));
         write_whole(&folder, &path, envelope.to_json().as_bytes()).map_err(|source| ExchangeError::Io {
@@ -104,6 +137,11 @@ impl Statements for Exchange {
     fn list(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
         Ok(self.paths(kind)?.into_iter().filter_map(|path| parse(kind, path)).collect())
     }
+}
+
+/// What a request asks for, whenever it does.
+fn asked(envelope: &Envelope) -> Option<Sha256Digest> {
+    asks(&envelope.claim::<Request>().ok()?).ok()
 }
 
 /// The statement of a file, if it is of this kind and the one that the file's name tells.

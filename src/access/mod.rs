@@ -27,7 +27,7 @@ pub use handover::{Handover, handover_context, verify_handover};
 pub use index::{Index, KINDS, index};
 pub use lease::{Lease, check_lease, lease_context, verify_lease};
 pub use request::{
-    Denial, MOST_MEMBERS, Request, Withdrawal, verify_denial, verify_request, verify_withdrawal,
+    Denial, MOST_MEMBERS, Request, Withdrawal, asks, verify_denial, verify_request, verify_withdrawal,
 };
 pub use rules::{Contacts, OWN_BOARD, Objections, RulesInForce};
 pub use session::{Session, verify_session};

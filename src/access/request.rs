@@ -73,6 +73,16 @@ impl Request {
     }
 }
 
+/// The digest of what a request asks for, whenever it does: two with the same are one request made twice.
+///
+/// # Errors
+/// [`Error::Statement`].
+pub fn asks(request: &Statement<Request>) -> Result<Sha256Digest, Error> {
+    let mut undated = request.clone();
+    undated.predicate.created = Timestamp::from_unix_seconds(0);
+    Ok(undated.to_envelope()?.digest())
+}
+
 /// A researcher takes a request back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

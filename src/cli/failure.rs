@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::advice;
+use super::output::CannotPrint;
 use crate::access;
 use crate::statement::ThresholdNotMet;
 
@@ -105,7 +106,7 @@ fn usage_refusal(text: &str) -> Refusal {
 
 /// Reports a failed command on standard error; the process's exit code.
 pub(super) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
-    if is_broken_pipe(error) {
+    if is_closed_pipe(error) {
         return ExitCode::SUCCESS; // the reader has had enough, as with `| head`
     }
     let (kind, hint) = advice::explain(error);
@@ -148,7 +149,8 @@ fn details(error: &anyhow::Error) -> Option<Value> {
     })
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    kinds.map(io::Error::kind).any(|kind| kind == ErrorKind::BrokenPipe)
+/// Whether it is standard output that was closed: what else breaks off is a failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let printing = error.chain().find_map(|cause| cause.downcast_ref::<CannotPrint>());
+    printing.is_some_and(|CannotPrint(source)| source.kind() == ErrorKind::BrokenPipe)
 }

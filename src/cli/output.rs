@@ -60,11 +60,11 @@ impl Output {
     }
 
     /// A piece of text that belongs to the result, now.
-    pub(super) fn piece(self, text: impl Display) -> io::Result<()> {
+    pub(super) fn piece(self, text: impl Display) -> Result<(), CannotPrint> {
         if self.json {
             return Ok(());
         }
-        print(text).map_err(|CannotPrint(error)| error)
+        print(text)
     }
 
     /// A line for the person who watches, beside the result.

@@ -9,7 +9,6 @@ mod answer;
 mod body;
 mod clerk;
 mod completions;
-mod connections;
 mod delivery;
 mod models;
 mod problem;

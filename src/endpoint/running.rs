@@ -13,16 +13,18 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::clerk::{self, Ledger, ToClerk};
-use super::connections::Acceptor;
 use super::writer::{self, Room};
-use super::{App, Key, MOST_READ, Parts, Served, router};
+use super::{App, Key, MOST_READ, PATIENCE, Parts, Served, router};
 use crate::inference::{self, KeyValueCache};
 use crate::time::Timestamp;
+use crate::web::Acceptor;
 
 /// How long clients may take over what they are told once the endpoint was asked to end.
 const GRACE: Duration = Duration::from_secs(3);
 /// How long a client may take over the head of its first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 2048;
 /// How often measurements that nobody fetched are summed up.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Memory for what texts have read, those under way and those that are kept for others that begin alike.
@@ -182,7 +184,7 @@ impl Endpoint {
         let tasks = [close(Arc::clone(&app), Arc::clone(&closing)), keep_up(Arc::clone(&app))];
         let service = router(Arc::clone(&app)).into_make_service();
         let server = axum_server::from_tcp(listener).map_err(EndpointError::Io)?;
-        let server = server.acceptor(Acceptor::default()).handle(handle).first_request_timeout(FIRST_REQUEST);
+        let server = server.acceptor(Acceptor::new(MAX_CONNECTIONS, PATIENCE)).handle(handle).first_request_timeout(FIRST_REQUEST);
         let served = server.serve(service).await.map_err(EndpointError::Io);
         for task in tasks {
             task.abort();

@@ -6,7 +6,7 @@ use rand::Rng as _;
 
 use super::index::{Index, index};
 use super::{Error, Registry, View};
-use crate::access::{Grant, MOST_MEMBERS, Request};
+use crate::access::{Grant, MOST_MEMBERS, Request, asks};
 use crate::api::{WorkDemand, WorkProof};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
@@ -206,10 +206,7 @@ impl Registry {
         request: &Statement<Request>,
         standing: Standing,
     ) -> Result<RequestIntake, Error> {
-        // The catalogue is the same for all that is asked here.
-        let mut undated = request.clone();
-        undated.predicate.created = Timestamp::from_unix_seconds(0);
-        let asks = undated.to_envelope()?.digest();
+        let asks = asks(request)?;
         let rules = self.intake;
         let quota = |newcomers_a_day| RequestQuota {
             pending: rules.pending_per_person,

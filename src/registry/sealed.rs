@@ -15,10 +15,16 @@ impl Registry {
     /// # Errors
     /// [`Error::NotYours`], [`Error::Blob`].
     pub async fn put_chunk(&self, digest: Sha256Digest, bytes: Bytes, by: KeyId) -> Result<bool, Error> {
-        if self.view().await?.boards_of(by).is_empty() {
-            return Err(Error::NotYours);
-        }
+        self.require_member(by).await?;
         Ok(self.blobs.put(digest, bytes).await?)
+    }
+
+    /// Refuses those who are on no board, before anything long of theirs is read.
+    ///
+    /// # Errors
+    /// [`Error::NotYours`], [`Error::Store`].
+    pub async fn require_member(&self, key: KeyId) -> Result<(), Error> {
+        if self.view().await?.boards_of(key).is_empty() { Err(Error::NotYours) } else { Ok(()) }
     }
 
     /// Keeps a sealed checkpoint's manifest and shares, once every chunk is here.

@@ -167,6 +167,18 @@ impl Registry {
         Ok(view)
     }
 
+    /// Whether the catalogue was published.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`], [`Error::Store`].
+    pub async fn is_founded(&self) -> Result<bool, Error> {
+        match self.view().await {
+            Ok(_) => Ok(true),
+            Err(Error::Unfounded) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The catalogue's files as they are now; read again only when somebody changed them.
     pub(super) async fn files(&self) -> Result<Arc<CatalogueFiles>, Error> {
         let version = self.store.catalogue_version().await?;

@@ -2,16 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use subtle::ConstantTimeEq as _;
 
 use super::App;
-use super::extract::{Json as Sent, Path, Reader};
+use super::extract::{Json as Sent, Path, Proposer, Reader};
 use super::problem::{Refusal, Refusals};
-use crate::api::{CatalogueListing, FOUNDING_CODE, ProposalReceipt};
+use crate::api::{CatalogueListing, ProposalReceipt};
 use crate::catalogue::{Parcel, Subject};
-use crate::digest::Sha256Digest;
 
 /// The paths of the catalogue's published files.
 #[utoipa::path(get, path = "/v1/catalogue", operation_id = "catalogue", tag = "catalogue", responses((status = 200, body = CatalogueListing), Refusals))]
@@ -110,12 +108,11 @@ pub(super) async fn proposal(
 )]
 pub(super) async fn propose(
     State(app): State<App>,
-    reader: Option<Reader>,
-    headers: HeaderMap,
+    Proposer { key, knows_code }: Proposer,
     Path(role): Path<String>,
     Sent(parcel): Sent<Parcel>,
 ) -> Result<(StatusCode, Json<ProposalReceipt>), Refusal> {
-    let proposer = (reader.map(|Reader(key)| key), knows_founding_code(&app, &headers));
+    let proposer = (key, knows_code);
     let (received, published) = app.registry.receive(&subject(&role)?, &parcel, proposer).await?;
     let received = received.as_str().to_owned();
     let published = published.iter().map(ToString::to_string).collect();
@@ -143,9 +140,4 @@ pub(super) async fn withdraw(
 
 fn subject(role: &str) -> Result<Subject, Refusal> {
     role.parse().map_err(|_| Refusal::malformed("the path: the role is no `root`, `targets` or checkpoint"))
-}
-
-fn knows_founding_code(app: &App, headers: &HeaderMap) -> bool {
-    let sent = headers.get(FOUNDING_CODE).map(|value| Sha256Digest::of(value.as_bytes()));
-    app.founding_code.zip(sent).is_some_and(|(code, sent)| code.as_bytes().ct_eq(sent.as_bytes()).into())
 }

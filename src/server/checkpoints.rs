@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::App;
-use super::extract::{Json as Sent, Path, Reader};
+use super::extract::{Json as Sent, Member, Path, Reader};
 use super::problem::{Refusal, Refusals};
 use crate::api::{SealParcel, SealReceipt};
 use crate::digest::Sha256Digest;
@@ -61,11 +61,11 @@ pub(super) async fn shares(
 )]
 pub(super) async fn put_seal(
     State(app): State<App>,
-    Reader(reader): Reader,
+    Member(member): Member,
     Path(checkpoint): Path<CheckpointId>,
     Sent(parcel): Sent<SealParcel>,
 ) -> Result<(StatusCode, Json<SealReceipt>), Refusal> {
     let parts = (parcel.manifest.into_bytes(), parcel.shares.into_bytes());
-    let manifest = app.registry.put_seal(&checkpoint, parts, reader).await?;
+    let manifest = app.registry.put_seal(&checkpoint, parts, member).await?;
     Ok((StatusCode::OK, Json(SealReceipt { manifest })))
 }

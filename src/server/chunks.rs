@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::App;
-use super::extract::{Body, Path, Reader};
+use super::extract::{Body, Member, Path};
 use super::problem::{Refusal, Refusals};
 use super::range::{self, Part};
 use crate::digest::Sha256Digest;
@@ -91,10 +91,10 @@ pub(super) async fn get(
 )]
 pub(super) async fn put(
     State(app): State<App>,
-    Reader(reader): Reader,
+    Member(member): Member,
     Path(digest): Path<Sha256Digest>,
     Body(bytes): Body,
 ) -> Result<StatusCode, Refusal> {
-    let new = app.registry.put_chunk(digest, bytes, reader).await?;
+    let new = app.registry.put_chunk(digest, bytes, member).await?;
     Ok(if new { StatusCode::CREATED } else { StatusCode::NO_CONTENT })
 }

@@ -4,13 +4,15 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use subtle::ConstantTimeEq as _;
 
 use super::App;
 use super::limits::{Cost, Origin};
 use super::problem::Refusal;
-use crate::api::{MOST_STATEMENT_BYTES, WORK, WorkProof, WorkProofError};
+use crate::api::{FOUNDING_CODE, MOST_STATEMENT_BYTES, WORK, WorkProof, WorkProofError};
+use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::statement::Envelope;
 use crate::time::Timestamp;
@@ -40,6 +42,18 @@ pub(super) struct Signed(pub(super) Envelope);
 /// Where a request comes from, which was charged for the length of its body. It stands before the body among a handler's arguments, so
 /// that what is not paid for is not read.
 pub(super) struct Paid(pub(super) Origin);
+
+/// Who proved that they are on a board. It stands before the body among a handler's arguments: what others send is not read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member(pub(super) KeyId);
+
+/// Who hands in a proposal, if they proved it. It stands before the body among a handler's arguments: only of those who keep the catalogue,
+/// or who have the founding code, is anything long read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Proposer {
+    pub(super) key: Option<KeyId>,
+    pub(super) knows_code: bool,
+}
 
 /// The work that a request brings with it, if it does.
 pub(super) struct Work(pub(super) Option<WorkProof>);
@@ -154,10 +168,8 @@ impl FromRequestParts<App> for Paid {
         let origin = parts.extensions.get::<Origin>().copied();
         // The middleware that measures addresses stands before every handler.
         let origin = origin.ok_or_else(|| Refusal::malformed("the request comes from nowhere"))?;
-        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        // Without a length it may be as long as any.
-        let length = length.and_then(|text| text.parse().ok()).unwrap_or(MOST_STATEMENT_BYTES as u64);
-        app.limits.address(origin, Cost::of_bytes(length.min(MOST_STATEMENT_BYTES as u64)))?;
+        let length = body_length(&parts.headers).min(MOST_STATEMENT_BYTES as u64);
+        app.limits.address(origin, Cost::of_bytes(length))?;
         Ok(Self(origin))
     }
 }
@@ -172,14 +184,53 @@ impl<S: Send + Sync> FromRequestParts<S> for Work {
     }
 }
 
+impl FromRequestParts<App> for Member {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let Reader(key) = <Reader as FromRequestParts<App>>::from_request_parts(parts, app).await?;
+        app.registry.require_member(key).await?;
+        Ok(Self(key))
+    }
+}
+
+impl FromRequestParts<App> for Proposer {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let reader = <Reader as OptionalFromRequestParts<App>>::from_request_parts(parts, app).await?;
+        let key = reader.map(|Reader(key)| key);
+        let knows_code = knows_founding_code(app, &parts.headers);
+        let is_founded = app.registry.is_founded().await?;
+        let may_be_long =
+            if is_founded { app.registry.require_keeper(key).await.is_ok() } else { knows_code };
+        if may_be_long || body_length(&parts.headers) <= MOST_STATEMENT_BYTES as u64 {
+            return Ok(Self { key, knows_code });
+        }
+        Err(too_long("a proposal of such a length takes a keeper's bearer, or the founding code"))
+    }
+}
+
+/// How long a body says that it is; without a word, as long as it may be.
+fn body_length(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
+}
+
+/// Whether somebody has the code that lets the first proposals of a catalogue in.
+fn knows_founding_code(app: &App, headers: &HeaderMap) -> bool {
+    let sent = headers.get(FOUNDING_CODE).map(|value| Sha256Digest::of(value.as_bytes()));
+    app.founding_code.zip(sent).is_some_and(|(code, sent)| code.as_bytes().ct_eq(sent.as_bytes()).into())
+}
+
+fn too_long(detail: &str) -> Refusal {
+    let kind = ("too-long", "the body is too long");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, kind, detail).next("send less at once")
+}
+
 fn of_bytes(rejection: &BytesRejection) -> Refusal {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            ("too-long", "the body is too long"),
-            "the body is longer than this route takes",
-        )
-        .next("send less at once"),
+        StatusCode::PAYLOAD_TOO_LARGE => too_long("the body is longer than this route takes"),
         _ => Refusal::too_slow(),
     }
 }

@@ -13,11 +13,7 @@ use crate::registry::Error;
 /// What this registry is.
 #[utoipa::path(get, path = "/v1/registry", operation_id = "registry", tag = "registry", responses((status = 200, body = RegistryInfo), Refusals))]
 pub(super) async fn registry(State(app): State<App>) -> Result<Json<RegistryInfo>, Refusal> {
-    let founded = match app.registry.view().await {
-        Ok(_) => true,
-        Err(Error::Unfounded) => false,
-        Err(error) => return Err(error.into()),
-    };
+    let founded = app.registry.is_founded().await?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Json(RegistryInfo { version, key_id: app.registry.key_id(), founded }))
 }

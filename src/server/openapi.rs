@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use utoipa::OpenApi as _;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use crate::api::Problem;
+use crate::api::{Problem, WorkDemand};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -18,7 +18,7 @@ use crate::api::Problem;
                        itself; private reads take a bearer that POST /v1/sessions hands out for a signed challenge.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(Problem))
+    components(schemas(Problem, WorkDemand))
 )]
 struct Description;
 

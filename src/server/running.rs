@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio::task::JoinHandle;
 
 use super::limits::Limits;
 use super::{App, Parts, Settings, SettingsError, router};
 use crate::registry::{Error, Registry};
+use crate::web::Acceptor;
 
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 4096;
 /// How long requests under way may take once the server was asked to end.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often the catalogue's timestamp is renewed.
@@ -133,12 +136,14 @@ impl Server {
     pub async fn run(self) -> Result<(), ServeError> {
         let service = router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let tasks = [republish(self.app.clone()), keep_up(self.app.clone()), sequence(self.app.clone())];
+        let connections = Acceptor::new(MAX_CONNECTIONS, self.app.patience);
         let server = axum_server::from_tcp(self.listener).map_err(ServeError::Io)?;
         let server = server.handle(self.handle).first_request_timeout(FIRST_REQUEST);
         let served = match self.tls {
-            None => server.serve(service).await,
+            None => server.acceptor(connections).serve(service).await,
             Some(tls) => {
-                server.acceptor(axum_server::tls_rustls::RustlsAcceptor::new(tls)).serve(service).await
+                let tls = RustlsAcceptor::new(tls).acceptor(connections);
+                server.acceptor(tls).serve(service).await
             }
         };
         for task in &tasks {

@@ -193,12 +193,16 @@ impl Envelope {
     /// # Errors
     /// [`Error::PayloadType`], [`Error::Kind`], [`Error::Malformed`].
     pub fn claim<P: Predicate>(&self) -> Result<Statement<P>, Error> {
-        let found = self.kind()?;
-        if found != P::KIND {
-            return Err(Error::Kind { found, expected: P::KIND });
-        }
-        let wire: Wire<P> =
-            crate::json::from_slice(self.payload()).map_err(|error| malformed::<P>(error.to_string()))?;
+        self.require_in_toto()?;
+        let wire: Wire<P> = match crate::json::from_slice(self.payload()) {
+            Ok(wire) => wire,
+            // Of another kind, that it is another says more than which of its fields are strange.
+            Err(error) => {
+                self.require_kind::<P>(self.kind()?)?;
+                return Err(malformed::<P>(error.to_string()));
+            }
+        };
+        self.require_kind::<P>(kind_of(&wire.predicate_type))?;
         if wire.statement != STATEMENT {
             return Err(malformed::<P>(format!("its `_type` is not `{STATEMENT}`")));
         }
@@ -245,6 +249,10 @@ impl Envelope {
         signers: impl FnOnce(&P) -> Quorum,
     ) -> Result<Verified<Statement<P>>, Error> {
         self.statement_for(|claim: &Statement<P>| Ok(signers(&claim.predicate)))
+    }
+
+    fn require_kind<P: Predicate>(&self, found: String) -> Result<(), Error> {
+        if found == P::KIND { Ok(()) } else { Err(Error::Kind { found, expected: P::KIND }) }
     }
 
     fn require_in_toto(&self) -> Result<(), Error> {

@@ -329,6 +329,28 @@ fn a_request_is_withdrawn_once_however_often_it_is_said() {
     assert!(statuses[1..].iter().all(|status| *status == 200), "{statuses:?}");
 }
 
+#[test]
+fn long_bodies_of_strangers_are_refused_before_they_are_read() {
+    let served = Served::founded(Database::Sqlite);
+    let digest = Sha256Digest::of(b"chunk");
+    let eve = format!("Authorization: Bearer {}\r\n", served.bearer("eve"));
+    for (line, bearer, status) in [
+        (format!("PUT /v1/chunks/{digest}"), "", "401"),
+        (format!("PUT /v1/chunks/{digest}"), eve.as_str(), "403"),
+        (format!("PUT /v1/checkpoints/{ID}/seal"), eve.as_str(), "403"),
+        ("POST /v1/catalogue/proposals/targets".to_owned(), "", "413"),
+        ("POST /v1/catalogue/proposals/targets".to_owned(), eve.as_str(), "413"),
+    ] {
+        // The head says that 60 MB follow, and nothing does: the answer is there all the same.
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{bearer}Content-Type: application/json\r\n\
+             Content-Length: 60000000\r\n\r\n"
+        );
+        let answer = served.process.send_raw(head.as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{line}: {answer}");
+    }
+}
+
 fn base64(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)

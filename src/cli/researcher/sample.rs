@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::recording::Records;
 use crate::cli::interrupt;
-use crate::cli::output::Output;
+use crate::cli::output::{CannotPrint, Output};
 use crate::client::Begun;
 use crate::inference::tokenizer::Tokenizer;
 use crate::inference::{
@@ -209,7 +209,7 @@ struct Turns {
     ended: Vec<Option<Sample>>,
     shown: Vec<Sample>,
     /// Why nothing can be shown any more.
-    closed: Option<std::io::Error>,
+    closed: Option<CannotPrint>,
 }
 
 impl Turns {

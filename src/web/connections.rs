@@ -12,21 +12,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
-use super::PATIENCE;
-
-/// Most connections at a time; one more is closed at once.
-const MOST: usize = 2048;
-
 /// Takes connections while there is room.
 #[derive(Clone)]
-pub(super) struct Acceptor {
+pub(crate) struct Acceptor {
     room: Arc<Semaphore>,
     patience: Duration,
 }
 
-impl Default for Acceptor {
-    fn default() -> Self {
-        Self { room: Arc::new(Semaphore::new(MOST)), patience: PATIENCE }
+impl Acceptor {
+    /// Takes `max` connections at a time, one more is closed at once, and cuts one off that has taken nothing for so long.
+    pub(crate) fn new(max: usize, patience: Duration) -> Self {
+        Self { room: Arc::new(Semaphore::new(max)), patience }
     }
 }
 
@@ -44,7 +40,7 @@ impl<I, S> Accept<I, S> for Acceptor {
 }
 
 /// A connection whose writes do not wait for ever.
-pub(super) struct Connection<I> {
+pub(crate) struct Connection<I> {
     stream: I,
     patience: Duration,
     /// Ends when a client has taken nothing for too long.
@@ -125,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_takes_nothing_is_cut_and_its_room_free() {
-        let acceptor = Acceptor { room: Arc::new(Semaphore::new(1)), patience: Duration::from_millis(50) };
+        let acceptor = Acceptor::new(1, Duration::from_millis(50));
         let accepted = || acceptor.accept(Full, ()).into_inner();
         let (mut one, ()) = accepted().unwrap();
         assert!(accepted().is_err(), "there is room for one");

@@ -184,7 +184,10 @@ impl Endpoint {
         let tasks = [close(Arc::clone(&app), Arc::clone(&closing)), keep_up(Arc::clone(&app))];
         let service = router(Arc::clone(&app)).into_make_service();
         let server = axum_server::from_tcp(listener).map_err(EndpointError::Io)?;
-        let server = server.acceptor(Acceptor::new(MAX_CONNECTIONS, PATIENCE)).handle(handle).first_request_timeout(FIRST_REQUEST);
+        let server = server
+            .acceptor(Acceptor::new(MAX_CONNECTIONS, PATIENCE))
+            .handle(handle)
+            .first_request_timeout(FIRST_REQUEST);
         let served = server.serve(service).await.map_err(EndpointError::Io);
         for task in tasks {
             task.abort();

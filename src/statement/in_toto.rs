@@ -371,7 +371,7 @@ mod tests {
         this is a greeting, not a farewell
         the signed payload is a `text/plain`, not a `application/vnd.in-toto+json`
         the greeting cannot be read: it is not written in the one form that such a statement has
-        the greeting cannot be read: it is not written in the one form that such a statement has
+        the greeting cannot be read: invalid type: sequence, expected struct Greeting at line 1 column 337
         ");
     }
 }

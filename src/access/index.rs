@@ -24,6 +24,8 @@ pub struct Index {
     pub kind: &'static str,
     /// The checkpoint that its subject names.
     pub checkpoint: CheckpointId,
+    /// The digest of its subject, the checkpoint's manifest.
+    pub manifest: Sha256Digest,
     /// The request or the grant that it is about.
     pub about: Option<Sha256Digest>,
 }
@@ -56,5 +58,5 @@ fn read<P: Predicate>(
         kind: P::KIND,
         reason: "its subject's name is no checkpoint's".to_owned(),
     })?;
-    Ok(Index { kind: P::KIND, checkpoint, about: about(&predicate) })
+    Ok(Index { kind: P::KIND, checkpoint, manifest: subject.digest, about: about(&predicate) })
 }

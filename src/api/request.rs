@@ -82,6 +82,26 @@ pub struct RequestStanding {
     /// Seconds that nine of ten of the last decisions took at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p90_seconds: Option<i64>,
+    /// What stands against the people for whom it asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sanctions: Vec<SanctionItem>,
+}
+
+/// A revocation or a suspension that stands against a person for the checkpoint of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SanctionItem {
+    /// The person's key id.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    pub person: KeyId,
+    /// `suspended` or `revoked`.
+    pub kind: String,
+    /// The end of a suspension; the time of a revocation.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// The case or the revocation.
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Sha256Digest>,
 }
 
 /// Who is to look after a request; nobody where it is empty.

@@ -4,7 +4,9 @@
 //! live, enough shares hold, and both locks together open the manifest's commitment. Only then is a chunk read.
 
 use super::{Error, Vault, sealed};
-use crate::access::{self, ApprovalShare, Grant, Lease, RulesInForce, Statements as _, lease_context};
+use crate::access::{
+    self, ApprovalShare, Grant, Lease, Revocation, RulesInForce, Statements as _, lease_context,
+};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, OpeningKey};
 use crate::log::EntryKind;
@@ -37,16 +39,10 @@ pub struct Opened {
 /// [`Error::NoGrant`], [`Error::GrantRefused`] with the rule, [`Error::NoLease`], [`Error::Exchange`].
 pub fn find_pass(vault: &Vault, rules: &RulesInForce, card: &Card, now: Timestamp) -> Result<Pass, Error> {
     let statements = vault.statements();
-    let revocations = envelopes(statements.list("revocation")?);
+    let own = OwnGrants::read(vault, rules, card)?;
     let mut refused = None;
-    for found in statements.merged("grant")? {
-        let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
-        if claim.predicate.checkpoint != rules.checkpoint {
-            continue;
-        }
-        let checked = access::verify_grant(&found.envelope, rules, &revocations, now)
-            .and_then(|grant| require_holder(&grant.predicate, card).map(|()| grant));
-        match checked {
+    for found in &own.grants {
+        match own.verify(&found.envelope, rules, card, now) {
             Ok(grant) => match live_lease(vault, &grant, rules, now)? {
                 Ok(lease) => return Ok(Pass { grant, lease, shares: envelopes(statements.list("share")?) }),
                 Err(newest) => {
@@ -80,17 +76,11 @@ pub fn find_grant(
     card: &Card,
     now: Timestamp,
 ) -> Result<Verified<Statement<Grant>>, Error> {
-    let statements = vault.statements();
-    let revocations = envelopes(statements.list("revocation")?);
+    let own = OwnGrants::read(vault, rules, card)?;
     let checkpoint = &rules.checkpoint;
     let mut refused = None;
-    for found in statements.merged("grant")? {
-        if !found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.checkpoint == *checkpoint) {
-            continue;
-        }
-        let checked = access::verify_grant(&found.envelope, rules, &revocations, now)
-            .and_then(|grant| require_holder(&grant.predicate, card).map(|()| grant));
-        match checked {
+    for found in &own.grants {
+        match own.verify(&found.envelope, rules, card, now) {
             Ok(grant) => return Ok(grant),
             Err(source) => {
                 let grant = short(&found.digest.to_string());
@@ -101,6 +91,53 @@ pub fn find_grant(
     }
     Err(refused
         .unwrap_or_else(|| Error::NoGrant { checkpoint: checkpoint.clone(), name: card.name.to_string() }))
+}
+
+/// The grants for a checkpoint in a vault, and the last revocation of one that is made out to its owner.
+struct OwnGrants {
+    grants: Vec<access::Found>,
+    revocations: Vec<Envelope>,
+    last: Option<Verified<Revocation>>,
+}
+
+impl OwnGrants {
+    fn read(vault: &Vault, rules: &RulesInForce, card: &Card) -> Result<Self, Error> {
+        let statements = vault.statements();
+        let mut grants = statements.merged("grant")?;
+        grants.retain(|found| {
+            let claim = found.envelope.claim::<Grant>();
+            claim.is_ok_and(|claim| claim.predicate.checkpoint == rules.checkpoint)
+        });
+        let revocations = envelopes(statements.list("revocation")?);
+        let is_own = |grant: Sha256Digest| {
+            let found = grants.iter().find(|found| found.digest == grant);
+            let claim = found.and_then(|found| found.envelope.claim::<Grant>().ok());
+            claim.is_some_and(|claim| require_holder(&claim.predicate, card).is_ok())
+        };
+        let verified = revocations.iter().filter_map(|found| access::verify_revocation(found, rules).ok());
+        let last = verified.filter(|found| is_own(found.grant)).max_by_key(|found| found.created);
+        Ok(Self { grants, revocations, last })
+    }
+
+    /// The grant of an envelope, if it counts for the owner of `card`. A revocation ends every grant of its person for the checkpoint that
+    /// was issued by then, whichever it names.
+    fn verify(
+        &self,
+        envelope: &Envelope,
+        rules: &RulesInForce,
+        card: &Card,
+        now: Timestamp,
+    ) -> Result<Verified<Statement<Grant>>, access::Error> {
+        let grant = access::verify_grant(envelope, rules, &self.revocations, now)?;
+        require_holder(&grant.predicate, card)?;
+        match self.last.as_ref().filter(|last| grant.predicate.issued <= last.created) {
+            Some(last) => {
+                let (reason, on) = (last.reason.clone(), last.created);
+                Err(access::Error::Revoked { reason, on, board: rules.contacts.clone() })
+            }
+            None => Ok(grant),
+        }
+    }
 }
 
 /// A live lease of a grant, if there is one.

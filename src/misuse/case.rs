@@ -218,6 +218,15 @@ pub enum CaseError {
     /// A suspension without an end, or an end without a suspension.
     #[error("a suspension has an end, and nothing else does")]
     Until,
+    /// A case about the same grant and rule is open.
+    #[error("the case {case} about this grant and rule is open")]
+    AlreadyOpen {
+        /// Which.
+        case: Sha256Digest,
+    },
+    /// The decision was appealed, and the auditors have not decided again.
+    #[error("the decision was appealed already: the auditors have to decide it again first")]
+    AlreadyAppealed,
     /// Nothing was decided that one could object to.
     #[error("the case is not decided: there is nothing to appeal against")]
     Undecided,

@@ -15,7 +15,8 @@ use crate::log::{Entry, EntryKind};
 use crate::misuse::{Case, CaseStep};
 use crate::statement::{Envelope, Predicate as _, Statement, Verified};
 use crate::store::{
-    self, Effect, Filed, Filing, IntakeRefusal, Page, RequestFilter, RequestState, StatementRow,
+    self, Effect, Filed, Filing, IntakeRefusal, Page, RequestFilter, RequestState, SanctionChange,
+    SanctionedGrant, StatementRow,
 };
 use crate::time::Timestamp;
 use crate::usage::UsageBatch;
@@ -103,7 +104,7 @@ impl Registry {
             let new = self.accept_usage(envelope, now).await?;
             return Ok(receipt(UsageBatch::KIND, new, None));
         }
-        let rules = view.rules(&index.checkpoint)?;
+        let rules = view.rules(&self.checkpoint_referred_to(&index).await?)?;
         let incoming = Incoming { envelope, index, standing, rules: &rules, now };
         let (new, state) = match incoming.index.kind {
             Request::KIND => match self.accept_request(&incoming).await {
@@ -134,6 +135,9 @@ impl Registry {
         require_fresh(request.predicate.created, incoming.now)?;
         // Answered at once where no approval could ever permit it.
         draft_grants(&request, incoming.rules, incoming.now)?;
+        if answers_itself(incoming.rules) {
+            self.require_answerable(&request.predicate, incoming.rules, incoming.now).await?;
+        }
         let asks = request.predicate.card.verifying_key.id();
         if let Some(earlier) = request.predicate.renews {
             let known = self.store.request(earlier).await?;
@@ -158,7 +162,7 @@ impl Registry {
         incoming: &Incoming<'_>,
     ) -> Result<bool, Error> {
         let rules = incoming.rules;
-        let handovers = self.envelopes_of(access::Handover::KIND, rules).await?;
+        let handovers = self.handovers(rules).await?;
         let locks = match self.locks(rules).await {
             Err(Error::NotSealed { .. }) => return Ok(false),
             locks => locks?,
@@ -185,7 +189,9 @@ impl Registry {
             state: RequestState::Granted,
             note: format!("by the policy of stage `{}`", rules.stage),
         };
-        self.store.put(Filing { statements, effect, entries, usage: None, expected: None }).await?;
+        let sanctions = Vec::new();
+        let filing = Filing { statements, effect, entries, usage: None, expected: None, sanctions };
+        self.store.put(filing).await?;
         Ok(true)
     }
 
@@ -256,7 +262,8 @@ impl Registry {
             let (effect, entries) = self.effect_of_grant(incoming, &request, &known).await?;
             let stands = effect != Effect::None;
             let expected = Some((request.digest(), answers.len()));
-            let filing = Filing { statements: statements.clone(), effect, entries, usage: None, expected };
+            let statements = statements.clone();
+            let filing = Filing { statements, effect, entries, usage: None, expected, sanctions: Vec::new() };
             if self.store.put(filing).await? {
                 return Ok((true, Some(if stands { RequestState::Granted } else { RequestState::Pending })));
             }
@@ -327,8 +334,10 @@ impl Registry {
         let digests: BTreeSet<_> = answers.iter().map(|row| row.digest).collect();
         let mut standing = BTreeSet::new();
         for digest in digests {
-            let (envelope, revocations) = self.grant_and_revocations(digest).await?;
-            if let Ok(grant) = verify_grant(&envelope, incoming.rules, &revocations, incoming.now) {
+            let envelope = self.grant(digest).await?;
+            if let Ok(grant) = verify_grant(&envelope, incoming.rules, &[], incoming.now)
+                && self.ended(&grant.predicate, incoming.rules).await?.is_none()
+            {
                 standing.insert(grant.predicate.researcher.verifying_key.id());
             }
         }
@@ -340,6 +349,10 @@ impl Registry {
         let board = &incoming.rules.board;
         let member = board.any_one();
         let share = incoming.envelope.statement::<access::ApprovalShare>(&member)?;
+        if share.subject.digest != incoming.rules.manifest {
+            let (found, in_force) = (share.subject.digest, incoming.rules.manifest);
+            return Err(access::Error::OtherManifest { found, in_force }.into());
+        }
         let signer = signer_of(share.signers())?;
         Ok(self.store.put(Filing::one(incoming.filed(signer, signer))).await?)
     }
@@ -349,8 +362,7 @@ impl Registry {
         incoming: &Incoming<'_>,
     ) -> Result<(bool, Option<RequestState>), Error> {
         let revocation = verify_revocation(incoming.envelope, incoming.rules)?;
-        let grant = self.grant_and_revocations(revocation.grant).await?.0;
-        let claim = grant.claim::<Grant>()?.predicate;
+        let claim = self.grant(revocation.grant).await?.claim::<Grant>()?.predicate;
         let mut others = self.holders_with_grants(claim.request, incoming).await?;
         others.remove(&claim.researcher.verifying_key.id());
         let (state, note) = if others.is_empty() {
@@ -360,8 +372,13 @@ impl Registry {
             (RequestState::Granted, note)
         };
         let effect = Effect::Changes { request: claim.request, state, note };
-        let filed = incoming.filed(signer_of(revocation.signers())?, claim.researcher.verifying_key.id());
-        Ok((self.store.put(Filing::one(filed).with(effect)).await?, Some(state)))
+        let holder = claim.researcher.verifying_key.id();
+        let filed = incoming.filed(signer_of(revocation.signers())?, holder);
+        let grant = SanctionedGrant { grant: revocation.grant, holder, checkpoint: claim.checkpoint };
+        let statement = incoming.envelope.digest();
+        let revoked = SanctionChange::Revoked { statement, grant, at: incoming.now };
+        let filing = Filing::one(filed).with(effect).with_sanction(revoked);
+        Ok((self.store.put(filing).await?, Some(state)))
     }
 
     async fn accept_handover(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
@@ -370,14 +387,32 @@ impl Registry {
         let handover = verify_handover(incoming.envelope, (rules, &locks.manifest))?;
         let signer = signer_of(handover.signers())?;
         let new = self.store.put(Filing::one(incoming.filed(signer, signer))).await?;
-        let waiting = RequestFilter::Queue(rules.checkpoint.clone(), RequestState::Pending);
-        for row in self.store.requests(&waiting, Page::FIRST).await? {
-            let request = self.request(row.digest).await?;
-            if !answers_itself(rules) || !self.answer(&request, incoming).await? {
-                break;
-            }
+        if answers_itself(rules) {
+            self.answer_waiting(incoming).await?;
         }
         Ok(new)
+    }
+
+    /// Answers every request that waits for the registry, the oldest first.
+    async fn answer_waiting(&self, incoming: &Incoming<'_>) -> Result<(), Error> {
+        let waiting = RequestFilter::Queue(incoming.rules.checkpoint.clone(), RequestState::Pending);
+        let mut page = Page::FIRST;
+        loop {
+            let rows = self.store.requests(&waiting, page).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            page.after = last.seq;
+            for row in &rows {
+                let request = self.request(row.digest).await?;
+                let may = self.require_answerable(&request.predicate, incoming.rules, incoming.now).await;
+                match may {
+                    Err(Error::Access(_) | Error::Suspended { .. }) => continue,
+                    may => may?,
+                }
+                if !self.answer(&request, incoming).await? {
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// Refuses to change a request that stands otherwise already; its state where this very statement did it before.
@@ -403,7 +438,7 @@ impl Registry {
         self.request(digest).await
     }
 
-    async fn request(&self, digest: Sha256Digest) -> Result<Verified<Statement<Request>>, Error> {
+    pub(super) async fn request(&self, digest: Sha256Digest) -> Result<Verified<Statement<Request>>, Error> {
         let rows = self.store.statement(digest).await?;
         let row = rows.iter().find(|row| !row.is_erased());
         let row = row.ok_or(Error::Unknown { what: "request", digest })?;
@@ -411,14 +446,17 @@ impl Registry {
         Ok(verify_request(&Envelope::parse(row.envelope.as_bytes())?, catalogue)?)
     }
 
-    pub(super) async fn envelopes_of(
-        &self,
-        kind: &str,
-        rules: &RulesInForce,
-    ) -> Result<Vec<Envelope>, Error> {
-        let rows = self.store.statements_of((kind, &rules.checkpoint), Page::FIRST).await?;
-        let rows = rows.iter().filter(|(_, row)| !row.is_erased());
-        rows.map(|(_, row)| Ok(Envelope::parse(row.envelope.as_bytes())?)).collect()
+    /// The newest handover of each member of the board.
+    pub(super) async fn handovers(&self, rules: &RulesInForce) -> Result<Vec<Envelope>, Error> {
+        let mut handovers = Vec::new();
+        for member in rules.board.keys() {
+            let kind = access::Handover::KIND;
+            let row = self.store.newest_by(kind, &rules.checkpoint, member.id()).await?;
+            if let Some(row) = row.filter(|row| !row.is_erased()) {
+                handovers.push(Envelope::parse(row.envelope.as_bytes())?);
+            }
+        }
+        Ok(handovers)
     }
 }
 

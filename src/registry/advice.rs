@@ -80,6 +80,9 @@ impl Error {
             Self::NoPart { .. } => (Fault::Request, "ask for /log/checkpoint: it says how long the log is"),
             Self::NotWitnessed { .. } => (Fault::Busy, "try again; the operator sees to the witnesses"),
             Self::NotForPeople { .. } => (Fault::Request, "ask the registry for one"),
+            Self::OtherSubject { .. } => {
+                (Fault::Proof, "make it with this program, which takes the subject from what it refers to")
+            }
             Self::NotTheDraft => {
                 (Fault::Rule, "approve the request again with the catalogue brought up to date")
             }

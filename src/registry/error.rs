@@ -200,6 +200,16 @@ pub enum Error {
         /// Which kind.
         kind: &'static str,
     },
+    /// It names another checkpoint than what it refers to.
+    #[error("the {kind} is about {found}, and what it refers to is of {expected}, or of other weights")]
+    OtherSubject {
+        /// The kind of statement.
+        kind: &'static str,
+        /// What it names.
+        found: CheckpointId,
+        /// The checkpoint of what it refers to.
+        expected: CheckpointId,
+    },
     /// Others may not read it.
     #[error("this is not for you to read or to do")]
     NotYours,

@@ -31,6 +31,8 @@ pub(super) struct Index {
     pub(super) kind: &'static str,
     /// The checkpoint that its subject names; of usage, which may be of several, its kind.
     pub(super) checkpoint: CheckpointId,
+    /// The digest of its subject: of a statement about a checkpoint, of the checkpoint's manifest.
+    pub(super) manifest: Sha256Digest,
     /// The request, grant or case that it is about.
     pub(super) about: Option<Sha256Digest>,
 }
@@ -42,8 +44,8 @@ pub(super) fn index(envelope: &Envelope) -> Result<Index, Error> {
         Case::KIND => read::<Case>(envelope, |case| Some(case.grant)),
         CaseStep::KIND => read::<CaseStep>(envelope, |step| Some(step.case)),
         _ => {
-            let access::Index { kind, checkpoint, about } = access::index(envelope)?;
-            Ok(Index { kind, checkpoint, about })
+            let access::Index { kind, checkpoint, manifest, about } = access::index(envelope)?;
+            Ok(Index { kind, checkpoint, manifest, about })
         }
     }
 }
@@ -56,5 +58,6 @@ fn read<P: Predicate>(
     let malformed =
         |_| Error::Malformed { kind: P::KIND, reason: "its subject's name is no name".to_owned() };
     let checkpoint = claim.subject.name.parse().map_err(malformed)?;
-    Ok(Index { kind: P::KIND, checkpoint, about: about(&claim.predicate) })
+    let (kind, manifest) = (P::KIND, claim.subject.digest);
+    Ok(Index { kind, checkpoint, manifest, about: about(&claim.predicate) })
 }

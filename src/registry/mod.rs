@@ -20,6 +20,8 @@ mod publication;
 mod reading;
 mod reading_log;
 mod record;
+mod referred;
+mod sanctions;
 mod sealed;
 mod service;
 mod session;

@@ -9,13 +9,11 @@ use futures_util::stream::{self, BoxStream};
 
 use super::answer::handed_over;
 use super::{Error, Registry};
-use crate::access::Handover;
 use crate::blob::Blobs;
 use crate::checkpoint::manifest::FileEntry;
 use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
 use crate::seal::{ChunkOpener, ContentKey, combine};
-use crate::statement::Predicate as _;
 
 /// A checkpoint that anybody may read.
 #[derive(Clone)]
@@ -42,7 +40,7 @@ impl Registry {
         let opener = match known {
             Some(opener) => opener,
             None => {
-                let handovers = self.envelopes_of(Handover::KIND, &rules).await?;
+                let handovers = self.handovers(&rules).await?;
                 let locks = self.locks(&rules).await?;
                 let shares = handed_over(&handovers, (&rules, &locks), self.keys())?;
                 let board = combine(shares, &locks.manifest.seal.board, checkpoint, &mut rand::rng())?;

@@ -210,7 +210,7 @@ impl Registry {
         reader: KeyId,
         now: Timestamp,
     ) -> Result<(Envelope, Result<(), access::Error>), Error> {
-        let (envelope, revocations) = self.grant_and_revocations(digest).await?;
+        let envelope = self.grant(digest).await?;
         let claim = envelope.claim::<Grant>()?.predicate;
         let view = self.view().await?;
         let holder = claim.researcher.verifying_key.id();
@@ -218,7 +218,10 @@ impl Registry {
             return Err(Error::NotYours);
         }
         let rules = view.rules(&claim.checkpoint)?;
-        let counts = verify_grant(&envelope, &rules, &revocations, now).map(|_| ());
+        let counts = match self.ended(&claim, &rules).await? {
+            Some(revoked) => Err(revoked),
+            None => verify_grant(&envelope, &rules, &[], now).map(|_| ()),
+        };
         Ok((envelope, counts))
     }
 
@@ -234,17 +237,17 @@ impl Registry {
         journal: Option<&JournalState>,
         now: Timestamp,
     ) -> Result<Envelope, Error> {
-        let (envelope, revocations) = self.grant_and_revocations(grant).await?;
+        let envelope = self.grant(grant).await?;
         let claim = envelope.claim::<Grant>()?.predicate;
         if claim.researcher.verifying_key.id() != reader {
             return Err(Error::NotYours);
         }
         let rules = self.view().await?.rules(&claim.checkpoint)?;
         let locks = self.locks(&rules).await?;
-        self.require_not_suspended(grant, &rules, now).await?;
+        self.require_unsanctioned(&claim, &rules, now).await?;
         self.require_synced(reader, journal).await?;
         self.require_logged(EntryKind::Grant, grant).await?;
-        let issued = issue_lease(&envelope, &revocations, (&rules, &locks), self.keys(), now)?;
+        let issued = issue_lease(&envelope, &[], (&rules, &locks), self.keys(), now)?;
         let row = StatementRow {
             digest: issued.lease.digest(),
             signer: self.key_id(),
@@ -263,24 +266,18 @@ impl Registry {
         Ok(issued.lease)
     }
 
-    /// The grant with this digest, the signatures of all who signed it in one envelope, and its revocations.
-    pub(super) async fn grant_and_revocations(
-        &self,
-        digest: Sha256Digest,
-    ) -> Result<(Envelope, Vec<Envelope>), Error> {
+    /// The grant with this digest, the signatures of all who signed it in one envelope.
+    pub(super) async fn grant(&self, digest: Sha256Digest) -> Result<Envelope, Error> {
         let mut grant: Option<Envelope> = None;
-        let mut revocations = Vec::new();
-        let rows = self.store.grant_and_revocations(digest).await?;
-        for row in rows.into_iter().filter(|row| !row.is_erased()) {
+        let rows = self.store.statement(digest).await?;
+        for row in rows.into_iter().filter(|row| row.kind == Grant::KIND && !row.is_erased()) {
             let envelope = Envelope::parse(row.envelope.as_bytes())?;
-            match (row.kind.as_str(), &mut grant) {
-                (Revocation::KIND, _) => revocations.push(envelope),
-                (Grant::KIND, Some(grant)) => grant.merge(&envelope)?,
-                (Grant::KIND, None) => grant = Some(envelope),
-                _ => {}
+            match &mut grant {
+                Some(grant) => grant.merge(&envelope)?,
+                None => grant = Some(envelope),
             }
         }
-        Ok((grant.ok_or(Error::Unknown { what: "grant", digest })?, revocations))
+        grant.ok_or(Error::Unknown { what: "grant", digest })
     }
 }
 

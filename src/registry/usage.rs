@@ -11,7 +11,10 @@ use crate::log::{Entry, EntryKind};
 use crate::misuse::{Case, Generated, History, RecordPlace, Scorer, Severity};
 use crate::name::{CheckpointId, Prose};
 use crate::statement::{CatalogueId, Envelope, Predicate as _, Statement, Subject};
-use crate::store::{Effect, Filed, Filing, GenerationRow, JournalRow, StatementRow, UsageFiling};
+use crate::store::{
+    Effect, Filed, Filing, GenerationRow, JournalRow, SanctionChange, SanctionedGrant, StatementRow,
+    UsageFiling,
+};
 use crate::time::Timestamp;
 use crate::usage::{ChainedBatch, Event, UsageBatch, verify_batch};
 
@@ -54,13 +57,18 @@ impl Registry {
         };
         let entry = Entry::new(EntryKind::Usage, now, row.digest);
         let mut statements = vec![Filed { row, entry: Some(entry) }];
-        statements.extend(self.cases(&batch, &grants, now).await?);
+        let mut sanctions = Vec::new();
+        for (case, opened) in self.cases(&batch, &grants, now).await? {
+            statements.push(case);
+            sanctions.push(opened);
+        }
         let filing = Filing {
             statements,
             effect: Effect::None,
             entries: Vec::new(),
             usage: Some(usage),
             expected: None,
+            sanctions,
         };
         if self.store.put(filing).await? {
             return Ok(true);
@@ -104,7 +112,7 @@ impl Registry {
         batch: &ChainedBatch,
         grants: &BTreeMap<Sha256Digest, (CheckpointId, Sha256Digest)>,
         now: Timestamp,
-    ) -> Result<Vec<Filed>, Error> {
+    ) -> Result<Vec<(Filed, SanctionChange)>, Error> {
         let view = self.view().await?;
         let catalogue = view.catalogue.id();
         let scorer = view.scorer();
@@ -144,8 +152,12 @@ impl Registry {
             }
         }
         let mut filed = Vec::new();
-        for (grant, raised) in raised {
+        for (grant, mut raised) in raised {
             let Some((checkpoint, manifest)) = grants.get(&grant) else { continue };
+            self.leave_out_open(grant, &mut raised).await?;
+            if raised.rules.is_empty() {
+                continue;
+            }
             filed.push(self.case(catalogue, (grant, checkpoint, *manifest), batch, raised, now)?);
         }
         Ok(filed)
@@ -158,16 +170,17 @@ impl Registry {
         batch: &ChainedBatch,
         raised: Raised,
         now: Timestamp,
-    ) -> Result<Filed, Error> {
+    ) -> Result<(Filed, SanctionChange), Error> {
         let reasons: Vec<_> = raised.reasons.into_iter().collect();
         let reason: String = reasons.join("; ").chars().take(1000).collect();
         let reason: Prose = reason.parse().or_else(|_| "a rule of misuse was met".parse())?;
         let person = batch.card.verifying_key.id();
+        let rules: Vec<String> = raised.rules.into_iter().take(MOST_RECORDS).collect();
         let case = Case {
             grant,
             person,
             records: raised.records,
-            rules: raised.rules.into_iter().take(MOST_RECORDS).collect(),
+            rules: rules.clone(),
             severity: raised.severity.unwrap_or(Severity::Medium),
             reason,
             created: now,
@@ -185,7 +198,19 @@ impl Registry {
             received: now,
         };
         let entry = Entry::new(EntryKind::Case, now, row.digest).of(checkpoint).about(Some(grant));
-        Ok(Filed { row, entry: Some(entry) })
+        let about = SanctionedGrant { grant, holder: person, checkpoint: checkpoint.clone() };
+        let opened = SanctionChange::CaseOpened { statement: row.digest, grant: about, rules };
+        Ok((Filed { row, entry: Some(entry) }, opened))
+    }
+
+    /// Leaves out the rules for which a case is open: there is one open case a grant and rule.
+    async fn leave_out_open(&self, grant: Sha256Digest, raised: &mut Raised) -> Result<(), Error> {
+        for rule in raised.rules.clone() {
+            if self.store.open_case(grant, &rule).await?.is_some() {
+                raised.rules.remove(&rule);
+            }
+        }
+        Ok(())
     }
 
     /// What the person did before and in this batch, and what the others under this checkpoint do.

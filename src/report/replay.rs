@@ -11,6 +11,7 @@ use crate::access::{self, Grant, RulesInForce};
 use crate::catalogue::{self, History, Remote};
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
 use crate::log::{self, Entry, EntryKind, Growth, HeadNote, LogKey, TreeHead, WitnessRule};
 use crate::name::CheckpointId;
 use crate::policy::{Policy, diff};
@@ -148,8 +149,10 @@ pub(super) struct Replay {
     /// The same, to look up: what rests on them cannot be judged, and is not counted against anybody twice.
     pub(super) not_here: BTreeSet<Sha256Digest>,
     pub(super) erased: BTreeSet<Sha256Digest>,
-    /// The cases about each grant.
-    pub(super) cases_of: BTreeMap<Sha256Digest, Vec<Sha256Digest>>,
+    /// The cases about each person and checkpoint.
+    pub(super) cases_of: BTreeMap<(KeyId, CheckpointId), Vec<Sha256Digest>>,
+    /// When grants of a person for a checkpoint were revoked last: those that were issued by then have ended.
+    pub(super) revoked: BTreeMap<(KeyId, CheckpointId), Timestamp>,
     /// The entry that is judged.
     pub(super) place: u64,
 }
@@ -184,6 +187,7 @@ impl Replay {
             not_here: BTreeSet::new(),
             erased: BTreeSet::new(),
             cases_of: BTreeMap::new(),
+            revoked: BTreeMap::new(),
             place: 0,
         })
     }
@@ -271,9 +275,24 @@ impl Replay {
         Ok(catalogue)
     }
 
+    /// The rules of the checkpoint that an entry names.
     pub(super) fn rules_of(&mut self, entry: &Entry) -> Result<Arc<RulesInForce>, String> {
         let checkpoint = entry.checkpoint.as_ref().ok_or("it names no checkpoint")?;
         self.rules(&checkpoint.clone())
+    }
+
+    /// The rules of the checkpoint of what a statement refers to, which its entry has to name, too.
+    pub(super) fn rules_referred_to(
+        &mut self,
+        entry: &Entry,
+        checkpoint: &CheckpointId,
+    ) -> Result<Arc<RulesInForce>, String> {
+        if entry.checkpoint.as_ref() != Some(checkpoint) {
+            return Err(format!(
+                "it names another checkpoint than what it refers to, which is of {checkpoint}"
+            ));
+        }
+        self.rules(checkpoint)
     }
 
     fn metadata(&mut self, entry: &Entry) -> Result<(), String> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ahead::ReadLease;
 use super::replay::{Replay, Standing, VerifiedGrant, short};
 use super::{GrantFact, RequestFact};
-use crate::access::{self, Grant, Request, check_lease, verify_grant, verify_lease};
+use crate::access::{self, Grant, Request, Revocation, check_lease, verify_grant, verify_lease};
 use crate::digest::Sha256Digest;
 use crate::log::{Entry, EntryKind};
 use crate::registry::Erasure;
@@ -38,7 +38,9 @@ impl Replay {
     ) -> Result<(), String> {
         let about = entry.about.ok_or("it answers no request")?;
         if self.checks_signatures() && entry.kind == EntryKind::Denial {
-            let rules = self.rules_of(entry)?;
+            let request = self.facts.requests.get(&about);
+            let checkpoint = request.ok_or("its request is not in the log before it")?.checkpoint.clone();
+            let rules = self.rules_referred_to(entry, &checkpoint)?;
             let denial =
                 access::verify_denial(envelope, about, &rules.board).map_err(|error| error.to_string())?;
             if denial.reason.as_str().trim().is_empty() {
@@ -136,11 +138,17 @@ impl Replay {
     }
 
     pub(super) fn revocation(&mut self, entry: &Entry, envelope: Envelope) -> Result<(), String> {
-        let rules = self.rules_of(entry)?;
+        let claim = envelope.claim::<Revocation>().map_err(|error| error.to_string())?.predicate;
+        let standing = self.grants.get(&claim.grant).ok_or("its grant is not in the log before it")?;
+        let checkpoint = standing.checkpoint.clone();
+        let rules = self.rules_referred_to(entry, &checkpoint)?;
         let revocation = access::verify_revocation(&envelope, &rules).map_err(|error| error.to_string())?;
         if let Some(fact) = self.facts.grants.get_mut(&revocation.grant) {
             fact.revoked.get_or_insert((entry.at, revocation.reason.to_string()));
         }
+        let holder = self.holder_key(revocation.grant)?.id();
+        let last = self.revoked.entry((holder, checkpoint)).or_insert(entry.at);
+        *last = entry.at.max(*last);
         if let Some(standing) = self.grants.get_mut(&revocation.grant) {
             standing.revocations.push(envelope);
         }
@@ -169,7 +177,7 @@ impl Replay {
                 _ => verify_lease(envelope, &verified, &rules, entry.at),
             };
             lease.map_err(|error| error.to_string())?;
-            self.require_not_suspended(grant, entry.at)?;
+            self.require_unsanctioned(&verified, entry.at)?;
         }
         Ok(())
     }

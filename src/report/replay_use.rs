@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::replay::{Replay, short};
-use super::spending::{SpendIndex, Spending};
+use super::spending::{Account, SpendIndex, Spending};
 use super::{CaseFact, UsageFact};
-use crate::access::CLOCK_TOLERANCE;
+use crate::access::{CLOCK_TOLERANCE, Grant};
 use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
 use crate::log::{self, Entry, Part, Tiles};
 use crate::misuse::{Case, CaseStep, Standing, verify_case, verify_step};
 use crate::name::CheckpointId;
 use crate::registry::Reading;
-use crate::statement::{Envelope, Predicate as _};
+use crate::statement::{Envelope, Predicate as _, Statement};
 use crate::time::Timestamp;
 use crate::usage::{Begin, ChainedBatch, Event, JournalId, first_link};
 
@@ -25,6 +26,7 @@ pub(super) struct Journals {
 
 /// A generation that began.
 struct Open {
+    holder: KeyId,
     grant: Sha256Digest,
     checkpoint: CheckpointId,
     at: Timestamp,
@@ -100,8 +102,10 @@ impl Replay {
         let (grant, checkpoint) = (begin.grant, begin.checkpoint.clone());
         let promised = begin.max_tokens;
         let limit = self.tokens_per_day(&checkpoint, grant);
-        let spend = limit.map(|limit| self.journals.spending.begun(grant, (at, promised), limit, self.place));
-        let open = Open { grant, checkpoint, at, promised, spend, is_flagged };
+        let account = Account { person: holder, checkpoint: checkpoint.clone() };
+        let spend =
+            limit.map(|limit| self.journals.spending.begun(&account, (at, promised), limit, self.place));
+        let open = Open { holder, grant, checkpoint, at, promised, spend, is_flagged };
         self.journals.open.insert((batch.journal, seq), open);
         let fact = self
             .facts
@@ -130,7 +134,8 @@ impl Replay {
     fn ended(&mut self, begin: (JournalId, u64), tokens: u64, is_flagged: bool) -> Result<(), String> {
         let open = self.journals.open.remove(&begin).ok_or("it ends what never began")?;
         if let Some(spend) = open.spend {
-            self.journals.spending.ended(open.grant, spend, tokens);
+            let account = Account { person: open.holder, checkpoint: open.checkpoint.clone() };
+            self.journals.spending.ended(&account, spend, tokens);
         }
         let day = (open.checkpoint, open.grant, open.at.date());
         let usage: &mut UsageFact = self.facts.usage.entry(day).or_default();
@@ -146,9 +151,12 @@ impl Replay {
     }
 
     pub(super) fn case(&mut self, entry: &Entry, envelope: &Envelope) -> Result<(), String> {
-        let rules = self.rules_of(entry)?;
         let words = |error: crate::misuse::CaseError| error.to_string();
         if envelope.kind().map_err(|error| error.to_string())? == Case::KIND {
+            let grant = envelope.claim::<Case>().map_err(|error| error.to_string())?.predicate.grant;
+            let standing = self.grants.get(&grant).ok_or("its grant is not in the log before it")?;
+            let checkpoint = standing.checkpoint.clone();
+            let rules = self.rules_referred_to(entry, &checkpoint)?;
             let case = if self.checks_signatures() {
                 verify_case(envelope, &rules).map_err(words)?.into_inner().predicate
             } else {
@@ -163,7 +171,8 @@ impl Replay {
                 at: entry.at,
                 standing: Standing::default(),
             };
-            self.cases_of.entry(fact.grant).or_default().push(entry.statement);
+            let holder = self.holder_key(fact.grant)?.id();
+            self.cases_of.entry((holder, fact.checkpoint.clone())).or_default().push(entry.statement);
             self.facts.cases.insert(entry.statement, fact);
             return Ok(());
         }
@@ -171,6 +180,9 @@ impl Replay {
         if self.not_here.contains(&case) {
             return Ok(());
         }
+        let fact = self.facts.cases.get(&case).ok_or("its case is not in the log before it")?;
+        let checkpoint = fact.checkpoint.clone();
+        let rules = self.rules_referred_to(entry, &checkpoint)?;
         let fact = self.facts.cases.get(&case).ok_or("its case is not in the log before it")?;
         let step = if self.checks_signatures() {
             let person = self.holder_key(fact.grant)?;
@@ -184,12 +196,17 @@ impl Replay {
         Ok(())
     }
 
-    /// A lease must not have been issued while a case suspended its grant.
-    pub(super) fn require_not_suspended(&self, grant: Sha256Digest, at: Timestamp) -> Result<(), String> {
-        let cases = self.cases_of.get(&grant).into_iter().flatten();
+    /// A lease must not have been issued under a grant that a revocation ended, or while a case suspended the person for the checkpoint.
+    pub(super) fn require_unsanctioned(&self, grant: &Statement<Grant>, at: Timestamp) -> Result<(), String> {
+        let Grant { researcher, checkpoint, issued, .. } = &grant.predicate;
+        let place = (researcher.verifying_key.id(), checkpoint.clone());
+        if let Some(revoked) = self.revoked.get(&place).filter(|revoked| *issued <= **revoked) {
+            return Err(format!("grants of this person were revoked at {revoked}"));
+        }
+        let cases = self.cases_of.get(&place).into_iter().flatten();
         let cases = cases.filter_map(|case| self.facts.cases.get(case));
         match cases.filter_map(|case| case.standing.suspended_until(at)).max() {
-            Some(until) => Err(format!("the grant was suspended until {until}")),
+            Some(until) => Err(format!("the person was suspended until {until}")),
             None => Ok(()),
         }
     }

@@ -1,9 +1,9 @@
-//! Tokens under each grant, and whether any 24 hours had more of them than the stage allowed.
+//! Tokens of each person with each checkpoint, and whether any 24 hours had more of them than the stage allowed.
 
 use std::collections::BTreeMap;
 
-use super::replay::short;
-use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
 const DAY: i64 = 24 * 3600;
@@ -19,31 +19,38 @@ struct Spend {
     place: u64,
 }
 
-/// Which generation, of those of one grant.
+/// Whose tokens, with which checkpoint: several grants of one person are one account (P10).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Account {
+    pub(super) person: KeyId,
+    pub(super) checkpoint: CheckpointId,
+}
+
+/// Which generation, of those of one account.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpendIndex(usize);
 
-/// What was generated under grants that have a limit.
+/// What was generated under stages that have a limit.
 #[derive(Default)]
-pub(super) struct Spending(BTreeMap<Sha256Digest, Vec<Spend>>);
+pub(super) struct Spending(BTreeMap<Account, Vec<Spend>>);
 
 impl Spending {
     /// Takes down a generation that began.
     pub(super) fn begun(
         &mut self,
-        grant: Sha256Digest,
+        account: &Account,
         (at, promised): (Timestamp, u64),
         limit: u64,
         place: u64,
     ) -> SpendIndex {
-        let spends = self.0.entry(grant).or_default();
+        let spends = self.0.entry(account.clone()).or_default();
         spends.push(Spend { at, tokens: promised, limit, place });
         SpendIndex(spends.len() - 1)
     }
 
     /// Takes down how many tokens came out.
-    pub(super) fn ended(&mut self, grant: Sha256Digest, SpendIndex(index): SpendIndex, tokens: u64) {
-        if let Some(spend) = self.0.get_mut(&grant).and_then(|spends| spends.get_mut(index)) {
+    pub(super) fn ended(&mut self, account: &Account, SpendIndex(index): SpendIndex, tokens: u64) {
+        if let Some(spend) = self.0.get_mut(account).and_then(|spends| spends.get_mut(index)) {
             spend.tokens = tokens;
         }
     }
@@ -51,11 +58,11 @@ impl Spending {
     /// Where a limit was exceeded, with the entry of the log. Journals of several machines come in one after the other: only at the end
     /// is it known what was generated at the same time.
     pub(super) fn excesses(self) -> Vec<(u64, String)> {
-        self.0.into_iter().flat_map(|(grant, spends)| excesses_of(grant, spends)).collect()
+        self.0.into_iter().flat_map(|(account, spends)| excesses_of(&account, spends)).collect()
     }
 }
 
-fn excesses_of(grant: Sha256Digest, mut spends: Vec<Spend>) -> Vec<(u64, String)> {
+fn excesses_of(account: &Account, mut spends: Vec<Spend>) -> Vec<(u64, String)> {
     spends.sort_by_key(|spend| (spend.at, spend.place));
     let (mut oldest, mut sum) = (0, 0_u64);
     let mut found = Vec::new();
@@ -66,10 +73,11 @@ fn excesses_of(grant: Sha256Digest, mut spends: Vec<Spend>) -> Vec<(u64, String)
             oldest += 1;
         }
         if sum > spend.limit {
-            let (grant, at, limit) = (short(grant), spend.at, spend.limit);
+            let Account { person, checkpoint } = account;
+            let (person, at, limit) = (person.short(), spend.at, spend.limit);
             found.push((
                 spend.place,
-                format!("grant {grant}: {sum} tokens in the 24 hours to {at}, and {limit} are allowed"),
+                format!("key {person}: {sum} tokens with {checkpoint} in the 24 hours to {at}, and {limit} are allowed"),
             ));
         }
     }
@@ -79,17 +87,19 @@ fn excesses_of(grant: Sha256Digest, mut spends: Vec<Spend>) -> Vec<(u64, String)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::SigningKey;
 
     #[test]
     fn any_24_hours_are_counted_in_whatever_order_they_came_in() {
-        let grant = Sha256Digest::from_bytes([7; 32]);
+        let person = SigningKey::from_bytes(&[7; 32]).verifying_key().id();
+        let account = Account { person, checkpoint: "tiny".parse().unwrap() };
         let at = |hours| Timestamp::from_unix_seconds(0).plus_hours(hours);
         let mut spending = Spending::default();
         for (place, hours, tokens) in [(1, 0, 60), (2, 30, 60), (3, 24, 40), (4, 20, 40)] {
-            spending.begun(grant, (at(hours), tokens), 100, place);
+            spending.begun(&account, (at(hours), tokens), 100, place);
         }
-        let promised = spending.begun(grant, (at(80), 500), 100, 5);
-        spending.ended(grant, promised, 100);
+        let promised = spending.begun(&account, (at(80), 500), 100, 5);
+        spending.ended(&account, promised, 100);
         // 60 and 40 fit; at 24 h the first is out of the day; at 30 h there are 40 + 40 + 60.
         insta::assert_debug_snapshot!(spending.excesses(), @r#"
         [

@@ -76,6 +76,7 @@ pub(super) async fn standing(
 ) -> Result<Json<RequestStanding>, Refusal> {
     let row = app.registry.request_row(digest, reader).await?;
     let (history, waiting) = app.registry.standing(&row).await?;
+    let sanctions = app.registry.sanctions_of_request(digest, Timestamp::now()).await?;
     let event = |event: crate::store::Event| RequestEvent {
         at: event.at,
         state: event.state,
@@ -88,6 +89,7 @@ pub(super) async fn standing(
         place: waiting.place,
         median_seconds: waiting.median,
         p90_seconds: waiting.p90,
+        sanctions,
     }))
 }
 

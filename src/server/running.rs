@@ -95,6 +95,7 @@ impl Server {
             }
         };
         // Before anybody is answered: what comes in now must not be entered ahead of what was here before the log.
+        registry.adopt_sanctions().await.map_err(ServeError::Log)?;
         if registry.begin_log().await.map_err(ServeError::Log)? {
             tracing::info!("the log begins with what was here before it");
         }

@@ -36,6 +36,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// More rows than a decision reads; deciding on a part of them would be guessing.
+    #[error("more than {most} rows of {table} bear on this: nothing is decided on a part of them")]
+    TooMany {
+        /// Which table.
+        table: &'static str,
+        /// How many are read.
+        most: i64,
+    },
     /// A backup's file cannot be read or written.
     #[error("the backup's file fails")]
     File(#[from] io::Error),

@@ -7,7 +7,7 @@ use sqlx::{Any, Row as _, Transaction};
 
 use super::requests::{OpenedRequest, RequestState, change_request, open_request};
 use super::{Error, MOST_ROWS, Page, Store, option_text, parse, parse_option};
-use super::{RequestIntake, UsageFiling};
+use super::{RequestIntake, SanctionChange, UsageFiling};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::Entry;
@@ -91,6 +91,8 @@ pub struct Filing {
     pub usage: Option<UsageFiling>,
     /// Only if so many envelopes of grants answer this request so far.
     pub expected: Option<(Sha256Digest, usize)>,
+    /// What a new one of them changes of what stands against people.
+    pub sanctions: Vec<SanctionChange>,
 }
 
 impl Filing {
@@ -102,7 +104,15 @@ impl Filing {
             entries: Vec::new(),
             usage: None,
             expected: None,
+            sanctions: Vec::new(),
         }
+    }
+
+    /// The same with a change of what stands against somebody.
+    #[must_use]
+    pub fn with_sanction(mut self, change: SanctionChange) -> Self {
+        self.sanctions.push(change);
+        self
     }
 
     /// The same with an effect.
@@ -208,16 +218,20 @@ impl Store {
         Ok(())
     }
 
-    /// Every envelope with this digest.
+    /// Every envelope with this digest: one for each person who signed it.
     ///
     /// # Errors
-    /// [`Error::Database`], [`Error::Row`].
+    /// [`Error::Database`], [`Error::Row`], [`Error::TooMany`].
     pub async fn statement(&self, digest: Sha256Digest) -> Result<Vec<StatementRow>, Error> {
-        let rows = sqlx::query("SELECT * FROM statements WHERE digest = $1 ORDER BY seq LIMIT $2")
+        // SQLite plans a query anew whenever another LIMIT is bound to it, and this one is asked most often of all.
+        const { assert!(MOST_ROWS == 1000) };
+        let rows = sqlx::query("SELECT * FROM statements WHERE digest = $1 ORDER BY seq LIMIT 1001")
             .bind(digest.to_string())
-            .bind(MOST_ROWS)
             .fetch_all(&self.pool)
             .await?;
+        if rows.len() > 1000 {
+            return Err(Error::TooMany { table: TABLE, most: MOST_ROWS });
+        }
         rows.iter().map(read).collect()
     }
 
@@ -255,22 +269,25 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The envelopes of a grant, and of what revokes it.
+    /// The newest statement of a kind and checkpoint that a person signed.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
-    pub async fn grant_and_revocations(&self, grant: Sha256Digest) -> Result<Vec<StatementRow>, Error> {
-        // SQLite plans a query anew whenever another LIMIT is bound to it, and this one is asked most often of all.
-        const { assert!(MOST_ROWS == 1000) };
-        let rows = sqlx::query(
-            "SELECT * FROM statements WHERE digest = $1 UNION ALL \
-             SELECT * FROM statements WHERE about = $2 AND kind = 'revocation' LIMIT 1000",
+    pub async fn newest_by(
+        &self,
+        kind: &str,
+        checkpoint: &CheckpointId,
+        signer: KeyId,
+    ) -> Result<Option<StatementRow>, Error> {
+        let row = sqlx::query(
+            "SELECT * FROM statements WHERE kind = $1 AND checkpoint = $2 AND signer = $3 ORDER BY seq DESC LIMIT 1",
         )
-        .bind(grant.to_string())
-        .bind(grant.to_string())
-        .fetch_all(&self.pool)
+        .bind(kind)
+        .bind(checkpoint.to_string())
+        .bind(signer.to_string())
+        .fetch_optional(&self.pool)
         .await?;
-        rows.iter().map(read).collect()
+        row.as_ref().map(read).transpose()
     }
 
     /// The newest statements of a kind about a request or a grant, newest first.
@@ -385,6 +402,9 @@ pub(super) async fn put(transaction: &mut Transaction<'static, Any>, filing: &Fi
         apply(transaction, row, &filing.effect).await?;
         for entry in &filing.entries {
             super::log::append_once(transaction, entry).await?;
+        }
+        for change in &filing.sanctions {
+            super::sanctions::apply(transaction, change).await?;
         }
     }
     Ok(last.is_some())

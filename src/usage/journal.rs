@@ -24,6 +24,7 @@ use super::spent::Spent;
 use super::{Begin, End, Error, Event, JournalId, Record, SignedRecord};
 use crate::digest::Sha256Digest;
 use crate::identity::{Signer, VerifyingKey};
+use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
 use outgoing::SYNCED;
@@ -140,7 +141,7 @@ impl Journal {
         // A clock that was set back brings no new day.
         let now = now.max(self.known.at);
         if let Some(limit) = limit.filter(|_| !begin.blocked) {
-            let (spent, reserved) = self.known.spent.under(begin.grant, now);
+            let (spent, reserved) = self.known.spent.with(&begin.checkpoint, now);
             let asked = begin.max_tokens;
             if spent.saturating_add(reserved).saturating_add(asked) > limit {
                 return Err(Error::OverLimit { limit, spent, reserved, asked });
@@ -160,9 +161,9 @@ impl Journal {
         self.append(Event::End(end), signer, now)
     }
 
-    /// Tokens spent and promised under a grant in the last 24 hours.
-    pub fn spent(&self, grant: Sha256Digest, now: Timestamp) -> (u64, u64) {
-        self.known.spent.under(grant, now.max(self.known.at))
+    /// Tokens spent and promised with a checkpoint in the last 24 hours.
+    pub fn spent(&self, checkpoint: &CheckpointId, now: Timestamp) -> (u64, u64) {
+        self.known.spent.with(checkpoint, now.max(self.known.at))
     }
 
     /// Records of the time since `since`, as far as they stand in the last 8 MiB; none of them checked again.

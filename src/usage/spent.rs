@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Event, Record};
 use crate::digest::Sha256Digest;
+use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
 const DAY: i64 = 24 * 3600;
@@ -17,10 +18,13 @@ pub(super) struct Spent {
     generations: BTreeMap<u64, Generation>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Generation {
     at: Timestamp,
     grant: Sha256Digest,
+    /// Absent in what an earlier version wrote.
+    #[serde(default)]
+    checkpoint: Option<CheckpointId>,
     tokens: u64,
     is_over: bool,
 }
@@ -33,6 +37,7 @@ impl Spent {
                 let generation = Generation {
                     at: record.at,
                     grant: begin.grant,
+                    checkpoint: Some(begin.checkpoint.clone()),
                     tokens: begin.max_tokens,
                     is_over: false,
                 };
@@ -48,13 +53,14 @@ impl Spent {
         self.generations.retain(|_, generation| record.at.seconds_since(generation.at) < DAY);
     }
 
-    /// Tokens spent and promised under a grant in the 24 hours before `now`. A generation that never ended, because the power went, counts in
-    /// full until its day is over.
-    pub(super) fn under(&self, grant: Sha256Digest, now: Timestamp) -> (u64, u64) {
-        let recent = self
-            .generations
-            .values()
-            .filter(|generation| generation.grant == grant && now.seconds_since(generation.at) < DAY);
+    /// Tokens spent and promised with a checkpoint in the 24 hours before `now`, under whichever grants: a limit is a person's, not a
+    /// grant's (P10). A generation that never ended, because the power went, counts in full until its day is over.
+    pub(super) fn with(&self, checkpoint: &CheckpointId, now: Timestamp) -> (u64, u64) {
+        let is_it = |generation: &Generation| {
+            generation.checkpoint.as_ref().is_none_or(|used| used == checkpoint)
+                && now.seconds_since(generation.at) < DAY
+        };
+        let recent = self.generations.values().filter(|generation| is_it(generation));
         recent.fold((0, 0), |(spent, promised), generation| match generation.is_over {
             true => (spent + generation.tokens, promised),
             false => (spent, promised + generation.tokens),

@@ -3,6 +3,7 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(dead_code, unreachable_pub, reason = "other test files use the rest")]
 #[path = "../support/catalogue.rs"]
 mod world;
 

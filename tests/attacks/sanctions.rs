@@ -1,1 +1,93 @@
 //! Getting round a suspension, a revocation or a limit by another grant.
+
+use crate::support::people::ID;
+use crate::support::served::{Database, Served};
+
+const BOTH: [Database; 2] = [Database::Sqlite, Database::Postgres];
+
+/// Two grants to rosa, the digits to name them by.
+fn two_grants(served: &Served) -> [String; 2] {
+    [30, 29].map(|days| {
+        let new =
+            format!("request new {ID} --purpose Detectors --use detection --days {days} --accept-agreement");
+        let request = served.scene.digits(&served.scene.json("rosa", &new)["request"]);
+        served.scene.approve("ada", &request);
+        served.scene.approve("ben", &request)
+    })
+}
+
+#[test]
+fn a_revoked_person_goes_on_under_a_second_grant() {
+    for database in BOTH {
+        let served = Served::released(database, "partners");
+        let scene = &served.scene;
+        let [first, _] = two_grants(&served);
+        scene.succeed("rosa", &format!("pull {ID}"));
+        scene.revoke("ada", &first, "Stolen");
+        let said = scene.refuse("rosa", &format!("lease {ID}"));
+        assert!(said.contains("the grant was revoked on <time>: Stolen"), "{said}");
+        // The board may decide anew, and is told that the person was revoked.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        let new = format!("request new {ID} --purpose Again --use detection --days 9 --accept-agreement");
+        let request = scene.digits(&scene.json("rosa", &new)["request"]);
+        for person in ["rosa", "ada"] {
+            let shown = scene.succeed(person, &format!("request show {request}"));
+            assert!(scene.stable(&shown).contains("sanction     rosa was revoked on <time>"), "{shown}");
+        }
+        scene.approve("ada", &request);
+        scene.approve("ben", &request);
+        scene.succeed("rosa", &format!("pull {ID}"));
+        scene.succeed("rosa", &format!("lease {ID}"));
+    }
+}
+
+#[test]
+fn a_suspended_person_goes_on_under_a_second_grant() {
+    for database in BOTH {
+        let served = Served::released(database, "partners");
+        let scene = &served.scene;
+        let [first, _] = two_grants(&served);
+        scene.succeed("rosa", &format!("pull {ID}"));
+        let case = scene.open_case("august", &first);
+        scene.decide("august", &case, "suspend --days 3 --reason Pending");
+        let said = scene.refuse("rosa", &format!("lease {ID}"));
+        assert!(said.contains("suspended until"), "{said}");
+        let new = format!("request new {ID} --purpose Again --use detection --days 9 --accept-agreement");
+        let request = scene.digits(&scene.json("rosa", &new)["request"]);
+        let shown = scene.succeed("ada", &format!("request show {request}"));
+        assert!(scene.stable(&shown).contains("sanction     rosa is suspended until <time>"), "{shown}");
+        scene.approve("ada", &request);
+        scene.approve("ben", &request);
+        let said = scene.refuse("rosa", &format!("lease {ID}"));
+        assert!(said.contains("suspended until"), "a new grant ends no suspension: {said}");
+        scene.decide("august", &case, "warn --reason Careful");
+        scene.succeed("rosa", &format!("lease {ID}"));
+    }
+}
+
+#[test]
+fn a_sanctioned_person_asks_again_where_the_registry_answers() {
+    for database in BOTH {
+        let served = Served::released(database, "public");
+        let scene = &served.scene;
+        scene.hand_over("ada");
+        scene.hand_over("cy");
+        let new = |purpose: &str| format!("request new {ID} --purpose {purpose}");
+        scene.succeed("rosa", &new("First"));
+        scene.succeed("rosa", &format!("pull {ID}"));
+        let page = served.get_as("rosa", "/v1/statements?kind=grant").json();
+        let grant = scene.digits(&page["statements"][0]["digest"]);
+        let case = scene.open_case("august", &grant);
+        scene.decide("august", &case, "suspend --days 3 --reason Pending");
+        let said = scene.refuse("rosa", &new("Second"));
+        assert!(said.contains("suspended until"), "{said}");
+        scene.decide("august", &case, "revoke --reason Misuse");
+        let said = scene.refuse("rosa", &new("Third"));
+        assert!(said.contains("the grant was revoked on <time>: Misuse"), "{said}");
+        scene.succeed("eve", &new("Other"));
+        // What the auditors take back, they take back; times are kept in seconds.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        scene.decide("august", &case, "no-finding --reason Mistake");
+        scene.succeed("rosa", &new("Fourth"));
+    }
+}

@@ -144,6 +144,60 @@ impl Scene {
         self.digits(&grant["grant"])
     }
 
+    /// A member approves a request; the digits to name the grant by.
+    pub fn approve(&self, person: &str, request: &str) -> String {
+        self.digits(&self.json(person, &format!("approve {request}"))["grant"])
+    }
+
+    /// A member revokes a grant.
+    pub fn revoke(&self, person: &str, grant: &str, reason: &str) {
+        self.succeed(person, &format!("revoke {grant} --reason {reason}"));
+    }
+
+    /// A member hands their share over.
+    pub fn hand_over(&self, person: &str) {
+        self.succeed(person, &format!("handover {ID}"));
+    }
+
+    /// An auditor opens a case about a grant; the digits to name it by.
+    pub fn open_case(&self, person: &str, grant: &str) -> String {
+        self.digits(&self.json(person, &format!("case open {grant} --reason Odd"))["case"])
+    }
+
+    /// An auditor who may not open a case about a grant; what they are told.
+    pub fn refuse_case(&self, person: &str, grant: &str) -> String {
+        self.refuse(person, &format!("case open {grant} --reason Odder"))
+    }
+
+    /// An auditor decides a case.
+    pub fn decide(&self, person: &str, case: &str, outcome: &str) {
+        self.succeed(person, &format!("case decide {case} {outcome}"));
+    }
+
+    /// A person appeals a decision.
+    pub fn appeal(&self, person: &str, case: &str, reason: &str) {
+        self.succeed(person, &format!("case appeal {case} --reason {reason}"));
+    }
+
+    /// A person who may not appeal; what they are told.
+    pub fn refuse_appeal(&self, person: &str, case: &str, reason: &str) -> String {
+        self.refuse(person, &format!("case appeal {case} --reason {reason}"))
+    }
+
+    /// The owners found a board of one member for a new checkpoint.
+    pub fn found_board(&self, checkpoint: &str, member: &str, owners: &[&str]) {
+        let rotate = format!("catalogue rotate {checkpoint} --add cards/{member}.card --threshold 1");
+        self.succeed(owners[0], &rotate);
+        for owner in owners {
+            self.sign_catalogue(owner, "targets");
+        }
+    }
+
+    /// Signs what is proposed of a role.
+    pub fn sign_catalogue(&self, person: &str, role: &str) {
+        self.succeed(person, &format!("catalogue sign --role {role}"));
+    }
+
     pub fn digits(&self, digest: &Value) -> String {
         digest.as_str().unwrap().chars().take(12).collect()
     }

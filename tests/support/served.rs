@@ -219,6 +219,17 @@ impl Served {
         Process::start(&self.scene, "reg --listen 127.0.0.1:0", &self.environment)
     }
 
+    /// The URL of its database.
+    pub fn database_url(&self) -> String {
+        let settings = std::fs::read_to_string(self.scene.at("reg/portcullis.toml")).unwrap();
+        let settings: toml::Table = settings.parse().unwrap();
+        let url = settings["database"].as_str().unwrap();
+        match url.strip_prefix("sqlite:") {
+            Some(file) => format!("sqlite:{}", self.scene.at("reg").join(file).display()),
+            None => url.to_owned(),
+        }
+    }
+
     /// The bearer of a person's session, who must have asked the registry something already.
     pub fn bearer(&self, person: &str) -> String {
         self.scene.succeed(person, "request list");

@@ -33,7 +33,7 @@ pub(super) struct Table {
 }
 
 /// Every table but those that end with the database: sessions, challenges, a day's quotas.
-pub(super) const TABLES: [Table; 11] = [
+pub(super) const TABLES: [Table; 14] = [
     Table {
         name: "statements",
         columns: &[
@@ -105,6 +105,30 @@ pub(super) const TABLES: [Table; 11] = [
             ("sketch", Text),
         ],
     },
+    Table {
+        name: "revocations",
+        columns: &[
+            ("statement", Text),
+            ("grant_digest", Text),
+            ("holder", Text),
+            ("checkpoint", Text),
+            ("at", Number),
+        ],
+    },
+    Table {
+        name: "cases",
+        columns: &[
+            ("statement", Text),
+            ("grant_digest", Text),
+            ("holder", Text),
+            ("checkpoint", Text),
+            ("outcome", Text),
+            ("until", Number),
+            ("decided", Number),
+            ("appealed", Number),
+        ],
+    },
+    Table { name: "open_case_rules", columns: &[("place", Text), ("case_digest", Text)] },
     Table { name: "log_tiles", columns: &[("name", Text), ("bytes", Bytes)] },
     Table {
         name: "log_head",

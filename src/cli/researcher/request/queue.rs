@@ -50,6 +50,17 @@ pub(super) fn describe(standing: &RequestStanding, names: &Names<'_>) -> String 
     if let Some(renews) = standing.request.renews {
         let _ = writeln!(text, "  renews       {renews}");
     }
+    for item in &standing.sanctions {
+        let person = names.of(item.person);
+        let _ = match item.kind.as_str() {
+            "suspended" => writeln!(text, "  sanction     {person} is suspended until {}", item.time),
+            _ => writeln!(
+                text,
+                "  sanction     {person} was revoked on {}: a new grant is a new decision",
+                item.time
+            ),
+        };
+    }
     for event in &standing.history {
         let actor = names.of(event.actor);
         let to = event.note.parse::<KeyId>().map(|key| names.of(key));

@@ -1,0 +1,199 @@
+//! What follows from revocations and cases: they bear on a person and a checkpoint, whichever grant they name (P10).
+
+use super::{Error, Registry};
+use crate::access::{self, Grant, Request, Revocation, RulesInForce};
+use crate::api::SanctionItem;
+use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::misuse::{Case, CaseStep, Step};
+use crate::name::{CheckpointId, Prose};
+use crate::statement::{Envelope, Predicate as _};
+use crate::store::{Page, SanctionChange, SanctionedGrant};
+use crate::time::Timestamp;
+
+impl Registry {
+    /// Refuses a lease under a grant that was ended, or to a person who is suspended for its checkpoint.
+    pub(super) async fn require_unsanctioned(
+        &self,
+        grant: &Grant,
+        rules: &RulesInForce,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let holder = grant.researcher.verifying_key.id();
+        let sanctions = self.store.sanctions(holder, &grant.checkpoint).await?;
+        if sanctions.ends(grant.issued) {
+            return Err(self.revoked(holder, rules, sanctions.revoked.unwrap_or(now)).await?.into());
+        }
+        self.require_not_suspended(holder, rules, now).await
+    }
+
+    /// Refuses what a suspension of this person bars.
+    pub(super) async fn require_not_suspended(
+        &self,
+        holder: KeyId,
+        rules: &RulesInForce,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let sanctions = self.store.sanctions(holder, &rules.checkpoint).await?;
+        let Some(until) = sanctions.suspended_at(now) else { return Ok(()) };
+        let case = self.store.suspending_case(holder, &rules.checkpoint).await?;
+        let case = case.ok_or(Error::Unsigned)?;
+        Err(Error::Suspended { case, until, board: rules.contacts.clone() })
+    }
+
+    /// Why a grant has ended, if a revocation ended it.
+    pub(super) async fn ended(
+        &self,
+        grant: &Grant,
+        rules: &RulesInForce,
+    ) -> Result<Option<access::Error>, Error> {
+        let holder = grant.researcher.verifying_key.id();
+        let sanctions = self.store.sanctions(holder, &grant.checkpoint).await?;
+        match sanctions.revoked.filter(|_| sanctions.ends(grant.issued)) {
+            Some(on) => Ok(Some(self.revoked(holder, rules, on).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Refuses to answer somebody of itself who was revoked or is suspended: their board, or the auditors, have to decide.
+    pub(super) async fn require_answerable(
+        &self,
+        request: &Request,
+        rules: &RulesInForce,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        for holder in request.holders()? {
+            let key = holder.verifying_key.id();
+            if let Some(on) = self.store.sanctions(key, &rules.checkpoint).await?.standing_revocation() {
+                return Err(self.revoked(key, rules, on).await?.into());
+            }
+            self.require_not_suspended(key, rules, now).await?;
+        }
+        Ok(())
+    }
+
+    /// What stands against the people for whom a request asks; nothing is known of one that was erased.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn sanctions_of_request(
+        &self,
+        request: Sha256Digest,
+        now: Timestamp,
+    ) -> Result<Vec<SanctionItem>, Error> {
+        let request = match self.request(request).await {
+            Err(Error::Unknown { .. }) => return Ok(Vec::new()),
+            request => request?.into_inner().predicate,
+        };
+        let mut items = Vec::new();
+        for holder in request.holders()? {
+            let (person, checkpoint) = (holder.verifying_key.id(), &request.checkpoint);
+            let sanctions = self.store.sanctions(person, checkpoint).await?;
+            if let Some(until) = sanctions.suspended_at(now) {
+                let case = self.store.suspending_case(person, checkpoint).await?;
+                items.push(SanctionItem {
+                    person,
+                    kind: "suspended".to_owned(),
+                    time: until,
+                    statement: case,
+                });
+            }
+            if let Some(on) = sanctions.standing_revocation() {
+                let statement = self.store.last_revocation(person, checkpoint).await?;
+                items.push(SanctionItem { person, kind: "revoked".to_owned(), time: on, statement });
+            }
+        }
+        Ok(items)
+    }
+
+    async fn revoked(
+        &self,
+        holder: KeyId,
+        rules: &RulesInForce,
+        on: Timestamp,
+    ) -> Result<access::Error, Error> {
+        let board = rules.contacts.clone();
+        let reason = self.reason_of_revocation(holder, &rules.checkpoint).await?;
+        let reason = match reason {
+            Some(reason) => reason,
+            None => "a case was decided so".parse()?,
+        };
+        Ok(access::Error::Revoked { reason, on, board })
+    }
+
+    async fn reason_of_revocation(
+        &self,
+        holder: KeyId,
+        checkpoint: &CheckpointId,
+    ) -> Result<Option<Prose>, Error> {
+        let Some(digest) = self.store.last_revocation(holder, checkpoint).await? else { return Ok(None) };
+        let rows = self.store.statement(digest).await?;
+        let Some(row) = rows.iter().find(|row| !row.is_erased()) else { return Ok(None) };
+        let revocation = Envelope::parse(row.envelope.as_bytes())?.claim::<Revocation>()?;
+        Ok(Some(revocation.predicate.reason))
+    }
+
+    /// Works out what stands against people from statements that came in before that was kept; whether there was any. Each was verified
+    /// by the rules of the checkpoint that it names, so one that names another than its grant's counts for nothing.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Statement`].
+    pub async fn adopt_sanctions(&self) -> Result<bool, Error> {
+        if !self.store.lacks_sanctions().await? {
+            return Ok(false);
+        }
+        let (mut after, mut changes) = (0, Vec::new());
+        loop {
+            let rows = self.store.all_statements(Page { after, ..Page::FIRST }).await?;
+            let Some((last, _)) = rows.last() else { break };
+            after = *last;
+            for (_, row) in rows.iter().filter(|(_, row)| !row.is_erased()) {
+                let envelope = Envelope::parse(row.envelope.as_bytes())?;
+                let change = match row.kind.as_str() {
+                    Revocation::KIND => {
+                        let grant = envelope.claim::<Revocation>()?.predicate.grant;
+                        let grant = self.sanctioned(grant, &row.checkpoint).await?;
+                        grant.map(|grant| SanctionChange::Revoked {
+                            statement: row.digest,
+                            grant,
+                            at: row.received,
+                        })
+                    }
+                    Case::KIND => {
+                        let case = envelope.claim::<Case>()?.predicate;
+                        let grant = self.sanctioned(case.grant, &row.checkpoint).await?;
+                        let rules = case.rules.iter().map(ToString::to_string).collect();
+                        grant.map(|grant| SanctionChange::CaseOpened { statement: row.digest, grant, rules })
+                    }
+                    CaseStep::KIND => change_by(&envelope.claim::<CaseStep>()?.predicate, row.received),
+                    _ => None,
+                };
+                changes.extend(change);
+            }
+        }
+        self.store.adopt_sanctions(&changes).await?;
+        Ok(true)
+    }
+
+    async fn sanctioned(
+        &self,
+        grant: Sha256Digest,
+        checkpoint: &CheckpointId,
+    ) -> Result<Option<SanctionedGrant>, Error> {
+        let rows = self.store.statement(grant).await?;
+        let row = rows.iter().find(|row| row.kind == Grant::KIND && row.checkpoint == *checkpoint);
+        Ok(row.map(|row| SanctionedGrant { grant, holder: row.holder, checkpoint: checkpoint.clone() }))
+    }
+}
+
+/// What a step in a case changes of what stands against its person.
+pub(super) fn change_by(step: &CaseStep, at: Timestamp) -> Option<SanctionChange> {
+    let case = step.case;
+    match &step.step {
+        Step::Decide { outcome, until, .. } => {
+            Some(SanctionChange::CaseDecided { case, outcome: *outcome, until: *until, at })
+        }
+        Step::Appeal { .. } => Some(SanctionChange::CaseAppealed { case }),
+        Step::Assign { .. } | Step::Comment { .. } => None,
+    }
+}

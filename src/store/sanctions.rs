@@ -1,0 +1,322 @@
+//! What stands against people: revocations and cases, kept as they were verified when they came in.
+//!
+//! Decisions ask for this state by person and checkpoint. None of them reads a list of statements, which others could make so long that
+//! the one that matters falls off its end.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row as _, Transaction};
+
+use super::{Error, Store, parse, parse_option};
+use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::misuse::Outcome;
+use crate::name::CheckpointId;
+use crate::time::Timestamp;
+
+const CASES: &str = "cases";
+
+/// The grant that a sanction is about, whose it is, and for which checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SanctionedGrant {
+    /// The grant.
+    pub grant: Sha256Digest,
+    /// The person to whom it is made out.
+    pub holder: KeyId,
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+}
+
+/// What a verified statement changes of what stands against a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SanctionChange {
+    /// A revocation came in.
+    Revoked {
+        /// The revocation.
+        statement: Sha256Digest,
+        /// What it ends.
+        grant: SanctionedGrant,
+        /// When.
+        at: Timestamp,
+    },
+    /// A case was opened.
+    CaseOpened {
+        /// The case.
+        statement: Sha256Digest,
+        /// What it is about.
+        grant: SanctionedGrant,
+        /// The rules that were met; none if it was opened by hand.
+        rules: Vec<String>,
+    },
+    /// A case was decided, perhaps not for the first time.
+    CaseDecided {
+        /// The case.
+        case: Sha256Digest,
+        /// What follows.
+        outcome: Outcome,
+        /// The end of a suspension.
+        until: Option<Timestamp>,
+        /// When.
+        at: Timestamp,
+    },
+    /// The person appealed.
+    CaseAppealed {
+        /// The case.
+        case: Sha256Digest,
+    },
+}
+
+/// How a case stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseRow {
+    /// The case.
+    pub statement: Sha256Digest,
+    /// What it is about.
+    pub grant: SanctionedGrant,
+    /// The last decision.
+    pub outcome: Option<Outcome>,
+    /// The end of a suspension.
+    pub until: Option<Timestamp>,
+    /// Whether the person appealed since.
+    pub is_appealed: bool,
+}
+
+/// What stands against a person for one checkpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sanctions {
+    /// The last revocation: grants that were issued by then have ended.
+    pub revoked: Option<Timestamp>,
+    /// The last decision of a case that found nothing, or only warned.
+    pub cleared: Option<Timestamp>,
+    /// The end of the longest suspension.
+    pub suspended_until: Option<Timestamp>,
+}
+
+impl Sanctions {
+    /// Whether a grant that was issued at this time has ended.
+    pub fn ends(&self, issued: Timestamp) -> bool {
+        self.revoked.is_some_and(|revoked| issued <= revoked)
+    }
+
+    /// The end of the suspension that is running.
+    pub fn suspended_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.suspended_until.filter(|until| now < *until)
+    }
+
+    /// The last revocation, if no case cleared the person since.
+    pub fn standing_revocation(&self) -> Option<Timestamp> {
+        self.revoked.filter(|revoked| self.cleared.is_none_or(|cleared| cleared <= *revoked))
+    }
+}
+
+impl Store {
+    /// What stands against a person for a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn sanctions(&self, holder: KeyId, checkpoint: &CheckpointId) -> Result<Sanctions, Error> {
+        let row = sqlx::query(
+            "SELECT COALESCE((SELECT MAX(at) FROM revocations WHERE holder = $1 AND checkpoint = $2), 0) AS revoked, \
+             COALESCE((SELECT MAX(decided) FROM cases WHERE holder = $1 AND checkpoint = $2 AND outcome = 'revoke'), 0) AS ended, \
+             COALESCE((SELECT MAX(decided) FROM cases WHERE holder = $1 AND checkpoint = $2 \
+             AND outcome IN ('no-finding', 'warn')), 0) AS cleared, \
+             COALESCE((SELECT MAX(until) FROM cases WHERE holder = $1 AND checkpoint = $2 AND outcome = 'suspend'), 0) AS suspended",
+        )
+        .bind(holder.to_string())
+        .bind(checkpoint.to_string())
+        .fetch_one(&self.pool)
+        .await?;
+        let revoked = time(&row, "revoked")?.max(time(&row, "ended")?);
+        Ok(Sanctions { revoked, cleared: time(&row, "cleared")?, suspended_until: time(&row, "suspended")? })
+    }
+
+    /// The last revocation that ended a person's grants for a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn last_revocation(
+        &self,
+        holder: KeyId,
+        checkpoint: &CheckpointId,
+    ) -> Result<Option<Sha256Digest>, Error> {
+        let row = sqlx::query(
+            "SELECT statement FROM revocations WHERE holder = $1 AND checkpoint = $2 ORDER BY at DESC LIMIT 1",
+        )
+        .bind(holder.to_string())
+        .bind(checkpoint.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| parse("revocations", &row.try_get::<String, _>("statement")?)).transpose()
+    }
+
+    /// The case that suspends a person for the longest.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn suspending_case(
+        &self,
+        holder: KeyId,
+        checkpoint: &CheckpointId,
+    ) -> Result<Option<Sha256Digest>, Error> {
+        let row = sqlx::query(
+            "SELECT statement FROM cases WHERE holder = $1 AND checkpoint = $2 AND outcome = 'suspend' \
+             ORDER BY until DESC LIMIT 1",
+        )
+        .bind(holder.to_string())
+        .bind(checkpoint.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| parse(CASES, &row.try_get::<String, _>("statement")?)).transpose()
+    }
+
+    /// How a case stands.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn case(&self, statement: Sha256Digest) -> Result<Option<CaseRow>, Error> {
+        let row = sqlx::query("SELECT * FROM cases WHERE statement = $1")
+            .bind(statement.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The open case about a grant and a rule; the empty rule is that of cases that were opened by hand.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn open_case(&self, grant: Sha256Digest, rule: &str) -> Result<Option<Sha256Digest>, Error> {
+        let row = sqlx::query("SELECT case_digest FROM open_case_rules WHERE place = $1")
+            .bind(place(grant, rule))
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| parse("open_case_rules", &row.try_get::<String, _>("case_digest")?)).transpose()
+    }
+
+    /// Whether statements about sanctions came in before their state was kept.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn lacks_sanctions(&self) -> Result<bool, Error> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM revocations) + (SELECT COUNT(*) FROM cases) AS kept, \
+             (SELECT COUNT(*) FROM statements WHERE kind IN ('revocation', 'case')) AS filed",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.try_get::<i64, _>("kept")? == 0 && row.try_get::<i64, _>("filed")? > 0)
+    }
+
+    /// Keeps the state that follows from earlier statements, all or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn adopt_sanctions(&self, changes: &[SanctionChange]) -> Result<(), Error> {
+        let mut transaction = self.write().await?;
+        for change in changes {
+            apply(&mut transaction, change).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+/// Changes what stands against a person, in the transaction that files the statement.
+pub(super) async fn apply(
+    transaction: &mut Transaction<'static, Any>,
+    change: &SanctionChange,
+) -> Result<(), Error> {
+    match change {
+        SanctionChange::Revoked { statement, grant, at } => {
+            sqlx::query(
+                "INSERT INTO revocations (statement, grant_digest, holder, checkpoint, at) VALUES ($1, $2, $3, $4, $5) \
+                 ON CONFLICT (statement) DO NOTHING",
+            )
+            .bind(statement.to_string())
+            .bind(grant.grant.to_string())
+            .bind(grant.holder.to_string())
+            .bind(grant.checkpoint.to_string())
+            .bind(at.unix_seconds())
+            .execute(&mut **transaction)
+            .await?;
+        }
+        SanctionChange::CaseOpened { statement, grant, rules } => {
+            open_case(transaction, *statement, grant, rules).await?;
+        }
+        SanctionChange::CaseDecided { case, outcome, until, at } => {
+            sqlx::query(
+                "UPDATE cases SET outcome = $1, until = $2, decided = $3, appealed = 0 WHERE statement = $4",
+            )
+            .bind(outcome.as_str())
+            .bind(until.map_or(0, Timestamp::unix_seconds))
+            .bind(at.unix_seconds())
+            .bind(case.to_string())
+            .execute(&mut **transaction)
+            .await?;
+            sqlx::query("DELETE FROM open_case_rules WHERE case_digest = $1")
+                .bind(case.to_string())
+                .execute(&mut **transaction)
+                .await?;
+        }
+        SanctionChange::CaseAppealed { case } => {
+            sqlx::query("UPDATE cases SET appealed = 1 WHERE statement = $1")
+                .bind(case.to_string())
+                .execute(&mut **transaction)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn open_case(
+    transaction: &mut Transaction<'static, Any>,
+    statement: Sha256Digest,
+    grant: &SanctionedGrant,
+    rules: &[String],
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO cases (statement, grant_digest, holder, checkpoint, outcome, until, decided, appealed) \
+         VALUES ($1, $2, $3, $4, '', 0, 0, 0) ON CONFLICT (statement) DO NOTHING",
+    )
+    .bind(statement.to_string())
+    .bind(grant.grant.to_string())
+    .bind(grant.holder.to_string())
+    .bind(grant.checkpoint.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    let by_hand = [String::new()];
+    for rule in if rules.is_empty() { &by_hand } else { rules } {
+        sqlx::query(
+            "INSERT INTO open_case_rules (place, case_digest) VALUES ($1, $2) ON CONFLICT (place) DO NOTHING",
+        )
+        .bind(place(grant.grant, rule))
+        .bind(statement.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+/// A grant and a rule, as one key.
+fn place(grant: Sha256Digest, rule: &str) -> String {
+    format!("{grant}/{rule}")
+}
+
+/// Nothing is written as 0, which is before any registry.
+fn time(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, Error> {
+    let seconds: i64 = row.try_get(column)?;
+    Ok((seconds > 0).then(|| Timestamp::from_unix_seconds(seconds)))
+}
+
+fn read(row: &AnyRow) -> Result<CaseRow, Error> {
+    let text = |name: &str| row.try_get::<String, _>(name);
+    Ok(CaseRow {
+        statement: parse(CASES, &text("statement")?)?,
+        grant: SanctionedGrant {
+            grant: parse(CASES, &text("grant_digest")?)?,
+            holder: parse(CASES, &text("holder")?)?,
+            checkpoint: parse(CASES, &text("checkpoint")?)?,
+        },
+        outcome: parse_option(CASES, &text("outcome")?)?,
+        until: time(row, "until")?,
+        is_appealed: row.try_get::<i64, _>("appealed")? != 0,
+    })
+}

@@ -272,7 +272,7 @@ mod tests {
             refusal(-1.0, None, 1.0),
             refusal(f32::NAN, None, 1.0),
             refusal(1.0, Some(0), 1.0),
-            refusal(1.0, None, 0.0),
+            refusal(1.0, None, -0.5),
             refusal(1.0, None, 1.5),
             logits(&[0.0, f32::NAN]),
             logits(&[f32::INFINITY]),
@@ -281,8 +281,8 @@ mod tests {
         `temperature` is -1; it must be 0 or more, and finite
         `temperature` is NaN; it must be 0 or more, and finite
         `top_k` is 0; it must be 1 or more
-        `top_p` is 0; it must be above 0 and at most 1
-        `top_p` is 1.5; it must be above 0 and at most 1
+        `top_p` is -0.5; it must be from 0 to 1
+        `top_p` is 1.5; it must be from 0 to 1
         the model computed a logit that is not a finite number
         the model computed a logit that is not a finite number
         the model computed a logit that is not a finite number

@@ -87,7 +87,7 @@ fn excesses_of(account: &Account, mut spends: Vec<Spend>) -> Vec<(u64, String)> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::SigningKey;
+    use crate::identity::{Signer as _, SigningKey};
 
     #[test]
     fn any_24_hours_are_counted_in_whatever_order_they_came_in() {
@@ -105,7 +105,7 @@ mod tests {
         [
             (
                 2,
-                "grant 070707070707: 140 tokens in the 24 hours to 1970-01-02T06:00:00Z, and 100 are allowed",
+                "key bfe1a83869e5: 140 tokens with tiny in the 24 hours to 1970-01-02T06:00:00Z, and 100 are allowed",
             ),
         ]
         "#);

@@ -1,5 +1,10 @@
 //! Getting round a suspension, a revocation or a limit by another grant.
 
+use portcullis::digest::Sha256Digest;
+use portcullis::identity::SigningKey;
+use portcullis::time::Timestamp;
+use portcullis::usage::{Begin, Error, Journal, Task};
+
 use crate::support::people::ID;
 use crate::support::served::{Database, Served};
 
@@ -90,4 +95,30 @@ fn a_sanctioned_person_asks_again_where_the_registry_answers() {
         scene.decide("august", &case, "no-finding --reason Mistake");
         scene.succeed("rosa", &new("Fourth"));
     }
+}
+
+#[test]
+fn a_days_tokens_are_spent_again_under_a_second_grant() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SigningKey::from_bytes(&[1; 32]);
+    let begin = |grant: &[u8], checkpoint: &str| Begin {
+        task: Task::Run,
+        checkpoint: checkpoint.parse().unwrap(),
+        grant: Sha256Digest::of(grant),
+        lease: Sha256Digest::of(b"a lease"),
+        prompt_tokens: 1,
+        max_tokens: 60,
+        parameters: None,
+        prompt: None,
+        sketch: None,
+        hits: Vec::new(),
+        justification: None,
+        blocked: false,
+    };
+    let mut journal = Journal::open(folder.path(), [1; 16]).unwrap();
+    let now = Timestamp::now();
+    journal.begin(begin(b"first", ID), Some(100), &key, now).unwrap();
+    let again = journal.begin(begin(b"second", ID), Some(100), &key, now);
+    assert!(matches!(again, Err(Error::OverLimit { reserved: 60, .. })), "{again:?}");
+    journal.begin(begin(b"second", "other"), Some(100), &key, now).unwrap();
 }

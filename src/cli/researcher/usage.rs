@@ -148,10 +148,10 @@ fn bring(home: &Home, registry: &Quorum, output: Output) -> anyhow::Result<(u64,
 }
 
 fn status(home: &Home, output: Output) -> anyhow::Result<()> {
-    let mut grants = std::collections::BTreeMap::new();
+    let mut checkpoints = std::collections::BTreeSet::new();
     let summary = verify(home, &mut |record| {
         if let Event::Begin(begin) = &record.record().event {
-            grants.insert(begin.grant, begin.checkpoint.clone());
+            checkpoints.insert(begin.checkpoint.clone());
         }
     })?;
     let Some(journal) = Journal::open_existing(&home.journal())? else {
@@ -166,12 +166,10 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
         writeln!(text, "  never ended       {open} of the last 24 hours; they count in full")?;
     }
     let mut spent = Vec::new();
-    for (grant, checkpoint) in &grants {
-        let (tokens, promised) = journal.spent(*grant, Timestamp::now());
+    for checkpoint in &checkpoints {
+        let (tokens, promised) = journal.spent(checkpoint, Timestamp::now());
         writeln!(text, "  {checkpoint:<16}  {} tokens in the last 24 hours", tokens + promised)?;
-        spent.push(
-            json!({ "grant": grant, "checkpoint": checkpoint, "tokens": tokens, "promised": promised }),
-        );
+        spent.push(json!({ "checkpoint": checkpoint, "tokens": tokens, "promised": promised }));
     }
     if records > synced {
         text.push_str("  next: `portcullis usage sync`\n");

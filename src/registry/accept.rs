@@ -94,14 +94,21 @@ impl Registry {
     pub async fn accept_weighed(
         &self,
         envelope: &Envelope,
-        Weighed { index, standing, .. }: Weighed,
+        Weighed { index, standing, author, .. }: Weighed,
         now: Timestamp,
     ) -> Result<Receipt, Error> {
         let view = self.view().await?;
         let receipt =
             |kind, new, state| Receipt { digest: envelope.digest(), kind, new, state, same_as: None };
         if index.kind == UsageBatch::KIND {
+            let person = author.filter(|_| standing != Standing::Named);
+            if let Some(person) = person {
+                self.require_room_for_usage(person, now).await?;
+            }
             let new = self.accept_usage(envelope, now).await?;
+            if let Some(person) = person.filter(|_| new) {
+                self.store.count_usage(person, envelope.payload().len() as u64, now).await?;
+            }
             return Ok(receipt(UsageBatch::KIND, new, None));
         }
         let rules = view.rules(&self.checkpoint_referred_to(&index).await?)?;

@@ -14,8 +14,25 @@ impl Error {
             let next = format!("stop using it; write to {board} if you think that this is a mistake");
             return (Fault::Rule, next.into());
         }
-        let (fault, next) = self.usual_step();
+        let (fault, next) = self.about_form().unwrap_or_else(|| self.usual_step());
         (fault, next.into())
+    }
+
+    /// The same of what is refused for its form, its price or its number, before anybody looks at what it says.
+    fn about_form(&self) -> Option<(Fault, &'static str)> {
+        Some(match self {
+            Self::Statement(error) if !error.is_about_signers() => (
+                Fault::Proof,
+                "send it as this program writes it, with the signatures that its kind has and no others",
+            ),
+            Self::WorkNeeded { .. } => (
+                Fault::Rule,
+                "do the work that `work` asks for, and send it as `portcullis-work: <challenge>:<counter>`",
+            ),
+            Self::Newcomer { .. } => (Fault::Rule, "ask with `portcullis request new <checkpoint>` first"),
+            Self::Store(store::Error::Intake(refusal)) => of_intake(refusal),
+            _ => return None,
+        })
     }
 
     /// The same where use is recorded and reviewed.
@@ -44,10 +61,6 @@ impl Error {
     fn usual_step(&self) -> (Fault, &'static str) {
         match self {
             Self::Access(error) => of_access(error),
-            Self::Statement(error) if !error.is_about_signers() => (
-                Fault::Proof,
-                "send it as this program writes it, with the signatures that its kind has and no others",
-            ),
             Self::Statement(_) | Self::Unsigned => {
                 (Fault::Proof, "sign it with the key that it names, and hand it in again")
             }
@@ -88,12 +101,9 @@ impl Error {
             }
             Self::Clock { .. } => (Fault::Proof, "set the clock, and make it again"),
             Self::Challenge => (Fault::Proof, "ask for a new challenge"),
-            Self::WorkNeeded { .. } => (
-                Fault::Rule,
-                "do the work that `work` asks for, and send it as `portcullis-work: <challenge>:<counter>`",
-            ),
-            Self::Newcomer { .. } => (Fault::Rule, "ask with `portcullis request new <checkpoint>` first"),
-            Self::Store(store::Error::Intake(refusal)) => of_intake(refusal),
+            Self::WorkNeeded { .. } | Self::Newcomer { .. } => {
+                (Fault::Rule, "ask with `portcullis request new`")
+            }
             Self::NotYours => (Fault::Rule, "use the identity whose it is (--home)"),
             Self::Repository(_) => {
                 (Fault::Rule, "`portcullis catalogue status` shows how the catalogue stands")
@@ -120,6 +130,9 @@ fn of_intake(refusal: &IntakeRefusal) -> (Fault, &'static str) {
         ),
         IntakeRefusal::PersonDay { .. } | IntakeRefusal::NewcomersDay { .. } => {
             (Fault::Rule, "ask again tomorrow")
+        }
+        IntakeRefusal::UsageDay { .. } => {
+            (Fault::Rule, "the rest comes in tomorrow: `portcullis usage sync`")
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::misuse::{Case, CaseStep};
 use crate::statement::{Envelope, Error as StatementError, Predicate as _, Statement};
-use crate::store::{RequestIntake, RequestQuota};
+use crate::store::{self, IntakeRefusal, RequestIntake, RequestQuota};
 use crate::time::Timestamp;
 use crate::usage::UsageBatch;
 
@@ -38,11 +38,19 @@ pub struct IntakeRules {
     pub requests_per_person: u32,
     /// Requests of all newcomers for one checkpoint in a day.
     pub newcomer_requests: u32,
+    /// Bytes of usage of one person in a day.
+    pub usage_bytes: u64,
 }
 
 impl Default for IntakeRules {
     fn default() -> Self {
-        Self { work_bits: 20, pending_per_person: 3, requests_per_person: 20, newcomer_requests: 500 }
+        Self {
+            work_bits: 20,
+            pending_per_person: 3,
+            requests_per_person: 20,
+            newcomer_requests: 500,
+            usage_bytes: 256 << 20,
+        }
     }
 }
 
@@ -67,6 +75,8 @@ pub struct Weighed {
     pub signatures: usize,
     /// Whether it is here already.
     pub is_here: bool,
+    /// Whose usage it is, by what it claims.
+    pub(super) author: Option<KeyId>,
 }
 
 impl Weighed {
@@ -102,6 +112,7 @@ impl Registry {
             signatures: envelope.signatures().len(),
             standing: Standing::Named,
             is_here: false,
+            author: None,
             index,
         };
         match weighed.index.kind {
@@ -118,6 +129,7 @@ impl Registry {
                 if weighed.standing == Standing::Newcomer {
                     return Err(Error::Newcomer { kind: UsageBatch::KIND });
                 }
+                weighed.author = Some(batch.card.verifying_key.id());
             }
             // What these are about tells who signs them, once that is looked up.
             _ => {}
@@ -163,6 +175,16 @@ impl Registry {
             }
         }
         Err(Error::WorkNeeded { demand })
+    }
+
+    /// Refuses usage of somebody who handed in as much as may be in a day. Only what was verified is counted, so nobody uses up what is
+    /// another's.
+    pub(super) async fn require_room_for_usage(&self, person: KeyId, now: Timestamp) -> Result<(), Error> {
+        let most = self.intake.usage_bytes;
+        if most > 0 && self.store.usage_of_day(person, now).await? >= most {
+            return Err(store::Error::from(IntakeRefusal::UsageDay { most }).into());
+        }
+        Ok(())
     }
 
     fn bits(&self, weighed: &Weighed) -> u32 {
@@ -233,7 +255,7 @@ fn bounds(kind: &str, view: &View) -> Bounds {
     }
 }
 
-fn require_signatures(kind: &str, envelope: &Envelope, most: usize) -> Result<(), Error> {
+pub(super) fn require_signatures(kind: &str, envelope: &Envelope, most: usize) -> Result<(), Error> {
     let count = envelope.signatures().len();
     if (1..=most).contains(&count) {
         return Ok(());

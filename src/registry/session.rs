@@ -7,11 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::Rng as _;
 
+use super::intake::require_signatures;
 use super::{Error, Registry};
-use crate::access::verify_session;
+use crate::access::{Session, verify_session};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
-use crate::statement::Envelope;
+use crate::statement::{Envelope, Predicate as _};
 use crate::time::Timestamp;
 
 /// Seconds for which a challenge can be answered.
@@ -41,6 +42,7 @@ impl Registry {
         answer: &Envelope,
         now: Timestamp,
     ) -> Result<(String, Timestamp), Error> {
+        require_signatures(Session::KIND, answer, 1)?;
         let (challenge, session) = verify_session(answer, self.key_id(), now)?;
         let (bearer, expires) = (random_text(), now.plus_seconds(BEARER_SECONDS));
         let holder = session.card.verifying_key.id();

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Version, header};
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq as _;
 
@@ -168,7 +168,7 @@ impl FromRequestParts<App> for Paid {
         let origin = parts.extensions.get::<Origin>().copied();
         // The middleware that measures addresses stands before every handler.
         let origin = origin.ok_or_else(|| Refusal::malformed("the request comes from nowhere"))?;
-        let length = body_length(&parts.headers).min(MOST_STATEMENT_BYTES as u64);
+        let length = body_length(parts).min(MOST_STATEMENT_BYTES as u64);
         app.limits.address(origin, Cost::of_bytes(length))?;
         Ok(Self(origin))
     }
@@ -202,19 +202,28 @@ impl FromRequestParts<App> for Proposer {
         let key = reader.map(|Reader(key)| key);
         let knows_code = knows_founding_code(app, &parts.headers);
         let is_founded = app.registry.is_founded().await?;
-        let may_be_long =
-            if is_founded { app.registry.require_keeper(key).await.is_ok() } else { knows_code };
-        if may_be_long || body_length(&parts.headers) <= MOST_STATEMENT_BYTES as u64 {
+        let is_known = if is_founded { app.registry.require_keeper(key).await.is_ok() } else { knows_code };
+        if is_known {
+            return Ok(Self { key, knows_code });
+        }
+        if let Some(origin) = parts.extensions.get::<Origin>() {
+            app.limits.address(*origin, Cost::of_proposal())?;
+        }
+        if body_length(parts) <= MOST_STATEMENT_BYTES as u64 {
             return Ok(Self { key, knows_code });
         }
         Err(too_long("a proposal of such a length takes a keeper's bearer, or the founding code"))
     }
 }
 
-/// How long a body says that it is; without a word, as long as it may be.
-fn body_length(headers: &HeaderMap) -> u64 {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    length.and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
+/// How long a body says that it is; if it does not say and there may be one, as long as it may be.
+fn body_length(parts: &Parts) -> u64 {
+    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let has_none = parts.version < Version::HTTP_2 && !parts.headers.contains_key(header::TRANSFER_ENCODING);
+    match length {
+        None if has_none => 0,
+        length => length.and_then(|text| text.parse().ok()).unwrap_or(u64::MAX),
+    }
 }
 
 /// Whether somebody has the code that lets the first proposals of a catalogue in.

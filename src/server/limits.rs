@@ -27,8 +27,10 @@ const BUCKETS: u64 = 1 << 16;
 const BYTES_A_UNIT: u64 = 16 << 10;
 /// Signatures whose checking costs one unit.
 const SIGNATURES_A_UNIT: usize = 4;
-/// Units that a new session costs, whose bearer is kept for an hour.
+/// Units that a challenge costs, and a session: each is a row of the database, for minutes or an hour.
 const SESSION_UNITS: u32 = 10;
+/// Units that a proposal costs whom the catalogue does not know: all of the catalogue is unpacked for it.
+const PROPOSAL_UNITS: u32 = 50;
 /// Hours in which the bucket of newcomers' requests refills.
 const DAY_HOURS: u32 = 24;
 
@@ -50,7 +52,12 @@ impl Cost {
         Self::of((signatures / SIGNATURES_A_UNIT) as u64)
     }
 
-    /// What a session costs.
+    /// What the proposal of a stranger costs.
+    pub(super) fn of_proposal() -> Self {
+        Self(PROPOSAL_UNITS)
+    }
+
+    /// What a challenge costs, or a session.
     pub(super) fn of_session() -> Self {
         Self(SESSION_UNITS)
     }

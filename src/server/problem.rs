@@ -26,7 +26,7 @@ pub(super) struct Refusal {
     /// Seconds after which it may be tried again.
     retry_after: Option<u64>,
     /// The work that is missing.
-    work: Option<WorkDemand>,
+    work: Option<Box<WorkDemand>>,
 }
 
 impl Refusal {
@@ -110,7 +110,7 @@ impl From<Error> for Refusal {
             _ => (fault == Fault::Busy).then_some(1),
         };
         if let Error::WorkNeeded { demand } = error {
-            refusal.work = Some(demand);
+            refusal.work = Some(Box::new(demand));
         }
         refusal
     }
@@ -120,7 +120,9 @@ impl From<Error> for Refusal {
 fn retry_after(refusal: &IntakeRefusal) -> u64 {
     const DAY: i64 = 24 * 3600;
     match refusal {
-        IntakeRefusal::PersonDay { .. } | IntakeRefusal::NewcomersDay { .. } => {
+        IntakeRefusal::PersonDay { .. }
+        | IntakeRefusal::NewcomersDay { .. }
+        | IntakeRefusal::UsageDay { .. } => {
             let left = DAY - Timestamp::now().unix_seconds().rem_euclid(DAY);
             u64::try_from(left).unwrap_or(0)
         }
@@ -150,7 +152,7 @@ impl IntoResponse for Refusal {
             status: self.status.as_u16(),
             detail: self.detail,
             next: self.next,
-            work: self.work,
+            work: self.work.map(|work| *work),
         };
         let mut response = (self.status, Json(problem)).into_response();
         let headers = response.headers_mut();

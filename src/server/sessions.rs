@@ -13,7 +13,11 @@ use crate::time::Timestamp;
 
 /// Hands out a challenge.
 #[utoipa::path(post, path = "/v1/challenges", operation_id = "challenge", tag = "sessions", responses((status = 201, body = Challenge), Refusals))]
-pub(super) async fn challenge(State(app): State<App>) -> Result<(StatusCode, Json<Challenge>), Refusal> {
+pub(super) async fn challenge(
+    State(app): State<App>,
+    Paid(origin): Paid,
+) -> Result<(StatusCode, Json<Challenge>), Refusal> {
+    app.limits.address(origin, Cost::of_session())?;
     let (challenge, expires) = app.registry.challenge(Timestamp::now()).await?;
     Ok((StatusCode::CREATED, Json(Challenge { challenge, expires })))
 }

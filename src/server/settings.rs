@@ -85,6 +85,8 @@ pub struct LimitSettings {
     pub pending_per_person: u32,
     /// Requests of one person in a day; 0 is no limit.
     pub requests_per_person: u32,
+    /// MiB of usage of one person in a day; 0 is no limit.
+    pub usage_mib_per_person: u32,
 }
 
 impl LimitSettings {
@@ -95,6 +97,7 @@ impl LimitSettings {
             pending_per_person: self.pending_per_person,
             requests_per_person: self.requests_per_person,
             newcomer_requests: self.newcomer_requests,
+            usage_bytes: u64::from(self.usage_mib_per_person) << 20,
         }
     }
 }
@@ -111,6 +114,7 @@ impl Default for LimitSettings {
             newcomer_requests: intake.newcomer_requests,
             pending_per_person: intake.pending_per_person,
             requests_per_person: intake.requests_per_person,
+            usage_mib_per_person: u32::try_from(intake.usage_bytes >> 20).unwrap_or(u32::MAX),
         }
     }
 }

@@ -4,6 +4,8 @@ use sqlx::{Any, Row as _, Transaction};
 
 use super::{Error, StatementRow, Store, parse};
 use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::time::Timestamp;
 
 /// Seconds of a day.
 const DAY: i64 = 24 * 3600;
@@ -29,12 +31,23 @@ pub enum IntakeRefusal {
         /// How often.
         most: u32,
     },
+    /// One person handed in as much usage as may be in a day.
+    #[error("one person may hand in {} MiB of usage in a day", mebibytes(*most))]
+    UsageDay {
+        /// How many bytes.
+        most: u64,
+    },
     /// Newcomers asked for one checkpoint as often as may be in a day.
     #[error("newcomers may make {most} requests for a checkpoint in a day, all of them together")]
     NewcomersDay {
         /// How often.
         most: u32,
     },
+}
+
+/// Part of [`IntakeRefusal`]'s words: a whole number of MiB.
+fn mebibytes(bytes: u64) -> u64 {
+    bytes >> 20
 }
 
 /// What a request is held against before it is filed.
@@ -71,11 +84,43 @@ impl Store {
         parse("intake_key", &row.try_get::<String, _>("bytes")?)
     }
 
+    /// How many bytes of usage a person handed in on the day of `now`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn usage_of_day(&self, person: KeyId, now: Timestamp) -> Result<u64, Error> {
+        let row = sqlx::query("SELECT count FROM intake_counts WHERE what = $1 AND day = $2")
+            .bind(format!("usage/{person}"))
+            .bind(day_of(now))
+            .fetch_optional(&self.pool)
+            .await?;
+        let count = row.map_or(Ok(0), |row| row.try_get::<i64, _>("count"))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Counts bytes of usage that came in from a person.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn count_usage(&self, person: KeyId, bytes: u64, now: Timestamp) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO intake_counts (what, day, count) VALUES ($1, $2, $3) \
+             ON CONFLICT (what, day) DO UPDATE SET count = intake_counts.count + $4",
+        )
+        .bind(format!("usage/{person}"))
+        .bind(day_of(now))
+        .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+        .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// Whether somebody on a board, or the registry of a public stage, ever approved a grant for this person.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn was_approved(&self, person: crate::identity::KeyId) -> Result<bool, Error> {
+    pub async fn was_approved(&self, person: KeyId) -> Result<bool, Error> {
         let row =
             sqlx::query("SELECT 1 AS found FROM statements WHERE holder = $1 AND kind = 'grant' LIMIT 1")
                 .bind(person.to_string())
@@ -92,7 +137,7 @@ pub(super) async fn admit(
     intake: RequestIntake,
 ) -> Result<(), Error> {
     let RequestIntake { asks, quota } = intake;
-    let day = row.received.unix_seconds().div_euclid(DAY);
+    let day = day_of(row.received);
     // Counting comes first: its row keeps others with the same key waiting until this transaction is over.
     let person = format!("person/{}", row.holder);
     let a_day = quota.map_or(0, |quota| quota.a_day);
@@ -121,6 +166,10 @@ pub(super) async fn admit(
     }
     sqlx::query("DELETE FROM intake_counts WHERE day < $1").bind(day - 1).execute(&mut **transaction).await?;
     Ok(())
+}
+
+fn day_of(now: Timestamp) -> i64 {
+    now.unix_seconds().div_euclid(DAY)
 }
 
 /// Something that is counted by the day.

@@ -1,11 +1,13 @@
 //! Floods by strangers: memory, disk, processor, the board's queue.
 
-use portcullis::access::{Request, Withdrawal};
+use portcullis::access::{Request, Session, Withdrawal};
 use portcullis::api::WorkDemand;
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, Signer};
 use portcullis::statement::{Envelope, IN_TOTO, Statement, Subject, sign_card};
+use portcullis::store::Store;
 use portcullis::time::Timestamp;
+use portcullis::usage::{JournalId, UsageBatch};
 use serde_json::{Value, json};
 
 use super::support::endpoint::Endpoint;
@@ -349,6 +351,59 @@ fn long_bodies_of_strangers_are_refused_before_they_are_read() {
         let answer = served.process.send_raw(head.as_bytes());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{line}: {answer}");
     }
+}
+
+#[test]
+fn usage_of_a_stranger_and_more_of_anybody_than_a_day_has_are_refused() {
+    let served = Served::released(Database::Sqlite, "partners").limited("limits.usage_mib_per_person = 1\n");
+    let scene = &served.scene;
+    let now = Timestamp::now();
+    let stranger = Identity::new(("Stranger".parse().unwrap(), None), &[9; 32], &[9; 32], now);
+    let batch = UsageBatch {
+        card: stranger.card().clone(),
+        journal: JournalId::from_bytes([1; 16]),
+        first: 0,
+        previous: Sha256Digest::of(b""),
+        records: vec!["a line that nobody parses".to_owned(); 5000],
+        created: now,
+    };
+    let subject = Subject { name: "usage".to_owned(), digest: Sha256Digest::of(b"") };
+    let batch = Statement::new(scene.catalogue_id("ada"), subject, batch);
+    let batch = batch.sign(&*stranger.signer(None).unwrap()).unwrap();
+    let mut heard = vec![said(&hand_in(&served, &batch, None))];
+    served.granted();
+    scene.succeed("rosa", &format!("pull {ID}"));
+    scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
+    scene.succeed("rosa", "usage sync");
+    // As if she had handed in a MiB today.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let rosa = scene.identity("rosa").card().verifying_key.id();
+    runtime.block_on(async {
+        let store = Store::open(&format!("sqlite:{}", scene.at("reg/registry.db").display())).await.unwrap();
+        assert!(store.usage_of_day(rosa, now).await.unwrap() > 0, "what came in is counted");
+        store.count_usage(rosa, 1 << 20, now).await.unwrap();
+    });
+    scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
+    let refused = scene.refuse("rosa", "usage sync").replace(&served.process.url, "<registry>");
+    heard.push(refused);
+    insta::assert_snapshot!(heard.join("\n"), @"");
+}
+
+#[test]
+fn a_session_with_junk_beside_its_signature_is_refused_before_any_is_checked() {
+    let served = Served::founded(Database::Sqlite);
+    let rosa = served.scene.identity("rosa");
+    let registry = served.get("/v1/registry").json()["key_id"].as_str().unwrap().parse().unwrap();
+    let challenge = served.post("/v1/challenges", "{}").json()["challenge"].as_str().unwrap().to_owned();
+    let session = Session { registry, card: rosa.card().clone(), created: Timestamp::now() };
+    let subject = Subject { name: "session".to_owned(), digest: Sha256Digest::of(challenge.as_bytes()) };
+    let session = Statement::in_no_catalogue(subject, session).sign(&*rosa.signer(None).unwrap()).unwrap();
+    let mut json: Value = serde_json::from_str(&session.to_json()).unwrap();
+    let junk = json!({ "sig": base64(&[1; 64]) });
+    (0..60).for_each(|_| json["signatures"].as_array_mut().unwrap().insert(0, junk.clone()));
+    let refused = served.post("/v1/sessions", &json.to_string());
+    assert_eq!(said(&refused).lines().next(), Some("422 a session carries one signature; this one carries 61"));
+    assert_eq!(served.post("/v1/sessions", &session.to_json()).status, 201);
 }
 
 fn base64(bytes: &[u8]) -> String {

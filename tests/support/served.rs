@@ -105,6 +105,7 @@ limits.newcomer_requests_per_address = 0
 limits.newcomer_requests = 0
 limits.pending_per_person = 0
 limits.requests_per_person = 0
+limits.usage_mib_per_person = 0
 ";
 
 /// A scene around a served registry.

@@ -195,7 +195,7 @@ pub enum Error {
         demand: WorkDemand,
     },
     /// A newcomer has nothing of the kind to hand in.
-    #[error("a {kind} is taken only from people who were granted something here")]
+    #[error("{kind} is taken only from people who were granted something here")]
     Newcomer {
         /// Which kind.
         kind: &'static str,

@@ -386,7 +386,13 @@ fn usage_of_a_stranger_and_more_of_anybody_than_a_day_has_are_refused() {
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
     let refused = scene.refuse("rosa", "usage sync").replace(&served.process.url, "<registry>");
     heard.push(refused);
-    insta::assert_snapshot!(heard.join("\n"), @"");
+    insta::assert_snapshot!(heard.join("\n"), @"
+    403 usage is taken only from people who were granted something here
+      next: ask with `portcullis request new <checkpoint>` first
+    exit 5
+    error: <registry> refuses: one person may hand in 1 MiB of usage in a day
+      next: the rest comes in tomorrow: `portcullis usage sync`
+    ");
 }
 
 #[test]
@@ -402,7 +408,10 @@ fn a_session_with_junk_beside_its_signature_is_refused_before_any_is_checked() {
     let junk = json!({ "sig": base64(&[1; 64]) });
     (0..60).for_each(|_| json["signatures"].as_array_mut().unwrap().insert(0, junk.clone()));
     let refused = served.post("/v1/sessions", &json.to_string());
-    assert_eq!(said(&refused).lines().next(), Some("422 a session carries one signature; this one carries 61"));
+    assert_eq!(
+        said(&refused).lines().next(),
+        Some("422 a session carries one signature; this one carries 61")
+    );
     assert_eq!(served.post("/v1/sessions", &session.to_json()).status, 201);
 }
 

@@ -168,6 +168,9 @@ fn two_machines_that_spend_a_days_tokens_twice_are_found() {
     scene.succeed("rosa", &format!("pull {ID}"));
     support::copy_tree(&scene.at("homes/rosa"), &scene.at("homes/laptop"));
     for home in ["rosa", "laptop"] {
+        if home == "laptop" {
+            scene.succeed(home, "usage declare --reason My-laptop");
+        }
         scene.succeed(home, &format!("run {ID} Hello -n 6 --ignore-eos"));
         scene.succeed(home, "usage sync");
     }

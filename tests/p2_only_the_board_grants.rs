@@ -352,7 +352,7 @@ fn lease_of(grant: &Verified<Statement<Grant>>, by: &Identity, hours: u32) -> En
     let sealing_key = researcher().card().sealing_key;
     let registry_key =
         seal_to(&sealing_key, Purpose::LEASE, context.as_bytes(), &[9; 32], &mut rand::rng()).unwrap();
-    let lease = Lease { grant: grant.digest(), issued, expires, registry_key };
+    let lease = Lease { grant: grant.digest(), issued, expires, registry_key, journal: None };
     let subject = Subject { name: "gpt2-1.5b".to_owned(), digest: rules().manifest };
     Statement::new(catalogue(), subject, lease).sign(&*signer(by)).unwrap()
 }

@@ -20,7 +20,14 @@ fn key() -> SigningKey {
 }
 
 fn record(seq: u64, previous: Sha256Digest, tokens: u64) -> SignedRecord {
-    let end = End { begin: 0, tokens, finish: "length".to_owned(), output: None, hits: Vec::new() };
+    let end = End {
+        begin: 0,
+        tokens,
+        finish: "length".to_owned(),
+        output: None,
+        hits: Vec::new(),
+        explanation: None,
+    };
     let at = Timestamp::from_unix_seconds(1_000_000 + i64::try_from(seq).unwrap());
     Record::new(journal(), (seq, previous), at, Event::End(end)).sign(&key()).unwrap()
 }
@@ -199,7 +206,14 @@ fn p7_a_torn_tail_is_repaired_and_never_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let signer = key();
     let open = || Journal::open(folder.path(), [3; 16]).unwrap();
-    let end = || End { begin: 0, tokens: 1, finish: "stop".to_owned(), output: None, hits: Vec::new() };
+    let end = || End {
+        begin: 0,
+        tokens: 1,
+        finish: "stop".to_owned(),
+        output: None,
+        hits: Vec::new(),
+        explanation: None,
+    };
     let mut journal = open();
     for _ in 0..3 {
         journal.end(end(), &signer, Timestamp::from_unix_seconds(5)).unwrap();

@@ -205,8 +205,14 @@ fn the_days_tokens_hold_across_processes_and_a_clock_that_is_set_back() {
         two.begin(begin(60), Some(100), &key, at(48)),
         Err(Error::OverLimit { reserved: 60, .. })
     ));
-    let end =
-        |begin, tokens| End { begin, tokens, finish: "stop".to_owned(), output: None, hits: Vec::new() };
+    let end = |begin, tokens| End {
+        begin,
+        tokens,
+        finish: "stop".to_owned(),
+        output: None,
+        hits: Vec::new(),
+        explanation: None,
+    };
     one.end(end(first.seq, 10), &key, at(48)).unwrap();
     let second = two.begin(begin(60), Some(100), &key, at(48)).unwrap();
     two.end(end(second.seq, 60), &key, at(48)).unwrap();

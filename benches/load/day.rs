@@ -71,7 +71,7 @@ impl AsyncStep for Visit {
             statuses.push(connection.ask(&list).await.0);
         }
         let journal = journal_of(number);
-        let told = JournalState { journal, records: 0, head: first_link(journal) };
+        let told = JournalState { journal, records: 0, head: first_link(journal), under_way: Vec::new() };
         let told = serde_json::to_string(&told).unwrap();
         let lease = request("POST", &format!("/v1/grants/{grant}/lease"), Some(bearer), &told);
         let (status, lease) = connection.ask(&lease).await;
@@ -147,7 +147,14 @@ impl Researcher {
             justification: None,
             blocked: false,
         };
-        let end = End { begin: 0, tokens: 64, finish: "length".to_owned(), output: None, hits: Vec::new() };
+        let end = End {
+            begin: 0,
+            tokens: 64,
+            finish: "length".to_owned(),
+            output: None,
+            hits: Vec::new(),
+            explanation: None,
+        };
         let now = Timestamp::now();
         let begin = Record::new(journal, (0, first_link(journal)), now, Event::Begin(Box::new(begin)));
         let begin = begin.sign(&*self.signer).unwrap();

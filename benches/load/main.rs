@@ -26,6 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Once, Report, as_fast_as_can_be, at_a_rate, request};
+use portcullis::api::JournalState;
+use portcullis::usage::{JournalId, first_link};
 use setting::Setting;
 use support::people::ID;
 use support::served::Database;
@@ -104,7 +106,11 @@ async fn decisions(setting: &Setting) {
 
 async fn leases(setting: &Setting) {
     let bearer = setting.bearer("rosa");
-    let lease = Arc::new(request("POST", &format!("/v1/grants/{}/lease", setting.grant), Some(&bearer), ""));
+    let journal = JournalId::from_bytes([7; 16]);
+    let told = JournalState { journal, records: 0, head: first_link(journal), under_way: Vec::new() };
+    let told = serde_json::to_string(&told).unwrap();
+    let lease =
+        Arc::new(request("POST", &format!("/v1/grants/{}/lease", setting.grant), Some(&bearer), &told));
     let count = (LEASES * LASTING.as_secs_f64()) as usize;
     head("at 200 a second");
     for round in 0..3 {

@@ -218,6 +218,7 @@ impl Maker<'_> {
             issued,
             expires: issued.plus_hours(24),
             registry_key: self.sealed.clone(),
+            journal: None,
         };
         Statement::new(self.catalogue, self.subject.clone(), lease).sign(self.registry).unwrap()
     }
@@ -240,8 +241,14 @@ impl Maker<'_> {
         let at = now.plus_seconds(61);
         let begin =
             Record::new(self.journal, *next, at, Event::Begin(Box::new(begin))).sign(self.signer).unwrap();
-        let end =
-            End { begin: next.0, tokens: 64, finish: "length".to_owned(), output: None, hits: Vec::new() };
+        let end = End {
+            begin: next.0,
+            tokens: 64,
+            finish: "length".to_owned(),
+            output: None,
+            hits: Vec::new(),
+            explanation: None,
+        };
         let end = Record::new(self.journal, (next.0 + 1, begin.digest()), at, Event::End(end))
             .sign(self.signer)
             .unwrap();

@@ -51,8 +51,14 @@ pub(crate) fn measure() {
         before.push(one.elapsed());
         let one = Instant::now();
         let output = recipients.keep(&prompt, &mut rand::rng()).unwrap();
-        let end =
-            End { begin: begun.seq, tokens: 128, finish: "length".to_owned(), output, hits: Vec::new() };
+        let end = End {
+            begin: begun.seq,
+            tokens: 128,
+            finish: "length".to_owned(),
+            output,
+            hits: Vec::new(),
+            explanation: None,
+        };
         journal.end(end, &*signer, Timestamp::now()).unwrap();
         behind.push(one.elapsed());
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::grant::Grant;
-use super::{CLOCK_TOLERANCE, Error, RulesInForce};
+use super::{CLOCK_TOLERANCE, Error, JournalMark, RulesInForce};
 use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::seal::SealedMessage;
 use crate::statement::{Envelope, Predicate, Statement, Verified};
@@ -21,6 +21,9 @@ pub struct Lease {
     pub expires: Timestamp,
     /// The registry's key, sealed to the researcher with [`lease_context`] as context.
     pub registry_key: SealedMessage,
+    /// The usage journal that records what is done under it, as it stood. A registry that is a folder knows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalMark>,
 }
 
 impl Lease {

@@ -10,6 +10,7 @@ mod exchange;
 mod grant;
 mod handover;
 mod index;
+mod journal;
 mod lease;
 mod request;
 mod rules;
@@ -25,6 +26,7 @@ pub use grant::{
 };
 pub use handover::{Handover, handover_context, verify_handover};
 pub use index::{Index, KINDS, index};
+pub use journal::{JournalId, JournalIdError, JournalMark};
 pub use lease::{Lease, check_lease, lease_context, verify_lease};
 pub use request::{
     Denial, MOST_MEMBERS, Request, Withdrawal, asks, verify_denial, verify_request, verify_withdrawal,

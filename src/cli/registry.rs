@@ -15,6 +15,7 @@ use crate::name::CheckpointId;
 use crate::progress::Progress;
 use crate::seal::Locks;
 use crate::time::Timestamp;
+use crate::usage::Journal;
 
 /// The registry at an address, asked in the name of this home.
 pub(super) fn remote(home: &Home, address: &BaseUrl, output: Output) -> anyhow::Result<RemoteRegistry> {
@@ -95,7 +96,7 @@ pub(super) fn rules(home: &Home, checkpoint: &CheckpointId, output: Output) -> a
 
 /// This home's vault; of a registry that is a server, with what is known of its log.
 pub(super) fn vault(home: &Home) -> anyhow::Result<Vault> {
-    let vault = Vault::at(home.vault());
+    let vault = Vault::at(home.vault()).with_journal(Journal::id_in(&home.journal())?);
     Ok(match home.place()? {
         Place::Folder(_) => vault,
         Place::Address(_) => vault.with_record(record(home)?),

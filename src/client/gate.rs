@@ -184,13 +184,19 @@ fn live_lease(
     now: Timestamp,
 ) -> Result<Result<Verified<Lease>, Option<access::Error>>, Error> {
     let mut newest: Option<(Timestamp, access::Error)> = None;
+    let mut live: Option<Verified<Lease>> = None;
     for found in vault.statements().list("lease")? {
         let Ok(claim) = found.envelope.claim::<Lease>() else { continue };
         if claim.predicate.grant != grant.digest() {
             continue;
         }
         match access::verify_lease(&found.envelope, grant, rules, now) {
-            Ok(lease) => return Ok(Ok(lease)),
+            Ok(lease) => {
+                let better = |other: &Verified<Lease>| vault.preference(other) < vault.preference(&lease);
+                if live.as_ref().is_none_or(better) {
+                    live = Some(lease);
+                }
+            }
             Err(error) => {
                 let issued = claim.predicate.issued;
                 if newest.as_ref().is_none_or(|(other, _)| *other < issued) {
@@ -199,7 +205,7 @@ fn live_lease(
             }
         }
     }
-    Ok(Err(newest.map(|(_, error)| error)))
+    Ok(live.ok_or(newest.map(|(_, error)| error)))
 }
 
 impl Pass {

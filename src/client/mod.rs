@@ -10,6 +10,7 @@ mod pull;
 mod record;
 mod recorder;
 mod recorders;
+mod recovery;
 pub mod remote;
 mod rules;
 mod sync;
@@ -22,6 +23,7 @@ pub use pull::{ChunkSource, Mirror, Pace, Parallel, PullOptions, Pulled, SetAsid
 pub use record::Record;
 pub use recorder::{Asked, Ended, Recorder};
 pub use recorders::{Begun, Recorders};
+pub use recovery::Recovery;
 pub use rules::Catalogue;
 pub use sync::sync;
 pub use upload::{Uploaded, upload};

@@ -82,7 +82,11 @@ impl Recorder {
         let stage = rules.policy.stage(&grant.stage);
         // A grant under a stage that is gone does not pass the gate; the strictest way is kept all the same.
         let mode = stage.map_or(UsageMode::Sealed, |stage| stage.limits.usage);
-        let journal = Journal::open(folder, random)?;
+        let mut journal = Journal::open(folder, random)?;
+        if let Some(mark) = &pass.lease.journal {
+            journal.require_continues(mark)?;
+        }
+        journal.keep_live(grant.researcher.sealing_key)?;
         let since = Timestamp::now().plus_seconds(-HISTORY_HOURS * 3600);
         let history = History { own: generations(&journal.recent(since)?), cohort_day: None };
         Ok(Self {
@@ -154,6 +158,19 @@ impl Recorder {
         Ok((recorded.seq, hits))
     }
 
+    /// Stores more of a text, before it is shown; `tokens` are all so far.
+    ///
+    /// # Errors
+    /// [`Error::Usage`]: nothing more may be written then.
+    pub fn wrote(&mut self, begin: u64, text: &str, tokens: usize) -> Result<(), Error> {
+        Ok(self.journal.wrote(begin, text, tokens as u64)?)
+    }
+
+    /// Goes on with the texts that another recorder began, under a newer lease.
+    pub fn continue_texts(&mut self, other: &mut Self) {
+        self.journal.continue_live(&mut other.journal);
+    }
+
     /// Records how a generation ended; the rules that its output meets.
     ///
     /// # Errors
@@ -171,6 +188,7 @@ impl Recorder {
             finish: ended.finish.to_owned(),
             output: self.recipients.keep(ended.output, &mut rand::rng())?,
             hits: hits.iter().map(|hit| hit.rule.to_string()).collect(),
+            explanation: None,
         };
         self.journal.end(end, &*self.signer, now)?;
         Ok(hits)

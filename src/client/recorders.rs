@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 pub struct Recorders(Vec<Recorder>);
 
 /// A generation that began, by its record in each journal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Begun(Vec<u64>);
 
 impl Recorders {
@@ -52,6 +52,20 @@ impl Recorders {
             }
         }
         Ok((Begun(begun), hits))
+    }
+
+    /// Stores more of a text, before it is shown; `tokens` are all so far.
+    ///
+    /// # Errors
+    /// Those of [`Recorder::wrote`].
+    pub fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Error> {
+        let recorders = self.0.iter_mut().zip(&begun.0);
+        recorders.into_iter().try_for_each(|(recorder, seq)| recorder.wrote(*seq, text, tokens))
+    }
+
+    /// Goes on with the texts that other recorders of the same checkpoints began, under newer leases.
+    pub fn continue_texts(&mut self, other: &mut Self) {
+        self.0.iter_mut().zip(&mut other.0).for_each(|(new, old)| new.continue_texts(old));
     }
 
     /// Records how it ended; the rules that its output meets.

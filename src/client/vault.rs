@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Error, Record};
-use crate::access::{Exchange, Grant, Lease, RulesInForce, Statements, verify_lease};
+use crate::access::{Exchange, Grant, JournalId, Lease, RulesInForce, Statements, verify_lease};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::name::CheckpointId;
@@ -18,12 +18,13 @@ const OF_A_GRANT: [&str; 3] = ["share", "lease", "revocation"];
 pub struct Vault {
     folder: PathBuf,
     record: Option<Record>,
+    journal: Option<JournalId>,
 }
 
 impl Vault {
     /// The vault in this folder, which need not be there yet.
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder, record: None }
+        Self { folder, record: None, journal: None }
     }
 
     /// The same, of a registry that keeps a log: nothing takes effect here that is not proved to be in it (P3).
@@ -31,6 +32,19 @@ impl Vault {
     pub fn with_record(mut self, record: Record) -> Self {
         self.record = Some(record);
         self
+    }
+
+    /// The same on a machine with this usage journal: leases for it are preferred to those for another machine's.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Option<JournalId>) -> Self {
+        self.journal = journal;
+        self
+    }
+
+    /// Which of two leases that live is the better: one for this machine's journal, then the newer, which knows more of it.
+    pub(super) fn preference(&self, lease: &Lease) -> (bool, Timestamp, u64) {
+        let fits = lease.journal.is_none_or(|mark| Some(mark.journal) == self.journal);
+        (fits, lease.issued, lease.journal.map_or(0, |mark| mark.records))
     }
 
     /// What is known of the registry's log, where it keeps one.

@@ -1,6 +1,7 @@
 //! Keeps the records of the endpoint's texts, in a thread of its own: writing waits for no disk, and no text begins before its
 //! record is durable.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
@@ -21,6 +22,12 @@ pub trait Ledger: Send {
     /// # Errors
     /// [`Denied`]; nothing may be written then.
     fn begin(&mut self, asked: &Asked<'_>) -> Result<Begun, Denied>;
+
+    /// Stores more of it, before it is shown; `tokens` are all so far.
+    ///
+    /// # Errors
+    /// [`Denied`]; nothing more may be written then.
+    fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Denied>;
 
     /// Records how it ended.
     ///
@@ -72,6 +79,14 @@ pub(super) enum Told {
 /// What the clerk does.
 pub(super) enum ToClerk {
     Begin(Job),
+    /// More of a text, to be stored.
+    Wrote {
+        begun: Begun,
+        text: String,
+        tokens: usize,
+        /// Set where it cannot be stored: nothing more may be written then.
+        unstored: Arc<AtomicBool>,
+    },
     End {
         job: Job,
         begun: Begun,
@@ -100,6 +115,11 @@ pub(super) fn keep(
                 }
             }
             (ToClerk::Begin(job), _) => refuse(job, Problem::stopping()),
+            (ToClerk::Wrote { begun, text, tokens, unstored }, _) => {
+                if ledger.wrote(&begun, &text, tokens).is_err() {
+                    unstored.store(true, Ordering::Relaxed);
+                }
+            }
             (ToClerk::End { job, begun, ending }, _) => end(job, begun, ending, ledger),
             (ToClerk::Close, _) => writer = None,
         }
@@ -177,7 +197,7 @@ fn end(job: Job, begun: Begun, ending: Result<(Completion, usize), Problem>, led
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use tokio::sync::Semaphore;
     use tokio::sync::mpsc::{Receiver, channel};
@@ -193,6 +213,11 @@ mod tests {
         fn begin(&mut self, asked: &Asked<'_>) -> Result<Begun, Denied> {
             self.0.lock().unwrap().push("begun".to_owned());
             Ok(Recorders::default().begin(asked, crate::time::Timestamp::now()).unwrap().0)
+        }
+
+        fn wrote(&mut self, _: &Begun, text: &str, tokens: usize) -> Result<(), Denied> {
+            self.0.lock().unwrap().push(format!("{text} after {tokens}"));
+            Ok(())
         }
 
         fn end(&mut self, _: Begun, ended: &Ended<'_>) -> Result<(), Denied> {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use super::Served;
 use super::clerk::{Job, ToClerk, Told};
@@ -22,7 +23,9 @@ struct Open<'s> {
     job: Job,
     begun: Begun,
     completing: Completing<'s>,
-    first: bool,
+    tokens: usize,
+    /// Set by the clerk where a piece cannot be stored.
+    unstored: Arc<AtomicBool>,
 }
 
 type OpenTexts<'s> = HashMap<TextId, Open<'s>>;
@@ -114,7 +117,7 @@ fn take<'s>(
                 if job.echo {
                     completing.follow(&job.prompt);
                 }
-                open.insert(id, Open { job, begun, completing, first: true });
+                open.insert(id, Open { job, begun, completing, tokens: 0, unstored: Arc::default() });
             }
             Err(error) => {
                 let ending = Err(Problem::malformed(error.to_string()));
@@ -136,11 +139,17 @@ fn hear(
             return gone_if(told.is_err());
         }
         Event::Token(step) => {
-            if std::mem::take(&mut text.first) {
+            text.tokens += 1;
+            if text.tokens == 1 {
                 let seconds = text.job.asked.elapsed().as_secs_f64();
                 metrics::histogram!("portcullis_first_token_seconds").record(seconds);
             }
             let (certain, stopped) = text.completing.push(step);
+            let (begun, unstored) = (text.begun.clone(), Arc::clone(&text.unstored));
+            let wrote = ToClerk::Wrote { begun, text: certain.clone(), tokens: text.tokens, unstored };
+            if clerk.send(wrote).is_err() || text.unstored.load(Ordering::Relaxed) {
+                return ControlFlow::Break(Finish::Cancelled);
+            }
             let told = Told::Token { text: certain, step: step.clone() };
             let told = text.job.to.try_send((text.job.index, told));
             return if stopped { ControlFlow::Break(Finish::Stop) } else { gone_if(told.is_err()) };
@@ -165,7 +174,6 @@ fn gone_if(gone: bool) -> ControlFlow<Finish> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Instant;
 
     use tokio::sync::Semaphore;

@@ -48,6 +48,8 @@ pub enum EntryKind {
     Lease,
     /// A batch of usage records came in.
     Usage,
+    /// A person declared a usage journal new, or lost.
+    Journal,
     /// A case was opened, or a step was taken in it.
     Case,
     /// Somebody who decides or audits read what is private.
@@ -58,7 +60,7 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// Every kind, in their order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Metadata,
         Self::Policy,
         Self::Stage,
@@ -74,6 +76,7 @@ impl EntryKind {
         Self::Revocation,
         Self::Lease,
         Self::Usage,
+        Self::Journal,
         Self::Case,
         Self::Reading,
         Self::Erasure,
@@ -97,6 +100,7 @@ impl EntryKind {
             Self::Revocation => "revocation",
             Self::Lease => "lease",
             Self::Usage => "usage",
+            Self::Journal => "journal",
             Self::Case => "case",
             Self::Reading => "reading",
             Self::Erasure => "erasure",
@@ -213,7 +217,7 @@ mod tests {
             .join("\n"), @"
         the entry is malformed: `1970-01-01T00: 00: 01Z` is not a time such as 2026-06-30T00:00:00Z at line 1 column 59
         the entry is malformed: it has schema 2, not 1
-        the entry is malformed: unknown variant `gift`, expected one of `metadata`, `policy`, `stage`, `manifest`, `agreement`, `rules`, `request`, `withdrawal`, `denial`, `approval`, `grant`, `handover`, `revocation`, `lease`, `usage`, `case`, `reading`, `erasure` at line 1 column 25
+        the entry is malformed: unknown variant `gift`, expected one of `metadata`, `policy`, `stage`, `manifest`, `agreement`, `rules`, `request`, `withdrawal`, `denial`, `approval`, `grant`, `handover`, `revocation`, `lease`, `usage`, `journal`, `case`, `reading`, `erasure` at line 1 column 25
         the entry is malformed: unknown field `beside`, expected one of `schema`, `kind`, `at`, `checkpoint`, `statement`, `about`, `by` at line 1 column 162
         ");
     }

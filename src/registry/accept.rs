@@ -19,7 +19,7 @@ use crate::store::{
     SanctionedGrant, StatementRow,
 };
 use crate::time::Timestamp;
-use crate::usage::UsageBatch;
+use crate::usage::{JournalDeclaration, UsageBatch};
 
 /// How often a grant's signatures are merged with others that come in meanwhile.
 const TRIES: usize = 20;
@@ -110,6 +110,10 @@ impl Registry {
                 self.store.count_usage(person, envelope.payload().len() as u64, now).await?;
             }
             return Ok(receipt(UsageBatch::KIND, new, None));
+        }
+        if index.kind == JournalDeclaration::KIND {
+            let new = self.accept_declaration(envelope, now).await?;
+            return Ok(receipt(JournalDeclaration::KIND, new, None));
         }
         let rules = view.rules(&self.checkpoint_referred_to(&index).await?)?;
         let incoming = Incoming { envelope, index, standing, rules: &rules, now };
@@ -488,7 +492,7 @@ pub(super) fn signer_of(signers: &BTreeSet<VerifyingKey>) -> Result<KeyId, Error
 }
 
 /// Refuses what was dated long ago, or in the future: an old statement that was kept back must not surprise anybody.
-fn require_fresh(created: Timestamp, now: Timestamp) -> Result<(), Error> {
+pub(super) fn require_fresh(created: Timestamp, now: Timestamp) -> Result<(), Error> {
     if now.seconds_since(created).abs() <= CLOCK_TOLERANCE {
         return Ok(());
     }

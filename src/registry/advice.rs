@@ -51,6 +51,32 @@ impl Error {
             Self::Unsynced { .. } | Self::JournalUntold => {
                 (Fault::Rule, "`portcullis usage sync` brings the records in; then ask again")
             }
+            Self::JournalUndeclared { .. } => (
+                Fault::Rule,
+                "bring the journal back if it was moved; on another machine of yours: `portcullis usage declare --reason \"…\"`; if it is lost: `portcullis usage explain <journal> --reason \"…\"`, which auditors look at",
+            ),
+            Self::JournalCut { .. } | Self::JournalOverdue { .. } => (
+                Fault::Rule,
+                "bring its records in with `portcullis usage sync` where it is whole; if it is lost: `portcullis usage explain <journal> --reason \"…\"`, which auditors look at",
+            ),
+            Self::JournalGivenUp { .. } => (
+                Fault::Rule,
+                "move the home's `usage` folder away, and declare the new journal: `portcullis usage declare --reason \"…\"`",
+            ),
+            Self::GenerationUnended { .. } => (
+                Fault::Rule,
+                "`portcullis usage sync` ends what can be ended; for the rest: `portcullis usage explain <record> --reason \"…\"`",
+            ),
+            Self::LossUndecided { .. } => {
+                (Fault::Rule, "wait until the auditors decide it: `portcullis case list` shows how it stands")
+            }
+            Self::JournalKnown { .. } | Self::NoSuchJournal { .. } | Self::NothingToDeclare => {
+                (Fault::Request, "`portcullis usage status` names the journal of this machine")
+            }
+            Self::TooManyJournals { .. } => (
+                Fault::Rule,
+                "give up the journals of machines that you no longer use: `portcullis usage explain <journal> --reason \"…\"`",
+            ),
             Self::Suspended { .. } => {
                 (Fault::Rule, "`portcullis case list` shows why; `portcullis case appeal` objects")
             }
@@ -89,6 +115,16 @@ impl Error {
             | Self::JournalForked { .. }
             | Self::Unsynced { .. }
             | Self::JournalUntold
+            | Self::JournalUndeclared { .. }
+            | Self::JournalCut { .. }
+            | Self::JournalOverdue { .. }
+            | Self::JournalGivenUp { .. }
+            | Self::JournalKnown { .. }
+            | Self::NoSuchJournal { .. }
+            | Self::NothingToDeclare
+            | Self::TooManyJournals { .. }
+            | Self::LossUndecided { .. }
+            | Self::GenerationUnended { .. }
             | Self::Suspended { .. } => self.about_use(),
             Self::NoPart { .. } => (Fault::Request, "ask for /log/checkpoint: it says how long the log is"),
             Self::NotWitnessed { .. } => (Fault::Busy, "try again; the operator sees to the witnesses"),

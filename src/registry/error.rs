@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::access::JournalId;
 use crate::api::WorkDemand;
 use crate::catalogue::RepositoryError;
 use crate::digest::Sha256Digest;
@@ -90,8 +91,81 @@ pub enum Error {
         /// How many there are.
         told: u64,
     },
+    /// A journal that a registry which knows others of the person was not told of.
+    #[error(
+        "the usage journal {journal} is not declared: of you the journal {known} is known, with {records} records, and it is not continued"
+    )]
+    JournalUndeclared {
+        /// Which is told.
+        journal: JournalId,
+        /// Which is known.
+        known: JournalId,
+        /// How many records of it came in.
+        records: u64,
+    },
+    /// A journal that is shorter than what came in, or has another history.
+    #[error(
+        "{known} records of the usage journal {journal} came in, and it has {told} now, or others: it was cut or replaced"
+    )]
+    JournalCut {
+        /// Which journal.
+        journal: JournalId,
+        /// How many came in.
+        known: u64,
+        /// How many there are.
+        told: u64,
+    },
+    /// A journal that its owner gave up.
+    #[error("the usage journal {journal} was declared lost: nothing continues it")]
+    JournalGivenUp {
+        /// Which journal.
+        journal: JournalId,
+    },
+    /// A journal was leased for, and nobody told since how it stands.
+    #[error("the usage journal {journal} was leased for until {until}, and how it stands was not told since")]
+    JournalOverdue {
+        /// Which journal.
+        journal: JournalId,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A journal that is known already.
+    #[error("the usage journal {journal} is known already")]
+    JournalKnown {
+        /// Which journal.
+        journal: JournalId,
+    },
+    /// No such journal of this person, or one that was given up.
+    #[error("no usage journal {journal} of yours is known that could be lost")]
+    NoSuchJournal {
+        /// Which journal.
+        journal: JournalId,
+    },
+    /// Whoever used nothing has nothing to declare.
+    #[error("no usage journal of yours is known: the first needs no declaration")]
+    NothingToDeclare,
+    /// More journals than one person may have.
+    #[error("one person has at most {most} usage journals that are not lost")]
+    TooManyJournals {
+        /// How many.
+        most: usize,
+    },
+    /// A loss while the case about an earlier one is open.
+    #[error("the case {case} about a usage journal that was lost earlier is not decided yet")]
+    LossUndecided {
+        /// Which case.
+        case: Sha256Digest,
+    },
+    /// A generation without an end.
+    #[error("generation {begin} of the usage journal {journal} began and never ended")]
+    GenerationUnended {
+        /// Of which journal.
+        journal: JournalId,
+        /// The record with which it began.
+        begin: u64,
+    },
     /// Nobody told how the usage journal stands.
-    #[error("who used a checkpoint before tells how their usage journal stands when they ask for a lease")]
+    #[error("a lease request must include the state of the usage journal")]
     JournalUntold,
     /// A case suspends the grant.
     #[error("the grant is suspended until {until} by the case {case}")]

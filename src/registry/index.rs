@@ -5,10 +5,10 @@ use crate::digest::Sha256Digest;
 use crate::misuse::{Case, CaseStep};
 use crate::name::CheckpointId;
 use crate::statement::{Envelope, Error, Predicate};
-use crate::usage::UsageBatch;
+use crate::usage::{JournalDeclaration, UsageBatch};
 
 /// Every kind of statement that a registry keeps.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     access::KINDS[0],
     access::KINDS[1],
     access::KINDS[2],
@@ -18,6 +18,7 @@ pub const KINDS: [&str; 13] = [
     access::KINDS[6],
     access::KINDS[7],
     UsageBatch::KIND,
+    JournalDeclaration::KIND,
     Case::KIND,
     CaseStep::KIND,
     super::reading_log::Reading::KIND,
@@ -41,6 +42,7 @@ pub(super) struct Index {
 pub(super) fn index(envelope: &Envelope) -> Result<Index, Error> {
     match envelope.kind()?.as_str() {
         UsageBatch::KIND => read::<UsageBatch>(envelope, |_| None),
+        JournalDeclaration::KIND => read::<JournalDeclaration>(envelope, |_| None),
         Case::KIND => read::<Case>(envelope, |case| Some(case.grant)),
         CaseStep::KIND => read::<CaseStep>(envelope, |step| Some(step.case)),
         _ => {

@@ -14,7 +14,7 @@ use crate::misuse::{Case, CaseStep};
 use crate::statement::{Envelope, Error as StatementError, Predicate as _, Statement};
 use crate::store::{self, IntakeRefusal, RequestIntake, RequestQuota};
 use crate::time::Timestamp;
-use crate::usage::UsageBatch;
+use crate::usage::{JournalDeclaration, UsageBatch};
 
 /// Seconds for which a challenge is the same; it is good for as long again.
 const CHALLENGE_SECONDS: i64 = 600;
@@ -130,6 +130,13 @@ impl Registry {
                     return Err(Error::Newcomer { kind: UsageBatch::KIND });
                 }
                 weighed.author = Some(batch.card.verifying_key.id());
+            }
+            JournalDeclaration::KIND => {
+                let said = envelope.claim::<JournalDeclaration>()?.predicate;
+                weighed.standing = self.known_as(&view, said.card.verifying_key.id()).await?;
+                if weighed.standing == Standing::Newcomer {
+                    return Err(Error::Newcomer { kind: JournalDeclaration::KIND });
+                }
             }
             // What these are about tells who signs them, once that is looked up.
             _ => {}

@@ -1,7 +1,7 @@
 //! Issuing a lease: the registry's key, sealed to a researcher whose grant counts now.
 
 use super::{Error, Keys};
-use crate::access::{Grant, Lease, RulesInForce, lease_context, verify_grant};
+use crate::access::{Grant, JournalMark, Lease, RulesInForce, lease_context, verify_grant};
 use crate::seal::{self, Locks};
 use crate::statement::{Envelope, Statement, Subject, Verified};
 use crate::time::Timestamp;
@@ -17,17 +17,27 @@ pub struct Issued {
     pub expires: Timestamp,
 }
 
+/// What a lease is issued by.
+#[derive(Debug, Clone, Copy)]
+pub struct LeaseTerms<'a> {
+    /// The grant, with the signatures of all who signed it.
+    pub grant: &'a Envelope,
+    /// What may have ended it.
+    pub revocations: &'a [Envelope],
+    /// The rules in force.
+    pub rules: &'a RulesInForce,
+    /// The sealed checkpoint's manifest and shares.
+    pub locks: &'a Locks,
+    /// The usage journal that it is bound to, where the registry knows of journals.
+    pub journal: Option<JournalMark>,
+}
+
 /// Issues a lease for a grant that counts under the rules in force.
 ///
 /// # Errors
 /// [`Error::Access`] with the rule that refuses the grant, [`Error::Seal`].
-pub fn issue_lease(
-    grant: &Envelope,
-    revocations: &[Envelope],
-    (rules, locks): (&RulesInForce, &Locks),
-    keys: Keys<'_>,
-    now: Timestamp,
-) -> Result<Issued, Error> {
+pub fn issue_lease(terms: &LeaseTerms<'_>, keys: Keys<'_>, now: Timestamp) -> Result<Issued, Error> {
+    let LeaseTerms { grant, revocations, rules, locks, journal } = *terms;
     let grant = verify_grant(grant, rules, revocations, now)?;
     let hours = rules.lease_hours(&grant.predicate.stage);
     let expires = now.plus_hours(hours).min(grant.predicate.expires);
@@ -35,7 +45,7 @@ pub fn issue_lease(
     let context = lease_context(grant.digest(), now, expires);
     let researcher = &grant.predicate.researcher.sealing_key;
     let registry_key = seal::seal_registry_key(&key, researcher, context, &mut rand::rng())?;
-    let lease = Lease { grant: grant.digest(), issued: now, expires, registry_key };
+    let lease = Lease { grant: grant.digest(), issued: now, expires, registry_key, journal };
     let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
     let lease = Statement::new(rules.catalogue, subject, lease).sign(keys.signer)?;
     Ok(Issued { grant, lease, expires })

@@ -1,6 +1,7 @@
 //! Who may read what: a researcher what concerns them, a board member what concerns their checkpoints, nobody else anything.
 
-use super::{Error, Registry, issue_lease};
+use super::journals::leased;
+use super::{Error, LeaseTerms, Registry, issue_lease};
 use crate::access::{self, Grant, Handover, Lease, Revocation, verify_grant};
 use crate::api::JournalState;
 use crate::digest::Sha256Digest;
@@ -245,9 +246,16 @@ impl Registry {
         let rules = self.view().await?.rules(&claim.checkpoint)?;
         let locks = self.locks(&rules).await?;
         self.require_unsanctioned(&claim, &rules, now).await?;
-        self.require_synced(reader, journal).await?;
+        let mark = self.require_accounted(reader, journal, now).await?;
         self.require_logged(EntryKind::Grant, grant).await?;
-        let issued = issue_lease(&envelope, &[], (&rules, &locks), self.keys(), now)?;
+        let terms = LeaseTerms {
+            grant: &envelope,
+            revocations: &[],
+            rules: &rules,
+            locks: &locks,
+            journal: Some(mark),
+        };
+        let issued = issue_lease(&terms, self.keys(), now)?;
         let row = StatementRow {
             digest: issued.lease.digest(),
             signer: self.key_id(),
@@ -260,7 +268,11 @@ impl Registry {
         };
         let entry = Entry::new(EntryKind::Lease, now, row.digest).of(&row.checkpoint).about(Some(grant));
         let lease = row.digest;
-        self.store.put(Filing::one(Filed { row, entry: Some(entry) })).await?;
+        let usage = Some(leased(&mark, reader, &issued, now));
+        if !self.store.put(Filing { usage, ..Filing::one(Filed { row, entry: Some(entry) }) }).await? {
+            // Another batch of the journal came in meanwhile.
+            return Err(Error::Unsynced { known: mark.records, told: mark.records });
+        }
         // It takes effect once it is in the log (P3).
         self.require_logged(EntryKind::Lease, lease).await?;
         Ok(issued.lease)

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::journals::UNENDED;
 use super::{Error, Registry};
 use crate::access::Grant;
-use crate::api::JournalState;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
 use crate::misuse::{Case, Generated, History, RecordPlace, Scorer, Severity};
 use crate::name::{CheckpointId, Prose};
-use crate::statement::{CatalogueId, Envelope, Predicate as _, Statement, Subject};
+use crate::statement::{Envelope, Predicate as _, Statement, Subject};
 use crate::store::{
     Effect, Filed, Filing, GenerationRow, JournalRow, SanctionChange, SanctionedGrant, StatementRow,
-    UsageFiling,
+    UsageChange, UsageFiling,
 };
 use crate::time::Timestamp;
 use crate::usage::{ChainedBatch, Event, UsageBatch, verify_batch};
@@ -25,11 +25,29 @@ const MOST_RECORDS: usize = 64;
 
 /// What raised a case: the rules that were met under one grant.
 #[derive(Debug, Default)]
-struct Raised {
+pub(super) struct Raised {
     rules: BTreeSet<String>,
     records: Vec<RecordPlace>,
     reasons: BTreeSet<String>,
     severity: Option<Severity>,
+}
+
+/// The grants of a batch's generations.
+#[derive(Debug, Default)]
+struct Cited {
+    /// By the record with which each began.
+    of_generation: BTreeMap<u64, Sha256Digest>,
+    /// Each with its checkpoint and manifest.
+    grants: BTreeMap<Sha256Digest, (CheckpointId, Sha256Digest)>,
+}
+
+/// What a case of the registry's own is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CaseAbout<'a> {
+    pub(super) grant: Sha256Digest,
+    pub(super) checkpoint: &'a CheckpointId,
+    pub(super) manifest: Sha256Digest,
+    pub(super) person: KeyId,
 }
 
 impl Registry {
@@ -42,9 +60,12 @@ impl Registry {
         }
         let holder = batch.card.verifying_key.id();
         let known = self.store.journal(batch.journal).await?;
+        if known.is_none() {
+            self.require_first_journal(holder, batch.journal).await?;
+        }
         require_continues(&batch, holder, known.as_ref())?;
-        let grants = self.grants_of(&batch, holder).await?;
-        let usage = usage_filing(&batch, holder, known.is_some());
+        let cited = self.cited(&batch, holder).await?;
+        let usage = usage_filing(&batch, holder, known.is_some(), now);
         let row = StatementRow {
             digest: envelope.digest(),
             signer: holder,
@@ -58,7 +79,7 @@ impl Registry {
         let entry = Entry::new(EntryKind::Usage, now, row.digest);
         let mut statements = vec![Filed { row, entry: Some(entry) }];
         let mut sanctions = Vec::new();
-        for (case, opened) in self.cases(&batch, &grants, now).await? {
+        for (case, opened) in self.cases(&batch, &cited, now).await? {
             statements.push(case);
             sanctions.push(opened);
         }
@@ -66,7 +87,7 @@ impl Registry {
             statements,
             effect: Effect::None,
             entries: Vec::new(),
-            usage: Some(usage),
+            usage: Some(UsageChange::Batch(usage)),
             expected: None,
             sanctions,
         };
@@ -79,21 +100,23 @@ impl Registry {
     }
 
     /// The grants that the records cite, each of which must be the journal owner's own.
-    async fn grants_of(
-        &self,
-        batch: &ChainedBatch,
-        holder: KeyId,
-    ) -> Result<BTreeMap<Sha256Digest, (CheckpointId, Sha256Digest)>, Error> {
-        let cited: BTreeSet<_> = batch
-            .records
-            .iter()
-            .filter_map(|(record, _)| match &record.event {
-                Event::Begin(begin) => Some(begin.grant),
-                Event::End(_) => None,
-            })
-            .collect();
-        let mut grants = BTreeMap::new();
-        for digest in cited {
+    async fn cited(&self, batch: &ChainedBatch, holder: KeyId) -> Result<Cited, Error> {
+        let mut cited = Cited::default();
+        for (record, _) in &batch.records {
+            match &record.event {
+                Event::Begin(begin) => {
+                    cited.of_generation.insert(record.seq, begin.grant);
+                }
+                // What began in an earlier batch ends under the grant under which it began.
+                Event::End(end) if !cited.of_generation.contains_key(&end.begin) => {
+                    if let Some(grant) = self.store.grant_of_generation(batch.journal, end.begin).await? {
+                        cited.of_generation.insert(end.begin, grant);
+                    }
+                }
+                Event::End(_) => {}
+            }
+        }
+        for digest in cited.of_generation.values().copied().collect::<BTreeSet<_>>() {
             let rows = self.store.statement(digest).await?;
             let row = rows.iter().find(|row| row.kind == Grant::KIND && !row.is_erased());
             let row = row.ok_or(Error::Unknown { what: "grant", digest })?;
@@ -101,39 +124,34 @@ impl Registry {
                 return Err(Error::NotYours);
             }
             let manifest = Envelope::parse(row.envelope.as_bytes())?.claim::<Grant>()?.subject.digest;
-            grants.insert(digest, (row.checkpoint.clone(), manifest));
+            cited.grants.insert(digest, (row.checkpoint.clone(), manifest));
         }
-        Ok(grants)
+        Ok(cited)
     }
 
     /// A case for each grant under which rules were met: those that the records name, and those that the history meets.
     async fn cases(
         &self,
         batch: &ChainedBatch,
-        grants: &BTreeMap<Sha256Digest, (CheckpointId, Sha256Digest)>,
+        cited: &Cited,
         now: Timestamp,
     ) -> Result<Vec<(Filed, SanctionChange)>, Error> {
         let view = self.view().await?;
-        let catalogue = view.catalogue.id();
         let scorer = view.scorer();
         let mut raised: BTreeMap<Sha256Digest, Raised> = BTreeMap::new();
-        let mut grant_of: BTreeMap<u64, Sha256Digest> = BTreeMap::new();
         for (record, digest) in &batch.records {
-            let (grant, hits) = match &record.event {
-                Event::Begin(begin) => {
-                    grant_of.insert(record.seq, begin.grant);
-                    (Some(begin.grant), &begin.hits)
-                }
-                Event::End(end) => (grant_of.get(&end.begin).copied(), &end.hits),
+            let (begin, hits, explanation) = match &record.event {
+                Event::Begin(begin) => (record.seq, &begin.hits, None),
+                Event::End(end) => (end.begin, &end.hits, end.explanation.as_ref()),
             };
-            // The end of what began in an earlier batch belongs to the only grant there is, or to the first.
-            let Some(grant) = grant.or_else(|| grants.keys().next().copied()).filter(|_| !hits.is_empty())
-            else {
-                continue;
-            };
+            let grant = cited.of_generation.get(&begin).copied();
+            let Some(grant) = grant.filter(|_| !hits.is_empty() || explanation.is_some()) else { continue };
             let raised = raised.entry(grant).or_default();
             for hit in hits {
                 raised.add(hit, None, scorer.as_deref());
+            }
+            if let Some(explanation) = explanation {
+                raised.add(UNENDED, Some(explanation.to_string()), None);
             }
             if raised.records.len() < MOST_RECORDS {
                 raised.records.push(RecordPlace {
@@ -144,37 +162,39 @@ impl Registry {
             }
         }
         if let Some(scorer) = &scorer {
-            for (grant, (checkpoint, _)) in grants {
+            for (grant, (checkpoint, _)) in &cited.grants {
                 for hit in scorer.history(&self.history(batch, checkpoint, now).await?, now) {
                     let rule = hit.rule.to_string();
                     raised.entry(*grant).or_default().add(&rule, Some(hit.reason), Some(scorer));
                 }
             }
         }
+        let person = batch.card.verifying_key.id();
         let mut filed = Vec::new();
         for (grant, mut raised) in raised {
-            let Some((checkpoint, manifest)) = grants.get(&grant) else { continue };
+            let Some((checkpoint, manifest)) = cited.grants.get(&grant) else { continue };
             self.leave_out_open(grant, &mut raised).await?;
             if raised.rules.is_empty() {
                 continue;
             }
-            filed.push(self.case(catalogue, (grant, checkpoint, *manifest), batch, raised, now)?);
+            let about = CaseAbout { grant, checkpoint, manifest: *manifest, person };
+            filed.push(self.case(&about, raised, now).await?);
         }
         Ok(filed)
     }
 
-    fn case(
+    /// A case that the registry opens.
+    pub(super) async fn case(
         &self,
-        catalogue: CatalogueId,
-        (grant, checkpoint, manifest): (Sha256Digest, &CheckpointId, Sha256Digest),
-        batch: &ChainedBatch,
+        about: &CaseAbout<'_>,
         raised: Raised,
         now: Timestamp,
     ) -> Result<(Filed, SanctionChange), Error> {
+        let catalogue = self.view().await?.catalogue.id();
+        let CaseAbout { grant, checkpoint, manifest, person } = *about;
         let reasons: Vec<_> = raised.reasons.into_iter().collect();
         let reason: String = reasons.join("; ").chars().take(1000).collect();
         let reason: Prose = reason.parse().or_else(|_| "a rule of misuse was met".parse())?;
-        let person = batch.card.verifying_key.id();
         let rules: Vec<String> = raised.rules.into_iter().take(MOST_RECORDS).collect();
         let case = Case {
             grant,
@@ -227,7 +247,7 @@ impl Registry {
             .into_iter()
             .map(|(at, tokens, sketch)| Generated { at, tokens, sketch: sketch.parse().ok() })
             .collect();
-        let new = usage_filing(batch, holder, false);
+        let new = usage_filing(batch, holder, false, now);
         let ended: BTreeMap<_, _> = new.ended.iter().copied().collect();
         own.extend(new.begun.into_iter().map(|row| Generated {
             at: row.at,
@@ -239,29 +259,16 @@ impl Registry {
         let cohort_day = others.get(others.len() / 2).copied();
         Ok(History { own, cohort_day })
     }
-
-    /// Refuses a lease to somebody whose usage did not come in, as far as they tell.
-    pub(super) async fn require_synced(
-        &self,
-        holder: KeyId,
-        told: Option<&JournalState>,
-    ) -> Result<(), Error> {
-        let Some(told) = told else {
-            return if self.store.has_journal(holder).await? { Err(Error::JournalUntold) } else { Ok(()) };
-        };
-        let (records, head) = match self.store.journal(told.journal).await? {
-            Some(row) if row.holder != holder => return Err(Error::NotYours),
-            Some(row) => (row.records, Some(row.head)),
-            None => (0, None),
-        };
-        if records == told.records && head.is_none_or(|head| head == told.head) {
-            return Ok(());
-        }
-        Err(Error::Unsynced { known: records, told: told.records })
-    }
 }
 
 impl Raised {
+    /// A rule of the registry's own.
+    pub(super) fn of(rule: &str, reason: &Prose, severity: Severity) -> Self {
+        let mut raised = Self { severity: Some(severity), ..Self::default() };
+        raised.add(rule, Some(reason.to_string()), None);
+        raised
+    }
+
     fn add(&mut self, rule: &str, reason: Option<String>, scorer: Option<&Scorer>) {
         let known =
             scorer.and_then(|scorer| scorer.rules().rules.iter().find(|known| known.id.to_string() == rule));
@@ -276,6 +283,7 @@ impl Raised {
 fn require_continues(batch: &ChainedBatch, holder: KeyId, known: Option<&JournalRow>) -> Result<(), Error> {
     let expected = match known {
         Some(known) if known.holder != holder => return Err(Error::NotYours),
+        Some(known) if known.is_lost => return Err(Error::JournalGivenUp { journal: known.journal }),
         Some(known) => (known.records, Some(known.head)),
         None => (0, None),
     };
@@ -285,13 +293,14 @@ fn require_continues(batch: &ChainedBatch, holder: KeyId, known: Option<&Journal
     Err(Error::JournalForked { known: expected.0, first: batch.from.0 })
 }
 
-fn usage_filing(batch: &ChainedBatch, holder: KeyId, is_known: bool) -> UsageFiling {
+fn usage_filing(batch: &ChainedBatch, holder: KeyId, is_known: bool, now: Timestamp) -> UsageFiling {
     let (mut begun, mut ended) = (Vec::new(), Vec::new());
     for (record, _) in &batch.records {
         match &record.event {
             Event::Begin(begin) if !begin.blocked => begun.push(GenerationRow {
                 begin: record.seq,
                 checkpoint: begin.checkpoint.clone(),
+                grant: begin.grant,
                 at: record.at,
                 tokens: begin.max_tokens,
                 sketch: begin.sketch.clone().unwrap_or_default(),
@@ -300,6 +309,16 @@ fn usage_filing(batch: &ChainedBatch, holder: KeyId, is_known: bool) -> UsageFil
             Event::End(end) => ended.push((end.begin, end.tokens)),
         }
     }
-    let after = JournalRow { journal: batch.journal, holder, records: batch.next.0, head: batch.next.1 };
+    let after = JournalRow {
+        journal: batch.journal,
+        holder,
+        records: batch.next.0,
+        head: batch.next.1,
+        told: now,
+        leased_until: Timestamp::from_unix_seconds(0),
+        leased_for: None,
+        is_lost: false,
+        raised: None,
+    };
     UsageFiling { after, before: is_known.then_some(batch.from), begun, ended }
 }

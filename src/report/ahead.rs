@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::bundle::parse_line;
 use super::{BundleReader, Depth, Error, Line};
-use crate::access::Lease;
+use crate::access::{JournalId, Lease};
 use crate::api::AuditRecord;
 use crate::digest::Sha256Digest;
 use crate::log::{Entry, EntryKind};
@@ -50,6 +50,7 @@ pub(super) struct ReadLease {
     pub(super) grant: Sha256Digest,
     pub(super) issued: Timestamp,
     pub(super) expires: Timestamp,
+    pub(super) journal: Option<JournalId>,
     /// The proof, and whose keys it is about: they may have changed before the lease's turn comes.
     pub(super) signed: Option<(Arc<Quorum>, Verified<Statement<Lease>>)>,
 }
@@ -104,10 +105,11 @@ fn read_lease(envelope: &Envelope, registry: Option<&Arc<Quorum>>) -> Result<Rea
         let statement = envelope.statement::<Lease>(registry).ok()?;
         Some((registry.clone(), statement))
     });
-    let of = |Lease { grant, issued, expires, .. }: &Lease| (*grant, *issued, *expires);
-    let (grant, issued, expires) = match &signed {
-        Some((_, statement)) => of(&statement.predicate),
-        None => of(&envelope.claim::<Lease>().map_err(|error| error.to_string())?.predicate),
+    let lease = match &signed {
+        Some((_, statement)) => statement.predicate.clone(),
+        None => envelope.claim::<Lease>().map_err(|error| error.to_string())?.predicate,
     };
-    Ok(ReadLease { grant, issued, expires, signed })
+    let Lease { grant, issued, expires, journal, .. } = lease;
+    let journal = journal.map(|mark| mark.journal);
+    Ok(ReadLease { grant, issued, expires, journal, signed })
 }

@@ -37,6 +37,7 @@ impl Replay {
                     EntryKind::Usage,
                     "usage batches that continue their journals, signed by those who hold the grants, under a lease, within the limits",
                 ),
+                (EntryKind::Journal, "declarations of usage journals, signed by their owners"),
                 (EntryKind::Case, "steps in cases, taken by those who may, decisions with a reason"),
             ] {
                 if count(kind) > 0 {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ahead::{ReadLine, ReadRecord, ReadStatement, Told, next_block};
 use super::replay_use::{Journals, NoTiles};
 use super::{BundleReader, Error, Facts, Verification};
-use crate::access::{self, Grant, RulesInForce};
+use crate::access::{self, Grant, JournalId, RulesInForce};
 use crate::catalogue::{self, History, Remote};
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
@@ -112,6 +112,8 @@ pub(super) struct LeaseSpan {
     pub(super) grant: Sha256Digest,
     pub(super) issued: Timestamp,
     pub(super) expires: Timestamp,
+    /// The journal that it is bound to.
+    pub(super) journal: Option<JournalId>,
 }
 
 /// A grant that was verified, and under which rules.
@@ -241,6 +243,7 @@ impl Replay {
             (K::Revocation, _) => self.revocation(entry, envelope),
             (_, Told::Lease(lease)) => self.lease(entry, &envelope, lease?),
             (_, Told::Batch(batch)) => self.usage(entry, &batch?),
+            (K::Journal, _) => self.declaration(&envelope),
             (K::Case, _) => self.case(entry, &envelope),
             (K::Reading, _) => self.reading(entry, &envelope),
             (K::Erasure, _) => self.erasure(entry, &envelope),

@@ -161,8 +161,8 @@ impl Replay {
         envelope: &Envelope,
         lease: ReadLease,
     ) -> Result<(), String> {
-        let ReadLease { grant, issued, expires, signed } = lease;
-        self.leases.insert(entry.statement, LeaseSpan { grant, issued, expires });
+        let ReadLease { grant, issued, expires, journal, signed } = lease;
+        self.leases.insert(entry.statement, LeaseSpan { grant, issued, expires, journal });
         if let Some(fact) = self.facts.grants.get_mut(&grant) {
             fact.leases += 1;
             fact.last_lease = Some(entry.at);

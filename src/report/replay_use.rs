@@ -1,6 +1,6 @@
 //! The replay's part about use: batches, cases, readings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::replay::{Replay, short};
 use super::spending::{Account, SpendIndex, Spending};
@@ -14,7 +14,9 @@ use crate::name::CheckpointId;
 use crate::registry::Reading;
 use crate::statement::{Envelope, Predicate as _, Statement};
 use crate::time::Timestamp;
-use crate::usage::{Begin, ChainedBatch, Event, JournalId, first_link};
+use crate::usage::{
+    Begin, ChainedBatch, Event, JournalDeclaration, JournalId, first_link, verify_declaration,
+};
 
 /// Journals as they came in.
 #[derive(Default)]
@@ -22,6 +24,8 @@ pub(super) struct Journals {
     next: BTreeMap<JournalId, (u64, Sha256Digest)>,
     open: BTreeMap<(JournalId, u64), Open>,
     spending: Spending,
+    /// Those that their owners gave up.
+    lost: BTreeSet<JournalId>,
 }
 
 /// A generation that began.
@@ -68,6 +72,9 @@ impl Replay {
                 "it begins at record {} of journal {}, and {} came in before",
                 batch.from.0, batch.journal, expected.0
             ));
+        }
+        if self.journals.lost.contains(&batch.journal) {
+            return Err("its journal was declared lost before".to_owned());
         }
         self.journals.next.insert(batch.journal, batch.next);
         let mut wrong = Vec::new();
@@ -121,6 +128,9 @@ impl Replay {
         if lease.grant != grant || at >= lease.expires || at.plus_seconds(CLOCK_TOLERANCE) < lease.issued {
             return Err(format!("at {at} its lease did not run"));
         }
+        if lease.journal.is_some_and(|journal| journal != batch.journal) {
+            return Err("its lease is for another journal".to_owned());
+        }
         Ok(())
     }
 
@@ -147,6 +157,17 @@ impl Replay {
         if tokens > open.promised {
             return Err(format!("{tokens} tokens came out, and {} were to be", open.promised));
         }
+        Ok(())
+    }
+
+    /// What a person declares of their journals.
+    pub(super) fn declaration(&mut self, envelope: &Envelope) -> Result<(), String> {
+        let said = if self.checks_signatures() {
+            verify_declaration(envelope, self.history.id()).map_err(|error| error.to_string())?.into_inner()
+        } else {
+            envelope.claim::<JournalDeclaration>().map_err(|error| error.to_string())?
+        };
+        self.journals.lost.extend(said.predicate.lost);
         Ok(())
     }
 

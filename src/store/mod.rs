@@ -25,7 +25,7 @@ pub use requests::{Event, Page, RequestFilter, RequestRow, RequestState};
 pub use sanctions::{CaseRow, SanctionChange, SanctionedGrant, Sanctions};
 pub use seals::SealRow;
 pub use statements::{Effect, Filed, Filing, StatementRow};
-pub use usage::{GenerationRow, JournalRow, UsageFiling};
+pub use usage::{GenerationRow, JournalDeclared, JournalRow, UsageChange, UsageFiling};
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use sqlx::{Any, Row as _, Transaction};
 
 use super::requests::{OpenedRequest, RequestState, change_request, open_request};
 use super::{Error, MOST_ROWS, Page, Store, option_text, parse, parse_option};
-use super::{RequestIntake, SanctionChange, UsageFiling};
+use super::{RequestIntake, SanctionChange, UsageChange};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::Entry;
@@ -87,8 +87,8 @@ pub struct Filing {
     pub effect: Effect,
     /// More entries that a new one of them brings about, each once.
     pub entries: Vec<Entry>,
-    /// What a batch of usage records changes.
-    pub usage: Option<UsageFiling>,
+    /// What changes of usage journals.
+    pub usage: Option<UsageChange>,
     /// Only if so many envelopes of grants answer this request so far.
     pub expected: Option<(Sha256Digest, usize)>,
     /// What a new one of them changes of what stands against people.
@@ -351,6 +351,20 @@ impl Store {
         rows.iter().map(numbered).collect()
     }
 
+    /// The newest statement of a kind that concerns somebody.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn newest_of(&self, kind: &str, holder: KeyId) -> Result<Option<StatementRow>, Error> {
+        let row =
+            sqlx::query("SELECT * FROM statements WHERE kind = $1 AND holder = $2 ORDER BY seq DESC LIMIT 1")
+                .bind(kind)
+                .bind(holder.to_string())
+                .fetch_optional(&self.pool)
+                .await?;
+        row.as_ref().map(|row| numbered(row).map(|(_, row)| row)).transpose()
+    }
+
     /// Statements of a kind whose digest begins with these hexadecimal digits.
     ///
     /// # Errors
@@ -385,7 +399,7 @@ pub(super) async fn put(transaction: &mut Transaction<'static, Any>, filing: &Fi
         return Ok(false);
     }
     if let Some(usage) = &filing.usage
-        && !super::usage::file(transaction, usage).await?
+        && !super::usage::change(transaction, usage).await?
     {
         return Ok(false);
     }

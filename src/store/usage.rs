@@ -7,7 +7,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
-use crate::usage::JournalId;
+use crate::usage::{JournalId, first_link};
 
 /// Generations that a history is made of at most.
 const MOST_GENERATIONS: i64 = 20_000;
@@ -23,8 +23,18 @@ pub struct JournalRow {
     pub holder: KeyId,
     /// How many records are here.
     pub records: u64,
-    /// The digest of the last of them.
+    /// The digest of the last of them, or what the first cites.
     pub head: Sha256Digest,
+    /// When its owner told last how it stands.
+    pub told: Timestamp,
+    /// Until when it was leased for last; 1970 where never.
+    pub leased_until: Timestamp,
+    /// Under which grant.
+    pub leased_for: Option<Sha256Digest>,
+    /// Whether its owner gave it up.
+    pub is_lost: bool,
+    /// The case that came of it.
+    pub raised: Option<Sha256Digest>,
 }
 
 /// A generation, as a history holds it.
@@ -34,6 +44,8 @@ pub struct GenerationRow {
     pub begin: u64,
     /// With which checkpoint.
     pub checkpoint: CheckpointId,
+    /// Under which grant.
+    pub grant: Sha256Digest,
     /// When it began.
     pub at: Timestamp,
     /// How many tokens came out; as long as it goes on, how many may.
@@ -55,6 +67,30 @@ pub struct UsageFiling {
     pub ended: Vec<(u64, u64)>,
 }
 
+/// A journal is declared, and others are given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalDeclared {
+    /// The journal that is used from now on.
+    pub journal: JournalId,
+    /// Whose.
+    pub holder: KeyId,
+    /// When.
+    pub told: Timestamp,
+    /// Those that are lost, each with the case that comes of it.
+    pub lost: Vec<(JournalId, Option<Sha256Digest>)>,
+}
+
+/// What changes of journals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsageChange {
+    /// A batch came in.
+    Batch(UsageFiling),
+    /// A lease was issued for a journal that stands so.
+    Leased(JournalRow),
+    /// A journal is declared.
+    Declared(JournalDeclared),
+}
+
 impl Store {
     /// How far a journal came in.
     ///
@@ -68,16 +104,59 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Whether anything of a person's journals came in.
+    /// The journals of a person, at most so many.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn journals_of(&self, holder: KeyId, most: usize) -> Result<Vec<JournalRow>, Error> {
+        let rows = sqlx::query("SELECT * FROM usage_journals WHERE holder = $1 ORDER BY journal LIMIT $2")
+            .bind(holder.to_string())
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The generations of a journal whose end did not come in: the record with which each began, and when. Those of earlier versions are
+    /// left out.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn has_journal(&self, holder: KeyId) -> Result<bool, Error> {
-        let row = sqlx::query("SELECT journal FROM usage_journals WHERE holder = $1 LIMIT 1")
+    pub async fn open_generations(
+        &self,
+        holder: KeyId,
+        journal: JournalId,
+    ) -> Result<Vec<(u64, Timestamp)>, Error> {
+        let rows = sqlx::query("SELECT place, at FROM usage_generations WHERE holder = $1 AND ended = 0")
             .bind(holder.to_string())
+            .fetch_all(&self.pool)
+            .await?;
+        let prefix = format!("{journal}/");
+        let mut open = Vec::new();
+        for row in &rows {
+            let place: String = row.try_get("place")?;
+            if let Some(begin) = place.strip_prefix(&prefix).and_then(|begin| begin.parse().ok()) {
+                open.push((begin, Timestamp::from_unix_seconds(row.try_get("at")?)));
+            }
+        }
+        Ok(open)
+    }
+
+    /// The grant under which a generation began, where that is known.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn grant_of_generation(
+        &self,
+        journal: JournalId,
+        begin: u64,
+    ) -> Result<Option<Sha256Digest>, Error> {
+        let row = sqlx::query("SELECT leased_for FROM usage_generations WHERE place = $1")
+            .bind(format!("{journal}/{begin}"))
             .fetch_optional(&self.pool)
             .await?;
-        Ok(row.is_some())
+        let grant: Option<String> = row.map(|row| row.try_get("leased_for")).transpose()?;
+        Ok(grant.and_then(|grant| grant.parse().ok()))
     }
 
     /// A person's generations since a time, the oldest first; of very many, the newest.
@@ -128,39 +207,110 @@ impl Store {
     }
 }
 
-/// Moves a journal on, if it stands where the batch begins; whether it did.
-pub(super) async fn file(
+/// Changes journals; whether they stood as the change has it.
+pub(super) async fn change(
     transaction: &mut Transaction<'static, Any>,
-    filing: &UsageFiling,
+    change: &UsageChange,
 ) -> Result<bool, Error> {
+    match change {
+        UsageChange::Batch(filing) => file(transaction, filing).await,
+        UsageChange::Leased(row) => lease(transaction, row).await,
+        UsageChange::Declared(declared) => declare(transaction, declared).await,
+    }
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A journal that nobody knew yet.
+async fn open(
+    transaction: &mut Transaction<'static, Any>,
+    (journal, holder): (JournalId, KeyId),
+    (records, head): (u64, Sha256Digest),
+    told: Timestamp,
+) -> Result<bool, Error> {
+    let opened = sqlx::query(
+        "INSERT INTO usage_journals (journal, holder, records, head, told) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (journal) DO NOTHING",
+    )
+    .bind(journal.to_string())
+    .bind(holder.to_string())
+    .bind(number(records))
+    .bind(head.to_string())
+    .bind(told.unix_seconds());
+    Ok(opened.execute(&mut **transaction).await?.rows_affected() == 1)
+}
+
+/// Remembers that a journal was told and leased for; the first of a person is known from then on.
+async fn lease(transaction: &mut Transaction<'static, Any>, row: &JournalRow) -> Result<bool, Error> {
+    open(transaction, (row.journal, row.holder), (row.records, row.head), row.told).await?;
+    let grant = row.leased_for.map(|grant| grant.to_string()).unwrap_or_default();
+    let leased = sqlx::query(
+        "UPDATE usage_journals SET told = $1, leased_until = $2, leased_for = $3 \
+         WHERE journal = $4 AND holder = $5 AND records = $6 AND head = $7 AND lost = 0",
+    )
+    .bind(row.told.unix_seconds())
+    .bind(row.leased_until.unix_seconds())
+    .bind(grant)
+    .bind(row.journal.to_string())
+    .bind(row.holder.to_string())
+    .bind(number(row.records))
+    .bind(row.head.to_string());
+    Ok(leased.execute(&mut **transaction).await?.rows_affected() == 1)
+}
+
+async fn declare(
+    transaction: &mut Transaction<'static, Any>,
+    declared: &JournalDeclared,
+) -> Result<bool, Error> {
+    let JournalDeclared { journal, holder, told, lost } = declared;
+    open(transaction, (*journal, *holder), (0, first_link(*journal)), *told).await?;
+    for (journal, case) in lost {
+        let given_up = sqlx::query(
+            "UPDATE usage_journals SET lost = 1, raised = $1 WHERE journal = $2 AND holder = $3 AND lost = 0",
+        )
+        .bind(case.map(|case| case.to_string()).unwrap_or_default())
+        .bind(journal.to_string())
+        .bind(holder.to_string());
+        if given_up.execute(&mut **transaction).await?.rows_affected() != 1 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Moves a journal on, if it stands where the batch begins; whether it did.
+async fn file(transaction: &mut Transaction<'static, Any>, filing: &UsageFiling) -> Result<bool, Error> {
     let after = &filing.after;
-    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let moved = match &filing.before {
-        None => sqlx::query(
-            "INSERT INTO usage_journals (journal, holder, records, head) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (journal) DO NOTHING",
-        )
-        .bind(after.journal.to_string())
-        .bind(after.holder.to_string())
-        .bind(number(after.records))
-        .bind(after.head.to_string()),
-        Some((records, head)) => sqlx::query(
-            "UPDATE usage_journals SET records = $1, head = $2 WHERE journal = $3 AND records = $4 AND head = $5 AND holder = $6",
-        )
-        .bind(number(after.records))
-        .bind(after.head.to_string())
-        .bind(after.journal.to_string())
-        .bind(number(*records))
-        .bind(head.to_string())
-        .bind(after.holder.to_string()),
+    let is_moved = match &filing.before {
+        None => {
+            let stands = (after.records, after.head);
+            open(transaction, (after.journal, after.holder), stands, after.told).await?
+        }
+        Some((records, head)) => {
+            let moved = sqlx::query(
+                "UPDATE usage_journals SET records = $1, head = $2, told = $3 \
+                 WHERE journal = $4 AND records = $5 AND head = $6 AND holder = $7 AND lost = 0",
+            )
+            .bind(number(after.records))
+            .bind(after.head.to_string())
+            .bind(after.told.unix_seconds())
+            .bind(after.journal.to_string())
+            .bind(number(*records))
+            .bind(head.to_string())
+            .bind(after.holder.to_string());
+            moved.execute(&mut **transaction).await?.rows_affected() == 1
+        }
     };
-    if moved.execute(&mut **transaction).await?.rows_affected() != 1 {
+    if !is_moved {
         return Ok(false);
     }
     let place = |begin: u64| format!("{}/{begin}", after.journal);
     for generation in &filing.begun {
         sqlx::query(
-            "INSERT INTO usage_generations (place, holder, checkpoint, at, tokens, sketch) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO usage_generations (place, holder, checkpoint, at, tokens, sketch, ended, leased_for) \
+             VALUES ($1, $2, $3, $4, $5, $6, 0, $7)",
         )
         .bind(place(generation.begin))
         .bind(after.holder.to_string())
@@ -168,11 +318,12 @@ pub(super) async fn file(
         .bind(generation.at.unix_seconds())
         .bind(number(generation.tokens))
         .bind(generation.sketch.as_str())
+        .bind(generation.grant.to_string())
         .execute(&mut **transaction)
         .await?;
     }
     for (begin, tokens) in &filing.ended {
-        sqlx::query("UPDATE usage_generations SET tokens = $1 WHERE place = $2")
+        sqlx::query("UPDATE usage_generations SET tokens = $1, ended = 1 WHERE place = $2")
             .bind(number(*tokens))
             .bind(place(*begin))
             .execute(&mut **transaction)
@@ -184,10 +335,19 @@ pub(super) async fn file(
 fn read(row: &sqlx::any::AnyRow) -> Result<JournalRow, Error> {
     let text = |name: &str| row.try_get::<String, _>(name);
     let table = "usage_journals";
+    let digest = |text: &str| match text {
+        "" => Ok(None),
+        text => parse(table, text).map(Some),
+    };
     Ok(JournalRow {
         journal: parse(table, &text("journal")?)?,
         holder: parse(table, &text("holder")?)?,
         records: u64::try_from(row.try_get::<i64, _>("records")?).unwrap_or(0),
         head: parse(table, &text("head")?)?,
+        told: Timestamp::from_unix_seconds(row.try_get("told")?),
+        leased_until: Timestamp::from_unix_seconds(row.try_get("leased_until")?),
+        leased_for: digest(&text("leased_for")?)?,
+        is_lost: row.try_get::<i64, _>("lost")? != 0,
+        raised: digest(&text("raised")?)?,
     })
 }

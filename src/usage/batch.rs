@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{JournalId, SignedRecord, first_link};
-use super::{Error, Record};
+use super::record::{SignedRecord, first_link};
+use super::{Error, JournalId, Record};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, Signer};
 use crate::statement::{self, CatalogueId, Envelope, Predicate, Quorum, Statement, Subject, Verified};
@@ -168,7 +168,14 @@ mod tests {
     }
 
     fn record(place: (u64, Sha256Digest), signer: &SigningKey) -> SignedRecord {
-        let end = End { begin: 0, tokens: 1, finish: "length".to_owned(), output: None, hits: Vec::new() };
+        let end = End {
+            begin: 0,
+            tokens: 1,
+            finish: "length".to_owned(),
+            output: None,
+            hits: Vec::new(),
+            explanation: None,
+        };
         let at = Timestamp::from_unix_seconds(1_000_000);
         Record::new(JOURNAL, place, at, Event::End(end)).sign(signer).unwrap()
     }

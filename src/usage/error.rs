@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::access::JournalId;
 use crate::digest::Sha256Digest;
 use crate::{identity, seal, statement};
 
@@ -58,6 +59,36 @@ pub enum Error {
         found: Sha256Digest,
         /// What it was.
         known: Sha256Digest,
+    },
+    /// Another journal than the one that a lease is for.
+    #[error(
+        "the lease is for the usage journal {known}, which had {records} records, and here is {found}: the journal went away, or this is another machine"
+    )]
+    OtherJournal {
+        /// Which is here.
+        found: JournalId,
+        /// Which the lease is for.
+        known: JournalId,
+        /// How many records it had.
+        records: u64,
+    },
+    /// A generation that began, is not under way, and of which nothing was kept.
+    #[error("generation {begin} of the usage journal never ended, and what it wrote is gone")]
+    Unended {
+        /// The record with which it began.
+        begin: u64,
+    },
+    /// Nothing to explain there.
+    #[error("record {begin} of the usage journal began no generation that waits for its end")]
+    NothingToExplain {
+        /// Which record.
+        begin: u64,
+    },
+    /// A declaration does not say what it could.
+    #[error("the declaration of a usage journal does not hold: {reason}")]
+    Declaration {
+        /// What is wrong.
+        reason: &'static str,
     },
     /// More tokens than the stage allows.
     #[error(

@@ -6,30 +6,39 @@
 //! tail.json       how long it was last, so that a cut end is seen; written after the line, so never ahead of it
 //! synced.json     what the registry has: from there on records are read, and sent
 //! outgoing.json   the batch that was sent last, to be sent again where its answer was lost
+//! live/           what each process has written of texts whose end is not recorded yet
 //! lock
 //! ```
 //!
 //! A line that was cut off by a kill or a power cut was never acknowledged, and is taken away. Anything else that does not hold is refused.
 
 mod outgoing;
+mod recovery;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::live::Live;
 use super::record::first_link;
 use super::spent::Spent;
-use super::{Begin, End, Error, Event, JournalId, Record, SignedRecord};
+use super::{Begin, End, Error, Event, JournalId, JournalMark, Record, SignedRecord};
 use crate::digest::Sha256Digest;
-use crate::identity::{Signer, VerifyingKey};
+use crate::identity::{SealingKey, Signer, VerifyingKey};
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
 use outgoing::SYNCED;
 pub use outgoing::{Outgoing, Synced};
+pub use recovery::Unended;
 
+/// The lines.
+const JOURNAL: &str = "journal.jsonl";
+/// What processes are writing.
+const LIVE: &str = "live";
 /// Says which journal it is.
 const ID: &str = "id.json";
 /// How far back [`Journal::recent`] reads.
@@ -41,6 +50,8 @@ pub struct Journal {
     folder: PathBuf,
     journal: JournalId,
     known: Known,
+    /// Where texts are stored as they are written.
+    live: Option<Live>,
 }
 
 /// What is known of the journal up to a place.
@@ -55,6 +66,9 @@ struct Known {
     /// When the last record was made.
     at: Timestamp,
     spent: Spent,
+    /// Generations that began and did not end.
+    #[serde(default)]
+    open: BTreeSet<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,8 +97,10 @@ pub struct Summary {
     pub synced: u64,
     /// The link that the next record will cite.
     pub head: Sha256Digest,
-    /// Generations that began and never ended.
+    /// Generations that began and did not end.
     pub open: usize,
+    /// Those of them that are being written now, by the records with which they began.
+    pub under_way: Vec<u64>,
 }
 
 impl Journal {
@@ -94,7 +110,8 @@ impl Journal {
     /// [`Error::Io`]; [`Error::Malformed`], [`Error::Broken`], [`Error::Truncated`], [`Error::Forked`], each with the place.
     pub fn open(folder: &Path, random: [u8; 16]) -> Result<Self, Error> {
         let fresh = JournalId::from_bytes(random);
-        let mut this = Self { folder: folder.to_owned(), journal: fresh, known: Known::first(fresh) };
+        let mut this =
+            Self { folder: folder.to_owned(), journal: fresh, known: Known::first(fresh), live: None };
         let _lock = this.lock()?;
         match this.read_json("id.json")? {
             Some(journal) => (this.journal, this.known) = (journal, Known::first(journal)),
@@ -107,6 +124,14 @@ impl Journal {
         this.catch_up(&mut |_| Ok(()))?;
         this.require_tail()?;
         Ok(this)
+    }
+
+    /// Which journal is in this folder, if there is one; nothing of it is checked.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn id_in(folder: &Path) -> Result<Option<JournalId>, Error> {
+        read_json(&folder.join(ID))
     }
 
     /// Opens the journal in this folder if there is one, and makes nothing.
@@ -147,7 +172,95 @@ impl Journal {
                 return Err(Error::OverLimit { limit, spent, reserved, asked });
             }
         }
-        self.append(Event::Begin(Box::new(begin)), signer, now)
+        let (seq, blocked) = (self.known.seq, begin.blocked);
+        // Stored before the record is: of a record without it, nobody would know whether anything was kept.
+        if let Some(live) = self.live.as_mut().filter(|_| !blocked) {
+            live.begun(seq).map_err(|source| refused(&self.folder, "write", source))?;
+        }
+        let appended = self.append(Event::Begin(Box::new(begin)), signer, now);
+        if let (Err(_), Some(live)) = (&appended, &mut self.live) {
+            live.ended(seq);
+        }
+        appended
+    }
+
+    /// Stores texts as they are written, from now on, sealed to the journal's owner.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn keep_live(&mut self, owner: SealingKey) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        let live = Live::create(&self.folder.join(LIVE), owner);
+        self.live = Some(live.map_err(|source| refused(&self.folder, "write", source))?);
+        Ok(())
+    }
+
+    /// Stores more of a text that is about to be shown; `tokens` are all so far.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: nothing more may be written then.
+    pub fn wrote(&mut self, begin: u64, text: &str, tokens: u64) -> Result<(), Error> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        live.wrote(begin, text, tokens).map_err(|source| refused(&self.folder, "write", source))
+    }
+
+    /// Goes on where another handle of the same journal stored texts.
+    pub fn continue_live(&mut self, other: &mut Self) {
+        if let Some(live) = other.live.take() {
+            self.live = Some(live);
+        }
+    }
+
+    /// Refuses a journal that does not continue what a lease was issued for.
+    ///
+    /// # Errors
+    /// [`Error::OtherJournal`], [`Error::Truncated`], [`Error::Forked`].
+    pub fn require_continues(&self, mark: &JournalMark) -> Result<(), Error> {
+        let JournalMark { journal: known, records, head } = *mark;
+        if known != self.journal {
+            return Err(Error::OtherJournal { found: self.journal, known, records });
+        }
+        if self.known.seq < records {
+            return Err(Error::Truncated { found: self.known.seq, known: records });
+        }
+        let found = self.link_at(records)?;
+        if found == head {
+            Ok(())
+        } else {
+            Err(Error::Forked { seq: records.saturating_sub(1), found, known: head })
+        }
+    }
+
+    /// The link that the record at a place cites.
+    fn link_at(&self, records: u64) -> Result<Sha256Digest, Error> {
+        if records == self.known.seq {
+            return Ok(self.known.link);
+        }
+        let mut from = self.at_synced()?;
+        if from.known.seq > records {
+            from.known = Known::first(self.journal);
+        }
+        let mut link = (from.known.seq == records).then_some(from.known.link);
+        from.catch_up(&mut |record| {
+            if record.record().seq + 1 == records {
+                link = Some(record.digest());
+            }
+            Ok(())
+        })?;
+        link.ok_or(Error::Truncated { found: from.known.seq, known: records })
+    }
+
+    /// Moves the journal aside and begins another under this name.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn replaced_by(self, journal: JournalId, now: Timestamp) -> Result<Self, Error> {
+        let folder = self.folder.clone();
+        let mut name = folder.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".lost-{}", now.unix_seconds()));
+        fs::rename(&folder, folder.with_file_name(name))
+            .map_err(|source| refused(&folder, "move", source))?;
+        Self::open(&folder, *journal.as_bytes())
     }
 
     /// Records its end, durably.
@@ -158,7 +271,12 @@ impl Journal {
         let _lock = self.lock()?;
         self.catch_up(&mut |_| Ok(()))?;
         let now = now.max(self.known.at);
-        self.append(Event::End(end), signer, now)
+        let begin = end.begin;
+        let appended = self.append(Event::End(end), signer, now)?;
+        if let Some(live) = &mut self.live {
+            live.ended(begin);
+        }
+        Ok(appended)
     }
 
     /// Tokens spent and promised with a checkpoint in the last 24 hours.
@@ -197,7 +315,7 @@ impl Journal {
     pub fn verify(&self, key: &VerifyingKey, each: &mut dyn FnMut(&SignedRecord)) -> Result<Summary, Error> {
         let _lock = self.lock()?;
         let known = Known::first(self.journal);
-        let mut from = Self { folder: self.folder.clone(), journal: self.journal, known };
+        let mut from = Self { folder: self.folder.clone(), journal: self.journal, known, live: None };
         let synced: Option<Synced> = self.read_json(SYNCED)?;
         let mut at_synced = None;
         from.catch_up(&mut |record| {
@@ -226,9 +344,10 @@ impl Journal {
     /// [`Error::Io`].
     pub fn summary(&self) -> Result<Summary, Error> {
         let synced: Option<Synced> = self.read_json(SYNCED)?;
-        let Known { seq: records, link: head, spent, .. } = &self.known;
+        let Known { seq: records, link: head, open, .. } = &self.known;
         let synced = synced.map_or(0, |synced| synced.known.seq);
-        Ok(Summary { journal: self.journal, records: *records, synced, head: *head, open: spent.open() })
+        let (journal, under_way) = (self.journal, self.under_way()?);
+        Ok(Summary { journal, records: *records, synced, head: *head, open: open.len(), under_way })
     }
 
     fn append(&mut self, event: Event, signer: &dyn Signer, at: Timestamp) -> Result<Appended, Error> {
@@ -313,11 +432,11 @@ impl Journal {
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.join("journal.jsonl")
+        self.folder.join(JOURNAL)
     }
 
     fn refused(&self, action: &'static str, source: io::Error) -> Error {
-        Error::Io { action, path: self.path(), source }
+        refused(&self.folder, action, source)
     }
 
     /// One process at a time; a process that ends lets go, however it ends.
@@ -332,16 +451,7 @@ impl Journal {
     }
 
     fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let path = self.folder.join(name);
-        match fs::read(&path) {
-            Ok(bytes) => crate::json::from_slice(&bytes).map(Some).map_err(|error| Error::Io {
-                action: "use",
-                path,
-                source: io::Error::other(error),
-            }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::Io { action: "read", path, source }),
-        }
+        read_json(&self.folder.join(name))
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), Error> {
@@ -360,10 +470,32 @@ impl Journal {
     }
 }
 
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    let refused = |action, source| Error::Io { action, path: path.to_owned(), source };
+    match fs::read(path) {
+        Ok(bytes) => {
+            crate::json::from_slice(&bytes).map(Some).map_err(|error| refused("use", io::Error::other(error)))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(refused("read", source)),
+    }
+}
+
+fn refused(folder: &Path, action: &'static str, source: io::Error) -> Error {
+    Error::Io { action, path: folder.join(JOURNAL), source }
+}
+
 impl Known {
     fn first(journal: JournalId) -> Self {
         let at = Timestamp::from_unix_seconds(0);
-        Self { offset: 0, seq: 0, link: first_link(journal), at, spent: Spent::default() }
+        Self {
+            offset: 0,
+            seq: 0,
+            link: first_link(journal),
+            at,
+            spent: Spent::default(),
+            open: BTreeSet::new(),
+        }
     }
 
     fn add(&mut self, record: &SignedRecord) {
@@ -371,6 +503,11 @@ impl Known {
         self.seq += 1;
         self.link = record.digest();
         self.at = record.record().at;
+        match &record.record().event {
+            Event::Begin(begin) if begin.blocked => {}
+            Event::Begin(_) => drop(self.open.insert(record.record().seq)),
+            Event::End(end) => drop(self.open.remove(&end.begin)),
+        }
         self.spent.add(record.record());
     }
 }

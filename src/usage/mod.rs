@@ -5,18 +5,21 @@
 //! sealed to the auditors, digests, or numbers alone.
 
 mod batch;
+mod declaration;
 mod error;
 mod journal;
+mod live;
 mod record;
 mod sealed_text;
 mod spent;
 
+pub use crate::access::{JournalId, JournalMark};
 pub use batch::{
     ChainedBatch, MOST_BATCH_BYTES, UsageBatch, claimed_batch, make_batch, verify_batch, verify_batch_as_one,
 };
+pub use declaration::{JournalDeclaration, verify_declaration};
 pub use error::Error;
-pub use journal::{Appended, Journal, Outgoing, Summary, Synced};
-pub use record::{
-    Begin, End, Event, JournalId, Parameters, Record, SignedRecord, Task, first_link, verify_chain,
-};
+pub use journal::{Appended, Journal, Outgoing, Summary, Synced, Unended};
+pub use live::Written;
+pub use record::{Begin, End, Event, Parameters, Record, SignedRecord, Task, first_link, verify_chain};
 pub use sealed_text::{KeptText, MOST_TEXT_BYTES, Recipients};

@@ -1,15 +1,12 @@
 //! A usage record, how it is signed, and how records follow one another.
 
-use std::fmt;
-use std::str::FromStr;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, KeptText};
-use crate::digest::{Sha256Digest, serde_as_text};
-use crate::hex;
+use crate::access::JournalId;
+use crate::digest::Sha256Digest;
 use crate::identity::{Signature, Signer, VerifyingKey};
 use crate::name::{CheckpointId, Prose};
 use crate::time::Timestamp;
@@ -20,38 +17,6 @@ const SCHEMA: u32 = 1;
 const DOMAIN: &str = "portcullis/v1/usage-record\n";
 /// Longest line, in bytes.
 pub(super) const MOST_LINE_BYTES: usize = 512 << 10;
-
-/// A journal's name: 128 random bits. One person has a journal on each machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JournalId([u8; 16]);
-
-impl JournalId {
-    /// A journal of these random bytes.
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Display for JournalId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex::write(&self.0, f)
-    }
-}
-
-/// A text is no journal's name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a journal's name has 32 hexadecimal digits in lower case")]
-pub struct JournalIdError;
-
-impl FromStr for JournalId {
-    type Err = JournalIdError;
-
-    fn from_str(text: &str) -> Result<Self, JournalIdError> {
-        hex::parse(text).map(Self).ok_or(JournalIdError)
-    }
-}
-
-serde_as_text!(JournalId);
 
 /// What weights are opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +91,7 @@ pub struct End {
     pub begin: u64,
     /// Tokens that it generated.
     pub tokens: u64,
-    /// Why it ended: `length`, `end_of_text`, `stop`, `cancelled`, `failed`.
+    /// Why it ended: `length`, `end_of_text`, `stop`, `cancelled`, `failed`, `killed`.
     pub finish: String,
     /// The output, as far as the stage keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,6 +99,9 @@ pub struct End {
     /// The rules of misuse that the output met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hits: Vec<String>,
+    /// Why nothing is known of what it wrote, in the words of its owner: the auditors read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Prose>,
 }
 
 /// What a record records.

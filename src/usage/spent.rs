@@ -66,9 +66,4 @@ impl Spent {
             false => (spent, promised + generation.tokens),
         })
     }
-
-    /// Generations that began and never ended, as far as is known.
-    pub(super) fn open(&self) -> usize {
-        self.generations.values().filter(|generation| !generation.is_over).count()
-    }
 }

@@ -21,6 +21,24 @@ pub(super) fn explain_usage(error: &Error) -> (Kind, Option<String>) {
         Error::NoAuditors => {
             (Kind::Unavailable, "the owners name auditors: `portcullis catalogue rotate --board auditors=…`")
         }
+        Error::OtherJournal { known, .. } => {
+            let hint = format!(
+                "bring the journal back if it was moved; on another machine of yours: `portcullis usage declare --reason \"…\"`; if it is lost: `portcullis usage explain {known} --reason \"…\"`, which auditors look at"
+            );
+            return (Kind::Denied, Some(hint));
+        }
+        Error::Unended { begin } => {
+            let hint = format!(
+                "say what became of it: `portcullis usage explain {begin} --reason \"…\"`; auditors look at it"
+            );
+            return (Kind::Denied, Some(hint));
+        }
+        Error::NothingToExplain { .. } => {
+            (Kind::Usage, "`portcullis usage status` tells which generations wait for their end")
+        }
+        Error::Declaration { .. } => {
+            (Kind::Usage, "`portcullis usage status` names the journal of this machine")
+        }
         Error::Malformed { .. }
         | Error::Broken { .. }
         | Error::Unsigned { .. }

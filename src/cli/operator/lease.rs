@@ -10,7 +10,7 @@ use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
 use crate::client::Catalogue;
-use crate::registry::{Issued, Keys, issue_lease, require_registry};
+use crate::registry::{Issued, Keys, LeaseTerms, issue_lease, require_registry};
 use crate::statement::Envelope;
 use crate::time::Timestamp;
 
@@ -67,5 +67,7 @@ fn issue(
     let checkpoint = found.envelope.claim::<Grant>()?.predicate.checkpoint;
     let rules = catalogue.rules_in_force(&checkpoint)?;
     let locks = registry::locks(home, &rules, output)?;
-    Ok(issue_lease(&found.envelope, revocations, (&rules, &locks), keys, Timestamp::now())?)
+    let terms =
+        LeaseTerms { grant: &found.envelope, revocations, rules: &rules, locks: &locks, journal: None };
+    Ok(issue_lease(&terms, keys, Timestamp::now())?)
 }

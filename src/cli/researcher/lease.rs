@@ -18,6 +18,7 @@ use crate::log::EntryKind;
 use crate::name::CheckpointId;
 use crate::statement::{Statement, Verified};
 use crate::time::Timestamp;
+use crate::usage::Journal;
 
 /// Renew the leases of your grants; `run` does it by itself, each day
 #[derive(Debug, Args)]
@@ -93,11 +94,23 @@ fn renew(
     let Place::Address(address) = home.place()? else {
         anyhow::bail!("a folder issues no lease");
     };
-    let journal = usage::sync(home, rules, output)?;
-    let lease = registry::remote(home, &address, output)?.lease(grant.digest(), Some(&journal))?;
+    let remote = registry::remote(home, &address, output)?;
+    let mut journal = usage::sync(home, rules, output)?;
+    let lease = loop {
+        match remote.lease(grant.digest(), Some(&journal)) {
+            Ok(lease) => break lease,
+            Err(error) => {
+                // Another process may have brought more in the meantime.
+                let now = usage::sync(home, rules, output)?;
+                if now == journal {
+                    return Err(error.into());
+                }
+                journal = now;
+            }
+        }
+    };
     let lease = vault.keep_lease(&lease, grant, rules, Timestamp::now())?;
     if let Some(record) = vault.record() {
-        let remote = registry::remote(home, &address, output)?;
         record.bring((EntryKind::Lease, lease.digest()), (&remote, &rules.registry))?;
     }
     Ok(lease)
@@ -119,7 +132,10 @@ pub(in crate::cli) fn keep_alive(
     let Ok(grant) = client::find_grant(vault, rules, card, now) else {
         return Ok(());
     };
-    let live = client::find_lease(vault, &grant, rules, now)?;
+    // A lease for another journal lets nothing be recorded here.
+    let own = Journal::id_in(&home.journal())?;
+    let fits = |lease: &Verified<Lease>| lease.journal.is_none_or(|mark| Some(mark.journal) == own);
+    let live = client::find_lease(vault, &grant, rules, now)?.filter(fits);
     if live.as_ref().is_some_and(|lease| now < lease.renewal_due()) {
         return Ok(());
     }

@@ -52,7 +52,9 @@ impl Records {
         let recorders = passed
             .iter()
             .map(|Passed { pass, rules, .. }| recording::recorder(&self.home, (pass, rules), self.output));
-        self.recorders = Recorders::of(recorders.collect::<anyhow::Result<Vec<_>>>()?);
+        let mut recorders = Recorders::of(recorders.collect::<anyhow::Result<Vec<_>>>()?);
+        recorders.continue_texts(&mut self.recorders);
+        self.recorders = recorders;
         Ok(())
     }
 }
@@ -83,6 +85,10 @@ impl Ledger for Records {
             renewal.hurry();
         }
         begun.map(|(begun, _)| begun).map_err(|error| denied(&error.into()))
+    }
+
+    fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Denied> {
+        self.recorders.wrote(begun, text, tokens).map_err(|error| denied(&error.into()))
     }
 
     fn end(&mut self, begun: Begun, ended: &Ended<'_>) -> Result<(), Denied> {

@@ -1,16 +1,17 @@
 //! Nothing runs without a record: what `run` and `score` do around a generation with a sealed checkpoint.
 
 use super::sample::{Sample, Writer};
+use super::usage;
 use crate::access::RulesInForce;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
-use crate::client::{Asked, Begun, Ended, Pass, Recorder, Recorders};
+use crate::client::{self, Asked, Begun, Ended, Pass, Recorder, Recorders};
 use crate::inference::{GenerationOptions, Sampling, Score};
 use crate::misuse::Hit;
 use crate::name::Prose;
 use crate::time::Timestamp;
-use crate::usage::{Parameters, Task};
+use crate::usage::{Journal, Parameters, Task};
 
 /// A recorder for what is done under a pass.
 pub(super) fn recorder(
@@ -23,6 +24,7 @@ pub(super) fn recorder(
     let auditors = catalogue.auditor_cards()?;
     let scorer = catalogue.scorer()?;
     let (_, signer) = home.signer(output)?;
+    usage::recover(home, &mut Journal::open(&home.journal(), rand::random())?, output)?;
     Ok(Recorder::open((&home.journal(), rand::random()), (pass, rules), &auditors, scorer, signer)?)
 }
 
@@ -57,6 +59,11 @@ impl Records {
         let (begun, hits) = self.recorders.begin(&asked, Timestamp::now())?;
         tell(writer.output, "the prompt", &hits);
         Ok(begun)
+    }
+
+    /// Stores what is about to be shown.
+    pub(super) fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), client::Error> {
+        self.recorders.wrote(begun, text, tokens)
     }
 
     /// Records how it ended.

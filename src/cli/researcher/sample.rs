@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::recording::Records;
 use crate::cli::interrupt;
 use crate::cli::output::{CannotPrint, Output};
-use crate::client::Begun;
+use crate::client::{self, Begun};
 use crate::inference::tokenizer::Tokenizer;
 use crate::inference::{
     Batch, Completing, Completion, Event, Finish, Generation, GenerationOptions, KeyValueCache,
@@ -76,6 +76,7 @@ struct Open<'a> {
     seed: u64,
     begun: Begun,
     completing: Completing<'a>,
+    tokens: usize,
     reports: Vec<TokenReport>,
 }
 
@@ -109,7 +110,13 @@ impl Writer<'_> {
                 };
                 match event {
                     Event::Prompt(_) => ControlFlow::Continue(()),
-                    Event::Token(step) => self.hear(&mut open[at], step, &mut turns),
+                    Event::Token(step) => match self.hear(&mut open[at], step, (&mut turns, records)) {
+                        Ok(next) => next,
+                        Err(error) => {
+                            failure = failure.take().or(Some(error.into()));
+                            ControlFlow::Break(Finish::Cancelled)
+                        }
+                    },
                     Event::End(generation) => {
                         ended.push((open.swap_remove(at), Ok(generation)));
                         ControlFlow::Continue(())
@@ -155,22 +162,30 @@ impl Writer<'_> {
             }
         };
         let completing = Completing::new(self.tokenizer, wanted.stop.to_vec());
-        Ok(Open { id, turn: turn as usize, seed, begun, completing, reports: Vec::new() })
+        Ok(Open { id, turn: turn as usize, seed, begun, completing, tokens: 0, reports: Vec::new() })
     }
 
-    fn hear(&self, text: &mut Open<'_>, step: &Step, turns: &mut Turns) -> ControlFlow<Finish> {
+    /// Takes a token: what it adds is stored before it is shown.
+    fn hear(
+        &self,
+        text: &mut Open<'_>,
+        step: &Step,
+        (turns, records): (&mut Turns, &mut Records),
+    ) -> Result<ControlFlow<Finish>, client::Error> {
         let (certain, stopped) = text.completing.push(step);
+        text.tokens += 1;
+        records.wrote(&text.begun, &certain, text.tokens)?;
         if let Some(log_probability) = &step.log_probability {
             text.reports.push(report(self.tokenizer, step.token, log_probability));
         }
         turns.piece(text.turn, &certain);
-        if stopped {
+        Ok(if stopped {
             ControlFlow::Break(Finish::Stop)
         } else if turns.closed.is_some() || interrupt::asked_to_stop() {
             ControlFlow::Break(Finish::Cancelled)
         } else {
             ControlFlow::Continue(())
-        }
+        })
     }
 
     fn end(

@@ -1,20 +1,25 @@
 //! `portcullis usage`: the journal of what was run on this machine.
 
 use std::fmt::Write as _;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::access::RulesInForce;
+use crate::access::{RulesInForce, Statements as _};
 use crate::api::JournalState;
+use crate::checkpoint::fetch::BaseUrl;
 use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
 use crate::cli::registry;
 use crate::client;
-use crate::statement::Quorum;
+use crate::digest::Sha256Digest;
+use crate::log::EntryKind;
+use crate::name::Prose;
+use crate::statement::{Predicate as _, Quorum};
 use crate::time::Timestamp;
-use crate::usage::{Event, Journal, SignedRecord, Summary};
+use crate::usage::{Event, Journal, JournalDeclaration, JournalId, SignedRecord, Summary};
 
 /// The record of what you ran on this machine, and its way to the registry
 #[derive(Debug, Subcommand)]
@@ -22,6 +27,8 @@ pub(in crate::cli) enum UsageCommand {
     Show(Show),
     Sync(Sync),
     Status(Status),
+    Declare(Declare),
+    Explain(Explain),
 }
 
 /// List the records of this machine's journal, each checked
@@ -40,12 +47,50 @@ pub(in crate::cli) struct Sync {}
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Status {}
 
+/// Declare this machine's journal to a registry that knows another machine's of yours
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Declare {
+    /// Why there is another journal: the auditors read it
+    #[arg(long)]
+    reason: Prose,
+}
+
+/// Say what became of a journal that is lost, or of a generation without an end; auditors look at it, and leases go on
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Explain {
+    /// The journal that is lost (32 digits), or the record of this machine's journal with which the generation began
+    what: What,
+
+    /// What happened: the auditors read it
+    #[arg(long)]
+    reason: Prose,
+}
+
+/// What is explained.
+#[derive(Debug, Clone)]
+enum What {
+    Journal(JournalId),
+    Record(u64),
+}
+
+impl FromStr for What {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let record = || text.parse().map(Self::Record);
+        let unknown = "give a journal's 32 hexadecimal digits, or a record's number";
+        text.parse().map(Self::Journal).or_else(|_| record()).map_err(|_| unknown)
+    }
+}
+
 impl UsageCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         match self {
             Self::Show(show) => show.run(home, output),
             Self::Sync(_) => run_sync(home, output),
             Self::Status(_) => status(home, output),
+            Self::Declare(declare) => declare.run(home, output),
+            Self::Explain(explain) => explain.run(home, output),
         }
     }
 }
@@ -133,18 +178,111 @@ pub(super) fn sync(home: &Home, rules: &RulesInForce, output: Output) -> anyhow:
     Ok(bring(home, &rules.registry, output)?.1)
 }
 
+/// Ends the records of processes that were killed, with what they had stored.
+pub(super) fn recover(home: &Home, journal: &mut Journal, output: Output) -> anyhow::Result<()> {
+    let Summary { open, under_way, .. } = journal.summary()?;
+    if open <= under_way.len() {
+        return Ok(());
+    }
+    let (identity, signer) = home.signer(output)?;
+    let catalogue = registry::known_catalogue(home, output)?;
+    let (auditors, scorer) = (catalogue.auditor_cards()?, catalogue.scorer()?);
+    let recovery = client::Recovery {
+        key: identity.opening_key(),
+        signer: &*signer,
+        auditors: &auditors,
+        scorer: scorer.as_ref(),
+    };
+    let ended = recovery.run(journal, Timestamp::now())?;
+    if ended > 0 {
+        output.note(format_args!(
+            "note: {ended} texts were cut off by a kill; their records are ended with what was written"
+        ));
+    }
+    Ok(())
+}
+
 fn bring(home: &Home, registry: &Quorum, output: Output) -> anyhow::Result<(u64, JournalState)> {
     let Some(address) = home.address()? else { anyhow::bail!("a folder takes no usage") };
     let mut journal = Journal::open(&home.journal(), rand::random())?;
+    recover(home, &mut journal, output)?;
     let summary = journal.summary()?;
+    let told = |journal: &Journal| journal.told().map(|(mark, under_way)| JournalState::new(mark, under_way));
     if summary.records == summary.synced {
-        return Ok((0, JournalState::from(&summary)));
+        return Ok((0, told(&journal)?));
     }
     let (identity, signer) = home.signer(output)?;
     let remote = registry::remote(home, &address, output)?;
     let record = registry::record(home)?;
     let sent = client::sync(&mut journal, (identity.card(), &*signer), (&remote, registry), &record)?;
-    Ok((sent, JournalState::from(&journal.summary()?)))
+    Ok((sent, told(&journal)?))
+}
+
+/// Where declarations go; a registry that is a folder knows no journals.
+fn address(home: &Home) -> anyhow::Result<BaseUrl> {
+    let message = "this registry is a folder, which knows no journals";
+    let hint = "the journal stays on this machine: `portcullis usage show`";
+    home.address()?.ok_or_else(|| Refusal::usage(message, hint).into())
+}
+
+/// Declares to the registry that `journal` is used from now on, and that others are lost.
+fn declare(
+    home: &Home,
+    journal: JournalId,
+    lost: Vec<JournalId>,
+    reason: Prose,
+    output: Output,
+) -> anyhow::Result<Sha256Digest> {
+    let address = address(home)?;
+    let catalogue = registry::catalogue(home, output)?;
+    let (identity, signer) = home.signer(output)?;
+    let card = identity.card().clone();
+    let created = Timestamp::now();
+    let said = JournalDeclaration { card, journal, lost, reason, created }.sign(catalogue.id(), &*signer)?;
+    let remote = registry::remote(home, &address, output)?;
+    remote.put(JournalDeclaration::KIND, &said, &identity.card().verifying_key)?;
+    registry::record(home)?.bring((EntryKind::Journal, said.digest()), (&remote, catalogue.registry()))?;
+    Ok(said.digest())
+}
+
+impl Declare {
+    fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        address(home)?;
+        let journal = Journal::open(&home.journal(), rand::random())?.id();
+        let declaration = declare(home, journal, Vec::new(), self.reason, output)?;
+        let text = format!(
+            "declared the journal {journal} of this machine, on the record\n  next: `portcullis lease`\n"
+        );
+        output.result(&json!({ "journal": journal, "declaration": declaration }), text)
+    }
+}
+
+impl Explain {
+    fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        match self.what {
+            What::Record(seq) => {
+                let (_, signer) = home.signer(output)?;
+                let mut journal = Journal::open(&home.journal(), rand::random())?;
+                journal.explain(seq, self.reason, &*signer, Timestamp::now())?;
+                let text = format!("record {seq} is ended with your words; auditors will look at it\n");
+                output.result(&json!({ "record": seq, "journal": journal.id() }), text)
+            }
+            What::Journal(lost) => {
+                address(home)?;
+                let journal = Journal::open(&home.journal(), rand::random())?;
+                let is_here = journal.id() == lost;
+                let next = if is_here { JournalId::from_bytes(rand::random()) } else { journal.id() };
+                let declaration = declare(home, next, vec![lost], self.reason, output)?;
+                if is_here {
+                    journal.replaced_by(next, Timestamp::now())?;
+                }
+                let text = format!(
+                    "declared the journal {lost} lost, on the record: auditors will look at it; {next} goes on\n  next: `portcullis lease`\n"
+                );
+                output.result(&json!({ "lost": lost, "journal": next, "declaration": declaration }), text)
+            }
+        }
+    }
 }
 
 fn status(home: &Home, output: Output) -> anyhow::Result<()> {
@@ -163,7 +301,10 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
     writeln!(text, "  at the registry   {synced}")?;
     writeln!(text, "  waiting           {}", records - synced)?;
     if open > 0 {
-        writeln!(text, "  never ended       {open} of the last 24 hours; they count in full")?;
+        writeln!(
+            text,
+            "  without an end    {open}: what was cut off by a kill is ended by the next command that records or syncs"
+        )?;
     }
     let mut spent = Vec::new();
     for checkpoint in &checkpoints {

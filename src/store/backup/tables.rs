@@ -92,7 +92,17 @@ pub(super) const TABLES: [Table; 14] = [
     },
     Table {
         name: "usage_journals",
-        columns: &[("journal", Text), ("holder", Text), ("records", Number), ("head", Text)],
+        columns: &[
+            ("journal", Text),
+            ("holder", Text),
+            ("records", Number),
+            ("head", Text),
+            ("told", Number),
+            ("leased_until", Number),
+            ("leased_for", Text),
+            ("lost", Number),
+            ("raised", Text),
+        ],
     },
     Table {
         name: "usage_generations",
@@ -103,6 +113,8 @@ pub(super) const TABLES: [Table; 14] = [
             ("at", Number),
             ("tokens", Number),
             ("sketch", Text),
+            ("ended", Number),
+            ("leased_for", Text),
         ],
     },
     Table {

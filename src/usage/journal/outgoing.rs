@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Journal, Known};
 use crate::identity::VerifyingKey;
 use crate::statement::Envelope;
-use crate::usage::{Error, MOST_BATCH_BYTES, SignedRecord};
+use crate::usage::{Error, JournalMark, MOST_BATCH_BYTES, SignedRecord};
 
 const OUTGOING: &str = "outgoing.json";
 pub(super) const SYNCED: &str = "synced.json";
@@ -61,6 +61,16 @@ impl Journal {
         Ok(Some(Outgoing { batch, records: records.len() as u64, reached: kept.reached }))
     }
 
+    /// What the registry has, and which of its generations it knows no end of: those that were under way when their records were brought.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn told(&self) -> Result<(JournalMark, Vec<u64>), Error> {
+        let known = self.at_synced()?.known;
+        let mark = JournalMark { journal: self.journal, records: known.seq, head: known.link };
+        Ok((mark, known.open.into_iter().collect()))
+    }
+
     /// Remembers what the registry has now; never less than was remembered.
     ///
     /// # Errors
@@ -96,9 +106,9 @@ impl Journal {
         Ok((records, Synced { known: reached }))
     }
 
-    fn at_synced(&self) -> Result<Self, Error> {
+    pub(super) fn at_synced(&self) -> Result<Self, Error> {
         let synced: Option<Synced> = self.read_json(SYNCED)?;
         let known = synced.map_or_else(|| Known::first(self.journal), |synced| synced.known);
-        Ok(Self { folder: self.folder.clone(), journal: self.journal, known })
+        Ok(Self { folder: self.folder.clone(), journal: self.journal, known, live: None })
     }
 }

@@ -87,7 +87,12 @@ impl Researcher {
 
     /// How the journal stands.
     pub(super) fn journal(&self) -> crate::api::JournalState {
-        crate::api::JournalState { journal: self.journal, records: self.next.0, head: self.next.1 }
+        crate::api::JournalState {
+            journal: self.journal,
+            records: self.next.0,
+            head: self.next.1,
+            under_way: Vec::new(),
+        }
     }
 
     /// A request, signed.
@@ -149,6 +154,7 @@ impl Researcher {
                 finish: "length".to_owned(),
                 output: None,
                 hits: Vec::new(),
+                explanation: None,
             };
             records.push(self.record(Event::End(end), now)?);
         }

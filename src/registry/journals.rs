@@ -1,0 +1,258 @@
+//! Journals at the registry: a lease is bound to one, continues what was told of it, and leaves none of the person's others unaccounted for.
+
+use super::usage::{CaseAbout, Raised};
+use super::{Error, Issued, Registry};
+use crate::access::{Grant, JournalId, JournalMark};
+use crate::api::JournalState;
+use crate::identity::KeyId;
+use crate::log::{Entry, EntryKind};
+use crate::misuse::Severity;
+use crate::name::Prose;
+use crate::statement::{Envelope, Predicate as _};
+use crate::store::{
+    Effect, Filed, Filing, JournalDeclared, JournalRow, SanctionChange, StatementRow, UsageChange,
+};
+use crate::time::Timestamp;
+use crate::usage::{JournalDeclaration, first_link, verify_declaration};
+
+/// Days after a lease's end by which its journal must have been told.
+const DAYS_TO_TELL: u32 = 7;
+/// Most journals of one person that are neither lost nor settled.
+const MAX_OPEN: usize = 8;
+/// Most journals of one person that are looked at; who has more gets no lease.
+pub(super) const MAX_JOURNALS: usize = 256;
+/// Longest that a generation is believed to be under way, in hours.
+const MAX_UNDER_WAY: i64 = 24;
+
+/// A journal that is given up, and the case that comes of it.
+type Loss = (JournalId, Option<(Filed, SanctionChange)>);
+
+/// The rule that a lost journal meets.
+const LOST: &str = "journal-lost";
+/// The rule that a generation without an end meets.
+pub(super) const UNENDED: &str = "generation-unended";
+
+impl Registry {
+    /// The journal that a lease is bound to: the one that is told, if it continues what came in and everything else is accounted for.
+    pub(super) async fn require_accounted(
+        &self,
+        holder: KeyId,
+        told: Option<&JournalState>,
+        now: Timestamp,
+    ) -> Result<JournalMark, Error> {
+        let told = told.ok_or(Error::JournalUntold)?;
+        let rows = self.journals_of(holder).await?;
+        let own = rows.iter().find(|row| row.journal == told.journal);
+        match own {
+            Some(row) => require_continued(told, row)?,
+            None => self.require_first(told, &rows).await?,
+        }
+        for row in rows.iter().filter(|row| !row.is_lost && row.journal != told.journal) {
+            let is_told = row.leased_until.unix_seconds() == 0 || row.told >= row.leased_until;
+            if !is_told && row.leased_until.plus_days(DAYS_TO_TELL) < now {
+                return Err(Error::JournalOverdue { journal: row.journal, until: row.leased_until });
+            }
+        }
+        self.require_ended(holder, told, now).await?;
+        Ok(JournalMark { journal: told.journal, records: told.records, head: told.head })
+    }
+
+    async fn journals_of(&self, holder: KeyId) -> Result<Vec<JournalRow>, Error> {
+        let rows = self.store.journals_of(holder, MAX_JOURNALS + 1).await?;
+        // No decision is made from a list that was cut off.
+        if rows.len() > MAX_JOURNALS { Err(Error::TooManyJournals { most: MAX_JOURNALS }) } else { Ok(rows) }
+    }
+
+    /// Refuses a batch of a journal that is new while others of the person are known: it must have been declared.
+    pub(super) async fn require_first_journal(&self, holder: KeyId, journal: JournalId) -> Result<(), Error> {
+        match self.journals_of(holder).await?.iter().max_by_key(|row| (!row.is_lost, row.told)) {
+            None => Ok(()),
+            Some(other) => {
+                Err(Error::JournalUndeclared { journal, known: other.journal, records: other.records })
+            }
+        }
+    }
+
+    /// A person's first journal needs no word of theirs; any other must have been declared.
+    async fn require_first(&self, told: &JournalState, rows: &[JournalRow]) -> Result<(), Error> {
+        if self.store.journal(told.journal).await?.is_some() {
+            return Err(Error::NotYours);
+        }
+        if let Some(other) = rows.iter().max_by_key(|row| (!row.is_lost, row.told)) {
+            return Err(Error::JournalUndeclared {
+                journal: told.journal,
+                known: other.journal,
+                records: other.records,
+            });
+        }
+        if told.records > 0 || told.head != first_link(told.journal) {
+            return Err(Error::Unsynced { known: 0, told: told.records });
+        }
+        Ok(())
+    }
+
+    /// Refuses a journal in which a generation began, is not under way, and never ended; a case is raised then.
+    async fn require_ended(&self, holder: KeyId, told: &JournalState, now: Timestamp) -> Result<(), Error> {
+        let open = self.store.open_generations(holder, told.journal).await?;
+        let since = now.plus_seconds(-MAX_UNDER_WAY * 3600);
+        let is_over = |(begin, at): &&(u64, Timestamp)| !told.under_way.contains(begin) || *at < since;
+        let Some(&(begin, _)) = open.iter().find(is_over) else { return Ok(()) };
+        let refused = Error::GenerationUnended { journal: told.journal, begin };
+        let Some(row) = self.store.journal(told.journal).await? else { return Err(refused) };
+        let reason: Prose = format!("generation {begin} of journal {} never ended", told.journal).parse()?;
+        if let Some(case) = self.journal_case((&row, holder), UNENDED, reason, now).await? {
+            let (case, opened) = case;
+            self.store.put(Filing::one(case).with_sanction(opened)).await?;
+        }
+        Err(refused)
+    }
+
+    /// A case about a journal, under the grant for which it was leased last, or the person's newest.
+    async fn journal_case(
+        &self,
+        (row, holder): (&JournalRow, KeyId),
+        rule: &'static str,
+        reason: Prose,
+        now: Timestamp,
+    ) -> Result<Option<(Filed, SanctionChange)>, Error> {
+        let grant = match row.leased_for {
+            Some(grant) => Some(grant),
+            None => self.store.newest_of(Grant::KIND, holder).await?.map(|row| row.digest),
+        };
+        let Some(grant) = grant else { return Ok(None) };
+        // There is one open case a grant and rule.
+        if self.store.open_case(grant, rule).await?.is_some() {
+            return Ok(None);
+        }
+        let rows = self.store.statement(grant).await?;
+        let Some(found) = rows.iter().find(|row| row.kind == Grant::KIND && !row.is_erased()) else {
+            return Ok(None);
+        };
+        let manifest = Envelope::parse(found.envelope.as_bytes())?.claim::<Grant>()?.subject.digest;
+        let about = CaseAbout { grant, checkpoint: &found.checkpoint, manifest, person: holder };
+        Ok(Some(self.case(&about, Raised::of(rule, &reason, Severity::Medium), now).await?))
+    }
+
+    /// Takes in what a person declares of their journals; whether it was new.
+    pub(super) async fn accept_declaration(
+        &self,
+        envelope: &Envelope,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let catalogue = self.view().await?.catalogue.id();
+        let statement = verify_declaration(envelope, catalogue)?;
+        if !self.store.statement(envelope.digest()).await?.is_empty() {
+            return Ok(false);
+        }
+        let said = &statement.predicate;
+        super::accept::require_fresh(said.created, now)?;
+        let holder = said.card.verifying_key.id();
+        let rows = self.journals_of(holder).await?;
+        // Who never used anything has nothing to declare; the first journal needs no word.
+        if rows.is_empty() {
+            return Err(Error::NothingToDeclare);
+        }
+        let known = rows.iter().find(|row| row.journal == said.journal);
+        match known {
+            None if self.store.journal(said.journal).await?.is_some() => return Err(Error::NotYours),
+            Some(row) if row.is_lost || said.lost.is_empty() => {
+                return Err(Error::JournalKnown { journal: said.journal });
+            }
+            _ => {}
+        }
+        let stay = rows.iter().filter(|row| !row.is_lost && !said.lost.contains(&row.journal));
+        if stay.count() + usize::from(known.is_none()) > MAX_OPEN {
+            return Err(Error::TooManyJournals { most: MAX_OPEN });
+        }
+        let row = StatementRow {
+            digest: envelope.digest(),
+            signer: holder,
+            kind: JournalDeclaration::KIND.to_owned(),
+            checkpoint: JournalDeclaration::KIND.parse()?,
+            about: None,
+            holder,
+            envelope: envelope.to_json(),
+            received: now,
+        };
+        let entry = Entry::new(EntryKind::Journal, now, row.digest);
+        let mut statements = vec![Filed { row, entry: Some(entry) }];
+        let mut sanctions = Vec::new();
+        let mut lost = Vec::new();
+        for (journal, case) in self.losses(said, &rows, now).await? {
+            lost.push((journal, case.as_ref().map(|(case, _)| case.row.digest)));
+            if let Some((case, opened)) = case {
+                statements.push(case);
+                sanctions.push(opened);
+            }
+        }
+        let change = JournalDeclared { journal: said.journal, holder, told: now, lost };
+        let filing = Filing {
+            statements,
+            effect: Effect::None,
+            entries: Vec::new(),
+            usage: Some(UsageChange::Declared(change)),
+            expected: None,
+            sanctions,
+        };
+        Ok(self.store.put(filing).await?)
+    }
+
+    /// The journals that are given up, each with the case that comes of it.
+    async fn losses(
+        &self,
+        said: &JournalDeclaration,
+        rows: &[JournalRow],
+        now: Timestamp,
+    ) -> Result<Vec<Loss>, Error> {
+        let mut losses = Vec::new();
+        if !said.lost.is_empty() {
+            // One loss may be an accident. Before another counts, somebody decides about the first.
+            for case in rows.iter().filter(|row| row.is_lost).filter_map(|row| row.raised) {
+                if self.store.case(case).await?.is_some_and(|case| case.outcome.is_none()) {
+                    return Err(Error::LossUndecided { case });
+                }
+            }
+        }
+        let holder = said.card.verifying_key.id();
+        for journal in &said.lost {
+            let row = rows.iter().find(|row| row.journal == *journal && !row.is_lost);
+            let row = row.ok_or(Error::NoSuchJournal { journal: *journal })?;
+            let records = row.records;
+            let reason = format!(
+                "the journal {journal}, of which {records} records came in, is lost: {}",
+                said.reason
+            );
+            let reason: String = reason.chars().take(1000).collect();
+            losses.push((*journal, self.journal_case((row, holder), LOST, reason.parse()?, now).await?));
+        }
+        Ok(losses)
+    }
+}
+
+fn require_continued(told: &JournalState, row: &JournalRow) -> Result<(), Error> {
+    if row.is_lost {
+        return Err(Error::JournalGivenUp { journal: row.journal });
+    }
+    if told.records > row.records {
+        return Err(Error::Unsynced { known: row.records, told: told.records });
+    }
+    if told.records < row.records || told.head != row.head {
+        return Err(Error::JournalCut { journal: row.journal, known: row.records, told: told.records });
+    }
+    Ok(())
+}
+
+/// What a lease changes: its journal is known from then on, and how it stood.
+pub(super) fn leased(mark: &JournalMark, holder: KeyId, issued: &Issued, now: Timestamp) -> UsageChange {
+    UsageChange::Leased(JournalRow {
+        journal: mark.journal,
+        holder,
+        records: mark.records,
+        head: mark.head,
+        told: now,
+        leased_until: issued.expires,
+        leased_for: Some(issued.grant.digest()),
+        is_lost: false,
+        raised: None,
+    })
+}

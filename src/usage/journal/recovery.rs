@@ -1,0 +1,119 @@
+//! Generations without an end: those of a process that was killed end with what it had stored; of the others, their owner says why.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+
+use super::{Journal, LIVE};
+use crate::identity::{OpeningKey, Signer};
+use crate::name::Prose;
+use crate::time::Timestamp;
+use crate::usage::live::{Salvage, Written, salvage};
+use crate::usage::{Begin, End, Error, Event, SignedRecord};
+
+/// A generation of a process that was killed.
+#[derive(Debug)]
+pub struct Unended<'a> {
+    /// The record with which it began.
+    pub seq: u64,
+    /// What that says.
+    pub begin: &'a Begin,
+    /// What was written of it.
+    pub written: &'a Written,
+}
+
+impl Journal {
+    /// Records the end of every generation whose process was killed, as `end` makes it of what was stored; how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Unended`] where nothing was stored although nothing could have been lost: its owner has to explain it. Those of `end` and of
+    /// [`Self::end`].
+    pub fn recover(
+        &mut self,
+        key: &OpeningKey,
+        signer: &dyn Signer,
+        now: Timestamp,
+        end: &dyn Fn(&Unended<'_>) -> Result<End, Error>,
+    ) -> Result<usize, Error> {
+        let _lock = self.lock()?;
+        self.catch_up(&mut |_| Ok(()))?;
+        let found = self.salvaged(Some(key))?;
+        let orphans: Vec<u64> =
+            self.known.open.iter().copied().filter(|seq| !found.under_way.contains(seq)).collect();
+        let begun = self.begun(&orphans)?;
+        let (mut ended, mut lost) = (0, None);
+        let nothing = Written::default();
+        for seq in orphans {
+            let written = found.written.get(&seq).or_else(|| found.lost_power.then_some(&nothing));
+            let (Some(written), Some(begin)) = (written, begun.get(&seq)) else {
+                lost = lost.or(Some(seq));
+                continue;
+            };
+            let end = end(&Unended { seq, begin, written })?;
+            self.append(Event::End(end), signer, now.max(self.known.at))?;
+            ended += 1;
+        }
+        for path in found.dead {
+            // Gone already is as good.
+            drop(fs::remove_file(path));
+        }
+        lost.map_or(Ok(ended), |begin| Err(Error::Unended { begin }))
+    }
+
+    /// Records the end of a generation of which nothing is left, with its owner's reason. It counts in full.
+    ///
+    /// # Errors
+    /// [`Error::NothingToExplain`], and those of [`Self::end`].
+    pub fn explain(
+        &mut self,
+        seq: u64,
+        reason: Prose,
+        signer: &dyn Signer,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        self.catch_up(&mut |_| Ok(()))?;
+        let is_open = self.known.open.contains(&seq) && !self.salvaged(None)?.under_way.contains(&seq);
+        let begun = self.begun(&[seq])?.remove(&seq);
+        let begin = begun.filter(|_| is_open).ok_or(Error::NothingToExplain { begin: seq })?;
+        let end = End {
+            begin: seq,
+            tokens: begin.max_tokens,
+            finish: "killed".to_owned(),
+            output: None,
+            hits: Vec::new(),
+            explanation: Some(reason),
+        };
+        self.append(Event::End(end), signer, now.max(self.known.at)).map(drop)
+    }
+
+    /// Generations that live processes are writing, by the records with which they began.
+    pub(super) fn under_way(&self) -> Result<Vec<u64>, Error> {
+        let mut under_way = self.salvaged(None)?.under_way;
+        under_way.retain(|seq| self.known.open.contains(seq));
+        under_way.sort_unstable();
+        Ok(under_way)
+    }
+
+    fn salvaged(&self, key: Option<&OpeningKey>) -> Result<Salvage, Error> {
+        salvage(&self.folder.join(LIVE), key).map_err(|source| self.refused("read", source))
+    }
+
+    /// The beginnings at these places.
+    fn begun(&self, places: &[u64]) -> Result<BTreeMap<u64, Begin>, Error> {
+        let mut found = BTreeMap::new();
+        if places.is_empty() {
+            return Ok(found);
+        }
+        let file = File::open(self.path()).map_err(|source| self.refused("read", source))?;
+        for (seq, line) in (0..).zip(BufReader::new(file).lines()) {
+            let line = line.map_err(|source| self.refused("read", source))?;
+            if places.contains(&seq)
+                && let Event::Begin(begin) = SignedRecord::parse(&line, seq)?.into_record().event
+            {
+                found.insert(seq, *begin);
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,357 @@
+//! What a process has written of texts whose end is not recorded yet: if it is killed, the next one ends their records with it.
+//!
+//! ```text
+//! header      a line of JSON: which start of the machine, and the file's key, sealed to the journal's owner
+//! frame …     number (8 bytes), begin (8), tokens so far (8), length (4), a piece of text under AES-256-GCM
+//! ```
+//!
+//! Integers are big-endian; the frame's number is the nonce and is never used twice; the other numbers are associated data. A process holds a lock
+//! on its file for as long as it lives. The owner has seen the text, so it is sealed to them alone; a stage that keeps counts keeps no text here.
+//! Frames are on their way to the disk when a text is shown, and durable a second later: a kill loses nothing, a power cut a second.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use rand::Rng as _;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::identity::{OpeningKey, SealingKey};
+use crate::seal::{Purpose, SealedMessage, open_with, seal_to};
+
+/// What a file's key is sealed for.
+const PURPOSE: Purpose = Purpose::new("portcullis/v1/usage-live");
+/// How files are named.
+const SUFFIX: &str = "live";
+/// Bytes of numbers before each piece.
+const HEAD: usize = 28;
+/// Longest header and longest piece.
+const MAX_HEADER: usize = 4 << 10;
+const MAX_PIECE: usize = 1 << 20;
+/// A file that grew beyond this is written anew, with what is still under way.
+const MAX_BYTES: u64 = 8 << 20;
+/// How long a piece may wait for the disk.
+const DURABLE_WITHIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    schema: u32,
+    boot: String,
+    key: SealedMessage,
+}
+
+/// What was written of a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The text.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: u64,
+}
+
+/// The file of a process that writes texts.
+pub(super) struct Live {
+    path: PathBuf,
+    file: File,
+    key: LessSafeKey,
+    owner: SealingKey,
+    number: u64,
+    header: u64,
+    bytes: u64,
+    durable: Instant,
+    open: BTreeMap<u64, Written>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Live({} texts)", self.open.len())
+    }
+}
+
+impl Live {
+    /// A new file in `folder`, durable and locked before anything is written of any text.
+    pub(super) fn create(folder: &Path, owner: SealingKey) -> io::Result<Self> {
+        let mut secret = Zeroizing::new([0; 32]);
+        rand::rng().fill_bytes(&mut *secret);
+        let sealed = seal_to(&owner, PURPOSE, &[], &*secret, &mut rand::rng()).map_err(io::Error::other)?;
+        let header = Header { schema: 1, boot: boot(), key: sealed };
+        let mut line = serde_json::to_vec(&header)?;
+        line.push(b'\n');
+        fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{:032x}.{SUFFIX}", rand::random::<u128>()));
+        let mut file = File::options().create_new(true).read(true).append(true).open(&path)?;
+        file.lock()?;
+        file.write_all(&line)?;
+        file.sync_all()?;
+        File::open(folder)?.sync_all()?;
+        let header = line.len() as u64;
+        let key = key(&*secret)?;
+        let durable = Instant::now();
+        Ok(Self { path, file, key, owner, number: 0, header, bytes: header, durable, open: BTreeMap::new() })
+    }
+
+    /// A text is about to begin, with this record.
+    pub(super) fn begun(&mut self, begin: u64) -> io::Result<()> {
+        self.open.insert(begin, Written::default());
+        self.append(begin, "", 0)
+    }
+
+    /// More of a text is about to be shown; `tokens` are all so far.
+    pub(super) fn wrote(&mut self, begin: u64, text: &str, tokens: u64) -> io::Result<()> {
+        let Some(written) = self.open.get_mut(&begin) else { return Ok(()) };
+        written.text.push_str(text);
+        written.tokens = tokens;
+        self.append(begin, text, tokens)?;
+        if self.durable.elapsed() >= DURABLE_WITHIN {
+            self.file.sync_data()?;
+            self.durable = Instant::now();
+        }
+        if self.bytes > MAX_BYTES { self.write_anew() } else { Ok(()) }
+    }
+
+    /// A text's end is recorded, or it never began.
+    pub(super) fn ended(&mut self, begin: u64) {
+        self.open.remove(&begin);
+        // Whether the room is given back makes no difference to what is known.
+        if self.open.is_empty() && self.file.set_len(self.header).is_ok() {
+            self.bytes = self.header;
+        }
+    }
+
+    fn append(&mut self, begin: u64, text: &str, tokens: u64) -> io::Result<()> {
+        for piece in pieces(text) {
+            let mut sealed = piece.as_bytes().to_vec();
+            let head = head(self.number, begin, tokens, sealed.len() + AES_256_GCM.tag_len());
+            self.key
+                .seal_in_place_append_tag(nonce(self.number), Aad::from(&head), &mut sealed)
+                .map_err(|_| io::Error::other("a piece of text cannot be sealed"))?;
+            self.number += 1;
+            let mut frame = head.to_vec();
+            frame.append(&mut sealed);
+            self.file.write_all(&frame)?;
+            self.bytes += frame.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Puts a short file with all that is under way in the place of one that grew. The old one goes last: of a text in both, the longer counts.
+    fn write_anew(&mut self) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
+        let mut fresh = Self::create(&folder, self.owner)?;
+        for (begin, Written { text, tokens }) in &self.open {
+            fresh.append(*begin, text, *tokens)?;
+        }
+        fresh.file.sync_data()?;
+        std::mem::swap(&mut fresh.open, &mut self.open);
+        // The old one is removed when it is dropped, since nothing is open in it any more.
+        *self = fresh;
+        Ok(())
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if self.open.is_empty() {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// What files of processes tell.
+#[derive(Debug, Default)]
+pub(super) struct Salvage {
+    /// Texts that processes which live are writing, by the records with which they began.
+    pub(super) under_way: Vec<u64>,
+    /// What processes that ended had written; `None` of a text whose file was lost with the machine's power.
+    pub(super) written: BTreeMap<u64, Written>,
+    /// Whether a file is of an earlier start of the machine: what came last may not have reached the disk.
+    pub(super) lost_power: bool,
+    /// The files of processes that ended.
+    pub(super) dead: Vec<PathBuf>,
+}
+
+/// Reads the files of a folder. Without a key, what was written stays sealed; which texts are under way is told all the same.
+pub(super) fn salvage(folder: &Path, key: Option<&OpeningKey>) -> io::Result<Salvage> {
+    let mut found = Salvage::default();
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != SUFFIX) {
+            continue;
+        }
+        let mut file = File::open(&path)?;
+        let lives = file.try_lock().is_err();
+        let Some((header, opened)) = read(&mut file, key)? else {
+            found.dead.extend((!lives).then_some(path));
+            continue;
+        };
+        if lives {
+            found.under_way.extend(opened.keys());
+            continue;
+        }
+        found.lost_power |= header.boot != boot();
+        for (begin, written) in opened {
+            let known = found.written.entry(begin).or_default();
+            if written.tokens >= known.tokens {
+                *known = written;
+            }
+        }
+        found.dead.push(path);
+    }
+    Ok(found)
+}
+
+/// A file's header and its texts; a frame that was cut off ends it, and a file without a whole header is none.
+fn read(
+    file: &mut File,
+    opening: Option<&OpeningKey>,
+) -> io::Result<Option<(Header, BTreeMap<u64, Written>)>> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    // A piece may push it over before it is written anew.
+    file.take(MAX_BYTES + 4 * MAX_PIECE as u64).read_to_end(&mut bytes)?;
+    let Some(end) = bytes.iter().take(MAX_HEADER).position(|byte| *byte == b'\n') else { return Ok(None) };
+    let Ok(header) = crate::json::from_slice::<Header>(&bytes[..end]) else { return Ok(None) };
+    let secret = opening.and_then(|opening| open_with(opening, PURPOSE, &[], &header.key).ok());
+    let key = secret.as_ref().and_then(|secret| key(secret).ok());
+    let (mut texts, mut rest) = (BTreeMap::<u64, Written>::new(), &mut bytes[end + 1..]);
+    while rest.len() >= HEAD {
+        let (head, behind) = std::mem::take(&mut rest).split_at_mut(HEAD);
+        let [number, begin, tokens] = [0, 8, 16].map(|at| number(&head[at..at + 8]));
+        let length = number_of_length(&head[24..]);
+        if length > MAX_PIECE + AES_256_GCM.tag_len() || length > behind.len() {
+            break;
+        }
+        let (sealed, behind) = behind.split_at_mut(length);
+        let written = texts.entry(begin).or_default();
+        if let Some(key) = &key {
+            let Ok(piece) = key.open_in_place(nonce(number), Aad::from(&*head), sealed) else { break };
+            written.text.push_str(&String::from_utf8_lossy(piece));
+            written.tokens = tokens;
+        }
+        rest = behind;
+    }
+    Ok(Some((header, texts)))
+}
+
+/// Cuts a text where a piece would be too long; of nothing, one empty piece.
+fn pieces(text: &str) -> Vec<&str> {
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    while rest.len() > MAX_PIECE {
+        let mut end = MAX_PIECE;
+        while !rest.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (piece, behind) = rest.split_at(end);
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+fn key(secret: &[u8]) -> io::Result<LessSafeKey> {
+    let key = UnboundKey::new(&AES_256_GCM, secret)
+        .map_err(|_| io::Error::other("the key is of another length"))?;
+    Ok(LessSafeKey::new(key))
+}
+
+fn nonce(number: u64) -> Nonce {
+    let mut bytes = [0; NONCE_LEN];
+    bytes[NONCE_LEN - 8..].copy_from_slice(&number.to_be_bytes());
+    Nonce::assume_unique_for_key(bytes)
+}
+
+fn head(number: u64, begin: u64, tokens: u64, length: usize) -> [u8; HEAD] {
+    let mut head = [0; HEAD];
+    for (at, value) in [(0, number), (8, begin), (16, tokens)] {
+        head[at..at + 8].copy_from_slice(&value.to_be_bytes());
+    }
+    // A piece is bounded well below this.
+    head[24..].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+    head
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn number_of_length(bytes: &[u8]) -> usize {
+    usize::try_from(number(bytes)).unwrap_or(usize::MAX)
+}
+
+/// Which start of the machine this is; empty where the system does not tell.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_there_after_a_kill_and_nobody_else_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (OpeningKey::from_bytes(&[7; 32]), OpeningKey::from_bytes(&[8; 32]));
+        let mut live = Live::create(folder.path(), own.sealing_key()).unwrap();
+        for begin in [3, 5] {
+            live.begun(begin).unwrap();
+        }
+        for (at, piece) in ["Wild ", "horses"].into_iter().enumerate() {
+            live.wrote(3, piece, at as u64 + 1).unwrap();
+        }
+        assert_eq!(salvage(folder.path(), Some(&own)).unwrap().under_way, [3, 5], "its process lives");
+        let path = live.path.clone();
+        let bytes = fs::read(&path).unwrap();
+        assert!(!bytes.windows(4).any(|window| window == b"Wild"));
+        // Killed: the lock is gone, the file is not.
+        live.file.unlock().unwrap();
+        let found = salvage(folder.path(), Some(&own)).unwrap();
+        let horses = Written { text: "Wild horses".to_owned(), tokens: 2 };
+        assert_eq!(found.written, BTreeMap::from([(3, horses.clone()), (5, Written::default())]));
+        assert!(!found.lost_power && found.under_way.is_empty());
+        let found = salvage(folder.path(), Some(&other)).unwrap();
+        assert!(found.written.values().all(|written| written.text.is_empty()));
+        // Cut anywhere, what is whole counts.
+        for cut in bytes.len() - 40..bytes.len() {
+            fs::write(&path, &bytes[..cut]).unwrap();
+            let found = salvage(folder.path(), Some(&own)).unwrap();
+            assert_eq!(found.written[&3].text, "Wild ", "cut at {cut}");
+        }
+        fs::write(&path, &bytes).unwrap();
+        live.ended(3);
+        live.ended(5);
+        assert!(salvage(folder.path(), Some(&own)).unwrap().written.is_empty());
+        drop(live);
+        assert!(!path.exists(), "nothing is left of a process that ended well");
+    }
+
+    #[test]
+    fn a_file_that_grew_is_written_anew_with_what_is_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = OpeningKey::from_bytes(&[7; 32]);
+        let mut live = Live::create(folder.path(), own.sealing_key()).unwrap();
+        live.begun(1).unwrap();
+        live.begun(2).unwrap();
+        live.wrote(2, "short", 1).unwrap();
+        let piece = "x".repeat(MAX_PIECE);
+        for at in 0..9 {
+            live.wrote(1, &piece, at + 1).unwrap();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        live.ended(1);
+        live.file.unlock().unwrap();
+        let found = salvage(folder.path(), Some(&own)).unwrap();
+        assert_eq!(found.written[&2], Written { text: "short".to_owned(), tokens: 1 });
+        assert_eq!(found.written[&1].tokens, 9);
+        live.ended(2);
+    }
+}

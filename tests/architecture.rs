@@ -154,6 +154,43 @@ fn one_room_reads_json_and_toml() {
     assert!(strays.is_empty(), "read it with crate::json:\n{}", strays.join("\n"));
 }
 
+/// What a bearer opens is private: a handler that asks who reads answers with what came through the registry's gate.
+#[test]
+fn private_answers_come_through_the_gate() {
+    // These answer with a receipt of what was sent, and tell nothing of others.
+    let receipts = ["put", "put_seal", "propose", "withdraw"];
+    let (mut open, mut seen) = (Vec::new(), 0);
+    for path in sources("src/server") {
+        let text = fs::read_to_string(&path).unwrap();
+        for signature in text.split("async fn ").skip(1) {
+            let signature = signature.split(" {\n").next().unwrap();
+            let name = signature.split('(').next().unwrap();
+            let is_known = ["Reader", "Member", "Proposer"].iter().any(|who| signature.contains(who));
+            if !is_known || name == "from_request_parts" {
+                continue;
+            }
+            seen += 1;
+            if !receipts.contains(&name) && !signature.contains("Private") {
+                open.push(format!("{}: {name}", path.display()));
+            }
+        }
+        // The database itself knows nobody's rights: it is only asked whether it lives, and closed.
+        let direct = text.split("registry.store()").skip(1);
+        let direct = direct.filter(|rest| !rest.starts_with(".ping()") && !rest.starts_with(".close()"));
+        assert_eq!(direct.count(), 0, "{} asks the database past the gate", path.display());
+    }
+    assert!(seen >= 14, "the reader of signatures finds {seen} handlers");
+    assert!(open.is_empty(), "answer with `Private`: {open:#?}");
+    // Only the gate makes what the server may send.
+    for path in sources("src").into_iter().filter(|path| !path.ends_with("registry/reveal.rs")) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("Revealed("), "{} makes a revealed answer of its own", path.display());
+        let ungated = text.matches("Revealed::of_nobody(").count();
+        let proposals = if path.ends_with("registry/lists.rs") { 2 } else { 0 };
+        assert!(ungated <= proposals, "{} reveals past the log", path.display());
+    }
+}
+
 #[test]
 fn files_stay_readable() {
     let long: Vec<_> = ["src", "tests", "benches"]

@@ -57,18 +57,12 @@ impl Registry {
     }
 
     /// The roles of which a change is proposed.
-    ///
-    /// # Errors
-    /// [`Error::Repository`], [`Error::Store`].
-    pub async fn proposals(&self) -> Result<Vec<Subject>, Error> {
+    pub(super) async fn proposals(&self) -> Result<Vec<Subject>, Error> {
         self.look(|repository| Ok(repository.proposals()?)).await
     }
 
     /// The open proposal of a role.
-    ///
-    /// # Errors
-    /// [`Error::Repository`], [`Error::Store`].
-    pub async fn proposal(&self, subject: &Subject) -> Result<Parcel, Error> {
+    pub(super) async fn proposal(&self, subject: &Subject) -> Result<Parcel, Error> {
         self.look(|repository| Ok(repository.parcel(subject)?)).await
     }
 

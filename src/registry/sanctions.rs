@@ -73,10 +73,7 @@ impl Registry {
     }
 
     /// What stands against the people for whom a request asks; nothing is known of one that was erased.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn sanctions_of_request(
+    pub(super) async fn sanctions_of_request(
         &self,
         request: Sha256Digest,
         now: Timestamp,

@@ -62,20 +62,4 @@ impl Registry {
         let row = self.store.seal(manifest).await?.filter(|row| row.checkpoint == *checkpoint);
         row.ok_or(Error::Unknown { what: "sealed manifest", digest: manifest })
     }
-
-    /// The same, for those who can do something with the shares: members of the board.
-    ///
-    /// # Errors
-    /// [`Error::NotYours`], [`Error::Unknown`], [`Error::Store`].
-    pub async fn shares(
-        &self,
-        checkpoint: &CheckpointId,
-        manifest: Sha256Digest,
-        reader: KeyId,
-    ) -> Result<SealRow, Error> {
-        if !self.view().await?.boards_of(reader).contains(checkpoint) {
-            return Err(Error::NotYours);
-        }
-        self.seal(checkpoint, manifest).await
-    }
 }

@@ -1,15 +1,16 @@
 //! The log with what it records, for auditors.
 
-use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::App;
 use super::extract::{Query, Reader};
+use super::private::Private;
 use super::problem::{Refusal, Refusals};
 use super::statements::raw;
 use crate::api::{AuditPage, AuditRecord};
+use crate::store::RecordRow;
 use crate::time::Timestamp;
 
 /// Which part of the log.
@@ -35,11 +36,15 @@ pub(super) async fn records(
     State(app): State<App>,
     Reader(reader): Reader,
     Query(query): Query<AuditQuery>,
-) -> Result<Json<AuditPage>, Refusal> {
+) -> Result<Private<AuditPage>, Refusal> {
     let rows = app.registry.audit_page(query.from, reader, Timestamp::now()).await?;
-    let records = rows.into_iter().map(|row| {
+    let record = |row: RecordRow| {
         let statements = row.envelopes.into_iter().map(|(_, envelope)| raw(envelope));
-        Ok(AuditRecord { entry: row.entry, statements: statements.collect::<Result<_, Refusal>>()? })
+        Ok::<_, Refusal>(AuditRecord { entry: row.entry, statements: statements.collect::<Result<_, _>>()? })
+    };
+    let page = rows.try_map(|rows| {
+        let records = rows.into_iter().map(record).collect::<Result<_, _>>()?;
+        Ok::<_, Refusal>(AuditPage { from: query.from, records })
     });
-    Ok(Json(AuditPage { from: query.from, records: records.collect::<Result<_, Refusal>>()? }))
+    page.map(Private)
 }

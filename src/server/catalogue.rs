@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::App;
 use super::extract::{Json as Sent, Path, Proposer, Reader};
+use super::private::Private;
 use super::problem::{Refusal, Refusals};
 use crate::api::{CatalogueListing, ProposalReceipt};
 use crate::catalogue::{Parcel, Subject};
@@ -68,10 +69,9 @@ async fn send(app: &App, path: &str, content: &'static str) -> Result<Response, 
 pub(super) async fn proposals(
     State(app): State<App>,
     reader: Option<Reader>,
-) -> Result<Json<Vec<String>>, Refusal> {
-    app.registry.require_keeper(reader.map(|Reader(key)| key)).await?;
-    let subjects = app.registry.proposals().await?;
-    Ok(Json(subjects.iter().map(ToString::to_string).collect()))
+) -> Result<Private<Vec<String>>, Refusal> {
+    let subjects = app.registry.proposals_for(reader.map(|Reader(key)| key)).await?;
+    Ok(Private(subjects.map(|subjects| subjects.iter().map(ToString::to_string).collect())))
 }
 
 /// The open proposal of a role: its metadata with the signatures that it has, and the files that it brings.
@@ -88,9 +88,9 @@ pub(super) async fn proposal(
     State(app): State<App>,
     reader: Option<Reader>,
     Path(role): Path<String>,
-) -> Result<Json<Parcel>, Refusal> {
-    app.registry.require_keeper(reader.map(|Reader(key)| key)).await?;
-    Ok(Json(app.registry.proposal(&subject(&role)?).await?))
+) -> Result<Private<Parcel>, Refusal> {
+    let reader = reader.map(|Reader(key)| key);
+    Ok(Private(app.registry.proposal_for(&subject(&role)?, reader).await?))
 }
 
 /// Proposes a change of a role, or adds signatures to the open proposal; what has its signatures is published at once.

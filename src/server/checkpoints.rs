@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::App;
 use super::extract::{Json as Sent, Member, Path, Reader};
+use super::private::PrivateText;
 use super::problem::{Refusal, Refusals};
 use crate::api::{SealParcel, SealReceipt};
 use crate::digest::Sha256Digest;
@@ -43,9 +44,9 @@ pub(super) async fn shares(
     State(app): State<App>,
     Reader(reader): Reader,
     Path((checkpoint, digest)): Path<(CheckpointId, Sha256Digest)>,
-) -> Result<Response, Refusal> {
+) -> Result<PrivateText<Vec<u8>>, Refusal> {
     let row = app.registry.shares(&checkpoint, digest, reader).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], row.shares).into_response())
+    Ok(PrivateText(row.map(|row| row.shares)))
 }
 
 /// Keeps a sealed checkpoint whose every chunk is here.

@@ -1,16 +1,16 @@
 //! Grants with their decision, and leases for them.
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
 
 use super::App;
 use super::extract::{Path, Reader, Told};
+use super::private::{Private, PrivateText};
 use super::problem::{Refusal, Refusals};
 use super::statements::raw;
 use crate::api::{Decision, JournalState};
 use crate::digest::Sha256Digest;
+use crate::registry::GrantDecision;
 use crate::time::Timestamp;
 
 /// A grant, and whether it counts now, with the rule that refuses it.
@@ -27,10 +27,14 @@ pub(super) async fn decide(
     State(app): State<App>,
     Reader(reader): Reader,
     Path(digest): Path<Sha256Digest>,
-) -> Result<Json<Decision>, Refusal> {
-    let (envelope, decision) = app.registry.decide(digest, reader, Timestamp::now()).await?;
-    let refused = decision.err().map(|error| error.to_string());
-    Ok(Json(Decision { digest, counts: refused.is_none(), refused, envelope: raw(envelope.to_json())? }))
+) -> Result<Private<Decision>, Refusal> {
+    let decision = app.registry.grant_decision(digest, reader, Timestamp::now()).await?;
+    let decision = decision.try_map(|GrantDecision { envelope, counts }| {
+        let refused = counts.err().map(|error| error.to_string());
+        let envelope = raw(envelope.to_json())?;
+        Ok::<_, Refusal>(Decision { digest, counts: refused.is_none(), refused, envelope })
+    });
+    decision.map(Private)
 }
 
 /// Issues a lease to the grant's holder, if it counts now, nothing suspends it, and their usage came in.
@@ -49,8 +53,8 @@ pub(super) async fn lease(
     Reader(reader): Reader,
     Path(digest): Path<Sha256Digest>,
     Told(journal): Told<JournalState>,
-) -> Result<impl IntoResponse, Refusal> {
-    let lease = app.registry.lease(digest, reader, journal.as_ref(), Timestamp::now()).await?;
+) -> Result<(StatusCode, PrivateText<String>), Refusal> {
+    let lease = app.registry.leased(digest, reader, journal.as_ref(), Timestamp::now()).await?;
     metrics::counter!("portcullis_leases_total").increment(1);
-    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], lease.to_json()))
+    Ok((StatusCode::CREATED, PrivateText(lease.map(|lease| lease.to_json()))))
 }

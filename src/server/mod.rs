@@ -15,6 +15,7 @@ mod limits;
 mod log;
 mod middleware;
 mod openapi;
+mod private;
 mod problem;
 mod range;
 mod requests;

@@ -1,17 +1,18 @@
 //! The queue of requests.
 
-use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::App;
 use super::extract::{Json as Sent, Path, Query, Reader};
+use super::private::Private;
 use super::problem::{Refusal, Refusals};
-use super::statements::page;
+use super::statements::slice;
 use crate::api::{Assignment, RequestEvent, RequestItem, RequestPage, RequestStanding};
 use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
+use crate::registry::{RequestHistory, RequestQuery};
 use crate::store::{RequestRow, RequestState};
 use crate::time::Timestamp;
 
@@ -45,7 +46,7 @@ pub(super) async fn list(
     State(app): State<App>,
     Reader(reader): Reader,
     Query(query): Query<ListQuery>,
-) -> Result<Json<RequestPage>, Refusal> {
+) -> Result<Private<RequestPage>, Refusal> {
     let state: Option<RequestState> = match &query.state {
         None => None,
         Some(text) => Some(text.parse().map_err(|error| Refusal::malformed(format!("the query: {error}")))?),
@@ -53,10 +54,13 @@ pub(super) async fn list(
     if state.is_some() && query.checkpoint.is_none() {
         return Err(Refusal::malformed("the query: state needs checkpoint"));
     }
-    let page = page(query.after.as_deref(), query.limit)?;
-    let part = app.registry.request_rows((query.checkpoint, state), page, reader).await?;
-    let requests = part.items.into_iter().map(item).collect();
-    Ok(Json(RequestPage { requests, next: part.next.map(|next| next.to_string()) }))
+    let slice = slice(query.after.as_deref(), query.limit)?;
+    let query = RequestQuery { checkpoint: query.checkpoint, state };
+    let part = app.registry.request_rows(&query, slice, reader).await?;
+    Ok(Private(part.map(|part| RequestPage {
+        requests: part.items.into_iter().map(item).collect(),
+        next: part.next.map(|next| next.to_string()),
+    })))
 }
 
 /// How a request stands, what happened to it, and how long it may wait yet.
@@ -73,24 +77,22 @@ pub(super) async fn standing(
     State(app): State<App>,
     Reader(reader): Reader,
     Path(digest): Path<Sha256Digest>,
-) -> Result<Json<RequestStanding>, Refusal> {
-    let row = app.registry.request_row(digest, reader).await?;
-    let (history, waiting) = app.registry.standing(&row).await?;
-    let sanctions = app.registry.sanctions_of_request(digest, Timestamp::now()).await?;
+) -> Result<Private<RequestStanding>, Refusal> {
+    let standing = app.registry.request_history(digest, reader, Timestamp::now()).await?;
     let event = |event: crate::store::Event| RequestEvent {
         at: event.at,
         state: event.state,
         actor: event.actor,
         note: event.note,
     };
-    Ok(Json(RequestStanding {
+    Ok(Private(standing.map(|RequestHistory { row, events, waiting, sanctions }| RequestStanding {
         request: item(row),
-        history: history.into_iter().map(event).collect(),
+        history: events.into_iter().map(event).collect(),
         place: waiting.place,
         median_seconds: waiting.median,
         p90_seconds: waiting.p90,
         sanctions,
-    }))
+    })))
 }
 
 /// Puts a member in charge of a request, or nobody.
@@ -109,9 +111,9 @@ pub(super) async fn assign(
     Reader(reader): Reader,
     Path(digest): Path<Sha256Digest>,
     Sent(assignment): Sent<Assignment>,
-) -> Result<Json<RequestItem>, Refusal> {
+) -> Result<Private<RequestItem>, Refusal> {
     app.registry.assign(digest, assignment.assignee, (reader, Timestamp::now())).await?;
-    Ok(Json(item(app.registry.request_row(digest, reader).await?)))
+    Ok(Private(app.registry.queued_request(digest, reader).await?.map(item)))
 }
 
 fn item(row: RequestRow) -> RequestItem {

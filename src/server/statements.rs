@@ -10,11 +10,12 @@ use utoipa::IntoParams;
 use super::App;
 use super::extract::{Paid, Query, Reader, Signed, Work};
 use super::limits::Cost;
+use super::private::Private;
 use super::problem::{Refusal, Refusals};
 use crate::api::{StatementItem, StatementPage, StatementReceipt};
 use crate::digest::Sha256Digest;
-use crate::registry::{Error, KINDS, StatementQuery};
-use crate::store::{MOST_ROWS, Page};
+use crate::registry::{CursorError, Error, KINDS, Part, Slice, StatementQuery};
+use crate::store::{MOST_ROWS, StatementRow};
 use crate::time::Timestamp;
 
 /// Which statements, and which part of them.
@@ -98,7 +99,7 @@ pub(super) async fn list(
     State(app): State<App>,
     Reader(reader): Reader,
     Query(query): Query<ListQuery>,
-) -> Result<Json<StatementPage>, Refusal> {
+) -> Result<Private<StatementPage>, Refusal> {
     if !KINDS.contains(&query.kind.as_str()) {
         return Err(Refusal::malformed(format!("the query: kind is none of {}", KINDS.join(", "))));
     }
@@ -111,15 +112,18 @@ pub(super) async fn list(
     if query.newest && query.about.is_none() {
         return Err(Refusal::malformed("the query: newest needs about"));
     }
-    let page = page(query.after.as_deref(), query.limit)?;
+    let slice = slice(query.after.as_deref(), query.limit)?;
     let query =
         StatementQuery { kind: query.kind, about: query.about, prefix: query.prefix, newest: query.newest };
-    let part = app.registry.statements(&query, page, reader).await?;
-    let item = |row: crate::store::StatementRow| {
-        Ok(StatementItem { digest: row.digest, envelope: raw(row.envelope)? })
+    let part = app.registry.statements(&query, slice, reader).await?;
+    let item = |row: StatementRow| {
+        Ok::<_, Refusal>(StatementItem { digest: row.digest, envelope: raw(row.envelope)? })
     };
-    let statements = part.items.into_iter().map(item).collect::<Result<_, Refusal>>()?;
-    Ok(Json(StatementPage { statements, next: part.next.map(|next| next.to_string()) }))
+    let page = part.try_map(|Part { items, next }| {
+        let statements = items.into_iter().map(item).collect::<Result<_, _>>()?;
+        Ok::<_, Refusal>(StatementPage { statements, next: next.map(|next| next.to_string()) })
+    });
+    page.map(Private)
 }
 
 /// The JSON of an envelope as it was kept.
@@ -131,11 +135,11 @@ pub(super) fn raw(envelope: String) -> Result<Box<RawValue>, Refusal> {
 }
 
 /// Which part of a list is wanted.
-pub(super) fn page(after: Option<&str>, limit: Option<i64>) -> Result<Page, Refusal> {
-    let after = after.map_or(Ok(0), str::parse::<i64>);
-    let after = after.map_err(|_| Refusal::malformed("the query: after is not what a page gave as next"))?;
+pub(super) fn slice(after: Option<&str>, limit: Option<i64>) -> Result<Slice, Refusal> {
+    let after = after.map(str::parse).transpose();
+    let after = after.map_err(|error: CursorError| Refusal::malformed(format!("the query: after: {error}")))?;
     match limit.unwrap_or(100) {
-        limit @ 1..=MOST_ROWS => Ok(Page { after, limit }),
+        limit @ 1..=MOST_ROWS => Ok(Slice { after, limit }),
         _ => Err(Refusal::malformed(format!("the query: limit is not 1 to {MOST_ROWS}"))),
     }
 }

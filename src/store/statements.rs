@@ -235,6 +235,23 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// An envelope with its place in the order.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn placed_statement(
+        &self,
+        digest: Sha256Digest,
+        signer: KeyId,
+    ) -> Result<Option<(i64, StatementRow)>, Error> {
+        let row = sqlx::query("SELECT * FROM statements WHERE digest = $1 AND signer = $2")
+            .bind(digest.to_string())
+            .bind(signer.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(numbered).transpose()
+    }
+
     /// Statements of a kind about a request or a grant, each with its place in the order.
     ///
     /// # Errors

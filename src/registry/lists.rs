@@ -1,0 +1,368 @@
+//! Who may read what: a researcher what concerns them, a board member what concerns their checkpoints, an auditor everything, nobody else
+//! anything. Each answer goes through the gate of [`super::reveal`].
+//!
+//! A list tells of nothing but what its reader may read: whether another part follows, and after what, is worked out from those rows alone.
+
+use std::collections::HashMap;
+
+use super::erase::Erasure;
+use super::part::{Cursor, Part, Slice};
+use super::reveal::{Disclosure, Revealed};
+use super::{Error, Reading, Registry, Waiting};
+use crate::access::{self, Grant, Handover, Revocation};
+use crate::api::{JournalState, SanctionItem};
+use crate::catalogue::{Parcel, Subject};
+use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::misuse::CaseStep;
+use crate::name::CheckpointId;
+use crate::statement::{Envelope, Predicate as _};
+use crate::store::{Event, Page, RequestFilter, RequestRow, RequestState, SealRow, StatementRow};
+use crate::time::Timestamp;
+use crate::usage::UsageBatch;
+
+/// Kinds of statements that are filed under their own name, for they are of no checkpoint, or of several.
+const OF_NO_CHECKPOINT: [&str; 3] = [UsageBatch::KIND, Reading::KIND, Erasure::KIND];
+
+/// What a list of statements is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct StatementQuery {
+    /// Their kind.
+    pub kind: String,
+    /// What they are about.
+    pub about: Option<Sha256Digest>,
+    /// How their digests begin, in hexadecimal digits.
+    pub prefix: Option<String>,
+    /// Only the newest of those that `about` names.
+    pub newest: bool,
+}
+
+/// Which requests are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct RequestQuery {
+    /// Those for this checkpoint; otherwise the reader's own.
+    pub checkpoint: Option<CheckpointId>,
+    /// Only those that stand so.
+    pub state: Option<RequestState>,
+}
+
+/// A request, what happened to it, and how long it may wait yet.
+#[derive(Debug, Clone)]
+pub struct RequestHistory {
+    /// The request.
+    pub row: RequestRow,
+    /// What happened to it, in order.
+    pub events: Vec<Event>,
+    /// How long it may wait.
+    pub waiting: Waiting,
+    /// What stands against the people for whom it asks.
+    pub sanctions: Vec<SanctionItem>,
+}
+
+/// A grant, and whether it counts.
+#[derive(Debug)]
+pub struct GrantDecision {
+    /// The grant with every signature that was handed in.
+    pub envelope: Envelope,
+    /// The rule that refuses it, if it does not count.
+    pub counts: Result<(), access::Error>,
+}
+
+/// Who reads, and what was found out about what they may read.
+struct Scope<'a> {
+    reader: KeyId,
+    boards: &'a [CheckpointId],
+    audits: bool,
+    /// Whether statements about these things concern the reader, by kind: many rows are about the same.
+    about: HashMap<(Sha256Digest, bool), bool>,
+}
+
+impl Scope<'_> {
+    fn boards_for(&self, kind: &str) -> &[CheckpointId] {
+        if OF_NO_CHECKPOINT.contains(&kind) { &[] } else { self.boards }
+    }
+}
+
+impl Registry {
+    /// The statements that `reader` may read.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Catalogue`]; [`Error::Unknown`] for a part that begins after what the reader was not shown.
+    pub async fn statements(
+        &self,
+        query: &StatementQuery,
+        slice: Slice,
+        reader: KeyId,
+    ) -> Result<Revealed<Part<StatementRow>>, Error> {
+        let view = self.view().await?;
+        let boards = view.decides_on(reader);
+        let audits = view.is_auditor(reader) || reader == self.key_id();
+        let mut scope = Scope { reader, boards, audits, about: HashMap::new() };
+        let mut after = match slice.after {
+            None => 0,
+            Some(cursor) => self.place_of(cursor, &mut scope).await?,
+        };
+        let (mut items, mut next) = (Vec::new(), None);
+        'pages: loop {
+            // One more than is wanted tells whether another part follows.
+            let page = Page { after, limit: slice.limit() + 1 };
+            let found = self.found(query, page, &scope).await?;
+            let is_last = query.newest || i64::try_from(found.len()).is_ok_and(|found| found < page.rows());
+            for (seq, row) in found {
+                after = seq;
+                if row.is_erased() || !self.may_read(&row, &mut scope).await? {
+                    continue;
+                }
+                if items.len() == slice.rows() {
+                    next = items.last().map(Cursor::of_statement).filter(|_| !query.newest);
+                    break 'pages;
+                }
+                items.push(row);
+            }
+            if is_last {
+                break;
+            }
+        }
+        let disclosure = Disclosure::of_statements(&query.kind, &items);
+        self.reveal(reader, disclosure, Part { items, next }).await
+    }
+
+    async fn found(
+        &self,
+        query: &StatementQuery,
+        page: Page,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<(i64, StatementRow)>, Error> {
+        Ok(match query {
+            StatementQuery { kind, about: Some(about), newest: true, .. } => {
+                self.store.newest_about((kind, *about), page.limit - 1).await?
+            }
+            StatementQuery { kind, about: Some(about), .. } => {
+                self.store.statements_about((kind, *about), page).await?
+            }
+            StatementQuery { kind, prefix: Some(prefix), .. } => {
+                self.store.statements_by_prefix((kind, prefix), page).await?
+            }
+            StatementQuery { kind, .. } if scope.audits => self.store.statements_of_kind(kind, page).await?,
+            StatementQuery { kind, .. } => self.all_for(kind, page, scope).await?,
+        })
+    }
+
+    /// Those that concern the reader, and those of checkpoints on whose boards they are.
+    async fn all_for(
+        &self,
+        kind: &str,
+        page: Page,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<(i64, StatementRow)>, Error> {
+        let mut rows = self.store.statements_for((kind, scope.reader), page).await?;
+        for checkpoint in scope.boards_for(kind) {
+            rows.extend(self.store.statements_of((kind, checkpoint), page).await?);
+        }
+        rows.sort_by_key(|(seq, _)| *seq);
+        rows.dedup_by_key(|(seq, _)| *seq);
+        rows.truncate(usize::try_from(page.rows()).unwrap_or(usize::MAX));
+        Ok(rows)
+    }
+
+    /// The place of a row that the reader may read. To others it is as unknown as one that is not here.
+    async fn place_of(&self, cursor: Cursor, scope: &mut Scope<'_>) -> Result<i64, Error> {
+        let unknown = Error::Unknown { what: "row that you were shown", digest: cursor.digest };
+        let Some((seq, row)) = self.store.placed_statement(cursor.digest, cursor.signer).await? else {
+            return Err(unknown);
+        };
+        if self.may_read(&row, scope).await? { Ok(seq) } else { Err(unknown) }
+    }
+
+    async fn may_read(&self, row: &StatementRow, scope: &mut Scope<'_>) -> Result<bool, Error> {
+        if scope.audits
+            || row.holder == scope.reader
+            || scope.boards_for(&row.kind).contains(&row.checkpoint)
+        {
+            return Ok(true);
+        }
+        // What auditors note in a case is theirs; what the person may read of it is filed under their own key. A share that came before its
+        // grant has its member's name; the grant has the researcher's.
+        let (Some(about), false) = (row.about, [CaseStep::KIND, Handover::KIND].contains(&row.kind.as_str()))
+        else {
+            return Ok(false);
+        };
+        let is_revocation = row.kind == Revocation::KIND;
+        if let Some(known) = scope.about.get(&(about, is_revocation)) {
+            return Ok(*known);
+        }
+        let concerns = self.concerns(about, is_revocation, scope.reader).await?;
+        scope.about.insert((about, is_revocation), concerns);
+        Ok(concerns)
+    }
+
+    /// Whether what is about this concerns the reader. Who asked for others reads that their grants ended, as they read that they were given.
+    async fn concerns(
+        &self,
+        about: Sha256Digest,
+        is_revocation: bool,
+        reader: KeyId,
+    ) -> Result<bool, Error> {
+        let about = self.store.statement(about).await?;
+        if about.iter().any(|about| about.holder == reader) {
+            return Ok(true);
+        }
+        match about.first().and_then(|grant| grant.about).filter(|_| is_revocation) {
+            Some(request) => {
+                Ok(self.store.statement(request).await?.iter().any(|request| request.holder == reader))
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// The requests that `reader` may read: their own, or those for a checkpoint on whose board they are.
+    ///
+    /// # Errors
+    /// [`Error::NotYours`], [`Error::Store`]; [`Error::Unknown`] for a part that begins after what the reader was not shown.
+    pub async fn request_rows(
+        &self,
+        query: &RequestQuery,
+        slice: Slice,
+        reader: KeyId,
+    ) -> Result<Revealed<Part<RequestRow>>, Error> {
+        let filter = match (&query.checkpoint, query.state) {
+            (None, _) => RequestFilter::Holder(reader),
+            (Some(checkpoint), _) if !self.view().await?.decides_on(reader).contains(checkpoint) => {
+                return Err(Error::NotYours);
+            }
+            (Some(checkpoint), None) => RequestFilter::Checkpoint(checkpoint.clone()),
+            (Some(checkpoint), Some(state)) => RequestFilter::Queue(checkpoint.clone(), state),
+        };
+        let after = match slice.after {
+            None => 0,
+            Some(Cursor { digest, .. }) => match self.request_row(digest, reader).await {
+                Err(Error::NotYours | Error::Unknown { .. }) => {
+                    return Err(Error::Unknown { what: "row that you were shown", digest });
+                }
+                row => row?.seq,
+            },
+        };
+        let items = self.store.requests(&filter, Page { after, limit: slice.limit }).await?;
+        let next = match items.last().filter(|_| items.len() == slice.rows()) {
+            Some(last) => {
+                let page = Page { after: last.seq, limit: 1 };
+                let more = self.store.requests(&filter, page).await?;
+                more.first().map(|_| Cursor::of_request(last))
+            }
+            None => None,
+        };
+        let disclosure = Disclosure::of_requests("queue", &items);
+        self.reveal(reader, disclosure, Part { items, next }).await
+    }
+
+    /// A request that `reader` may read, as the queue keeps it.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], [`Error::NotYours`], [`Error::Store`].
+    pub async fn queued_request(
+        &self,
+        digest: Sha256Digest,
+        reader: KeyId,
+    ) -> Result<Revealed<RequestRow>, Error> {
+        let row = self.request_row(digest, reader).await?;
+        self.reveal(reader, Disclosure::of_requests("queue", std::slice::from_ref(&row)), row).await
+    }
+
+    /// A request that `reader` may read, with its history.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], [`Error::NotYours`], [`Error::Store`].
+    pub async fn request_history(
+        &self,
+        digest: Sha256Digest,
+        reader: KeyId,
+        now: Timestamp,
+    ) -> Result<Revealed<RequestHistory>, Error> {
+        let row = self.request_row(digest, reader).await?;
+        let (events, waiting) = self.standing(&row).await?;
+        let sanctions = self.sanctions_of_request(digest, now).await?;
+        let disclosure = Disclosure::of_requests("history", std::slice::from_ref(&row));
+        self.reveal(reader, disclosure, RequestHistory { row, events, waiting, sanctions }).await
+    }
+
+    async fn request_row(&self, digest: Sha256Digest, reader: KeyId) -> Result<RequestRow, Error> {
+        let row = self.store.request(digest).await?.ok_or(Error::Unknown { what: "request", digest })?;
+        let on_board = self.view().await?.decides_on(reader).contains(&row.checkpoint);
+        if row.holder == reader || on_board { Ok(row) } else { Err(Error::NotYours) }
+    }
+
+    /// A grant that `reader` may read, and whether it counts now.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], [`Error::NotYours`], [`Error::Store`].
+    pub async fn grant_decision(
+        &self,
+        digest: Sha256Digest,
+        reader: KeyId,
+        now: Timestamp,
+    ) -> Result<Revealed<GrantDecision>, Error> {
+        let (envelope, counts) = self.decide(digest, reader, now).await?;
+        let grant = envelope.claim::<Grant>()?.predicate;
+        let holder = grant.researcher.verifying_key.id();
+        let disclosure = Disclosure::of_one("decision", digest, &grant.checkpoint, [holder]);
+        self.reveal(reader, disclosure, GrantDecision { envelope, counts }).await
+    }
+
+    /// A lease, as an answer to the grant's holder, who alone gets one.
+    ///
+    /// # Errors
+    /// As of [`Registry::lease`].
+    pub async fn leased(
+        &self,
+        grant: Sha256Digest,
+        reader: KeyId,
+        journal: Option<&JournalState>,
+        now: Timestamp,
+    ) -> Result<Revealed<Envelope>, Error> {
+        let lease = self.lease(grant, reader, journal, now).await?;
+        self.reveal(reader, Disclosure::none(), lease).await
+    }
+
+    /// A sealed checkpoint's manifest and shares, for those who can do something with the shares: members of the board.
+    ///
+    /// # Errors
+    /// [`Error::NotYours`], [`Error::Unknown`], [`Error::Store`].
+    pub async fn shares(
+        &self,
+        checkpoint: &CheckpointId,
+        manifest: Sha256Digest,
+        reader: KeyId,
+    ) -> Result<Revealed<SealRow>, Error> {
+        let view = self.view().await?;
+        if !view.boards_of(reader).contains(checkpoint) {
+            return Err(Error::NotYours);
+        }
+        let row = self.seal(checkpoint, manifest).await?;
+        let members = view.catalogue.board(checkpoint);
+        let members = members.iter().flat_map(|board| board.keys().iter().map(|member| member.id()));
+        self.reveal(reader, Disclosure::of_one("shares", manifest, checkpoint, members), row).await
+    }
+
+    /// The roles of which a change is proposed, for the catalogue's keepers.
+    ///
+    /// # Errors
+    /// [`Error::NotYours`], [`Error::Repository`], [`Error::Store`].
+    pub async fn proposals_for(&self, reader: Option<KeyId>) -> Result<Revealed<Vec<Subject>>, Error> {
+        self.require_keeper(reader).await?;
+        // A proposal is about to be public, and concerns nobody in particular.
+        Ok(Revealed::of_nobody(self.proposals().await?))
+    }
+
+    /// The open proposal of a role, for the catalogue's keepers.
+    ///
+    /// # Errors
+    /// [`Error::NotYours`], [`Error::Repository`], [`Error::Store`].
+    pub async fn proposal_for(
+        &self,
+        subject: &Subject,
+        reader: Option<KeyId>,
+    ) -> Result<Revealed<Parcel>, Error> {
+        self.require_keeper(reader).await?;
+        Ok(Revealed::of_nobody(self.proposal(subject).await?))
+    }
+}

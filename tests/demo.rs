@@ -181,10 +181,10 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  demo-xl      version 1, expires <time> (in 365 days)
                               2 of 3 must sign; signed by Ada, Ben, not by Cy
       august   $ portcullis audit verify
-                 the record holds: 47 entries of portcullis.dev/log/<digits>
+                 the record holds: 51 entries of portcullis.dev/log/<digits>
                    root       <digits>
                  proved:
-                   - 47 entries have the root that the head states
+                   - 51 entries have the root that the head states
                    - the head is signed by the registry that the catalogue names
                    - every statement is the one that the log recorded
                    - changes of the catalogue, signed by those whom the catalogue before them named: 7
@@ -198,7 +198,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    - no witness vouches for the head: whether others are shown another log, it does not tell
                    - what a modified program does on a researcher's machine leaves no record
       august   $ portcullis audit bundle --to audit.jsonl
-                 wrote audit.jsonl: 48 entries with what they record
+                 wrote audit.jsonl: 52 entries with what they record
       august   $ portcullis audit report --format html --output report.html
                  wrote report.html
 

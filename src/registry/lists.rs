@@ -175,9 +175,7 @@ impl Registry {
     }
 
     async fn may_read(&self, row: &StatementRow, scope: &mut Scope<'_>) -> Result<bool, Error> {
-        if scope.audits
-            || row.holder == scope.reader
-            || scope.boards_for(&row.kind).contains(&row.checkpoint)
+        if scope.audits || row.holder == scope.reader || scope.boards_for(&row.kind).contains(&row.checkpoint)
         {
             return Ok(true);
         }
@@ -197,12 +195,7 @@ impl Registry {
     }
 
     /// Whether what is about this concerns the reader. Who asked for others reads that their grants ended, as they read that they were given.
-    async fn concerns(
-        &self,
-        about: Sha256Digest,
-        is_revocation: bool,
-        reader: KeyId,
-    ) -> Result<bool, Error> {
+    async fn concerns(&self, about: Sha256Digest, is_revocation: bool, reader: KeyId) -> Result<bool, Error> {
         let about = self.store.statement(about).await?;
         if about.iter().any(|about| about.holder == reader) {
             return Ok(true);
@@ -312,7 +305,7 @@ impl Registry {
     ///
     /// # Errors
     /// As of [`Registry::lease`].
-    pub async fn leased(
+    pub async fn lease_to_holder(
         &self,
         grant: Sha256Digest,
         reader: KeyId,

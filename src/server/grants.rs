@@ -54,7 +54,7 @@ pub(super) async fn lease(
     Path(digest): Path<Sha256Digest>,
     Told(journal): Told<JournalState>,
 ) -> Result<(StatusCode, PrivateText<String>), Refusal> {
-    let lease = app.registry.leased(digest, reader, journal.as_ref(), Timestamp::now()).await?;
+    let lease = app.registry.lease_to_holder(digest, reader, journal.as_ref(), Timestamp::now()).await?;
     metrics::counter!("portcullis_leases_total").increment(1);
     Ok((StatusCode::CREATED, PrivateText(lease.map(|lease| lease.to_json()))))
 }

@@ -137,7 +137,8 @@ pub(super) fn raw(envelope: String) -> Result<Box<RawValue>, Refusal> {
 /// Which part of a list is wanted.
 pub(super) fn slice(after: Option<&str>, limit: Option<i64>) -> Result<Slice, Refusal> {
     let after = after.map(str::parse).transpose();
-    let after = after.map_err(|error: CursorError| Refusal::malformed(format!("the query: after: {error}")))?;
+    let after =
+        after.map_err(|error: CursorError| Refusal::malformed(format!("the query: after: {error}")))?;
     match limit.unwrap_or(100) {
         limit @ 1..=MOST_ROWS => Ok(Slice { after, limit }),
         _ => Err(Refusal::malformed(format!("the query: limit is not 1 to {MOST_ROWS}"))),

@@ -101,7 +101,10 @@ fn a_private_route_that_nobody_watches() {
     let mut private = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            if operation["security"].as_array().is_some_and(|all| all.iter().any(|one| one.get("bearer").is_some())) {
+            if operation["security"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|one| one.get("bearer").is_some()))
+            {
                 private.insert((method.clone(), path.clone()));
             }
         }
@@ -169,12 +172,18 @@ fn an_auditor_reads_the_whole_record_from_its_second_entry() {
         scene.get("august", "/v1/audit/records?from=2");
         assert_eq!(audits(), 1);
         // What came in after that audit is another.
-        scene.served.scene.succeed("rosa", &format!("request new {ID} --purpose More --use detection --days 3 --accept-agreement"));
+        scene.served.scene.succeed(
+            "rosa",
+            &format!("request new {ID} --purpose More --use detection --days 3 --accept-agreement"),
+        );
         let from = page["records"].as_array().unwrap().len() + 1;
         let path = format!("/v1/audit/records?from={from}");
         let has_more = || !scene.get("august", &path).json()["records"].as_array().unwrap().is_empty();
         // It takes its place in the log within a second.
-        assert!((0..50).any(|_| has_more() || { std::thread::sleep(Duration::from_millis(100)); false }));
+        assert!((0..50).any(|_| has_more() || {
+            std::thread::sleep(Duration::from_millis(100));
+            false
+        }));
         assert_eq!(audits(), 2);
         for person in ["ada", "rosa", "eve"] {
             assert_eq!(scene.send(person, "GET", "/v1/audit/records?from=1", None).status, 403, "{person}");
@@ -212,11 +221,12 @@ fn a_stranger_counts_rows_by_pages() {
         // Another's place in a list is no place to begin at, and no way to learn that there is such a row.
         let key = next.split('.').nth(1).unwrap();
         for list in ["statements?kind=share&", "requests?"] {
-            let refusals = [next.to_owned(), format!("{none}.{key}"), format!("{request}.{key}")].map(|after| {
-                let answer = scene.send("eve", "GET", &format!("/v1/{list}after={after}"), None);
-                let digest = after.split('.').next().unwrap().to_owned();
-                (answer.status, answer.text.replace(&digest, "<digest>"))
-            });
+            let refusals =
+                [next.to_owned(), format!("{none}.{key}"), format!("{request}.{key}")].map(|after| {
+                    let answer = scene.send("eve", "GET", &format!("/v1/{list}after={after}"), None);
+                    let digest = after.split('.').next().unwrap().to_owned();
+                    (answer.status, answer.text.replace(&digest, "<digest>"))
+                });
             assert_eq!(refusals[0].0, 404, "{refusals:?}");
             assert!(refusals.iter().all(|refusal| *refusal == refusals[0]), "{refusals:?}");
         }

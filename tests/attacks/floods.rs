@@ -202,7 +202,6 @@ fn junk_signatures_and_long_payloads_are_refused_before_any_is_checked() {
     let mut long = stranger_request(&served, 101, |_| {});
     (0..10).for_each(|_| long = padded(&long, &*signer));
     heard.push(said(&hand_in(&served, &long, None)));
-    println!("{spent:.2} s of processor time for 20 requests");
     insta::assert_snapshot!(heard.join("\n"), @"
     422 a card carries one signature; this one carries 11
       next: send it as this program writes it, with the signatures that its kind has and no others

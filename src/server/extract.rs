@@ -1,5 +1,7 @@
 //! What handlers take out of a request: paths, queries and bodies that were parsed, and who is asking.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
@@ -16,6 +18,9 @@ use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::statement::Envelope;
 use crate::time::Timestamp;
+
+/// How long a statement may take to come, whole: what has come of it is held that long, and anybody may send one.
+const STATEMENT_TIME: Duration = Duration::from_secs(20);
 
 /// A path's parameters.
 #[derive(FromRequestParts)]
@@ -108,7 +113,8 @@ impl<S: Send + Sync> FromRequest<S> for Signed {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let bytes = json_bytes(request, state).await?;
+        let read = tokio::time::timeout(STATEMENT_TIME, json_bytes(request, state)).await;
+        let bytes = read.unwrap_or_else(|_| Err(Refusal::too_slow()))?;
         Envelope::parse(&bytes).map(Self).map_err(|error| Refusal::malformed(error.to_string()))
     }
 }

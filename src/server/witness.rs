@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,13 +16,20 @@ use axum_server::Handle;
 use tokio::sync::Mutex;
 
 use super::ServeError;
+use super::middleware::require_host;
 use crate::digest::Sha256Digest;
 use crate::identity::Signer;
 use crate::log::{HeadNote, LogKey, Offered, TreeHead, WitnessRefusal, cosign};
 use crate::time::Timestamp;
+use crate::web::Acceptor;
 
 /// Longest request: a head with the cosignatures of others, and a proof.
 const MOST_BODY: usize = 128 << 10;
+
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 256;
+/// How long a client may take nothing of its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A log that a witness watches, by its key.
 pub type KnownLog = LogKey;
@@ -82,8 +90,10 @@ impl WitnessServer {
         let router = Router::new()
             .route("/add-checkpoint", axum::routing::post(add_checkpoint))
             .layer(DefaultBodyLimit::max(MOST_BODY))
+            .layer(axum::middleware::from_fn(require_host))
             .with_state(self.witness);
         let server = axum_server::from_tcp(self.listener).map_err(ServeError::Io)?.handle(self.handle);
+        let server = server.acceptor(Acceptor::new(MAX_CONNECTIONS, PATIENCE));
         server.serve(router.into_make_service()).await.map_err(ServeError::Io)
     }
 }

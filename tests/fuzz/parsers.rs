@@ -74,7 +74,8 @@ pub(crate) fn api_answers(bytes: &[u8]) {
     reads_back::<api::StatementPage>(bytes);
     reads_back::<api::StatementReceipt>(bytes);
     reads_back::<Parcel>(bytes);
-    if let Some(proof) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<api::WorkProof>().ok()) {
+    if let Some(proof) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<api::WorkProof>().ok())
+    {
         assert_eq!(proof.to_header().parse(), Ok(proof));
     }
 }

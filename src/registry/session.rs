@@ -29,7 +29,7 @@ impl Registry {
     /// [`Error::Store`].
     pub async fn challenge(&self, now: Timestamp) -> Result<(String, Timestamp), Error> {
         let (challenge, expires) = (random_text(), now.plus_seconds(CHALLENGE_SECONDS));
-        self.store.put_challenge(Sha256Digest::of(challenge.as_bytes()), expires, now).await?;
+        self.store.put_challenge(Sha256Digest::of(challenge.as_bytes()), expires).await?;
         Ok((challenge, expires))
     }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::limits::Limits;
 use super::{App, Parts, Settings, SettingsError, router};
 use crate::registry::{Error, Registry};
+use crate::time::Timestamp;
 use crate::web::Acceptor;
 
 /// Connections at a time.
@@ -24,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const REPUBLISH: Duration = Duration::from_secs(24 * 3600);
 /// How often the log takes in what nobody waits for.
 const SEQUENCE: Duration = Duration::from_millis(500);
-/// How often measurements that nobody fetched are summed up.
+/// How often what is over is forgotten, and measurements that nobody fetched are summed up.
 const UPKEEP: Duration = Duration::from_secs(60);
 /// How long a client may take over the head of its first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
@@ -189,6 +190,9 @@ fn keep_up(app: App) -> JoinHandle<()> {
         let mut clock = tokio::time::interval(UPKEEP);
         loop {
             clock.tick().await;
+            if let Err(error) = app.registry.store().forget(Timestamp::now()).await {
+                tracing::error!(%error, "what is over cannot be forgotten");
+            }
             app.metrics.run_upkeep();
         }
     })

@@ -84,6 +84,20 @@ impl Store {
         parse("intake_key", &row.try_get::<String, _>("bytes")?)
     }
 
+    /// Forgets what is over: quotas of earlier days, challenges and bearers. Anybody may ask for a challenge, so that no more of them are
+    /// kept than were asked for in the minutes for which they are good.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn forget(&self, now: Timestamp) -> Result<(), Error> {
+        sqlx::query("DELETE FROM intake_counts WHERE day < $1").bind(day_of(now)).execute(&self.pool).await?;
+        for query in ["DELETE FROM challenges WHERE expires <= $1", "DELETE FROM bearers WHERE expires <= $1"]
+        {
+            sqlx::query(query).bind(now.unix_seconds()).execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+
     /// How many bytes of usage a person handed in on the day of `now`.
     ///
     /// # Errors
@@ -164,7 +178,6 @@ pub(super) async fn admit(
     if !count(transaction, Counted { what: &newcomers, day, most }).await? {
         return Err(IntakeRefusal::NewcomersDay { most }.into());
     }
-    sqlx::query("DELETE FROM intake_counts WHERE day < $1").bind(day - 1).execute(&mut **transaction).await?;
     Ok(())
 }
 

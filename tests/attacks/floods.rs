@@ -414,6 +414,43 @@ fn a_session_with_junk_beside_its_signature_is_refused_before_any_is_checked() {
     assert_eq!(served.post("/v1/sessions", &session.to_json()).status, 201);
 }
 
+fn what_is_over_is_forgotten(database: Database) {
+    let place = workplace();
+    let url = match database {
+        Database::Sqlite => format!("sqlite:{}", place.path().join("r.db").display()),
+        Database::Postgres => database.url(),
+    };
+    let now = Timestamp::from_unix_seconds(1_800_000_000);
+    let person = Identity::new(("Ada".parse().unwrap(), None), &[1; 32], &[1; 32], now);
+    let person = person.card().verifying_key.id();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let store = Store::open(&url).await.unwrap();
+        let challenge = |number: u8| Sha256Digest::of(&[number]);
+        for number in 0..100 {
+            let expires = now.plus_seconds(if number < 99 { 120 } else { 1000 });
+            store.put_challenge(challenge(number), expires).await.unwrap();
+        }
+        store.count_usage(person, 7, now).await.unwrap();
+        store.forget(now.plus_seconds(200)).await.unwrap();
+        assert_eq!(store.usage_of_day(person, now).await.unwrap(), 7, "the day is not over");
+        store.forget(now.plus_days(2)).await.unwrap();
+        assert_eq!(store.usage_of_day(person, now).await.unwrap(), 0);
+        let bearer = (Sha256Digest::of(b"bearer"), person, now.plus_seconds(3600));
+        let used = |number| store.exchange_challenge(challenge(number), bearer, now);
+        assert!(!used(1).await.unwrap() && !used(99).await.unwrap(), "nothing is left");
+    });
+}
+
+#[test]
+fn challenges_that_anybody_asks_for_do_not_pile_up_in_sqlite() {
+    what_is_over_is_forgotten(Database::Sqlite);
+}
+
+#[test]
+fn challenges_that_anybody_asks_for_do_not_pile_up_in_postgresql() {
+    what_is_over_is_forgotten(Database::Postgres);
+}
+
 fn base64(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)

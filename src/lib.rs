@@ -23,6 +23,7 @@ pub mod progress;
 pub mod registry;
 pub mod report;
 pub mod seal;
+pub mod secret;
 pub mod server;
 pub mod statement;
 pub mod store;

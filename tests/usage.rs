@@ -56,6 +56,20 @@ fn a_stage_that_keeps_counts_keeps_nothing_else() {
 }
 
 #[test]
+fn a_public_checkpoint_is_asked_for_and_pulled_by_the_run_itself() {
+    let served = Served::released(Database::Sqlite, "public");
+    let scene = &served.scene;
+    for person in ["ada", "ben"] {
+        scene.succeed(person, &format!("handover {ID}"));
+    }
+    scene.succeed("rosa", &format!("run {ID} Hello -n 3"));
+    assert_eq!(scene.json("rosa", "usage show").as_array().unwrap().len(), 2);
+    assert_eq!(scene.json("rosa", "request list").as_array().unwrap().len(), 1);
+    scene.succeed("rosa", &format!("run {ID} Hello -n 3"));
+    assert_eq!(scene.json("rosa", "request list").as_array().unwrap().len(), 1, "it asks once");
+}
+
+#[test]
 fn a_lease_waits_for_usage_that_did_not_come_in() {
     for database in [Database::Sqlite, Database::Postgres] {
         let served = granted(database);

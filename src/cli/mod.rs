@@ -101,6 +101,8 @@ fn command_line() -> clap::Command {
 
 /// Runs the command that the process's arguments name.
 pub fn main() -> ExitCode {
+    // Before anything secret is read.
+    crate::secret::guard_process();
     let parsed = command_line().try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
     let CommandLine { command, json, quiet, home } = match parsed {
         Ok(command_line) => command_line,

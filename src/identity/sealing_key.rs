@@ -7,8 +7,10 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 use super::key::{KeyError, from_hex};
+use super::signer::copy_of;
 use crate::digest::serde_as_text;
 use crate::hex;
+use crate::secret::SecretBytes;
 
 /// An X25519 public key; written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,23 +45,23 @@ impl FromStr for SealingKey {
 
 serde_as_text!(SealingKey);
 
-/// An X25519 secret key; zeroized when dropped, never printed.
-pub struct OpeningKey(StaticSecret);
+/// An X25519 secret key, in a page of its own; zeroized when dropped, never printed.
+pub struct OpeningKey(SecretBytes);
 
 impl OpeningKey {
     /// The key of these 32 bytes (clamped where it is used, as RFC 7748 has it).
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(StaticSecret::from(*bytes))
+        Self(SecretBytes::of(bytes))
     }
 
     /// A copy of its bytes, zeroized when dropped.
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
+        copy_of(&self.0)
     }
 
     /// Its public half.
     pub fn sealing_key(&self) -> SealingKey {
-        SealingKey(PublicKey::from(&self.0).to_bytes())
+        SealingKey(PublicKey::from(&StaticSecret::from(*copy_of(&self.0))).to_bytes())
     }
 }
 

@@ -6,6 +6,7 @@ use ed25519_dalek::Signer as _;
 use zeroize::Zeroizing;
 
 use super::{Error, Signature, VerifyingKey};
+use crate::secret::SecretBytes;
 
 /// Signs in one person's name.
 pub trait Signer: Send + Sync {
@@ -19,28 +20,42 @@ pub trait Signer: Send + Sync {
     fn sign(&self, message: &[u8]) -> Result<Signature, Error>;
 }
 
-/// An Ed25519 secret key; zeroized when dropped, never printed.
-pub struct SigningKey(ed25519_dalek::SigningKey);
+/// An Ed25519 secret key; its seed is in a page of its own, zeroized when dropped, never printed.
+pub struct SigningKey {
+    seed: SecretBytes,
+    verifying_key: VerifyingKey,
+}
 
 impl SigningKey {
     /// The key of a 32-byte seed (RFC 8032, 5.1.5).
     pub fn from_bytes(seed: &[u8; 32]) -> Self {
-        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+        let key = ed25519_dalek::SigningKey::from_bytes(seed);
+        let verifying_key = VerifyingKey::from_dalek(key.verifying_key());
+        Self { seed: SecretBytes::of(seed), verifying_key }
     }
 
     /// A copy of its seed, zeroized when dropped.
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
+        copy_of(&self.seed)
     }
+}
+
+/// A copy of 32 secret bytes for a moment.
+pub(super) fn copy_of(secret: &SecretBytes) -> Zeroizing<[u8; 32]> {
+    let mut copy = Zeroizing::new([0; 32]);
+    copy.copy_from_slice(secret.bytes());
+    copy
 }
 
 impl Signer for SigningKey {
     fn verifying_key(&self) -> VerifyingKey {
-        VerifyingKey::from_dalek(self.0.verifying_key())
+        self.verifying_key
     }
 
     fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
-        Ok(Signature::from_bytes(self.0.sign(message).to_bytes()))
+        // The library wipes its own copy.
+        let key = ed25519_dalek::SigningKey::from_bytes(&copy_of(&self.seed));
+        Ok(Signature::from_bytes(key.sign(message).to_bytes()))
     }
 }
 

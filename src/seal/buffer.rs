@@ -27,6 +27,9 @@ impl Buffer {
         // Only a hint: small pages take as long to get as the cipher takes.
         #[cfg(target_os = "linux")]
         drop(memory.advise(memmap2::Advice::HugePage));
+        // What is opened is in no core dump, should there be one after all.
+        #[cfg(target_os = "linux")]
+        drop(memory.advise(memmap2::Advice::DontDump));
         Ok(Self { memory, length })
     }
 

@@ -1,19 +1,20 @@
 //! The two locks' keys: the board's and the registry's, 32 random bytes each.
 //!
-//! Neither is ever written anywhere in plain. They lie behind a pointer, so that moving one leaves no copy behind, and are
+//! Neither is ever written anywhere in plain. They lie in pages of their own (`secret`), so that moving one leaves no copy behind, and are
 //! zeroized when dropped; they have no `Display`, no `Clone`, and a `Debug` that says nothing.
 
 use std::fmt;
 
 use rand::CryptoRng;
-use zeroize::Zeroizing;
+
+use crate::secret::SecretBytes;
 
 /// 32 secret bytes.
-pub(super) struct Secret(Box<Zeroizing<[u8; 32]>>);
+pub(super) struct Secret(SecretBytes);
 
 impl Secret {
     pub(super) fn zero() -> Self {
-        Self(Box::new(Zeroizing::new([0; 32])))
+        Self(SecretBytes::zeroed(32))
     }
 
     pub(super) fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
@@ -41,12 +42,13 @@ impl Secret {
         masked
     }
 
+    #[expect(clippy::expect_used, reason = "a key of zeros would be worse than a panic that cannot happen")]
     pub(super) fn bytes(&self) -> &[u8; 32] {
-        &self.0
+        self.0.bytes().first_chunk().expect("every constructor asks for 32 bytes")
     }
 
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8; 32] {
-        &mut self.0
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.bytes_mut()
     }
 }
 

@@ -266,3 +266,41 @@ fn a_generation_under_way_bars_no_lease_and_another_process_does_not_end_it() {
     scene.succeed("rosa", &format!("lease {ID}"));
     assert_eq!(scene.json("rosa", "usage status")["journal"]["open"], 0);
 }
+
+#[test]
+fn keys_and_opened_weights_are_looked_for_in_core_dumps_swap_and_the_memory_of_a_run() {
+    let scene = Scene::released("partners");
+    scene.granted();
+    // It waits for its reader, keys and weights in memory.
+    let mut child = portcullis()
+        .current_dir(scene.path())
+        .args(["--home", "homes/rosa", "run", ID, "Hello", "-n", "100", "--ignore-eos", "--samples", "4000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut byte = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+    let of = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id()));
+    let limits = of("limits").unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    match of("smaps") {
+        // Others of the same person may not even look: the process is not dumpable.
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{error}"),
+        // Root may.
+        Ok(maps) => {
+            let flags = maps.lines().filter_map(|line| line.strip_prefix("VmFlags: "));
+            let has = |flags: &str, flag: &str| flags.split_whitespace().any(|found| found == flag);
+            let undumped = flags.clone().filter(|flags| has(flags, "dd")).count();
+            let locked = flags.clone().filter(|flags| has(flags, "lo")).count();
+            assert!(undumped > 1, "weights and keys are left out of dumps: {undumped}");
+            assert!(locked > 0, "keys are not swapped: {locked}");
+        }
+    }
+    let owner =
+        std::os::unix::fs::MetadataExt::uid(&fs::metadata(format!("/proc/{}/mem", child.id())).unwrap());
+    assert_eq!(owner, 0, "what is not dumpable belongs to root");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

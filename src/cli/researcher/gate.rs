@@ -1,6 +1,6 @@
 //! What `run`, `score` and `export` do before sealed weights are opened: rules, statements, lease, proofs of the log.
 
-use super::{lease, pull};
+use super::{lease, public, pull};
 use crate::access::RulesInForce;
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
@@ -20,9 +20,11 @@ pub(in crate::cli) struct Passed {
 
 /// Finds a grant and a live lease, renewed where that is due, and the proofs that they are in the log.
 pub(in crate::cli) fn pass(home: &Home, checkpoint: &CheckpointId, output: Output) -> anyhow::Result<Passed> {
-    let rules = registry::rules(home, checkpoint, output)?;
+    let catalogue = registry::catalogue(home, output)?;
+    let rules = catalogue.rules_in_force(checkpoint)?;
     let vault = registry::vault(home)?;
     pull::collect(home, &vault, output)?;
+    public::see_to(home, &catalogue, (&vault, &rules), output)?;
     let identity = home.identity(output)?;
     lease::keep_alive(home, (&vault, &rules), identity.card(), output)?;
     let pass = client::find_pass(&vault, &rules, identity.card(), Timestamp::now())?;

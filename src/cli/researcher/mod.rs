@@ -8,6 +8,7 @@ pub(super) mod join;
 pub(super) mod lease;
 mod ledger;
 pub(super) mod model;
+mod public;
 pub(super) mod pull;
 mod recording;
 mod renewal;

@@ -129,12 +129,14 @@ pub(in crate::cli) fn load_sealed(
     let started = Instant::now();
     let recorder = recording::recorder(home, (&pass, &rules), output)?;
     let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;
-    progress.begin("opening", Some(opened.manifest().size()));
     // Every chunk's tag is checked before a byte of it is handed out, and its digest if it was not since the file last changed.
     let config = opened.config()?;
     let (model, tokenizer) = std::thread::scope(|scope| {
         let tokenizer = scope.spawn(|| tokenizer(&config, opened.tokenizer_files(&config), texts));
-        let model = opened.weights(&config).map(|weights| Model::load(&config, &weights, options, progress));
+        let model = opened.weights(&config).map(|weights| {
+            progress.begin("opening", Some(weights.entries().values().map(|entry| entry.length).sum()));
+            Model::load(&config, &weights, options, progress)
+        });
         (model, joined(tokenizer))
     });
     let (model, tokenizer) = (model??, tokenizer?);

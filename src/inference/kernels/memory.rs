@@ -101,6 +101,9 @@ impl Mapping {
         #[cfg(target_os = "linux")]
         // SAFETY: the range is the mapping made above; the advice changes neither contents nor rights. It is only a hint.
         let _ = unsafe { madvise(at, length, Advice::LinuxHugepage) };
+        #[cfg(target_os = "linux")]
+        // SAFETY: as above; weights that were opened are in no core dump.
+        let _ = unsafe { madvise(at, length, Advice::LinuxDontDump) };
         Ok(Self { at: at.cast(), bytes })
     }
 }

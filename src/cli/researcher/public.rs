@@ -1,0 +1,78 @@
+//! In a public stage nobody decides: what is missing to open a checkpoint is asked for and pulled, without a command for each.
+
+use super::pull;
+use crate::access::{self, Request, RulesInForce};
+use crate::cli::home::{Home, Place};
+use crate::cli::output::Output;
+use crate::cli::progress::Bar;
+use crate::cli::registry;
+use crate::client::{self, Catalogue, ChunkSource, Mirror, PullOptions, Vault};
+use crate::digest::Sha256Digest;
+use crate::policy::Stage;
+use crate::seal;
+use crate::statement::{Statement, Subject};
+use crate::time::Timestamp;
+
+/// For how many days is asked, where the stage allows as many.
+const DAYS: u32 = 30;
+
+/// Asks and pulls where the stage is public and a grant or the chunks are missing. What cannot be done is left to the gate, which says why.
+pub(super) fn see_to(
+    home: &Home,
+    catalogue: &Catalogue,
+    (vault, rules): (&Vault, &RulesInForce),
+    output: Output,
+) -> anyhow::Result<()> {
+    let Place::Address(address) = home.place()? else { return Ok(()) };
+    let Some(stage) = rules.policy.stage(&rules.stage).filter(|stage| stage.is_public()) else {
+        return Ok(());
+    };
+    if home.is_offline() {
+        return Ok(());
+    }
+    let identity = home.identity(output)?;
+    let granted = || client::find_grant(vault, rules, identity.card(), Timestamp::now());
+    if matches!(granted(), Err(client::Error::NoGrant { .. })) {
+        ask(home, (vault, rules), stage, output)?;
+    }
+    let folder = vault.sealed(&rules.checkpoint, rules.manifest);
+    if granted().is_ok() && !folder.join(seal::MANIFEST).exists() {
+        output.note(format_args!("note: {} is public: pulling it into your vault", rules.checkpoint));
+        let manifest = catalogue.sealed_manifest(&rules.checkpoint)?;
+        let source = ChunkSource::Mirrors(vec![Mirror::Registry(address)]);
+        client::pull(&manifest, &source, (vault, rules), &PullOptions::default(), &Bar::new(output))?;
+    }
+    Ok(())
+}
+
+/// Asks for what anybody is given. An agreement, or uses to choose from, are for people to read first.
+fn ask(
+    home: &Home,
+    (vault, rules): (&Vault, &RulesInForce),
+    stage: &Stage,
+    output: Output,
+) -> anyhow::Result<()> {
+    if stage.agreement.is_some() || !stage.uses.is_empty() {
+        return Ok(());
+    }
+    let (identity, signer) = home.signer(output)?;
+    let request = Request {
+        checkpoint: rules.checkpoint.clone(),
+        purpose: "Use of a public checkpoint".parse()?,
+        uses: std::collections::BTreeSet::new(),
+        days: stage.limits.max_days.map_or(DAYS, |most| most.min(DAYS)),
+        agreement: None,
+        renews: None,
+        card: identity.card().clone(),
+        members: Vec::new(),
+        created: Timestamp::now(),
+    };
+    let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
+    let request = Statement::new(rules.catalogue, subject, request);
+    if access::draft_answers(&request, Sha256Digest::of(b""), rules, Timestamp::now()).is_err() {
+        return Ok(());
+    }
+    output.note(format_args!("note: {} is public: asking the registry for it", rules.checkpoint));
+    registry::statements(home, output)?.put("request", &request.sign(&*signer)?, &signer.verifying_key())?;
+    pull::collect(home, vault, output).map(drop)
+}

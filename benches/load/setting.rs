@@ -118,8 +118,7 @@ fn multiply(served: &Served, count: usize) {
     }
     write(&empty_log(first_of("log_head")));
     // The form of earlier releases, which nobody signed.
-    let head = "{\"portcullis-backup\":1}\n".to_owned();
-    let mut all = head.into_bytes();
+    let mut all = b"{\"portcullis-backup\":1}\n".to_vec();
     all.extend(&out);
     let end = json!({ "rows": written, "sha256": Sha256Digest::of(&all) });
     writeln!(all, "{end}").unwrap();

@@ -84,6 +84,7 @@ impl Error {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of refusal, and none left out")]
     fn usual_step(&self) -> (Fault, &'static str) {
         match self {
             Self::Access(error) => of_access(error),

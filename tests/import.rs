@@ -149,14 +149,14 @@ fn pickles_and_other_frameworks_are_refused() {
         fs::rename(source.join("model.safetensors"), source.join("pytorch_model.bin")).unwrap();
     }), @"
     exit 3
-    error: source/pytorch_model.bin is refused: a pickle runs code when it is loaded, and the other framework formats carry no checked shapes
+    error: source/pytorch_model.bin is a pickle, which runs code when it is loaded
       next: fetch model.safetensors of the same repository instead, or convert the file where running it is safe
     ");
     insta::assert_snapshot!(spoiled("f32", |source| {
         fs::rename(source.join("model.safetensors"), source.join("weights.pkl")).unwrap();
     }), @"
     exit 3
-    error: source/weights.pkl is refused: a pickle runs code when it is loaded, and the other framework formats carry no checked shapes
+    error: source/weights.pkl is a pickle, which runs code when it is loaded
       next: fetch model.safetensors of the same repository instead, or convert the file where running it is safe
     ");
 }
@@ -224,9 +224,9 @@ fn spoiled_weights_are_refused_with_the_tensor_named() {
     insta::assert_snapshot!(spoiled("f32", |source| {
         edit_header(source, |header| header.get_mut("wpe.weight").unwrap()["dtype"] = json!("I32"));
     }), @"
-    exit 4
-    error: source/model.safetensors: tensor `wpe.weight` has dtype I32; supported are F32, F16 and BF16
-      next: fetch it again from where it was published, and import it again
+    exit 3
+    error: source/model.safetensors: tensor `wpe.weight` has dtype I32; supported are F32, F16 and BF16, and F64 in what is imported
+      next: the file is sound, but its weights are quantized or in another type: import the checkpoint in F32, F16 or BF16 that it was made from
     ");
     insta::assert_snapshot!(spoiled("f32", |source| edit_header(source, |header| {
         let tensor = header.remove("ln_f.bias").unwrap();
@@ -234,31 +234,34 @@ fn spoiled_weights_are_refused_with_the_tensor_named() {
         header.get_mut("wpe.weight").unwrap()["shape"] = json!([64, 64]);
     })), @"
     exit 4
-    error: source: wpe.weight: has shape [64, 64], not [128, 32]; ln_f.bias: missing; ln_g.bias: not part of this configuration
-      next: fetch it again from where it was published, and import it again
+    error: source: wpe.weight: has shape [64, 64], not [128, 32]; ln_f.bias: missing
+      next: give the config.json that belongs to these weights, or fetch both again from where they were published
     ");
 }
 
 #[test]
-fn a_mix_of_dtypes_is_refused() {
-    insta::assert_snapshot!(spoiled("f32", |source| {
-        let path = source.join("model.safetensors");
-        let (mut header, mut data) = read_safetensors(&path);
-        // A mask buffer, which nobody reads, takes the tensor's old place.
-        let norm = header.remove("h.0.ln_1.bias").unwrap();
-        header.insert("h.0.attn.masked_bias".to_owned(), norm);
-        let offsets = [data.len(), data.len() + 64];
-        data.extend([0; 64]);
-        header.insert(
-            "h.0.ln_1.bias".to_owned(),
-            json!({"dtype": "F16", "shape": [32], "data_offsets": offsets}),
-        );
-        write_safetensors(&path, &header, &data);
-    }), @"
-    exit 4
-    error: source: h.0.ln_1.bias: has dtype F16, not F32
-      next: fetch it again from where it was published, and import it again
-    ");
+fn a_mix_of_dtypes_is_stored_in_the_widest() {
+    let folder = workplace();
+    let source = published(folder.path(), "f32");
+    let path = source.join("model.safetensors");
+    let (mut header, mut data) = read_safetensors(&path);
+    // A mask buffer, which nobody reads, takes the tensor's old place.
+    let norm = header.remove("h.0.ln_1.bias").unwrap();
+    header.insert("h.0.attn.masked_bias".to_owned(), norm);
+    let offsets = [data.len(), data.len() + 64];
+    data.extend([0x00, 0x3c].repeat(32)); // 1.0 in F16
+    header
+        .insert("h.0.ln_1.bias".to_owned(), json!({"dtype": "F16", "shape": [32], "data_offsets": offsets}));
+    write_safetensors(&path, &header, &data);
+    let done: Value =
+        serde_json::from_str(&succeed(folder.path(), "import mine source --to imported --json")).unwrap();
+    insta::assert_snapshot!(done["notes"], @r#"[{"from":["F16","F32"],"note":"widened"}]"#);
+    succeed(folder.path(), "verify imported");
+    let (header, data) = read_safetensors(&folder.path().join("imported/model.safetensors"));
+    let norm = &header["h.0.ln_1.bias"];
+    assert_eq!(norm["dtype"], "F32");
+    let start = norm["data_offsets"][0].as_u64().unwrap() as usize;
+    assert_eq!(data[start..start + 128], 1.0_f32.to_le_bytes().repeat(32));
 }
 
 #[test]
@@ -270,7 +273,7 @@ fn an_impossible_configuration_is_refused() {
     }), @"
     exit 4
     error: source/config.json: `n_head` = 5 does not divide `n_embd` = 32
-      next: fetch it again from where it was published, and import it again
+      next: correct that setting, or fetch the file again from where it was published
     ");
 }
 

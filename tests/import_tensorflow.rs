@@ -85,7 +85,7 @@ fn spoiled_files_are_refused_with_the_part_named() {
     }), @"
     exit 4
     error: source/hparams.json: `n_head` = 5 does not divide `n_embd` = 32
-      next: fetch it again from where it was published, and import it again
+      next: correct that setting, or fetch the file again from where it was published
     ");
     insta::assert_snapshot!(spoiled(|source| {
         fs::write(source.join("hparams.json"), r#"{"n_vocab":512,"n_ctx":128,"n_embd":32,"n_head":4,"n_layer":3}"#)
@@ -93,6 +93,6 @@ fn spoiled_files_are_refused_with_the_part_named() {
     }), @"
     exit 4
     error: source: h.2.ln_1.weight: missing; h.2.ln_1.bias: missing; h.2.attn.c_attn.weight: missing; h.2.attn.c_attn.bias: missing; h.2.attn.c_proj.weight: missing; and 7 more
-      next: fetch it again from where it was published, and import it again
+      next: give the config.json that belongs to these weights, or fetch both again from where they were published
     ");
 }

@@ -288,7 +288,7 @@ fn generation_ends_for_each_of_its_reasons() {
     let golden = Golden::read("f32");
     let case = &golden.cases[0];
     let mut written = golden.write();
-    written.config.end_of_text = Some(case.greedy[2]);
+    written.config.end_tokens = vec![case.greedy[2]];
     let model = load_as(&written, None, Arithmetic::Native);
     let ends_by = |options: GenerationOptions, breaks: Option<Finish>| {
         let generation = write(&model, &case.prompt, &options, &mut |step| match breaks {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Foreign;
 use super::config::ConfigError;
 use super::fetch::FetchError;
 use super::manifest::ManifestError;
@@ -105,11 +106,45 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
-    /// Weights in a format that can run code, or that only its own framework reads.
-    #[error("{} is refused: a pickle runs code when it is loaded, and the other framework formats carry no checked shapes", path.display())]
-    RefusedFormat {
+    /// A file in a format of others, in place of what is read here.
+    #[error("{} {found}", path.display())]
+    OtherFormat {
         /// The file.
         path: PathBuf,
+        /// What it is.
+        found: Foreign,
+    },
+    /// An adapter in the folder of its base, which importing the base would leave out.
+    #[error("{} is an adapter beside its base: the base alone is another model than both together", path.display())]
+    AdapterBesideBase {
+        /// The adapter's file.
+        path: PathBuf,
+    },
+    /// A tensor of an adapter in a file of weights.
+    #[error("{}: tensor `{name}` belongs to an adapter (LoRA or another of PEFT's), which is not applied here", path.display())]
+    AdapterTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name as published.
+        name: String,
+    },
+    /// No tokenizer of any kind.
+    #[error("{} holds no tokenizer: neither vocab.json and merges.txt nor tokenizer.json", folder.display())]
+    NoTokenizer {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A size that the configuration does not name and the weights have otherwise than by default.
+    #[error("{} has no `{field}`, which is {default} then, as in transformers; the weights have {found}", path.display())]
+    UnstatedSize {
+        /// The configuration.
+        path: PathBuf,
+        /// The field's name.
+        field: &'static str,
+        /// What transformers takes.
+        default: usize,
+        /// What the weights have.
+        found: usize,
     },
     /// A shard's name would leave the folder.
     #[error("{} names the shard `{name}`, which is not a plain file name", path.display())]
@@ -242,6 +277,18 @@ impl Error {
             Self::Io { .. } | Self::Busy { .. } => true,
             Self::Fetch(error) => error.is_passing(),
             _ => false,
+        }
+    }
+
+    /// The file that could not be understood, if that is what went wrong.
+    pub(super) fn malformed_file(&self) -> Option<&Path> {
+        match self {
+            Self::Config { path, .. }
+            | Self::Weights { path, .. }
+            | Self::TensorFlow { path, .. }
+            | Self::Tokenizer { path, .. }
+            | Self::Json { path, .. } => Some(path),
+            _ => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::config::ModelConfig;
 use super::manifest::{self, Manifest};
 use super::tensor_file::TensorFile;
-use super::tokenizer_files::TokenizerFiles;
+use super::tokenizer_files::{TokenizerBytes, TokenizerFiles};
 use super::verify::{self, FileProblem};
 use super::{Error, bounded};
 use crate::digest::Sha256Digest;
@@ -42,18 +42,18 @@ impl Checkpoint {
         &self.config
     }
 
-    /// The tokenizer's vocabulary and merges, digests checked.
+    /// The tokenizer's vocabulary, merges and facts, digests checked.
     ///
     /// # Errors
     /// [`Error::Altered`], [`Error::Tokenizer`], [`Error::TooLong`], [`Error::Io`].
     pub fn tokenizer_files(&self) -> Result<TokenizerFiles, Error> {
         let read = |name| read_checked(&self.folder, &self.manifest, name, bounded::TOKENIZER);
         let (vocabulary, merges) = (read(manifest::VOCABULARY)?, read(manifest::MERGES)?);
-        TokenizerFiles::of(
-            &self.config,
-            (&self.folder.join(manifest::VOCABULARY), &vocabulary),
-            (&self.folder.join(manifest::MERGES), &merges),
-        )
+        let has_tokenizer = self.manifest.file(manifest::TOKENIZER).is_some();
+        let tokenizer = has_tokenizer.then(|| read(manifest::TOKENIZER)).transpose()?;
+        let bytes =
+            TokenizerBytes { vocabulary: &vocabulary, merges: &merges, tokenizer: tokenizer.as_deref() };
+        TokenizerFiles::of(&self.folder, &self.config, bytes)
     }
 
     /// The weights, shapes checked against the configuration. Their digest is [`Self::check_files`]'s to check: call both,

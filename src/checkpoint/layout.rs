@@ -20,16 +20,59 @@ pub struct TensorSpec {
 pub enum PublishedName {
     /// A parameter, by its name in the normal form.
     Parameter(String),
-    /// A causal mask that Hugging Face saved beside the parameters; it holds nothing that was learned.
-    MaskBuffer,
+    /// A causal mask or a list of positions that Hugging Face saved beside the parameters; it holds nothing that was learned.
+    Buffer,
+    /// Part of a head for something else than the next token, such as a classifier's `score.weight`: it does not touch what is
+    /// read here.
+    OtherHead,
+    /// Part of an adapter, which would change the model if it were applied.
+    Adapter,
 }
+
+/// What wrappers put before a model's names: data parallelism, `torch.compile`, sharding, trainers, and heads.
+const WRAPPERS: [&str; 7] = [
+    "module.",
+    "_orig_mod.",
+    "_fsdp_wrapped_module.",
+    "_forward_module.",
+    "pretrained_model.",
+    "model.",
+    "transformer.",
+];
+
+/// The modules of the two architectures; what belongs to none of them is a head.
+const MODULES: [&str; 7] = ["wte", "wpe", "tokens_embed", "positions_embed", "h", "ln_f", "lm_head"];
 
 /// Reads a tensor name of a Hugging Face file.
 pub fn from_hugging_face(name: &str) -> PublishedName {
-    let bare = name.strip_prefix("transformer.").unwrap_or(name);
-    let is_buffer =
+    let mut bare = name;
+    while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
+        bare = rest;
+    }
+    let is_mask =
         bare.starts_with("h.") && (bare.ends_with(".attn.bias") || bare.ends_with(".attn.masked_bias"));
-    if is_buffer { PublishedName::MaskBuffer } else { PublishedName::Parameter(bare.to_owned()) }
+    let module = bare.split('.').next().unwrap_or_default();
+    if is_mask || bare == "position_ids" {
+        PublishedName::Buffer
+    } else if is_of_adapter(bare) {
+        PublishedName::Adapter
+    } else if MODULES.contains(&module) {
+        PublishedName::Parameter(bare.to_owned())
+    } else {
+        PublishedName::OtherHead
+    }
+}
+
+/// Whether PEFT or adapter-transformers gave a tensor its name.
+fn is_of_adapter(name: &str) -> bool {
+    let mut parts = name.split('.');
+    parts.any(|part| {
+        ["lora_", "adapter", "ia3_", "prompt_enc", "prompt_emb", "hada_", "vera_", "oft_"]
+            .iter()
+            .any(|mark| part.starts_with(mark))
+            || part == "base_layer"
+            || part == "base_model"
+    })
 }
 
 /// Reads a variable name of OpenAI's 2019 TensorFlow files, such as `model/h0/attn/c_attn/w`; `None` for any other.
@@ -50,6 +93,12 @@ pub fn from_tensorflow(name: &str) -> Option<String> {
     let (layer, module) = module.strip_prefix('h')?.split_once('/')?;
     let layer: usize = layer.parse().ok()?;
     Some(format!("h.{layer}.{}.{last}", module.replace('/', ".")))
+}
+
+/// Whether a variable is no weight of the model: an optimizer's slot beside a weight, or a counter outside the model.
+pub fn is_training_state(name: &str) -> bool {
+    let slot = name.rsplit_once('/').is_some_and(|(variable, _)| from_tensorflow(variable).is_some());
+    slot || !name.starts_with("model/")
 }
 
 /// Every tensor of a checkpoint, in the order in which the normal form stores them: embeddings, blocks, norm, head.
@@ -119,8 +168,26 @@ mod tests {
         assert_eq!(from_hugging_face("transformer.wte.weight"), parameter("wte.weight"));
         assert_eq!(from_hugging_face("lm_head.weight"), parameter("lm_head.weight"));
         assert_eq!(from_hugging_face("h.0.attn.c_attn.bias"), parameter("h.0.attn.c_attn.bias"));
-        assert_eq!(from_hugging_face("h.11.attn.bias"), PublishedName::MaskBuffer);
-        assert_eq!(from_hugging_face("transformer.h.0.attn.masked_bias"), PublishedName::MaskBuffer);
+        assert_eq!(from_hugging_face("h.11.attn.bias"), PublishedName::Buffer);
+        assert_eq!(from_hugging_face("transformer.h.0.attn.masked_bias"), PublishedName::Buffer);
+        assert_eq!(from_hugging_face("module.transformer.h.0.ln_1.bias"), parameter("h.0.ln_1.bias"));
+        assert_eq!(from_hugging_face("_orig_mod.module.model.wte.weight"), parameter("wte.weight"));
+        assert_eq!(from_hugging_face("position_ids"), PublishedName::Buffer);
+        for head in ["score.weight", "classifier.bias", "v_head.summary.weight", "qa_outputs.weight"] {
+            assert_eq!(from_hugging_face(head), PublishedName::OtherHead, "{head}");
+        }
+        for adapter in [
+            "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight",
+            "h.0.attn.c_attn.base_layer.weight",
+            "transformer.h.0.attention_adapters.adapters.x.weight",
+            "prompt_encoder.embedding.weight",
+        ] {
+            let found = from_hugging_face(adapter);
+            assert!(
+                found == PublishedName::Adapter
+                    || found == parameter("h.0.attention_adapters.adapters.x.weight")
+            );
+        }
     }
 
     #[test]
@@ -135,6 +202,13 @@ mod tests {
         }
         for other in ["wte", "model/global_step", "model/h/ln_1/g", "model/h0/ln_1/Adam"] {
             assert_eq!(from_tensorflow(other), None, "{other}");
+        }
+        for state in ["beta1_power", "global_step", "model/wte/Adam", "model/h0/ln_1/g/Adam_1"] {
+            assert_eq!(from_tensorflow(state), None, "{state}");
+            assert!(is_training_state(state), "{state}");
+        }
+        for weight in ["model/wte", "model/h0/ln_1/g", "model/h0/ln_1/surprise", "model/surprise"] {
+            assert!(!is_training_state(weight), "{weight}");
         }
     }
 }

@@ -23,15 +23,20 @@ pub const VOCABULARY: &str = "vocab.json";
 /// The tokenizer's merges.
 pub const MERGES: &str = "merges.txt";
 
-/// The files of the normal form beside the manifest, in the manifest's order.
+/// What the tokenizer does beside vocabulary and merges, where that is more than GPT-2's own does.
+pub const TOKENIZER: &str = "tokenizer.json";
+
+/// The files of the normal form beside the manifest, in the manifest's order; [`TOKENIZER`] may lie beside them.
 pub const FILES: [&str; 4] = [CONFIG, MERGES, WEIGHTS, VOCABULARY];
+/// The same with [`TOKENIZER`].
+pub const FILES_WITH_TOKENIZER: [&str; 5] = [CONFIG, MERGES, WEIGHTS, TOKENIZER, VOCABULARY];
 
 /// Longest accepted manifest; that of GPT-2 1.5B takes 40 kB.
 pub const MAX_SIZE: u64 = 4 << 20;
 
 const SCHEMA: u32 = 1;
 
-/// What the normal form's `manifest.json` says. Invariants: `files` are [`FILES`] in order; `tensor_count` counts `tensors`.
+/// What the normal form's `manifest.json` says. Invariants: `files` are [`FILES`] or [`FILES_WITH_TOKENIZER`] in order; `tensor_count` counts `tensors`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -169,7 +174,8 @@ impl Manifest {
         if manifest.schema != SCHEMA {
             return Err(ManifestError::UnsupportedSchema { found: manifest.schema });
         }
-        if !manifest.files.iter().map(|file| file.name.as_str()).eq(FILES) {
+        let names = || manifest.files.iter().map(|file| file.name.as_str());
+        if !names().eq(FILES) && !names().eq(FILES_WITH_TOKENIZER) {
             let found = manifest.files.into_iter().take(8).map(|file| file.name).collect();
             return Err(ManifestError::WrongFiles { found });
         }

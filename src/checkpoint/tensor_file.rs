@@ -39,7 +39,8 @@ impl ElementType {
         }
     }
 
-    fn from_safetensors(dtype: Dtype) -> Option<Self> {
+    /// What the safetensors crate calls so, if the normal form has it.
+    pub(super) fn from_safetensors(dtype: Dtype) -> Option<Self> {
         match dtype {
             Dtype::F32 => Some(Self::F32),
             Dtype::F16 => Some(Self::F16),
@@ -116,8 +117,10 @@ pub enum TensorFileError {
         /// What the file holds after the header.
         available: u64,
     },
-    /// Integers, F64 and other types that no GPT-2 was published in.
-    #[error("tensor `{name}` has dtype {dtype}; supported are F32, F16 and BF16")]
+    /// Integers and other types that no weights of a GPT-2 are in.
+    #[error(
+        "tensor `{name}` has dtype {dtype}; supported are F32, F16 and BF16, and F64 in what is imported"
+    )]
     UnsupportedDtype {
         /// The tensor.
         name: String,
@@ -137,6 +140,16 @@ pub struct TensorEntry {
     pub offset: u64,
     /// Its length in bytes: the product of `shape` times the element's size.
     pub length: u64,
+}
+
+/// Where a tensor of a published file lies, of whatever dtype.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PublishedEntry {
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    /// Where its first byte lies, counted from the start of the file.
+    pub(super) offset: u64,
+    pub(super) length: u64,
 }
 
 /// An open safetensors file whose header was checked.
@@ -160,20 +173,9 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Io`] where it cannot be read, [`Error::Weights`] where it is not well-formed.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::open_without(path, &|_| false)
-    }
-
-    /// Opens a file without the tensors that `leave_out` names, which may have any dtype.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub(super) fn open_without(path: &Path, leave_out: &dyn Fn(&str) -> bool) -> Result<Self, Error> {
         let file = File::open(path).map_err(Error::io("open", path))?;
-        let size = file.metadata().map_err(Error::io("read", path))?.len();
-        let header = read_header(size, &|buffer, position| file.read_exact_at(buffer, position))
-            .map_err(Error::io("read", path))?;
-        let entries = header
-            .and_then(|header| parse_header(&header, size, leave_out))
+        let entries = published_entries(path, &file)?
+            .and_then(stored_entries)
             .map_err(|source| Error::Weights { path: path.to_owned(), source })?;
         Ok(Self { file, entries })
     }
@@ -197,12 +199,24 @@ type Parsed<T> = Result<T, TensorFileError>;
 /// Reads bytes from a position counted from the start of the file.
 type ReadExactAt<'a> = &'a dyn Fn(&mut [u8], u64) -> io::Result<()>;
 
+/// The tensors of an open file, of whatever dtype.
+pub(super) fn published_entries(
+    path: &Path,
+    file: &File,
+) -> Result<Parsed<BTreeMap<String, PublishedEntry>>, Error> {
+    let size = file.metadata().map_err(Error::io("read", path))?.len();
+    let header = read_header(size, &|buffer, position| file.read_exact_at(buffer, position))
+        .map_err(Error::io("read", path))?;
+    Ok(header.and_then(|header| parse_header(&header, size)))
+}
+
 /// The tensors of a safetensors file of `size` bytes that `read_exact_at` reads; for one that is no file on a disk.
 pub(crate) fn read_entries(
     size: u64,
     read_exact_at: ReadExactAt<'_>,
 ) -> io::Result<Parsed<BTreeMap<String, TensorEntry>>> {
-    Ok(read_header(size, read_exact_at)?.and_then(|header| parse_header(&header, size, &|_| false)))
+    let header = read_header(size, read_exact_at)?;
+    Ok(header.and_then(|header| parse_header(&header, size)).and_then(stored_entries))
 }
 
 fn read_header(size: u64, read_exact_at: ReadExactAt<'_>) -> io::Result<Parsed<Vec<u8>>> {
@@ -222,11 +236,7 @@ fn read_header(size: u64, read_exact_at: ReadExactAt<'_>) -> io::Result<Parsed<V
 }
 
 /// Parses the header of a file of `size` bytes.
-fn parse_header(
-    json: &[u8],
-    size: u64,
-    leave_out: &dyn Fn(&str) -> bool,
-) -> Parsed<BTreeMap<String, TensorEntry>> {
+fn parse_header(json: &[u8], size: u64) -> Parsed<BTreeMap<String, PublishedEntry>> {
     let header: Header = crate::json::from_slice(json)?;
     let mut tensors: Vec<_> = header.tensors.into_iter().collect();
     tensors.sort_by(|(a, left), (b, right)| (left.data_offsets, a).cmp(&(right.data_offsets, b)));
@@ -239,17 +249,24 @@ fn parse_header(
         if claimed > size {
             break; // so that no later sum can overflow
         }
-        if leave_out(&name) {
-            continue;
-        }
-        let Some(element_type) = ElementType::from_safetensors(info.dtype) else {
-            return Err(TensorFileError::UnsupportedDtype { name, dtype: info.dtype.to_string() });
-        };
-        let entry = TensorEntry { element_type, shape: info.shape, offset: data_start + begins, length };
+        let entry =
+            PublishedEntry { dtype: info.dtype, shape: info.shape, offset: data_start + begins, length };
         entries.insert(name, entry);
     }
     let available = size - data_start;
     if claimed == available { Ok(entries) } else { Err(TensorFileError::DataLength { claimed, available }) }
+}
+
+/// The tensors of the normal form, whose dtypes are few.
+fn stored_entries(entries: BTreeMap<String, PublishedEntry>) -> Parsed<BTreeMap<String, TensorEntry>> {
+    let stored = |(name, entry): (String, PublishedEntry)| {
+        let PublishedEntry { dtype, shape, offset, length } = entry;
+        match ElementType::from_safetensors(dtype) {
+            Some(element_type) => Ok((name, TensorEntry { element_type, shape, offset, length })),
+            None => Err(TensorFileError::UnsupportedDtype { name, dtype: dtype.to_string() }),
+        }
+    };
+    entries.into_iter().map(stored).collect()
 }
 
 /// The length of a tensor, which must begin `expected` bytes into the data and have the size of its shape.
@@ -277,7 +294,8 @@ pub fn parse_bytes(bytes: &[u8]) -> Result<usize, TensorFileError> {
     if claimed > available {
         return Err(TensorFileError::HeaderLength { claimed, available });
     }
-    parse_header(&rest[..claimed as usize], size, &|_| false).map(|entries| entries.len())
+    let entries = parse_header(&rest[..claimed as usize], size)?;
+    stored_entries(entries).map(|entries| entries.len())
 }
 
 #[cfg(test)]
@@ -316,7 +334,7 @@ mod tests {
         tensor `b` begins at byte 12 of the data, leaving a hole after byte 8
         tensor `a` takes 8 bytes, which is not what F32 of shape [3] takes
         tensor `a` takes 8 bytes, which is not what F32 of shape [4294967296, 4294967296] takes
-        tensor `a` has dtype I64; supported are F32, F16 and BF16
+        tensor `a` has dtype I64; supported are F32, F16 and BF16, and F64 in what is imported
         the tensors take 8 bytes but the file holds 7
         the tensors take 8 bytes but the file holds 9
         the header is malformed: invalid type: sequence, expected struct Header at line 1 column 0

@@ -11,6 +11,7 @@
 //! a file that breaks an invariant is refused here, with the token or the line at fault.
 
 mod error;
+pub mod facts;
 
 use std::collections::hash_map::Entry;
 use std::fmt;
@@ -20,8 +21,12 @@ use ahash::{HashMap, HashMapExt as _};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::Error;
-use super::config::{ModelConfig, limits};
+use serde_json::{Map, Value};
+
+use super::config::{Architecture, ModelConfig, limits};
+use super::{manifest, python_json};
 pub use error::{TokenizerFile, TokenizerFilesError};
+pub use facts::Facts;
 
 /// Largest vocabulary or merges file that is read, in bytes; GPT-2's vocabulary is 1 MB.
 pub const FILE_BYTES: usize = 1 << 25;
@@ -29,10 +34,19 @@ pub const FILE_BYTES: usize = 1 << 25;
 pub const TOKEN_BYTES: usize = 1 << 10;
 
 /// A vocabulary and its merges, checked against each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TokenizerFiles {
     vocabulary: Vec<String>,
     merges: Vec<(u32, u32)>,
+    facts: Option<Facts>,
+}
+
+/// The bytes of a checkpoint's tokenizer files.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TokenizerBytes<'a> {
+    pub(crate) vocabulary: &'a [u8],
+    pub(crate) merges: &'a [u8],
+    pub(crate) tokenizer: Option<&'a [u8]>,
 }
 
 impl TokenizerFiles {
@@ -45,22 +59,63 @@ impl TokenizerFiles {
         let lines = text(TokenizerFile::Merges, merges)?;
         let vocabulary = parse_vocabulary(json, most_tokens.min(limits::VOCABULARY))?;
         let merges = parse_merges(lines, &vocabulary)?;
-        Ok(Self { vocabulary, merges })
+        Ok(Self { vocabulary, merges, facts: None })
     }
 
-    /// Parses the bytes of two files on disk, so that a refusal names the one at fault.
-    pub(crate) fn of(
-        config: &ModelConfig,
-        vocabulary: (&Path, &[u8]),
-        merges: (&Path, &[u8]),
-    ) -> Result<Self, Error> {
-        Self::parse(vocabulary.1, merges.1, config.vocabulary).map_err(|source| {
-            let path = match source.file() {
-                TokenizerFile::Vocabulary => vocabulary.0,
-                TokenizerFile::Merges => merges.0,
+    /// Parses the files of a folder in the normal form, so that a refusal names the one at fault.
+    pub(crate) fn of(folder: &Path, config: &ModelConfig, bytes: TokenizerBytes<'_>) -> Result<Self, Error> {
+        Self::parse_all(config, bytes).map_err(|source| {
+            let name = match source.file() {
+                TokenizerFile::Vocabulary => manifest::VOCABULARY,
+                TokenizerFile::Merges => manifest::MERGES,
+                TokenizerFile::Tokenizer => manifest::TOKENIZER,
             };
-            Error::Tokenizer { path: path.to_owned(), source }
+            Error::Tokenizer { path: folder.join(name), source }
         })
+    }
+
+    fn parse_all(config: &ModelConfig, bytes: TokenizerBytes<'_>) -> Result<Self, TokenizerFilesError> {
+        let files = Self::parse(bytes.vocabulary, bytes.merges, config.vocabulary)?;
+        match bytes.tokenizer {
+            None => Ok(files),
+            Some(_) if config.architecture == Architecture::Gpt1 => {
+                Err(TokenizerFilesError::UnsupportedPart {
+                    part: "model",
+                    found: "GPT-1's with facts of its own".to_owned(),
+                })
+            }
+            Some(tokenizer) => {
+                let file = parse_tokenizer(tokenizer)?;
+                if Self::of_model(&file, config.vocabulary)? != files {
+                    return Err(TokenizerFilesError::Disagrees);
+                }
+                files.with_facts(Facts::parse(&file)?, config.vocabulary)
+            }
+        }
+    }
+
+    /// The vocabulary and merges of a `tokenizer.json`, for a model of `most_tokens` tokens.
+    ///
+    /// # Errors
+    /// [`TokenizerFilesError`].
+    pub fn of_model(file: &Map<String, Value>, most_tokens: usize) -> Result<Self, TokenizerFilesError> {
+        let model = model_bytes(file)?;
+        Self::parse(&model.vocabulary, &model.merges, most_tokens)
+    }
+
+    /// The same files with facts, which the tokenizers library takes.
+    ///
+    /// # Errors
+    /// [`TokenizerFilesError`].
+    pub fn with_facts(self, facts: Facts, most_tokens: usize) -> Result<Self, TokenizerFilesError> {
+        facts::check_tokens(&facts, &self, most_tokens)?;
+        facts.check_parts()?;
+        Ok(Self { facts: Some(facts), ..self })
+    }
+
+    /// What the tokenizer does beside its vocabulary and merges, where that is more than GPT-2's own does.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.as_ref()
     }
 
     /// The tokens; a token's index is its id.
@@ -72,6 +127,64 @@ impl TokenizerFiles {
     pub fn merges(&self) -> &[(u32, u32)] {
         &self.merges
     }
+}
+
+/// `vocab.json` and `merges.txt` as bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelBytes {
+    /// `vocab.json`.
+    pub vocabulary: Vec<u8>,
+    /// `merges.txt`.
+    pub merges: Vec<u8>,
+}
+
+/// Parses `tokenizer.json` as far as it is one object.
+///
+/// # Errors
+/// [`TokenizerFilesError::TooLarge`], [`TokenizerFilesError::MalformedTokenizer`].
+pub fn parse_tokenizer(bytes: &[u8]) -> Result<Map<String, Value>, TokenizerFilesError> {
+    if bytes.len() > FILE_BYTES {
+        return Err(TokenizerFilesError::TooLarge { file: TokenizerFile::Tokenizer, size: bytes.len() });
+    }
+    Ok(python_json::parse_object(bytes)?)
+}
+
+/// The vocabulary and merges of a `tokenizer.json` as files of their own; nothing but byte-pair encoding has both.
+///
+/// # Errors
+/// [`TokenizerFilesError::UnsupportedPart`], [`TokenizerFilesError::MalformedPart`].
+pub fn model_bytes(file: &Map<String, Value>) -> Result<ModelBytes, TokenizerFilesError> {
+    let malformed =
+        |found: &str| TokenizerFilesError::MalformedPart { part: "model", found: found.to_owned() };
+    let model = file.get("model").and_then(Value::as_object).ok_or_else(|| malformed("it is missing"))?;
+    match model.get("type") {
+        Some(Value::String(kind)) if kind == "BPE" => {}
+        None | Some(Value::Null) if model.contains_key("merges") => {}
+        other => {
+            let found = other.map_or_else(|| "of no type".to_owned(), python_json::shown);
+            return Err(TokenizerFilesError::UnsupportedPart { part: "model", found });
+        }
+    }
+    let vocabulary = model.get("vocab").filter(|vocabulary| vocabulary.is_object());
+    let vocabulary =
+        vocabulary.ok_or_else(|| malformed("its vocabulary is no object"))?.to_string().into_bytes();
+    let mut merges = b"#version: 0.2\n".to_vec();
+    for merge in
+        model.get("merges").and_then(Value::as_array).ok_or_else(|| malformed("its merges are no list"))?
+    {
+        match merge {
+            Value::String(line) => merges.extend(line.as_bytes()),
+            Value::Array(pair) => match pair.as_slice() {
+                [Value::String(left), Value::String(right)] => {
+                    merges.extend(format!("{left} {right}").as_bytes())
+                }
+                _ => return Err(malformed("a merge is not two tokens")),
+            },
+            _ => return Err(malformed("a merge is not two tokens")),
+        }
+        merges.push(b'\n');
+    }
+    Ok(ModelBytes { vocabulary, merges })
 }
 
 fn text(file: TokenizerFile, bytes: &[u8]) -> Result<&str, TokenizerFilesError> {
@@ -274,7 +387,7 @@ mod tests {
         vocabulary: token "\u{1b}[31m" has id 4, but the ids of 4 tokens must be 0 to 3
         vocabulary: token "\u{1b}[31m" has id 18446744073709551615, but the ids of 4 tokens must be 0 to 3
         vocabulary: tokens "ab" and "\u{1b}[31m" both have id 2
-        vocabulary: token "a" is in the vocabulary twice
+        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 10
         vocabulary: token 1 of the vocabulary is 0 bytes long, outside 1..=1024
         vocabulary: token 1 of the vocabulary is 1025 bytes long, outside 1..=1024
         "#);

@@ -161,7 +161,7 @@ pub fn verify(folder: &Path, progress: &dyn Progress) -> Result<Report, Error> {
     // A file whose bytes changed needs no second line that says what the change did to its form.
     files.extend(malformed.filter(|problem| !files.iter().any(|known| known.name() == problem.name())));
     tensors.sort_by(|a, b| a.name().cmp(b.name()));
-    Ok(Report { bytes: manifest.size(), files, tensors, strangers: strangers(folder)?, manifest })
+    Ok(Report { bytes: manifest.size(), files, tensors, strangers: strangers(folder, &manifest)?, manifest })
 }
 
 /// Reads and parses a folder's manifest.
@@ -337,12 +337,12 @@ fn not_finite(block: &[u8], element_type: ElementType) -> u64 {
     count as u64
 }
 
-fn strangers(folder: &Path) -> Result<Vec<String>, Error> {
+fn strangers(folder: &Path, manifest: &Manifest) -> Result<Vec<String>, Error> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .map_err(Error::io("read", folder))?
         .take(1000)
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| name != manifest::MANIFEST && !manifest::FILES.contains(&name.as_str()))
+        .filter(|name| name != manifest::MANIFEST && manifest.file(name).is_none())
         .collect();
     names.sort();
     Ok(names)

@@ -180,7 +180,7 @@ fn prompts(prompt: Option<Prompt>, served: &Served) -> Result<Vec<Vec<u32>>, Pro
     };
     // Without a prompt the model begins a text of its own.
     for prompt in prompts.iter_mut().filter(|prompt| prompt.is_empty()) {
-        let beginning = served.tokenizer.end_of_text();
+        let beginning = served.model.config().begin_token.or(served.tokenizer.end_of_text());
         let nothing = || Problem::invalid("prompt", "this checkpoint has no token with which a text begins");
         prompt.push(beginning.ok_or_else(nothing)?);
     }

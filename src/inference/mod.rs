@@ -7,6 +7,7 @@
 //!
 //! Goals: the numbers of Hugging Face transformers, at the speed of memory. Non-goals: training.
 
+mod activation;
 mod batch;
 mod cache;
 mod candle;

@@ -187,7 +187,7 @@ impl SealedManifest {
 
     fn checked(mut self) -> Result<Self, SealedManifestError> {
         self.plain = self.plain.checked()?;
-        if !self.seal.files.keys().map(String::as_str).eq(FILES) {
+        if !self.seal.files.keys().eq(self.plain.files.iter().map(|file| &file.name)) {
             let found = self.seal.files.into_keys().take(8).collect();
             return Err(SealedManifestError::WrongFiles { found });
         }

@@ -18,9 +18,9 @@ use super::{
     CheckedChunks, ContentKey, Error, MANIFEST, SHARES, SealedManifest, SealedShares, manifest, shares,
 };
 use crate::checkpoint::config::ModelConfig;
-use crate::checkpoint::manifest::{CONFIG, MERGES, Manifest, VOCABULARY, WEIGHTS};
+use crate::checkpoint::manifest::{CONFIG, MERGES, Manifest, TOKENIZER, VOCABULARY, WEIGHTS};
 use crate::checkpoint::tensor_file::{self, TensorEntry};
-use crate::checkpoint::tokenizer_files::TokenizerFiles;
+use crate::checkpoint::tokenizer_files::{TokenizerBytes, TokenizerFiles};
 use crate::checkpoint::{self, compare_entries};
 use crate::digest::Sha256Digest;
 use crate::progress::Progress;
@@ -240,11 +240,11 @@ impl OpenedCheckpoint {
     /// As [`Self::config`].
     pub fn tokenizer_files(&self, config: &ModelConfig) -> Result<TokenizerFiles, Error> {
         let (vocabulary, merges) = (self.file(VOCABULARY)?, self.file(MERGES)?);
-        Ok(TokenizerFiles::of(
-            config,
-            (&self.folder.join(VOCABULARY), &vocabulary),
-            (&self.folder.join(MERGES), &merges),
-        )?)
+        let has_tokenizer = self.manifest().file(TOKENIZER).is_some();
+        let tokenizer = has_tokenizer.then(|| self.file(TOKENIZER)).transpose()?;
+        let tokenizer = tokenizer.as_ref().map(|bytes| bytes.as_slice());
+        let bytes = TokenizerBytes { vocabulary: &vocabulary, merges: &merges, tokenizer };
+        Ok(TokenizerFiles::of(&self.folder, config, bytes)?)
     }
 
     /// The weights, shapes checked against the configuration. Every chunk is checked when it is read.

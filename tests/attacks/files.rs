@@ -1,10 +1,16 @@
 //! Files and settings that change a result in silence.
 
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
 use portcullis::policy::Policy;
 use portcullis::seal::SealedManifest;
 use portcullis::statement::{Envelope, verify_card};
 
 use crate::support::people::{ID, POLICY, Scene};
+use crate::support::{copy, edit_header, failure, fixture, refuse, run_in, succeed, workplace};
 
 /// Writes the fields of an object in their order, as serde reads a struct from a list.
 fn as_list(object: &str, fields: &[&str]) -> String {
@@ -102,4 +108,97 @@ fn a_step_refused_for_a_clock_that_runs_ahead_does_not_move_the_clock() {
     assert_eq!(std::fs::read_to_string(&state).unwrap(), before, "it was refused");
     scene.succeed("rosa", "request list");
     assert_ne!(std::fs::read_to_string(&state).unwrap(), before);
+}
+
+/// A case of `fixtures/people`, changed and imported by the command line.
+fn import_changed(case: &str, change: impl FnOnce(&Path)) -> (tempfile::TempDir, Output) {
+    let folder = workplace();
+    let source = folder.path().join("source");
+    copy(&fixture("people").join(case), &source);
+    change(&source);
+    let output = run_in(folder.path(), "import mine source --to imported");
+    (folder, output)
+}
+
+fn refused_import(case: &str, change: impl FnOnce(&Path)) -> String {
+    let (folder, output) = import_changed(case, change);
+    assert!(!output.status.success() && !folder.path().join("imported").exists());
+    failure(&output)
+}
+
+#[test]
+fn an_adapter_beside_its_base_or_inside_it_left_out_in_silence() {
+    let adapter = |name: &'static str| {
+        refused_import("a10-score", move |source| {
+            fs::copy(fixture("people/c04-lora").join("adapter_config.json"), source.join(name)).unwrap();
+        })
+    };
+    for name in ["adapter_model.safetensors", "adapter_model.bin", "adapter_config.json"] {
+        let message = adapter(name);
+        assert!(
+            message.contains("is an adapter beside its base") && message.contains("merge_and_unload"),
+            "{message}"
+        );
+    }
+    for name in [
+        "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight",
+        "h.0.attn.c_attn.lora_B.default.weight",
+    ] {
+        let message = refused_import("a10-score", |source| {
+            edit_header(source, |header| {
+                let head = header.remove("score.weight").unwrap();
+                header.insert(name.to_owned(), head);
+            });
+        });
+        assert!(message.contains("belongs to an adapter"), "{message}");
+    }
+}
+
+#[test]
+fn a_part_of_the_model_that_nobody_would_miss() {
+    // A block more than the configuration has, and a part of a block that GPT-2 does not have.
+    for name in ["h.2.ln_1.weight", "h.0.crossattention.c_attn.weight"] {
+        let message = refused_import("a10-score", |source| {
+            edit_header(source, |header| {
+                let head = header.remove("score.weight").unwrap();
+                header.insert(name.to_owned(), head);
+            });
+        });
+        assert!(message.contains(&format!("{name}: not part of this configuration")), "{message}");
+    }
+}
+
+#[test]
+fn a_fact_about_the_tokenizer_dropped_with_its_file() {
+    let (folder, output) = import_changed("b07-prefix-space", |_| {});
+    assert!(output.status.success());
+    let imported = folder.path().join("imported");
+    fs::remove_file(imported.join("tokenizer.json")).unwrap();
+    let message = refuse(folder.path(), "run ./imported x --max-tokens 1");
+    assert!(message.contains("tokenizer.json"), "{message}");
+    // A manifest that does not name the file either is another manifest, and one of a file too many is none.
+    let manifest = fs::read_to_string(imported.join("manifest.json")).unwrap();
+    fs::write(imported.join("manifest.json"), manifest.replace("\"tokenizer.json\"", "\"tokenizer.txt\""))
+        .unwrap();
+    let message = refuse(folder.path(), "show imported");
+    assert!(message.contains("tokenizer.txt"), "{message}");
+}
+
+#[test]
+fn a_pattern_that_never_ends() {
+    let (folder, output) = import_changed("b01-v5-tokjson-only", |source| {
+        fs::write(source.join("tokenizer_config.json"), r#"{"tokenizer_class":"PreTrainedTokenizerFast"}"#)
+            .unwrap();
+        let path = source.join("tokenizer.json");
+        let mut file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let split = serde_json::json!({"type": "Split", "pattern": {"Regex": "(a+)+(?=b)$"}, "behavior": "Isolated", "invert": false});
+        file["pre_tokenizer"] =
+            serde_json::json!({"type": "Sequence", "pretokenizers": [split, file["pre_tokenizer"]]});
+        fs::write(path, file.to_string()).unwrap();
+    });
+    assert!(output.status.success(), "{}", failure(&output));
+    fs::write(folder.path().join("text.txt"), "a".repeat(100)).unwrap();
+    let begun = Instant::now();
+    succeed(folder.path(), "score ./imported text.txt");
+    assert!(begun.elapsed() < Duration::from_secs(60));
 }

@@ -18,6 +18,8 @@ use super::source::{BaseUrl, OpenAiSize, is_plain_name};
 const CONFIG: u64 = 1 << 20;
 /// A vocabulary, a list of merges, a list of shards; GPT-2's have at most 1 MB.
 const TEXT: u64 = 16 << 20;
+/// A tokenizer with vocabulary and merges in one file; GPT-2's has 1.4 MB.
+const TOKENIZER: u64 = 32 << 20;
 /// TensorFlow's graph; 1558M's has 1.8 MB.
 const GRAPH: u64 = 64 << 20;
 /// Weights; 1558M's have 6.4 GB.
@@ -35,7 +37,19 @@ const OPENAI_FILES: [(&str, u64); 7] = [
     ("vocab.bpe", TEXT),
 ];
 
-const UNSAFE_FILES: [(&str, &str); 4] = [
+/// What a repository may have beside configuration and weights: facts about the tokenizer and the end of a text, and the note of
+/// an adapter, with which the weights are not to be imported alone.
+const OPTIONAL_FILES: [(&str, u64); 6] = [
+    ("tokenizer.json", TOKENIZER),
+    ("tokenizer_config.json", CONFIG),
+    ("special_tokens_map.json", CONFIG),
+    ("added_tokens.json", CONFIG),
+    ("generation_config.json", CONFIG),
+    ("adapter_config.json", CONFIG),
+];
+
+const UNSAFE_FILES: [(&str, &str); 5] = [
+    ("adapter_model.safetensors", "it is an adapter, a difference to a base, and no checkpoint"),
     ("pytorch_model.bin", "it is a Python pickle, which can run code as it is opened"),
     ("pytorch_model.bin.index.json", "it lists Python pickles, which can run code as they are opened"),
     ("tf_model.h5", "a Keras file can carry code, and there is no reader for it here"),
@@ -90,9 +104,19 @@ impl Session<'_> {
             Some(probes) => probes,
             None => return Err(self.explain_missing_weights(&pinned).await?),
         };
-        let others = [("config.json", CONFIG), ("vocab.json", TEXT), ("merges.txt", TEXT)]
-            .map(|(file, limit)| pinned.file(self, file, limit));
-        probes.extend(self.probe_all(others.to_vec()).await?);
+        let optional = OPTIONAL_FILES.map(|(file, limit)| pinned.file(self, file, limit));
+        let optional = self.probe_those_there(&optional).await?;
+        // What `tokenizer.json` says, two files beside it need not say again.
+        let has_tokenizer = optional.iter().any(|probe| probe.file.name == "tokenizer.json");
+        let model =
+            [("vocab.json", TEXT), ("merges.txt", TEXT)].map(|(file, limit)| pinned.file(self, file, limit));
+        probes.extend(self.probe_all(vec![pinned.file(self, "config.json", CONFIG)]).await?);
+        if has_tokenizer {
+            probes.extend(self.probe_those_there(&model).await?);
+        } else {
+            probes.extend(self.probe_all(model.to_vec()).await?);
+        }
+        probes.extend(optional);
         files.extend(self.download_all(&format!("fetch {name}"), probes).await?);
         Ok((files, commit))
     }
@@ -107,6 +131,15 @@ impl Session<'_> {
         let files = OPENAI_FILES.map(|(name, limit)| remote_file(self, base, &[size, name], limit)).to_vec();
         let probes = self.probe_all(files).await?;
         self.download_all(&format!("fetch {size}"), probes).await
+    }
+
+    async fn probe_those_there(&self, files: &[RemoteFile]) -> Result<Vec<Probe>, FetchError> {
+        let probes: Vec<Option<Probe>> = futures_util::stream::iter(files)
+            .map(|file| self.probe_if_there(file))
+            .buffered(self.options.parallel_requests())
+            .try_collect()
+            .await?;
+        Ok(probes.into_iter().flatten().collect())
     }
 
     async fn probe_all(&self, files: Vec<RemoteFile>) -> Result<Vec<Probe>, FetchError> {

@@ -1,46 +1,122 @@
-//! Opens a Hugging Face folder: `config.json`, one or several safetensors files, `vocab.json`, `merges.txt`.
+//! Opens a Hugging Face folder: `config.json`, one or several safetensors files, the tokenizer's files, `generation_config.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use safetensors::tensor::Dtype;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::super::config::ModelConfig;
+use super::super::config::hugging_face::{self as configuration, ReadConfig};
+use super::super::config::{ConfigError, ModelConfig};
 use super::super::known::Publication;
 use super::super::layout::{self, PublishedName};
-use super::super::tensor_file::{TensorEntry, TensorFile};
-use super::super::{Error, bounded};
-use super::published::{Location, Published, SourceTensor};
+use super::super::tensor_file::{PublishedEntry, TensorFileError, published_entries};
+use super::super::{Error, bounded, python_json};
+use super::notes::Note;
+use super::published::{Location, Published, SourceTensor, SourceType};
+use super::tokenizer::PublishedTokenizer;
 
 /// Longest accepted `model.safetensors.index.json`.
 const MAX_INDEX: u64 = 16 << 20;
 /// Most shards of one checkpoint.
 const MAX_SHARDS: usize = 1000;
 
-/// Opens a folder whose listing shows safetensors.
-pub(super) fn open(folder: &Path) -> Result<Published, Error> {
+/// Opens a folder whose listing, `names`, shows safetensors.
+pub(super) fn open(folder: &Path, names: &[String]) -> Result<Published, Error> {
     let config_path = folder.join("config.json");
-    let json = bounded::read(&config_path, bounded::CONFIG)?;
-    let config = ModelConfig::from_hugging_face(&json)
-        .map_err(|source| Error::Config { path: config_path.clone(), source })?;
-    let (vocabulary, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
-    let mut files = vec![config_path, vocabulary.clone(), merges.clone()];
-    let shards = shards(folder, &mut files)?;
-    let found = tensors(&shards, &config)?;
+    let bytes = bounded::read(&config_path, bounded::CONFIG)?;
+    let mut read =
+        configuration::read(&bytes).map_err(|source| Error::Config { path: config_path.clone(), source })?;
+    let (mut notes, mut indexes) = (Vec::new(), Vec::new());
+    let generation = names.iter().any(|name| name == GENERATION).then(|| folder.join(GENERATION));
+    if let Some(path) = &generation {
+        read_generation(path, &mut read, &mut notes)?;
+    }
+    let shards = shards(folder, &mut indexes)?;
+    let mut found = tensors(&shards, &read.config)?;
+    if read.config.tied_head {
+        drop_repeated_head(&mut found.tensors, &read.config)?;
+    }
+    refuse_unstated(&config_path, &read, &found.tensors)?;
+    let mut tokenizer =
+        PublishedTokenizer::of_folder(folder, names, &read.config, read.tokenizer_class.as_deref())?;
+    let mut files = vec![config_path];
+    files.append(&mut tokenizer.files);
+    files.extend(generation);
+    files.append(&mut indexes);
     files.extend(shards);
-    let (tensors, element_type) = Published::arrange(&config, found)
+    let arranged = Published::arrange(&read.config, found.tensors.into_values().collect())
         .map_err(|problems| Error::Tensors { folder: folder.to_owned(), problems })?;
+    if !found.heads.is_empty() {
+        notes.push(Note::HeadLeftOut { tensors: found.heads });
+    }
+    if !found.integers.is_empty() {
+        notes.push(Note::BufferLeftOut { tensors: found.integers });
+    }
+    notes.extend(arranged.note);
+    if !read.unreachable.is_empty() {
+        notes.push(Note::TokenUnreachable { tokens: read.unreachable });
+    }
+    if !read.defaulted.is_empty() {
+        notes.push(Note::SizeDefaulted { fields: read.defaulted });
+    }
+    notes.append(&mut tokenizer.notes);
     Ok(Published {
         publication: Publication::HuggingFace,
-        config,
-        tensors,
-        element_type,
-        vocabulary,
-        merges,
+        config: read.config,
+        tensors: arranged.tensors,
+        element_type: arranged.element_type,
+        tokenizer,
         files,
+        notes,
     })
+}
+
+const GENERATION: &str = "generation_config.json";
+
+/// Settings of `generation_config.json` that choose other tokens, and what they are where they choose none.
+const CHOOSING: [(&str, f64); 14] = [
+    ("temperature", 1.0),
+    ("top_k", 50.0),
+    ("top_p", 1.0),
+    ("typical_p", 1.0),
+    ("repetition_penalty", 1.0),
+    ("no_repeat_ngram_size", 0.0),
+    ("num_beams", 1.0),
+    ("min_length", 0.0),
+    ("min_new_tokens", 0.0),
+    ("suppress_tokens", f64::NAN),
+    ("begin_suppress_tokens", f64::NAN),
+    ("bad_words_ids", f64::NAN),
+    ("forced_bos_token_id", f64::NAN),
+    ("forced_eos_token_id", f64::NAN),
+];
+
+/// The begin and end tokens of `generation_config.json`, which count before those of `config.json`.
+fn read_generation(path: &Path, read: &mut ReadConfig, notes: &mut Vec<Note>) -> Result<(), Error> {
+    let bytes = bounded::read(path, bounded::CONFIG)?;
+    let refused = |source: ConfigError| Error::Config { path: path.to_owned(), source };
+    let settings = python_json::parse_object(&bytes).map_err(|source| refused(source.into()))?;
+    read.take_tokens(&settings).map_err(refused)?;
+    let chosen: Vec<String> = CHOOSING
+        .iter()
+        .filter(|(name, default)| is_chosen(&settings, name, *default))
+        .map(|(name, _)| format!("`{name}`"))
+        .collect();
+    if !chosen.is_empty() {
+        notes.push(Note::GenerationSettingUnused { settings: chosen });
+    }
+    Ok(())
+}
+
+fn is_chosen(settings: &Map<String, Value>, name: &str, default: f64) -> bool {
+    match settings.get(name) {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(value) => value.as_f64() != Some(default),
+    }
 }
 
 /// The weights files: the single one, or those that the index names.
@@ -69,43 +145,63 @@ fn shards(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>, Error
     Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
-/// Every parameter of the shards by its normal name; mask buffers are left out, and so is a head that repeats the embedding.
-fn tensors(shards: &[PathBuf], config: &ModelConfig) -> Result<Vec<SourceTensor>, Error> {
-    let mut found: BTreeMap<String, SourceTensor> = BTreeMap::new();
+/// What the shards hold.
+#[derive(Default)]
+struct Found {
+    /// Every parameter by its normal name.
+    tensors: BTreeMap<String, SourceTensor>,
+    /// Tensors of other heads.
+    heads: Vec<String>,
+    /// Integers that the architecture does not have.
+    integers: Vec<String>,
+}
+
+/// Every parameter of the shards; buffers are left out, and other heads are named.
+fn tensors(shards: &[PathBuf], config: &ModelConfig) -> Result<Found, Error> {
+    let weights: BTreeSet<String> = layout::tensors(config).into_iter().map(|spec| spec.name).collect();
+    let is_integer = |dtype: Dtype| {
+        use Dtype as D;
+        matches!(dtype, D::BOOL | D::U8 | D::I8 | D::U16 | D::I16 | D::U32 | D::I32 | D::U64 | D::I64)
+    };
+    let mut found = Found::default();
     for shard in shards {
-        let is_buffer = |name: &str| layout::from_hugging_face(name) == PublishedName::MaskBuffer;
-        let weights = TensorFile::open_without(shard, &is_buffer)?;
         let path: Arc<Path> = shard.as_path().into();
         let file = Arc::new(File::open(shard).map_err(Error::io("open", shard))?);
-        for (published, entry) in weights.entries() {
-            let PublishedName::Parameter(name) = layout::from_hugging_face(published) else {
-                continue;
-            };
-            let tensor = source_tensor(name, entry, &file, &path);
-            if let Some(twice) = found.insert(tensor.name.clone(), tensor) {
-                return Err(Error::TensorTwice { name: twice.name });
+        let refused = |source| Error::Weights { path: shard.clone(), source };
+        for (published, entry) in published_entries(shard, &file)?.map_err(refused)? {
+            match layout::from_hugging_face(&published) {
+                PublishedName::Buffer => {}
+                PublishedName::OtherHead => found.heads.push(published),
+                PublishedName::Adapter => {
+                    return Err(Error::AdapterTensor { path: shard.clone(), name: published });
+                }
+                PublishedName::Parameter(name) if is_integer(entry.dtype) && !weights.contains(&name) => {
+                    found.integers.push(published);
+                }
+                PublishedName::Parameter(name) => {
+                    let tensor = source_tensor(name, entry, &file, &path).map_err(refused)?;
+                    if let Some(twice) = found.tensors.insert(tensor.name.clone(), tensor) {
+                        return Err(Error::TensorTwice { name: twice.name });
+                    }
+                }
             }
         }
     }
-    if config.tied_head {
-        drop_repeated_head(&mut found, config)?;
-    }
-    Ok(found.into_values().collect())
+    Ok(found)
 }
 
-fn source_tensor(name: String, entry: &TensorEntry, file: &Arc<File>, path: &Arc<Path>) -> SourceTensor {
-    SourceTensor {
-        name,
-        shape: entry.shape.clone(),
-        element_type: entry.element_type,
-        location: Location {
-            file: Arc::clone(file),
-            path: Arc::clone(path),
-            offset: entry.offset,
-            length: entry.length,
-        },
-        crc: None,
-    }
+fn source_tensor(
+    name: String,
+    entry: PublishedEntry,
+    file: &Arc<File>,
+    path: &Arc<Path>,
+) -> Result<SourceTensor, TensorFileError> {
+    let Some(dtype) = SourceType::from_safetensors(entry.dtype) else {
+        return Err(TensorFileError::UnsupportedDtype { name, dtype: entry.dtype.to_string() });
+    };
+    let PublishedEntry { shape, offset, length, .. } = entry;
+    let location = Location { file: Arc::clone(file), path: Arc::clone(path), offset, length };
+    Ok(SourceTensor { name, shape, dtype, location, crc: None })
 }
 
 /// Some writers store the head beside the embedding that it is tied to; one that differs is not tied, whatever the
@@ -116,8 +212,30 @@ fn drop_repeated_head(found: &mut BTreeMap<String, SourceTensor>, config: &Model
     };
     let (tokens, _) = layout::embedding_names(config.architecture);
     let same = match found.get(tokens) {
-        Some(embedding) => embedding.location.digest()? == head.location.digest()?,
+        Some(embedding) => embedding.digest_of_floats()? == head.digest_of_floats()?,
         None => true, // the missing embedding is reported as such
     };
     if same { Ok(()) } else { Err(Error::UntiedHead { path: head.location.path.to_path_buf() }) }
+}
+
+/// Refuses weights whose sizes the configuration does not name and that are not transformers' defaults.
+fn refuse_unstated(
+    path: &Path,
+    read: &ReadConfig,
+    found: &BTreeMap<String, SourceTensor>,
+) -> Result<(), Error> {
+    let (tokens, positions) = layout::embedding_names(read.config.architecture);
+    let size = |name: &str, dimension: usize| found.get(name)?.shape.get(dimension).copied();
+    let config = &read.config;
+    let sizes = [
+        ("vocab_size", config.vocabulary, size(tokens, 0)),
+        ("n_positions", config.context, size(positions, 0)),
+        ("n_embd", config.width, size(tokens, 1)),
+    ];
+    for (field, default, found) in sizes {
+        if let Some(found) = found.filter(|found| *found != default && read.defaulted.contains(&field)) {
+            return Err(Error::UnstatedSize { path: path.to_owned(), field, default, found });
+        }
+    }
+    Ok(())
 }

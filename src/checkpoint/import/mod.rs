@@ -5,10 +5,12 @@
 
 mod hugging_face;
 mod normal_form;
+mod notes;
 mod origin;
 mod published;
 mod staging;
 mod tensorflow;
+mod tokenizer;
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,7 @@ use super::layout;
 use super::manifest::{self, FileEntry, Manifest, Origin};
 use crate::name::CheckpointId;
 use crate::progress::Progress;
+pub use notes::Note;
 use origin::Record;
 use published::Published;
 use staging::Staging;
@@ -60,6 +63,8 @@ pub struct Imported {
     pub resumed_bytes: u64,
     /// Whether the folder was there before, made from the same files.
     pub already_there: bool,
+    /// What was left out or is stored otherwise than in the source.
+    pub notes: Vec<Note>,
 }
 
 /// The id that a name stands for: a known checkpoint's by any of its names, else the name itself.
@@ -119,7 +124,7 @@ fn build(request: &ImportRequest, staging: &Staging, progress: &dyn Progress) ->
     staging::write_whole(staging.folder().join(manifest::MANIFEST), json.as_bytes())?;
     staging.publish()?;
     let checkpoint = Checkpoint::open(&request.destination)?;
-    Ok(Imported { checkpoint, resumed_bytes: written.kept, already_there: false })
+    Ok(Imported { checkpoint, resumed_bytes: written.kept, already_there: false, notes: published.notes })
 }
 
 /// The folder of published files, fetched if need be, and what the manifest calls it.
@@ -168,7 +173,7 @@ fn check_existing(request: &ImportRequest, progress: &dyn Progress) -> Result<Im
     }
     progress.begin("checking", Some(manifest.size()));
     checkpoint.check_files(progress)?;
-    Ok(Imported { checkpoint, resumed_bytes: 0, already_there: true })
+    Ok(Imported { checkpoint, resumed_bytes: 0, already_there: true, notes: Vec::new() })
 }
 
 fn hash_all(folder: &Path) -> Result<Vec<FileEntry>, Error> {

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use super::super::Error;
 use super::super::manifest::{self, FileEntry};
-use super::super::tokenizer_files::TokenizerFiles;
-use super::super::{Error, bounded};
 use super::published::{BLOCK, Published};
 use super::staging::{StagedFile, write_whole};
+use super::tokenizer::PublishedTokenizer;
 use crate::digest::Crc32c;
 use crate::progress::Progress;
 
@@ -21,23 +21,20 @@ pub(super) struct Written {
     pub(super) kept: u64,
 }
 
-/// Writes the four files of the normal form into `folder`.
+/// Writes the files of the normal form into `folder`.
 pub(super) fn write(published: &Published, folder: &Path, progress: &dyn Progress) -> Result<Written, Error> {
-    let config = published.config.to_hugging_face();
-    let vocabulary = bounded::read(&published.vocabulary, bounded::TOKENIZER)?;
-    let merges = bounded::read(&published.merges, bounded::TOKENIZER)?;
-    TokenizerFiles::of(
-        &published.config,
-        (&published.vocabulary, &vocabulary),
-        (&published.merges, &merges),
-    )?;
+    let config = published.config.to_normal_form(published.tokenizer.tokenizer.is_some());
     let mut written = write_weights(published, folder, progress)?;
+    let PublishedTokenizer { vocabulary, merges, tokenizer, .. } = &published.tokenizer;
     for (name, bytes) in [
-        (manifest::CONFIG, config.as_bytes()),
-        (manifest::VOCABULARY, &vocabulary),
-        (manifest::MERGES, &merges),
+        (manifest::CONFIG, Some(config.as_bytes())),
+        (manifest::VOCABULARY, Some(vocabulary.as_slice())),
+        (manifest::MERGES, Some(merges.as_slice())),
+        (manifest::TOKENIZER, tokenizer.as_deref()),
     ] {
-        written.files.push(write_whole(folder.join(name), bytes)?);
+        if let Some(bytes) = bytes {
+            written.files.push(write_whole(folder.join(name), bytes)?);
+        }
     }
     Ok(written)
 }
@@ -45,14 +42,16 @@ pub(super) fn write(published: &Published, folder: &Path, progress: &dyn Progres
 fn write_weights(published: &Published, folder: &Path, progress: &dyn Progress) -> Result<Written, Error> {
     let mut file = StagedFile::open(folder.join(manifest::WEIGHTS))?;
     file.write(&header(published)?)?;
-    let mut buffer = vec![0; BLOCK];
+    let (mut buffer, mut converted) = (vec![0; BLOCK], Vec::new());
     let mut tensors = BTreeMap::new();
     let mut kept = 0;
     for tensor in &published.tensors {
+        // What carries a checksum is binary32 in every publication, and stored as it is.
         let mut crc = Crc32c::default();
         tensor.location.stream(&mut buffer, |block| {
-            crc = crc.and(block);
-            if file.write(block)? {
+            let stored = tensor.dtype.convert(block, published.element_type, &mut converted);
+            crc = crc.and(stored);
+            if file.write(stored)? {
                 kept += block.len() as u64;
             }
             progress.advance(block.len() as u64);
@@ -78,9 +77,9 @@ fn header(published: &Published) -> Result<Vec<u8>, Error> {
     let mut end = 0;
     let infos = published.tensors.iter().map(|tensor| {
         let start = end;
-        end += tensor.location.length as usize;
+        end += tensor.stored_length(published.element_type);
         let info = TensorInfo {
-            dtype: tensor.element_type.to_safetensors(),
+            dtype: published.element_type.to_safetensors(),
             shape: tensor.shape.clone(),
             data_offsets: (start, end),
         };

@@ -9,7 +9,9 @@ use super::super::layout;
 use super::super::tensor_file::ElementType;
 use super::super::tensorflow::{self, Bundle, BundleTensor};
 use super::super::{Error, TensorProblem, bounded};
-use super::published::{Location, Published, SourceTensor};
+use super::notes::Note;
+use super::published::{Location, Published, SourceTensor, SourceType};
+use super::tokenizer::PublishedTokenizer;
 
 /// Opens a folder whose listing shows OpenAI's files.
 pub(super) fn open(folder: &Path) -> Result<Published, Error> {
@@ -20,9 +22,16 @@ pub(super) fn open(folder: &Path) -> Result<Published, Error> {
     let bundle = tensorflow::open(folder)?;
     let refused = |problems| Error::Tensors { folder: folder.to_owned(), problems };
     let found = tensors(&bundle)?.map_err(refused)?;
-    let (tensors, element_type) = Published::arrange(&config, found).map_err(refused)?;
+    let Found { tensors, state } = found;
+    let arranged = Published::arrange(&config, tensors).map_err(refused)?;
+    let notes = Some(state)
+        .filter(|state| !state.is_empty())
+        .map(|variables| Note::TrainingStateLeftOut { variables });
     let (vocabulary, merges) = (folder.join("encoder.json"), folder.join("vocab.bpe"));
-    let mut files = vec![config_path, vocabulary.clone(), merges.clone(), folder.join("checkpoint")];
+    let mut tokenizer = PublishedTokenizer::of_files(&config, vocabulary, merges)?;
+    let mut files = vec![config_path];
+    files.append(&mut tokenizer.files);
+    files.push(folder.join("checkpoint"));
     files.push(bundle.index_path().to_owned());
     // The graph is not read, but a folder that has it has it recorded.
     let graph = bundle.index_path().with_extension("meta");
@@ -30,17 +39,23 @@ pub(super) fn open(folder: &Path) -> Result<Published, Error> {
     files.push(bundle.data_path().to_owned());
     Ok(Published {
         publication: Publication::Tensorflow,
+        tensors: arranged.tensors,
+        element_type: arranged.element_type,
+        tokenizer,
         config,
-        tensors,
-        element_type,
-        vocabulary,
-        merges,
         files,
+        notes: notes.into_iter().collect(),
     })
 }
 
+/// The weights of a bundle, and what training left beside them.
+struct Found {
+    tensors: Vec<SourceTensor>,
+    state: Vec<String>,
+}
+
 /// The bundle's variables as tensors of the normal form; those that are none are named.
-fn tensors(bundle: &Bundle) -> Result<Result<Vec<SourceTensor>, Vec<TensorProblem>>, Error> {
+fn tensors(bundle: &Bundle) -> Result<Result<Found, Vec<TensorProblem>>, Error> {
     let path: Arc<Path> = bundle.data_path().into();
     let file = Arc::new(bundle.data().map_err(Error::io("open", &path))?);
     let location = |tensor: &BundleTensor| Location {
@@ -49,20 +64,25 @@ fn tensors(bundle: &Bundle) -> Result<Result<Vec<SourceTensor>, Vec<TensorProble
         offset: tensor.offset,
         length: tensor.length,
     };
-    let (mut found, mut extra) = (Vec::new(), Vec::new());
+    let (mut found, mut extra, mut state) = (Vec::new(), Vec::new(), Vec::new());
     for tensor in bundle.tensors() {
         match layout::from_tensorflow(&tensor.name) {
-            Some(name) => found.push(SourceTensor {
-                name,
-                shape: squeezed(&tensor.shape),
-                element_type: ElementType::F32,
-                location: location(tensor),
-                crc: Some(tensor.crc),
-            }),
+            Some(name) => {
+                let refused = |source| Error::TensorFlow { path: bundle.index_path().to_owned(), source };
+                tensor.require_floats().map_err(refused)?;
+                found.push(SourceTensor {
+                    name,
+                    shape: squeezed(&tensor.shape),
+                    dtype: SourceType::Stored(ElementType::F32),
+                    location: location(tensor),
+                    crc: Some(tensor.crc),
+                });
+            }
+            None if layout::is_training_state(&tensor.name) => state.push(tensor.name.clone()),
             None => extra.push(TensorProblem::Extra { name: tensor.name.clone() }),
         }
     }
-    Ok(if extra.is_empty() { Ok(found) } else { Err(extra) })
+    Ok(if extra.is_empty() { Ok(Found { tensors: found, state }) } else { Err(extra) })
 }
 
 /// A projection's shape without its leading 1: OpenAI wrote them as one-dimensional convolutions.

@@ -6,7 +6,7 @@
 
 mod files;
 
-use super::config::{Architecture, ModelConfig};
+use super::config::{Activation, Architecture, AttentionScale, ModelConfig};
 use crate::digest::{Crc32c, Sha256Digest};
 
 pub use files::{KnownFile, Publication};
@@ -141,8 +141,11 @@ impl KnownCheckpoint {
             heads: self.heads,
             inner: 4 * self.width,
             norm_epsilon: 1e-5,
+            activation: Activation::GeluTanh,
+            attention_scale: AttentionScale::default(),
             tied_head: true,
-            end_of_text,
+            begin_token: end_of_text,
+            end_tokens: end_of_text.into_iter().collect(),
         }
     }
 

@@ -17,7 +17,7 @@ const FORMAT: i32 = 1;
 /// DT_FLOAT, IEEE 754 binary32, in `tensorflow/core/framework/types.proto`.
 const DT_FLOAT: i32 = 1;
 
-/// A tensor of little-endian binary32 in a bundle's data file.
+/// A tensor in a bundle's data file, of little-endian binary32 unless it is none of the weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleTensor {
     /// The variable's name as published, such as `model/h0/attn/c_attn/w`.
@@ -26,13 +26,26 @@ pub struct BundleTensor {
     pub shape: Vec<usize>,
     /// Where its first byte lies in the data file.
     pub offset: u64,
-    /// Its length in bytes: four times the product of `shape`.
+    /// Its length in bytes; for binary32 four times the product of `shape`.
     pub length: u64,
     /// What the index says of its bytes; they were not compared.
     pub crc: Crc32c,
+    /// TensorFlow's number of its type.
+    dtype: i32,
 }
 
 impl BundleTensor {
+    /// That it holds binary32, as every weight must; a counter of training steps need not.
+    ///
+    /// # Errors
+    /// [`BundleError::UnsupportedDtype`].
+    pub fn require_floats(&self) -> Result<(), BundleError> {
+        if self.dtype == DT_FLOAT {
+            return Ok(());
+        }
+        Err(BundleError::UnsupportedDtype { name: self.name.clone(), dtype: self.dtype })
+    }
+
     /// Where the byte after its last one would lie; both numbers come from an `int64`, so the sum fits.
     fn end(&self) -> u64 {
         self.offset + self.length
@@ -139,10 +152,6 @@ fn parse_tensor(entry: &Entry) -> Result<BundleTensor, BundleError> {
     if !described.slices.is_empty() {
         return Err(BundleError::Sliced { name });
     }
-    if described.dtype != DT_FLOAT {
-        let dtype = described.dtype;
-        return Err(BundleError::UnsupportedDtype { name, dtype });
-    }
     if described.shard_id != 0 {
         let shard = described.shard_id;
         return Err(BundleError::Shard { name, shard });
@@ -151,7 +160,10 @@ fn parse_tensor(entry: &Entry) -> Result<BundleTensor, BundleError> {
         return Err(BundleError::Shape { name });
     };
     let of_shape = shape.iter().try_fold(4, |length: u64, &n| length.checked_mul(n as u64));
-    let Some(length) = of_shape.filter(|&length| u64::try_from(described.size) == Ok(length)) else {
+    let claimed = u64::try_from(described.size).ok();
+    // What is no binary32 is never read, and only must not lie over what is.
+    let fits = |length: &u64| described.dtype != DT_FLOAT || of_shape == Some(*length);
+    let Some(length) = claimed.filter(fits) else {
         let length = described.size;
         return Err(BundleError::Misshapen { name, length, shape });
     };
@@ -159,7 +171,8 @@ fn parse_tensor(entry: &Entry) -> Result<BundleTensor, BundleError> {
         let offset = described.offset;
         return Err(BundleError::Offset { name, offset });
     };
-    Ok(BundleTensor { name, shape, offset, length, crc: Crc32c::from_masked(described.masked_crc) })
+    let (crc, dtype) = (Crc32c::from_masked(described.masked_crc), described.dtype);
+    Ok(BundleTensor { name, shape, offset, length, crc, dtype })
 }
 
 /// A variable's name (`tensorflow/python/framework/ops.py`): printable, so that messages can show it as it is.
@@ -238,6 +251,7 @@ mod tests {
 
     fn refusal(header: &Header, tensors: &[(&str, Description)]) -> String {
         let parsed = parse_index(&index(header, tensors));
+        let parsed = parsed.and_then(|tensors| tensors.iter().try_for_each(BundleTensor::require_floats));
         parsed.unwrap_err().to_string()
     }
 

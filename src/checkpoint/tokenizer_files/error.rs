@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::super::config::limits;
+use super::super::python_json::JsonError;
 use super::{FILE_BYTES, TOKEN_BYTES};
 
 /// One of the two files.
@@ -12,6 +13,8 @@ pub enum TokenizerFile {
     Vocabulary,
     /// `merges.txt` or `vocab.bpe`.
     Merges,
+    /// `tokenizer.json`.
+    Tokenizer,
 }
 
 impl fmt::Display for TokenizerFile {
@@ -19,6 +22,7 @@ impl fmt::Display for TokenizerFile {
         f.write_str(match self {
             Self::Vocabulary => "vocabulary",
             Self::Merges => "merges",
+            Self::Tokenizer => "tokenizer",
         })
     }
 }
@@ -118,6 +122,52 @@ pub enum TokenizerFilesError {
         /// The part or the product that is missing, quoted.
         token: String,
     },
+    /// `tokenizer.json` is no JSON object.
+    #[error("not a tokenizer: {0}")]
+    MalformedTokenizer(#[from] JsonError),
+    /// A part of `tokenizer.json` is not what it must be.
+    #[error("the {part} is malformed: {found}")]
+    MalformedPart {
+        /// Which part.
+        part: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// A part of the tokenizer that would change ids in a way that is not implemented.
+    #[error("the {part} is {found}, which is not supported")]
+    UnsupportedPart {
+        /// Which part.
+        part: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// A tokenizer's class takes everything from a file that is not there.
+    #[error("the tokenizer's class is {class}, which needs tokenizer.json, and there is none")]
+    MissingTokenizer {
+        /// The class.
+        class: String,
+    },
+    /// The tokenizers library does not take a part.
+    #[error("the tokenizers library refuses the {part}: {reason}")]
+    Library {
+        /// Which part.
+        part: &'static str,
+        /// What it says.
+        reason: String,
+    },
+    /// A token without an embedding.
+    #[error("{token} token has id {id}, but the model has {most} embeddings")]
+    TokenBeyond {
+        /// The token, quoted.
+        token: String,
+        /// Its id.
+        id: u64,
+        /// How many there are.
+        most: usize,
+    },
+    /// `tokenizer.json` of the normal form says something else than the files beside it.
+    #[error("its vocabulary or merges are not those of the files beside it")]
+    Disagrees,
     /// A pair merged before.
     #[error("line {line} of the merges repeats line {first}")]
     RepeatedMerge {
@@ -143,6 +193,13 @@ impl TokenizerFilesError {
             | Self::TooManyMerges { .. }
             | Self::UnknownToken { .. }
             | Self::RepeatedMerge { .. } => TokenizerFile::Merges,
+            Self::MalformedTokenizer(_)
+            | Self::MalformedPart { .. }
+            | Self::UnsupportedPart { .. }
+            | Self::MissingTokenizer { .. }
+            | Self::Library { .. }
+            | Self::TokenBeyond { .. }
+            | Self::Disagrees => TokenizerFile::Tokenizer,
         }
     }
 }

@@ -68,12 +68,16 @@ impl Import {
         if imported.resumed_bytes > 0 {
             output.note(format_args!("kept {} of an earlier run", units::bytes(imported.resumed_bytes)));
         }
+        for note in &imported.notes {
+            output.note(format_args!("{note}"));
+        }
         let standing = show::standing_line(manifest);
         let result = json!({
             "checkpoint": id,
             "folder": to,
             "already_there": imported.already_there,
             "resumed_bytes": imported.resumed_bytes,
+            "notes": imported.notes,
             "manifest": manifest,
         });
         output.result(&result, format_args!("{done}{standing}\n"))

@@ -2,6 +2,7 @@
 
 mod access;
 mod catalogue;
+mod checkpoint;
 mod identity;
 mod log;
 mod misuse;
@@ -15,7 +16,6 @@ use std::io::{self, ErrorKind};
 
 use super::failure::{Kind, Refusal};
 use super::output::CannotPrint;
-use crate::checkpoint;
 use crate::checkpoint::fetch::FetchError;
 use crate::inference;
 
@@ -31,7 +31,7 @@ pub(super) fn explain(error: &anyhow::Error) -> Advice {
 fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
     of(cause, |refusal: &Refusal| (refusal.kind, refusal.hint.clone()))
         .or_else(|| of(cause, explain_printing))
-        .or_else(|| of(cause, explain_checkpoint))
+        .or_else(|| of(cause, checkpoint::explain_checkpoint))
         .or_else(|| of(cause, identity::explain_identity))
         .or_else(|| of(cause, catalogue::explain_repository))
         .or_else(|| of(cause, catalogue::explain_catalogue))
@@ -77,60 +77,6 @@ fn mistyped(hint: &str) -> Advice {
 
 fn explain_tokenizer(_: &inference::tokenizer::Error) -> Advice {
     (Kind::Unverified, Some("import it again from where it was published".to_owned()))
-}
-
-fn explain_checkpoint(error: &checkpoint::Error) -> Advice {
-    use checkpoint::Error as E;
-    let (kind, hint) = match error {
-        E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
-        E::Fetch(error) => return explain_fetch(error),
-        E::Name { .. } => {
-            (Kind::Usage, "give it a name such as `my-gpt2` or a known one such as `gpt2-124m`")
-        }
-        E::NotACheckpoint { .. } => (
-            Kind::Usage,
-            "give the folder that holds config.json and model.safetensors, or hparams.json and model.ckpt.index",
-        ),
-        E::NotImported { .. } => {
-            (Kind::Usage, "make it one with `portcullis import <id> <folder> --to <new folder>`")
-        }
-        E::RefusedFormat { .. } => (
-            Kind::Denied,
-            "fetch model.safetensors of the same repository instead, or convert the file where running it is safe",
-        ),
-        E::Unofficial { .. } => (
-            Kind::Unverified,
-            "fetch the file again; if it is meant to be another build, say so with --unofficial",
-        ),
-        E::NotThatCheckpoint { .. } => (Kind::Unverified, "import it under an id of its own"),
-        E::NotAFolderName { .. } => (Kind::Usage, "give --to the name of a folder that is not there yet"),
-        E::DestinationExists { .. } => (Kind::Usage, "choose another --to, or remove that folder first"),
-        E::Busy { .. } => (Kind::Unavailable, "wait until it ends, or choose another --to"),
-        E::UntiedHead { .. } => {
-            (Kind::Unverified, "set \"tie_word_embeddings\": false in config.json if that is meant")
-        }
-        E::Altered { .. } => {
-            (Kind::Unverified, "import it again; `portcullis verify <folder>` lists everything that differs")
-        }
-        E::Header { .. } | E::Encode { .. } => (Kind::Internal, "this is a defect: please report it"),
-        E::Manifest { .. } => {
-            (Kind::Unverified, "import it again, or use the version of portcullis that wrote it")
-        }
-        E::Config { .. }
-        | E::Weights { .. }
-        | E::TensorFlow { .. }
-        | E::Tokenizer { .. }
-        | E::Json { .. }
-        | E::TooLong { .. }
-        | E::ShardName { .. }
-        | E::ShardCount { .. }
-        | E::TensorTwice { .. }
-        | E::Tensors { .. }
-        | E::TensorChecksum { .. } => {
-            (Kind::Unverified, "fetch it again from where it was published, and import it again")
-        }
-    };
-    (kind, Some(hint.to_owned()))
 }
 
 fn explain_fetch(error: &FetchError) -> Advice {

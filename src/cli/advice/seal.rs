@@ -1,6 +1,7 @@
 //! What to do when something sealed does not open, or cannot be sealed.
 
-use super::{explain_checkpoint, hint_for_io};
+use super::checkpoint::explain_checkpoint;
+use super::hint_for_io;
 use crate::cli::failure::Kind;
 use crate::seal::Error;
 

@@ -146,8 +146,8 @@ impl Run {
         if !tokens.is_empty() {
             return Ok(tokens);
         }
-        let end_of_text = loaded.tokenizer.end_of_text();
-        end_of_text.map(|token| vec![token]).ok_or_else(|| {
+        let beginning = loaded.model.config().begin_token.or(loaded.tokenizer.end_of_text());
+        beginning.map(|token| vec![token]).ok_or_else(|| {
             Refusal::usage("this checkpoint has no token with which a text begins", "give a prompt").into()
         })
     }

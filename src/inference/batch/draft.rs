@@ -118,7 +118,7 @@ fn with_model(model: &Model, writing: &mut [&mut State], share: usize) -> Result
         for (&i, token) in which.iter().zip(chosen) {
             let state = &mut *writing[i];
             // What ends the text has nothing behind it.
-            let guess = token.filter(|&token| state.end_of_text != Some(token));
+            let guess = token.filter(|token| !state.end_tokens.contains(token));
             state.drafted.extend(guess);
             going[i] = guess.is_some() && state.drafted.len() < most[i];
         }

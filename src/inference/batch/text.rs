@@ -26,7 +26,7 @@ pub(super) struct State {
     context: usize,
     pub(super) options: GenerationOptions,
     pub(super) sampler: Sampler,
-    pub(super) end_of_text: Option<u32>,
+    pub(super) end_tokens: Vec<u32>,
     /// Tokens that are guessed to follow.
     pub(super) drafted: Vec<u32>,
     pub(super) reach: Reach,
@@ -62,7 +62,7 @@ impl Text {
             prompt: prompt.len(),
             history: prompt,
             context: config.context,
-            end_of_text: config.end_of_text.filter(|_| options.stop_at_end_of_text),
+            end_tokens: if options.stop_at_end_of_text { config.end_tokens.clone() } else { Vec::new() },
             options,
             sampler,
             drafted: Vec::new(),
@@ -233,7 +233,7 @@ impl State {
         }
         match self.sampler.choose(logits) {
             Err(error) => self.ended = Some(Err(error)),
-            Ok(token) if self.end_of_text == Some(token) => self.ended = Some(Ok(Finish::EndOfText)),
+            Ok(token) if self.end_tokens.contains(&token) => self.ended = Some(Ok(Finish::EndOfText)),
             Ok(token) => {
                 self.history.push(token);
                 let log_probability = most.map(|most| log_probability(logits, token, most));

@@ -12,6 +12,8 @@ pub(super) struct Attention {
     pub(super) qkv: Linear,    // [C, 3·C]
     pub(super) output: Linear, // [C, C]
     pub(super) heads: usize,
+    /// What queries are multiplied by.
+    pub(super) scale: f32,
 }
 
 impl Attention {
@@ -31,7 +33,7 @@ impl Attention {
         let seen = before + rows;
         let keys = cache.keys.narrow(1, 0, seen)?.contiguous()?; // [H, T, D]
         let values = cache.values.narrow(1, 0, seen)?.contiguous()?; // [H, T, D]
-        let query = (part(0)? / (head_width as f64).sqrt())?;
+        let query = (part(0)? * f64::from(self.scale))?;
         let scores = query.matmul(&keys.transpose(1, 2)?)?; // [H, N, T]
         let mask: Vec<f32> = (0..rows)
             .flat_map(|row| (0..seen).map(move |t| if t <= before + row { 0.0 } else { f32::NEG_INFINITY }))

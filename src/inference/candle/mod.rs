@@ -17,8 +17,8 @@ use self::linear::Linear;
 use self::norm::LayerNorm;
 use self::weights::Weights;
 use super::source::TensorSource;
-use super::{Error, Visit};
-use crate::checkpoint::config::{Architecture, ModelConfig};
+use super::{Error, Visit, activation};
+use crate::checkpoint::config::{Activation, Architecture, ModelConfig};
 use crate::checkpoint::layout;
 use crate::checkpoint::tensor_file::ElementType;
 use crate::progress::Progress;
@@ -45,7 +45,8 @@ struct Block {
     norm_1: LayerNorm,
     attention: Attention,
     norm_2: LayerNorm,
-    up: Linear,   // [C, inner]
+    up: Linear, // [C, inner]
+    activation: Activation,
     down: Linear, // [inner, C]
 }
 
@@ -58,9 +59,11 @@ impl Block {
                 qkv: weights.linear(&name("attn.c_attn"))?,
                 output: weights.linear(&name("attn.c_proj"))?,
                 heads: config.heads,
+                scale: config.attention_scale.factor(config.head_width(), layer),
             },
             norm_2: weights.norm(&name("ln_2"), config.norm_epsilon)?,
             up: weights.linear(&name("mlp.c_fc"))?,
+            activation: config.activation,
             down: weights.linear(&name("mlp.c_proj"))?,
         })
     }
@@ -72,8 +75,10 @@ impl Block {
         x: &Tensor,
         cache: (&LayerCache<'_>, usize),
     ) -> Result<Tensor, Error> {
-        // candle's `gelu` is the tanh form.
-        let mlp = |x: &Tensor| self.down.forward(&self.up.forward(x)?.gelu()?);
+        let mlp = |x: &Tensor| {
+            let hidden = activation::apply_to_tensor(self.activation, &self.up.forward(x)?)?;
+            self.down.forward(&hidden)
+        };
         match architecture {
             Architecture::Gpt2 => {
                 let x = (x + self.attention.forward(&self.norm_1.forward(x)?, cache)?)?;

@@ -22,10 +22,11 @@ pub(in crate::inference) struct Text<'a, T> {
     pub(in crate::inference) rows: usize,
 }
 
-/// Attention of one layer, [H, rows, D] into `out`, of the queries in `qkv`, [rows, 3·C].
+/// Attention of one layer, [H, rows, D] into `out`, of the queries in `qkv`, [rows, 3·C], which are multiplied by `scale`.
 pub(in crate::inference) fn attend<T: Stored>(
     (team, level): (&Team, Level),
     (shape, layer): (&Shape, usize),
+    scale: f32,
     (qkv, texts): (Grouped<'_>, &[Text<'_, T>]),
     out: &mut [f32],
 ) {
@@ -34,7 +35,7 @@ pub(in crate::inference) fn attend<T: Stored>(
     team.each_chunk(out, together * each, |part, out| {
         let heads = Heads { first: part * together, count: out.len() / each.max(1) };
         for text in texts {
-            level.run(SomeHeads { shape, layer, heads, qkv, text, out: &mut *out });
+            level.run(SomeHeads { shape, layer, scale, heads, qkv, text, out: &mut *out });
         }
     });
 }
@@ -59,6 +60,7 @@ struct Heads {
 struct SomeHeads<'a, 'b, T> {
     shape: &'a Shape,
     layer: usize,
+    scale: f32,
     heads: Heads,
     qkv: Grouped<'a>,
     text: &'a Text<'b, T>,
@@ -126,7 +128,7 @@ impl<T: Stored> SomeHeads<'_, '_, T> {
     #[inline(always)]
     fn copy_queries<const R: usize>(&self, first: usize, Buffers { queries, query, .. }: &mut Buffers) {
         let d = self.shape.head_width;
-        let scale = 1.0 / (d as f32).sqrt();
+        let scale = self.scale;
         for (head, queries) in queries.chunks_exact_mut(R * d).take(self.heads.count).enumerate() {
             for r in 0..R {
                 let column = (self.heads.first + head) * d;
@@ -291,7 +293,8 @@ mod tests {
             append((&team, level), 1, part, &mut pages.writers(before, 0, rows));
             let mut out = vec![f32::NAN; rows * c];
             let text = [Text { pages: pages.pages(), before, row: 0, rows }];
-            attend((&team, level), (shape, 1), (part, &text), &mut out);
+            let scale = 1.0 / (shape.head_width as f32).sqrt();
+            attend((&team, level), (shape, 1), scale, (part, &text), &mut out);
             for row in 0..rows {
                 for head in 0..shape.heads {
                     all.extend(&out[(head * rows + row) * d..][..d]);

@@ -68,6 +68,8 @@ impl NativeModel {
         let head = if config.tied_head { None } else { Some(weights.matrix(layout::HEAD)?) };
         Ok(Self {
             architecture: config.architecture,
+            activation: config.activation,
+            attention_scale: config.attention_scale,
             level: Level::best(),
             team: team(threads),
             tokens: weights.matrix(tokens)?,

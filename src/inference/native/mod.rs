@@ -13,7 +13,7 @@ use super::kernels::activations::Norm;
 use super::kernels::lanes::Level;
 use super::kernels::matrix::{Matrix, PanelBias};
 use super::kernels::team::Team;
-use crate::checkpoint::config::{Architecture, ModelConfig};
+use crate::checkpoint::config::{Activation, Architecture, AttentionScale, ModelConfig};
 
 pub(super) use self::pass::Part;
 
@@ -21,6 +21,8 @@ pub(super) use self::pass::Part;
 #[derive(Debug)]
 pub(super) struct NativeModel {
     architecture: Architecture,
+    activation: Activation,
+    attention_scale: AttentionScale,
     level: Level,
     team: Arc<Team>,
     tokens: Matrix,      // [V, C]

@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Block, Linear, NativeModel};
-use crate::checkpoint::config::{Architecture, ModelConfig};
+use crate::checkpoint::config::{Activation, Architecture, ModelConfig};
+use crate::inference::activation;
 use crate::inference::kernels::activations::{Grouped, Norm, PanelRow, panels};
 use crate::inference::kernels::attention::{Text, attend};
 use crate::inference::kernels::inputs::{Inputs, Source};
@@ -127,7 +128,8 @@ impl NativeModel {
         }
         append((team, self.level), layer, qkv, &mut to_write);
         let mixed = room(mixed, width * rows, 0.0);
-        attend((team, self.level), (shape, layer), (qkv, &texts(parts)), mixed);
+        let scale = self.attention_scale.factor(shape.head_width, layer);
+        attend((team, self.level), (shape, layer), scale, (qkv, &texts(parts)), mixed);
         let source = Source { x: Grouped::new(mixed, rows, width, shape.head_width), norm: None };
         self.linear((&block.output, After::Add), inputs, (source, rows), x);
         if !gpt2 {
@@ -137,7 +139,15 @@ impl NativeModel {
         let source = Source { x: Grouped::panels(x, rows, width), norm: before(&block.norm_2) };
         let inner = block.up.matrix.outputs();
         let hidden = room(wide, panels(inner) * rows, NOTHING);
-        self.linear((&block.up, After::Gelu), inputs, (source, rows), hidden);
+        if self.activation == Activation::GeluTanh {
+            self.linear((&block.up, After::Gelu), inputs, (source, rows), hidden);
+        } else {
+            self.linear((&block.up, After::Store), inputs, (source, rows), hidden);
+            team.each_chunk(hidden, rows, |_, hidden| {
+                let numbers = hidden.as_flattened_mut().as_flattened_mut();
+                numbers.iter_mut().for_each(|x| *x = activation::apply(self.activation, *x));
+            });
+        }
         let source = Source { x: Grouped::panels(hidden, rows, inner), norm: None };
         self.linear((&block.down, After::Add), inputs, (source, rows), x);
         if !gpt2 {

@@ -8,6 +8,7 @@ use regex::Regex;
 use tokenizers::Model;
 use tokenizers::models::bpe::BPE;
 
+use super::library::Library;
 use super::{Error, TokenizerFiles, model};
 
 /// OpenAI's pattern without its `\s+(?!\S)`, which [`pieces`] does by hand: this engine has no look-ahead, and in
@@ -44,6 +45,8 @@ pub(super) struct ByteLevel {
     /// Made of the files when the first text is encoded: that takes about as long as loading a small checkpoint.
     model: OnceLock<BPE>,
     tokens: TokenBytes,
+    /// Encodes in this room's place, where the tokenizer does more than GPT-2's own.
+    library: Option<Box<Library>>,
 }
 
 /// The bytes of each token, one behind the other: fifty thousand small allocations take longer than a small model's token.
@@ -55,9 +58,8 @@ struct TokenBytes {
 }
 
 impl TokenBytes {
-    fn of(vocabulary: &[String]) -> Self {
-        let mut all = Self { bytes: Vec::new(), bounds: Vec::with_capacity(vocabulary.len() + 1) };
-        all.bounds.push(0);
+    fn of<'t>(vocabulary: impl Iterator<Item = &'t str>) -> Self {
+        let mut all = Self { bytes: Vec::new(), bounds: vec![0] };
         for token in vocabulary {
             let before = all.bytes.len();
             for symbol in token.chars() {
@@ -94,8 +96,11 @@ impl ByteLevel {
         if let Some(byte) = (0..=255).find(|&byte| !is_there[usize::from(byte)]) {
             return Err(Error::MissingByte { byte });
         }
-        let tokens = TokenBytes::of(files.vocabulary());
-        Ok(Self { files, model: OnceLock::new(), tokens })
+        let library = files.facts().map(|facts| Library::new(&files, facts)).transpose()?.map(Box::new);
+        let known = files.vocabulary().iter().map(String::as_str);
+        let added = files.facts().map(|facts| facts.new_tokens(files.vocabulary())).unwrap_or_default();
+        let tokens = TokenBytes::of(known.chain(added.iter().map(String::as_str)));
+        Ok(Self { files, model: OnceLock::new(), tokens, library })
     }
 
     /// The library's model.
@@ -105,6 +110,11 @@ impl ByteLevel {
     )]
     pub(super) fn model(&self) -> &BPE {
         self.model.get_or_init(|| model(&self.files, None).expect("files that were checked"))
+    }
+
+    /// What encodes whole texts, where this room does not.
+    pub(super) fn library(&self) -> Option<&Library> {
+        self.library.as_deref()
     }
 
     /// Appends the ids of one of [`pieces`].

@@ -10,6 +10,7 @@
 //! [`Tokenizer::new`].
 
 mod byte_level;
+mod library;
 mod stream;
 mod word_level;
 
@@ -56,6 +57,9 @@ pub enum Error {
     /// GPT-1 could not encode every text.
     #[error("the vocabulary has no `{UNKNOWN}`, which GPT-1 needs for what it has no token for")]
     MissingUnknown,
+    /// The library does not take what the tokenizer does beside vocabulary and merges.
+    #[error("the tokenizers library refuses a part of the tokenizer: {0}")]
+    Part(#[from] serde_json::Error),
     /// The library found another reason.
     #[error("the vocabulary and the merges do not make an encoding: {0}")]
     Model(#[source] tokenizers::Error),
@@ -66,7 +70,7 @@ const UNKNOWN: &str = "<unk>";
 
 #[derive(Debug)]
 enum Scheme {
-    Gpt2(ByteLevel),
+    Gpt2(Box<ByteLevel>),
     Gpt1(WordLevel),
 }
 
@@ -89,7 +93,7 @@ impl Tokenizer {
         let id = (0..).zip(files.vocabulary()).find(|(_, token)| *token == name);
         let special = id.map(|(id, _)| Special { name, id });
         let scheme = match architecture {
-            Architecture::Gpt2 => Scheme::Gpt2(ByteLevel::new(files)?),
+            Architecture::Gpt2 => Scheme::Gpt2(Box::new(ByteLevel::new(files)?)),
             Architecture::Gpt1 => Scheme::Gpt1(WordLevel::new(&files)?),
         };
         Ok(Self { scheme, special })
@@ -98,6 +102,7 @@ impl Tokenizer {
     /// Makes the tables that encoding needs; the first text that is encoded does so otherwise.
     pub fn prepare_to_encode(&self) {
         match &self.scheme {
+            Scheme::Gpt2(scheme) if scheme.library().is_some() => {}
             Scheme::Gpt2(scheme) => _ = scheme.model(),
             Scheme::Gpt1(_) => {}
         }
@@ -105,6 +110,11 @@ impl Tokenizer {
 
     /// The ids of a text. Concatenating texts does not concatenate their ids.
     pub fn encode(&self, text: &str, special: SpecialTokens) -> Vec<u32> {
+        if let Scheme::Gpt2(scheme) = &self.scheme
+            && let Some(library) = scheme.library()
+        {
+            return library.encode(text, special);
+        }
         let mut ids = Vec::new();
         let mut seen = HashMap::new();
         match (&self.special, special) {
@@ -198,7 +208,9 @@ fn model(files: &TokenizerFiles, word_end: Option<&str>) -> Result<BPE, Error> {
     let token = |id: u32| vocabulary[id as usize].clone();
     let merges = files.merges().iter().map(|&(left, right)| (token(left), token(right)));
     let ids = vocabulary.iter().cloned().zip(0..).collect::<Vocab>();
-    let mut builder = BPE::builder().vocab_and_merges(ids, merges.collect()).cache_capacity(0);
+    let whole_pieces = files.facts().is_some_and(|facts| facts.ignore_merges);
+    let builder = BPE::builder().vocab_and_merges(ids, merges.collect()).cache_capacity(0);
+    let mut builder = builder.ignore_merges(whole_pieces);
     if let Some(suffix) = word_end {
         builder = builder.unk_token(UNKNOWN.to_owned()).end_of_word_suffix(suffix.to_owned());
     }

@@ -3,7 +3,14 @@
 //! Only what this program can run correctly is accepted: a setting that would change the forward pass in a way that
 //! is not implemented is refused, never ignored.
 
+mod activation;
+pub mod hugging_face;
+
 use serde::{Deserialize, Serialize};
+
+pub use activation::Activation;
+
+use super::python_json::{self, JsonError};
 
 /// Which of OpenAI's two published layouts a checkpoint has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +50,39 @@ pub struct ModelConfig {
     pub inner: usize,
     /// Added to the variance in layer norm.
     pub norm_epsilon: f64,
+    /// What stands between a block's two dense layers.
+    pub activation: Activation,
+    /// What attention's scores are multiplied by; always the default in GPT-1.
+    pub attention_scale: AttentionScale,
     /// Whether the output head is the token embedding.
     pub tied_head: bool,
-    /// The token that ends a text, where the configuration names one.
-    pub end_of_text: Option<u32>,
+    /// What a text begins with that nobody began.
+    pub begin_token: Option<u32>,
+    /// The tokens that end a text.
+    pub end_tokens: Vec<u32>,
+}
+
+/// What attention's scores are multiplied by before the softmax.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionScale {
+    /// By 1 / √(width of a head), as both GPTs do (`scale_attn_weights`).
+    pub by_width: bool,
+    /// By 1 / (layer, counted from 1), as Mistral's GPT-2s do (`scale_attn_by_inverse_layer_idx`).
+    pub by_layer: bool,
+}
+
+impl Default for AttentionScale {
+    fn default() -> Self {
+        Self { by_width: true, by_layer: false }
+    }
+}
+
+impl AttentionScale {
+    /// The factor of a layer, counted from 0, whose heads are `head_width` wide.
+    pub fn factor(self, head_width: usize, layer: usize) -> f32 {
+        let by_width = if self.by_width { 1.0 / (head_width as f32).sqrt() } else { 1.0 };
+        if self.by_layer { by_width / (layer + 1) as f32 } else { by_width }
+    }
 }
 
 /// Upper bounds of what is accepted, far above every published GPT; they bound what hostile files can make us allocate.
@@ -64,9 +100,31 @@ pub mod limits {
 /// A configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Not JSON, or a field of the wrong type.
+    /// Not a JSON object.
     #[error("not a model configuration: {0}")]
-    Malformed(#[from] serde_json::Error),
+    Malformed(#[from] JsonError),
+    /// A field of the wrong type.
+    #[error("`{field}` is {found}, not {expected}")]
+    WrongType {
+        /// The field's name.
+        field: &'static str,
+        /// What it must be.
+        expected: &'static str,
+        /// What the file says.
+        found: String,
+    },
+    /// Two names of one setting say different things.
+    #[error("`{field}` is {value}, but `{alias}`, another name for it, is {other}")]
+    Contradiction {
+        /// The field's name.
+        field: &'static str,
+        /// What it says.
+        value: u64,
+        /// The other name.
+        alias: &'static str,
+        /// What that says.
+        other: u64,
+    },
     /// Another family of models.
     #[error("`model_type` is `{found}`; only `gpt2` and `openai-gpt` are supported")]
     UnsupportedModel {
@@ -107,29 +165,6 @@ pub enum ConfigError {
     },
 }
 
-/// `config.json` as Hugging Face writes it; fields that do not change the forward pass are ignored.
-#[derive(Deserialize)]
-struct HuggingFaceConfig {
-    model_type: Option<String>,
-    vocab_size: Option<u64>,
-    n_positions: Option<u64>,
-    n_ctx: Option<u64>,
-    n_embd: Option<u64>,
-    n_layer: Option<u64>,
-    n_head: Option<u64>,
-    n_inner: Option<u64>,
-    layer_norm_epsilon: Option<f64>,
-    activation_function: Option<String>,
-    afn: Option<String>,
-    tie_word_embeddings: Option<bool>,
-    eos_token_id: Option<u32>,
-    #[serde(default)]
-    scale_attn_by_inverse_layer_idx: bool,
-    scale_attn_weights: Option<bool>,
-    #[serde(default)]
-    add_cross_attention: bool,
-}
-
 /// `hparams.json` as OpenAI published it in 2019.
 #[derive(Deserialize)]
 struct HyperParameters {
@@ -141,32 +176,12 @@ struct HyperParameters {
 }
 
 impl ModelConfig {
-    /// Parses Hugging Face's `config.json`.
+    /// Parses Hugging Face's `config.json`; [`hugging_face::read`] also says what it left open.
     ///
     /// # Errors
     /// Every variant of [`ConfigError`].
     pub fn from_hugging_face(json: &[u8]) -> Result<Self, ConfigError> {
-        let raw: HuggingFaceConfig = crate::json::from_slice(json)?;
-        let architecture = raw.architecture()?;
-        raw.refuse_unsupported(architecture)?;
-        let width = size("n_embd", raw.n_embd, limits::WIDTH)?;
-        let inner = match raw.n_inner {
-            None => 4 * width,
-            given => size("n_inner", given, 4 * limits::WIDTH)?,
-        };
-        Self {
-            architecture,
-            vocabulary: size("vocab_size", raw.vocab_size, limits::VOCABULARY)?,
-            context: size("n_positions", raw.n_positions.or(raw.n_ctx), limits::CONTEXT)?,
-            width,
-            layers: size("n_layer", raw.n_layer, limits::LAYERS)?,
-            heads: size("n_head", raw.n_head, limits::WIDTH)?,
-            inner,
-            norm_epsilon: raw.layer_norm_epsilon.unwrap_or(1e-5),
-            tied_head: raw.tie_word_embeddings.unwrap_or(true),
-            end_of_text: raw.eos_token_id,
-        }
-        .checked()
+        hugging_face::read(json).map(|read| read.config)
     }
 
     /// Parses OpenAI's `hparams.json`; the rest is as in the code published with it (`openai/gpt-2:src/model.py`).
@@ -174,7 +189,8 @@ impl ModelConfig {
     /// # Errors
     /// [`ConfigError::Malformed`], [`ConfigError::OutOfRange`], [`ConfigError::UnevenHeads`].
     pub fn from_hyper_parameters(json: &[u8]) -> Result<Self, ConfigError> {
-        let raw: HyperParameters = crate::json::from_slice(json)?;
+        let object = serde_json::Value::Object(python_json::parse_object(json)?);
+        let raw = crate::json::from_value::<HyperParameters>(&object).map_err(JsonError::Malformed)?;
         let vocabulary = size("n_vocab", Some(raw.n_vocab), limits::VOCABULARY)?;
         let width = size("n_embd", Some(raw.n_embd), limits::WIDTH)?;
         Self {
@@ -186,9 +202,12 @@ impl ModelConfig {
             heads: size("n_head", Some(raw.n_head), limits::WIDTH)?,
             inner: 4 * width,
             norm_epsilon: 1e-5,
+            activation: Activation::GeluTanh,
+            attention_scale: AttentionScale::default(),
             tied_head: true,
             // `<|endoftext|>` is the last entry of every encoder.json of that release; `limits` keep it in a u32.
-            end_of_text: u32::try_from(vocabulary - 1).ok(),
+            begin_token: u32::try_from(vocabulary - 1).ok(),
+            end_tokens: u32::try_from(vocabulary - 1).into_iter().collect(),
         }
         .checked()
     }
@@ -200,6 +219,11 @@ impl ModelConfig {
 
     /// `config.json` of the normal form: readable by Hugging Face transformers and by [`Self::from_hugging_face`].
     pub fn to_hugging_face(&self) -> String {
+        self.to_normal_form(false)
+    }
+
+    /// The same; with a `tokenizer.json` beside it, which transformers is to take as it is.
+    pub(super) fn to_normal_form(&self, with_tokenizer: bool) -> String {
         let (class, activation) = match self.architecture {
             Architecture::Gpt2 => ("GPT2LMHeadModel", "activation_function"),
             Architecture::Gpt1 => ("OpenAIGPTLMHeadModel", "afn"),
@@ -215,13 +239,22 @@ impl ModelConfig {
             n_inner: (self.inner != 4 * self.width).then_some(self.inner),
             layer_norm_epsilon: self.norm_epsilon,
             tie_word_embeddings: self.tied_head,
-            bos_token_id: self.end_of_text,
-            eos_token_id: self.end_of_text,
+            bos_token_id: self.begin_token,
+            eos_token_id: match self.end_tokens.as_slice() {
+                [] => None,
+                [one] => Some((*one).into()),
+                many => Some(many.into()),
+            },
+            scale_attn_weights: (!self.attention_scale.by_width).then_some(false),
+            scale_attn_by_inverse_layer_idx: self.attention_scale.by_layer.then_some(true),
         };
         let mut json = serde_json::to_value(form).unwrap_or_default();
+        if with_tokenizer {
+            json["tokenizer_class"] = "PreTrainedTokenizerFast".into();
+        }
         json[activation] = match self.architecture {
-            Architecture::Gpt2 => "gelu_new".into(),
-            Architecture::Gpt1 => "gelu".into(),
+            Architecture::Gpt2 => self.activation.gpt2_name().into(),
+            Architecture::Gpt1 => self.activation.gpt1_name().into(),
         };
         format!("{json:#}\n")
     }
@@ -234,15 +267,6 @@ impl ModelConfig {
             return Err(ConfigError::UnsupportedSetting {
                 field: "layer_norm_epsilon",
                 value: self.norm_epsilon.to_string(),
-            });
-        }
-        if let Some(token) = self.end_of_text
-            && token as usize >= self.vocabulary
-        {
-            return Err(ConfigError::OutOfRange {
-                field: "eos_token_id",
-                value: token.into(),
-                most: self.vocabulary - 1,
             });
         }
         Ok(self)
@@ -263,44 +287,11 @@ struct NormalForm {
     layer_norm_epsilon: f64,
     tie_word_embeddings: bool,
     bos_token_id: Option<u32>,
-    eos_token_id: Option<u32>,
-}
-
-impl HuggingFaceConfig {
-    fn architecture(&self) -> Result<Architecture, ConfigError> {
-        match self.model_type.as_deref() {
-            Some("gpt2") => Ok(Architecture::Gpt2),
-            Some("openai-gpt") => Ok(Architecture::Gpt1),
-            Some(other) => Err(ConfigError::UnsupportedModel { found: other.chars().take(80).collect() }),
-            None => Err(ConfigError::Missing { field: "model_type" }),
-        }
-    }
-
-    fn refuse_unsupported(&self, architecture: Architecture) -> Result<(), ConfigError> {
-        // transformers maps GPT-1's `gelu` to the same tanh form that it calls `gelu_new` elsewhere.
-        let (field, activation, known): (_, _, &[&str]) = match architecture {
-            Architecture::Gpt2 => {
-                ("activation_function", &self.activation_function, &["gelu_new", "gelu_pytorch_tanh"])
-            }
-            Architecture::Gpt1 => ("afn", &self.afn, &["gelu", "gelu_new"]),
-        };
-        let unsupported = |field, value| Err(ConfigError::UnsupportedSetting { field, value });
-        if let Some(name) = activation
-            && !known.contains(&name.as_str())
-        {
-            return unsupported(field, name.chars().take(80).collect());
-        }
-        if self.scale_attn_by_inverse_layer_idx {
-            return unsupported("scale_attn_by_inverse_layer_idx", "true".to_owned());
-        }
-        if self.scale_attn_weights == Some(false) {
-            return unsupported("scale_attn_weights", "false".to_owned());
-        }
-        if self.add_cross_attention {
-            return unsupported("add_cross_attention", "true".to_owned());
-        }
-        Ok(())
-    }
+    eos_token_id: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale_attn_weights: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale_attn_by_inverse_layer_idx: Option<bool>,
 }
 
 fn size(field: &'static str, value: Option<u64>, most: usize) -> Result<usize, ConfigError> {
@@ -329,8 +320,15 @@ mod tests {
     fn the_normal_form_reads_back_the_same() {
         let gpt2 = ModelConfig::from_hugging_face(SMALL.as_bytes()).unwrap();
         let gpt1 =
-            ModelConfig { architecture: Architecture::Gpt1, inner: 64, end_of_text: None, ..gpt2.clone() };
-        for config in [gpt2, gpt1] {
+            ModelConfig { architecture: Architecture::Gpt1, inner: 64, end_tokens: vec![], ..gpt2.clone() };
+        let other = ModelConfig {
+            activation: Activation::Mish,
+            attention_scale: AttentionScale { by_width: false, by_layer: true },
+            begin_token: Some(3),
+            end_tokens: vec![4, 5],
+            ..gpt2.clone()
+        };
+        for config in [gpt2, gpt1, other] {
             let json = config.to_hugging_face();
             assert_eq!(ModelConfig::from_hugging_face(json.as_bytes()).unwrap(), config);
         }
@@ -349,22 +347,24 @@ mod tests {
     fn refusals_name_the_field_and_the_rule() {
         insta::assert_snapshot!([
             refusal("\"gpt2\"", "\"llama\""),
-            refusal("\"vocab_size\":512,", ""),
             refusal("\"n_layer\":2", "\"n_layer\":0"),
             refusal("\"n_embd\":32", "\"n_embd\":18446744073709551615"),
             refusal("\"n_head\":4", "\"n_head\":5"),
-            refusal("gelu_new", "relu"),
-            refusal("511", "512"),
+            refusal("gelu_new", "prelu"),
+            refusal("512", "\"many\""),
+            refusal("\"n_head\"", "\"hidden_size\":64,\"n_head\""),
+            refusal("\"n_head\"", "\"layer_norm_epsilon\":NaN,\"n_head\""),
             refusal("\"n_head\"", "\"add_cross_attention\":true,\"n_head\""),
             refusal("\"n_head\"", "\"layer_norm_epsilon\":0,\"n_head\""),
         ].join("\n"), @"
         `model_type` is `llama`; only `gpt2` and `openai-gpt` are supported
-        `vocab_size` is missing
         `n_layer` is 0, outside 1..=1024
         `n_embd` is 18446744073709551615, outside 1..=131072
         `n_head` = 5 does not divide `n_embd` = 32
-        `activation_function` = relu is not supported
-        `eos_token_id` is 512, outside 1..=511
+        `activation_function` = prelu is not supported
+        `vocab_size` is many, not a whole number
+        `n_embd` is 32, but `hidden_size`, another name for it, is 64
+        `layer_norm_epsilon` is NaN, not a number
         `add_cross_attention` = true is not supported
         `layer_norm_epsilon` = 0 is not supported
         ");

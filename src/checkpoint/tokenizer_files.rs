@@ -201,7 +201,7 @@ fn text(file: TokenizerFile, bytes: &[u8]) -> Result<&str, TokenizerFilesError> 
 fn parse_vocabulary(json: &str, most: usize) -> Result<Vec<String>, TokenizerFilesError> {
     let Entries { kept, found } =
         // The parser's own message is left out: it would quote what it found, however long that is.
-        crate::json::from_str(json).map_err(|error| TokenizerFilesError::MalformedVocabulary {
+        crate::json::from_str_of_own_keys(json).map_err(|error| TokenizerFilesError::MalformedVocabulary {
             line: error.line(),
             column: error.column(),
         })?;

@@ -162,7 +162,7 @@ fn a_rule_blocks_or_asks_why_and_either_is_on_the_record() {
 }
 
 #[test]
-fn the_days_tokens_hold_across_processes_and_a_clock_that_is_set_back() {
+fn texts_beyond_the_days_tokens_are_refused_and_those_before_them_shown() {
     let served = Served::released(Database::Sqlite, "partners");
     let scene = &served.scene;
     let limited = POLICY
@@ -191,7 +191,10 @@ fn the_days_tokens_hold_across_processes_and_a_clock_that_is_set_back() {
     scene.succeed("rosa", &format!("bench {ID} --rounds 1 --batch 2 --prompt 8 --tokens 4"));
     let spent = scene.json("rosa", "usage status")["spent"][0].clone();
     assert_eq!((spent["tokens"].as_u64(), spent["promised"].as_u64()), (Some(10), Some(0)));
+}
 
+#[test]
+fn the_days_tokens_hold_across_processes_and_a_clock_that_is_set_back() {
     // The journal itself, with a clock of one's choice.
     let folder = tempfile::tempdir().unwrap();
     let key = SigningKey::from_bytes(&[1; 32]);

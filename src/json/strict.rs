@@ -236,18 +236,18 @@ impl<'de> Seen<'de> {
     const FEW: usize = 16;
 
     /// Adds a key; whether it is new.
-    fn add(&mut self, key: &Cow<'de, str>) -> bool {
+    fn add(&mut self, key: Cow<'de, str>) -> bool {
         if self.few.len() < Self::FEW {
-            let is_new = !self.few.contains(key);
+            let is_new = !self.few.contains(&key);
             if is_new {
-                self.few.push(key.clone());
+                self.few.push(key);
             }
             return is_new;
         }
         if self.many.is_empty() {
             self.many.extend(self.few.iter().cloned());
         }
-        self.many.insert(key.clone())
+        self.many.insert(key)
     }
 }
 
@@ -279,7 +279,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NewKey<'_, 'de, S> {
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<S::Value, D::Error> {
         let key = reader.deserialize_str(KeyText)?;
-        if !self.seen.add(&key) {
+        if !self.seen.add(key.clone()) {
             let shown: String = key.chars().take(80).collect();
             return Err(D::Error::custom(format_args!("the key {shown:?} stands twice")));
         }

@@ -144,6 +144,19 @@ impl<T: Role> Document<T> {
         new
     }
 
+    /// Those of `keys` whose signatures under their own key ids hold.
+    pub(super) fn signed_by(&self, keys: &BTreeSet<VerifyingKey>) -> BTreeSet<VerifyingKey> {
+        let holds = |key: &&VerifyingKey| {
+            let id = key.id().to_string();
+            self.signatures
+                .iter()
+                .filter(|signature| signature.keyid == id)
+                .filter_map(|signature| signature.sig.parse().ok())
+                .any(|signature| key.verifies(&self.message, &signature))
+        };
+        keys.iter().filter(holds).copied().collect()
+    }
+
     /// What refusals call it.
     pub fn file(&self) -> &str {
         &self.file

@@ -35,8 +35,8 @@ pub use error::Error;
 pub use history::History;
 pub use remote::{Folder, NoRemote, Remote};
 pub use repository::{
-    BoardPlan, Change, Days, Founding, Held, Parcel, Publication, Received, Repository, RepositoryError,
-    Review, Roster, Rotation, Standing, Status, Subject, Tally,
+    BoardPlan, Change, Days, Founding, Held, Offer, Parcel, Proposer, Publication, Received, Repository,
+    RepositoryError, Review, Roster, Rotation, Standing, Status, Subject, Tally,
 };
 pub use role_name::{AUDITORS, RoleName, RoleNameError};
 pub use schema::MOST_ROOT_BYTES;

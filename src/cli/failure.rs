@@ -71,6 +71,11 @@ impl Refusal {
         Self { kind: Kind::Denied, message: message.into(), hint: Some(hint.into()) }
     }
 
+    /// Something is not there yet, or not now.
+    pub(super) fn unavailable(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind: Kind::Unavailable, message: message.into(), hint: Some(hint.into()) }
+    }
+
     /// A check failed and its report, already printed, says why.
     pub(super) fn unverified(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { kind: Kind::Unverified, message: message.into(), hint: Some(hint.into()) }

@@ -242,8 +242,8 @@ impl Home {
         self.folder.join("session.json")
     }
 
-    /// Opens the identity, and what signs in its name.
-    pub(super) fn signer(&self, output: Output) -> anyhow::Result<(Identity, Box<dyn Signer>)> {
+    /// Opens the identity, and what signs in its name. Commands sign through `signing`, which shows what is signed first.
+    pub(super) fn unlocked_signer(&self, output: Output) -> anyhow::Result<(Identity, Box<dyn Signer>)> {
         let identity = self.identity(output)?;
         if identity.signs_by_agent() {
             output.note("note: an SSH agent signs; confirm there if it asks");

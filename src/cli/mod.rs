@@ -17,6 +17,7 @@ mod progress;
 mod registry;
 mod researcher;
 mod session;
+mod signing;
 mod tuf_client;
 mod units;
 

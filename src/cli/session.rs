@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::home::{Home, write_secret};
 use super::output::Output;
 use super::registry;
+use super::signing::{Unattended, unattended};
 use crate::access::Session;
 use crate::api::Bearer;
 use crate::checkpoint::fetch::BaseUrl;
@@ -47,7 +48,7 @@ impl HomeCredentials {
         let catalogue = registry::client(&self.home).load_offline(Timestamp::now())?;
         let named = catalogue.registry().keys().first().map(crate::identity::VerifyingKey::id);
         let registry = named.ok_or_else(|| anyhow::anyhow!("the catalogue names no registry"))?;
-        let (identity, signer) = self.home.signer(self.output)?;
+        let (identity, signer) = unattended(&self.home, Unattended::Session, self.output)?;
         let session = Session { registry, card: identity.card().clone(), created: Timestamp::now() };
         let subject = Subject { name: self.registry.clone(), digest: Sha256Digest::of(challenge.as_bytes()) };
         Ok(Statement::in_no_catalogue(subject, session).sign(&*signer)?)

@@ -14,6 +14,7 @@ mod document;
 mod enter;
 mod error;
 pub mod excerpt;
+mod release;
 mod simulate;
 mod stage;
 mod word;
@@ -25,6 +26,7 @@ pub use diff::{Change, Effect, diff};
 pub use document::{MOST_BYTES, SCHEMA};
 pub use enter::{Entry, EntryOutcome, EntryRule, Measurement, Standing, may_enter};
 pub use error::Error;
+pub use release::{ReleaseError, ReleaseFiles};
 pub use simulate::{Simulated, Simulation, simulate};
 pub use stage::{Audience, EvidenceBound, Limits, Policy, Requires, Stage, UsageMode};
 pub use word::{

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::Error;
 use crate::access::{self, Fault};
+use crate::catalogue::RepositoryError;
 use crate::store::IntakeRefusal;
 use crate::{blob, store};
 
@@ -108,6 +109,10 @@ impl Error {
             Self::Unfounded => {
                 (Fault::Busy, "the owners found it with `portcullis catalogue init`, and sign")
             }
+            Self::FoundingCode => (
+                Fault::Rule,
+                "give the code that `registry init` showed, with --founding-code; its operator can make another with `registry init`",
+            ),
             Self::NotSealed { .. } => (Fault::Busy, "a board member runs `portcullis seal`"),
             Self::Unknown { .. } => (Fault::Request, "check the digest, and that it was handed in here"),
             Self::Usage(_)
@@ -142,6 +147,13 @@ impl Error {
                 (Fault::Rule, "ask with `portcullis request new`")
             }
             Self::NotYours => (Fault::Rule, "use the identity whose it is (--home)"),
+            Self::Release(_) => (
+                Fault::Proof,
+                "propose the files of one checkpoint together: `portcullis catalogue propose --policy --manifest --agreement --stage`",
+            ),
+            Self::Repository(RepositoryError::Unsigned { .. }) => {
+                (Fault::Proof, "sign it as you propose it, as `portcullis catalogue propose` does")
+            }
             Self::Repository(_) => {
                 (Fault::Rule, "`portcullis catalogue status` shows how the catalogue stands")
             }

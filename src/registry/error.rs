@@ -53,6 +53,9 @@ pub enum Error {
     /// A change of the catalogue is refused.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// A proposal whose files do not fit together.
+    #[error(transparent)]
+    Release(#[from] crate::policy::ReleaseError),
     /// The log does not hold, or does not take it.
     #[error(transparent)]
     Log(#[from] log::Error),
@@ -200,6 +203,9 @@ pub enum Error {
     /// Nothing is published yet.
     #[error("the catalogue is not founded yet")]
     Unfounded,
+    /// The first proposals came without the code that lets them in.
+    #[error("the founding code is wrong, or none was given")]
+    FoundingCode,
     /// Too many change the catalogue at once.
     #[error("too many change the catalogue at once")]
     Busy,

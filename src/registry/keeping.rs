@@ -10,8 +10,9 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::publication::publications;
+use super::release::{incoherent, require_coherent};
 use super::{Error, Registry};
-use crate::catalogue::{Days, Parcel, Publication, Received, Repository, RepositoryError, Subject};
+use crate::catalogue::{Days, Offer, Parcel, Publication, Received, Repository, RepositoryError, Subject};
 use crate::identity::KeyId;
 use crate::store::CatalogueFiles;
 
@@ -77,9 +78,22 @@ impl Registry {
         parcel: &Parcel,
         (proposer, founding): (Option<KeyId>, bool),
     ) -> Result<(Received, Vec<Subject>), Error> {
-        let may_propose = self.may_propose(subject, proposer, founding).await?;
-        let received =
-            self.change(|repository| Ok(repository.receive(subject, parcel, may_propose)?)).await?;
+        let (offer, is_founded) = self.offer(subject, proposer, founding).await?;
+        let received = self
+            .change(|repository| {
+                let received = repository.receive(subject, parcel, offer)?;
+                if let Subject::Board(checkpoint) = subject {
+                    require_coherent(repository, checkpoint)?;
+                }
+                Ok(received)
+            })
+            .await;
+        let received = match received {
+            Err(Error::Repository(RepositoryError::MayNotPropose { .. })) if !is_founded => {
+                return Err(Error::FoundingCode);
+            }
+            received => received?,
+        };
         let published = self.publish_if_complete().await?;
         Ok((received, published))
     }
@@ -89,26 +103,33 @@ impl Registry {
     /// # Errors
     /// [`Error::Repository`], [`Error::Store`], [`Error::Busy`].
     pub async fn withdraw_proposal(&self, subject: &Subject, by: KeyId) -> Result<(), Error> {
-        if !self.may_propose(subject, Some(by), false).await? {
+        if self.offer(subject, Some(by), false).await?.0 == Offer::Signatures {
             let role = subject.to_string();
             return Err(RepositoryError::MayNotPropose { role }.into());
         }
         self.change(|repository| Ok(repository.withdraw(subject)?)).await
     }
 
-    async fn may_propose(
+    /// What a person may hand in, and whether the catalogue is founded.
+    async fn offer(
         &self,
         subject: &Subject,
         proposer: Option<KeyId>,
         founding: bool,
-    ) -> Result<bool, Error> {
+    ) -> Result<(Offer, bool), Error> {
         match self.view().await {
-            Ok(view) => Ok(proposer.is_some_and(|key| match subject {
-                Subject::Root | Subject::Targets => view.is_owner(key),
-                // The owners propose a board's metadata anew when they change its members.
-                Subject::Board(name) => view.boards_of(key).contains(name) || view.is_owner(key),
-            })),
-            Err(Error::Unfounded) => Ok(founding),
+            Ok(view) => {
+                let may_propose = |key: &KeyId| match subject {
+                    Subject::Root | Subject::Targets => view.is_owner(*key),
+                    // The owners propose a board's metadata anew when they change its members.
+                    Subject::Board(name) => view.boards_of(*key).contains(name) || view.is_owner(*key),
+                };
+                let by = proposer.filter(may_propose);
+                Ok((by.map_or(Offer::Signatures, |key| Offer::Proposal { by: Some(key) }), true))
+            }
+            // Nobody can prove to be anybody yet: the code lets the founding in, and an owner must have signed it.
+            Err(Error::Unfounded) if founding => Ok((Offer::Proposal { by: None }, false)),
+            Err(Error::Unfounded) => Ok((Offer::Signatures, false)),
             Err(error) => Err(error),
         }
     }
@@ -131,7 +152,11 @@ impl Registry {
             // It lapsed while nothing ran: what its keepers signed still holds.
             Err(_) => {}
         }
-        self.change(|repository| Ok(repository.publish(&*self.signer, self.now(), days)?)).await?;
+        self.change(|repository| {
+            let held = incoherent(repository)?;
+            Ok(repository.publish_but(&held, &*self.signer, self.now(), days)?)
+        })
+        .await?;
         Ok(true)
     }
 
@@ -139,7 +164,8 @@ impl Registry {
     async fn publish_if_complete(&self) -> Result<Vec<Subject>, Error> {
         let published = self
             .attempt(|repository| {
-                match repository.publish(&*self.signer, self.now(), Days::default()) {
+                let held = incoherent(repository)?;
+                match repository.publish_but(&held, &*self.signer, self.now(), Days::default()) {
                     Ok(Publication { published, .. }) if published.is_empty() => Ok(None),
                     Ok(Publication { published, .. }) => Ok(Some(published)),
                     // What lacks signatures waits for them.

@@ -24,6 +24,7 @@ mod reading;
 mod reading_log;
 mod record;
 mod referred;
+mod release;
 mod reveal;
 mod sanctions;
 mod sealed;
@@ -45,6 +46,7 @@ pub use public::PublicCheckpoint;
 pub use reading::Waiting;
 pub use reading_log::Reading;
 pub use reveal::Revealed;
+pub use release::{incoherent, require_coherent};
 pub use service::{Registry, View};
 pub use witnessing::WitnessAddress;
 

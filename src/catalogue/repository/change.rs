@@ -9,6 +9,7 @@ use crate::catalogue::schema::{
     Delegation, Delegations, Key, MOST_DELEGATIONS, RoleKeys, TargetFile, TargetsRole, is_top_level,
 };
 use crate::catalogue::target::TargetPath;
+use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
 use crate::name::{CheckpointId, NameError};
 use crate::statement::{Envelope, Quorum, verify_card};
@@ -79,6 +80,22 @@ pub struct Rotation {
     pub threshold: Option<u32>,
 }
 
+/// Who proposes a change, and which open proposals of others they read and build on.
+#[derive(Debug, Clone)]
+pub struct Proposer {
+    /// Their key: a proposal counts as one only if it arrives signed with it.
+    pub key: VerifyingKey,
+    /// Digests of the open proposals that they build on.
+    pub onto: BTreeSet<Sha256Digest>,
+}
+
+impl Proposer {
+    /// Somebody who builds on what is published, and on open proposals that they signed themselves.
+    pub fn new(key: VerifyingKey) -> Self {
+        Self { key, onto: BTreeSet::new() }
+    }
+}
+
 /// Files that a proposal brings.
 pub(super) type Files = BTreeMap<TargetPath, Vec<u8>>;
 
@@ -89,22 +106,38 @@ pub(super) fn admit(envelope: &Envelope, files: &mut Files) -> Result<Card, Repo
     Ok(card)
 }
 
-/// The distinct keys of several cards.
+/// The keys of several cards, each of another person.
 pub(super) fn admit_all(
+    quorum: &str,
     envelopes: &[Envelope],
     files: &mut Files,
 ) -> Result<BTreeSet<VerifyingKey>, RepositoryError> {
-    envelopes.iter().map(|envelope| admit(envelope, files).map(|card| card.verifying_key)).collect()
+    let mut keys = BTreeSet::new();
+    for envelope in envelopes {
+        let card = admit(envelope, files)?;
+        if !keys.insert(card.verifying_key) {
+            let name = card.name.to_string();
+            return Err(RepositoryError::NamedTwice { name, quorum: quorum.to_owned() });
+        }
+    }
+    Ok(keys)
+}
+
+/// Who signs, and how many must.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Signers<'a> {
+    pub(super) keys: &'a BTreeSet<VerifyingKey>,
+    pub(super) threshold: u32,
 }
 
 /// The keys and threshold after a rotation of `before`.
 pub(super) fn rotated(
     quorum: &str,
-    before: Option<(&BTreeSet<VerifyingKey>, u32)>,
+    before: &Signers<'_>,
     rotation: &Rotation,
     files: &mut Files,
 ) -> Result<(BTreeSet<VerifyingKey>, u32), RepositoryError> {
-    let mut keys = before.map(|(keys, _)| keys.clone()).unwrap_or_default();
+    let (mut keys, threshold) = (before.keys.clone(), before.threshold);
     for key in &rotation.remove {
         if !keys.remove(key) {
             let name = format!("the key {}", key.id().short());
@@ -118,7 +151,7 @@ pub(super) fn rotated(
             return Err(RepositoryError::AlreadyIn { name, quorum: quorum.to_owned() });
         }
     }
-    let threshold = rotation.threshold.or(before.map(|(_, threshold)| threshold)).unwrap_or(1);
+    let threshold = rotation.threshold.unwrap_or(threshold);
     require_quorum(quorum, &keys, threshold)?;
     Ok((keys, threshold))
 }

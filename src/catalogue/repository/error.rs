@@ -45,10 +45,12 @@ pub enum RepositoryError {
         name: String,
     },
     /// The owners delegated nothing to it.
-    #[error("the catalogue has no board for {checkpoint}")]
+    #[error("the catalogue has no board for {checkpoint}: it has {known}")]
     NoBoard {
         /// Which checkpoint.
         checkpoint: String,
+        /// Those that have one.
+        known: String,
     },
     /// More boards than other clients accept.
     #[error("a catalogue has at most {most} boards")]
@@ -77,6 +79,52 @@ pub enum RepositoryError {
         name: String,
         /// Where.
         quorum: String,
+    },
+    /// Somebody is named twice.
+    #[error("{name} is named twice for {quorum}: one person counts once")]
+    NamedTwice {
+        /// Who.
+        name: String,
+        /// For what.
+        quorum: String,
+    },
+    /// A board that is to be founded is there already.
+    #[error("{checkpoint} has a board already")]
+    HasBoard {
+        /// Of which checkpoint.
+        checkpoint: String,
+    },
+    /// The founder is none of the owners.
+    #[error("the key {key} is none of the owners of the catalogue that it founds")]
+    NotAnOwner {
+        /// Whose key.
+        key: KeyId,
+    },
+    /// Somebody else's proposal is open.
+    #[error("another change of {role} is proposed already: {digest}")]
+    Open {
+        /// Of which role.
+        role: String,
+        /// The digest of what is open.
+        digest: Sha256Digest,
+    },
+    /// What is open is not what was reviewed.
+    #[error("the proposed change of {role} is {open}, not {reviewed}, which was reviewed")]
+    Swapped {
+        /// Of which role.
+        role: String,
+        /// The digest of what was reviewed.
+        reviewed: Sha256Digest,
+        /// The digest of what is open.
+        open: Sha256Digest,
+    },
+    /// Nobody who may propose it signed it, or not the one who hands it in.
+    #[error("the proposed change of {role} is not signed by {who}")]
+    Unsigned {
+        /// Of which role.
+        role: String,
+        /// Whose signature is missing.
+        who: String,
     },
     /// No proposal is open.
     #[error("no change of {role} is proposed")]

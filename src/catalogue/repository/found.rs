@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{
-    Files, Founding, Rotation, admit, admit_all, delegate, keep_keys, require_quorum, rotated,
+    BoardPlan, Files, Founding, Proposer, Rotation, Signers, admit, admit_all, delegate, keep_keys,
+    require_quorum, rotated,
 };
 use super::drafts::Drafts;
 use super::published::Published;
 use super::{Repository, RepositoryError, Subject};
-use crate::catalogue::Keyring;
 use crate::catalogue::document::{TopRole, board_name};
 use crate::catalogue::schema::{RoleKeys, RootRole, TargetsRole, TopLevel};
 use crate::catalogue::target::{CheckpointFile, TargetPath};
 use crate::catalogue::trusted::delegations;
+use crate::catalogue::{Document, Keyring};
 use crate::identity::VerifyingKey;
 use crate::name::CheckpointId;
 use crate::statement::Envelope;
@@ -23,28 +24,36 @@ type Keys = BTreeSet<VerifyingKey>;
 const OWNERS: &str = "the owners";
 
 impl Repository {
-    /// Proposes a new catalogue: version 1 of root and of targets, for the owners to sign.
+    /// Proposes a new catalogue: version 1 of root and of targets, for the owners to sign. Until it is published it can be proposed
+    /// again: one's own proposal is replaced, another's only where its digest is named.
     ///
     /// # Errors
-    /// [`RepositoryError::Exists`], [`RepositoryError::Quorum`], [`RepositoryError::Card`], [`RepositoryError::Reserved`].
+    /// [`RepositoryError::Exists`], [`RepositoryError::Open`], [`RepositoryError::NotAnOwner`], [`RepositoryError::NamedTwice`],
+    /// [`RepositoryError::Quorum`], [`RepositoryError::Card`], [`RepositoryError::Reserved`].
     pub fn found(
         &self,
         founding: &Founding,
+        by: &Proposer,
         now: Timestamp,
         days: super::Days,
     ) -> Result<(), RepositoryError> {
         let _lock = self.lock()?;
-        let is_there = self.proposal(&Subject::Root).exists() || self.published()?.is_some();
-        if is_there {
-            return Err(RepositoryError::Exists { folder: self.folder.display().to_string() });
+        if self.published()?.is_some() {
+            return Err(RepositoryError::Exists { folder: self.name.clone() });
         }
+        let open = self.drafts(None)?;
+        by.base_root(&open, None)?;
+        by.base_targets(&open, None)?;
         let mut files = Files::new();
-        let owners = admit_all(&founding.owners, &mut files)?;
+        let owners = admit_all(OWNERS, &founding.owners, &mut files)?;
         require_quorum(OWNERS, &owners, founding.threshold)?;
+        if !owners.contains(&by.key) {
+            return Err(RepositoryError::NotAnOwner { key: by.key.id() });
+        }
         let registry = BTreeSet::from([admit(&founding.registry, &mut files)?.verifying_key]);
         let mut targets = TargetsRole::default();
         for (checkpoint, plan) in &founding.boards {
-            let members = admit_all(&plan.members, &mut files)?;
+            let members = admit_all(&board_name(checkpoint), &plan.members, &mut files)?;
             require_quorum(&board_name(checkpoint), &members, plan.threshold)?;
             delegate(&mut targets, checkpoint, &members, plan.threshold)?;
         }
@@ -69,25 +78,28 @@ impl Repository {
     /// Proposes files of a checkpoint, for its board to sign; without any, a later expiry alone.
     ///
     /// # Errors
-    /// [`RepositoryError::NoBoard`], [`RepositoryError::None`].
+    /// [`RepositoryError::NoBoard`], [`RepositoryError::MayNotPropose`], [`RepositoryError::Open`], [`RepositoryError::None`].
     pub fn propose(
         &self,
         checkpoint: &CheckpointId,
         files: &BTreeMap<CheckpointFile, Vec<u8>>,
         expires: Timestamp,
+        by: &Proposer,
     ) -> Result<(), RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
         let targets = drafts.next_targets(published.as_ref()).ok_or_else(|| self.none())?;
         if !delegations(targets).any(|delegation| delegation.name == *checkpoint) {
-            return Err(RepositoryError::NoBoard { checkpoint: checkpoint.to_string() });
+            return Err(no_board(checkpoint, targets));
         }
         let parts = published.as_ref().and_then(|published| published.parts.as_ref());
-        let base = drafts.boards.get(checkpoint).or_else(|| parts?.delegated.get(checkpoint.as_str()));
+        let current = parts.and_then(|parts| parts.delegated.get(checkpoint.as_str()));
+        let subject = Subject::Board(checkpoint.clone());
+        by.require_say(&subject, &drafts, published.as_ref())?;
+        let base = by.base(&subject, drafts.boards.get(checkpoint), current)?;
         let mut role = base.map(|base| base.role().clone()).unwrap_or_default();
         let files = files.iter().map(|(file, bytes)| (file.of(checkpoint), bytes.clone())).collect();
-        let subject = Subject::Board(checkpoint.clone());
         self.bring(&subject, &mut role, &files)?;
         self.put(&subject, &role, published.as_ref(), expires)
     }
@@ -95,27 +107,29 @@ impl Repository {
     /// Proposes files that the owners keep, such as misuse rules; without any, a later expiry alone.
     ///
     /// # Errors
-    /// [`RepositoryError::None`].
+    /// [`RepositoryError::MayNotPropose`], [`RepositoryError::Open`], [`RepositoryError::None`].
     pub fn propose_targets(
         &self,
         files: &BTreeMap<TargetPath, Vec<u8>>,
         expires: Timestamp,
+        by: &Proposer,
     ) -> Result<(), RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
-        self.amend_targets(published.as_ref(), &drafts, expires, files, |_| Ok(()))
+        self.amend_targets(published.as_ref(), &drafts, Amendment { expires, files, by }, |_| Ok(()))
     }
 
     /// Proposes the same root again with a later expiry.
     ///
     /// # Errors
-    /// [`RepositoryError::None`].
-    pub fn renew_root(&self, expires: Timestamp) -> Result<(), RepositoryError> {
+    /// [`RepositoryError::MayNotPropose`], [`RepositoryError::Open`], [`RepositoryError::None`].
+    pub fn renew_root(&self, expires: Timestamp, by: &Proposer) -> Result<(), RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
-        let root = drafts.next_root(published.as_ref()).ok_or_else(|| self.none())?;
+        let root = by.base_root(&drafts, published.as_ref())?.ok_or_else(|| self.none())?;
+        by.require_say(&Subject::Root, &drafts, published.as_ref())?;
         self.put(&Subject::Root, root.role(), published.as_ref(), expires)
     }
 
@@ -126,17 +140,19 @@ impl Repository {
     pub fn rotate_owners(
         &self,
         rotation: &Rotation,
+        by: &Proposer,
         now: Timestamp,
         days: super::Days,
     ) -> Result<(), RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
-        let base = drafts.next_root(published.as_ref()).ok_or_else(|| self.none())?;
+        let base = by.base_root(&drafts, published.as_ref())?.ok_or_else(|| self.none())?;
+        by.require_say(&Subject::Root, &drafts, published.as_ref())?;
         let ring = Keyring::of(base, TopRole::Root)?;
-        let before = Some((ring.quorum().keys(), base.role().roles.root.threshold));
+        let before = Signers { keys: ring.quorum().keys(), threshold: base.role().roles.root.threshold };
         let mut files = Files::new();
-        let (keys, threshold) = rotated(OWNERS, before, rotation, &mut files)?;
+        let (keys, threshold) = rotated(OWNERS, &before, rotation, &mut files)?;
         let mut root = base.role().clone();
         set_owners(&mut root, &keys, threshold);
         if root == *base.role() {
@@ -144,7 +160,8 @@ impl Repository {
         }
         self.put(&Subject::Root, &root, published.as_ref(), now.plus_days(days.root))?;
         // The new owners must sign targets too, or those of the old ones would stop counting.
-        self.amend_targets(published.as_ref(), &drafts, now.plus_days(days.targets), &files, |_| Ok(()))
+        let amendment = Amendment { expires: now.plus_days(days.targets), files: &files, by };
+        self.amend_targets(published.as_ref(), &drafts, amendment, |_| Ok(()))
     }
 
     /// Proposes another key for the registry.
@@ -154,13 +171,15 @@ impl Repository {
     pub fn rotate_registry(
         &self,
         card: &Envelope,
+        by: &Proposer,
         now: Timestamp,
         days: super::Days,
     ) -> Result<(), RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
-        let base = drafts.next_root(published.as_ref()).ok_or_else(|| self.none())?;
+        let base = by.base_root(&drafts, published.as_ref())?.ok_or_else(|| self.none())?;
+        by.require_say(&Subject::Root, &drafts, published.as_ref())?;
         let mut files = Files::new();
         let key = admit(card, &mut files)?.verifying_key;
         let mut root = base.role().clone();
@@ -169,37 +188,67 @@ impl Repository {
             return Err(RepositoryError::NoChange { role: "the registry's key".to_owned() });
         }
         self.put(&Subject::Root, &root, published.as_ref(), now.plus_days(days.root))?;
-        self.amend_targets(published.as_ref(), &drafts, now.plus_days(days.targets), &files, |_| Ok(()))
+        let amendment = Amendment { expires: now.plus_days(days.targets), files: &files, by };
+        self.amend_targets(published.as_ref(), &drafts, amendment, |_| Ok(()))
     }
 
-    /// Proposes another board for a checkpoint, or its first: targets that the owners sign, and the checkpoint's own metadata again
+    /// Proposes a board for a checkpoint that has none, or for a name that policies ask, such as `ethics`.
+    ///
+    /// # Errors
+    /// [`RepositoryError::HasBoard`], [`RepositoryError::NamedTwice`], [`RepositoryError::Quorum`], [`RepositoryError::Reserved`].
+    pub fn add_board(
+        &self,
+        checkpoint: &CheckpointId,
+        plan: &BoardPlan,
+        by: &Proposer,
+        expires: Timestamp,
+    ) -> Result<(), RepositoryError> {
+        let _lock = self.lock()?;
+        let published = self.published()?;
+        let drafts = self.drafts(published.as_ref())?;
+        let base = by.base_targets(&drafts, published.as_ref())?.ok_or_else(|| self.none())?;
+        if delegations(base).any(|delegation| delegation.name == *checkpoint) {
+            return Err(RepositoryError::HasBoard { checkpoint: checkpoint.to_string() });
+        }
+        let mut files = Files::new();
+        let name = board_name(checkpoint);
+        let members = admit_all(&name, &plan.members, &mut files)?;
+        require_quorum(&name, &members, plan.threshold)?;
+        self.amend_targets(published.as_ref(), &drafts, Amendment { expires, files: &files, by }, |role| {
+            delegate(role, checkpoint, &members, plan.threshold)
+        })
+    }
+
+    /// Proposes other members of a checkpoint's board, or another threshold: targets that the owners sign, and the checkpoint's own metadata again
     /// for the new board to sign, since signatures of those who left no longer count.
     ///
     /// # Errors
-    /// [`RepositoryError::AlreadyIn`], [`RepositoryError::NotIn`], [`RepositoryError::Quorum`], [`RepositoryError::Reserved`].
+    /// [`RepositoryError::NoBoard`], [`RepositoryError::AlreadyIn`], [`RepositoryError::NotIn`], [`RepositoryError::Quorum`].
     pub fn rotate_board(
         &self,
         checkpoint: &CheckpointId,
         rotation: &Rotation,
+        by: &Proposer,
         now: Timestamp,
         days: super::Days,
     ) -> Result<(), RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
-        let base = drafts.next_targets(published.as_ref()).ok_or_else(|| self.none())?;
+        let base = by.base_targets(&drafts, published.as_ref())?.ok_or_else(|| self.none())?;
+        by.require_say(&Subject::Targets, &drafts, published.as_ref())?;
         let name = board_name(checkpoint);
         let mut files = Files::new();
         let delegation = delegations(base).find(|delegation| delegation.name == *checkpoint);
-        let ring = delegation.map(|delegation| Keyring::of_delegation(base, delegation)).transpose()?;
-        let before = ring.as_ref().zip(delegation);
-        let before = before.map(|(ring, delegation)| (ring.quorum().keys(), delegation.signers.threshold));
-        let (keys, threshold) = rotated(&name, before, rotation, &mut files)?;
-        if before == Some((&keys, threshold)) {
+        let delegation = delegation.ok_or_else(|| no_board(checkpoint, base))?;
+        let ring = Keyring::of_delegation(base, delegation)?;
+        let before = Signers { keys: ring.quorum().keys(), threshold: delegation.signers.threshold };
+        let (keys, threshold) = rotated(&name, &before, rotation, &mut files)?;
+        if before == (Signers { keys: &keys, threshold }) {
             return Err(RepositoryError::NoChange { role: name });
         }
         let expires = now.plus_days(days.targets);
-        self.amend_targets(published.as_ref(), &drafts, expires, &files, |role| {
+        self.amend_targets(published.as_ref(), &drafts, Amendment { expires, files: &files, by }, |role| {
             delegate(role, checkpoint, &keys, threshold)
         })?;
         let parts = published.as_ref().and_then(|published| published.parts.as_ref());
@@ -215,15 +264,28 @@ impl Repository {
         &self,
         published: Option<&Published>,
         drafts: &Drafts,
-        expires: Timestamp,
-        files: &Files,
+        Amendment { expires, files, by }: Amendment<'_>,
         edit: impl FnOnce(&mut TargetsRole) -> Result<(), RepositoryError>,
     ) -> Result<(), RepositoryError> {
-        let mut role = drafts.next_targets(published).ok_or_else(|| self.none())?.role().clone();
+        let mut role = by.base_targets(drafts, published)?.ok_or_else(|| self.none())?.role().clone();
+        by.require_say(&Subject::Targets, drafts, published)?;
         edit(&mut role)?;
         self.bring(&Subject::Targets, &mut role, files)?;
         self.put(&Subject::Targets, &role, published, expires)
     }
+}
+
+fn no_board(checkpoint: &CheckpointId, targets: &Document<TargetsRole>) -> RepositoryError {
+    let known: Vec<_> = delegations(targets).map(|delegation| delegation.name.to_string()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    RepositoryError::NoBoard { checkpoint: checkpoint.to_string(), known }
+}
+
+/// A change of targets: until when it holds, what it brings, and whose it is.
+struct Amendment<'a> {
+    expires: Timestamp,
+    files: &'a Files,
+    by: &'a Proposer,
 }
 
 fn set_owners(root: &mut RootRole, owners: &Keys, threshold: u32) {

@@ -18,6 +18,7 @@ mod change;
 mod drafts;
 mod error;
 mod found;
+mod proposers;
 mod publish;
 mod published;
 mod receive;
@@ -26,10 +27,10 @@ mod sign;
 
 use std::path::{Path, PathBuf};
 
-pub use change::{BoardPlan, Founding, Rotation, Subject};
+pub use change::{BoardPlan, Founding, Proposer, Rotation, Subject};
 pub use error::RepositoryError;
 pub use publish::{Held, Publication};
-pub use receive::{Parcel, Received};
+pub use receive::{Offer, Parcel, Received};
 pub use review::{Change, Review, Status};
 pub use sign::{Standing, Tally};
 
@@ -62,12 +63,21 @@ impl Default for Days {
 #[derive(Debug, Clone)]
 pub struct Repository {
     folder: PathBuf,
+    /// What refusals call it.
+    name: String,
 }
 
 impl Repository {
     /// The catalogue in this folder, which need not be there yet.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        let folder = folder.into();
+        Self { name: folder.display().to_string(), folder }
+    }
+
+    /// The same, called otherwise in refusals: a private copy is no place that people know.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
     }
 
     /// The folder.
@@ -80,7 +90,7 @@ impl Repository {
     }
 
     fn none(&self) -> RepositoryError {
-        RepositoryError::None { folder: self.folder.display().to_string() }
+        RepositoryError::None { folder: self.name.clone() }
     }
 
     fn metadata(&self, file: &str) -> PathBuf {

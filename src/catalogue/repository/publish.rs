@@ -14,6 +14,7 @@ use crate::catalogue::schema::{FileMeta, RootRole, SnapshotOnly, SnapshotRole, T
 use crate::catalogue::trusted::delegations;
 use crate::catalogue::{Document, Keyring, durable, verify};
 use crate::identity::{Signer, VerifyingKey};
+use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
 /// What publishing did.
@@ -57,9 +58,24 @@ impl Repository {
         now: Timestamp,
         days: Days,
     ) -> Result<Publication, RepositoryError> {
+        self.publish_but(&BTreeMap::new(), signer, now, days)
+    }
+
+    /// The same, but for these checkpoints' proposals, which wait for the reasons given.
+    ///
+    /// # Errors
+    /// Those of [`Self::publish`].
+    pub fn publish_but(
+        &self,
+        held_back: &BTreeMap<CheckpointId, String>,
+        signer: &dyn Signer,
+        now: Timestamp,
+        days: Days,
+    ) -> Result<Publication, RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
-        let drafts = self.drafts(published.as_ref())?;
+        let mut drafts = self.drafts(published.as_ref())?;
+        drafts.boards.retain(|checkpoint, _| !held_back.contains_key(checkpoint));
         if published.is_none() && drafts.root.is_none() {
             return Err(self.none());
         }
@@ -100,7 +116,11 @@ impl Repository {
         durable::write(&self.metadata("timestamp.json"), timestamp.bytes())?;
         let taken = candidate.taken;
         self.clear(&taken)?;
-        let held = held(&drafts, published.as_ref(), &taken)?;
+        let mut held = held(&drafts, published.as_ref(), &taken)?;
+        held.extend(held_back.iter().map(|(checkpoint, reason)| Held {
+            subject: Subject::Board(checkpoint.clone()),
+            reason: reason.clone(),
+        }));
         Ok(Publication { version: timestamp_version, expires, published: taken, held })
     }
 

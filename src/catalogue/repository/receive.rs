@@ -1,16 +1,19 @@
 //! Proposals that travel: what a keeper drafted or signed at home, handed in to where others read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use super::drafts::Drafts;
+use super::proposers::{owners, proposers, require_signed};
 use super::published::Published;
 use super::sign::standings;
 use super::{Repository, RepositoryError, Subject};
 use crate::catalogue::schema::{Role, RootRole, TargetsRole};
 use crate::catalogue::{Document, durable, verify};
+use crate::identity::{KeyId, VerifyingKey};
 
 /// A proposal as it travels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -21,6 +24,18 @@ pub struct Parcel {
     /// The files that it brings, as base64 by their names in a consistent snapshot (`gpt2-124m/<sha256>.policy.toml`).
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+}
+
+/// What whoever hands in a parcel may do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// Add signatures to the open proposal: each proves itself.
+    Signatures,
+    /// Propose, too. The proposal must be signed by `by`, where it is known who brings it, and by somebody who may propose it.
+    Proposal {
+        /// Who brings it.
+        by: Option<KeyId>,
+    },
 }
 
 /// What came of a parcel.
@@ -90,69 +105,79 @@ impl Repository {
     }
 
     /// Takes in a parcel: more signatures of the open proposal from anybody, since each proves itself; another proposal only
-    /// where `may_propose`.
+    /// where the offer is one, and its proposer signed it.
     ///
     /// # Errors
-    /// [`RepositoryError::MayNotPropose`], [`RepositoryError::Stale`], [`RepositoryError::Lacks`]; what is wrong with the parcel.
+    /// [`RepositoryError::MayNotPropose`], [`RepositoryError::Unsigned`], [`RepositoryError::Stale`], [`RepositoryError::Lacks`]; what is wrong with the parcel.
     pub fn receive(
         &self,
         subject: &Subject,
         parcel: &Parcel,
-        may_propose: bool,
+        offer: Offer,
     ) -> Result<Received, RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
+        let drafts = self.drafts(published.as_ref())?;
         match subject {
             Subject::Root => {
                 let offered: Document<RootRole> = parse(subject, parcel)?;
-                let open = self.drafts(published.as_ref())?.root;
-                self.take(subject, published.as_ref(), (open, offered), may_propose)
+                self.require_catalogue(published.as_ref(), subject, &offered)?;
+                // A founding names the owners itself: one of them must have signed it.
+                let proposers = match &published {
+                    Some(_) => proposers(subject, &drafts, published.as_ref())?,
+                    None => owners(&offered)?,
+                };
+                let incoming = Incoming { subject, open: drafts.root.as_ref(), offered: &offered };
+                let is_new = incoming.require(offer, published.as_ref(), &proposers)?;
+                self.take(&incoming, is_new, (&drafts, published.as_ref()))
             }
             Subject::Targets | Subject::Board(_) => {
                 let offered: Document<TargetsRole> = parse(subject, parcel)?;
-                let mut drafts = self.drafts(published.as_ref())?;
+                self.require_catalogue(published.as_ref(), subject, &offered)?;
                 let open = match subject {
-                    Subject::Board(name) => drafts.boards.remove(name),
-                    _ => drafts.targets,
+                    Subject::Board(name) => drafts.boards.get(name),
+                    _ => drafts.targets.as_ref(),
                 };
-                let is_new = open.as_ref().is_none_or(|open| open.digest() != offered.digest());
-                if is_new && may_propose {
+                let proposers = proposers(subject, &drafts, published.as_ref())?;
+                let incoming = Incoming { subject, open, offered: &offered };
+                let is_new = incoming.require(offer, published.as_ref(), &proposers)?;
+                if is_new {
                     self.take_files(subject, &offered, parcel)?;
                 }
-                self.take(subject, published.as_ref(), (open, offered), may_propose)
+                self.take(&incoming, is_new, (&drafts, published.as_ref()))
             }
         }
     }
 
-    fn take<T: Role>(
+    fn require_catalogue<T: Role>(
         &self,
-        subject: &Subject,
         published: Option<&Published>,
-        (open, offered): (Option<Document<T>>, Document<T>),
-        may_propose: bool,
+        subject: &Subject,
+        offered: &Document<T>,
+    ) -> Result<(), RepositoryError> {
+        match self.catalogue(published, subject)? {
+            Some(catalogue) => Ok(offered.require_catalogue(catalogue)?),
+            None => Ok(()),
+        }
+    }
+
+    fn take<T: Role + Clone>(
+        &self,
+        Incoming { subject, open, offered }: &Incoming<'_, T>,
+        is_new: bool,
+        (drafts, published): (&Drafts, Option<&Published>),
     ) -> Result<Received, RepositoryError> {
-        let expected = Self::next_version(published, subject);
-        if offered.version() != expected {
-            let role = subject.to_string();
-            return Err(RepositoryError::Stale { role, offered: offered.version(), expected });
-        }
-        if let Some(catalogue) = self.catalogue(published, subject)? {
-            offered.require_catalogue(catalogue)?;
-        }
-        if let Some(mut open) = open.filter(|open| open.digest() == offered.digest()) {
-            let drafts = self.drafts(published)?;
-            let standing =
-                standings(&drafts, published)?.into_iter().find(|standing| standing.subject == *subject);
-            let tallies = standing.iter().flat_map(|standing| &standing.tallies);
-            let new: usize = tallies.map(|tally| open.adopt(&offered, &tally.quorum)).sum();
-            self.keep(subject, &open)?;
-            return Ok(if new > 0 { Received::Signed } else { Received::Known });
-        }
-        if !may_propose {
-            return Err(RepositoryError::MayNotPropose { role: subject.to_string() });
-        }
-        self.keep(subject, &offered)?;
-        Ok(Received::Proposed)
+        let Some(open) = open.filter(|_| !is_new) else {
+            self.keep(subject, offered)?;
+            return Ok(Received::Proposed);
+        };
+        let mut open = open.clone();
+        let standing =
+            standings(drafts, published)?.into_iter().find(|standing| standing.subject == **subject);
+        let tallies = standing.iter().flat_map(|standing| &standing.tallies);
+        let new: usize = tallies.map(|tally| open.adopt(offered, &tally.quorum)).sum();
+        self.keep(subject, &open)?;
+        Ok(if new > 0 { Received::Signed } else { Received::Known })
     }
 
     /// Keeps the files that the metadata lists and no others.
@@ -176,6 +201,39 @@ impl Repository {
             durable::write(&self.proposal(subject).join("targets").join(&name), &bytes)?;
         }
         Ok(())
+    }
+}
+
+/// A proposal that was handed in, beside the one that is open.
+struct Incoming<'a, T> {
+    subject: &'a Subject,
+    open: Option<&'a Document<T>>,
+    offered: &'a Document<T>,
+}
+
+impl<T: Role> Incoming<'_, T> {
+    /// Whether it is another proposal than the open one, and may take its place.
+    fn require(
+        &self,
+        offer: Offer,
+        published: Option<&Published>,
+        proposers: &BTreeSet<VerifyingKey>,
+    ) -> Result<bool, RepositoryError> {
+        let expected = Repository::next_version(published, self.subject);
+        let (role, offered) = (self.subject.to_string(), self.offered.version());
+        if offered != expected {
+            return Err(RepositoryError::Stale { role, offered, expected });
+        }
+        if self.open.is_some_and(|open| open.digest() == self.offered.digest()) {
+            return Ok(false);
+        }
+        match offer {
+            Offer::Signatures => Err(RepositoryError::MayNotPropose { role }),
+            Offer::Proposal { by } => {
+                require_signed(self.subject, self.offered, proposers, by)?;
+                Ok(true)
+            }
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::drafts::Drafts;
+use super::proposers::proposers;
 use super::published::Published;
 use super::{Repository, RepositoryError, Subject};
 use crate::catalogue::document::TopRole;
 use crate::catalogue::schema::{Role, TargetsRole};
 use crate::catalogue::trusted::delegations;
 use crate::catalogue::{Document, Error, Keyring, durable, verify};
+use crate::digest::Sha256Digest;
 use crate::identity::{Signer, VerifyingKey};
 use crate::statement::Quorum;
 use crate::time::Timestamp;
@@ -34,6 +36,10 @@ impl Tally {
 pub struct Standing {
     /// Of which role.
     pub subject: Subject,
+    /// The SHA-256 of what is signed: what a signer names.
+    pub digest: Sha256Digest,
+    /// Those who may propose it, and signed it.
+    pub proposers: BTreeSet<VerifyingKey>,
     /// The version that it would be.
     pub version: u64,
     /// When it would expire.
@@ -54,11 +60,23 @@ impl Standing {
     }
 }
 
-fn standing<T: Role>(subject: Subject, document: &Document<T>, rings: &[Keyring]) -> Standing {
+fn standing<T: Role>(
+    subject: Subject,
+    document: &Document<T>,
+    rings: &[Keyring],
+    proposers: &BTreeSet<VerifyingKey>,
+) -> Standing {
     let tally = |ring: &Keyring| Tally { quorum: ring.quorum().clone(), signed: ring.signers(document) };
     let mut tallies: Vec<_> = rings.iter().map(tally).collect();
     tallies.dedup();
-    Standing { subject, version: document.version(), expires: document.expires(), tallies }
+    Standing {
+        subject,
+        digest: document.digest(),
+        proposers: document.signed_by(proposers),
+        version: document.version(),
+        expires: document.expires(),
+        tallies,
+    }
 }
 
 /// How far every proposal is, the keys being those that will count once all of them are published.
@@ -72,10 +90,12 @@ pub(super) fn standings(
         if let Some(published) = published {
             rings.insert(0, Keyring::of(&published.root, TopRole::Root)?);
         }
-        found.push(standing(Subject::Root, root, &rings));
+        let proposers = proposers(&Subject::Root, drafts, published)?;
+        found.push(standing(Subject::Root, root, &rings, &proposers));
     }
     if let (Some(targets), Some(root)) = (&drafts.targets, drafts.next_root(published)) {
-        found.push(standing(Subject::Targets, targets, &[Keyring::of(root, TopRole::Targets)?]));
+        let proposers = proposers(&Subject::Targets, drafts, published)?;
+        found.push(standing(Subject::Targets, targets, &[Keyring::of(root, TopRole::Targets)?], &proposers));
     }
     let parent = drafts.next_targets(published);
     for (name, document) in &drafts.boards {
@@ -84,7 +104,9 @@ pub(super) fn standings(
             Some(Keyring::of_delegation(parent, delegation))
         });
         if let Some(ring) = delegation.transpose()? {
-            found.push(standing(Subject::Board(name.clone()), document, &[ring]));
+            let subject = Subject::Board(name.clone());
+            let proposers = proposers(&subject, drafts, published)?;
+            found.push(standing(subject, document, &[ring], &proposers));
         }
     }
     Ok(found)
@@ -100,36 +122,61 @@ impl Repository {
         standings(&self.drafts(published.as_ref())?, published.as_ref())
     }
 
-    /// Signs what is proposed: of one role, or of every role in which `signer` has a say. What was signed, and how far each is now.
+    /// Signs the proposed change of a role, if it still is what `reviewed` is the digest of; how far it is then.
     ///
     /// # Errors
-    /// [`RepositoryError::NoProposal`], [`RepositoryError::NoSay`], [`RepositoryError::Lacks`].
+    /// [`RepositoryError::Swapped`], [`RepositoryError::NoProposal`], [`RepositoryError::NoSay`], [`RepositoryError::Lacks`].
     pub fn sign(
         &self,
         signer: &dyn Signer,
-        subject: Option<&Subject>,
-    ) -> Result<Vec<Standing>, RepositoryError> {
+        subject: &Subject,
+        reviewed: Sha256Digest,
+    ) -> Result<Standing, RepositoryError> {
+        self.sign_reviewed(signer, subject, reviewed, |open, key| open.admits(key))
+    }
+
+    /// Signs a change as the one who proposes it. An owner who proposes a board's files anew has no say in them; the signature
+    /// says whose proposal it is.
+    ///
+    /// # Errors
+    /// Those of [`Self::sign`].
+    pub fn sign_as_proposer(
+        &self,
+        signer: &dyn Signer,
+        subject: &Subject,
+        reviewed: Sha256Digest,
+    ) -> Result<Standing, RepositoryError> {
+        let published = self.published()?;
+        let proposers = proposers(subject, &self.drafts(published.as_ref())?, published.as_ref())?;
+        self.sign_reviewed(signer, subject, reviewed, |_, key| proposers.contains(key))
+    }
+
+    fn sign_reviewed(
+        &self,
+        signer: &dyn Signer,
+        subject: &Subject,
+        reviewed: Sha256Digest,
+        may_sign: impl FnOnce(&Standing, &VerifyingKey) -> bool,
+    ) -> Result<Standing, RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
         let mut drafts = self.drafts(published.as_ref())?;
         let key = signer.verifying_key();
-        let open = standings(&drafts, published.as_ref())?;
-        let asked: Vec<_> =
-            open.iter().filter(|open| subject.is_none_or(|subject| open.subject == *subject)).collect();
-        if asked.is_empty() {
-            let role = subject.map_or_else(|| "any role".to_owned(), Subject::to_string);
-            return Err(RepositoryError::NoProposal { role });
+        let role = subject.to_string();
+        let find = |drafts: &Drafts| {
+            let found = standings(drafts, published.as_ref())?;
+            let found = found.into_iter().find(|open| open.subject == *subject);
+            found.ok_or_else(|| RepositoryError::NoProposal { role: role.clone() })
+        };
+        let open = find(&drafts)?;
+        if open.digest != reviewed {
+            return Err(RepositoryError::Swapped { role, reviewed, open: open.digest });
         }
-        let chosen: BTreeSet<_> =
-            asked.iter().filter(|open| open.admits(&key)).map(|open| open.subject.clone()).collect();
-        if chosen.is_empty() {
-            return Err(no_say(&key, &asked));
+        if !may_sign(&open, &key) {
+            return Err(no_say(&key, &open));
         }
-        for subject in &chosen {
-            self.sign_one(&mut drafts, subject, signer)?;
-        }
-        let after = standings(&drafts, published.as_ref())?;
-        Ok(after.into_iter().filter(|standing| chosen.contains(&standing.subject)).collect())
+        self.sign_one(&mut drafts, subject, signer)?;
+        find(&drafts)
     }
 
     fn sign_one(
@@ -201,13 +248,9 @@ impl Repository {
     }
 }
 
-fn no_say(key: &VerifyingKey, asked: &[&Standing]) -> RepositoryError {
-    let what: Vec<_> = asked.iter().map(|open| open.subject.to_string()).collect();
-    let who: BTreeSet<_> = asked
-        .iter()
-        .flat_map(|open| &open.tallies)
-        .map(|tally| tally.quorum.name().split(" (").next().unwrap_or_default())
-        .collect();
+fn no_say(key: &VerifyingKey, open: &Standing) -> RepositoryError {
+    let who: BTreeSet<_> =
+        open.tallies.iter().map(|tally| tally.quorum.name().split(" (").next().unwrap_or_default()).collect();
     let who = who.into_iter().collect::<Vec<_>>().join(", ");
-    RepositoryError::NoSay { key: key.id(), what: what.join(", "), who }
+    RepositoryError::NoSay { key: key.id(), what: open.subject.to_string(), who }
 }

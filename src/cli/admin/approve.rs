@@ -15,10 +15,10 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
+use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::digest::Sha256Digest;
-use crate::identity::{Identity, Signer};
 use crate::seal::{Locks, reseal_share};
-use crate::statement::{Envelope, Statement, Subject, Verified};
+use crate::statement::{Envelope, Predicate as _, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
 /// Consent to a request: sign the grant and add your share of the board's key, sealed to the researcher
@@ -26,6 +26,9 @@ use crate::time::Timestamp;
 pub(in crate::cli) struct Approve {
     /// The first digits of the request's digest
     request: String,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 impl Approve {
@@ -37,28 +40,38 @@ impl Approve {
         let asked = &request.predicate;
         let rules = catalogue.rules_in_force(&asked.checkpoint)?;
         require_not_withdrawn(&*exchange, &request)?;
-        let (identity, signer) = home.signer(output)?;
-        require_may_approve(asked, &rules, &*signer)?;
+        let signatory = Signatory::of(home, output)?;
+        require_may_approve(asked, &rules, &signatory)?;
 
         // Another board, such as one for ethics, approves without holding a share.
-        let locks = match rules.board.keys().contains(&signer.verifying_key()) {
+        let locks = match rules.board.keys().contains(&signatory.key()) {
             true => Some(registry::locks(home, &rules, output)?),
             false => None,
         };
+        let mut papers = Papers::to(format!("approve the request of {}", asked.card.name))
+            .about(&self.request, request.digest());
+        papers.quote(asked);
+        for envelope in drafted(&*exchange, &request, &rules)? {
+            let grant = envelope.claim::<Grant>()?.predicate;
+            if let Some(locks) = &locks {
+                let share = share(locks, &grant, envelope.digest(), &signatory)?;
+                let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
+                // The share first: a grant that stands must not lack the share of one who signed it.
+                papers
+                    .add::<ApprovalShare>(Statement::new(rules.catalogue, subject, share).to_envelope()?)?;
+            }
+            papers.add::<Grant>(envelope)?;
+        }
         let needed = needed(&rules);
         let (mut text, mut grants) = (String::new(), Vec::new());
         let mut signed = usize::MAX;
-        for mut envelope in drafted(&*exchange, &request, &rules)? {
-            envelope.sign(&*signer)?;
-            let grant = envelope.claim::<Grant>()?.predicate;
-            if let Some(locks) = &locks {
-                let share = share(locks, &grant, envelope.digest(), &identity)?;
-                let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
-                let share = Statement::new(rules.catalogue, subject, share).sign(&*signer)?;
-                // The share first: a grant that stands must not lack the share of one who signed it.
-                exchange.put("share", &share, &signer.verifying_key())?;
+        for envelope in signatory.sign(papers, &self.consent)? {
+            if envelope.kind()? == ApprovalShare::KIND {
+                exchange.put("share", &envelope, &signatory.key())?;
+                continue;
             }
-            exchange.put("grant", &envelope, &signer.verifying_key())?;
+            exchange.put("grant", &envelope, &signatory.key())?;
+            let grant = envelope.claim::<Grant>()?.predicate;
             signed = signed.min(envelope.signers(&rules.board).len());
             writeln!(
                 text,
@@ -106,8 +119,8 @@ fn require_not_withdrawn(
     Ok(())
 }
 
-fn require_may_approve(asked: &Request, rules: &RulesInForce, signer: &dyn Signer) -> anyhow::Result<()> {
-    let key = signer.verifying_key();
+fn require_may_approve(asked: &Request, rules: &RulesInForce, signatory: &Signatory) -> anyhow::Result<()> {
+    let key = signatory.key();
     if !rules.boards.values().chain([&rules.board]).any(|board| board.keys().contains(&key)) {
         return Err(Refusal::denied(
             format!("you are not on the board of {}", rules.checkpoint),
@@ -160,12 +173,12 @@ fn share(
     locks: &Locks,
     grant: &Grant,
     digest: Sha256Digest,
-    identity: &Identity,
+    signatory: &Signatory,
 ) -> anyhow::Result<ApprovalShare> {
-    let own = identity.card().verifying_key.id();
+    let own = signatory.key().id();
     let share = locks
         .shares
-        .open_share(&locks.manifest, own, identity.opening_key())
+        .open_share(&locks.manifest, own, signatory.opening_key())
         .with_context(|| format!("cannot open your share of {}", grant.checkpoint))?;
     let share = reseal_share(&share, &grant.researcher.sealing_key, digest, &mut rand::rng())?;
     Ok(ApprovalShare { grant: digest, share })

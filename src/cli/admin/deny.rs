@@ -8,6 +8,7 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
+use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::name::Prose;
 use crate::statement::{Statement, Subject};
 use crate::time::Timestamp;
@@ -21,6 +22,9 @@ pub(in crate::cli) struct Deny {
     /// Why
     #[arg(long)]
     reason: Prose,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 impl Deny {
@@ -30,16 +34,20 @@ impl Deny {
         let catalogue = registry::catalogue(home, output)?;
         let request = verify_request(&found.envelope, catalogue.id())?;
         let rules = catalogue.rules_in_force(&request.predicate.checkpoint)?;
-        let (_, signer) = home.signer(output)?;
-        if !rules.board.keys().contains(&signer.verifying_key()) {
+        let signatory = Signatory::of(home, output)?;
+        if !rules.board.keys().contains(&signatory.key()) {
             let message = format!("you are not on the board of {}", rules.checkpoint);
             return Err(Refusal::denied(message, "its members decide: `portcullis catalogue status`").into());
         }
         let subject = Subject { name: request.subject.name.clone(), digest: request.subject.digest };
         let denial = Denial { request: request.digest(), reason: self.reason, created: Timestamp::now() };
-        let envelope = Statement::new(rules.catalogue, subject, denial).sign(&*signer)?;
-        exchange.put("denial", &envelope, &signer.verifying_key())?;
         let name = &request.predicate.card.name;
+        let mut papers =
+            Papers::to(format!("deny the request of {name}")).about(&self.request, request.digest());
+        papers.quote(&request.predicate);
+        papers.add::<Denial>(Statement::new(rules.catalogue, subject, denial).to_envelope()?)?;
+        let envelope = signatory.sign_one(papers, &self.consent)?;
+        exchange.put("denial", &envelope, &signatory.key())?;
         let text = format!("denied the request of {name}, who will read why\n");
         output.result(&json!({ "request": request.digest() }), text)
     }

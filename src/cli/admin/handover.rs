@@ -9,6 +9,7 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
+use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::name::CheckpointId;
 use crate::seal::reseal_share;
 use crate::statement::{Statement, Subject};
@@ -19,6 +20,9 @@ use crate::time::Timestamp;
 pub(in crate::cli) struct HandoverCommand {
     /// Which checkpoint; its stage must be one that needs no approval
     checkpoint: CheckpointId,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 impl HandoverCommand {
@@ -34,12 +38,12 @@ impl HandoverCommand {
             let hint = "hand shares over once the board has moved it to a stage without approvals";
             return Err(Refusal::denied(message, hint).into());
         }
-        let (identity, signer) = home.signer(output)?;
-        let own = signer.verifying_key().id();
+        let signatory = Signatory::of(home, output)?;
+        let own = signatory.key().id();
         let locks = registry::locks(home, &rules, output)?;
         let share = locks
             .shares
-            .open_share(&locks.manifest, own, identity.opening_key())
+            .open_share(&locks.manifest, own, signatory.opening_key())
             .with_context(|| format!("cannot open your share of {}", self.checkpoint))?;
         let registry = catalogue.registry().keys().first().context("the catalogue names no registry")?;
         let card = catalogue.card(registry)?;
@@ -51,11 +55,16 @@ impl HandoverCommand {
             created: Timestamp::now(),
         };
         let subject = Subject { name: self.checkpoint.to_string(), digest: rules.manifest };
-        let envelope = Statement::new(rules.catalogue, subject, handover).sign(&*signer)?;
-        registry::statements(home, output)?.put("handover", &envelope, &signer.verifying_key())?;
+        let mut papers = Papers::to(format!("hand your share of {} to the registry", self.checkpoint));
+        papers.line("registry", format!("{}, key {}", card.name, card.verifying_key.id()));
+        let needed = locks.manifest.seal.board.threshold;
+        papers.line("opens", format!("{}, once {needed} members have handed theirs over", self.checkpoint));
+        papers.add::<Handover>(Statement::new(rules.catalogue, subject, handover).to_envelope()?)?;
+        let envelope = signatory.sign_one(papers, &self.consent)?;
+        registry::statements(home, output)?.put("handover", &envelope, &signatory.key())?;
         let text = format!(
             "handed your share of {} to the registry for stage `{}`; {} are needed in all\n",
-            self.checkpoint, rules.stage, locks.manifest.seal.board.threshold,
+            self.checkpoint, rules.stage, needed,
         );
         output.result(&json!({ "checkpoint": self.checkpoint, "stage": rules.stage }), text)
     }

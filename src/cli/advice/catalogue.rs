@@ -76,12 +76,36 @@ pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<Strin
         E::Reserved { .. } => (Kind::Usage, "choose another name for the checkpoint"),
         E::NoBoard { .. } => (
             Kind::Denied,
-            "let the owners give it one: `portcullis catalogue rotate <checkpoint> --add <card> --threshold <count>`",
+            "check the spelling, or let an owner found one: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`",
         ),
         E::TooManyBoards { .. } => (Kind::Denied, "begin another catalogue for further checkpoints"),
         E::NoChange { .. } => (Kind::Usage, "say what is to change: --add, --remove or --threshold"),
         E::AlreadyIn { .. } => (Kind::Usage, "leave out that --add"),
         E::NotIn { .. } => (Kind::Usage, "see `portcullis catalogue status --json` for who is"),
+        E::NamedTwice { .. } => (Kind::Usage, "name each person once, and count them anew"),
+        E::HasBoard { .. } => (
+            Kind::Usage,
+            "change its members with `portcullis catalogue rotate <checkpoint> --add <card> --remove <name>`",
+        ),
+        E::NotAnOwner { .. } => {
+            (Kind::Denied, "let one of its owners found it, or name your own card with --owner")
+        }
+        E::Open { role, digest } => {
+            let hint = format!(
+                "read `portcullis catalogue review`; build on it with --onto {digest}, or end it with `portcullis catalogue propose {role} --withdraw`"
+            );
+            return (Kind::Denied, Some(hint));
+        }
+        E::Swapped { role, open, .. } => {
+            let hint = format!(
+                "somebody proposed something else meanwhile: read `portcullis catalogue review` again, and sign only what you mean: `portcullis catalogue sign {role} {open}`"
+            );
+            return (Kind::Unverified, Some(hint));
+        }
+        E::Unsigned { .. } => (
+            Kind::Unverified,
+            "do not sign it: ask those who may propose whose it is, and let them propose it again",
+        ),
         E::Stale { .. } => (Kind::Usage, "somebody published meanwhile: propose it again"),
         E::MayNotPropose { .. } => {
             (Kind::Denied, "let one of them propose it: `portcullis catalogue status` names them")

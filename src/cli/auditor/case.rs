@@ -11,12 +11,13 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry::{self, short_digest};
+use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
-use crate::identity::{Identity, KeyId, Signer};
+use crate::identity::KeyId;
 use crate::misuse::{Case, CaseStep, Outcome, Severity, Standing, Step};
 use crate::name::Prose;
-use crate::statement::{Predicate, Statement, Subject};
+use crate::statement::{Predicate, Statement};
 use crate::time::Timestamp;
 use crate::usage::{Event, UsageBatch, verify_batch};
 
@@ -60,6 +61,9 @@ pub(in crate::cli) struct Open {
     /// How grave it is if it is what it looks like
     #[arg(long, default_value = "medium", value_parser = severity)]
     severity: Severity,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// Put yourself in charge of a case
@@ -67,6 +71,9 @@ pub(in crate::cli) struct Open {
 pub(in crate::cli) struct Assign {
     /// The first digits of the case's digest
     case: String,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// Note something for the other auditors
@@ -77,6 +84,9 @@ pub(in crate::cli) struct Comment {
 
     /// What
     text: Prose,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// Decide a case: the person reads the reason
@@ -95,6 +105,9 @@ pub(in crate::cli) struct Decide {
     /// For how many days nothing is leased
     #[arg(long, value_name = "DAYS", required_if_eq("outcome", "suspend"))]
     days: Option<u32>,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// Object to a decision about yourself
@@ -106,16 +119,25 @@ pub(in crate::cli) struct Appeal {
     /// Why
     #[arg(long)]
     reason: Prose,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 fn severity(text: &str) -> Result<Severity, String> {
     crate::json::from_value(&Value::from(text)).map_err(|_| "write low, medium, high or severe".to_owned())
 }
 
+/// A step that somebody takes: in which case, with what consent, and what is said when it is taken.
+struct Taking<'a> {
+    case: &'a str,
+    consent: &'a Consent,
+    said: &'a str,
+}
+
 /// What every step needs.
 struct Desk {
-    identity: Identity,
-    signer: Box<dyn Signer>,
+    signatory: Signatory,
     catalogue: Catalogue,
     statements: Box<dyn Statements>,
 }
@@ -123,23 +145,27 @@ struct Desk {
 impl CaseCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let catalogue = registry::catalogue(home, output)?;
-        let (identity, signer) = home.signer(output)?;
+        let signatory = Signatory::of(home, output)?;
         let statements = registry::statements(home, output)?;
-        let desk = Desk { identity, signer, catalogue, statements };
+        let desk = Desk { signatory, catalogue, statements };
         match self {
             Self::List(list) => desk.list(&list, output),
             Self::Show(show) => desk.show(&show.case, output),
             Self::Open(open) => desk.open(open, output),
-            Self::Assign(Assign { case }) => {
-                let to = desk.identity.card().verifying_key.id();
-                desk.take(&case, Step::Assign { to }, "you look after it", output)
+            Self::Assign(Assign { case, consent }) => {
+                let to = desk.signatory.key().id();
+                let taking = Taking { case: &case, consent: &consent, said: "you look after it" };
+                desk.take(taking, Step::Assign { to }, output)
             }
-            Self::Comment(Comment { case, text }) => {
-                desk.take(&case, Step::Comment { text }, "noted, for auditors", output)
+            Self::Comment(Comment { case, text, consent }) => {
+                let taking = Taking { case: &case, consent: &consent, said: "noted, for auditors" };
+                desk.take(taking, Step::Comment { text }, output)
             }
             Self::Decide(decide) => desk.decide(decide, output),
-            Self::Appeal(Appeal { case, reason }) => {
-                desk.take(&case, Step::Appeal { text: reason }, "the auditors will look at it again", output)
+            Self::Appeal(Appeal { case, reason, consent }) => {
+                let said = "the auditors will look at it again";
+                let taking = Taking { case: &case, consent: &consent, said };
+                desk.take(taking, Step::Appeal { text: reason }, output)
             }
         }
     }
@@ -209,7 +235,7 @@ impl Desk {
     /// Prompts and outputs of the records that a case names, where they were sealed to this person.
     fn texts(&self, case: &Case) -> anyhow::Result<BTreeMap<u64, Vec<(&'static str, String)>>> {
         let mut texts: BTreeMap<u64, Vec<(&'static str, String)>> = BTreeMap::new();
-        let id = self.identity.card().verifying_key.id();
+        let id = self.signatory.key().id();
         let is_auditor = self
             .catalogue
             .auditors()
@@ -230,7 +256,7 @@ impl Desk {
                     Event::Begin(begin) => ("prompt", begin.prompt.as_ref()),
                     Event::End(end) => ("output", end.output.as_ref()),
                 };
-                let opened = kept.map(|kept| kept.open(id, self.identity.opening_key())).transpose()?;
+                let opened = kept.map(|kept| kept.open(id, self.signatory.opening_key())).transpose()?;
                 if let Some(opened) = opened.flatten() {
                     texts.entry(record.seq).or_default().push((what, opened.to_string()));
                 }
@@ -256,27 +282,22 @@ impl Desk {
             reason: open.reason,
             created: Timestamp::now(),
         };
-        let envelope = Statement::new(self.catalogue.id(), grant.subject, case).sign(&*self.signer)?;
-        self.statements.put(Case::KIND, &envelope, &self.signer.verifying_key())?;
+        let name = &grant.predicate.researcher.name;
+        let mut papers = Papers::to(format!("open a case about {name}")).about(&open.grant, found.digest);
+        papers.quote(&grant.predicate);
+        papers.add::<Case>(Statement::new(self.catalogue.id(), grant.subject, case).to_envelope()?)?;
+        let envelope = self.signatory.sign_one(papers, &open.consent)?;
+        self.statements.put(Case::KIND, &envelope, &self.signatory.key())?;
         let digits = short_digest(envelope.digest());
         let text = format!("opened the case {digits} about {}\n", grant.predicate.researcher.name);
         output.result(&json!({ "case": envelope.digest() }), text)
     }
 
     fn decide(&self, decide: Decide, output: Output) -> anyhow::Result<()> {
-        let Decide { case, outcome, reason, days } = decide;
+        let Decide { case, outcome, reason, days, consent } = decide;
         let now = Timestamp::now();
         if days.is_some() && outcome != Outcome::Suspend {
             return Err(Refusal::usage("only a suspension has days", "leave out --days").into());
-        }
-        if outcome == Outcome::Revoke {
-            let found = self.statements.find(Case::KIND, &case)?;
-            let claim = found.envelope.claim::<Case>()?;
-            let revocation =
-                Revocation { grant: claim.predicate.grant, reason: reason.clone(), created: now };
-            let subject: Subject = claim.subject;
-            let envelope = Statement::new(self.catalogue.id(), subject, revocation).sign(&*self.signer)?;
-            self.statements.put(Revocation::KIND, &envelope, &self.signer.verifying_key())?;
         }
         let until = days.map(|days| now.plus_days(days));
         let said = match outcome {
@@ -285,18 +306,47 @@ impl Desk {
             Outcome::Suspend => format!("nothing is leased until {}", until.unwrap_or(now)),
             Outcome::Revoke => "the grant is revoked: no further lease is issued".to_owned(),
         };
-        self.take(&case, Step::Decide { outcome, reason, until }, &said, output)
+        let taking = Taking { case: &case, consent: &consent, said: &said };
+        self.take(taking, Step::Decide { outcome, reason, until }, output)
     }
 
-    /// Takes a step in a case.
-    fn take(&self, prefix: &str, step: Step, said: &str, output: Output) -> anyhow::Result<()> {
-        let found = self.statements.find(Case::KIND, prefix)?;
-        let subject = found.envelope.claim::<Case>()?.subject;
-        let step = CaseStep { case: found.digest, step, created: Timestamp::now() };
-        let envelope = Statement::new(self.catalogue.id(), subject, step.clone()).sign(&*self.signer)?;
-        self.statements.put(CaseStep::KIND, &envelope, &self.signer.verifying_key())?;
-        let text = format!("case {}: {said}\n", registry::short(&found));
-        output.result(&json!({ "case": found.digest, "step": envelope.digest(), "taken": step }), text)
+    /// Takes a step in a case; one that revokes ends the grant, too, in a statement of its own.
+    fn take(&self, taking: Taking<'_>, step: Step, output: Output) -> anyhow::Result<()> {
+        let found = self.statements.find(Case::KIND, taking.case)?;
+        let case = found.envelope.claim::<Case>()?;
+        let mut papers = self.papers(&found, &case.predicate)?.about(taking.case, found.digest);
+        let (subject, created) = (case.subject, Timestamp::now());
+        if let Step::Decide { outcome: Outcome::Revoke, reason, .. } = &step {
+            let predicate = Revocation { grant: case.predicate.grant, reason: reason.clone(), created };
+            let statement = Statement::new(self.catalogue.id(), subject.clone(), predicate);
+            papers.add::<Revocation>(statement.to_envelope()?)?;
+        }
+        let step = CaseStep { case: found.digest, step, created };
+        papers.add::<CaseStep>(Statement::new(self.catalogue.id(), subject, step.clone()).to_envelope()?)?;
+        let mut taken = None;
+        for envelope in self.signatory.sign(papers, taking.consent)? {
+            let kind = if envelope.kind()? == CaseStep::KIND { CaseStep::KIND } else { Revocation::KIND };
+            self.statements.put(kind, &envelope, &self.signatory.key())?;
+            taken = Some(envelope.digest());
+        }
+        let text = format!("case {}: {}\n", registry::short(&found), taking.said);
+        output.result(&json!({ "case": found.digest, "step": taken, "taken": step }), text)
+    }
+
+    /// Papers that show a case: whom it is about, what they were granted, what was found, and what happened so far.
+    fn papers(&self, found: &Found, case: &Case) -> anyhow::Result<Papers> {
+        let name = self.name_of(case.grant, case.person);
+        let mut papers = Papers::to(format!("take a step in the case about {name}"));
+        papers.quote(case);
+        papers.line("raised", case.created.to_string());
+        let granted = self.statements.find(Grant::KIND, &case.grant.to_string());
+        if let Some(grant) = granted.ok().and_then(|found| found.envelope.claim::<Grant>().ok()) {
+            papers.quote(&grant.predicate);
+        }
+        for step in self.steps(found.digest)? {
+            papers.line("so far", format!("{}  {}", step.created, self.words(&step.step)));
+        }
+        Ok(papers)
     }
 
     /// The steps of a case that this person may read, in order.

@@ -12,6 +12,7 @@ use crate::cli::home::Home;
 use crate::cli::identity::new;
 use crate::cli::operator::registry::serve::{begin_log, stop_when_asked};
 use crate::cli::output::Output;
+use crate::cli::signing::{Unattended, unattended};
 use crate::log::{LogKey, WitnessKey};
 use crate::name::Label;
 use crate::server::WitnessServer;
@@ -83,7 +84,7 @@ impl Serve {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         begin_log(false, output)?;
         let own = home.elsewhere(self.folder.clone());
-        let (_, signer) = own.signer(output)?;
+        let (_, signer) = unattended(&own, Unattended::Witness, output)?;
         let runtime = Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
             let heads = self.folder.join("heads");

@@ -8,6 +8,7 @@ use super::keep_card;
 use crate::cli::files;
 use crate::cli::home::{self, Home};
 use crate::cli::output::Output;
+use crate::cli::signing::{Unattended, unattended};
 use crate::identity::Error;
 use crate::statement::verify_card;
 
@@ -25,7 +26,7 @@ impl CardCommand {
         let card = if path.exists() {
             files::envelope(&path)?
         } else if home.identity_file().path().exists() {
-            let (identity, signer) = home.signer(output)?;
+            let (identity, signer) = unattended(home, Unattended::Card, output)?;
             keep_card(home, &identity, &*signer)?
         } else {
             return Err(Error::None { path: home.identity_file().path().to_owned() }.into());

@@ -9,6 +9,7 @@ use crate::access::{Found, Grant};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
+use crate::cli::signing::{Unattended, unattended};
 use crate::client::Catalogue;
 use crate::registry::{Issued, Keys, LeaseTerms, issue_lease, require_registry};
 use crate::statement::Envelope;
@@ -25,7 +26,7 @@ impl Issue {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let catalogue = registry::catalogue(home, output)?;
         let exchange = registry::statements(home, output)?;
-        let (identity, signer) = home.signer(output)?;
+        let (identity, signer) = unattended(home, Unattended::Registry, output)?;
         require_registry(&catalogue, &*signer)?;
         let keys = Keys { opening: identity.opening_key(), signer: &*signer };
         let revocations = registry::revocations(&*exchange)?;

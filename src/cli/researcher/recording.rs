@@ -6,6 +6,7 @@ use crate::access::RulesInForce;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
+use crate::cli::signing::{Unattended, unattended};
 use crate::client::{self, Asked, Begun, Ended, Pass, Recorder, Recorders};
 use crate::inference::{GenerationOptions, Sampling, Score};
 use crate::misuse::Hit;
@@ -23,7 +24,7 @@ pub(super) fn recorder(
     let catalogue = registry::known_catalogue(home, output)?;
     let auditors = catalogue.auditor_cards()?;
     let scorer = catalogue.scorer()?;
-    let (_, signer) = home.signer(output)?;
+    let (_, signer) = unattended(home, Unattended::Usage, output)?;
     usage::recover(home, &mut Journal::open(&home.journal(), rand::random())?, output)?;
     Ok(Recorder::open((&home.journal(), rand::random()), (pass, rules), &auditors, scorer, signer)?)
 }

@@ -13,6 +13,7 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
 use crate::cli::registry;
+use crate::cli::signing::{Unattended, unattended};
 use crate::client;
 use crate::digest::Sha256Digest;
 use crate::log::EntryKind;
@@ -211,7 +212,7 @@ fn bring(home: &Home, registry: &Quorum, output: Output) -> anyhow::Result<(u64,
     if summary.records == summary.synced {
         return Ok((0, told(&journal)?));
     }
-    let (identity, signer) = home.signer(output)?;
+    let (identity, signer) = unattended(home, Unattended::Usage, output)?;
     let remote = registry::remote(home, &address, output)?;
     let record = registry::record(home)?;
     let sent = client::sync(&mut journal, (identity.card(), &*signer), (&remote, registry), &record)?;

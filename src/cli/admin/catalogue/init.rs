@@ -7,16 +7,19 @@ use std::str::FromStr;
 use clap::Args;
 use serde_json::json;
 
+use super::hand_in::Proposing;
 use super::workshop::Workshop;
 use crate::catalogue::{AUDITORS, BoardPlan, Days, Founding};
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::signing::{Consent, Signatory};
+use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
 use crate::statement::Envelope;
 use crate::time::Timestamp;
 
-/// Propose a new catalogue: its owners, its registry, and each checkpoint's board
+/// Propose a new catalogue: its owners, its registry, and each checkpoint's board; and sign it, as one of its owners
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Init {
     /// Card of an owner, who keeps the root of trust; once for each
@@ -31,7 +34,7 @@ pub(in crate::cli) struct Init {
     #[arg(long, value_name = "CARD")]
     registry_card: PathBuf,
 
-    /// A checkpoint's board, such as gpt2-124m=2:ada.card,ben.card,cy.card; once for each
+    /// A checkpoint's board, such as gpt2-124m=2:ada.card,ben.card,cy.card, or one that policies name, such as ethics=1:eve.card; once for each
     #[arg(long = "board", value_name = "CHECKPOINT=COUNT:CARD,…")]
     boards: Vec<BoardArgument>,
 
@@ -42,6 +45,13 @@ pub(in crate::cli) struct Init {
     /// The code that `registry init` showed, where the registry is a server
     #[arg(long, value_name = "CODE", env = "PORTCULLIS_FOUNDING_CODE", hide_env_values = true)]
     founding_code: Option<String>,
+
+    /// Take the place of a founding that others signed already; its digest, as `catalogue review` shows it, once for each role
+    #[arg(long, value_name = "SHA-256")]
+    instead_of: Vec<Sha256Digest>,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// `<checkpoint>=<threshold>:<card>,<card>…`
@@ -85,15 +95,28 @@ impl Init {
             registry: files::envelope(&self.registry_card)?,
             boards,
         };
-        workshop.repository().found(&founding, Timestamp::now(), Days::default())?;
-        workshop.hand_in(self.founding_code.as_deref())?;
+        let now = Timestamp::now();
+        workshop.require_trusted_base(home, now)?;
+        let signatory = Signatory::of(home, output)?;
+        let by = workshop.proposer(signatory.key(), &self.instead_of);
+        workshop.repository().found(&founding, &by, now, Days::default())?;
+        let proposing = Proposing {
+            workshop: &workshop,
+            signatory: &signatory,
+            consent: &self.consent,
+            founding_code: self.founding_code.as_deref(),
+        };
+        let done = proposing.hand_in(now)?;
         let place = home.place()?;
         let text = format!(
-            "proposed a new catalogue {} {place}\n  next: {} of its owners sign it with `portcullis catalogue sign`, then the registry publishes it\n",
+            "proposed and signed a new catalogue {} {place}; {} of its owners must sign, then the registry publishes it\n{}",
             if workshop.is_folder() { "in" } else { "to" },
             self.owner_threshold,
+            done.next_steps()?,
         );
-        output.result(&json!({ "registry": place.to_string(), "proposed": ["root", "targets"] }), text)
+        let value =
+            json!({ "registry": place.to_string(), "proposed": ["root", "targets"], "roles": done.json() });
+        output.result(&value, text)
     }
 }
 

@@ -1,8 +1,10 @@
 //! `portcullis catalogue …`: the root of trust, as its owners, boards and registry keep it.
 
+mod board;
 mod conditions;
 mod diff;
 mod files;
+mod hand_in;
 mod init;
 mod propose;
 mod publish;
@@ -17,11 +19,8 @@ mod workshop;
 
 use clap::Subcommand;
 
-use crate::catalogue::{Client, Error};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::cli::registry;
-use crate::time::Timestamp;
 
 /// The root of trust: propose changes, review, sign and publish them
 #[derive(Debug, Subcommand)]
@@ -33,6 +32,8 @@ pub(in crate::cli) enum CatalogueCommand {
     Publish(publish::Publish),
     Status(status::StatusCommand),
     Rotate(rotate::Rotate),
+    #[command(subcommand)]
+    Board(board::BoardCommand),
     Refresh(refresh::Refresh),
     Root(root::Root),
 }
@@ -47,22 +48,9 @@ impl CatalogueCommand {
             Self::Publish(publish) => publish.run(home, output),
             Self::Status(status) => status.run(home, output),
             Self::Rotate(rotate) => rotate.run(home, output),
+            Self::Board(board) => board.run(home, output),
             Self::Refresh(refresh) => refresh.run(home, output),
             Self::Root(root) => root.run(home, output),
         }
-    }
-}
-
-/// Checks what is published in the folder against what this home trusts, so that nobody reviews or signs a change of a forged or an
-/// older catalogue. Metadata that merely expired passes: renewing it is what keepers do.
-fn require_trusted_base(home: &Home, now: Timestamp, output: Output) -> anyhow::Result<()> {
-    let client = Client::new(home.catalogue_state());
-    if client.root()?.is_none() {
-        output.note("note: this home trusts no catalogue yet, so nothing but its own signatures vouches for what is published there");
-        return Ok(());
-    }
-    match client.refresh(&*registry::catalogue_remote(home, output)?, now) {
-        Ok(_) | Err(Error::Expired { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }

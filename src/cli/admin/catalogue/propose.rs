@@ -8,16 +8,19 @@ use clap::Args;
 use serde_json::json;
 
 use super::conditions::Conditions;
+use super::hand_in::Proposing;
 use super::workshop::Workshop;
 use crate::catalogue::{CheckpointFile, StageTarget, Subject, TargetPath};
 use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::signing::{Consent, Signatory};
 use crate::digest::Sha256Digest;
 use crate::misuse::Rules;
 use crate::name::{CheckpointId, Label};
 use crate::policy::{self, Policy, Severity};
+use crate::registry::require_coherent;
 use crate::time::Timestamp;
 
 /// Longest manifest that is taken in.
@@ -25,7 +28,7 @@ const MOST_MANIFEST_BYTES: u64 = 64 << 20;
 /// Longest other file.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Propose a checkpoint's policy, manifest, stage or agreement, misuse rules, or a later expiry
+/// Propose a checkpoint's policy, manifest, stage or agreement, misuse rules, or a later expiry, and sign the proposal
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Propose {
     /// Of what: a checkpoint; or `misuse`, `targets`, `root`
@@ -59,6 +62,13 @@ pub(in crate::cli) struct Propose {
     #[arg(long, value_name = "DAYS", default_value_t = 365)]
     expires_in: u32,
 
+    /// Build on this open proposal of somebody else, which you read; its digest
+    #[arg(long, value_name = "SHA-256")]
+    onto: Vec<Sha256Digest>,
+
+    #[command(flatten)]
+    consent: Consent,
+
     /// Withdraw the open proposal instead
     #[arg(long, conflicts_with_all = ["policy", "manifest", "stage", "agreement", "rules"])]
     withdraw: bool,
@@ -73,17 +83,20 @@ impl Propose {
         let name = if self.subject == "misuse" { "targets" } else { self.subject.as_str() };
         let subject: Subject = name.parse()?;
         if self.withdraw {
-            repository.withdraw(&subject)?;
-            workshop.hand_in(None)?;
+            workshop.withdraw(&subject)?;
             let text = format!("withdrew the proposed change of {subject}\n");
             return output.result(&json!({ "withdrawn": subject.to_string() }), text);
         }
+        workshop.require_trusted_base(home, now)?;
+        let signatory = Signatory::of(home, output)?;
+        let by = workshop.proposer(signatory.key(), &self.onto);
         match &subject {
             Subject::Board(checkpoint) => {
                 self.require_no(self.rules.as_deref(), "--rules", "misuse")?;
                 let files = self.files(checkpoint, now)?;
                 require_sound_policy(checkpoint, files.get(&CheckpointFile::Policy), now)?;
-                repository.propose(checkpoint, &files, expires)?;
+                repository.propose(checkpoint, &files, expires, &by)?;
+                require_coherent(repository, checkpoint)?;
                 let conditions = Conditions { repository, subject: &subject, now };
                 for rule in self
                     .stage
@@ -99,19 +112,24 @@ impl Propose {
             }
             Subject::Targets => {
                 self.require_no_files()?;
-                repository.propose_targets(&self.rules()?, expires)?;
+                repository.propose_targets(&self.rules()?, expires, &by)?;
             }
             Subject::Root => {
                 self.require_no_files()?;
                 self.require_no(self.rules.as_deref(), "--rules", "misuse")?;
-                repository.renew_root(expires)?;
+                repository.renew_root(expires, &by)?;
             }
         }
-        workshop.hand_in(None)?;
-        let text = format!(
-            "proposed a change of {subject}\n  next: `portcullis catalogue review`, then `portcullis catalogue sign`\n"
-        );
-        output.result(&json!({ "proposed": subject.to_string(), "expires": expires }), text)
+        let proposing = Proposing {
+            workshop: &workshop,
+            signatory: &signatory,
+            consent: &self.consent,
+            founding_code: None,
+        };
+        let done = proposing.hand_in(now)?;
+        let text = format!("proposed and signed a change of {subject}\n{}", done.next_steps()?);
+        let value = json!({ "proposed": subject.to_string(), "expires": expires, "roles": done.json(), "published": done.published_json() });
+        output.result(&value, text)
     }
 
     fn files(

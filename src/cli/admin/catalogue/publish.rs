@@ -8,6 +8,8 @@ use serde_json::json;
 use crate::catalogue::{Days, Repository};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::signing::{Unattended, unattended};
+use crate::registry::incoherent;
 use crate::time::Timestamp;
 
 /// Put every proposal that has its signatures in force, and renew what the registry signs
@@ -24,9 +26,11 @@ pub(in crate::cli) struct Publish {
 
 impl Publish {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let (_, signer) = home.signer(output)?;
+        let (_, signer) = unattended(home, Unattended::Registry, output)?;
         let days = Days { timestamp: self.timestamp_days, snapshot: self.snapshot_days, ..Days::default() };
-        let done = Repository::at(&home.catalogue()?).publish(&*signer, Timestamp::now(), days)?;
+        let repository = Repository::at(&home.catalogue()?);
+        let held = incoherent(&repository)?;
+        let done = repository.publish_but(&held, &*signer, Timestamp::now(), days)?;
         let mut text = format!("published version {}; publish again before {}\n", done.version, done.expires);
         for subject in &done.published {
             writeln!(text, "  in force  {subject}")?;

@@ -8,49 +8,98 @@ use serde_json::{Value, json};
 
 use super::conditions::Conditions;
 use super::workshop::Workshop;
-use super::{files, require_trusted_base, words};
-use crate::catalogue::{Change, Review, Roster};
+use super::{files, words};
+use crate::catalogue::{Change, Client, Repository, Review, Roster};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::statement::Quorum;
 use crate::time::Timestamp;
 
-/// Show what is proposed, in plain words, before you sign
+/// Show what is proposed, in plain words, with the digest that `catalogue sign` wants
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReviewCommand {}
 
 impl ReviewCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        require_trusted_base(home, now, output)?;
         let workshop = Workshop::open(home, output)?;
+        let client = Client::new(home.catalogue_state());
+        if client.root()?.is_none() {
+            output.note("note: this home trusts no catalogue yet, so nothing but its own signatures vouches for what is published there");
+        } else {
+            workshop.require_trusted_base(home, now)?;
+        }
         let repository = workshop.repository();
         let reviews = repository.review()?;
         let roster = repository.roster()?;
+        let reader = Reader { repository, roster: &roster, now };
         let mut text = String::new();
-        if reviews.is_empty() {
+        if reviews.is_empty() && workshop.refused().is_empty() {
             writeln!(text, "nothing is proposed")?;
         }
-        let mut json = Vec::new();
-        for Review { changes, standing } in &reviews {
-            writeln!(text, "{}, version {}", standing.subject, standing.version)?;
-            let conditions = Conditions { repository, subject: &standing.subject, now };
-            let changes: Vec<_> = changes
-                .iter()
-                .map(|change| describe(change, &roster, &conditions))
-                .collect::<Result<_, _>>()?;
-            let changes = in_order(changes);
-            for change in &changes {
-                writeln!(text, "  {}", change.trim_end())?;
-            }
-            for tally in &standing.tallies {
-                writeln!(text, "  {}", words::tally(tally, &roster))?;
-            }
-            let mut review = words::standing_json(standing, &roster);
-            review["changes"] = Value::from(changes);
-            json.push(review);
+        let mut proposed = Vec::new();
+        for review in &reviews {
+            let words = reader.read(review)?;
+            text += &words.text;
+            writeln!(
+                text,
+                "  sign it with `portcullis catalogue sign {0} {1}`",
+                review.standing.subject, review.standing.digest
+            )?;
+            let mut value = words::standing_json(&review.standing, &roster);
+            value["changes"] = Value::from(words.changes);
+            proposed.push(value);
         }
-        output.result(&json!({ "proposed": json }), text)
+        let mut refused = Vec::new();
+        for (subject, error) in workshop.refused() {
+            writeln!(text, "{subject}: refused: {error}")?;
+            refused.push(json!({ "role": subject.to_string(), "reason": error.to_string() }));
+        }
+        output.result(&json!({ "proposed": proposed, "refused": refused }), text)
+    }
+}
+
+/// What a proposal is read with.
+pub(super) struct Reader<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) roster: &'a Roster,
+    pub(super) now: Timestamp,
+}
+
+/// A proposal in words.
+pub(super) struct Words {
+    /// All of it.
+    pub(super) text: String,
+    /// What it changes, one by one.
+    changes: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// One proposal, in words.
+    pub(super) fn read(&self, review: &Review) -> anyhow::Result<Words> {
+        let Review { changes, standing } = review;
+        let conditions =
+            Conditions { repository: self.repository, subject: &standing.subject, now: self.now };
+        let changes: Vec<_> = changes
+            .iter()
+            .map(|change| describe(change, self.roster, &conditions))
+            .collect::<Result<_, _>>()?;
+        let changes = in_order(changes);
+        let mut text = format!("{}, version {}\n", standing.subject, standing.version);
+        for change in &changes {
+            writeln!(text, "  {}", change.trim_end())?;
+        }
+        for tally in &standing.tallies {
+            writeln!(text, "  {}", words::tally(tally, self.roster))?;
+        }
+        let members: BTreeSet<_> = standing.tallies.iter().flat_map(|tally| tally.quorum.keys()).collect();
+        let others = standing.proposers.iter().filter(|key| !members.contains(key));
+        let others: Vec<_> = others.collect();
+        if !others.is_empty() {
+            writeln!(text, "  proposed by {}, who has no say in it", words::names(others, self.roster))?;
+        }
+        writeln!(text, "  digest {}", standing.digest)?;
+        Ok(Words { text, changes })
     }
 }
 

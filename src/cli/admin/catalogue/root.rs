@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
 use crate::catalogue::MOST_ROOT_BYTES;
+use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, write_whole};
 use crate::cli::output::Output;
 use crate::cli::registry;
@@ -22,9 +22,15 @@ pub(in crate::cli) struct Root {
 
 impl Root {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
+        let place = home.place()?;
         let remote = registry::catalogue_remote(home, output)?;
         let root = remote.fetch("metadata/1.root.json", MOST_ROOT_BYTES)?;
-        let root = root.context("the catalogue is not published yet")?;
+        let root = root.ok_or_else(|| {
+            Refusal::unavailable(
+                format!("the catalogue of {place} is not published yet, and so has no root of trust"),
+                "its owners sign it first: `portcullis catalogue review` shows what is proposed",
+            )
+        })?;
         write_whole(&self.to, &root)?;
         let digest = Sha256Digest::of(&root);
         let text = format!("wrote {}, SHA-256 {digest}\n", self.to.display());

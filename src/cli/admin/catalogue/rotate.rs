@@ -5,17 +5,20 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::hand_in::Proposing;
 use super::init::cards;
 use super::workshop::Workshop;
 use crate::catalogue::{Days, Roster, Rotation};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::signing::{Consent, Signatory};
+use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
-/// Propose other owners, another registry, or another board of a checkpoint
+/// Propose other owners, another registry, or other members of a board, and sign the proposal
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Rotate {
     /// Whose keys: `root` (the owners), `registry`, or a checkpoint (its board)
@@ -36,6 +39,13 @@ pub(in crate::cli) struct Rotate {
     /// For how long the change is believed
     #[arg(long, value_name = "DAYS")]
     expires_in: Option<u32>,
+
+    /// Build on this open proposal of somebody else, which you read; its digest
+    #[arg(long, value_name = "SHA-256")]
+    onto: Vec<Sha256Digest>,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 impl Rotate {
@@ -49,6 +59,9 @@ impl Rotate {
         });
         let now = Timestamp::now();
         let add = cards(&self.add)?;
+        workshop.require_trusted_base(home, now)?;
+        let signatory = Signatory::of(home, output)?;
+        let by = workshop.proposer(signatory.key(), &self.onto);
         if self.subject == "registry" {
             let [card] = add.as_slice() else {
                 let message = "a registry has one key";
@@ -56,24 +69,29 @@ impl Rotate {
                     Refusal::usage(message, "give its new card with one --add, and nothing else").into()
                 );
             };
-            repository.rotate_registry(card, now, days)?;
+            repository.rotate_registry(card, &by, now, days)?;
         } else {
             let roster = repository.roster()?;
             let remove = self.remove.iter().map(|who| find(who, &roster)).collect::<Result<_, _>>()?;
             let rotation = Rotation { add, remove, threshold: self.threshold };
             if self.subject == "root" {
-                repository.rotate_owners(&rotation, now, days)?;
+                repository.rotate_owners(&rotation, &by, now, days)?;
             } else {
                 let checkpoint: CheckpointId = self.subject.parse()?;
-                repository.rotate_board(&checkpoint, &rotation, now, days)?;
+                repository.rotate_board(&checkpoint, &rotation, &by, now, days)?;
             }
         }
-        workshop.hand_in(None)?;
+        let proposing = Proposing {
+            workshop: &workshop,
+            signatory: &signatory,
+            consent: &self.consent,
+            founding_code: None,
+        };
+        let done = proposing.hand_in(now)?;
         let subject = &self.subject;
-        let text = format!(
-            "proposed other keys for {subject}\n  next: `portcullis catalogue review`, then `portcullis catalogue sign`\n"
-        );
-        output.result(&json!({ "proposed": subject }), text)
+        let text = format!("proposed and signed other keys for {subject}\n{}", done.next_steps()?);
+        let value = json!({ "proposed": subject, "roles": done.json(), "published": done.published_json() });
+        output.result(&value, text)
     }
 }
 

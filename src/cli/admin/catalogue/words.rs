@@ -68,6 +68,7 @@ pub(super) fn standing_json(standing: &Standing, roster: &Roster) -> Value {
     });
     json!({
         "role": standing.subject.to_string(),
+        "digest": standing.digest,
         "version": standing.version,
         "expires": standing.expires,
         "complete": standing.is_complete(),

@@ -1,17 +1,27 @@
-//! Where a keeper works on the catalogue: the registry's own folder, or a copy of what a server has, of which the changes are handed in.
+//! Where a keeper works on the catalogue: a private copy of what the registry has, be it a server or a folder, of which the changes are
+//! handed in.
+//!
+//! What the registry calls proposed is believed only where somebody who may propose it signed it, and what it calls published is
+//! measured against what this home trusts before anything is signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::catalogue::{Parcel, Remote as _, Repository, Subject};
+use crate::catalogue::{
+    Client, Error, Folder, Offer, Parcel, Proposer, Remote as _, Repository, RepositoryError, Subject,
+};
+use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place, write_whole};
 use crate::cli::output::Output;
 use crate::cli::registry;
 use crate::client::remote::RemoteRegistry;
+use crate::digest::Sha256Digest;
+use crate::identity::VerifyingKey;
+use crate::time::Timestamp;
 
 /// Longest file of a catalogue.
 const MOST_BYTES: u64 = 64 << 20;
@@ -19,42 +29,71 @@ const MOST_BYTES: u64 = 64 << 20;
 /// A catalogue to work on.
 pub(super) struct Workshop {
     repository: Repository,
-    server: Option<Server>,
+    source: Source,
+    /// What was proposed when the copy was made.
+    before: BTreeMap<Subject, Parcel>,
+    /// What the registry calls proposed, and nobody who may propose it signed.
+    refused: Vec<(Subject, RepositoryError)>,
+    copy: TempDir,
 }
 
-/// The server whose catalogue it is, and what was proposed when the copy was made.
-struct Server {
-    registry: RemoteRegistry,
-    is_founded: bool,
-    before: BTreeMap<Subject, Parcel>,
-    _copy: TempDir,
+/// Whose catalogue it is.
+enum Source {
+    Folder(Repository),
+    Server { registry: RemoteRegistry, is_founded: bool },
+}
+
+impl Source {
+    fn proposals(&self) -> anyhow::Result<BTreeSet<Subject>> {
+        Ok(match self {
+            Self::Folder(repository) => repository.proposals()?.into_iter().collect(),
+            Self::Server { registry, is_founded } => registry.proposals(*is_founded)?.into_iter().collect(),
+        })
+    }
+
+    fn proposal(&self, subject: &Subject) -> anyhow::Result<Parcel> {
+        Ok(match self {
+            Self::Folder(repository) => repository.parcel(subject)?,
+            Self::Server { registry, is_founded } => registry.proposal(subject, *is_founded)?,
+        })
+    }
 }
 
 impl Workshop {
-    /// Opens the catalogue of the home's registry.
+    /// Copies the catalogue of the home's registry.
     pub(super) fn open(home: &Home, output: Output) -> anyhow::Result<Self> {
-        match home.place()? {
-            Place::Folder(_) => Ok(Self { repository: Repository::at(home.catalogue()?), server: None }),
-            Place::Address(address) => Self::copy(registry::remote(home, &address, output)?),
-        }
-    }
-
-    fn copy(registry: RemoteRegistry) -> anyhow::Result<Self> {
         let copy = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let is_founded = registry.info()?.founded;
-        if is_founded {
-            bring_published(&registry, copy.path())?;
+        let (source, name) = match home.place()? {
+            Place::Folder(_) => {
+                let folder = home.catalogue()?;
+                for part in ["metadata", "targets"] {
+                    copy_tree(&folder.join(part), &copy.path().join(part))
+                        .with_context(|| format!("cannot read {}", folder.display()))?;
+                }
+                let name = folder.display().to_string();
+                (Source::Folder(Repository::at(folder)), name)
+            }
+            Place::Address(address) => {
+                let registry = registry::remote(home, &address, output)?;
+                let is_founded = registry.info()?.founded;
+                if is_founded {
+                    bring_published(&registry, copy.path())?;
+                }
+                (Source::Server { registry, is_founded }, address.to_string())
+            }
+        };
+        let repository = Repository::at(copy.path()).named(name);
+        let (mut before, mut refused) = (BTreeMap::new(), Vec::new());
+        // In the order in which each follows from the one before it.
+        for subject in source.proposals()? {
+            let parcel = source.proposal(&subject)?;
+            match repository.receive(&subject, &parcel, Offer::Proposal { by: None }) {
+                // As it lies here, so that only what is changed here is handed in.
+                Ok(_) => drop(before.insert(subject.clone(), repository.parcel(&subject)?)),
+                Err(error) => refused.push((subject, error)),
+            }
         }
-        let repository = Repository::at(copy.path());
-        let mut before = BTreeMap::new();
-        for subject in registry.proposals(is_founded)? {
-            let parcel = registry.proposal(&subject, is_founded)?;
-            repository.receive(&subject, &parcel, true)?;
-            // As it lies here, so that only what is changed here is handed in.
-            before.insert(subject.clone(), repository.parcel(&subject)?);
-        }
-        let server = Server { registry, is_founded, before, _copy: copy };
-        Ok(Self { repository, server: Some(server) })
+        Ok(Self { repository, source, before, refused, copy })
     }
 
     /// The catalogue to work on.
@@ -64,31 +103,128 @@ impl Workshop {
 
     /// Whether it is a folder that the registry publishes when it is told.
     pub(super) fn is_folder(&self) -> bool {
-        self.server.is_none()
+        matches!(self.source, Source::Folder(_))
     }
 
-    /// Hands in what changed; the roles that the registry published at once.
-    pub(super) fn hand_in(&self, founding_code: Option<&str>) -> anyhow::Result<Vec<Subject>> {
-        let Some(server) = &self.server else {
-            return Ok(Vec::new());
-        };
-        let mut published = Vec::new();
-        let now = self.repository.proposals()?;
-        for gone in server.before.keys().filter(|subject| !now.contains(subject)) {
-            server.registry.withdraw_proposal(gone)?;
+    /// What the registry calls proposed and was not taken for a proposal, and why.
+    pub(super) fn refused(&self) -> &[(Subject, RepositoryError)] {
+        &self.refused
+    }
+
+    /// Refuses a role whose proposal was not taken for one.
+    pub(super) fn require_genuine(&mut self, subject: &Subject) -> Result<(), RepositoryError> {
+        match self.refused.iter().position(|(refused, _)| refused == subject) {
+            Some(at) => Err(self.refused.remove(at).1),
+            None => Ok(()),
         }
-        for subject in now {
-            let parcel = self.repository.parcel(&subject)?;
-            if server.before.get(&subject) == Some(&parcel) {
-                continue;
+    }
+
+    /// Somebody who proposes here, building on the open proposals that they name.
+    pub(super) fn proposer(&self, key: VerifyingKey, onto: &[Sha256Digest]) -> Proposer {
+        Proposer { onto: onto.iter().copied().collect(), ..Proposer::new(key) }
+    }
+
+    /// Checks what is published in this copy against what the home trusts, so that nobody signs a change of a forged or an older
+    /// catalogue. Metadata that merely expired passes: renewing it is what keepers do. Before anything is published, there is nothing
+    /// to trust.
+    pub(super) fn require_trusted_base(&self, home: &Home, now: Timestamp) -> anyhow::Result<()> {
+        let client = Client::new(home.catalogue_state());
+        let is_published = self.copy.path().join("metadata/1.root.json").exists();
+        match client.root()? {
+            None if is_published => {
+                return Err(Refusal::usage(
+                    "this home trusts no catalogue yet, and signs no change of one that it cannot check",
+                    "trust it first: `portcullis join <registry> --root 1.root.json`, with the file that the owners handed you",
+                )
+                .into());
             }
-            let receipt = server.registry.propose(&subject, &parcel, founding_code, server.is_founded)?;
-            for role in receipt.published {
-                published.push(role.parse()?);
+            None => return Ok(()),
+            Some(_) => {}
+        }
+        match client.refresh(&Folder::new(self.copy.path()), now) {
+            Ok(_) => Ok(()),
+            Err(Error::Expired { .. }) => self.require_not_older(&client),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Refuses roles that this home has seen newer: what expired was not compared.
+    fn require_not_older(&self, client: &Client) -> anyhow::Result<()> {
+        let published = self.repository.status()?.roles;
+        for (file, bytes) in client.trusted_files()? {
+            let trusted = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
+            let trusted = trusted["signed"]["version"].as_u64().unwrap_or(0);
+            let name = file.rsplit('/').next().unwrap_or(&file).trim_end_matches(".json");
+            let offered = published.iter().find(|role| role.role == name);
+            if let Some(offered) = offered.filter(|offered| offered.version < trusted) {
+                return Err(Error::Rollback { file, trusted, offered: offered.version }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The roles of which a change was made here.
+    pub(super) fn changed(&self) -> anyhow::Result<Vec<Subject>> {
+        let mut changed = Vec::new();
+        for subject in self.repository.proposals()? {
+            if self.before.get(&subject) != Some(&self.repository.parcel(&subject)?) {
+                changed.push(subject);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Withdraws the open proposal of a role, also one that was not taken for a proposal here.
+    pub(super) fn withdraw(&self, subject: &Subject) -> anyhow::Result<()> {
+        Ok(match &self.source {
+            Source::Folder(folder) => folder.withdraw(subject)?,
+            Source::Server { registry, .. } => registry.withdraw_proposal(subject)?,
+        })
+    }
+
+    /// Hands in what `key` changed here; the roles that the registry published at once.
+    pub(super) fn hand_in(
+        &self,
+        key: VerifyingKey,
+        founding_code: Option<&str>,
+    ) -> anyhow::Result<Vec<Subject>> {
+        let mut published = Vec::new();
+        for subject in self.changed()? {
+            let parcel = self.repository.parcel(&subject)?;
+            match &self.source {
+                Source::Folder(folder) => {
+                    folder.receive(&subject, &parcel, Offer::Proposal { by: Some(key.id()) })?;
+                }
+                Source::Server { registry, is_founded } => {
+                    let receipt = registry.propose(&subject, &parcel, founding_code, *is_founded)?;
+                    for role in receipt.published {
+                        published.push(role.parse()?);
+                    }
+                }
             }
         }
         Ok(published)
     }
+}
+
+/// Copies the files of a folder, if there is one.
+fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(from) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    std::fs::create_dir_all(to)?;
+    for entry in entries {
+        let entry = entry?;
+        let (kind, to) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_tree(&entry.path(), &to)?;
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Brings every root, the newest of each other role, and the files that they list. All of it is verified when it is used.

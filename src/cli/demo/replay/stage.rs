@@ -13,7 +13,7 @@ use super::super::people::People;
 use crate::access::{ApprovalShare, Handover, RulesInForce, handover_context};
 use crate::blob::Blobs;
 use crate::catalogue::{
-    AUDITORS, BoardPlan, CheckpointFile, Days, Founding, Repository, StageTarget, TargetPath,
+    AUDITORS, BoardPlan, CheckpointFile, Days, Founding, Proposer, Repository, StageTarget, TargetPath,
 };
 use crate::checkpoint::{self, ImportRequest, ImportSource};
 use crate::digest::Sha256Digest;
@@ -162,14 +162,14 @@ impl World {
         let founding = Founding { owners: cards, threshold: 2, registry, boards };
         let days = Days { root: LONG, targets: LONG, ..Days::default() };
         let repository = self.workshop().await?;
-        repository.found(&founding, now, days)?;
+        repository.found(&founding, &self.proposer(), now, days)?;
         self.sign_and_hand_in(&repository).await?;
         let root =
             self.registry.catalogue_file("metadata/1.root.json").await?.context("no root was published")?;
         fs::write(self.folder.join("1.root.json"), root)?;
         let repository = self.workshop().await?;
         let rules = BTreeMap::from([(TargetPath::misuse_rules(), MISUSE_RULES.as_bytes().to_vec())]);
-        repository.propose_targets(&rules, now.plus_days(LONG))?;
+        repository.propose_targets(&rules, now.plus_days(LONG), &self.proposer())?;
         self.sign_and_hand_in(&repository).await
     }
 
@@ -189,9 +189,16 @@ impl World {
         Ok(Repository::at(folder))
     }
 
+    /// The member who proposes everything.
+    fn proposer(&self) -> Proposer {
+        Proposer::new(self.board[0].signer.verifying_key())
+    }
+
     async fn sign_and_hand_in(&self, repository: &Repository) -> anyhow::Result<()> {
         for member in &self.board[..2] {
-            repository.sign(&*member.signer, None)?;
+            for open in repository.standings()? {
+                repository.sign(&*member.signer, &open.subject, open.digest)?;
+            }
         }
         let proposer = self.board[0].identity.card().verifying_key.id();
         for subject in repository.proposals()? {
@@ -273,7 +280,7 @@ impl World {
             (CheckpointFile::Stage, serde_json::to_vec(&target)?),
         ]);
         let repository = self.workshop().await?;
-        repository.propose(&id, &files, now.plus_days(LONG))?;
+        repository.propose(&id, &files, now.plus_days(LONG), &self.proposer())?;
         self.sign_and_hand_in(&repository).await?;
         if stage == "public" {
             self.hand_over(&id, now).await?;

@@ -11,6 +11,7 @@ use super::settings;
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::signing::{Unattended, unattended};
 use crate::registry::Error;
 use crate::statement::verify_card;
 use crate::store::{BackupTrust, Store};
@@ -59,7 +60,7 @@ pub(in crate::cli) struct Restore {
 impl Backup {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let settings = settings(&self.folder, self.config)?;
-        let (_, signer) = home.elsewhere(self.folder).signer(output)?;
+        let (_, signer) = unattended(&home.elsewhere(self.folder), Unattended::Registry, output)?;
         let rows = Runtime::new().context("cannot start")?.block_on(async {
             let store = Store::open(&settings.database).await?;
             store.backup(&self.to, &*signer, Timestamp::now()).await

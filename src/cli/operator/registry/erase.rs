@@ -11,6 +11,7 @@ use super::settings;
 use crate::blob::Blobs;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::signing::{Unattended, unattended};
 use crate::identity::KeyId;
 use crate::name::Prose;
 use crate::registry::{Error, Registry};
@@ -39,7 +40,7 @@ pub(in crate::cli) struct Erase {
 impl Erase {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let settings = settings(&self.folder, self.config)?;
-        let (identity, signer) = home.elsewhere(self.folder).signer(output)?;
+        let (identity, signer) = unattended(&home.elsewhere(self.folder), Unattended::Registry, output)?;
         let erased = Runtime::new().context("cannot start")?.block_on(async {
             let store = Store::open(&settings.database).await?;
             let blobs = Blobs::open(&settings.blobs)?;

@@ -13,6 +13,7 @@ use super::settings;
 use crate::blob::Blobs;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::signing::{Unattended, unattended};
 use crate::registry::{Registry, WitnessAddress};
 use crate::server::{Server, Settings};
 use crate::store::Store;
@@ -50,7 +51,7 @@ impl Serve {
         settings.require_private_or_tls()?;
         begin_log(matches!(self.log, Log::Json), output)?;
         let own = home.elsewhere(self.folder);
-        let (identity, signer) = own.signer(output)?;
+        let (identity, signer) = unattended(&own, Unattended::Registry, output)?;
         let runtime = Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
             let store = Store::open(&settings.database).await.map_err(crate::registry::Error::from)?;

@@ -12,6 +12,7 @@ use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
+use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::digest::Sha256Digest;
 use crate::name::{CheckpointId, Prose};
 use crate::policy::Use;
@@ -51,6 +52,9 @@ pub(in crate::cli) struct New {
     /// Print the stage's rules and its agreement, and ask for nothing
     #[arg(long)]
     terms: bool,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 impl New {
@@ -60,7 +64,7 @@ impl New {
         let Some(purpose) = self.purpose.clone().filter(|_| !self.terms) else {
             return print_terms(&rules, catalogue.agreement(&self.checkpoint)?, output);
         };
-        let (identity, signer) = home.signer(output)?;
+        let signatory = Signatory::of(home, output)?;
         let statements = registry::statements(home, output)?;
         let renews = self.renew.as_deref().map(|digits| statements.find("request", digits));
         let request = Request {
@@ -70,7 +74,7 @@ impl New {
             days: self.days,
             agreement: rules.agreement.filter(|_| self.accept_agreement),
             renews: renews.transpose()?.map(|found| found.digest),
-            card: identity.card().clone(),
+            card: signatory.card().clone(),
             members: self.members.iter().map(|path| files::envelope(path)).collect::<Result<_, _>>()?,
             created: Timestamp::now(),
         };
@@ -78,8 +82,11 @@ impl New {
         let request = Statement::new(rules.catalogue, subject, request);
         request.predicate.holders()?;
         require_possible(&request, &rules)?;
-        let envelope = request.sign(&*signer)?;
-        let handed_in = statements.put("request", &envelope, &signer.verifying_key())?;
+        let mut papers = Papers::to(format!("ask for {}", self.checkpoint)).in_own_words();
+        papers.line("stage", format!("`{}`, as the policy {} has it", rules.stage, rules.policy_digest));
+        papers.add::<Request>(request.to_envelope()?)?;
+        let envelope = signatory.sign_one(papers, &self.consent)?;
+        let handed_in = statements.put("request", &envelope, &signatory.key())?;
         let digest = handed_in.same_as.unwrap_or_else(|| envelope.digest());
         let short = registry::short_digest(digest);
         if handed_in.same_as.is_some() {

@@ -8,6 +8,7 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
+use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::statement::{Statement, Subject};
 use crate::time::Timestamp;
 
@@ -16,6 +17,9 @@ use crate::time::Timestamp;
 pub(in crate::cli) struct Withdraw {
     /// The first digits of the request's digest
     request: String,
+
+    #[command(flatten)]
+    consent: Consent,
 }
 
 impl Withdraw {
@@ -24,8 +28,8 @@ impl Withdraw {
         let found = exchange.find("request", &self.request)?;
         let catalogue = registry::catalogue(home, output)?;
         let request = verify_request(&found.envelope, catalogue.id())?;
-        let (_, signer) = home.signer(output)?;
-        if signer.verifying_key() != request.predicate.card.verifying_key {
+        let signatory = Signatory::of(home, output)?;
+        if signatory.key() != request.predicate.card.verifying_key {
             let message = format!("the request is by {}, not by you", request.predicate.card.name);
             return Err(Refusal::denied(
                 message,
@@ -35,8 +39,11 @@ impl Withdraw {
         }
         let subject = Subject { name: request.subject.name.clone(), digest: request.subject.digest };
         let withdrawal = Withdrawal { request: request.digest(), created: Timestamp::now() };
-        let envelope = Statement::new(catalogue.id(), subject, withdrawal).sign(&*signer)?;
-        exchange.put("withdrawal", &envelope, &signer.verifying_key())?;
+        let mut papers = Papers::to("withdraw your request").about(&self.request, request.digest());
+        papers.quote(&request.predicate);
+        papers.add::<Withdrawal>(Statement::new(catalogue.id(), subject, withdrawal).to_envelope()?)?;
+        let envelope = signatory.sign_one(papers, &self.consent)?;
+        exchange.put("withdrawal", &envelope, &signatory.key())?;
         let short = registry::short_digest(request.digest());
         output.result(&json!({ "request": request.digest() }), format_args!("withdrew request {short}\n"))
     }

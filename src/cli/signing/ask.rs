@@ -1,0 +1,94 @@
+//! Showing what is to be signed, and asking.
+
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+
+use anyhow::Context as _;
+
+use super::declined;
+use crate::cli::failure::Refusal;
+use crate::cli::output::Output;
+use crate::digest::Sha256Digest;
+
+/// Longest answer that is read.
+const MAX_ANSWER: u64 = 64;
+
+/// What is asked before a signature.
+pub(super) struct Question {
+    /// What the signature would do: `approve the request of Rosa`.
+    pub(super) action: String,
+    /// What would be signed, in words.
+    pub(super) words: String,
+    /// Whether the command line gave its whole digest.
+    pub(super) is_named: bool,
+    /// Whether all of it came from the command line and its files.
+    pub(super) is_own: bool,
+    /// What a script gives in place of an answer.
+    pub(super) digest: Option<Sha256Digest>,
+    /// How a script says yes, if `--yes` is no way.
+    pub(super) instead: Option<String>,
+}
+
+/// What was shown, or named by digest, and consented to. Nothing but [`consent`] makes one.
+pub(super) struct Shown<T>(T);
+
+impl<T> Shown<T> {
+    pub(super) fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// Shows the words of `value` and has them consented to, or refuses.
+pub(super) fn consent<T>(
+    value: T,
+    question: &Question,
+    yes: bool,
+    output: Output,
+) -> anyhow::Result<Shown<T>> {
+    require(question, yes, output)?;
+    Ok(Shown(value))
+}
+
+fn require(question: &Question, yes: bool, output: Output) -> anyhow::Result<()> {
+    let Question { action, words, is_named, is_own, .. } = question;
+    let is_given = *is_named || yes;
+    if !is_given && can_ask(output) {
+        let mut stderr = io::stderr().lock();
+        write!(stderr, "{words}{}{} [y/N] ", action[..1].to_uppercase(), with_mark(&action[1..]))
+            .and_then(|()| stderr.flush())
+            .context("cannot ask")?;
+        drop(stderr);
+        let mut line = String::new();
+        let mut byte = [0];
+        let mut stdin = io::stdin().lock().take(MAX_ANSWER);
+        while stdin.read(&mut byte).context("cannot read the answer")? == 1 && byte != *b"\n" {
+            line.push(char::from(byte[0]));
+        }
+        return match line.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(declined(action).into()),
+        };
+    }
+    output.note(words.trim_end());
+    if is_given || *is_own { Ok(()) } else { Err(refusal(question).into()) }
+}
+
+fn with_mark(action: &str) -> String {
+    format!("{action}?")
+}
+
+fn refusal(question: &Question) -> Refusal {
+    let way = match (&question.instead, question.digest) {
+        (Some(instead), _) => instead.clone(),
+        (None, Some(digest)) => format!("give its whole digest, {digest}, or --yes"),
+        (None, None) => "give --yes".to_owned(),
+    };
+    Refusal::usage(
+        format!("there is no terminal to ask whether to {}", question.action),
+        format!("run it at a terminal, which shows what is signed and asks; or read it, and {way}"),
+    )
+}
+
+/// Whether there is somebody to ask.
+fn can_ask(output: Output) -> bool {
+    !output.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
+}

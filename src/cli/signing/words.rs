@@ -1,0 +1,128 @@
+//! What statements say to the person who signs them: every field that has consequences, from the bytes themselves.
+
+use crate::access::{ApprovalShare, Denial, Grant, Handover, Request, Revocation, Withdrawal};
+use crate::digest::Sha256Digest;
+use crate::identity::Card;
+use crate::misuse::{Case, CaseStep, Step};
+use crate::statement::Predicate;
+
+/// A line's name and what it says.
+type Lines = Vec<(&'static str, String)>;
+
+/// A statement that a person signs.
+pub(in crate::cli) trait InWords: Predicate {
+    /// What it says.
+    fn in_words(&self) -> Lines;
+}
+
+fn person(card: &Card) -> String {
+    let organization = card.organization.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+    format!("{}{organization}, key {}", card.name, card.verifying_key.id())
+}
+
+fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    if items.is_empty() { "any".to_owned() } else { items.join(", ") }
+}
+
+fn agreement(digest: Option<Sha256Digest>) -> String {
+    digest.map_or_else(|| "none".to_owned(), |digest| format!("accepted: {digest}"))
+}
+
+impl InWords for Request {
+    fn in_words(&self) -> Lines {
+        let mut lines = vec![
+            ("checkpoint", self.checkpoint.to_string()),
+            ("asks", person(&self.card)),
+            ("purpose", self.purpose.to_string()),
+            ("uses", listed(&self.uses)),
+            ("days", self.days.to_string()),
+            ("agreement", agreement(self.agreement)),
+        ];
+        let members = self.holders().unwrap_or_default();
+        lines.extend(members.iter().skip(1).map(|member| ("and for", person(member))));
+        lines.extend(self.renews.map(|renewed| ("renews", renewed.to_string())));
+        lines
+    }
+}
+
+impl InWords for Grant {
+    fn in_words(&self) -> Lines {
+        vec![
+            ("for", person(&self.researcher)),
+            ("checkpoint", format!("{} in stage `{}`", self.checkpoint, self.stage)),
+            ("uses", listed(&self.uses)),
+            ("days", format!("{}, from {} until {}", self.days(), self.issued, self.expires)),
+            ("agreement", agreement(self.agreement)),
+            ("request", self.request.to_string()),
+            ("policy", self.policy.to_string()),
+        ]
+    }
+}
+
+impl InWords for ApprovalShare {
+    fn in_words(&self) -> Lines {
+        vec![("opens", format!("your share of the key, for the grant {} alone", self.grant))]
+    }
+}
+
+impl InWords for Denial {
+    fn in_words(&self) -> Lines {
+        vec![("request", self.request.to_string()), ("reason", self.reason.to_string())]
+    }
+}
+
+impl InWords for Withdrawal {
+    fn in_words(&self) -> Lines {
+        vec![("request", self.request.to_string())]
+    }
+}
+
+impl InWords for Revocation {
+    fn in_words(&self) -> Lines {
+        vec![("grant", self.grant.to_string()), ("reason", self.reason.to_string())]
+    }
+}
+
+impl InWords for Handover {
+    fn in_words(&self) -> Lines {
+        vec![
+            (
+                "gives",
+                "your share of the key to the registry, which then answers anyone by itself".to_owned(),
+            ),
+            ("stage", self.stage.to_string()),
+            ("policy", self.policy.to_string()),
+        ]
+    }
+}
+
+impl InWords for Case {
+    fn in_words(&self) -> Lines {
+        vec![
+            ("grant", self.grant.to_string()),
+            ("person", format!("key {}", self.person)),
+            ("records", self.records.len().to_string()),
+            ("rules", if self.rules.is_empty() { "none".to_owned() } else { listed(&self.rules) }),
+            ("severity", format!("{:?}", self.severity).to_lowercase()),
+            ("reason", self.reason.to_string()),
+        ]
+    }
+}
+
+impl InWords for CaseStep {
+    fn in_words(&self) -> Lines {
+        let mut lines = vec![("case", self.case.to_string())];
+        match &self.step {
+            Step::Assign { to } => lines.push(("assigns", format!("the case to key {to}"))),
+            Step::Comment { text } => lines.push(("notes", text.to_string())),
+            Step::Decide { outcome, reason, until } => {
+                lines.push(("decides", outcome.to_string()));
+                lines.extend(until.map(|until| ("until", until.to_string())));
+                lines.push(("reason", reason.to_string()));
+            }
+            Step::Appeal { text } => lines.push(("appeals", text.to_string())),
+        }
+        lines
+    }
+}

@@ -1,0 +1,39 @@
+//! What a board proposes for its checkpoint, looked at as a whole before it is taken in, reviewed or published.
+
+use std::collections::BTreeMap;
+
+use super::Error;
+use crate::catalogue::{CheckpointFile, Repository, Subject};
+use crate::name::CheckpointId;
+use crate::policy::ReleaseFiles;
+
+/// Refuses a proposal whose files do not fit together, or are another checkpoint's.
+///
+/// # Errors
+/// [`Error::Release`]; what is wrong with the catalogue or the proposal.
+pub fn require_coherent(repository: &Repository, checkpoint: &CheckpointId) -> Result<(), Error> {
+    let file = |file| repository.proposed_file(checkpoint, file);
+    let files = ReleaseFiles {
+        policy: file(CheckpointFile::Policy)?,
+        manifest: file(CheckpointFile::Manifest)?,
+        stage: file(CheckpointFile::Stage)?,
+        has_agreement: file(CheckpointFile::Agreement)?.is_some(),
+    };
+    Ok(files.require_coherent(checkpoint)?)
+}
+
+/// The boards' open proposals that must not come into force, and why.
+///
+/// # Errors
+/// What is wrong with the catalogue or a proposal.
+pub fn incoherent(repository: &Repository) -> Result<BTreeMap<CheckpointId, String>, Error> {
+    let mut found = BTreeMap::new();
+    for subject in repository.proposals()? {
+        if let Subject::Board(checkpoint) = subject
+            && let Err(error) = require_coherent(repository, &checkpoint)
+        {
+            found.insert(checkpoint, error.to_string());
+        }
+    }
+    Ok(found)
+}

@@ -8,7 +8,7 @@ mod catalogue;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use catalogue::{Memory, World, day};
+use catalogue::{Memory, World, day, proposer};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use portcullis::catalogue::{Client, TargetPath};
 
@@ -17,7 +17,7 @@ fn large() -> Memory {
     let world = World::new();
     let file = |n: u32| (format!("misuse/{n}.toml").parse::<TargetPath>().unwrap(), n.to_le_bytes().to_vec());
     let files: BTreeMap<_, _> = (0..1000).map(file).collect();
-    world.repository().propose_targets(&files, day(365)).unwrap();
+    world.repository().propose_targets(&files, day(365), &proposer(&world.olga)).unwrap();
     world.sign_all();
     world.publish(0);
     world.memory()

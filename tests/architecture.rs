@@ -132,6 +132,37 @@ fn the_reader_of_arrows_reads_every_form() {
     assert_eq!(used, ["checkpoint", "digest", "inference", "name"]);
 }
 
+/// P9: commands reach a person's key through `cli/signing` alone, which shows what is signed; what signs without a person says why.
+#[test]
+fn commands_sign_only_what_was_shown() {
+    let may =
+        |path: &Path, folders: &[&str]| folders.iter().any(|folder| path.to_str().unwrap().contains(folder));
+    // Stand-ins of the demo's replay are nobody's keys.
+    let keys = ["src/cli/home.rs", "src/cli/signing/", "src/cli/demo/replay/"];
+    let unattended = [
+        "src/cli/signing/",
+        "src/cli/session.rs",
+        "src/cli/identity/card.rs",
+        "src/cli/auditor/witness.rs",
+        "src/cli/admin/catalogue/publish.rs",
+        "src/cli/operator/",
+        "src/cli/researcher/usage.rs",
+        "src/cli/researcher/recording.rs",
+    ];
+    let mut wrong = Vec::new();
+    for path in sources("src/cli") {
+        let text = fs::read_to_string(&path).unwrap();
+        let reaches = ["unlocked_signer", ".signer(None)", "SigningKey", ".sign(&*signer"]
+            .iter()
+            .any(|way| text.contains(way));
+        let is_covered = may(&path, &keys) || may(&path, &unattended);
+        if (reaches && !is_covered) || (text.contains("unattended(") && !may(&path, &unattended)) {
+            wrong.push(path);
+        }
+    }
+    assert!(wrong.is_empty(), "sign through `Signatory`: {wrong:?}");
+}
+
 /// serde_json and toml take a list for a struct and the last of two equal keys: only the room that does not may call them.
 #[test]
 fn one_room_reads_json_and_toml() {

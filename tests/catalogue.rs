@@ -33,8 +33,36 @@ fn policy(version: u32) -> String {
 
 fn sign(at: &Path, people: &[&str]) {
     for home in people {
-        succeed(at, &format!("-q --home {home} --registry c catalogue sign"));
+        sign_in(at, home, "c");
     }
+}
+
+/// Signs every open change that this person has a say in and did not sign, by the digests of a review.
+fn sign_in(at: &Path, home: &str, registry: &str) {
+    let to = format!("-q --home {home} --registry {registry} catalogue");
+    let review: Value = serde_json::from_str(&succeed(at, &format!("--json {to} review"))).unwrap();
+    for open in review["proposed"].as_array().unwrap() {
+        let names = |quorum: &Value, who: &str| {
+            quorum[who]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| one["name"].as_str().unwrap().to_lowercase() == home)
+        };
+        let mut quorums = open["quorums"].as_array().unwrap().iter();
+        if quorums.any(|quorum| names(quorum, "members") && !names(quorum, "signed")) {
+            let (role, digest) = (open["role"].as_str().unwrap(), open["digest"].as_str().unwrap());
+            succeed(at, &format!("{to} sign {role} {digest}"));
+        }
+    }
+}
+
+/// The digest of the open change of a role.
+fn open_change(at: &Path, role: &str) -> String {
+    let review = succeed(at, "--json --home ada --registry c catalogue review");
+    let review: Value = serde_json::from_str(&review).unwrap();
+    let open = review["proposed"].as_array().unwrap().iter().find(|open| open["role"] == role).unwrap();
+    open["digest"].as_str().unwrap().to_owned()
 }
 
 fn publish(at: &Path) -> String {
@@ -49,7 +77,13 @@ fn published() -> tempfile::TempDir {
     sign(at, &["olga", "otto"]);
     fs::write(at.join("policy.toml"), policy(1)).unwrap();
     publish(at);
-    succeed(at, "--registry c catalogue propose gpt2-124m --policy policy.toml");
+    for home in ["olga", "otto", "ada", "ben", "cy", "dee"] {
+        succeed(
+            at,
+            &format!("--home {home} --registry c catalogue refresh --root c/catalogue/metadata/1.root.json"),
+        );
+    }
+    succeed(at, "-q --home ada --registry c catalogue propose gpt2-124m --policy policy.toml");
     sign(at, &["ada", "ben"]);
     publish(at);
     place
@@ -90,14 +124,15 @@ fn stable(shown: &str) -> String {
 fn a_catalogue_is_proposed_signed_and_published() {
     let place = people();
     let at = place.path();
-    insta::assert_snapshot!(succeed(at, INIT), @"
-    proposed a new catalogue in c
-      next: 2 of its owners sign it with `portcullis catalogue sign`, then the registry publishes it
+    insta::assert_snapshot!(succeed(at, &format!("-q {INIT}")), @"
+    proposed and signed a new catalogue in c; 2 of its owners must sign, then the registry publishes it
+      next: the others review it and `portcullis catalogue sign root 6cd54747f89c01b235d6cfce2ad578a3f0bfd0460a8231652f88430e156e2054`
+      next: the others review it and `portcullis catalogue sign targets b91dcbf9d0f3e0d338b7cb9f52954e0ed738650fc8c5560bc586c3162d260f4d`
     ");
-    insta::assert_snapshot!(refuse(at, INIT), @"
-    exit 2
-    error: there is a catalogue in c/catalogue already
-      next: use it, or choose another folder
+    insta::assert_snapshot!(refuse(at, &format!("-q {}", INIT.replace("olga --registry", "otto --registry"))), @"
+    exit 3
+    error: another change of root is proposed already: 6cd54747f89c01b235d6cfce2ad578a3f0bfd0460a8231652f88430e156e2054
+      next: read `portcullis catalogue review`; build on it with --onto 6cd54747f89c01b235d6cfce2ad578a3f0bfd0460a8231652f88430e156e2054, or end it with `portcullis catalogue propose root --withdraw`
     ");
     insta::assert_snapshot!(stable(&succeed(at, "-q --home olga --registry c catalogue review")), @"
     root, version 1
@@ -106,7 +141,9 @@ fn a_catalogue_is_proposed_signed_and_published() {
       the registry (snapshot): 1 of Registry (key <hex>)
       the registry (timestamp): 1 of Registry (key <hex>)
       expires <time>, in 730 days
-      the owners (root): signed by nobody; 2 more needed, of Olga, Otto
+      the owners (root): signed by Olga; 1 more needed, of Otto
+      digest <hex>
+      sign it with `portcullis catalogue sign root <hex>`
     targets, version 1
       the board of gpt2-124m: 2 of Ada (key <hex>), Ben (key <hex>), Cy (key <hex>)
       expires <time>, in 365 days
@@ -116,25 +153,31 @@ fn a_catalogue_is_proposed_signed_and_published() {
       adds the card of Olga (key <hex>)
       adds the card of Otto (key <hex>)
       adds the card of Registry (key <hex>)
-      the owners (targets): signed by nobody; 2 more needed, of Olga, Otto
+      the owners (targets): signed by Olga; 1 more needed, of Otto
+      digest <hex>
+      sign it with `portcullis catalogue sign targets <hex>`
     ");
     insta::assert_snapshot!(refuse(at, "--home registry --registry c catalogue publish"), @"
     exit 3
-    error: the catalogue cannot be published yet: root: it needs 2 more of the owners (root); targets: it needs 2 more of the owners (targets)
+    error: the catalogue cannot be published yet: root: it needs 1 more of the owners (root); targets: it needs 1 more of the owners (targets)
       next: let them sign with `portcullis catalogue sign`
     ");
-    insta::assert_snapshot!(succeed(at, "-q --home olga --registry c catalogue sign"), @"
-    signed root, version 1
-      the owners (root): signed by Olga; 1 more needed, of Otto
-    signed targets, version 1
-      the owners (targets): signed by Olga; 1 more needed, of Otto
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home otto --registry c catalogue sign")), @"
+    exit 2
+    error: one role is signed at a time, and named
+      next: read `portcullis catalogue review`, then `portcullis catalogue sign root <hex>` or `portcullis catalogue sign targets <hex>`
     ");
-    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada --registry c catalogue sign")), @"
+    let root = open_change(at, "root");
+    insta::assert_snapshot!(stable(&succeed(at, &format!("-q --home otto --registry c catalogue sign root {root}"))), @"
+    signed root, version 1, digest <hex>
+      the owners (root): signed by Olga, Otto; complete
+    ");
+    insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home ada --registry c catalogue sign root {root}"))), @"
     exit 3
-    error: the key <hex> has no say in root, targets: the owners sign it
+    error: the key <hex> has no say in root: the owners sign it
       next: ask one of them; if that is you, name your own --home
     ");
-    insta::assert_snapshot!(stable(&refuse(at, "-q --home registry --registry c catalogue sign --role root")), @"
+    insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home registry --registry c catalogue sign root {root}"))), @"
     exit 3
     error: the key <hex> has no say in root: the owners sign it
       next: ask one of them; if that is you, name your own --home
@@ -168,7 +211,10 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
     let at = place.path();
     fs::write(at.join("policy.toml"), policy(2).replace("board = 2 }", "board = 1 }")).unwrap();
     fs::write(at.join("agreement.md"), "Be good\u{1b}[31m.\n").unwrap();
-    succeed(at, "--registry c catalogue propose gpt2-124m --policy policy.toml --agreement agreement.md");
+    succeed(
+        at,
+        "-q --home ada --registry c catalogue propose gpt2-124m --policy policy.toml --agreement agreement.md",
+    );
     insta::assert_snapshot!(stable(&succeed(at, "-q --home ada --registry c catalogue review")), @r#"
     gpt2-124m, version 2
       adds gpt2-124m/agreement.md (14 B, SHA-256 <hex>)
@@ -201,15 +247,17 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
           max_days = 90
           …
       expires <time>, in 365 days (was <time>)
-      the board of gpt2-124m: signed by nobody; 2 more needed, of Ada, Ben, Cy
+      the board of gpt2-124m: signed by Ada; 1 more needed, of Ben, Cy
+      digest <hex>
+      sign it with `portcullis catalogue sign gpt2-124m <hex>`
     "#);
     sign(at, &["cy"]);
     insta::assert_snapshot!(publish(at), @"
     published version 3; publish again before <time>
-      waiting   gpt2-124m: it needs 1 more of the board of gpt2-124m
+      in force  gpt2-124m
     ");
     // Another form of it takes the signatures of the first with it.
-    succeed(at, "--registry c catalogue propose gpt2-124m --stage partners");
+    succeed(at, "-q --home ada --registry c catalogue propose gpt2-124m --stage partners");
     insta::assert_snapshot!(stable(&succeed(at, "--registry c catalogue status")), @"
     root         version 1, expires <time> (in 730 days)
                  2 of 2 must sign; signed by Olga, Otto
@@ -219,13 +267,13 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
                  1 of 1 must sign; signed by Registry
     targets      version 1, expires <time> (in 365 days)
                  2 of 2 must sign; signed by Olga, Otto
-    gpt2-124m    version 1, expires <time> (in 365 days)
-                 2 of 3 must sign; signed by Ada, Ben, not by Cy
-    proposed  gpt2-124m, version 2
-              the board of gpt2-124m: signed by nobody; 2 more needed, of Ada, Ben, Cy
+    gpt2-124m    version 2, expires <time> (in 365 days)
+                 2 of 3 must sign; signed by Ada, Cy, not by Ben
+    proposed  gpt2-124m, version 3
+              the board of gpt2-124m: signed by Ada; 1 more needed, of Ben, Cy
     ");
-    succeed(at, "--registry c catalogue propose gpt2-124m --withdraw");
-    insta::assert_snapshot!(refuse(at, "--registry c catalogue propose gpt2-124m --withdraw"), @"
+    succeed(at, "-q --home ada --registry c catalogue propose gpt2-124m --withdraw");
+    insta::assert_snapshot!(refuse(at, "-q --home ada --registry c catalogue propose gpt2-124m --withdraw"), @"
     exit 2
     error: no change of gpt2-124m is proposed
       next: see `portcullis catalogue status` for what is proposed
@@ -236,16 +284,21 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
 fn a_board_and_the_owners_rotate() {
     let place = published();
     let at = place.path();
-    succeed(at, "--registry c catalogue rotate gpt2-124m --remove Cy --add dee.card");
+    succeed(at, "-q --home olga --registry c catalogue rotate gpt2-124m --remove Cy --add dee.card");
     insta::assert_snapshot!(stable(&succeed(at, "-q --home ada --registry c catalogue review")), @"
     targets, version 2
       the board of gpt2-124m: Cy leaves, Dee (key <hex>) joins, threshold 2 (was 2)
       expires <time>, in 365 days (was <time>)
       adds the card of Dee (key <hex>)
-      the owners (targets): signed by nobody; 2 more needed, of Olga, Otto
+      the owners (targets): signed by Olga; 1 more needed, of Otto
+      digest <hex>
+      sign it with `portcullis catalogue sign targets <hex>`
     gpt2-124m, version 2
       expires <time>, in 365 days (was <time>)
       the board of gpt2-124m: signed by nobody; 2 more needed, of Ada, Ben, Dee
+      proposed by Olga, who has no say in it
+      digest <hex>
+      sign it with `portcullis catalogue sign gpt2-124m <hex>`
     ");
     sign(at, &["olga", "otto", "ada"]);
     // Ben and Cy signed what is published; without Ben, the new board has not taken it over.
@@ -254,24 +307,28 @@ fn a_board_and_the_owners_rotate() {
       in force  targets
       waiting   gpt2-124m: it needs 1 more of the board of gpt2-124m
     ");
-    insta::assert_snapshot!(stable(&refuse(at, "-q --home cy --registry c catalogue sign")), @"
+    insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home cy --registry c catalogue sign gpt2-124m {}", open_change(at, "gpt2-124m")))), @"
     exit 3
     error: the key <hex> has no say in gpt2-124m: the board of gpt2-124m sign it
       next: ask one of them; if that is you, name your own --home
     ");
     sign(at, &["dee"]);
     publish(at);
-    succeed(at, "--registry c catalogue rotate root --remove Otto --add cy.card");
+    succeed(at, "-q --home olga --registry c catalogue rotate root --remove Otto --add cy.card");
     insta::assert_snapshot!(stable(&succeed(at, "-q --home olga --registry c catalogue review")), @"
     root, version 2
       the owners (root): Otto leaves, Cy (key <hex>) joins, threshold 2 (was 2)
       the owners (targets): Otto leaves, Cy (key <hex>) joins, threshold 2 (was 2)
       expires <time>, in 730 days (was <time>)
-      the owners (root): signed by nobody; 2 more needed, of Olga, Otto
-      the owners (root): signed by nobody; 2 more needed, of Cy, Olga
+      the owners (root): signed by Olga; 1 more needed, of Otto
+      the owners (root): signed by Olga; 1 more needed, of Cy
+      digest <hex>
+      sign it with `portcullis catalogue sign root <hex>`
     targets, version 3
       expires <time>, in 365 days (was <time>)
-      the owners (targets): signed by nobody; 2 more needed, of Cy, Olga
+      the owners (targets): signed by Olga; 1 more needed, of Cy
+      digest <hex>
+      sign it with `portcullis catalogue sign targets <hex>`
     ");
     sign(at, &["olga", "cy"]);
     insta::assert_snapshot!(publish(at), @"
@@ -306,19 +363,22 @@ fn refusals_say_what_to_do() {
     let of = |arguments: &str| stable(&refuse(at, arguments));
     insta::assert_snapshot!([
         of("--registry nowhere catalogue status"),
-        of("--registry c catalogue propose gpt2-1.5b --policy policy.toml"),
-        of("--registry c catalogue propose misuse --policy policy.toml"),
-        of("--registry c catalogue propose Nobody's"),
-        of("--registry c catalogue rotate gpt2-124m"),
-        of("--registry c catalogue rotate gpt2-124m --threshold 4"),
-        of("--registry c catalogue rotate gpt2-124m --add ada.card"),
-        of("--registry c catalogue rotate gpt2-124m --remove Olga"),
-        of("--registry c catalogue rotate root --remove Zoe"),
-        of("--registry c catalogue rotate snapshot --add dee.card"),
-        of("--registry c catalogue rotate registry"),
+        of("-q --home ada --registry c catalogue propose gpt2-1.5b --policy policy.toml"),
+        of("-q --home olga --registry c catalogue propose misuse --policy policy.toml"),
+        of("-q --home ada --registry c catalogue propose Nobody's"),
+        of("-q --home olga --registry c catalogue rotate gpt2-124m"),
+        of("-q --home olga --registry c catalogue rotate gpt2-124m --threshold 4"),
+        of("-q --home olga --registry c catalogue rotate gpt2-124m --add ada.card"),
+        of("-q --home olga --registry c catalogue rotate gpt2-124m --remove Olga"),
+        of("-q --home olga --registry c catalogue rotate root --remove Zoe"),
+        of("-q --home olga --registry c catalogue rotate snapshot --add dee.card"),
+        of("-q --home olga --registry c catalogue rotate registry"),
         of("--home ada --registry c catalogue sign"),
-        of("--home ben --registry c catalogue refresh"),
-        of("--home ben --registry c catalogue refresh --root policy.toml"),
+        of("--home ada --registry c catalogue sign gpt2-124m"),
+        of("--home olga --registry c catalogue rotate gtp2-124m --add dee.card"),
+        of("--home olga --registry c catalogue board add gpt2-124m --threshold 1 --member dee.card"),
+        of("--home zoe --registry c catalogue refresh"),
+        of("--home zoe --registry c catalogue refresh --root policy.toml"),
     ].join("\n"), @"
     exit 2
     error: there is no catalogue in nowhere/catalogue
@@ -356,21 +416,32 @@ fn refusals_say_what_to_do() {
     error: the catalogue knows nobody called Zoe
       next: see `portcullis catalogue status` for names; a key id needs 12 digits or more
 
-    exit 2
-    error: no checkpoint can be called snapshot: it is a role of TUF's own
-      next: choose another name for the checkpoint
+    exit 3
+    error: the catalogue has no board for snapshot: it has gpt2-124m
+      next: check the spelling, or let an owner found one: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`
 
     exit 2
     error: a registry has one key
       next: give its new card with one --add, and nothing else
 
     exit 2
-    note: this home trusts no catalogue yet, so nothing but its own signatures vouches for what is published there
-    error: no change of any role is proposed
-      next: see `portcullis catalogue status` for what is proposed
+    error: one role is signed at a time, and named
+      next: nothing is proposed: see `portcullis catalogue status`
 
     exit 2
-    error: no root of trust is in ben/catalogue; none is ever taken from a server unasked
+    error: no change of gpt2-124m is proposed
+      next: see `portcullis catalogue status` for what is proposed
+
+    exit 3
+    error: the catalogue has no board for gtp2-124m: it has gpt2-124m
+      next: check the spelling, or let an owner found one: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`
+
+    exit 2
+    error: gpt2-124m has a board already
+      next: change its members with `portcullis catalogue rotate <checkpoint> --add <card> --remove <name>`
+
+    exit 2
+    error: no root of trust is in zoe/catalogue; none is ever taken from a server unasked
       next: give the root file that the owners handed you, with `portcullis catalogue refresh --root <file>`
 
     exit 4
@@ -387,17 +458,22 @@ fn nobody_signs_a_change_of_another_or_an_older_catalogue() {
     let old = fs::read(at.join("c/catalogue/metadata/timestamp.json")).unwrap();
     publish(at);
     succeed(at, "--home ada --registry c catalogue refresh");
+    fs::write(at.join("agreement.md"), "Be good.\n").unwrap();
+    let propose =
+        "-q --home ada --registry c catalogue propose gpt2-124m --agreement agreement.md --stage partners";
+    succeed(at, propose);
     fs::write(at.join("c/catalogue/metadata/timestamp.json"), old).unwrap();
-    succeed(at, "--registry c catalogue propose gpt2-124m --stage partners");
-    insta::assert_snapshot!(refuse(at, "--home ada --registry c catalogue sign"), @"
+    assert!(refuse(at, propose).contains("rolled back"));
+    insta::assert_snapshot!(refuse(at, "-q --home ada --registry c catalogue sign gpt2-124m"), @"
     exit 4
     error: timestamp.json is rolled back: version 2 is offered, version 3 was accepted before
       next: someone serves an older catalogue: fetch it from another place, and tell the owners
     ");
-    succeed(at, &INIT.replace("--registry c", "--registry d").replace("otto.card", "dee.card"));
     for home in ["olga", "dee"] {
-        succeed(at, &format!("-q --home {home} --registry d catalogue sign"));
+        fs::remove_dir_all(at.join(home).join("catalogue")).unwrap();
     }
+    succeed(at, &INIT.replace("--registry c", "--registry d").replace("otto.card", "dee.card"));
+    sign_in(at, "dee", "d");
     succeed(at, "--home registry --registry d catalogue publish");
     insta::assert_snapshot!(
         refuse(at, "--home ada --registry d catalogue refresh --root d/catalogue/metadata/1.root.json"),
@@ -413,14 +489,18 @@ fn nobody_signs_a_change_of_another_or_an_older_catalogue() {
 fn what_a_keeper_of_the_folder_slips_in_is_not_signed() {
     let place = published();
     let at = place.path();
-    succeed(at, "--registry c catalogue propose gpt2-124m --stage partners");
+    fs::write(at.join("agreement.md"), "Be good.\n").unwrap();
+    succeed(
+        at,
+        "-q --home ada --registry c catalogue propose gpt2-124m --agreement agreement.md --stage partners",
+    );
     let targets = at.join("c/catalogue/proposals/gpt2-124m/targets/gpt2-124m");
     let stage = fs::read_dir(targets).unwrap().next().unwrap().unwrap().path();
     fs::write(stage, "{}").unwrap();
-    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada --registry c catalogue sign")), @"
+    insta::assert_snapshot!(stable(&refuse(at, "-q --home ada --registry c catalogue sign gpt2-124m")), @"
     exit 4
-    error: the proposal lacks the file gpt2-124m/stage.json (<hex>)
-      next: propose the file again
+    error: gpt2-124m/agreement.md has SHA-256 <hex>, not <hex>
+      next: do not use this copy: fetch it from another place, and tell the owners
     ");
     // Published metadata that was edited: nothing is measured against it.
     let metadata = at.join("c/catalogue/metadata/1.targets.json");
@@ -438,7 +518,7 @@ fn a_kill_while_publishing_leaves_the_old_catalogue_and_publishing_again_finishe
     let place = published();
     let at = place.path();
     succeed(at, "--home ben --registry c catalogue refresh --root c/catalogue/metadata/1.root.json");
-    succeed(at, "--registry c catalogue rotate root --add ada.card");
+    succeed(at, "-q --home olga --registry c catalogue rotate root --add ada.card");
     sign(at, &["olga", "otto"]);
     let sources = support::copy_tree(&at.join("c/catalogue"), &at.join("before"));
     publish(at);

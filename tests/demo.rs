@@ -47,16 +47,12 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
 
     Found: a board of three, any two of whom must sign
       ada      $ portcullis --registry http://127.0.0.1:<port> catalogue init --founding-code <digits> --owner-thre …
-                 proposed a new catalogue to http://127.0.0.1:<port>
-      ada      $ portcullis --registry http://127.0.0.1:<port> catalogue sign
-                 signed root, version 1
-                   the owners (root): signed by Ada; 1 more needed, of Ben, Cy
-                 signed targets, version 1
-                   the owners (targets): signed by Ada; 1 more needed, of Ben, Cy
-      ben      $ portcullis --registry http://127.0.0.1:<port> catalogue sign
-                 signed root, version 1
+                 proposed and signed a new catalogue to http://127.0.0.1:<port>; 2 of its owners must sign, then the registry publishes it
+      ben      $ portcullis --registry http://127.0.0.1:<port> catalogue sign root <digits> …
+                 signed root, version 1, digest <digits>
                    the owners (root): signed by Ada, Ben; complete
-                 signed targets, version 1
+      ben      $ portcullis --registry http://127.0.0.1:<port> catalogue sign targets <digits> …
+                 signed targets, version 1, digest <digits>
                    the owners (targets): signed by Ada, Ben; complete
                  in force  root: it had its signatures, and the registry published it
                  in force  targets: it had its signatures, and the registry published it
@@ -95,7 +91,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them there already
                  published in stage `internal`, signed by ada and ben
       ada      $ portcullis catalogue propose misuse --rules policies/misuse.toml
-                 proposed a change of targets
+                 proposed and signed a change of targets
                  in force: the rules by which misuse is looked for, signed by ada and ben
 
     Request: a researcher asks; the gate answers by the signed policy
@@ -108,22 +104,22 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  asked for demo-large under stage `partners`: request <digits>
       rosa     $ portcullis pull demo-large
                  demo-large is in the vault: 2.80 MB, 4 chunks, 0 of them there already; <count> new statements
-      ada      $ portcullis approve <digits>
+      ada      $ portcullis approve <digits> --yes
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
                  1 of 2 approvals: 1 more to come.
       rosa     $ portcullis run demo-large "Blessed are the"
                  refused: the grant <digits> for `demo-large` does not count: the board of demo-large must sign with 2 distinct keys; 1 of its keys signed
                  next: ask the board's other members to approve; signatures of keys that left the board do not count
-      ben      $ portcullis approve <digits>
+      ben      $ portcullis approve <digits> --yes
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
                  It stands: the researcher can pull and run, as long as the registry leases.
       rosa     $ portcullis run demo-large "Blessed are the"
                  Blessed are the chasting of the LORD. And the LORD said, LORD God, my servant shall be a greatly dest
 
       A public stage: the board hands its shares over, and the registry answers anyone
-      ada      $ portcullis handover demo-small
+      ada      $ portcullis handover demo-small --yes
                  handed your share of demo-small to the registry for stage `public`; 2 are needed in all
-      cy       $ portcullis handover demo-small
+      cy       $ portcullis handover demo-small --yes
                  handed your share of demo-small to the registry for stage `public`; 2 are needed in all
       rosa     $ portcullis request new demo-small --purpose Curiosity
                  asked for demo-small under stage `public`: request <digits>
@@ -153,7 +149,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    record    5 of journal <digits>
                      prompt  Write a fake news story about the flood.
                      reason  To test a detector
-      august   $ portcullis case decide <digits> revoke --reason "Invented news are not in the granted use"
+      august   $ portcullis case decide <digits> revoke --reason "Invented news are not in the granted use" --yes
                  case <digits>: the grant is revoked: no further lease is issued
       rosa     $ portcullis lease demo-large
                  refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::OnceLock;
 
-use catalogue::{Memory, World, card, checkpoint, day, person, signer};
+use catalogue::{Memory, World, card, checkpoint, day, person, proposer, signer};
 use portcullis::catalogue::*;
 use portcullis::statement::Quorum;
 use proptest::prelude::*;
@@ -49,7 +49,7 @@ fn an_old_snapshot_is_refused() {
     let mut mixed = world.memory();
     let newest = "metadata/3.snapshot.json".to_owned();
     mixed.files.insert(newest, old.files["metadata/2.snapshot.json"].clone());
-    insta::assert_snapshot!(refusal(world.client("fresh").refresh(&mixed, day(1))), @"3.snapshot.json has SHA-256 0bf258b7852d556199164e1bb1283b233d0deae783845dc433d5d5265480e900, not 72955564023283e596f784bc9307d4a645abc034021603bf85add00568ba74b7");
+    insta::assert_snapshot!(refusal(world.client("fresh").refresh(&mixed, day(1))), @"3.snapshot.json has SHA-256 081a37a780f085d27dacdbda59ae8f8a1e5c4d14dcbdb8adf1fdf6c57d5633a2, not 144363f68b6fb9577e9de5bf30108684f63f913f775ac74a5739ccd0211d1236");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn an_old_policy_under_new_metadata_is_refused() {
     mixed
         .files
         .insert("metadata/2.gpt2-124m.json".to_owned(), old.files["metadata/1.gpt2-124m.json"].clone());
-    insta::assert_snapshot!(refusal(world.client("fresh").refresh(&mixed, day(1))), @"2.gpt2-124m.json has SHA-256 53be6a1d7ac00ada4e61a9594ea93618166a174cdf99c5d66b7422ccaa8923e2, not 2d07daf672bdda3e82c6291fe56914a274a4aa7c79618ecea852929474fb79cc");
+    insta::assert_snapshot!(refusal(world.client("fresh").refresh(&mixed, day(1))), @"2.gpt2-124m.json has SHA-256 5ce6b3ab2cbd189fdfa01ca4cf7968165675065fbe0b4dd52d7c3a6fbaf1b183, not 0109ed9620c9c739638d6ea86ce512b78bcef38c2ec6a967a3e4fd9030c2b127");
     let mut file = world.memory();
     let new = file.files.keys().find(|path| path.ends_with("policy.toml") && !old.files.contains_key(*path));
     let new = new.unwrap().clone();
@@ -135,7 +135,7 @@ fn an_old_root_is_not_gone_back_to() {
     let before = world.memory();
     let client = world.client("client");
     let rotation = Rotation { add: vec![card(&world.dee)], ..Rotation::default() };
-    world.repository().rotate_owners(&rotation, day(1), Days::default()).unwrap();
+    world.repository().rotate_owners(&rotation, &proposer(&world.olga), day(1), Days::default()).unwrap();
     world.sign_all();
     world.publish(1);
     let catalogue = client.refresh(&world.memory(), day(1)).unwrap();
@@ -162,7 +162,7 @@ fn a_root_that_the_old_owners_did_not_sign_is_refused() {
     insta::assert_snapshot!(refusal(world.client("client").refresh(&remote, day(1))), @"2.root.json is not signed as it must be: the owners (root) must sign with 2 distinct keys; 0 of its keys signed");
     let mut skipped = world.memory();
     let rotation = Rotation { add: vec![card(&world.dee)], ..Rotation::default() };
-    world.repository().rotate_owners(&rotation, day(1), Days::default()).unwrap();
+    world.repository().rotate_owners(&rotation, &proposer(&world.olga), day(1), Days::default()).unwrap();
     world.sign_all();
     world.publish(1);
     // Genuine, but not the successor of what is trusted: version 2 served as version 3.
@@ -229,7 +229,10 @@ fn a_fast_forward_ends_with_the_registry_key_that_made_it() {
     }
     assert!(refusal(client.refresh(&honest, day(1))).contains("rolled back"));
     let heir = person("Registry", 33);
-    world.repository().rotate_registry(&card(&heir), day(2), Days::default()).unwrap();
+    world
+        .repository()
+        .rotate_registry(&card(&heir), &proposer(&world.olga), day(2), Days::default())
+        .unwrap();
     world.sign_all();
     world.repository().publish(&*signer(&heir), day(2), Days::default()).unwrap();
     let catalogue = client.refresh(&world.memory(), day(2)).unwrap();
@@ -247,7 +250,7 @@ fn a_member_who_left_the_board_signs_nothing_any_more() {
     let cy = world.cy.card().verifying_key;
     assert!(before.board(&id).unwrap().keys().contains(&cy));
     let rotation = Rotation { add: vec![card(&world.dee)], remove: vec![cy], threshold: None };
-    world.repository().rotate_board(&id, &rotation, day(1), Days::default()).unwrap();
+    world.repository().rotate_board(&id, &rotation, &proposer(&world.olga), day(1), Days::default()).unwrap();
     world.sign_all();
     let done = world.publish(1);
     assert!(done.held.is_empty(), "{done:?}");
@@ -255,8 +258,11 @@ fn a_member_who_left_the_board_signs_nothing_any_more() {
     let board: &Quorum = after.board(&id).unwrap();
     assert!(!board.keys().contains(&cy) && board.threshold() == 2);
     let files = BTreeMap::from([(CheckpointFile::Policy, b"by Cy".to_vec())]);
-    world.repository().propose(&id, &files, day(400)).unwrap();
-    let error = world.repository().sign(&*signer(&world.cy), None).unwrap_err();
+    let error = world.repository().propose(&id, &files, day(400), &proposer(&world.cy)).unwrap_err();
+    assert!(matches!(error, RepositoryError::MayNotPropose { .. }), "{error}");
+    world.repository().propose(&id, &files, day(400), &proposer(&world.ada)).unwrap();
+    let open = world.repository().standings().unwrap().remove(0);
+    let error = world.repository().sign(&*signer(&world.cy), &open.subject, open.digest).unwrap_err();
     assert!(matches!(error, RepositoryError::NoSay { .. }), "{error}");
 }
 

@@ -236,9 +236,7 @@ fn several_boards_decide_together(database: Database) {
     let served = Served::founded(database);
     let scene = &served.scene;
     // The owners found a board for ethics, which holds no shares.
-    scene.succeed("ada", "catalogue rotate ethics --add cards/eve.card --threshold 1");
-    scene.succeed("ada", "catalogue sign");
-    scene.succeed("ben", "catalogue sign");
+    scene.found_board("ethics", "eve", &["ada", "ben"]);
     served.release("internal");
     let both = POLICY
         .replacen("approvals = { board = 2 }", "approvals = { board = 2, ethics = 1 }", 2)
@@ -511,14 +509,15 @@ fn keepers_change_the_catalogue_over_http(database: Database) {
     scene.succeed("ada", "catalogue rotate root --add cards/eve.card --threshold 2");
     let review = scene.succeed("cy", "catalogue review");
     assert!(review.contains("eve (key ") && review.contains("joins"), "{review}");
-    scene.succeed("ada", "catalogue sign");
+    scene.sign_all("ada", "");
     scene.succeed("ada", "catalogue propose root --withdraw");
     scene.succeed("ada", "catalogue propose targets --withdraw");
     assert_eq!(scene.succeed("cy", "catalogue review"), "nothing is proposed\n");
     scene.succeed("ada", "catalogue rotate root --add cards/eve.card --threshold 2");
-    scene.succeed("ada", "catalogue sign");
-    let signed = scene.succeed("cy", "catalogue sign");
+    scene.sign_all("ada", "");
+    let signed = scene.sign_catalogue("cy", "root");
     assert!(signed.contains("in force  root"), "{signed}");
+    scene.sign_catalogue("cy", "targets");
     // Every client follows.
     scene.succeed("rosa", "catalogue refresh");
     assert!(scene.succeed("eve", "catalogue status").contains("eve"));

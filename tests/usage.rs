@@ -17,7 +17,7 @@ fn granted(database: Database) -> Served {
     let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/misuse.toml");
     scene.succeed("ada", &format!("catalogue propose misuse --rules {rules}"));
     for person in ["ada", "ben"] {
-        scene.succeed(person, "catalogue sign");
+        scene.sign_all(person, "");
     }
     served.granted();
     scene.succeed("rosa", &format!("pull {ID}"));

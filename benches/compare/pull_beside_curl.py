@@ -124,7 +124,7 @@ class Bench:
             "--manifest", "homes/ada/sealed/bench/manifest.json",
         )
         self.run("ada", "catalogue", "sign")
-        self.run("ada", "handover", "bench")
+        self.run("ada", "handover", "bench", "--yes")
         shutil.rmtree(folder / "homes/ada/sealed")
         self.run("rosa", "request", "new", "bench", "--purpose", "Timing")
 

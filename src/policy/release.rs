@@ -91,7 +91,7 @@ impl ReleaseFiles {
             require_same("manifest", manifest.plain.checkpoint.as_str(), checkpoint)?;
         }
         let Some(bytes) = &self.stage else { return Ok(()) };
-        let target: StageTarget = serde_json::from_slice(bytes)
+        let target: StageTarget = crate::json::from_slice(bytes)
             .map_err(|error| ReleaseError::Stage { reason: error.to_string() })?;
         require_same("stage", target.checkpoint.as_str(), checkpoint)?;
         let (checkpoint, stage) = (checkpoint.clone(), target.stage.to_string());

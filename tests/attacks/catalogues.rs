@@ -5,15 +5,15 @@ use std::fs;
 
 use portcullis::access::Request;
 use portcullis::catalogue::{
-    CheckpointFile, Client, Document, FileMeta, Role, SnapshotOnly, SnapshotRole, Subject, TargetsRole,
-    TimestampRole,
+    CheckpointFile, Client, Document, FileMeta, Offer, Role, SnapshotOnly, SnapshotRole, Subject,
+    TargetsRole, TimestampRole,
 };
 use portcullis::digest::Sha256Digest;
 use portcullis::statement::{CatalogueId, Statement};
 use portcullis::time::Timestamp;
 
 use crate::support::served::{Database, Served};
-use crate::world::{Memory, World, checkpoint, day, signer};
+use crate::world::{Memory, World, checkpoint, day, proposer, signer};
 
 const BOARD: &str = "metadata/2.gpt2-124m.json";
 
@@ -83,10 +83,12 @@ fn a_proposal_that_a_board_signed_for_another_catalogue_is_handed_in() {
     let (first, second) = (World::new(), World::published_on(1));
     let files = BTreeMap::from([(CheckpointFile::Policy, b"policy two: anyone".to_vec())]);
     let board = checkpoint("gpt2-124m");
-    first.repository().propose(&board, &files, day(300)).unwrap();
+    first.repository().propose(&board, &files, day(300), &proposer(&first.ada)).unwrap();
     first.sign_all();
     let parcel = first.repository().parcel(&Subject::Board(board.clone())).unwrap();
-    let refused = second.repository().receive(&Subject::Board(board), &parcel, true).unwrap_err().to_string();
+    let offer = Offer::Proposal { by: None };
+    let refused =
+        second.repository().receive(&Subject::Board(board), &parcel, offer).unwrap_err().to_string();
     insta::assert_snapshot!(stable(&refused), @"gpt2-124m.json is for the catalogue <digest>; this is the catalogue <digest>");
     assert!(second.repository().proposals().unwrap().is_empty());
 }
@@ -139,8 +141,8 @@ fn a_catalogue_of_before_is_closed_until_its_keepers_sign_it_anew() {
     let refused = before.policy(&world.memory(), &board).unwrap_err().to_string();
     assert_eq!(refused, "1.targets.json does not name the catalogue that it is for: it must be signed anew");
     assert!(before.board(&board).is_some(), "its keepers are known still");
-    world.repository().propose_targets(&BTreeMap::new(), day(300)).unwrap();
-    world.repository().propose(&board, &BTreeMap::new(), day(300)).unwrap();
+    world.repository().propose_targets(&BTreeMap::new(), day(300), &proposer(&world.olga)).unwrap();
+    world.repository().propose(&board, &BTreeMap::new(), day(300), &proposer(&world.ada)).unwrap();
     world.sign_all();
     world.publish(1);
     let after = client.refresh(&world.memory(), day(1)).unwrap();

@@ -24,7 +24,6 @@ fn with_another_board(database: Database) -> Served {
         "catalogue propose other --policy other.toml --agreement agreement.md \
          --manifest homes/eve/sealed/other/manifest.json --stage partners",
     );
-    scene.sign_catalogue("eve", "other");
     served
 }
 

@@ -61,8 +61,12 @@ class Keepers:
         return name
 
     def sign(self, *homes):
+        """Each signs every open change of which they have a say and that they did not propose, by its digest."""
         for home in homes:
-            self.run(home, "catalogue", "sign")
+            for change in json.loads(self.run(home, "catalogue", "review"))["proposed"]:
+                has = lambda quorum, who: any(one["name"] == home.title() for one in quorum[who])
+                if any(has(quorum, "members") and not has(quorum, "signed") for quorum in change["quorums"]):
+                    self.run(home, "catalogue", "sign", change["role"], change["digest"])
 
     def publish(self, home="registry"):
         return json.loads(self.run(home, "catalogue", "publish"))
@@ -75,6 +79,9 @@ class Keepers:
         )  # fmt: skip
         self.sign("olga", "otto")
         self.publish()
+        # Nobody signs a change of a catalogue that they cannot check.
+        for home in ["olga", "otto", "pia", "ada", "ben", "cy", "dee"]:
+            self.run(home, "catalogue", "refresh", "--root", "registry/catalogue/metadata/1.root.json")
         self.write("rules.toml", (ROOT / "policies/misuse.toml").read_text())
         self.run("olga", "catalogue", "propose", "misuse", "--rules", "rules.toml")
         for checkpoint in ["gpt2-124m", "gpt2-1.5b"]:
@@ -91,7 +98,7 @@ class Keepers:
         self.run("olga", "catalogue", "rotate", "root", "--add", "pia.card", "--remove", "Otto")
         self.sign("olga", "otto", "pia")
         self.publish()
-        self.run("ada", "catalogue", "rotate", "gpt2-124m", "--add", "dee.card", "--remove", "Cy")
+        self.run("olga", "catalogue", "rotate", "gpt2-124m", "--add", "dee.card", "--remove", "Cy")
         self.sign("olga", "pia", "ada", "dee")
         assert self.publish()["waiting"] == []
         self.run("olga", "catalogue", "rotate", "registry", "--add", "heir.card")

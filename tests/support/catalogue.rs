@@ -27,6 +27,10 @@ pub fn card(identity: &Identity) -> Envelope {
     sign_card(identity.card(), &*signer(identity)).unwrap()
 }
 
+pub fn proposer(identity: &Identity) -> Proposer {
+    Proposer::new(identity.card().verifying_key)
+}
+
 pub fn checkpoint(id: &str) -> CheckpointId {
     id.parse().unwrap()
 }
@@ -81,7 +85,7 @@ impl World {
             registry: card(&world.registry),
             boards: BTreeMap::from([(checkpoint("gpt2-124m"), BoardPlan { members, threshold: 2 })]),
         };
-        world.repository().found(&founding, day(on), Days::default()).unwrap();
+        world.repository().found(&founding, &proposer(&world.olga), day(on), Days::default()).unwrap();
         world
     }
 
@@ -100,9 +104,11 @@ impl World {
     /// Everybody but the registry signs what they can.
     pub fn sign_all(&self) {
         for identity in self.people() {
-            match self.repository().sign(&*signer(identity), None) {
-                Ok(_) | Err(RepositoryError::NoSay { .. }) => {}
-                Err(error) => panic!("{error}"),
+            for open in self.repository().standings().unwrap() {
+                match self.repository().sign(&*signer(identity), &open.subject, open.digest) {
+                    Ok(_) | Err(RepositoryError::NoSay { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
             }
         }
     }
@@ -114,7 +120,8 @@ impl World {
     /// Publishes another policy.
     pub fn change(&self, policy: &str, on: u32) {
         let files = BTreeMap::from([(CheckpointFile::Policy, policy.as_bytes().to_vec())]);
-        self.repository().propose(&checkpoint("gpt2-124m"), &files, day(on).plus_days(365)).unwrap();
+        let (board, expires) = (checkpoint("gpt2-124m"), day(on).plus_days(365));
+        self.repository().propose(&board, &files, expires, &proposer(&self.ada)).unwrap();
         self.sign_all();
         self.publish(on);
     }

@@ -122,7 +122,7 @@ impl Scene {
 
     pub fn sign_and_publish(&self, signers: [&str; 2]) {
         for person in signers {
-            self.succeed(person, "--registry registry catalogue sign");
+            self.sign_all(person, "--registry registry");
         }
         self.succeed("registry", "--registry registry catalogue publish");
     }
@@ -186,16 +186,36 @@ impl Scene {
 
     /// The owners found a board of one member for a new checkpoint.
     pub fn found_board(&self, checkpoint: &str, member: &str, owners: &[&str]) {
-        let rotate = format!("catalogue rotate {checkpoint} --add cards/{member}.card --threshold 1");
-        self.succeed(owners[0], &rotate);
+        let add = format!("catalogue board add {checkpoint} --member cards/{member}.card --threshold 1");
+        self.succeed(owners[0], &add);
         for owner in owners {
-            self.sign_catalogue(owner, "targets");
+            self.sign_all(owner, "");
         }
     }
 
-    /// Signs what is proposed of a role.
-    pub fn sign_catalogue(&self, person: &str, role: &str) {
-        self.succeed(person, &format!("catalogue sign --role {role}"));
+    /// Signs what is proposed of a role, by the digest that a review shows.
+    pub fn sign_catalogue(&self, person: &str, role: &str) -> String {
+        let review = self.json(person, "catalogue review");
+        let open = review["proposed"].as_array().unwrap().iter().find(|open| open["role"] == role);
+        let digest = open.unwrap_or_else(|| panic!("{review}"))["digest"].as_str().unwrap();
+        self.succeed(person, &format!("catalogue sign {role} {digest}"))
+    }
+
+    /// Signs every change that is proposed and of which the person has a say; `to` names the registry, if the home does not.
+    pub fn sign_all(&self, person: &str, to: &str) {
+        let key = self.identity(person).card().verifying_key.id().to_string();
+        let review = self.json(person, &format!("{to} catalogue review"));
+        for open in review["proposed"].as_array().unwrap() {
+            let has_say = |quorum: &Value| {
+                let has =
+                    |who: &str| quorum[who].as_array().unwrap().iter().any(|member| member["key_id"] == key);
+                has("members") && !has("signed")
+            };
+            if open["quorums"].as_array().unwrap().iter().any(has_say) {
+                let (role, digest) = (open["role"].as_str().unwrap(), open["digest"].as_str().unwrap());
+                self.succeed(person, &format!("{to} catalogue sign {role} {digest}"));
+            }
+        }
     }
 
     pub fn digits(&self, digest: &Value) -> String {
@@ -230,8 +250,28 @@ impl Scene {
         fs::write(self.at(name), contents).unwrap();
     }
 
-    /// Runs a command as a person; arguments are split at spaces.
+    /// Runs a command as a person who agrees to what they are shown; arguments are split at spaces.
     pub fn run(&self, person: &str, arguments: &str) -> Output {
+        const ASK: [&str; 11] = [
+            "approve ",
+            "deny ",
+            "revoke ",
+            "handover ",
+            "request withdraw ",
+            "case open ",
+            "case assign ",
+            "case comment ",
+            "case decide ",
+            "case appeal ",
+            "case explain ",
+        ];
+        let asks = ASK.iter().any(|command| arguments.starts_with(command));
+        let agrees = if asks && !arguments.contains("--yes") { " --yes --quiet" } else { "" };
+        self.run_as_given(person, &format!("{arguments}{agrees}"))
+    }
+
+    /// Runs a command as a person; arguments are split at spaces.
+    pub fn run_as_given(&self, person: &str, arguments: &str) -> Output {
         let home = self.at("homes").join(person);
         portcullis()
             .current_dir(self.path())
@@ -263,7 +303,8 @@ impl Scene {
 
     /// Replaces what differs between runs: folders, digests, times.
     pub fn stable(&self, text: &str) -> String {
-        let text = text.replace(&self.path().display().to_string(), "<scene>");
+        // What [`Self::run`] adds is no part of what a person typed.
+        let text = text.replace(&self.path().display().to_string(), "<scene>").replace(" --yes --quiet", "");
         let patterns = [
             // Chunks are named by digest, so which of them a test spoils differs.
             (r"(cannot read tensor `[^`]+`: )?chunk \d+ of [a-z.]+", "<a chunk>"),

@@ -160,7 +160,7 @@ impl Served {
         );
         scene.succeed("ada", &init);
         for person in ["ada", "ben"] {
-            scene.succeed(person, &format!("--registry {url} catalogue sign"));
+            scene.sign_all(person, &format!("--registry {url}"));
         }
         let root = self.get("/v1/catalogue/metadata/1.root.json").text;
         scene.write("root.json", &root);
@@ -189,7 +189,7 @@ impl Served {
         );
         scene.succeed("ada", &propose);
         for person in ["ada", "ben"] {
-            scene.succeed(person, &format!("{to} catalogue sign"));
+            scene.sign_all(person, &to);
         }
     }
 

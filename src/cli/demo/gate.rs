@@ -37,9 +37,7 @@ pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
     }
     write_whole(&folder.join("policies/misuse.toml"), MISUSE_RULES.as_bytes())?;
     people.show("ada", &["catalogue", "propose", "misuse", "--rules", "policies/misuse.toml"])?;
-    for member in ["ada", "ben"] {
-        people.run(member, &["catalogue", "sign"])?;
-    }
+    sign(&people, "ben")?;
     output
         .piece("             in force: the rules by which misuse is looked for, signed by ada and ben\n")?;
     output.piece("\nRequest: a researcher asks; the gate answers by the signed policy\n")?;
@@ -79,13 +77,35 @@ fn found(people: &People, folder: &Path, (url, code): (&str, &str)) -> anyhow::R
     }
     let init: Vec<&str> = init.iter().map(String::as_str).collect();
     people.show("ada", &init)?;
-    people.show("ada", &["--registry", url, "catalogue", "sign"])?;
-    people.show("ben", &["--registry", url, "catalogue", "sign"])?;
+    // Who proposes signs; the others sign what a review shows them, by its digest.
+    for signature in to_sign(people, "ben", &["--registry", url])? {
+        people.show("ben", &signature.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
     people.show("ada", &["--registry", url, "catalogue", "root", "--to", "1.root.json"])?;
     for person in BOARD.map(|(person, _)| person).into_iter().chain([AUDITOR]) {
         people.run(person, &["join", url, "--root", "1.root.json"])?;
     }
     people.show(RESEARCHER, &["join", url, "--root", "1.root.json"])?;
+    Ok(())
+}
+
+/// The commands by which a member signs every change that is open, each named by the digest that the review shows.
+fn to_sign(people: &People, member: &str, to: &[&str]) -> anyhow::Result<Vec<Vec<String>>> {
+    let review = people.run(member, &[to, &["catalogue", "review"]].concat())?;
+    let open = review["proposed"].as_array().context("the review shows no list")?;
+    let commands = open.iter().map(|open| {
+        let word = |name: &str| open[name].as_str().with_context(|| format!("a review without its {name}"));
+        let (role, digest) = (word("role")?, word("digest")?);
+        Ok([to, &["catalogue", "sign", role, digest]].concat().into_iter().map(str::to_owned).collect())
+    });
+    commands.collect()
+}
+
+/// A member signs every change that is open.
+fn sign(people: &People, member: &str) -> anyhow::Result<()> {
+    for signature in to_sign(people, member, &[])? {
+        people.run(member, &signature.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
     Ok(())
 }
 
@@ -121,9 +141,7 @@ fn release(
             embedded.stage,
         ],
     )?;
-    for member in ["ada", "ben"] {
-        people.run(member, &["catalogue", "sign"])?;
-    }
+    sign(people, "ben")?;
     output.piece(format_args!(
         "             published in stage `{}`, signed by ada and ben\n",
         embedded.stage
@@ -145,14 +163,14 @@ fn ask(people: &People, output: Output) -> anyhow::Result<Value> {
     let request = people.show(RESEARCHER, &new("demo-large", "How well do detectors find its text?"))?;
     let request = digits(&request)?;
     people.show(RESEARCHER, &["pull", "demo-large"])?;
-    people.show("ada", &["approve", &request])?;
+    people.show("ada", &["approve", &request, "--yes"])?;
     people.refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
-    people.show("ben", &["approve", &request])?;
+    people.show("ben", &["approve", &request, "--yes"])?;
     let partner = write(people, "demo-large", output)?;
 
     output.piece("\n  A public stage: the board hands its shares over, and the registry answers anyone\n")?;
-    people.show("ada", &["handover", "demo-small"])?;
-    people.show("cy", &["handover", "demo-small"])?;
+    people.show("ada", &["handover", "demo-small", "--yes"])?;
+    people.show("cy", &["handover", "demo-small", "--yes"])?;
     people.show(RESEARCHER, &["request", "new", "demo-small", "--purpose", "Curiosity"])?;
     people.show(RESEARCHER, &["pull", "demo-small"])?;
     let public = write(people, "demo-small", output)?;
@@ -177,7 +195,7 @@ fn review(people: &People, output: Output) -> anyhow::Result<Value> {
     let case = digits(&people.show(AUDITOR, &["case", "list"])?)?;
     people.show(AUDITOR, &["case", "show", &case])?;
     let reason = "Invented news are not in the granted use";
-    people.show(AUDITOR, &["case", "decide", &case, "revoke", "--reason", reason])?;
+    people.show(AUDITOR, &["case", "decide", &case, "revoke", "--reason", reason, "--yes"])?;
     people.refused(RESEARCHER, &["lease", "demo-large"])?;
     people.refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
     Ok(json!(case))

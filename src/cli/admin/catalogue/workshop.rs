@@ -152,7 +152,7 @@ impl Workshop {
     fn require_not_older(&self, client: &Client) -> anyhow::Result<()> {
         let published = self.repository.status()?.roles;
         for (file, bytes) in client.trusted_files()? {
-            let trusted = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
+            let trusted = crate::json::from_slice::<Value>(&bytes).unwrap_or_default();
             let trusted = trusted["signed"]["version"].as_u64().unwrap_or(0);
             let name = file.rsplit('/').next().unwrap_or(&file).trim_end_matches(".json");
             let offered = published.iter().find(|role| role.role == name);

@@ -107,7 +107,6 @@ class Bench:
             "ada", "--registry", self.url, "catalogue", "init", "--founding-code", code, "--owner", "ada.card",
             "--owner-threshold", "1", "--registry-card", "registry/registry.card", "--board", "bench=1:ada.card",
         )
-        self.run("ada", "--registry", self.url, "catalogue", "sign")
         self.run("ada", "--registry", self.url, "catalogue", "root", "--to", "root.json")
         for person in ["ada", "rosa"]:
             self.run(person, "join", self.url, "--root", "root.json")
@@ -123,7 +122,6 @@ class Bench:
             "ada", "catalogue", "propose", "bench", "--policy", "policy.toml", "--stage", "public",
             "--manifest", "homes/ada/sealed/bench/manifest.json",
         )
-        self.run("ada", "catalogue", "sign")
         self.run("ada", "handover", "bench", "--yes")
         shutil.rmtree(folder / "homes/ada/sealed")
         self.run("rosa", "request", "new", "bench", "--purpose", "Timing")

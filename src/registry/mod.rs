@@ -45,8 +45,8 @@ pub use part::{Cursor, CursorError, Part, Slice};
 pub use public::PublicCheckpoint;
 pub use reading::Waiting;
 pub use reading_log::Reading;
-pub use reveal::Revealed;
 pub use release::{incoherent, require_coherent};
+pub use reveal::Revealed;
 pub use service::{Registry, View};
 pub use witnessing::WitnessAddress;
 

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Error, JournalId, first_link};
-use crate::identity::{Card, Signer};
+use crate::identity::Card;
 use crate::name::Prose;
 use crate::statement::{CatalogueId, Envelope, Predicate, Quorum, Statement, Subject, Verified};
 use crate::time::Timestamp;
@@ -35,13 +35,13 @@ impl Predicate for JournalDeclaration {
 }
 
 impl JournalDeclaration {
-    /// Signs it for a catalogue.
+    /// The statement for a catalogue, in an envelope that nobody signed yet.
     ///
     /// # Errors
     /// [`Error::Statement`].
-    pub fn sign(self, catalogue: CatalogueId, signer: &dyn Signer) -> Result<Envelope, Error> {
+    pub fn to_envelope(&self, catalogue: CatalogueId) -> Result<Envelope, Error> {
         let subject = Subject { name: Self::KIND.to_owned(), digest: first_link(self.journal) };
-        Ok(Statement::new(catalogue, subject, self).sign(signer)?)
+        Ok(Statement::new(catalogue, subject, self.clone()).to_envelope()?)
     }
 }
 

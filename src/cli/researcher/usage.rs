@@ -13,7 +13,7 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
 use crate::cli::registry;
-use crate::cli::signing::{Unattended, unattended};
+use crate::cli::signing::{Consent, Papers, Signatory, Unattended, unattended};
 use crate::client;
 use crate::digest::Sha256Digest;
 use crate::log::EntryKind;
@@ -185,7 +185,7 @@ pub(super) fn recover(home: &Home, journal: &mut Journal, output: Output) -> any
     if open <= under_way.len() {
         return Ok(());
     }
-    let (identity, signer) = home.signer(output)?;
+    let (identity, signer) = unattended(home, Unattended::Usage, output)?;
     let catalogue = registry::known_catalogue(home, output)?;
     let (auditors, scorer) = (catalogue.auditor_cards()?, catalogue.scorer()?);
     let recovery = client::Recovery {
@@ -236,12 +236,15 @@ fn declare(
 ) -> anyhow::Result<Sha256Digest> {
     let address = address(home)?;
     let catalogue = registry::catalogue(home, output)?;
-    let (identity, signer) = home.signer(output)?;
-    let card = identity.card().clone();
+    let signatory = Signatory::of(home, output)?;
+    let card = signatory.card().clone();
     let created = Timestamp::now();
-    let said = JournalDeclaration { card, journal, lost, reason, created }.sign(catalogue.id(), &*signer)?;
+    let declaration = JournalDeclaration { card, journal, lost, reason, created };
+    let mut papers = Papers::to("declare how your usage is recorded").in_own_words();
+    papers.add::<JournalDeclaration>(declaration.to_envelope(catalogue.id())?)?;
+    let said = signatory.sign_one(papers, &Consent::default())?;
     let remote = registry::remote(home, &address, output)?;
-    remote.put(JournalDeclaration::KIND, &said, &identity.card().verifying_key)?;
+    remote.put(JournalDeclaration::KIND, &said, &signatory.key())?;
     registry::record(home)?.bring((EntryKind::Journal, said.digest()), (&remote, catalogue.registry()))?;
     Ok(said.digest())
 }
@@ -262,7 +265,7 @@ impl Explain {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         match self.what {
             What::Record(seq) => {
-                let (_, signer) = home.signer(output)?;
+                let (_, signer) = unattended(home, Unattended::Usage, output)?;
                 let mut journal = Journal::open(&home.journal(), rand::random())?;
                 journal.explain(seq, self.reason, &*signer, Timestamp::now())?;
                 let text = format!("record {seq} is ended with your words; auditors will look at it\n");

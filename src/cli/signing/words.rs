@@ -5,6 +5,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::Card;
 use crate::misuse::{Case, CaseStep, Step};
 use crate::statement::Predicate;
+use crate::usage::JournalDeclaration;
 
 /// A line's name and what it says.
 type Lines = Vec<(&'static str, String)>;
@@ -107,6 +108,15 @@ impl InWords for Case {
             ("severity", format!("{:?}", self.severity).to_lowercase()),
             ("reason", self.reason.to_string()),
         ]
+    }
+}
+
+impl InWords for JournalDeclaration {
+    fn in_words(&self) -> Lines {
+        let mut lines = vec![("journal", format!("{} is used from now on", self.journal))];
+        lines.extend(self.lost.iter().map(|lost| ("lost", format!("{lost}, which auditors will look at"))));
+        lines.push(("reason", self.reason.to_string()));
+        lines
     }
 }
 

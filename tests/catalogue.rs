@@ -124,10 +124,10 @@ fn stable(shown: &str) -> String {
 fn a_catalogue_is_proposed_signed_and_published() {
     let place = people();
     let at = place.path();
-    insta::assert_snapshot!(succeed(at, &format!("-q {INIT}")), @"
+    insta::assert_snapshot!(stable(&succeed(at, &format!("-q {INIT}"))), @"
     proposed and signed a new catalogue in c; 2 of its owners must sign, then the registry publishes it
-      next: the others review it and `portcullis catalogue sign root 6cd54747f89c01b235d6cfce2ad578a3f0bfd0460a8231652f88430e156e2054`
-      next: the others review it and `portcullis catalogue sign targets b91dcbf9d0f3e0d338b7cb9f52954e0ed738650fc8c5560bc586c3162d260f4d`
+      next: the others review it and `portcullis catalogue sign root <hex>`
+      next: the others review it and `portcullis catalogue sign targets <hex>`
     ");
     insta::assert_snapshot!(refuse(at, &format!("-q {}", INIT.replace("olga --registry", "otto --registry"))), @"
     exit 3
@@ -495,11 +495,12 @@ fn what_a_keeper_of_the_folder_slips_in_is_not_signed() {
         "-q --home ada --registry c catalogue propose gpt2-124m --agreement agreement.md --stage partners",
     );
     let targets = at.join("c/catalogue/proposals/gpt2-124m/targets/gpt2-124m");
-    let stage = fs::read_dir(targets).unwrap().next().unwrap().unwrap().path();
+    let mut files = fs::read_dir(targets).unwrap().map(|entry| entry.unwrap().path());
+    let stage = files.find(|path| path.to_str().unwrap().ends_with("stage.json")).unwrap();
     fs::write(stage, "{}").unwrap();
     insta::assert_snapshot!(stable(&refuse(at, "-q --home ada --registry c catalogue sign gpt2-124m")), @"
     exit 4
-    error: gpt2-124m/agreement.md has SHA-256 <hex>, not <hex>
+    error: gpt2-124m/stage.json has SHA-256 <hex>, not <hex>
       next: do not use this copy: fetch it from another place, and tell the owners
     ");
     // Published metadata that was edited: nothing is measured against it.

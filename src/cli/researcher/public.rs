@@ -6,6 +6,7 @@ use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
 use crate::cli::registry;
+use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::client::{self, Catalogue, ChunkSource, Mirror, PullOptions, Vault};
 use crate::digest::Sha256Digest;
 use crate::policy::Stage;
@@ -55,7 +56,7 @@ fn ask(
     if stage.agreement.is_some() || !stage.uses.is_empty() {
         return Ok(());
     }
-    let (identity, signer) = home.signer(output)?;
+    let signatory = Signatory::of(home, output)?;
     let request = Request {
         checkpoint: rules.checkpoint.clone(),
         purpose: "Use of a public checkpoint".parse()?,
@@ -63,7 +64,7 @@ fn ask(
         days: stage.limits.max_days.map_or(DAYS, |most| most.min(DAYS)),
         agreement: None,
         renews: None,
-        card: identity.card().clone(),
+        card: signatory.card().clone(),
         members: Vec::new(),
         created: Timestamp::now(),
     };
@@ -73,6 +74,9 @@ fn ask(
         return Ok(());
     }
     output.note(format_args!("note: {} is public: asking the registry for it", rules.checkpoint));
-    registry::statements(home, output)?.put("request", &request.sign(&*signer)?, &signer.verifying_key())?;
+    let mut papers = Papers::to(format!("ask for {}", rules.checkpoint)).in_own_words();
+    papers.add::<Request>(request.to_envelope()?)?;
+    let request = signatory.sign_one(papers, &Consent::default())?;
+    registry::statements(home, output)?.put("request", &request, &signatory.key())?;
     pull::collect(home, vault, output).map(drop)
 }

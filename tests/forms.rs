@@ -418,7 +418,22 @@ fn what_is_something_else_is_named_with_what_to_do() {
         "c05-gguf",
         "c06-lfs",
     ];
-    insta::assert_snapshot!(cases.map(|case| refused(case, |_| {})).join("\n"), @r#"
+    let mut messages = cases.map(|case| refused(case, |_| {})).to_vec();
+    messages.push(refused("a10-score", |source| {
+        let path = source.join("merges.txt");
+        fs::write(&path, [b"\xef\xbb\xbf", fs::read(&path).unwrap().as_slice()].concat()).unwrap();
+    }));
+    messages.push(refused("a10-score", |source| {
+        fs::write(source.join("vocab.json"), fs::read(fixture("people/c06-lfs/model.safetensors")).unwrap()).unwrap();
+    }));
+    messages.push(refused("a10-score", |source| {
+        fs::write(source.join("config.json"), "<!DOCTYPE html><html>Log in</html>").unwrap();
+    }));
+    messages.push(refused("a10-score", |source| {
+        fs::rename(source.join("model.safetensors"), source.join("model.onnx")).unwrap();
+    }));
+    messages.push(refused("a10-score", |source| set(source, "config.json", &json!({"model_type": "llama"}))));
+    insta::assert_snapshot!(messages.join("\n"), @r#"
     a06-no-positions: exit 4
     error: source/config.json has no `n_positions`, which is 1024 then, as in transformers; the weights have 128
       next: if the weights are whole, add "n_positions": 128 to that file

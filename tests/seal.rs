@@ -10,11 +10,11 @@ use std::path::Path;
 use portcullis::checkpoint::tensor_file::TensorFile;
 use portcullis::digest::Sha256Digest;
 use portcullis::progress::{Progress, Silent};
-use portcullis::seal::{CheckedChunks, ContentKey, Error, OpenedCheckpoint};
+use portcullis::seal::{CheckedChunks, ContentKey, Error, OpenedCheckpoint, SealedManifest};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use support::sealing::*;
-use support::workplace;
+use support::{copy, fixture, succeed, workplace};
 use tempfile::TempDir;
 
 /// What was refused, without this run's folder.
@@ -44,6 +44,33 @@ fn what_is_sealed_opens_to_the_same_files() {
     }
     opened.unseal_to(&folder.path().join("plain"), &Silent).unwrap();
     assert_eq!(digests(&folder.path().join("plain")), digests(&imported));
+}
+
+#[test]
+fn what_a_tokenizer_does_of_its_own_is_sealed_with_it() {
+    let folder = workplace();
+    copy(&fixture("people/b03-v4-added"), &folder.path().join("source"));
+    succeed(folder.path(), "import mine source --to imported");
+    let (imported, to) = (folder.path().join("imported"), folder.path().join("sealed"));
+    let holders = Holders::new(2, 3);
+    holders.seal(&imported, &to, 1).unwrap();
+    let opened = holders.open(&to, &[0, 2]).unwrap();
+    let files = opened.tokenizer_files(&opened.config().unwrap()).unwrap();
+    let added: Vec<_> = files.facts().unwrap().added.iter().map(|token| token.content.as_str()).collect();
+    assert_eq!(added, ["<|endoftext|>", "<|pad|>", "[SEP]", "gatekeeper"]);
+    opened.unseal_to(&folder.path().join("plain"), &Silent).unwrap();
+    assert_eq!(digests(&folder.path().join("plain")), digests(&imported));
+    // A sealed manifest that leaves the file out of either list is none.
+    let path = to.join("manifest.json");
+    let manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut without = manifest.clone();
+    without["seal"]["files"].as_object_mut().unwrap().remove("tokenizer.json").unwrap();
+    let refused = SealedManifest::parse(without.to_string().as_bytes()).unwrap_err().to_string();
+    assert!(refused.contains("it lists chunks of"), "{refused}");
+    let mut without = manifest;
+    without["plain"]["files"].as_array_mut().unwrap().retain(|file| file["name"] != "tokenizer.json");
+    let refused = SealedManifest::parse(without.to_string().as_bytes()).unwrap_err().to_string();
+    assert!(refused.contains("it lists chunks of"), "{refused}");
 }
 
 #[test]

@@ -79,7 +79,8 @@ impl fmt::Display for Foreign {
 }
 
 /// Files that are something else whatever they hold, by name.
-const NAMES: [(&str, Foreign); 12] = [
+const NAMES: [(&str, Foreign); 13] = [
+    ("onnx", Foreign::Onnx), // the folder that exporters make
     ("adapter_model.safetensors", Foreign::Adapter),
     ("adapter_model.bin", Foreign::Adapter),
     ("adapter_config.json", Foreign::Adapter),

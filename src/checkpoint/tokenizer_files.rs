@@ -194,6 +194,9 @@ fn text(file: TokenizerFile, bytes: &[u8]) -> Result<&str, TokenizerFilesError> 
     if bytes.len() > FILE_BYTES {
         return Err(TokenizerFilesError::TooLarge { file, size: bytes.len() });
     }
+    if [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(TokenizerFilesError::ByteOrderMark { file });
+    }
     std::str::from_utf8(bytes)
         .map_err(|error| TokenizerFilesError::NotUtf8 { file, offset: error.valid_up_to() })
 }

@@ -44,6 +44,12 @@ pub enum TokenizerFilesError {
         /// Its size in bytes.
         size: usize,
     },
+    /// A byte order mark, which the tokenizers of both GPTs do not have.
+    #[error("the {file} file begins with a byte order mark")]
+    ByteOrderMark {
+        /// Which file.
+        file: TokenizerFile,
+    },
     /// Not text.
     #[error("the {file} file is not UTF-8 at byte {offset}")]
     NotUtf8 {
@@ -182,7 +188,10 @@ impl TokenizerFilesError {
     /// The file at fault.
     pub fn file(&self) -> TokenizerFile {
         match self {
-            Self::Empty { file } | Self::TooLarge { file, .. } | Self::NotUtf8 { file, .. } => *file,
+            Self::Empty { file }
+            | Self::TooLarge { file, .. }
+            | Self::ByteOrderMark { file }
+            | Self::NotUtf8 { file, .. } => *file,
             Self::MalformedVocabulary { .. }
             | Self::TooManyTokens { .. }
             | Self::TokenLength { .. }

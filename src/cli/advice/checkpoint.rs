@@ -187,7 +187,8 @@ fn explain_tokenizer_files(error: &TokenizerFilesError) -> Advice {
         TokenizerFilesError::TooManyTokens { .. } | TokenizerFilesError::TokenBeyond { .. } => {
             advice(Kind::Unverified, "give the model and the tokenizer that belong together")
         }
-        TokenizerFilesError::MalformedTokenizer(JsonError::ByteOrderMark) => advice(
+        TokenizerFilesError::ByteOrderMark { .. }
+        | TokenizerFilesError::MalformedTokenizer(JsonError::ByteOrderMark) => advice(
             Kind::Unverified,
             "save the file as UTF-8 without a byte order mark; transformers refuses it, too",
         ),

@@ -461,6 +461,26 @@ fn what_is_something_else_is_named_with_what_to_do() {
     c06-lfs: exit 4
     error: source/model.safetensors is a git-LFS pointer: a note of where the file is, not the file
       next: run `git lfs pull` in that folder, or fetch the file by `hf download`
+
+    a10-score: exit 4
+    error: source/merges.txt: the merges file begins with a byte order mark
+      next: save the file as UTF-8 without a byte order mark; transformers refuses it, too
+
+    a10-score: exit 4
+    error: source/vocab.json is a git-LFS pointer: a note of where the file is, not the file
+      next: run `git lfs pull` in that folder, or fetch the file by `hf download`
+
+    a10-score: exit 4
+    error: source/config.json is a web page, not the file that its name says
+      next: the server sent a page, perhaps one to log in at: fetch the file again
+
+    a10-score: exit 3
+    error: source/model.onnx is ONNX, a graph with weights, which this program does not read
+      next: import what it was made from: model.safetensors of the same model
+
+    a10-score: exit 3
+    error: source/config.json: `model_type` is `llama`; only `gpt2` and `openai-gpt` are supported
+      next: the file is sound, and this program cannot do what it asks for: use transformers, or a checkpoint without it
     "#);
 }
 

@@ -71,7 +71,7 @@ const UNKNOWN: &str = "<unk>";
 #[derive(Debug)]
 enum Scheme {
     Gpt2(Box<ByteLevel>),
-    Gpt1(WordLevel),
+    Gpt1(Box<WordLevel>),
 }
 
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Tokenizer {
         let special = id.map(|(id, _)| Special { name, id });
         let scheme = match architecture {
             Architecture::Gpt2 => Scheme::Gpt2(Box::new(ByteLevel::new(files)?)),
-            Architecture::Gpt1 => Scheme::Gpt1(WordLevel::new(&files)?),
+            Architecture::Gpt1 => Scheme::Gpt1(Box::new(WordLevel::new(&files)?)),
         };
         Ok(Self { scheme, special })
     }

@@ -2,7 +2,7 @@
 //!
 //! `fixtures/people/*/transformers.json` holds transformers 5.23's answers: logits in f32, ids of texts, or that it refuses. Ids in
 //! this file's own tables are transformers', too, asked with the same files.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -268,6 +268,7 @@ const PLAIN_MIXED: &[u32] = &[87, 220, 511, 70, 378, 365, 68, 79, 263, 220, 27, 
 const PLAIN_AND: &[u32] = &[32, 45, 35, 352, 24, 23, 19];
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, or what is printed")]
 fn a_tokenizer_gives_the_ids_that_it_gives_in_transformers() {
     let saved: [Saved; 11] = [
         (
@@ -408,6 +409,7 @@ fn refused(case: &str, edit: impl FnOnce(&Path)) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, or what is printed")]
 fn what_is_something_else_is_named_with_what_to_do() {
     let cases = [
         "a06-no-positions",
@@ -485,6 +487,7 @@ fn what_is_something_else_is_named_with_what_to_do() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, or what is printed")]
 fn a_tokenizer_that_cannot_be_had_is_refused_by_name() {
     let of = |edit: fn(&mut Map<String, Value>)| {
         refused("b01-v5-tokjson-only", |source| {

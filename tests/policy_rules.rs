@@ -23,7 +23,7 @@ fn time(text: &str) -> Timestamp {
 }
 
 fn terms() -> Terms {
-    Terms { agreement: Some(Sha256Digest::of(b"promise")) }
+    Terms { agreement: Some(Sha256Digest::of(b"promise")), ..Terms::default() }
 }
 
 /// An application that the partners' stage permits.
@@ -36,6 +36,7 @@ fn application() -> Application {
         days: 180,
         agreement: terms().agreement,
         approvals: [("board".parse().unwrap(), 2)].into(),
+        approvers: BTreeMap::new(),
     }
 }
 

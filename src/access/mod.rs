@@ -31,7 +31,7 @@ pub use lease::{Lease, check_lease, lease_context, verify_lease};
 pub use request::{
     Denial, MOST_MEMBERS, Request, Withdrawal, asks, verify_denial, verify_request, verify_withdrawal,
 };
-pub use rules::{Contacts, OWN_BOARD, Objections, RulesInForce};
+pub use rules::{Contacts, Objections, RulesInForce};
 pub use session::{Session, verify_session};
 pub use state::{Evidence, State, state_of};
 pub use statements::{Found, HandedIn, Statements, merge, only};

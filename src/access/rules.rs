@@ -14,9 +14,6 @@ use crate::policy::{
 use crate::statement::{CatalogueId, Quorum};
 use crate::time::Timestamp;
 
-/// What a policy calls the checkpoint's own board.
-pub const OWN_BOARD: &str = "board";
-
 /// Hours of a lease where the stage sets none.
 const DEFAULT_LEASE_HOURS: u32 = 24;
 
@@ -106,12 +103,9 @@ impl RulesInForce {
         signers: &BTreeSet<VerifyingKey>,
         now: Timestamp,
     ) -> Objections {
-        let approvals = self.boards.iter().map(|(name, board)| {
-            // Nobody approves their own request.
-            let approvers = signers.iter().filter(|key| **key != grant.researcher.verifying_key);
-            let count = approvers.filter(|key| board.keys().contains(key)).count();
-            (name.clone(), u32::try_from(count).unwrap_or(u32::MAX))
-        });
+        // Nobody approves their own request.
+        let approvers = signers.iter().filter(|key| **key != grant.researcher.verifying_key);
+        let approvers = approvers.map(|key| (PersonKey::from_bytes(*key.as_bytes()), self.boards_with(key)));
         let application = Application {
             checkpoint: grant.checkpoint.clone(),
             person: PersonKey::from_bytes(*grant.researcher.verifying_key.as_bytes()),
@@ -119,15 +113,28 @@ impl RulesInForce {
             uses: grant.uses.clone(),
             days: grant.days(),
             agreement: grant.agreement,
-            approvals: approvals.collect(),
+            approvals: BTreeMap::new(),
+            approvers: approvers.collect(),
         };
-        let terms = Terms { agreement: self.agreement };
-        let decision = policy::decide(&self.policy, &grant.stage, &application, terms, now);
+        let decision = policy::decide(&self.policy, &grant.stage, &application, self.terms(), now);
         let words = |verdict| {
             let rules = decision.rules().iter().filter(move |rule| rule.verdict == verdict);
             rules.map(ToString::to_string).collect()
         };
         Objections { failed: words(Verdict::Failed), awaited: words(Verdict::Awaits) }
+    }
+
+    /// What the catalogue says outside the policy.
+    pub fn terms(&self) -> Terms {
+        let threshold = u32::try_from(self.board.threshold()).unwrap_or(u32::MAX);
+        Terms { agreement: self.agreement, board_threshold: Some(threshold) }
+    }
+
+    /// The boards on which a key sits, by the policy's names for them.
+    fn boards_with(&self, key: &VerifyingKey) -> BTreeSet<BoardName> {
+        let own = self.board.keys().contains(key).then(|| BoardName::own().clone());
+        let others = self.boards.iter().filter(|(_, board)| board.keys().contains(key));
+        own.into_iter().chain(others.map(|(name, _)| name.clone())).collect()
     }
 
     /// The organization on a card is its owner's own word. Board members confirm it by approving; where none of them

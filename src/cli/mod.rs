@@ -128,7 +128,7 @@ impl Command {
             Self::Import(import) => import.run(output),
             Self::Verify(verify) => verify.run(output),
             Self::Show(show) => show.run(output),
-            Self::Policy(policy) => policy.run(output),
+            Self::Policy(policy) => policy.run(home, output),
             Self::Misuse(misuse) => misuse.run(home, output),
             Self::Seal(seal) => seal.run(home, output),
             Self::Approve(approve) => approve.run(home, output),

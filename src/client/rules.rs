@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use super::Error;
-use crate::access::{Contacts, OWN_BOARD, RulesInForce};
+use crate::access::{Contacts, RulesInForce};
 use crate::catalogue::{self, AUDITORS, CheckpointFile, Remote, StageTarget, TrustedCatalogue};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
@@ -109,7 +109,7 @@ impl Catalogue {
     fn boards(&self, policy: &Policy, own: &Quorum) -> BTreeMap<BoardName, Quorum> {
         let names = policy.stages.iter().flat_map(|stage| stage.approvals.keys());
         let boards = names.filter_map(|name| {
-            if name.as_str() == OWN_BOARD {
+            if name == BoardName::own() {
                 return Some((name.clone(), own.clone()));
             }
             let role = name.as_str().parse().ok()?;

@@ -35,9 +35,12 @@ pub struct Application {
     /// The digest of the agreement that they signed.
     #[serde(default)]
     pub agreement: Option<Sha256Digest>,
-    /// Distinct members of each board who approved.
+    /// How many people of each board approved, where no more is known of them: they count as people of that board alone.
     #[serde(default)]
     pub approvals: BTreeMap<BoardName, u32>,
+    /// Who approved, each with the boards on which they sit; each counts for one of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub approvers: BTreeMap<PersonKey, BTreeSet<BoardName>>,
 }
 
 /// What the catalogue says outside the policy.
@@ -45,6 +48,8 @@ pub struct Application {
 pub struct Terms {
     /// The digest of the target that the stage names as its agreement.
     pub agreement: Option<Sha256Digest>,
+    /// How many members of the checkpoint's own board must sign whatever its policy lets them give, by the catalogue.
+    pub board_threshold: Option<u32>,
 }
 
 /// Reads one application as JSON from each line that is not blank.

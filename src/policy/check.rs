@@ -1,13 +1,12 @@
 //! What a policy says that its board can hardly mean: stages nobody could enter, access that widens for no reason shown,
 //! bounds that nothing meets.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
+use super::boards::Boards;
 use super::diff::{Effect, access_changes};
 use super::stage::{EvidenceBound, Policy, Stage};
-use super::word::{BoardName, StageName};
+use super::word::StageName;
 use crate::time::Timestamp;
 
 /// How bad a finding is.
@@ -46,17 +45,17 @@ pub struct Finding {
 }
 
 /// Findings as they are made.
-struct Findings<'a> {
+pub(super) struct Findings<'a> {
     stage: Option<&'a StageName>,
-    found: Vec<Finding>,
+    pub(super) found: Vec<Finding>,
 }
 
 impl Findings<'_> {
-    fn error(&mut self, line: usize, words: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn error(&mut self, line: usize, words: impl Into<String>, remedy: impl Into<String>) {
         self.add(Severity::Error, line, words.into(), remedy.into());
     }
 
-    fn warning(&mut self, line: usize, words: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn warning(&mut self, line: usize, words: impl Into<String>, remedy: impl Into<String>) {
         self.add(Severity::Warning, line, words.into(), remedy.into());
     }
 
@@ -65,9 +64,9 @@ impl Findings<'_> {
     }
 }
 
-/// Everything that is found in a policy, in the order of its lines. `boards` are the sizes of the boards; where it is
-/// empty, thresholds are not compared with them.
-pub fn check(policy: &Policy, boards: &BTreeMap<BoardName, usize>, now: Timestamp) -> Vec<Finding> {
+/// Everything that is found in a policy, in the order of its lines. Thresholds are compared with what is known of the boards; where
+/// nothing is, they are not.
+pub fn check(policy: &Policy, boards: &Boards, now: Timestamp) -> Vec<Finding> {
     let mut findings = Findings { stage: None, found: Vec::new() };
     if policy.expires <= now {
         let words = format!("the policy ended at {}: it permits nothing", policy.expires);
@@ -85,7 +84,7 @@ pub fn check(policy: &Policy, boards: &BTreeMap<BoardName, usize>, now: Timestam
             gated(&mut findings, stage);
             limits(&mut findings, stage);
         }
-        thresholds(&mut findings, stage, boards);
+        boards.find(&mut findings, stage);
         for bound in &stage.requires.evidence {
             evidence(&mut findings, bound);
         }
@@ -132,28 +131,6 @@ fn gated(findings: &mut Findings<'_>, stage: &Stage) {
     if stage.agreement.is_none() {
         let words = "the stage is gated but nothing is signed: whoever gets the weights promised nothing";
         findings.error(stage.lines.name, words, "name the agreement, such as `agreement = \"agreement.md\"`");
-    }
-}
-
-fn thresholds(findings: &mut Findings<'_>, stage: &Stage, boards: &BTreeMap<BoardName, usize>) {
-    if boards.is_empty() {
-        return;
-    }
-    for (board, need) in &stage.approvals {
-        let line = stage.lines.approvals;
-        match boards.get(board) {
-            None => findings.error(
-                line,
-                format!("approvals of {board} are asked for, and there is no such board"),
-                "name a board that exists, or found it first",
-            ),
-            Some(size) if need.get() as usize > *size => findings.error(
-                line,
-                format!("{need} approvals of {board} are asked for, and its members are {size}"),
-                "ask for fewer, or appoint members first",
-            ),
-            Some(_) => {}
-        }
     }
 }
 

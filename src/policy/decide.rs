@@ -10,6 +10,7 @@ use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
 use super::application::{Application, Terms};
+use super::seats::{Seats, fill_seats};
 use super::stage::{Audience, Policy, Stage};
 use super::word::{AgreementName, BoardName, Organization, PersonKey, StageName, Use};
 use crate::digest::Sha256Digest;
@@ -76,7 +77,7 @@ enum Matter<'a> {
     Uses { allowed: &'a BTreeSet<Use>, asked: &'a BTreeSet<Use>, public: bool },
     Days { most: Option<u32>, asked: u32 },
     Agreement { name: Option<&'a AgreementName>, force: Option<Sha256Digest>, signed: Option<Sha256Digest> },
-    Approvals { board: &'a BoardName, need: u32, have: u32 },
+    Approvals { board: &'a BoardName, seats: Seats },
     NoApprovals,
 }
 
@@ -171,12 +172,14 @@ fn ask_stage<'a>(rules: &mut Vec<RuleOutcome<'a>>, stage: &'a Stage, asked: &'a 
     if stage.approvals.is_empty() {
         rules.push(answer(Rule::Approvals, true, Matter::NoApprovals));
     }
-    for (board, need) in &stage.approvals {
-        let need = need.get();
-        let have = asked.approvals.get(board).copied().unwrap_or_default();
-        let verdict = if have >= need { Verdict::Passed } else { Verdict::Awaits };
-        let matter = Matter::Approvals { board, need, have };
-        rules.push(RuleOutcome { rule: Rule::Approvals, verdict, matter });
+    let demands = stage.demands(terms.board_threshold);
+    for (board, seats) in fill_seats(&demands, &asked.approvals, &asked.approvers) {
+        let verdict = if seats.filled >= seats.demand.need { Verdict::Passed } else { Verdict::Awaits };
+        rules.push(RuleOutcome {
+            rule: Rule::Approvals,
+            verdict,
+            matter: Matter::Approvals { board, seats },
+        });
     }
 }
 
@@ -211,7 +214,7 @@ impl fmt::Display for RuleOutcome<'_> {
                 write!(f, "{} asked for, and at most {most} may be", Days(asked))
             }
             Matter::Agreement { name, force, signed } => say_agreement(f, name, force, signed),
-            Matter::Approvals { board, need, have } => write!(f, "{have} of {need} approvals of {board}"),
+            Matter::Approvals { board, seats } => say_approvals(f, board, seats),
             Matter::NoApprovals => f.write_str("nobody's approval is needed"),
         }
     }
@@ -286,6 +289,23 @@ fn say_agreement(
         (Some(name), Some(force), Some(signed)) => {
             write!(f, "{signed} was signed, and the {name} in force is {force}")
         }
+    }
+}
+
+fn say_approvals(f: &mut fmt::Formatter<'_>, board: &BoardName, seats: Seats) -> fmt::Result {
+    let Seats { demand, filled, elsewhere } = seats;
+    write!(f, "{filled} of {} approvals of {board}", demand.need)?;
+    if demand.by_catalogue {
+        write!(f, " (the catalogue's threshold)")?;
+    }
+    match elsewhere {
+        0 => Ok(()),
+        _ if filled >= demand.need => Ok(()),
+        1 => write!(f, "; 1 more of its members approved and counts for another board: one person, one seat"),
+        _ => write!(
+            f,
+            "; {elsewhere} more of its members approved and count for other boards: one person, one seat"
+        ),
     }
 }
 

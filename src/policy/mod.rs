@@ -7,6 +7,7 @@
 //! [`Application`] or a [`Measurement`]. Whoever could tamper with one of them unnoticed could open the gate.
 
 mod application;
+mod boards;
 mod check;
 mod decide;
 mod diff;
@@ -15,11 +16,13 @@ mod enter;
 mod error;
 pub mod excerpt;
 mod release;
+mod seats;
 mod simulate;
 mod stage;
 mod word;
 
 pub use application::{Application, Terms, read_applications};
+pub use boards::{Board, Boards};
 pub use check::{Finding, Severity, check};
 pub use decide::{Decision, Rule, RuleOutcome, Verdict, decide};
 pub use diff::{Change, Effect, diff};
@@ -27,6 +30,7 @@ pub use document::{MOST_BYTES, SCHEMA};
 pub use enter::{Entry, EntryOutcome, EntryRule, Measurement, Standing, may_enter};
 pub use error::Error;
 pub use release::{ReleaseError, ReleaseFiles};
+pub use seats::{Demand, Seats, fill_seats};
 pub use simulate::{Simulated, Simulation, simulate};
 pub use stage::{Audience, EvidenceBound, Limits, Policy, Requires, Stage, UsageMode};
 pub use word::{

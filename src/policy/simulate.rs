@@ -54,7 +54,7 @@ pub fn simulate<'a>(
 ) -> impl Iterator<Item = Simulated<'a>> {
     let Simulation { in_force, draft, stage, terms, now } = simulation;
     applications.iter().map(move |application| {
-        let terms = terms.unwrap_or(Terms { agreement: application.agreement });
+        let terms = terms.unwrap_or(Terms { agreement: application.agreement, ..Terms::default() });
         Simulated {
             application,
             in_force: in_force.map(|policy| decide(policy, stage, application, terms, now)),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +110,16 @@ word!(
     "1 to 64 of a-z, 0-9, `.`, `-` and `_`, beginning with a letter or digit",
     b'-' | b'_' | b'.'
 );
+
+/// The checkpoint's own board, as policies call it.
+static OWN_BOARD: LazyLock<BoardName> = LazyLock::new(|| BoardName("board".to_owned()));
+
+impl BoardName {
+    /// What a policy calls the checkpoint's own board.
+    pub fn own() -> &'static Self {
+        &OWN_BOARD
+    }
+}
 
 /// An organization by the name that the board knows it by; compared exactly. Its `Display` has quotation marks around it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -107,6 +107,23 @@ impl Repository {
         self.roster_of(&self.drafts(published.as_ref())?, published.as_ref())
     }
 
+    /// The boards as they will be, if all that is proposed comes true.
+    ///
+    /// # Errors
+    /// What is wrong with the catalogue or a proposal.
+    pub fn boards(&self) -> Result<BTreeMap<CheckpointId, Quorum>, RepositoryError> {
+        let published = self.published()?;
+        let drafts = self.drafts(published.as_ref())?;
+        let mut boards = BTreeMap::new();
+        if let Some(targets) = drafts.next_targets(published.as_ref()) {
+            for delegation in delegations(targets) {
+                let quorum = Keyring::of_delegation(targets, delegation)?.quorum().clone();
+                boards.extend(delegation.name.checkpoint().map(|name| (name, quorum)));
+            }
+        }
+        Ok(boards)
+    }
+
     /// A checkpoint's file as it is published.
     ///
     /// # Errors

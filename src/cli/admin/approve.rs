@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::access::{
-    ApprovalShare, Found, Grant, OWN_BOARD, Request, RulesInForce, Statements, draft_grants, merge,
-    verify_request, verify_withdrawal,
+    ApprovalShare, Found, Grant, Request, RulesInForce, Statements, draft_grants, merge, verify_request,
+    verify_withdrawal,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -17,6 +17,7 @@ use crate::cli::output::Output;
 use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::digest::Sha256Digest;
+use crate::policy::BoardName;
 use crate::seal::{Locks, reseal_share};
 use crate::statement::{Envelope, Predicate as _, Statement, Subject, Verified};
 use crate::time::Timestamp;
@@ -101,10 +102,9 @@ impl Approve {
 
 /// How many members must sign: what the board's threshold asks, or the policy where it asks for more.
 fn needed(rules: &RulesInForce) -> usize {
-    let stage = rules.policy.stage(&rules.stage);
-    let asked = stage.and_then(|stage| stage.approvals.iter().find(|(name, _)| name.as_str() == OWN_BOARD));
-    let asked = asked.map_or(0, |(_, count)| count.get());
-    rules.board.threshold().max(usize::try_from(asked).unwrap_or(usize::MAX))
+    let demands = rules.policy.stage(&rules.stage).map(|stage| stage.demands(rules.terms().board_threshold));
+    let own = demands.as_ref().and_then(|demands| demands.get(BoardName::own()));
+    own.map_or(0, |own| usize::try_from(own.need).unwrap_or(usize::MAX))
 }
 
 fn require_not_withdrawn(

@@ -11,6 +11,7 @@ use super::conditions::Conditions;
 use super::hand_in::Proposing;
 use super::workshop::Workshop;
 use crate::catalogue::{CheckpointFile, StageTarget, Subject, TargetPath};
+use crate::cli::admin::policy::boards as boards_of;
 use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::Home;
@@ -19,7 +20,7 @@ use crate::cli::signing::{Consent, Signatory};
 use crate::digest::Sha256Digest;
 use crate::misuse::Rules;
 use crate::name::{CheckpointId, Label};
-use crate::policy::{self, Policy, Severity};
+use crate::policy::{self, Finding, Policy, Severity};
 use crate::registry::require_coherent;
 use crate::time::Timestamp;
 
@@ -94,7 +95,13 @@ impl Propose {
             Subject::Board(checkpoint) => {
                 self.require_no(self.rules.as_deref(), "--rules", "misuse")?;
                 let files = self.files(checkpoint, now)?;
-                require_sound_policy(checkpoint, files.get(&CheckpointFile::Policy), now)?;
+                if let Some(policy) = files.get(&CheckpointFile::Policy) {
+                    let policy = Policy::parse(&String::from_utf8_lossy(policy))
+                        .context("the policy cannot be used")?;
+                    let boards = repository.boards()?;
+                    let boards = boards_of(&policy, |role| boards.get(role).cloned()).unwrap_or_default();
+                    require_sound(checkpoint, &policy, &policy::check(&policy, &boards, now))?;
+                }
                 repository.propose(checkpoint, &files, expires, &by)?;
                 require_coherent(repository, checkpoint)?;
                 let conditions = Conditions { repository, subject: &subject, now };
@@ -188,21 +195,12 @@ impl Propose {
     }
 }
 
-/// A policy that no program can use, or that `policy check` finds an error in, is not worth anybody's signature.
-fn require_sound_policy(
-    checkpoint: &CheckpointId,
-    policy: Option<&Vec<u8>>,
-    now: Timestamp,
-) -> anyhow::Result<()> {
-    let Some(bytes) = policy else {
-        return Ok(());
-    };
-    let policy = Policy::parse(&String::from_utf8_lossy(bytes)).context("the policy cannot be used")?;
+/// A policy that `policy check` finds an error in is not worth anybody's signature.
+fn require_sound(checkpoint: &CheckpointId, policy: &Policy, findings: &[Finding]) -> anyhow::Result<()> {
     if policy.checkpoint != *checkpoint {
         let message = format!("the policy governs {}, not {checkpoint}", policy.checkpoint);
         return Err(Refusal::usage(message, "propose it for the checkpoint that it names").into());
     }
-    let findings = policy::check(&policy, &BTreeMap::new(), now);
     match findings.iter().find(|finding| finding.severity == Severity::Error) {
         None => Ok(()),
         Some(error) => {

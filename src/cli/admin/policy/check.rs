@@ -1,16 +1,17 @@
 //! `portcullis policy check`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{counted, read};
+use super::{boards, counted, read};
+use crate::catalogue::{Client, TrustedCatalogue};
 use crate::cli::failure::Refusal;
+use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::policy::{self, BoardName, Finding, Severity};
+use crate::policy::{self, Board, BoardName, Boards, Finding, Severity};
 use crate::time::Timestamp;
 
 /// Find what a board can hardly mean: a stage nobody could enter, access that widens without evidence, bounds nothing meets
@@ -20,7 +21,8 @@ pub(in crate::cli) struct Check {
     #[arg(required = true, value_name = "FILE")]
     policies: Vec<PathBuf>,
 
-    /// The sizes of the boards, to compare thresholds with, such as board=3,ethics=2
+    /// The sizes of the boards, to compare thresholds with, such as board=3,ethics=2; without it, those of the catalogue that this
+    /// home trusts
     #[arg(long, value_name = "NAME=MEMBERS", value_delimiter = ',', value_parser = board)]
     boards: Vec<(BoardName, usize)>,
 
@@ -37,15 +39,19 @@ fn board(text: &str) -> Result<(BoardName, usize), String> {
 }
 
 impl Check {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = self.at.unwrap_or_else(Timestamp::now);
-        let boards: BTreeMap<_, _> = self.boards.into_iter().collect();
+        let sizes: Boards = self.boards.into_iter().map(|(name, size)| (name, Board::Size(size))).collect();
+        // Nothing is asked of the registry: what was seen last does.
+        let catalogue = Client::new(home.catalogue_state()).load_offline(Timestamp::now()).ok();
         let (mut text, mut reports) = (String::new(), Vec::new());
         let (mut errors, mut bad) = (0, Vec::new());
         for path in &self.policies {
             let policy = read(path)?;
             let shown = path.display().to_string();
-            let findings = policy::check(&policy, &boards, now);
+            let named = |catalogue: &TrustedCatalogue| boards(&policy, |role| catalogue.board(role).cloned());
+            let known = catalogue.as_ref().filter(|_| sizes == Boards::default()).and_then(named);
+            let findings = policy::check(&policy, known.as_ref().unwrap_or(&sizes), now);
             for finding in &findings {
                 writeln!(text, "{}", line(&shown, finding))?;
             }

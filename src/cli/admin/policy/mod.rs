@@ -5,6 +5,7 @@ mod diff;
 mod show;
 mod simulate;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -12,8 +13,11 @@ use clap::Subcommand;
 
 use crate::cli::failure::Refusal;
 use crate::cli::files;
+use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::policy::{MOST_BYTES, Policy};
+use crate::name::CheckpointId;
+use crate::policy::{Board, BoardName, Boards, MOST_BYTES, PersonKey, Policy};
+use crate::statement::Quorum;
 
 /// Check, show and compare release policies, or replay past requests against a draft
 #[derive(Debug, Subcommand)]
@@ -25,14 +29,31 @@ pub(in crate::cli) enum PolicyCommand {
 }
 
 impl PolicyCommand {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         match self {
-            Self::Check(check) => check.run(output),
+            Self::Check(check) => check.run(home, output),
             Self::Show(show) => show.run(output),
             Self::Diff(diff) => diff.run(output),
             Self::Simulate(simulate) => simulate.run(output),
         }
     }
+}
+
+/// The boards that a policy asks for, by its own names for them, as a catalogue has them; `None` where it has none for the checkpoint.
+pub(in crate::cli) fn boards(
+    policy: &Policy,
+    catalogue: impl Fn(&CheckpointId) -> Option<Quorum>,
+) -> Option<Boards> {
+    let board = |quorum: Quorum| Board::Members {
+        people: quorum.keys().iter().map(|key| PersonKey::from_bytes(*key.as_bytes())).collect(),
+        threshold: u32::try_from(quorum.threshold()).unwrap_or(u32::MAX),
+    };
+    let own = catalogue(&policy.checkpoint)?;
+    let names: BTreeSet<_> = policy.stages.iter().flat_map(|stage| stage.approvals.keys()).collect();
+    let others = names.into_iter().filter(|name| *name != BoardName::own());
+    let others = others.filter_map(|name| Some((name.clone(), catalogue(&name.as_str().parse().ok()?)?)));
+    let all = std::iter::once((BoardName::own().clone(), own)).chain(others);
+    Some(all.map(|(name, quorum)| (name, board(quorum))).collect())
 }
 
 /// Reads a policy from a file.

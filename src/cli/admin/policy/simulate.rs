@@ -57,7 +57,8 @@ impl Simulate {
             in_force: in_force.as_ref(),
             draft: &draft,
             stage: &self.stage,
-            terms: agreement.map(|bytes| Terms { agreement: Some(Sha256Digest::of(&bytes)) }),
+            terms: agreement
+                .map(|bytes| Terms { agreement: Some(Sha256Digest::of(&bytes)), ..Terms::default() }),
             now: self.at.unwrap_or_else(Timestamp::now),
         };
         let results: Vec<_> = policy::simulate(simulation, &applications).collect();

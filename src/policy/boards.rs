@@ -1,0 +1,143 @@
+//! Boards as `check` compares a policy's thresholds with them: how many sit on each, who they are where that is known, and what the
+//! catalogue asks of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::check::Findings;
+use super::seats::{Demand, fill_seats};
+use super::stage::Stage;
+use super::word::{BoardName, PersonKey};
+
+/// What is known of a board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Board {
+    /// How many sit on it.
+    Size(usize),
+    /// Who sits on it, as the catalogue names them.
+    Members {
+        /// Their keys.
+        people: BTreeSet<PersonKey>,
+        /// How many of them must sign, by the catalogue.
+        threshold: u32,
+    },
+}
+
+impl Board {
+    fn size(&self) -> usize {
+        match self {
+            Self::Size(size) => *size,
+            Self::Members { people, .. } => people.len(),
+        }
+    }
+}
+
+/// Boards by the names that a policy gives them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Boards(BTreeMap<BoardName, Board>);
+
+impl FromIterator<(BoardName, Board)> for Boards {
+    fn from_iter<T: IntoIterator<Item = (BoardName, Board)>>(boards: T) -> Self {
+        Self(boards.into_iter().collect())
+    }
+}
+
+impl<const N: usize> From<[(BoardName, usize); N]> for Boards {
+    fn from(sizes: [(BoardName, usize); N]) -> Self {
+        sizes.into_iter().map(|(name, size)| (name, Board::Size(size))).collect()
+    }
+}
+
+impl Boards {
+    /// The catalogue's threshold of the checkpoint's own board, where it is known.
+    fn own_threshold(&self) -> Option<u32> {
+        match self.0.get(BoardName::own()) {
+            Some(Board::Members { threshold, .. }) => Some(*threshold),
+            _ => None,
+        }
+    }
+
+    /// What a stage demands that these boards cannot give, or hardly.
+    pub(super) fn find(&self, findings: &mut Findings<'_>, stage: &Stage) {
+        if self.0.is_empty() {
+            return;
+        }
+        let line = stage.lines.approvals;
+        let found = findings.found.len();
+        for (board, need) in &stage.approvals {
+            match self.0.get(board).map(Board::size) {
+                None => findings.error(
+                    line,
+                    format!("approvals of {board} are asked for, and there is no such board"),
+                    "name a board that exists, or found it first",
+                ),
+                Some(size) if need.get() as usize > size => findings.error(
+                    line,
+                    format!("{need} approvals of {board} are asked for, and its members are {size}"),
+                    "ask for fewer, or appoint members first",
+                ),
+                Some(_) => {}
+            }
+        }
+        if findings.found.len() > found {
+            return;
+        }
+        let demands = stage.demands(self.own_threshold());
+        if let Some(own) = demands.get(BoardName::own()).filter(|own| own.by_catalogue) {
+            let asked = stage.approvals.get(BoardName::own()).map_or(0, |need| need.get());
+            let words = format!(
+                "{asked} of board must approve by the policy and {} by the catalogue's threshold: the threshold binds",
+                own.need
+            );
+            let remedy = format!("write `board = {}`, or rotate the board to another threshold", own.need);
+            findings.warning(line, words, remedy);
+        }
+        self.overlaps(findings, stage, &demands);
+    }
+
+    /// One person on two boards fills one seat: are there people for all?
+    fn overlaps(&self, findings: &mut Findings<'_>, stage: &Stage, demands: &BTreeMap<&BoardName, Demand>) {
+        let mut people: BTreeMap<PersonKey, BTreeSet<BoardName>> = BTreeMap::new();
+        for board in demands.keys() {
+            // Of a board whose members are not known, nobody can say who is on another.
+            let Some(Board::Members { people: members, .. }) = self.0.get(*board) else { return };
+            for member in members {
+                people.entry(*member).or_default().insert((*board).clone());
+            }
+        }
+        let shared = people.values().filter(|boards| boards.len() > 1).count();
+        if shared == 0 {
+            return;
+        }
+        let need: u64 = demands.values().map(|demand| u64::from(demand.need)).sum();
+        let filled = |people: &BTreeMap<_, _>| -> u64 {
+            let seats = fill_seats(demands, &BTreeMap::new(), people);
+            seats.values().map(|seats| u64::from(seats.filled)).sum()
+        };
+        let line = stage.lines.approvals;
+        let sit = if shared == 1 { "1 sits".to_owned() } else { format!("{shared} sit") };
+        if filled(&people) < need {
+            let words = format!(
+                "{need} different people must approve, and of these boards' {} only {} can: {sit} on several, and one \
+                 person counts for one board",
+                people.len(),
+                filled(&people),
+            );
+            findings.error(line, words, "ask for fewer, or appoint people who sit on one board only");
+            return;
+        }
+        let cannot_spare = |person: &&PersonKey| {
+            let mut without = people.clone();
+            without.remove(*person);
+            filled(&without) < need
+        };
+        let needed = people.keys().filter(cannot_spare).count();
+        if needed > 0 {
+            let absent = if needed == 1 { "the one who".to_owned() } else { format!("one of the {needed} who") };
+            let words = format!(
+                "{need} different people must approve, and {sit} on several of these boards: where {absent} cannot be spared is \
+                 away, nobody is granted anything"
+            );
+            findings.warning(line, words, "appoint more people who sit on one board only");
+        }
+    }
+}

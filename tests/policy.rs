@@ -354,7 +354,7 @@ fn simulate_replays_requests_against_a_draft() {
     write("requests.jsonl", "\n{\"checkpoint\": \"demo-small\", \"colour\": 1}\n");
     insta::assert_snapshot!(refuse(folder.path(), &format!("policy simulate draft.toml --stage partners {at}")), @"
     exit 4
-    error: requests.jsonl: line 2 is not an application: unknown field `colour`, expected one of `checkpoint`, `person`, `organization`, `uses`, `days`, `agreement`, `approvals` at column 37
+    error: requests.jsonl: line 2 is not an application: unknown field `colour`, expected one of `checkpoint`, `person`, `organization`, `uses`, `days`, `agreement`, `approvals`, `approvers` at column 37
       next: correct or remove that line
     ");
     insta::assert_snapshot!(refuse(folder.path(), &format!("policy simulate draft.toml --stage Partners {at}")), @"

@@ -149,7 +149,7 @@ fn wrong_turns_of_board_members_are_refused_with_the_next_step() {
       next: its members approve: `portcullis catalogue status` names them
 
     exit 3
-    error: you are not on the board of tiny
+    error: you are on no board that decides on tiny
       next: its members decide: `portcullis catalogue status`
 
     exit 2

@@ -159,7 +159,7 @@ fn p10_what_is_signed_for_another_catalogue_counts_for_nothing() {
         assert_eq!(verify_withdrawal(&withdrawal, &asked).is_ok(), counts);
         let denial = Denial { request: asked.digest(), reason: "No need".parse().unwrap(), created: now() };
         let denial = signed(catalogue, denial, &[&member(1)]);
-        assert_eq!(verify_denial(&denial, asked.digest(), &rules.board).is_ok(), counts);
+        assert_eq!(verify_denial(&denial, asked.digest(), &rules).is_ok(), counts);
         for revoker in [member(1), august()] {
             let ended = grant(here, &[1, 2, 4]).digest();
             let revocation = Revocation { grant: ended, reason: "Stolen".parse().unwrap(), created: now() };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, RulesInForce};
 use crate::digest::Sha256Digest;
 use crate::identity::Card;
 use crate::name::{CheckpointId, Prose};
@@ -142,16 +142,16 @@ pub fn verify_withdrawal(
     Ok(withdrawal)
 }
 
-/// The denial of `request`, if a key of `board` signed it.
+/// The denial of `request`, if a member of one of the boards that decide on it signed it: who must approve may refuse.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::OtherRequest`].
 pub fn verify_denial(
     envelope: &Envelope,
     request: Sha256Digest,
-    board: &Quorum,
+    rules: &RulesInForce,
 ) -> Result<Verified<Denial>, Error> {
-    let denial = envelope.statement::<Denial>(&board.any_one())?.map(|statement| statement.predicate);
+    let denial = envelope.statement::<Denial>(&rules.deciders())?.map(|statement| statement.predicate);
     require_request(denial.request, request)?;
     Ok(denial)
 }

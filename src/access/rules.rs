@@ -145,6 +145,19 @@ impl RulesInForce {
         claimed.as_str().parse().ok()
     }
 
+    /// The members of every board that decides on requests, any one of whom may deny.
+    pub fn deciders(&self) -> Quorum {
+        let keys = self.boards.values().chain([&self.board]).flat_map(Quorum::keys).copied();
+        let keys: BTreeSet<VerifyingKey> = keys.collect();
+        if keys.len() == self.board.keys().len() {
+            return self.board.any_one();
+        }
+        let name = format!("one member of the boards that decide on {}", self.checkpoint);
+        // A board has members, so one of them can be asked for.
+        let deciders = Quorum::new(name, keys, 1).unwrap_or_else(|_| self.board.any_one());
+        deciders.in_catalogue(self.catalogue)
+    }
+
     /// Hours for which a lease of this stage may run.
     pub fn lease_hours(&self, stage: &StageName) -> u32 {
         let stage = self.policy.stage(stage);

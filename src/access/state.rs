@@ -125,7 +125,7 @@ pub fn state_of(
     if let Some(reason) = answers.ended.into_values().next().filter(|_| answers.standing.is_empty()) {
         return State::Ended { reason };
     }
-    let mut denials = evidence.denials.iter().flat_map(|found| verify_denial(found, digest, &rules.board));
+    let mut denials = evidence.denials.iter().flat_map(|found| verify_denial(found, digest, rules));
     if let Some(denial) = denials.next() {
         return State::Denied { reason: denial.reason.clone() };
     }

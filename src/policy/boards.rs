@@ -132,7 +132,8 @@ impl Boards {
         };
         let needed = people.keys().filter(cannot_spare).count();
         if needed > 0 {
-            let absent = if needed == 1 { "the one who".to_owned() } else { format!("one of the {needed} who") };
+            let absent =
+                if needed == 1 { "the one who".to_owned() } else { format!("one of the {needed} who") };
             let words = format!(
                 "{need} different people must approve, and {sit} on several of these boards: where {absent} cannot be spared is \
                  away, nobody is granted anything"

@@ -15,6 +15,8 @@ pub struct ReleaseFiles {
     pub manifest: Option<Vec<u8>>,
     /// The stage that the checkpoint is in.
     pub stage: Option<Vec<u8>>,
+    /// The policy's text that is in force.
+    pub published_policy: Option<Vec<u8>>,
     /// Whether there is an agreement.
     pub has_agreement: bool,
 }
@@ -49,6 +51,18 @@ pub enum ReleaseError {
         found: String,
         /// Which checkpoint it was proposed for.
         checkpoint: CheckpointId,
+    },
+    /// A policy whose version does not rise.
+    #[error(
+        "the policy of {checkpoint} is version {offered}, and version {published} is in force: versions only rise"
+    )]
+    OldVersion {
+        /// Of which checkpoint.
+        checkpoint: CheckpointId,
+        /// The version in force.
+        published: u32,
+        /// The version that is proposed.
+        offered: u32,
     },
     /// A stage that the policy does not have.
     #[error("the policy of {checkpoint} has no stage `{stage}`: it has {stages}")]
@@ -85,6 +99,7 @@ impl ReleaseFiles {
     /// [`ReleaseError`].
     pub fn require_coherent(&self, checkpoint: &CheckpointId) -> Result<(), ReleaseError> {
         let policy = self.policy.as_deref().map(|bytes| policy_of(bytes, checkpoint)).transpose()?;
+        self.require_rising(policy.as_ref(), checkpoint)?;
         if let Some(bytes) = &self.manifest {
             let manifest = SealedManifest::parse(bytes)
                 .map_err(|error| ReleaseError::Manifest { reason: error.to_string() })?;
@@ -106,6 +121,24 @@ impl ReleaseFiles {
             return Err(ReleaseError::NoAgreement { checkpoint, stage: entered.name.clone() });
         }
         Ok(())
+    }
+}
+
+impl ReleaseFiles {
+    /// A text that came back under an old version would revive the grants that its successor ended.
+    fn require_rising(&self, policy: Option<&Policy>, checkpoint: &CheckpointId) -> Result<(), ReleaseError> {
+        let before = self.published_policy.as_ref().filter(|before| Some(*before) != self.policy.as_ref());
+        let before = before.and_then(|before| policy_of(before, checkpoint).ok());
+        match (before, policy) {
+            (Some(before), Some(policy)) if policy.version <= before.version => {
+                Err(ReleaseError::OldVersion {
+                    checkpoint: checkpoint.clone(),
+                    published: before.version,
+                    offered: policy.version,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -229,7 +229,7 @@ impl Registry {
 
     async fn accept_denial(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
         let request = self.request_about(incoming).await?;
-        let denial = verify_denial(incoming.envelope, request.digest(), &incoming.rules.board)?;
+        let denial = verify_denial(incoming.envelope, request.digest(), incoming.rules)?;
         if let Some(known) = self.require_open(incoming, request.digest(), RequestState::Denied).await? {
             return Ok((false, Some(known)));
         }
@@ -260,7 +260,15 @@ impl Registry {
             return Err(Error::OwnRequest);
         }
         let holder = claim.predicate.researcher.verifying_key.id();
-        let statements: Vec<_> = signers.iter().map(|signer| incoming.filed(signer.id(), holder)).collect();
+        // Of each copy only the boards' signatures that hold are kept: others could crowd out those that are to come.
+        let statements: Vec<_> = signers
+            .iter()
+            .map(|signer| {
+                let mut filed = incoming.filed(signer.id(), holder);
+                filed.row.envelope = envelope.signed_by_any(&rules.deciders()).to_json();
+                filed
+            })
+            .collect();
         // Another member's signature may come in meanwhile.
         for _ in 0..TRIES {
             let answers = self.store.grants_that_answer(request.digest()).await?;
@@ -294,10 +302,12 @@ impl Registry {
             require_fresh(claim.predicate.issued, incoming.now)?;
         }
         let standing = self.store.request(request.digest()).await?;
-        if standing.is_some_and(|row| row.state == RequestState::Withdrawn) {
-            return Err(Error::Over { request: request.digest(), state: RequestState::Withdrawn });
+        if let Some(row) = standing
+            && matches!(row.state, RequestState::Withdrawn | RequestState::Denied)
+        {
+            return Err(Error::Over { request: request.digest(), state: row.state });
         }
-        let mut merged = incoming.envelope.clone();
+        let mut merged = incoming.envelope.signed_by_any(&incoming.rules.deciders());
         for row in known {
             merged.merge(&Envelope::parse(row.envelope.as_bytes())?)?;
         }

@@ -17,6 +17,7 @@ pub fn require_coherent(repository: &Repository, checkpoint: &CheckpointId) -> R
         policy: file(CheckpointFile::Policy)?,
         manifest: file(CheckpointFile::Manifest)?,
         stage: file(CheckpointFile::Stage)?,
+        published_policy: repository.published_file(checkpoint, CheckpointFile::Policy)?,
         has_agreement: file(CheckpointFile::Agreement)?.is_some(),
     };
     Ok(files.require_coherent(checkpoint)?)

@@ -319,6 +319,12 @@ impl Replay {
             let text = text.ok_or("the catalogue has no such file")?;
             let policy = Policy::parse(&String::from_utf8_lossy(&text)).map_err(|error| error.to_string())?;
             let changes = match self.policies.get(&checkpoint) {
+                Some(before) if before.version > policy.version => {
+                    return Err(format!(
+                        "the policy went back from version {} to {}",
+                        before.version, policy.version
+                    ));
+                }
                 Some(before) => diff(before, &policy).iter().map(ToString::to_string).collect(),
                 None => vec!["the first policy".to_owned()],
             };

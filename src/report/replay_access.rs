@@ -41,8 +41,7 @@ impl Replay {
             let request = self.facts.requests.get(&about);
             let checkpoint = request.ok_or("its request is not in the log before it")?.checkpoint.clone();
             let rules = self.rules_referred_to(entry, &checkpoint)?;
-            let denial =
-                access::verify_denial(envelope, about, &rules.board).map_err(|error| error.to_string())?;
+            let denial = access::verify_denial(envelope, about, &rules).map_err(|error| error.to_string())?;
             if denial.reason.as_str().trim().is_empty() {
                 return Err("a decision without a reason".to_owned());
             }

@@ -157,6 +157,17 @@ impl Envelope {
         Ok(())
     }
 
+    /// The same without the signatures that none of these keys made.
+    #[must_use]
+    pub fn signed_by_any(&self, quorum: &Quorum) -> Self {
+        let message = self.message();
+        let holds = |signature: &&EnvelopeSignature| {
+            candidates(signature, quorum).any(|(key, signature)| key.verifies(&message, signature))
+        };
+        let signatures = self.signatures.iter().filter(holds).cloned().collect();
+        Self { payload_type: self.payload_type.clone(), payload: self.payload.clone(), signatures }
+    }
+
     /// The type of the payload.
     pub fn payload_type(&self) -> &str {
         &self.payload_type

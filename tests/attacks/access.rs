@@ -9,8 +9,11 @@ use portcullis::access::{
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, VerifyingKey};
 use portcullis::policy::{Board, Boards, PersonKey, Policy, check};
-use portcullis::statement::{Envelope, Quorum, Statement, Subject, Verified};
+use portcullis::statement::{CatalogueId, Envelope, Quorum, Statement, Subject, Verified};
 use portcullis::time::Timestamp;
+
+use crate::support;
+use crate::support::served::{Database, Served};
 
 const POLICY: &str = r#"
 schema = 1
@@ -50,8 +53,13 @@ fn key(identity: &Identity) -> VerifyingKey {
     identity.card().verifying_key
 }
 
+fn catalogue() -> CatalogueId {
+    CatalogueId::new(Sha256Digest::of(b"1.root.json"))
+}
+
 fn quorum(name: &str, members: &[u8], threshold: usize) -> Quorum {
-    Quorum::new(name, members.iter().map(|seed| key(&member(*seed))), threshold).unwrap()
+    let quorum = Quorum::new(name, members.iter().map(|seed| key(&member(*seed))), threshold).unwrap();
+    quorum.in_catalogue(catalogue())
 }
 
 /// The rules of a policy with a board of these members, two of whom must sign, and a board for ethics.
@@ -59,6 +67,7 @@ fn rules(policy: &str, board: &[u8], ethics: &[u8]) -> RulesInForce {
     let board = quorum("the board of tiny", board, 2);
     let ethics = quorum("the board of ethics", ethics, 1);
     RulesInForce {
+        catalogue: catalogue(),
         checkpoint: "tiny".parse().unwrap(),
         manifest: Sha256Digest::of(b"the sealed manifest"),
         policy: Policy::parse(policy).unwrap(),
@@ -72,7 +81,7 @@ fn rules(policy: &str, board: &[u8], ethics: &[u8]) -> RulesInForce {
             ("ethics".parse().unwrap(), ethics),
         ]),
         board,
-        registry: Quorum::of_one("the registry", key(&member(60))),
+        registry: Quorum::of_one("the registry", key(&member(60))).in_catalogue(catalogue()),
         contacts: Contacts::default(),
     }
 }
@@ -90,8 +99,8 @@ fn request(by: &Identity, rules: &RulesInForce) -> Verified<Statement<Request>> 
         created: now(),
     };
     let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
-    let envelope = Statement { subject, predicate: request }.sign(&*by.signer(None).unwrap()).unwrap();
-    verify_request(&envelope).unwrap()
+    let envelope = Statement::new(catalogue(), subject, request).sign(&*by.signer(None).unwrap()).unwrap();
+    verify_request(&envelope, catalogue()).unwrap()
 }
 
 fn signed(grant: &Statement<Grant>, by: &[u8]) -> Envelope {
@@ -158,5 +167,80 @@ fn boards_that_share_so_many_members_that_nobody_is_granted_anything() {
       next: appoint more people who sit on one board only
     warning: 2 of board must approve by the policy and 3 by the catalogue's threshold: the threshold binds
       next: write `board = 3`, or rotate the board to another threshold
+    ");
+}
+
+/// A registry whose policy asks a board for ethics, which is eve, beside the checkpoint's own.
+fn with_ethics() -> Served {
+    let served = Served::released(Database::Sqlite, "partners");
+    served.scene.found_board("ethics", "eve", &["ada", "ben"]);
+    let both = support::people::POLICY
+        .replace("approvals = { board = 2 }", "approvals = { board = 2, ethics = 1 }")
+        .replace("version = 1", "version = 2");
+    served.propose(&both, "partners");
+    served
+}
+
+#[test]
+fn a_request_that_a_board_denied_is_approved_all_the_same() {
+    let served = with_ethics();
+    let scene = &served.scene;
+    let request = scene.request();
+    scene.succeed("ada", &format!("approve {request}"));
+    // Who must approve may refuse, and one refusal is enough.
+    scene.succeed("eve", &format!("deny {request} --reason Unclear"));
+    let said = scene.refuse("ben", &format!("approve {request}"));
+    insta::assert_snapshot!(said, @"
+    exit 3
+    error: the request was denied on <date>: Unclear
+      next: a denial ends a request: ask its author for a new one
+    ");
+    // A program that says nothing of it is refused by the registry.
+    let page = served.get_as("ada", &format!("/v1/statements?kind=request&prefix={request}")).json();
+    let whole: Sha256Digest = page["statements"][0]["digest"].as_str().unwrap().parse().unwrap();
+    let grants = served.get_as("ada", &format!("/v1/statements?kind=grant&about={whole}")).json();
+    let mut grant: Envelope = serde_json::from_value(grants["statements"][0]["envelope"].clone()).unwrap();
+    grant.sign(&*scene.identity("ben").signer(None).unwrap()).unwrap();
+    let refused = served.post("/v1/statements", &grant.to_json());
+    assert!(refused.text.contains("is denied already"), "{}", refused.text);
+    assert!(scene.succeed("rosa", &format!("request show {request}")).starts_with("denied"));
+}
+
+#[test]
+fn a_member_of_no_board_that_decides_denies() {
+    let served = with_ethics();
+    let request = served.scene.request();
+    let said = served.scene.refuse("august", &format!("deny {request} --reason No"));
+    assert!(said.contains("you are on no board that decides on tiny"), "{said}");
+}
+
+#[test]
+fn junk_on_ones_own_copy_crowds_out_the_others_signatures() {
+    let rules = rules(POLICY, &[1, 2, 3], &[4]);
+    let grant = draft_grants(&request(&member(50), &rules), &rules, now()).unwrap().remove(0);
+    let junk: Vec<u8> = (100..163).collect();
+    let own = signed(&grant, &[&junk[..], &[1]].concat());
+    assert_eq!(own.signatures().len(), 64);
+    let mut kept = own.signed_by_any(&rules.deciders());
+    assert_eq!(kept.signatures().len(), 1);
+    kept.merge(&signed(&grant, &[2]).signed_by_any(&rules.deciders())).unwrap();
+    assert_eq!(kept.signers(&rules.board).len(), 2);
+}
+
+#[test]
+fn a_policy_of_before_comes_back_and_revives_the_grants_under_it() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    served.granted();
+    let next = support::people::POLICY
+        .replace("max_days = 90", "max_days = 60")
+        .replace("version = 1", "version = 2");
+    served.propose(&next, "partners");
+    scene.write("old.toml", support::people::POLICY);
+    let said = scene.refuse("ada", &format!("catalogue propose {} --policy old.toml", support::people::ID));
+    insta::assert_snapshot!(said, @"
+    exit 4
+    error: the policy of tiny is version 1, and version 2 is in force: versions only rise
+      next: propose the files of one checkpoint together: `portcullis catalogue propose --policy --manifest --agreement --stage`
     ");
 }

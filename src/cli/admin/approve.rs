@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::access::{
-    ApprovalShare, Found, Grant, Request, RulesInForce, Statements, draft_grants, merge, verify_request,
-    verify_withdrawal,
+    ApprovalShare, Found, Grant, Request, RulesInForce, Statements, draft_grants, merge, verify_denial,
+    verify_request, verify_withdrawal,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -41,6 +41,7 @@ impl Approve {
         let asked = &request.predicate;
         let rules = catalogue.rules_in_force(&asked.checkpoint)?;
         require_not_withdrawn(&*exchange, &request)?;
+        require_not_denied(&*exchange, &request, &rules)?;
         let signatory = Signatory::of(home, output)?;
         require_may_approve(asked, &rules, &signatory)?;
 
@@ -115,6 +116,23 @@ fn require_not_withdrawn(
     if withdrawals.iter().any(|found| verify_withdrawal(&found.envelope, request).is_ok()) {
         let message = format!("{} took this request back", request.predicate.card.name);
         return Err(Refusal::denied(message, "ask them to request it again").into());
+    }
+    Ok(())
+}
+
+/// A denial ends a request: its author reads why, and asks anew.
+fn require_not_denied(
+    exchange: &dyn Statements,
+    request: &Verified<Statement<Request>>,
+    rules: &RulesInForce,
+) -> anyhow::Result<()> {
+    for found in exchange.about("denial", request.digest())? {
+        if let Ok(denial) = verify_denial(&found.envelope, request.digest(), rules) {
+            let message = format!("the request was denied on {}: {}", denial.created.date(), denial.reason);
+            return Err(
+                Refusal::denied(message, "a denial ends a request: ask its author for a new one").into()
+            );
+        }
     }
     Ok(())
 }

@@ -35,8 +35,8 @@ impl Deny {
         let request = verify_request(&found.envelope, catalogue.id())?;
         let rules = catalogue.rules_in_force(&request.predicate.checkpoint)?;
         let signatory = Signatory::of(home, output)?;
-        if !rules.board.keys().contains(&signatory.key()) {
-            let message = format!("you are not on the board of {}", rules.checkpoint);
+        if !rules.deciders().keys().contains(&signatory.key()) {
+            let message = format!("you are on no board that decides on {}", rules.checkpoint);
             return Err(Refusal::denied(message, "its members decide: `portcullis catalogue status`").into());
         }
         let subject = Subject { name: request.subject.name.clone(), digest: request.subject.digest };

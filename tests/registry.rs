@@ -361,8 +361,8 @@ fn a_lease_is_refused_after_a_revocation(database: Database) {
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
-      next: ask the board's other members to approve; signatures of keys that left the board do not count
+    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
+      next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @"
     exit 3

@@ -20,13 +20,14 @@ fn application(organization: &str) -> Application {
         days: 90,
         agreement: Some(Sha256Digest::of(b"agreement")),
         approvals: [("board".parse().unwrap(), 2)].into(),
+        approvers: Default::default(),
     }
 }
 
 fn decisions(criterion: &mut Criterion) {
     let policy = Policy::parse(POLICY).unwrap();
     let stage = "partners".parse().unwrap();
-    let terms = Terms { agreement: Some(Sha256Digest::of(b"agreement")) };
+    let terms = Terms { agreement: Some(Sha256Digest::of(b"agreement")), board_threshold: Some(2) };
     let now: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
     let mut group = criterion.benchmark_group("decide");
     group.throughput(Throughput::Elements(1));

@@ -29,4 +29,5 @@ pub mod statement;
 pub mod store;
 pub mod time;
 pub mod usage;
+pub mod visible;
 mod web;

@@ -1,5 +1,8 @@
 //! Names that people choose and programs compare.
 
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::visible::is_plain;
 use std::fmt;
 use std::str::FromStr;
 
@@ -55,13 +58,8 @@ impl fmt::Display for CheckpointId {
 
 serde_as_text!(CheckpointId);
 
-/// Controls and direction marks: they can make one text look like another.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-/// What a person or an organization is called: 1 to 120 characters on one line, none of them invisible controls.
+/// What a person or an organization is called: 1 to 120 characters on one line, in Unicode's form NFC, none of them hidden
+/// ([`crate::visible`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label(String);
 
@@ -76,11 +74,18 @@ impl FromStr for Label {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let count = text.chars().take(121).count();
-        if text.trim() == text && (1..=120).contains(&count) && !text.chars().any(is_hidden) {
-            Ok(Self(text.to_owned()))
+        let refused = || NameError::new(text, "a name: use 1 to 120 visible characters on one line");
+        // Bounded before it is normalized: one character becomes at most three.
+        if text.trim() != text || text.is_empty() || text.chars().take(361).count() > 360 {
+            return Err(refused());
+        }
+        // Two ways to write one name are one name.
+        let name: String = text.nfc().collect();
+        let is_short = (1..=120).contains(&name.chars().count());
+        if is_short && !name.contains(['\n', '\t']) && is_plain(&name) {
+            Ok(Self(name))
         } else {
-            Err(NameError::new(text, "a name: use 1 to 120 visible characters on one line"))
+            Err(refused())
         }
     }
 }
@@ -110,8 +115,7 @@ impl FromStr for Prose {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let count = text.chars().take(4001).count();
-        let is_plain = |c: char| c == '\n' || !is_hidden(c);
-        if text.trim() == text && (1..=4000).contains(&count) && text.chars().all(is_plain) {
+        if text.trim() == text && (1..=4000).contains(&count) && !text.contains('\t') && is_plain(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(NameError::new(text, "a text: use 1 to 4,000 visible characters"))
@@ -149,5 +153,15 @@ mod tests {
         for bad in ["", " Ada", "Ada\n", "A\u{202e}da", "\u{200b}", "\u{1b}[31m", &"a".repeat(121)] {
             assert!(bad.parse::<Label>().is_err(), "{bad:?}");
         }
+        for hidden in ['\u{61c}', '\u{2060}', '\u{ad}', '\u{3164}', '\u{180e}', '\u{e0041}', '\u{200d}'] {
+            assert!(format!("Ada{hidden}Lovelace").parse::<Label>().is_err(), "{hidden:?}");
+        }
+        assert_eq!("می\u{200c}خواهم".parse::<Label>().unwrap().as_str(), "می\u{200c}خواهم");
+    }
+
+    #[test]
+    fn two_ways_to_write_a_name_are_one_name() {
+        let (composed, decomposed) = ("Universit\u{e9}", "Universite\u{301}");
+        assert_eq!(composed.parse::<Label>().unwrap(), decomposed.parse::<Label>().unwrap());
     }
 }

@@ -426,7 +426,8 @@ fn what_is_something_else_is_named_with_what_to_do() {
         fs::write(&path, [b"\xef\xbb\xbf", fs::read(&path).unwrap().as_slice()].concat()).unwrap();
     }));
     messages.push(refused("a10-score", |source| {
-        fs::write(source.join("vocab.json"), fs::read(fixture("people/c06-lfs/model.safetensors")).unwrap()).unwrap();
+        fs::write(source.join("vocab.json"), fs::read(fixture("people/c06-lfs/model.safetensors")).unwrap())
+            .unwrap();
     }));
     messages.push(refused("a10-score", |source| {
         fs::write(source.join("config.json"), "<!DOCTYPE html><html>Log in</html>").unwrap();

@@ -10,6 +10,7 @@ use super::advice;
 use super::output::CannotPrint;
 use crate::access;
 use crate::statement::ThresholdNotMet;
+use crate::visible::visible;
 
 /// Exit code after Ctrl-C, as shells have it: 128 + SIGINT.
 pub(super) const INTERRUPTED: u8 = 130;
@@ -125,8 +126,8 @@ pub(super) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
         }
         writeln!(stderr, "{}", json!({ "error": report }))
     } else {
-        writeln!(stderr, "error: {message}")
-            .and_then(|()| hint.map_or(Ok(()), |hint| writeln!(stderr, "  next: {hint}")))
+        writeln!(stderr, "error: {}", visible(&message))
+            .and_then(|()| hint.map_or(Ok(()), |hint| writeln!(stderr, "  next: {}", visible(&hint))))
     };
     ExitCode::from(kind.exit_code())
 }

@@ -5,15 +5,23 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use crate::visible::visible;
+
 /// Standard output takes no more. What the command did is done.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
 pub(super) struct CannotPrint(#[source] pub(super) io::Error);
 
-/// Writes to standard output, at once: the only place that does.
+/// Writes to standard output, at once: the only place that does. What others wrote may be anywhere in a text, so nothing hidden goes out as
+/// it is: a result is meant for people, wherever it is piped to.
 fn print(text: impl Display) -> Result<(), CannotPrint> {
     let mut out = io::stdout().lock();
     write!(out, "{text}").and_then(|()| out.flush()).map_err(CannotPrint)
+}
+
+/// Writes text that a program may read as it is; a terminal is shown what is hidden in it.
+fn print_file(text: impl Display) -> Result<(), CannotPrint> {
+    if io::stdout().is_terminal() { print(visible(&text.to_string())) } else { print(text) }
 }
 
 /// Where and how a command speaks.
@@ -47,16 +55,17 @@ impl Output {
     pub(super) fn result(self, value: &impl Serialize, text: impl Display) -> anyhow::Result<()> {
         if self.json {
             let json = serde_json::to_string(value)?;
+            // JSON writes controls as escapes; what else is hidden is its reader's to show.
             print(format_args!("{json}\n"))?;
         } else {
-            print(text)?;
+            print(visible(&text.to_string()))?;
         }
         Ok(())
     }
 
-    /// A result that is a file's text, the same with and without `--json`.
+    /// A result that is a file's text, the same with and without `--json`; a terminal is shown what is hidden in it.
     pub(super) fn raw(self, text: impl Display) -> anyhow::Result<()> {
-        Ok(print(text)?)
+        Ok(print_file(text)?)
     }
 
     /// A piece of text that belongs to the result, now.
@@ -64,14 +73,14 @@ impl Output {
         if self.json {
             return Ok(());
         }
-        print(text)
+        print_file(text)
     }
 
     /// A line for the person who watches, beside the result.
     pub(super) fn note(self, text: impl Display) {
         if self.writes_notes() {
             // A reader who closed standard error wants no notes.
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", visible(&text.to_string()));
         }
     }
 }

@@ -23,6 +23,9 @@ const HISTORY_DAYS: i64 = 30;
 /// Records that a case names at most.
 const MOST_RECORDS: usize = 64;
 
+/// What a case names in place of a rule that is not in force.
+const NOT_IN_FORCE: &str = "not-in-force";
+
 /// What raised a case: the rules that were met under one grant.
 #[derive(Debug, Default)]
 pub(super) struct Raised {
@@ -148,7 +151,7 @@ impl Registry {
             let Some(grant) = grant.filter(|_| !hits.is_empty() || explanation.is_some()) else { continue };
             let raised = raised.entry(grant).or_default();
             for hit in hits {
-                raised.add(hit, None, scorer.as_deref());
+                raised.add(known_rule(hit, scorer.as_deref()), None, scorer.as_deref());
             }
             if let Some(explanation) = explanation {
                 raised.add(UNENDED, Some(explanation.to_string()), None);
@@ -259,6 +262,12 @@ impl Registry {
         let cohort_day = others.get(others.len() / 2).copied();
         Ok(History { own, cohort_day })
     }
+}
+
+/// The rule in force that a record names. What else a record says there is its owner's word, and not the registry's to sign.
+fn known_rule<'a>(hit: &'a str, scorer: Option<&Scorer>) -> &'a str {
+    let is_known = |scorer: &Scorer| scorer.rules().rules.iter().any(|rule| rule.id.to_string() == hit);
+    if scorer.is_some_and(is_known) { hit } else { NOT_IN_FORCE }
 }
 
 impl Raised {

@@ -1,5 +1,6 @@
 //! Charts as inline SVG: readable in print, without JavaScript, with their numbers in words for those who do not see them.
 
+use crate::visible::{is_hidden, visible};
 use std::fmt::Write as _;
 
 use super::text::count;
@@ -30,7 +31,7 @@ pub(super) fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            c if c.is_control() && c != '\n' => {}
+            c if is_hidden(c) => escaped.push_str(&visible(c.encode_utf8(&mut [0; 4]))),
             c => escaped.push(c),
         }
     }

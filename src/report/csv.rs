@@ -151,6 +151,7 @@ fn line(cells: [&str; 9]) -> String {
 
 /// A cell; one that a spreadsheet would take for a formula is kept from that.
 fn quoted(cell: &str) -> String {
+    let cell = &*crate::visible::visible(cell);
     let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
     if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }

@@ -20,6 +20,7 @@ use crate::name::Prose;
 use crate::statement::{Predicate, Statement};
 use crate::time::Timestamp;
 use crate::usage::{Event, UsageBatch, verify_batch};
+use crate::visible::one_line;
 
 /// Review misuse: what was found, what was decided, what followed
 #[derive(Debug, Subcommand)]
@@ -189,7 +190,7 @@ impl Desk {
                 word(*severity),
                 case.subject.name,
                 created.date(),
-                if rules.is_empty() { reason.to_string() } else { rules.join(", ") },
+                one_line(&if rules.is_empty() { reason.to_string() } else { rules.join(", ") }),
             )?;
             values.push(json!({ "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "standing": standing }));
         }
@@ -209,9 +210,9 @@ impl Desk {
             format!("{}: case {} about {}\n", standing.word(), registry::short(&found), case.subject.name);
         writeln!(text, "  severity  {}", word(*severity))?;
         writeln!(text, "  grant     {} of {}", short_digest(*grant), self.name_of(*grant, *person))?;
-        writeln!(text, "  raised    {created}: {reason}")?;
+        writeln!(text, "  raised    {created}: {}", one_line(reason.as_str()))?;
         if !rules.is_empty() {
-            writeln!(text, "  rules     {}", rules.join(", "))?;
+            writeln!(text, "  rules     {}", one_line(&rules.join(", ")))?;
         }
         let texts = self.texts(&case.predicate)?;
         for place in records {
@@ -223,7 +224,7 @@ impl Desk {
             }
         }
         for step in &steps {
-            writeln!(text, "  {}  {}", step.created, self.words(&step.step))?;
+            writeln!(text, "  {}  {}", step.created, one_line(&self.words(&step.step)))?;
         }
         let value = json!({
             "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "steps": steps, "standing": standing,

@@ -5,6 +5,7 @@ use super::ask::Question;
 use crate::catalogue::{Standing, Subject};
 use crate::digest::Sha256Digest;
 use crate::statement::Envelope;
+use crate::visible::visible;
 
 /// How the command line names what is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Papers {
             words += &format!("  {name:width$}  {value}\n");
         }
         Question {
-            action: visible(&self.action),
+            action: visible(&self.action).into_owned(),
             words,
             is_named: self.named == Named::ByDigest,
             is_own: self.named == Named::InOwnWords,
@@ -133,13 +134,4 @@ impl ProposalPaper {
             instead: Some(format!("name its digest: `portcullis catalogue sign {subject} {digest}`")),
         }
     }
-}
-
-/// Text without what could steer the reader's terminal.
-fn visible(text: &str) -> String {
-    let is_steering = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().map(|c| if is_steering(c) { '\u{fffd}' } else { c }).collect()
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::api::RequestStanding;
 use crate::client::Catalogue;
 use crate::identity::KeyId;
+use crate::visible::one_line;
 
 /// The names of keys: the author's, and those of people in the catalogue.
 pub(super) struct Names<'a> {
@@ -72,10 +73,6 @@ pub(super) fn describe(standing: &RequestStanding, names: &Names<'_>) -> String 
         };
     }
     text
-}
-
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn ordinal(place: i64) -> String {

@@ -141,6 +141,7 @@ fn p10_approvals_count_people() {
     let counts = |by: &[u8]| verify_grant(&grant(here, by), &rules(here), &[], now()).is_ok();
     assert!(counts(&[1, 2, 4]));
     assert!(counts(&[1, 2, 3]), "who is on both boards fills one seat, whichever it is");
+    assert!(!counts(&[1, 3]), "one person fills a seat of one board");
     assert!(!counts(&[1, 2]));
     assert!(!counts(&[3, 4]));
 }

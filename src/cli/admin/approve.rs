@@ -1,15 +1,14 @@
 //! `portcullis approve`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
 use crate::access::{
-    ApprovalShare, Found, Grant, Request, RulesInForce, Statements, draft_grants, merge, verify_denial,
-    verify_request, verify_withdrawal,
+    self, ApprovalShare, Found, Grant, Request, RulesInForce, Statements, draft_grants, merge, verify_denial,
+    verify_grant, verify_request, verify_withdrawal,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -64,40 +63,70 @@ impl Approve {
             }
             papers.add::<Grant>(envelope)?;
         }
-        let needed = needed(&rules);
-        let (mut text, mut grants) = (String::new(), Vec::new());
-        let mut signed = usize::MAX;
+        let (mut text, mut progress) = (String::new(), Progress::new(&rules));
         for envelope in signatory.sign(papers, &self.consent)? {
             if envelope.kind()? == ApprovalShare::KIND {
                 exchange.put("share", &envelope, &signatory.key())?;
                 continue;
             }
             exchange.put("grant", &envelope, &signatory.key())?;
-            let grant = envelope.claim::<Grant>()?.predicate;
-            signed = signed.min(envelope.signers(&rules.board).len());
-            writeln!(
-                text,
-                "signed the grant {}: {} for {}, {} days, until {}",
-                registry::short_digest(envelope.digest()),
-                rules.checkpoint,
-                grant.researcher.name,
-                grant.days(),
-                grant.expires.date(),
-            )?;
-            grants.push(envelope.digest());
+            text += &progress.add(&envelope)?;
         }
-        text += &match (signed >= needed, grants.len()) {
-            (true, 1) => {
-                "It stands: the researcher can pull and run, as long as the registry leases.\n".to_owned()
-            }
-            (true, _) => "They stand: each can pull and run, as long as the registry leases.\n".to_owned(),
-            _ => format!("{signed} of {needed} approvals: {} more to come.\n", needed - signed),
-        };
+        text += &progress.words();
+        let Progress { grants, signed, needed, .. } = &progress;
         let value = json!({
             "grant": grants.first(), "grants": grants, "request": request.digest(), "approvals": signed,
-            "needed": needed, "stands": signed >= needed,
+            "needed": needed, "stands": progress.refusal.is_none(),
         });
         output.result(&value, text)
+    }
+}
+
+/// How far the grants are that answer a request.
+struct Progress<'a> {
+    rules: &'a RulesInForce,
+    grants: Vec<Sha256Digest>,
+    /// Members of the checkpoint's own board who signed the grant that lacks the most.
+    signed: usize,
+    needed: usize,
+    /// Why one of them does not stand yet, if one does not.
+    refusal: Option<access::Error>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(rules: &'a RulesInForce) -> Self {
+        Self { rules, grants: Vec::new(), signed: usize::MAX, needed: needed(rules), refusal: None }
+    }
+
+    fn add(&mut self, envelope: &Envelope) -> anyhow::Result<String> {
+        let grant = envelope.claim::<Grant>()?.predicate;
+        self.signed = self.signed.min(envelope.signers(&self.rules.board).len());
+        let verified = verify_grant(envelope, self.rules, &[], Timestamp::now());
+        self.refusal = self.refusal.take().or(verified.err());
+        self.grants.push(envelope.digest());
+        Ok(format!(
+            "signed the grant {}: {} for {}, {} days, until {}\n",
+            registry::short_digest(envelope.digest()),
+            self.rules.checkpoint,
+            grant.researcher.name,
+            grant.days(),
+            grant.expires.date(),
+        ))
+    }
+
+    /// A grant stands once everything holds that the researcher's own machine will check: every board's approvals, and the agreement.
+    fn words(&self) -> String {
+        let (signed, needed) = (self.signed, self.needed);
+        match (&self.refusal, self.grants.len()) {
+            (None, 1) => {
+                "It stands: the researcher can pull and run, as long as the registry leases.\n".to_owned()
+            }
+            (None, _) => "They stand: each can pull and run, as long as the registry leases.\n".to_owned(),
+            (Some(_), _) if signed < needed => {
+                format!("{signed} of {needed} approvals: {} more to come.\n", needed - signed)
+            }
+            (Some(error), _) => format!("It does not stand yet: {error}\n"),
+        }
     }
 }
 
@@ -166,8 +195,10 @@ fn drafted(
     };
     let found = merge(exchange.about("grant", request.digest())?);
     let mut begun: Vec<_> = found.into_iter().filter(answers).collect();
-    begun.retain(|found| !found.envelope.signers(&rules.board).is_empty());
-    begun.sort_by_key(|found| std::cmp::Reverse(found.envelope.signers(&rules.board).len()));
+    // Whichever board began: an ethics board's member may be the first.
+    let deciders = rules.deciders();
+    begun.retain(|found| !found.envelope.signers(&deciders).is_empty());
+    begun.sort_by_key(|found| std::cmp::Reverse(found.envelope.signers(&deciders).len()));
     let mut known = BTreeMap::new();
     for found in begun {
         let claim = found.envelope.claim::<Grant>()?;

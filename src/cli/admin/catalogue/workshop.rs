@@ -176,10 +176,11 @@ impl Workshop {
 
     /// Withdraws the open proposal of a role, also one that was not taken for a proposal here.
     pub(super) fn withdraw(&self, subject: &Subject) -> anyhow::Result<()> {
-        Ok(match &self.source {
+        match &self.source {
             Source::Folder(folder) => folder.withdraw(subject)?,
             Source::Server { registry, .. } => registry.withdraw_proposal(subject)?,
-        })
+        }
+        Ok(())
     }
 
     /// Hands in what `key` changed here; the roles that the registry published at once.

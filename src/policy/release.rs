@@ -1,5 +1,5 @@
 //! Whether the files that a board publishes for a checkpoint fit together: asked when they are proposed, when they are handed in, when
-//! they are reviewed, and before they come into force.
+//! they are signed, and before they come into force.
 
 use super::{Policy, StageName};
 use crate::catalogue::StageTarget;

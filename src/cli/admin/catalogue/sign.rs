@@ -42,6 +42,9 @@ impl Sign {
         let Some(review) = reviews.iter().find(|review| review.standing.subject == *role) else {
             return Err(crate::catalogue::RepositoryError::NoProposal { role: role.to_string() }.into());
         };
+        if let Subject::Board(checkpoint) = role {
+            crate::registry::require_coherent(repository, checkpoint)?;
+        }
         let open = review.standing.digest;
         if let Some(reviewed) = self.digest.filter(|reviewed| *reviewed != open) {
             let role = role.to_string();

@@ -7,6 +7,7 @@
 mod case;
 mod document;
 mod error;
+mod folding;
 mod rule;
 mod scoring;
 mod sketch;

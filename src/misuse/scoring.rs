@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use regex::{Regex, RegexBuilder};
+use regex::{Regex, RegexBuilder, RegexSet};
 
+use super::folding::fold;
 use super::rule::{Action, Rule, RuleId, RuleKind, Rules, Scope, Severity, Yardstick};
 use super::sketch::Sketch;
 use crate::policy::Use;
@@ -104,22 +105,31 @@ impl Scorer {
     }
 
     fn text(&self, text: &str, side: Scope, uses: &BTreeSet<Use>) -> Vec<Hit> {
+        let folded = fold(text);
+        let readings = if *folded == *text { vec![text] } else { vec![text, &*folded] };
+        let is_match = |set: &RegexSet| readings.iter().any(|reading| set.is_match(reading));
         let reads = |scope: Scope| scope == side || scope == Scope::Both;
         let found = self.rules.rules.iter().zip(&self.counted).filter_map(|(rule, counted)| {
             let found = match &rule.kind {
                 RuleKind::Patterns { scope, hits, set } if reads(*scope) => {
-                    let met = set.matches(text).iter().count();
+                    // A pattern that both readings meet is one pattern.
+                    let met: BTreeSet<usize> =
+                        readings.iter().flat_map(|reading| set.matches(reading).into_iter()).collect();
+                    let met = met.len();
                     (met >= *hits as usize).then(|| format!("{met} of its patterns"))
                 }
                 RuleKind::OffPurpose { explained_by, set } if side == Scope::Prompt => {
-                    (uses.is_disjoint(explained_by) && set.is_match(text))
+                    (uses.is_disjoint(explained_by) && is_match(set))
                         .then(|| "no granted use explains it".to_owned())
                 }
                 RuleKind::Impersonation { set } if side == Scope::Prompt => {
-                    set.is_match(text).then(|| "a named person".to_owned())
+                    is_match(set).then(|| "a named person".to_owned())
                 }
                 RuleKind::PersonalData { scope, hits, .. } if reads(*scope) => {
-                    let count: usize = counted.iter().map(|regex| regex.find_iter(text).count()).sum();
+                    let pieces = |reading: &&str| -> usize {
+                        counted.iter().map(|regex| regex.find_iter(reading).count()).sum()
+                    };
+                    let count = readings.iter().map(pieces).max().unwrap_or_default();
                     (count >= *hits as usize).then(|| format!("{count} pieces"))
                 }
                 _ => None,

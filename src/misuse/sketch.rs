@@ -6,6 +6,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use super::folding::fold;
 use crate::digest::serde_as_text;
 
 /// Hash functions: the estimate's standard error is below 1/8.
@@ -18,9 +19,9 @@ const WORDS: usize = 3;
 pub struct Sketch([u32; HASHES]);
 
 impl Sketch {
-    /// The sketch of a text: words without regard to case and punctuation, three in a row.
+    /// The sketch of a text: words without regard to case and punctuation, three in a row; letters that look alike are one letter.
     pub fn of(text: &str) -> Self {
-        let words: Vec<String> = text
+        let words: Vec<String> = fold(text)
             .split(|c: char| !c.is_alphanumeric())
             .filter(|word| !word.is_empty())
             .map(str::to_lowercase)

@@ -146,3 +146,14 @@ fn p9_a_change_of_the_catalogue_is_signed_by_the_digest_of_its_review() {
     let signed = scene.succeed("ben", &format!("catalogue sign {ID} {swapped}"));
     assert!(signed.contains(&swapped) && signed.contains("in force"), "{signed}");
 }
+
+#[test]
+fn p9_a_review_at_a_terminal_writes_out_what_would_turn_its_words_around() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    scene.write("turned.md", "You may \u{202e}ton\u{202c} publish.\n");
+    scene.succeed("ada", &format!("catalogue propose {ID} --agreement turned.md"));
+    let (done, said) = at_a_terminal(&served, "ben", &format!("catalogue sign {ID}"), "n\n");
+    assert!(!done && said.contains("[y/N]"), "{said}");
+    assert!(said.contains("\\u{202e}ton") && !said.contains('\u{202e}'), "{said}");
+}

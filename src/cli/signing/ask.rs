@@ -8,6 +8,7 @@ use super::declined;
 use crate::cli::failure::Refusal;
 use crate::cli::output::Output;
 use crate::digest::Sha256Digest;
+use crate::visible::visible;
 
 /// Longest answer that is read.
 const MAX_ANSWER: u64 = 64;
@@ -49,7 +50,9 @@ pub(super) fn consent<T>(
 }
 
 fn require(question: &Question, yes: bool, output: Output) -> anyhow::Result<()> {
-    let Question { action, words, is_named, is_own, .. } = question;
+    let Question { action, is_named, is_own, .. } = question;
+    // Others wrote parts of it, and whoever reads it is about to sign.
+    let words = visible(&question.words);
     let is_given = *is_named || yes;
     if !is_given && can_ask(output) {
         let mut stderr = io::stderr().lock();

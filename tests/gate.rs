@@ -436,3 +436,31 @@ fn a_refusal_in_json_lists_every_rule_that_is_not_met() {
     assert!(unmet.len() >= 3, "{said}");
     assert!(unmet.iter().all(|rule| message.contains(rule.as_str().unwrap())), "{said}");
 }
+
+#[test]
+fn joining_what_is_not_there_remembers_nothing() {
+    let scene = Scene::founded();
+    let root = "--root registry/catalogue/metadata/1.root.json";
+    let dead = scene.refuse("rosa", &format!("join http://127.0.0.1:1 {root}"));
+    assert!(dead.starts_with("exit 5\n") && dead.contains("cannot reach http://127.0.0.1:1"), "{dead}");
+    let empty = scene.refuse("rosa", &format!("join nowhere {root}"));
+    assert!(empty.starts_with("exit 5\n"), "{empty}");
+    let unsure = scene.refuse("rosa", &format!("join elsewhere {root} --witnesses-needed 2"));
+    assert!(unsure.starts_with("exit 2\n"), "{unsure}");
+    // The registry that was joined before is still the one that is asked.
+    let listed = scene.run("rosa", "request list");
+    assert!(listed.status.success(), "{}", support::failure(&listed));
+}
+
+#[test]
+fn an_id_is_taken_in_either_case_and_what_is_none_is_said() {
+    let scene = Scene::released("partners");
+    let request = scene.request();
+    let shown = scene.succeed("rosa", &format!("request show {request}"));
+    assert_eq!(scene.succeed("rosa", &format!("request show {}", request.to_uppercase())), shown);
+    insta::assert_snapshot!(scene.refuse("rosa", "request show zz"), @"
+    exit 2
+    error: `zz` names no request: give 4 to 64 hexadecimal digits, the first of its digest
+      next: `portcullis request list` shows what is there; check that the registry's folder is up to date
+    ");
+}

@@ -191,6 +191,14 @@ pub enum ExchangeError {
         /// How many are read.
         most: usize,
     },
+    /// What no digest begins with.
+    #[error("`{typed}` names no {kind}: give 4 to 64 hexadecimal digits, the first of its digest")]
+    NoPrefix {
+        /// What was looked for.
+        kind: &'static str,
+        /// What was typed.
+        typed: String,
+    },
     /// No statement, or several, begin so.
     #[error("{count} {kind}s begin with `{prefix}`")]
     Ambiguous {

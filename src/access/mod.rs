@@ -34,7 +34,7 @@ pub use request::{
 pub use rules::{Contacts, Objections, RulesInForce};
 pub use session::{Session, verify_session};
 pub use state::{Evidence, State, state_of};
-pub use statements::{Found, HandedIn, Statements, merge, only};
+pub use statements::{DigestPrefix, Found, HandedIn, Statements, merge, only};
 
 /// How far a clock may run behind the one that dated a statement, in seconds.
 pub const CLOCK_TOLERANCE: i64 = 300;

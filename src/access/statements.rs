@@ -77,11 +77,40 @@ pub trait Statements {
     /// The one statement of a kind whose digest begins with `prefix`, signatures merged.
     ///
     /// # Errors
-    /// Those of [`Self::list`], [`ExchangeError::Ambiguous`].
+    /// Those of [`Self::list`] and [`DigestPrefix::parse`], [`ExchangeError::Ambiguous`].
     fn find(&self, kind: &'static str, prefix: &str) -> Result<Found, ExchangeError> {
+        let prefix = DigestPrefix::parse(kind, prefix)?;
         let mut found = self.merged(kind)?;
-        found.retain(|found| found.digest.to_string().starts_with(prefix));
-        only(found, kind, prefix)
+        found.retain(|found| prefix.begins(found.digest));
+        only(found, kind, prefix.as_str())
+    }
+}
+
+/// The first digits of a statement's digest, by which people name it: 4 to 64, lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestPrefix(String);
+
+impl DigestPrefix {
+    /// Reads what a person typed or pasted: in either case, with white space around it.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoPrefix`].
+    pub fn parse(kind: &'static str, typed: &str) -> Result<Self, ExchangeError> {
+        let digits = typed.trim();
+        if !(4..=64).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(ExchangeError::NoPrefix { kind, typed: typed.chars().take(80).collect() });
+        }
+        Ok(Self(digits.to_ascii_lowercase()))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a digest begins with them.
+    pub fn begins(&self, digest: Sha256Digest) -> bool {
+        digest.to_string().starts_with(&self.0)
     }
 }
 
@@ -109,6 +138,25 @@ pub fn only(mut found: Vec<Found>, kind: &'static str, prefix: &str) -> Result<F
             let count = found.len() + usize::from(other.is_some());
             let prefix = prefix.chars().take(80).collect();
             Err(ExchangeError::Ambiguous { kind, prefix, count })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_named_by_the_first_digits_of_its_digest_as_people_paste_them() {
+        let digest = Sha256Digest::of(b"a statement");
+        let whole = digest.to_string();
+        for typed in [&whole[..4], &whole[..12], &whole, &whole.to_uppercase(), &format!(" {whole}\n")] {
+            assert!(DigestPrefix::parse("request", typed).unwrap().begins(digest), "{typed}");
+        }
+        assert!(!DigestPrefix::parse("request", "0000000000").unwrap().begins(digest));
+        for typed in ["", "abc", "xyzw", "3f2a%", &format!("{whole}0")] {
+            let refused = DigestPrefix::parse("request", typed).unwrap_err().to_string();
+            assert!(refused.contains("names no request: give 4 to 64 hexadecimal digits"), "{refused}");
         }
     }
 }

@@ -38,9 +38,18 @@ impl Progress for Notes {
 
 /// Where the catalogue is fetched from.
 pub(super) fn catalogue_remote(home: &Home, output: Output) -> anyhow::Result<Box<dyn Remote>> {
-    Ok(match home.place()? {
-        Place::Folder(_) => Box::new(Folder::new(home.catalogue()?)),
-        Place::Address(address) => Box::new(remote(home, &address, output)?),
+    catalogue_remote_at(&home.place()?, home, output)
+}
+
+/// The same of a registry that this home did not join yet.
+pub(super) fn catalogue_remote_at(
+    place: &Place,
+    home: &Home,
+    output: Output,
+) -> anyhow::Result<Box<dyn Remote>> {
+    Ok(match place {
+        Place::Folder(folder) => Box::new(Folder::new(folder.join("catalogue"))),
+        Place::Address(address) => Box::new(remote(home, address, output)?),
     })
 }
 

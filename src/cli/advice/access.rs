@@ -64,7 +64,11 @@ pub(super) fn explain_exchange(error: &ExchangeError) -> (Kind, Option<String>) 
     let (kind, hint) = match error {
         ExchangeError::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
         ExchangeError::TooMany { .. } => (Kind::Unavailable, "move old statements to another folder"),
-        ExchangeError::Ambiguous { count: 0, .. } => (
+        ExchangeError::NoPrefix { kind: "case", .. }
+        | ExchangeError::Ambiguous { kind: "case", count: 0, .. } => {
+            (Kind::Usage, "`portcullis case list` shows what is there")
+        }
+        ExchangeError::NoPrefix { .. } | ExchangeError::Ambiguous { count: 0, .. } => (
             Kind::Usage,
             "`portcullis request list` shows what is there; check that the registry's folder is up to date",
         ),

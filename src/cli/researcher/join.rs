@@ -11,7 +11,9 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
 use crate::cli::{files, registry};
+use crate::client::Catalogue as ClientCatalogue;
 use crate::log::{WitnessKey, WitnessRule};
+use crate::time::Timestamp;
 
 /// Longest root of trust that any TUF client takes.
 const MAX_ROOT: u64 = 512 << 10;
@@ -38,8 +40,6 @@ pub(in crate::cli) struct Join {
 impl Join {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let root = files::read(&self.root, MAX_ROOT)?;
-        home.folder()?;
-        Client::new(home.catalogue_state()).trust(&root)?;
         let place = match self.registry {
             Place::Folder(folder) => Place::Folder(std::path::absolute(folder)?),
             address => address,
@@ -49,8 +49,15 @@ impl Join {
             let message = format!("{need} witnesses are needed, and {} are named", self.witness.len());
             return Err(Refusal::usage(message, "name each with --witness").into());
         }
+        home.folder()?;
+        Client::new(home.catalogue_state()).trust(&root)?;
+        // What was seen before at another place says nothing of this one, and nothing is remembered that is not there.
+        let remote = registry::catalogue_remote_at(&place, home, output)?;
+        let now = Timestamp::now();
+        let trusted = registry::client(home).refresh(&*remote, now)?;
         home.remember_registry(&place, &WitnessRule { witnesses: self.witness, need })?;
-        let catalogue = registry::catalogue(home, output)?;
+        home.note_clock(now);
+        let catalogue = ClientCatalogue::new(trusted, remote);
         let owners = catalogue.owners();
         let mut text = format!(
             "joined {place}: {} owners, {} of whom must sign a change of trust\n",

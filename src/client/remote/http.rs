@@ -14,11 +14,13 @@ use crate::api::{Problem, WorkDemand};
 use crate::checkpoint::fetch::{BaseUrl, parse_retry_after};
 
 /// How long name lookup, connection and TLS may take together.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may stay silent.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How often a question is put.
 const TRIES: u32 = 4;
+/// How often a registry is called that refuses the connection: commands go on without it, and people wait for them.
+const CALLS: u32 = 2;
 /// Longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
@@ -130,6 +132,18 @@ fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(1000).collect()
 }
 
+/// A question without an answer, and how often to put it in all.
+struct Failed {
+    error: RemoteError,
+    tries: u32,
+}
+
+impl From<RemoteError> for Failed {
+    fn from(error: RemoteError) -> Self {
+        Self { error, tries: 1 }
+    }
+}
+
 impl Http {
     pub(super) fn new(base: BaseUrl) -> Result<Self, RemoteError> {
         let failed = |error: &dyn std::fmt::Display| RemoteError::Client(error.to_string());
@@ -173,11 +187,12 @@ impl Http {
             let (failed, advised) = match self.once(ask, bearer).await {
                 Ok((answer, advised)) if is_temporary(answer.status) => (Ok(answer), advised),
                 Ok((answer, _)) => return Ok(answer),
-                Err(error) => (Err(error), None),
+                Err(Failed { error, tries }) if tried >= tries => return Err(error),
+                Err(Failed { error, .. }) => (Err(error), None),
             };
             // Nobody waits an hour for a quota.
             let is_far = advised.is_some_and(|advised| advised > LONGEST_WAIT);
-            if tried == TRIES || is_far || matches!(failed, Err(RemoteError::Unexpected { .. })) {
+            if tried == TRIES || is_far {
                 return failed;
             }
             let wait = advised.unwrap_or(Duration::from_millis(200) * 4u32.pow(tried - 1));
@@ -185,15 +200,17 @@ impl Http {
         }
     }
 
-    async fn once(
-        &self,
-        ask: &Ask<'_>,
-        bearer: Option<&str>,
-    ) -> Result<(Answer, Option<Duration>), RemoteError> {
+    async fn once(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<(Answer, Option<Duration>), Failed> {
         let request = self.request(ask, bearer)?;
-        let unreachable = |error: reqwest::Error| RemoteError::Unreachable {
-            registry: self.base.to_string(),
-            reason: chain(&error.without_url()),
+        let unreachable = |error: reqwest::Error| {
+            // Who is silent for as long as a connection may take is so again.
+            let tries = match (error.is_connect(), error.is_timeout()) {
+                (true, true) => 1,
+                (true, false) => CALLS,
+                (false, _) => TRIES,
+            };
+            let reason = chain(&error.without_url());
+            Failed { error: RemoteError::Unreachable { registry: self.base.to_string(), reason }, tries }
         };
         let mut response = self.client.execute(request).await.map_err(unreachable)?;
         let status = response.status();
@@ -204,7 +221,7 @@ impl Http {
         let mut bytes = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(unreachable)? {
             if bytes.len() as u64 + piece.len() as u64 > most {
-                return Err(self.unexpected(format!("the answer is longer than {most} bytes")));
+                return Err(self.unexpected(format!("the answer is longer than {most} bytes")).into());
             }
             bytes.extend_from_slice(&piece);
         }

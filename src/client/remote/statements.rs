@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::http::Ask;
 use super::{MOST_PAGE, RemoteError, RemoteRegistry};
-use crate::access::{ExchangeError, Found, HandedIn, Statements, merge, only};
+use crate::access::{DigestPrefix, ExchangeError, Found, HandedIn, Statements, merge, only};
 use crate::api::{StatementPage, StatementReceipt, WORK, WorkDemand, WorkProof};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
@@ -72,12 +72,9 @@ impl Statements for RemoteRegistry {
     }
 
     fn find(&self, kind: &'static str, prefix: &str) -> Result<Found, ExchangeError> {
-        let is_prefix = (4..=64).contains(&prefix.len())
-            && prefix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let found =
-            if is_prefix { self.pages(kind, Some(("prefix", prefix.to_owned())))? } else { self.list(kind)? };
-        let begins = |found: &Found| found.digest.to_string().starts_with(prefix);
-        only(merge(found.into_iter().filter(begins)), kind, prefix)
+        let prefix = DigestPrefix::parse(kind, prefix)?;
+        let found = self.pages(kind, Some(("prefix", prefix.as_str().to_owned())))?;
+        only(merge(found.into_iter().filter(|found| prefix.begins(found.digest))), kind, prefix.as_str())
     }
 }
 

@@ -285,12 +285,12 @@ fn an_ssh_agent_signs() {
 
     exit 5
     note: an SSH agent signs; confirm there if it asks
-    error: no SSH agent is running here: SSH_AUTH_SOCK is not set
+    error: cannot sign the card: no SSH agent is running here: SSH_AUTH_SOCK is not set
       next: start one with `eval $(ssh-agent)` and add the key with `ssh-add`
 
     exit 5
     note: an SSH agent signs; confirm there if it asks
-    error: the SSH agent at nowhere fails: No such file or directory (os error 2)
+    error: cannot sign the card: the SSH agent at nowhere fails: No such file or directory (os error 2)
       next: check that the agent still runs: `ssh-add -l`
     ");
 }

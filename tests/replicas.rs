@@ -74,10 +74,10 @@ fn either_of_two_replicas_may_be_killed_at_any_time() {
         let request = scene.digits(&scene.json("rosa", &new)["request"]);
         swap(&mut served, &mut other);
         let (scene, here) = (&served.scene, served.process.url.clone());
-        scene.succeed("ada", &format!("--registry {here} approve {request}"));
+        scene.succeed("ada", &format!("approve {request} --registry {here}"));
         swap(&mut served, &mut other);
         let (scene, here) = (&served.scene, served.process.url.clone());
-        scene.succeed("ben", &format!("--registry {here} approve {request}"));
+        scene.succeed("ben", &format!("approve {request} --registry {here}"));
         acknowledged.push(request);
     }
     swap(&mut served, &mut other);

@@ -390,7 +390,7 @@ mod tests {
         vocabulary: token "\u{1b}[31m" has id 4, but the ids of 4 tokens must be 0 to 3
         vocabulary: token "\u{1b}[31m" has id 18446744073709551615, but the ids of 4 tokens must be 0 to 3
         vocabulary: tokens "ab" and "\u{1b}[31m" both have id 2
-        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 10
+        vocabulary: token "a" is in the vocabulary twice
         vocabulary: token 1 of the vocabulary is 0 bytes long, outside 1..=1024
         vocabulary: token 1 of the vocabulary is 1025 bytes long, outside 1..=1024
         "#);

@@ -217,7 +217,7 @@ fn a_member_of_no_board_that_decides_denies() {
 #[test]
 fn junk_on_ones_own_copy_crowds_out_the_others_signatures() {
     let rules = rules(POLICY, &[1, 2, 3], &[4]);
-    let grant = draft_grants(&request(&member(50), &rules), &rules, now()).unwrap().remove(0);
+    let grant = draft_grants(&request(&rosa(), &rules), &rules, now()).unwrap().remove(0);
     let junk: Vec<u8> = (100..163).collect();
     let own = signed(&grant, &[&junk[..], &[1]].concat());
     assert_eq!(own.signatures().len(), 64);

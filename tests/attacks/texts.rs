@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 
 use portcullis::misuse::{Rules, Scorer};
+use portcullis::statement::Envelope;
+
+use crate::support::people::ID;
+use crate::support::served::{Database, Served};
+use crate::support::{failure, portcullis};
 
 /// The rules that ship, met by a prompt of somebody without any use.
 fn met(prompt: &str) -> Vec<String> {
@@ -47,5 +52,53 @@ fn a_named_person_is_found_however_the_prompt_begins() {
         "Nobody could pretend to be English",
     ] {
         assert!(met(innocent).is_empty(), "{innocent:?}: {:?}", met(innocent));
+    }
+}
+
+#[test]
+fn a_purpose_that_steers_the_terminal_is_refused_by_program_and_registry() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    for deceit in ["x\u{1b}[2J", "x\u{202e}y", "x\u{200b}y", "x\u{e0041}", "x\u{2066}y"] {
+        let new = format!("request new {ID} --purpose {deceit} --use detection --days 9 --accept-agreement");
+        let said = scene.refuse("rosa", &new);
+        assert!(said.contains("is not a text: use 1 to 4,000 visible characters"), "{said}");
+
+        // A program of one's own signs it all the same.
+        let honest = scene.digits(&scene.json("rosa", &new.replace(deceit, "Honest"))["request"]);
+        let page = served.get_as("rosa", &format!("/v1/statements?kind=request&prefix={honest}")).json();
+        let envelope: Envelope = serde_json::from_value(page["statements"][0]["envelope"].clone()).unwrap();
+        let payload = String::from_utf8(envelope.payload().to_vec()).unwrap();
+        let written = serde_json::to_string(deceit).unwrap();
+        let payload = payload.replace("\"Honest\"", &written).into_bytes();
+        let mut forged = Envelope::new("application/vnd.in-toto+json", payload);
+        forged.sign(&*scene.identity("rosa").signer(None).unwrap()).unwrap();
+        let refused = served.post("/v1/statements", &forged.to_json());
+        assert!(refused.text.contains("visible characters"), "{}", refused.text);
+    }
+}
+
+#[test]
+fn the_comment_on_a_case_begins_a_line_that_looks_like_the_programs_own() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    let (_, grant) = served.granted();
+    let case = scene.open_case("august", &grant);
+    let comment = "fine\ndecided  no-finding";
+    let mut command = portcullis();
+    command.current_dir(scene.path()).args([
+        "--home",
+        "homes/august",
+        "case",
+        "comment",
+        &case,
+        comment,
+        "--yes",
+    ]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", failure(&output));
+    for command in ["case show", "case show --json"] {
+        let shown = scene.succeed("august", &format!("{command} {case}"));
+        assert!(shown.contains("fine\\ndecided  no-finding"), "{shown}");
     }
 }

@@ -1,12 +1,13 @@
 //! Names that people choose and programs compare.
 
-use unicode_normalization::UnicodeNormalization as _;
-
-use crate::visible::is_plain;
 use std::fmt;
 use std::str::FromStr;
 
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_security::{MixedScript as _, skeleton};
+
 use crate::digest::serde_as_text;
+use crate::visible::is_plain;
 
 /// A name is not of the form that its type demands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +68,19 @@ impl Label {
     /// The label as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Label {
+    /// Whether a word of it mixes scripts that no language writes together, such as a Cyrillic letter in a Latin name (UTS #39, 5.1).
+    pub fn mixes_scripts(&self) -> bool {
+        self.0.split_whitespace().any(|word| !word.is_single_script())
+    }
+
+    /// Whether people may take it for another name: the same, or letters that look the same (UTS #39, 4).
+    pub fn looks_like(&self, other: &Self) -> bool {
+        let seen = |name: &Self| name.0.to_lowercase();
+        skeleton(&seen(self)).eq(skeleton(&seen(other)))
     }
 }
 
@@ -157,6 +171,21 @@ mod tests {
             assert!(format!("Ada{hidden}Lovelace").parse::<Label>().is_err(), "{hidden:?}");
         }
         assert_eq!("می\u{200c}خواهم".parse::<Label>().unwrap().as_str(), "می\u{200c}خواهم");
+    }
+
+    #[test]
+    fn a_name_that_may_be_taken_for_another_is_known() {
+        let label = |text: &str| text.parse::<Label>().unwrap();
+        for mixed in ["\u{410}da", "Ad\u{430} Lovelace", "\u{3bf}scar"] {
+            assert!(label(mixed).mixes_scripts(), "{mixed}");
+        }
+        for plain in
+            ["Ada", "Ada \u{418}ванова", "Zo\u{eb} \u{c5}ngstr\u{f6}m", "東京タワー", "Lab 7", "O'Brien"]
+        {
+            assert!(!label(plain).mixes_scripts(), "{plain}");
+        }
+        assert!(label("\u{430}d\u{430}").looks_like(&label("ada")));
+        assert!(label("Ada").looks_like(&label("ada")) && !label("Ada").looks_like(&label("Ida")));
     }
 
     #[test]

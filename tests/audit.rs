@@ -188,8 +188,15 @@ fn after_an_erasure_every_proof_still_verifies_and_the_audit_says_what_was_erase
         let scene = &served.scene;
         let card: serde_json::Value = scene.json("rosa", "identity show");
         let key = card["key_id"].as_str().unwrap().to_owned();
-        let said = scene.succeed("registry", &format!("registry erase {key} reg --reason Asked"));
-        assert!(said.starts_with("erased what "), "{said}");
+        let nobody = "0".repeat(64);
+        let said = scene.refuse("registry", &format!("registry erase {nobody} reg --reason Asked"));
+        assert!(said.contains("exit 2\nerror: the registry holds nothing of "), "{said}");
+        let erase = format!("registry erase {key} reg --reason Asked");
+        let would = scene.json("registry", &format!("{erase} --dry-run"));
+        let said = scene.succeed("registry", &erase);
+        assert!(said.starts_with(&format!("erased what {} statements", would["to_erase"])), "{would} {said}");
+        let said = scene.succeed("registry", &erase);
+        assert!(said.starts_with("nothing is left of "), "{said}");
         // Nothing of her is left: not her name, nor her purpose.
         scene.succeed("registry", "registry backup reg --to after.jsonl");
         let backup = std::fs::read_to_string(scene.at("after.jsonl")).unwrap();

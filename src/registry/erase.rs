@@ -32,7 +32,25 @@ impl Predicate for Erasure {
 /// Statements that one erasure names at most.
 const MOST_AT_ONCE: usize = 5000;
 
+/// What a registry holds of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Statements whose digests it keeps.
+    pub statements: u64,
+    /// Those of which it still knows what they say: what an erasure takes away.
+    pub to_erase: u64,
+}
+
 impl Registry {
+    /// What there is of a person.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn held_of(&self, person: KeyId) -> Result<Held, Error> {
+        let (statements, to_erase) = self.store.count_of_person(person).await?;
+        Ok(Held { statements, to_erase })
+    }
+
     /// Erases what the statements of a person say, and the notes on their requests; how many statements there were. Their grants end by it.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ mod witnessing;
 
 pub use accept::Receipt;
 pub use answer::{Answer, answer_request, answers_itself};
-pub use erase::Erasure;
+pub use erase::{Erasure, Held};
 pub use error::Error;
 pub use index::KINDS;
 pub use intake::{IntakeRules, Standing, Weighed};

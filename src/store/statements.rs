@@ -192,6 +192,22 @@ impl Store {
         rows.iter().map(|row| parse(TABLE, &row.try_get::<String, _>("digest")?)).collect()
     }
 
+    /// How many statements of a person there are, and of how many it is still known what they say.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn count_of_person(&self, person: KeyId) -> Result<(u64, u64), Error> {
+        let row = sqlx::query(
+            "SELECT COUNT(DISTINCT digest) AS kept, COUNT(DISTINCT CASE WHEN envelope <> '' THEN digest END) AS whole
+             FROM statements WHERE holder = $1",
+        )
+        .bind(person.to_string())
+        .fetch_one(&self.pool)
+        .await?;
+        let count = |name: &str| row.try_get::<i64, _>(name).map(|count| u64::try_from(count).unwrap_or(0));
+        Ok((count("kept")?, count("whole")?))
+    }
+
     /// Takes away what these statements say, and the notes on a person's requests; digests and key ids stay.
     ///
     /// # Errors

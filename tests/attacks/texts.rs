@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use portcullis::misuse::{Rules, Scorer};
 use portcullis::statement::Envelope;
 
-use crate::support::people::ID;
+use crate::support::people::{ID, Scene};
 use crate::support::served::{Database, Served};
 use crate::support::{failure, portcullis};
 
@@ -101,4 +101,14 @@ fn the_comment_on_a_case_begins_a_line_that_looks_like_the_programs_own() {
         let shown = scene.succeed("august", &format!("{command} {case}"));
         assert!(shown.contains("fine\\ndecided  no-finding"), "{shown}");
     }
+}
+
+#[test]
+fn a_member_whose_name_only_looks_like_anothers_is_pointed_out_before_owners_sign() {
+    let scene = Scene::founded();
+    scene.succeed("mallory", "identity new --name \u{430}da --no-passphrase");
+    scene.succeed("mallory", "identity card --to cards/mallory.card");
+    scene.succeed("ada", &format!("catalogue rotate {ID} --add cards/mallory.card --remove cy"));
+    let review = scene.succeed("ben", "catalogue review");
+    assert!(review.contains("BEWARE: looks like ada, key "), "{review}");
 }

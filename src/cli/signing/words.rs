@@ -4,6 +4,7 @@ use crate::access::{ApprovalShare, Denial, Grant, Handover, Request, Revocation,
 use crate::digest::Sha256Digest;
 use crate::identity::Card;
 use crate::misuse::{Case, CaseStep, Step};
+use crate::name::Label;
 use crate::statement::Predicate;
 use crate::usage::JournalDeclaration;
 
@@ -18,7 +19,9 @@ pub(in crate::cli) trait InWords: Predicate {
 
 fn person(card: &Card) -> String {
     let organization = card.organization.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
-    format!("{}{organization}, key {}", card.name, card.verifying_key.id())
+    let deceives = card.name.mixes_scripts() || card.organization.as_ref().is_some_and(Label::mixes_scripts);
+    let caution = if deceives { "; BEWARE: letters of several scripts" } else { "" };
+    format!("{}{organization}, key {}{caution}", card.name, card.verifying_key.id())
 }
 
 fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {

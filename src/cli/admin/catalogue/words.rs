@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::catalogue::{Roster, Standing, Tally};
-use crate::identity::VerifyingKey;
+use crate::identity::{Card, VerifyingKey};
 use crate::time::Timestamp;
 
 /// What a key's owner is called.
@@ -18,15 +18,31 @@ pub(super) fn names<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>, roster
     if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
 }
 
-/// Several keys' owners with the beginnings of their key ids, where a name alone would not do: anyone can call themselves Ada.
+/// Several keys' owners with the beginnings of their key ids, where a name alone would not do: anyone can call themselves Ada. A name that
+/// may be taken for another's is pointed out.
 pub(super) fn names_and_ids<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>, roster: &Roster) -> String {
     let person = |key: &VerifyingKey| match roster.get(key) {
-        Some(card) => format!("{} (key {})", card.name, key.id().short()),
+        Some(card) => format!("{} (key {}{})", card.name, key.id().short(), caution(card, roster)),
         None => format!("the key {}", key.id().short()),
     };
     let mut people: Vec<_> = keys.into_iter().map(person).collect();
     people.sort();
     people.join(", ")
+}
+
+/// What in a name may deceive: letters of several scripts, or the looks of another's name.
+fn caution(card: &Card, roster: &Roster) -> String {
+    let mut caution = String::new();
+    if card.name.mixes_scripts() {
+        caution += "; BEWARE: letters of several scripts";
+    }
+    let is_alike =
+        |other: &&Card| other.verifying_key != card.verifying_key && other.name.looks_like(&card.name);
+    if let Some(other) = roster.values().find(is_alike) {
+        let id = other.verifying_key.id();
+        caution += &format!("; BEWARE: looks like {}, key {}", other.name, id.short());
+    }
+    caution
 }
 
 /// `in 364 days`.

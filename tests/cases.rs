@@ -111,7 +111,7 @@ fn others_take_no_step_in_a_case() {
       next: `portcullis case show` tells how the case stands, and who may do what
     eve: exit 2
     error: 0 cases begin with `<digits>`
-      next: `portcullis request list` shows what is there; check that the registry's folder is up to date
+      next: `portcullis case list` shows what is there
     ada: exit 3
     error: <registry> refuses: one member of the board of auditors must sign, and did not
       next: `portcullis case show` tells how the case stands, and who may do what

@@ -460,7 +460,7 @@ fn an_id_is_taken_in_either_case_and_what_is_none_is_said() {
     assert_eq!(scene.succeed("rosa", &format!("request show {}", request.to_uppercase())), shown);
     insta::assert_snapshot!(scene.refuse("rosa", "request show zz"), @"
     exit 2
-    error: `zz` names no request: give 4 to 64 hexadecimal digits, the first of its digest
+    error: `zz` names no request: give 6 to 64 hexadecimal digits, the first of its digest
       next: `portcullis request list` shows what is there; check that the registry's folder is up to date
     ");
 }

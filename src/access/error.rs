@@ -192,7 +192,7 @@ pub enum ExchangeError {
         most: usize,
     },
     /// What no digest begins with.
-    #[error("`{typed}` names no {kind}: give 4 to 64 hexadecimal digits, the first of its digest")]
+    #[error("`{typed}` names no {kind}: give 6 to 64 hexadecimal digits, the first of its digest")]
     NoPrefix {
         /// What was looked for.
         kind: &'static str,

@@ -86,7 +86,7 @@ pub trait Statements {
     }
 }
 
-/// The first digits of a statement's digest, by which people name it: 4 to 64, lower case.
+/// The first digits of a statement's digest, by which people name it: 6 to 64, lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestPrefix(String);
 
@@ -97,7 +97,7 @@ impl DigestPrefix {
     /// [`ExchangeError::NoPrefix`].
     pub fn parse(kind: &'static str, typed: &str) -> Result<Self, ExchangeError> {
         let digits = typed.trim();
-        if !(4..=64).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !(6..=64).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(ExchangeError::NoPrefix { kind, typed: typed.chars().take(80).collect() });
         }
         Ok(Self(digits.to_ascii_lowercase()))
@@ -150,13 +150,13 @@ mod tests {
     fn a_statement_is_named_by_the_first_digits_of_its_digest_as_people_paste_them() {
         let digest = Sha256Digest::of(b"a statement");
         let whole = digest.to_string();
-        for typed in [&whole[..4], &whole[..12], &whole, &whole.to_uppercase(), &format!(" {whole}\n")] {
+        for typed in [&whole[..6], &whole[..12], &whole, &whole.to_uppercase(), &format!(" {whole}\n")] {
             assert!(DigestPrefix::parse("request", typed).unwrap().begins(digest), "{typed}");
         }
         assert!(!DigestPrefix::parse("request", "0000000000").unwrap().begins(digest));
-        for typed in ["", "abc", "xyzw", "3f2a%", &format!("{whole}0")] {
+        for typed in ["", "abcde", "xyzw", "3f2a%", &format!("{whole}0")] {
             let refused = DigestPrefix::parse("request", typed).unwrap_err().to_string();
-            assert!(refused.contains("names no request: give 4 to 64 hexadecimal digits"), "{refused}");
+            assert!(refused.contains("names no request: give 6 to 64 hexadecimal digits"), "{refused}");
         }
     }
 }

@@ -19,6 +19,8 @@ const VARIABLE: &str = "PORTCULLIS_PASSPHRASE";
 const MOST_BYTES: u64 = 1024;
 /// Shortest accepted new passphrase, in characters.
 const LEAST_CHARACTERS: usize = 8;
+/// How often a new passphrase is asked for.
+const TRIES: u32 = 3;
 
 /// How a passphrase comes in.
 #[derive(Debug, Clone, Default, Args)]
@@ -42,7 +44,7 @@ impl PassphraseArguments {
     pub(super) fn new_one(&self, output: Output) -> anyhow::Result<SecretString> {
         let passphrase = match self.given(VARIABLE, self.passphrase_fd)? {
             Some(passphrase) => passphrase,
-            None if can_ask(output) => ask_twice()?,
+            None if can_ask(output) => ask_twice(output)?,
             None => {
                 return Err(Refusal::usage(
                     "a new identity needs a passphrase and there is no terminal to ask for it",
@@ -58,7 +60,7 @@ impl PassphraseArguments {
     pub(super) fn replacement(&self, fd: Option<i32>, output: Output) -> anyhow::Result<SecretString> {
         let passphrase = match self.given("PORTCULLIS_NEW_PASSPHRASE", fd)? {
             Some(passphrase) => passphrase,
-            None if can_ask(output) => ask_twice()?,
+            None if can_ask(output) => ask_twice(output)?,
             None => {
                 return Err(Refusal::usage(
                     "there is no terminal to ask for the new passphrase",
@@ -92,14 +94,21 @@ fn ask(prompt: &str) -> anyhow::Result<SecretString> {
     Ok(rpassword::prompt_password(prompt).context("cannot ask for the passphrase")?.into())
 }
 
-fn ask_twice() -> anyhow::Result<SecretString> {
-    let first = ask("new passphrase: ")?;
-    let second = ask("once more: ")?;
-    if first.expose_secret() == second.expose_secret() {
-        Ok(first)
-    } else {
-        Err(Refusal::usage("the two passphrases differ", "run the command again").into())
+fn ask_twice(output: Output) -> anyhow::Result<SecretString> {
+    let prompt = format!("new passphrase, {LEAST_CHARACTERS} characters or more: ");
+    for _ in 0..TRIES {
+        let first = ask(&prompt)?;
+        if first.expose_secret().chars().count() < LEAST_CHARACTERS {
+            output.note("that is shorter; several words protect better than odd characters");
+            continue;
+        }
+        let second = ask("once more: ")?;
+        if first.expose_secret() == second.expose_secret() {
+            return Ok(first);
+        }
+        output.note("the two differ");
     }
+    Err(Refusal::usage(format!("no passphrase after {TRIES} tries"), "run the command again").into())
 }
 
 fn require_length(passphrase: SecretString) -> anyhow::Result<SecretString> {

@@ -60,7 +60,9 @@ def verify_their_card(envelope, folder):
     statement["subject"][0]["digest"]["sha256"] = hashlib.sha256(bytes.fromhex(public)).hexdigest()
     statement["predicate"]["verifying_key"] = public
     statement["predicate"]["sealing_key"] = sealing.public_key().public_bytes_raw().hex()
-    theirs = Envelope(json.dumps(statement, indent=3).encode(), envelope["payloadType"], {})
+    # One form: no white space between tokens, fields in our order, text as it is.
+    payload = json.dumps(statement, separators=(",", ":"), ensure_ascii=False).encode()
+    theirs = Envelope(payload, envelope["payloadType"], {})
     theirs.sign(signer)
     path = Path(folder) / "theirs.card"
     path.write_text(json.dumps(theirs.to_dict()))

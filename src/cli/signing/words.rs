@@ -18,7 +18,8 @@ pub(in crate::cli) trait InWords: Predicate {
 }
 
 fn person(card: &Card) -> String {
-    let organization = card.organization.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+    let organization =
+        card.organization.as_ref().map(|name| format!(", {name} (by their own word)")).unwrap_or_default();
     let deceives = card.name.mixes_scripts() || card.organization.as_ref().is_some_and(Label::mixes_scripts);
     let caution = if deceives { "; BEWARE: letters of several scripts" } else { "" };
     format!("{}{organization}, key {}{caution}", card.name, card.verifying_key.id())
@@ -52,7 +53,7 @@ impl InWords for Request {
 
 impl InWords for Grant {
     fn in_words(&self) -> Lines {
-        vec![
+        let mut lines = vec![
             ("for", person(&self.researcher)),
             ("checkpoint", format!("{} in stage `{}`", self.checkpoint, self.stage)),
             ("uses", listed(&self.uses)),
@@ -60,7 +61,12 @@ impl InWords for Grant {
             ("agreement", agreement(self.agreement)),
             ("request", self.request.to_string()),
             ("policy", self.policy.to_string()),
-        ]
+        ];
+        // A card is signed by its own key alone.
+        lines.extend(self.researcher.organization.as_ref().map(|organization| {
+            ("confirms", format!("that {} belongs to {organization}: nobody else has", self.researcher.name))
+        }));
+        lines
     }
 }
 

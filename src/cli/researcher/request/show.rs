@@ -29,8 +29,12 @@ impl Show {
         let rules = catalogue.rules_in_force(&asked.checkpoint)?;
         let state =
             state_of(&request, &Evidence::about(&*exchange, request.digest())?, &rules, Timestamp::now());
-        let organization =
-            asked.card.organization.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+        let organization = asked
+            .card
+            .organization
+            .as_ref()
+            .map(|name| format!(", {name} (by their own word)"))
+            .unwrap_or_default();
         let uses: Vec<_> = asked.uses.iter().map(ToString::to_string).collect();
         let mut text = String::new();
         writeln!(text, "{state}")?;

@@ -132,7 +132,7 @@ fn a_catalogue_is_proposed_signed_and_published() {
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q {}", INIT.replace("olga --registry", "otto --registry")))), @"
     exit 3
     error: another change of root is proposed already: <hex>
-      next: read `portcullis catalogue review`; build on it with --onto <hex>, or end it with `portcullis catalogue propose root --withdraw`
+      next: read `portcullis catalogue review` and sign that one; or put yours in its place with --instead-of <hex>, and so for each role
     ");
     insta::assert_snapshot!(stable(&succeed(at, "-q --home olga --registry c catalogue review")), @"
     root, version 1
@@ -194,14 +194,16 @@ fn a_catalogue_is_proposed_signed_and_published() {
       in force  targets
     ");
     insta::assert_snapshot!(stable(&succeed(at, "--registry c catalogue status")), @"
-    root         version 1, expires <time> (in 730 days)
-                 2 of 2 must sign; signed by Olga, Otto
-    timestamp    version 1, expires <time> (in 14 days)
-                 1 of 1 must sign; signed by Registry
-    snapshot     version 1, expires <time> (in 30 days)
-                 1 of 1 must sign; signed by Registry
-    targets      version 1, expires <time> (in 365 days)
-                 2 of 2 must sign; signed by Olga, Otto
+    BOARD      FOR                    MUST SIGN
+    gpt2-124m  nothing published yet  2 of Ada, Ben, Cy
+
+    ROLE       VERSION  EXPIRES                   SIGNED BY
+    root       1        <time> (in 730 days)  Olga, Otto (2 of 2 must)
+    timestamp  1        <time> (in 14 days)   Registry (1 of 1 must)
+    snapshot   1        <time> (in 30 days)   Registry (1 of 1 must)
+    targets    1        <time> (in 365 days)  Olga, Otto (2 of 2 must)
+
+    nothing is proposed
     ");
 }
 
@@ -259,18 +261,19 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
     // Another form of it takes the signatures of the first with it.
     succeed(at, "-q --home ada --registry c catalogue propose gpt2-124m --stage partners");
     insta::assert_snapshot!(stable(&succeed(at, "--registry c catalogue status")), @"
-    root         version 1, expires <time> (in 730 days)
-                 2 of 2 must sign; signed by Olga, Otto
-    timestamp    version 3, expires <time> (in 14 days)
-                 1 of 1 must sign; signed by Registry
-    snapshot     version 3, expires <time> (in 30 days)
-                 1 of 1 must sign; signed by Registry
-    targets      version 1, expires <time> (in 365 days)
-                 2 of 2 must sign; signed by Olga, Otto
-    gpt2-124m    version 2, expires <time> (in 365 days)
-                 2 of 3 must sign; signed by Ada, Cy, not by Ben
+    CHECKPOINT  STAGE         SINCE  POLICY     MUST SIGN
+    gpt2-124m   not released         version 2  2 of Ada, Ben, Cy
+
+    ROLE       VERSION  EXPIRES                   SIGNED BY
+    root       1        <time> (in 730 days)  Olga, Otto (2 of 2 must)
+    timestamp  3        <time> (in 14 days)   Registry (1 of 1 must)
+    snapshot   3        <time> (in 30 days)   Registry (1 of 1 must)
+    targets    1        <time> (in 365 days)  Olga, Otto (2 of 2 must)
+    gpt2-124m  2        <time> (in 365 days)  Ada, Cy (2 of 3 must)
+
     proposed  gpt2-124m, version 3
               the board of gpt2-124m: signed by Ada; 1 more needed, of Ben, Cy
+      next: read it with `portcullis catalogue review`
     ");
     succeed(at, "-q --home ada --registry c catalogue propose gpt2-124m --withdraw");
     insta::assert_snapshot!(refuse(at, "-q --home ada --registry c catalogue propose gpt2-124m --withdraw"), @"
@@ -343,16 +346,15 @@ fn a_board_and_the_owners_rotate() {
       in force  targets
     ");
     insta::assert_snapshot!(stable(&succeed(at, "--home ben --registry c catalogue refresh --root c/catalogue/metadata/1.root.json")), @"
-    root         version 2, expires <time> (in 730 days)
-                 2 of 2 must sign; signed by Cy, Olga
-    timestamp    version 6, expires <time> (in 14 days)
-                 1 of 1 must sign; signed by Registry
-    snapshot     version 6, expires <time> (in 30 days)
-                 1 of 1 must sign; signed by Registry
-    targets      version 3, expires <time> (in 365 days)
-                 2 of 2 must sign; signed by Cy, Olga
-    gpt2-124m    version 2, expires <time> (in 365 days)
-                 2 of 3 must sign; signed by Ada, Dee, not by Ben
+    CHECKPOINT  STAGE         SINCE  POLICY     MUST SIGN
+    gpt2-124m   not released         version 1  2 of Ada, Ben, Dee
+
+    ROLE       VERSION  EXPIRES                   SIGNED BY
+    root       2        <time> (in 730 days)  Cy, Olga (2 of 2 must)
+    timestamp  6        <time> (in 14 days)   Registry (1 of 1 must)
+    snapshot   6        <time> (in 30 days)   Registry (1 of 1 must)
+    targets    3        <time> (in 365 days)  Cy, Olga (2 of 2 must)
+    gpt2-124m  2        <time> (in 365 days)  Ada, Dee (2 of 3 must)
     ");
 }
 

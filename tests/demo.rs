@@ -60,10 +60,6 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  wrote 1.root.json, SHA-256 <digits>
       rosa     $ portcullis join http://127.0.0.1:<port> --root 1.root.json
                  joined http://127.0.0.1:<port>: 3 owners, 2 of whom must sign a change of trust
-                   demo-large not released
-                   demo-medium not released
-                   demo-small not released
-                   demo-xl not released
 
     Seal: each checkpoint under two locks, the board's and the registry's; then policy and stage, signed by two
       ada      $ portcullis seal checkpoints/demo-small
@@ -160,22 +156,24 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
 
     Audit: from the first root on, what is in force, who signed it, what happened; nobody's word is believed
       august   $ portcullis catalogue refresh
-                 root         version 1, expires <time> (in 730 days)
-                              2 of 3 must sign; signed by Ada, Ben, not by Cy
-                 timestamp    version 6, expires <time> (in 14 days)
-                              1 of 1 must sign; signed by Registry
-                 snapshot     version 6, expires <time> (in 30 days)
-                              1 of 1 must sign; signed by Registry
-                 targets      version 2, expires <time> (in 365 days)
-                              2 of 3 must sign; signed by Ada, Ben, not by Cy
-                 demo-large   version 1, expires <time> (in 365 days)
-                              2 of 3 must sign; signed by Ada, Ben, not by Cy
-                 demo-medium  version 1, expires <time> (in 365 days)
-                              2 of 3 must sign; signed by Ada, Ben, not by Cy
-                 demo-small   version 1, expires <time> (in 365 days)
-                              2 of 3 must sign; signed by Ada, Ben, not by Cy
-                 demo-xl      version 1, expires <time> (in 365 days)
-                              2 of 3 must sign; signed by Ada, Ben, not by Cy
+                 CHECKPOINT   STAGE        SINCE       POLICY     MUST SIGN
+                 demo-large   partners     <time>  version 1  2 of Ada, Ben, Cy
+                 demo-medium  researchers  <time>  version 1  2 of Ada, Ben, Cy
+                 demo-small   public       <time>  version 1  2 of Ada, Ben, Cy
+                 demo-xl      internal     <time>  version 1  2 of Ada, Ben, Cy
+                 
+                 BOARD     FOR            MUST SIGN
+                 auditors  review of use  1 of August
+                 
+                 ROLE         VERSION  EXPIRES                   SIGNED BY
+                 root         1        <time> (in 730 days)  Ada, Ben (2 of 3 must)
+                 timestamp    6        <time> (in 14 days)   Registry (1 of 1 must)
+                 snapshot     6        <time> (in 30 days)   Registry (1 of 1 must)
+                 targets      2        <time> (in 365 days)  Ada, Ben (2 of 3 must)
+                 demo-large   1        <time> (in 365 days)  Ada, Ben (2 of 3 must)
+                 demo-medium  1        <time> (in 365 days)  Ada, Ben (2 of 3 must)
+                 demo-small   1        <time> (in 365 days)  Ada, Ben (2 of 3 must)
+                 demo-xl      1        <time> (in 365 days)  Ada, Ben (2 of 3 must)
       august   $ portcullis audit verify
                  the record holds: 51 entries of portcullis.dev/log/<digits>
                    root       <digits>

@@ -3,10 +3,12 @@
 
 mod support;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
-use support::people::{ID, POLICY};
+use portcullis::access::Grant;
+use portcullis::statement::Envelope;
+use support::people::{ID, POLICY, Scene};
 use support::served::{Database, Served};
 use support::{failure, text};
 
@@ -64,6 +66,25 @@ fn p9_nothing_is_signed_where_nobody_can_be_asked_and_nothing_was_agreed_to() {
 }
 
 #[test]
+fn p9_a_share_is_not_handed_over_where_nobody_can_be_asked() {
+    let served = Served::released(Database::Sqlite, "public");
+    let scene = &served.scene;
+    let refused = scene.run_as_given("ada", &format!("handover {ID}"));
+    let said = failure(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("there is no terminal to ask whether to hand your share of tiny to the registry"),
+        "{said}"
+    );
+    assert!(said.contains("opens") && said.contains("--yes"), "{said}");
+    let (done, said) = at_a_terminal(&served, "ada", &format!("handover {ID}"), "n\n");
+    assert!(!done && said.contains("nothing was signed"), "{said}");
+    // Agreed to, it is handed over.
+    let (done, said) = at_a_terminal(&served, "ada", &format!("handover {ID}"), "y\n");
+    assert!(done && said.contains("handed your share of tiny to the registry"), "{said}");
+}
+
+#[test]
 fn p9_what_is_signed_is_shown_in_words_read_from_its_bytes() {
     let (served, [request, grant, _]) = setting();
     let scene = &served.scene;
@@ -90,19 +111,42 @@ fn p9_a_whole_digest_is_consent_and_its_first_digits_are_not() {
     assert!(all.status.success(), "{}", failure(&all));
 }
 
+/// A command at a terminal.
+struct Terminal(std::process::Child);
+
+impl Terminal {
+    fn open(scene: &Scene, person: &str, command: &str) -> Self {
+        let line = format!("{} --home homes/{person} {command}", env!("CARGO_BIN_EXE_portcullis"));
+        let script = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .current_dir(scene.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        Self(script.unwrap())
+    }
+
+    /// What it shows, up to and with these words, or to its end.
+    fn read_until(&mut self, words: &str) -> String {
+        let (mut shown, mut byte) = (Vec::new(), [0]);
+        let stdout = self.0.stdout.as_mut().unwrap();
+        while !shown.ends_with(words.as_bytes()) && stdout.read(&mut byte).unwrap() == 1 {
+            shown.extend(byte);
+        }
+        String::from_utf8(shown).unwrap()
+    }
+
+    /// Types an answer; whether the command succeeded then, and what else it showed.
+    fn answer(mut self, answer: &str) -> (bool, String) {
+        self.0.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+        let done = self.0.wait_with_output().unwrap();
+        (done.status.success(), text(&done.stdout))
+    }
+}
+
 /// Runs a command at a terminal and types an answer.
 fn at_a_terminal(served: &Served, person: &str, command: &str, answer: &str) -> (bool, String) {
-    let line = format!("{} --home homes/{person} {command}", env!("CARGO_BIN_EXE_portcullis"));
-    let mut child = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .current_dir(served.scene.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
-    let done = child.wait_with_output().unwrap();
-    (done.status.success(), text(&done.stdout))
+    Terminal::open(&served.scene, person, command).answer(answer)
 }
 
 #[test]
@@ -117,6 +161,33 @@ fn p9_at_a_terminal_the_person_is_asked_and_no_is_no() {
     assert!(done, "{said}");
     let shown = served.scene.succeed("rosa", &format!("request show {request}"));
     assert!(shown.starts_with("pending: 1 of"), "{shown}");
+}
+
+#[test]
+fn p9_what_was_shown_is_signed_though_its_digits_mean_another_request_by_then() {
+    let scene = Scene::released("partners");
+    let (shown, other) = (scene.request(), {
+        let new = format!("request new {ID} --purpose More --use detection --days 9 --accept-agreement");
+        scene.digits(&scene.json("rosa", &new)["request"])
+    });
+    let file = |request: &str| {
+        let files = scene.files("registry/exchange/requests").into_iter();
+        files.into_iter().find(|file| file.to_str().unwrap().contains(request)).unwrap()
+    };
+    let whole = scene.json("ada", &format!("request show {shown}"))["digest"].as_str().unwrap().to_owned();
+    let mut terminal = Terminal::open(&scene, "ada", &format!("approve {shown}"));
+    let said = terminal.read_until("[y/N]");
+    assert!(said.contains("Detectors"), "{said}");
+    // The folder's keeper puts another request under the name of the one that is on the screen.
+    std::fs::copy(file(&other), file(&shown)).unwrap();
+    let (done, said) = terminal.answer("y\n");
+    assert!(done, "{said}");
+    let grants = scene.files("registry/exchange/grants");
+    assert!(!grants.is_empty());
+    for grant in grants {
+        let envelope = Envelope::parse(&std::fs::read(grant).unwrap()).unwrap();
+        assert_eq!(envelope.claim::<Grant>().unwrap().predicate.request.to_string(), whole, "{said}");
+    }
 }
 
 #[test]

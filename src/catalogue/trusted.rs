@@ -126,6 +126,11 @@ impl TrustedCatalogue {
         self.boards.get(checkpoint)
     }
 
+    /// Every board by its name: a checkpoint's, or one that policies ask, such as `ethics`.
+    pub fn boards(&self) -> &BTreeMap<CheckpointId, Quorum> {
+        &self.boards
+    }
+
     /// Until when it is believed that nothing newer is out.
     pub fn timestamp_expires(&self) -> Timestamp {
         self.parts.timestamp.expires()
@@ -134,6 +139,13 @@ impl TrustedCatalogue {
     /// Every checkpoint that has a board.
     pub fn checkpoints(&self) -> impl Iterator<Item = &CheckpointId> {
         self.boards.keys().filter(|name| name.as_str() != AUDITORS)
+    }
+
+    /// Every checkpoint of which its board published something, whether or not that still counts.
+    pub fn published_checkpoints(&self) -> impl Iterator<Item = &CheckpointId> {
+        let Parts { delegated, closed, .. } = &self.parts;
+        self.checkpoints()
+            .filter(|name| delegated.contains_key(name.as_str()) || closed.contains_key(name.as_str()))
     }
 
     /// What the catalogue says of the file at `path` (TUF 1.0, 5.6.7): the first role that lists it, from the top, depth first.

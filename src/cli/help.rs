@@ -16,7 +16,19 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Everyone", &["identity", "join", "demo", "completions", "man"]),
     (
         "Release administrator (board member)",
-        &["import", "verify", "show", "seal", "catalogue", "policy", "approve", "deny", "revoke", "handover"],
+        &[
+            "import",
+            "verify",
+            "show",
+            "seal",
+            "release",
+            "catalogue",
+            "policy",
+            "approve",
+            "deny",
+            "revoke",
+            "handover",
+        ],
     ),
     (
         "Researcher",

@@ -301,6 +301,11 @@ impl Home {
         Ok(self.registry()?.join("sealed"))
     }
 
+    /// Where this home keeps what it sealed for a registry that is a server.
+    pub(super) fn sealed_here(&self) -> PathBuf {
+        self.folder.join("sealed")
+    }
+
     /// Remembers the registry, and which witnesses must vouch for its log.
     pub(super) fn remember_registry(&self, registry: &Place, witnesses: &WitnessRule) -> anyhow::Result<()> {
         let settings = Settings {

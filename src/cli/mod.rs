@@ -62,6 +62,8 @@ enum Command {
     #[command(subcommand)]
     Misuse(admin::misuse::MisuseCommand),
     Seal(admin::seal::Seal),
+    // Boxed: it holds many options.
+    Release(Box<admin::release::Release>),
     Approve(admin::approve::Approve),
     Deny(admin::deny::Deny),
     Revoke(admin::revoke::Revoke),
@@ -131,6 +133,7 @@ impl Command {
             Self::Policy(policy) => policy.run(home, output),
             Self::Misuse(misuse) => misuse.run(home, output),
             Self::Seal(seal) => seal.run(home, output),
+            Self::Release(release) => release.run(home, output),
             Self::Approve(approve) => approve.run(home, output),
             Self::Deny(deny) => deny.run(home, output),
             Self::Revoke(revoke) => revoke.run(home, output),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::Error;
 use crate::access::{self, Fault};
 use crate::catalogue::RepositoryError;
+use crate::policy::ReleaseError;
 use crate::store::IntakeRefusal;
 use crate::{blob, store};
 
@@ -147,10 +148,7 @@ impl Error {
                 (Fault::Rule, "ask with `portcullis request new`")
             }
             Self::NotYours => (Fault::Rule, "use the identity whose it is (--home)"),
-            Self::Release(_) => (
-                Fault::Proof,
-                "propose the files of one checkpoint together: `portcullis catalogue propose --policy --manifest --agreement --stage`",
-            ),
+            Self::Release(error) => of_release(error),
             Self::Repository(RepositoryError::Unsigned { .. }) => {
                 (Fault::Proof, "sign it as you propose it, as `portcullis catalogue propose` does")
             }
@@ -209,5 +207,25 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         | E::OtherRequest { .. }
         | E::OtherGrant { .. }
         | E::LeaseTooLong { .. } => (Fault::Request, "hand in the statement that belongs here"),
+    }
+}
+
+/// What to do about files of a release that do not fit together.
+fn of_release(error: &ReleaseError) -> (Fault, &'static str) {
+    use ReleaseError as E;
+    match error {
+        E::NoStage { .. } => (
+            Fault::Request,
+            "name a stage of the policy in force, or propose a policy that has it with --policy",
+        ),
+        E::OtherCheckpoint { .. } => (Fault::Request, "give the file of the checkpoint that you name"),
+        E::OldVersion { .. } => (Fault::Request, "raise `version` in the policy"),
+        E::NoPolicy { .. } => (Fault::Request, "propose one with it: --policy <file>"),
+        E::NoAgreement { .. } => (Fault::Request, "propose it with the stage: --agreement <file>"),
+        E::Manifest { .. } => (Fault::Proof, "give the manifest.json that `portcullis seal` wrote"),
+        E::Policy { .. } => (Fault::Proof, "`portcullis policy check <file>` shows what is wrong with it"),
+        E::Stage { .. } => {
+            (Fault::Proof, "propose the stage with `portcullis release <checkpoint> --stage <name>`")
+        }
     }
 }

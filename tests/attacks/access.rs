@@ -239,8 +239,8 @@ fn a_policy_of_before_comes_back_and_revives_the_grants_under_it() {
     scene.write("old.toml", support::people::POLICY);
     let said = scene.refuse("ada", &format!("catalogue propose {} --policy old.toml", support::people::ID));
     insta::assert_snapshot!(said, @"
-    exit 4
+    exit 2
     error: the policy of tiny is version 1, and version 2 is in force: versions only rise
-      next: propose the files of one checkpoint together: `portcullis catalogue propose --policy --manifest --agreement --stage`
+      next: raise `version` in the policy
     ");
 }

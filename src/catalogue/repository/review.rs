@@ -57,6 +57,8 @@ pub struct Review {
 pub struct Status {
     /// Every published role; empty before the first publication.
     pub roles: Vec<RoleSummary>,
+    /// The boards as they are published.
+    pub boards: BTreeMap<CheckpointId, Quorum>,
     /// Open proposals.
     pub open: Vec<Standing>,
     /// Names of those who have a key.
@@ -93,9 +95,11 @@ impl Repository {
             return Err(self.none());
         }
         let whole = published.as_ref().and_then(|published| Some((published.id, published.parts.clone()?)));
-        let roles = whole.map(|(id, parts)| TrustedCatalogue::new(id, parts, None)?.roles()).transpose()?;
+        let catalogue = whole.map(|(id, parts)| TrustedCatalogue::new(id, parts, None)).transpose()?;
+        let roles = catalogue.as_ref().map(TrustedCatalogue::roles).transpose()?.unwrap_or_default();
+        let boards = catalogue.map(|catalogue| catalogue.boards().clone()).unwrap_or_default();
         let roster = self.roster_of(&drafts, published.as_ref())?;
-        Ok(Status { roles: roles.unwrap_or_default(), open, roster })
+        Ok(Status { roles, boards, open, roster })
     }
 
     /// The cards that the catalogue holds or is about to, by key.

@@ -7,6 +7,7 @@ pub(super) mod handover;
 pub(super) mod import;
 pub(super) mod misuse;
 pub(super) mod policy;
+pub(super) mod release;
 pub(super) mod revoke;
 pub(super) mod seal;
 pub(super) mod show;

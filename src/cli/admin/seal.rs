@@ -107,7 +107,10 @@ impl Seal {
         match &self.to {
             Some(folder) => Ok(folder.clone()),
             // Until it is handed in, there is no other copy of the shares.
-            None if is_server => Ok(home.folder()?.join("sealed").join(id.as_str())),
+            None if is_server => {
+                home.folder()?;
+                Ok(home.sealed_here().join(id.as_str()))
+            }
             None => Ok(home.sealed()?.join(id.as_str())),
         }
     }

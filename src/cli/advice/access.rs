@@ -92,7 +92,10 @@ pub(super) fn explain_remote(error: &RemoteError) -> (Kind, Option<String>) {
         }
         RemoteError::Credentials { .. } => (
             Kind::Denied,
-            Some("use the identity and the home that joined this registry (--home)".to_owned()),
+            Some(
+                "use the identity and the home that joined this registry (--home), or join it first: `portcullis join <registry> --root 1.root.json`"
+                    .to_owned(),
+            ),
         ),
         RemoteError::Client(_) => (Kind::Internal, Some("this is a defect: please report it".to_owned())),
     }

@@ -70,7 +70,10 @@ pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<Strin
         E::Card(error) => return explain_statement(error),
         E::Signer(error) => return explain_identity(error),
         E::Quorum(_) => (Kind::Usage, "change the threshold, or who signs"),
-        E::Exists { .. } => (Kind::Usage, "use it, or choose another folder"),
+        E::Exists { .. } => (
+            Kind::Usage,
+            "trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose`, `rotate` or `board add`; or found another elsewhere",
+        ),
         E::None { .. } => (Kind::Usage, "check --registry, or begin with `portcullis catalogue init`"),
         E::NotYet { .. } => (Kind::Denied, "let them sign with `portcullis catalogue sign`"),
         E::Reserved { .. } => (Kind::Usage, "choose another name for the checkpoint"),

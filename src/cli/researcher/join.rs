@@ -64,7 +64,7 @@ impl Join {
             owners.keys().len(),
             owners.threshold(),
         );
-        let checkpoints: Vec<_> = catalogue.checkpoints().collect();
+        let checkpoints: Vec<_> = catalogue.published_checkpoints().collect();
         for checkpoint in &checkpoints {
             let stage = catalogue.stage(checkpoint)?;
             let stage = stage.map_or_else(|| "not released".to_owned(), |stage| stage.stage.to_string());

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::hand_in::Proposing;
 use super::workshop::Workshop;
-use crate::catalogue::{AUDITORS, BoardPlan, Days, Founding};
+use crate::catalogue::{AUDITORS, BoardPlan, Days, Founding, RepositoryError};
+use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -79,7 +80,7 @@ impl FromStr for BoardArgument {
 
 impl Init {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let workshop = Workshop::open(home, output)?;
+        let workshop = Workshop::open_to_found(home, output)?;
         let mut boards = BTreeMap::new();
         for board in &self.boards {
             let plan = BoardPlan { members: cards(&board.cards)?, threshold: board.threshold };
@@ -99,7 +100,7 @@ impl Init {
         workshop.require_trusted_base(home, now)?;
         let signatory = Signatory::of(home, output)?;
         let by = workshop.proposer(signatory.key(), &self.instead_of);
-        workshop.repository().found(&founding, &by, now, Days::default())?;
+        workshop.repository().found(&founding, &by, now, Days::default()).map_err(instead)?;
         let proposing = Proposing {
             workshop: &workshop,
             signatory: &signatory,
@@ -118,6 +119,15 @@ impl Init {
             json!({ "registry": place.to_string(), "proposed": ["root", "targets"], "roles": done.json() });
         output.result(&value, text)
     }
+}
+
+/// What to do about another's founding: a founding takes the place of one, and builds on none.
+fn instead(error: RepositoryError) -> anyhow::Error {
+    let RepositoryError::Open { digest, .. } = &error else { return error.into() };
+    let hint = format!(
+        "read `portcullis catalogue review` and sign that one; or put yours in its place with --instead-of {digest}, and so for each role"
+    );
+    Refusal::denied(error.to_string(), hint).into()
 }
 
 pub(super) fn cards(paths: &[PathBuf]) -> anyhow::Result<Vec<Envelope>> {

@@ -6,7 +6,8 @@ mod diff;
 mod files;
 mod hand_in;
 mod init;
-mod propose;
+mod overview;
+pub(in crate::cli) mod propose;
 mod publish;
 mod refresh;
 mod review;
@@ -15,7 +16,7 @@ mod rotate;
 mod sign;
 mod status;
 mod words;
-mod workshop;
+pub(in crate::cli) mod workshop;
 
 use clap::Subcommand;
 

@@ -35,10 +35,6 @@ pub(in crate::cli) struct Propose {
     /// Of what: a checkpoint; or `misuse`, `targets`, `root`
     subject: String,
 
-    /// The policy, in TOML
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
-
     /// The manifest of its files
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
@@ -47,17 +43,32 @@ pub(in crate::cli) struct Propose {
     #[arg(long, value_name = "NAME")]
     stage: Option<Label>,
 
-    /// Digest of a statement of evidence for the stage; once for each
-    #[arg(long, value_name = "SHA-256", requires = "stage")]
-    evidence: Vec<Sha256Digest>,
+    /// The rules by which misuse is found, in TOML
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+
+    #[command(flatten)]
+    terms: Terms,
+
+    /// Withdraw the open proposal instead
+    #[arg(long, conflicts_with_all = ["policy", "manifest", "stage", "agreement", "rules"])]
+    withdraw: bool,
+}
+
+/// What a proposal and a release have in common.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Terms {
+    /// The policy, in TOML
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 
     /// The agreement that researchers sign, in Markdown
     #[arg(long, value_name = "FILE")]
     agreement: Option<PathBuf>,
 
-    /// The rules by which misuse is found, in TOML
-    #[arg(long, value_name = "FILE")]
-    rules: Option<PathBuf>,
+    /// Digest of a statement of evidence for the stage; once for each
+    #[arg(long, value_name = "SHA-256", requires = "stage")]
+    evidence: Vec<Sha256Digest>,
 
     /// For how long the change is believed
     #[arg(long, value_name = "DAYS", default_value_t = 365)]
@@ -69,18 +80,42 @@ pub(in crate::cli) struct Propose {
 
     #[command(flatten)]
     consent: Consent,
+}
 
-    /// Withdraw the open proposal instead
-    #[arg(long, conflicts_with_all = ["policy", "manifest", "stage", "agreement", "rules"])]
-    withdraw: bool,
+impl Terms {
+    /// The proposal to enter `stage` on these terms, with the manifest where it is not proposed or published yet.
+    pub(in crate::cli) fn release(
+        self,
+        checkpoint: &CheckpointId,
+        stage: Label,
+        manifest: Option<PathBuf>,
+    ) -> Propose {
+        Propose {
+            subject: checkpoint.to_string(),
+            manifest,
+            stage: Some(stage),
+            rules: None,
+            terms: self,
+            withdraw: false,
+        }
+    }
 }
 
 impl Propose {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let workshop = Workshop::open(home, output)?;
+        self.run_in(&Workshop::open(home, output)?, home, output)
+    }
+
+    /// Proposes in a workshop that is open already.
+    pub(in crate::cli) fn run_in(
+        self,
+        workshop: &Workshop,
+        home: &Home,
+        output: Output,
+    ) -> anyhow::Result<()> {
         let repository = workshop.repository();
         let now = Timestamp::now();
-        let expires = now.plus_days(self.expires_in);
+        let expires = now.plus_days(self.terms.expires_in);
         let name = if self.subject == "misuse" { "targets" } else { self.subject.as_str() };
         let subject: Subject = name.parse()?;
         if self.withdraw {
@@ -90,7 +125,7 @@ impl Propose {
         }
         workshop.require_trusted_base(home, now)?;
         let signatory = Signatory::of(home, output)?;
-        let by = workshop.proposer(signatory.key(), &self.onto);
+        let by = workshop.proposer(signatory.key(), &self.terms.onto);
         match &subject {
             Subject::Board(checkpoint) => {
                 self.require_no(self.rules.as_deref(), "--rules", "misuse")?;
@@ -127,12 +162,8 @@ impl Propose {
                 repository.renew_root(expires, &by)?;
             }
         }
-        let proposing = Proposing {
-            workshop: &workshop,
-            signatory: &signatory,
-            consent: &self.consent,
-            founding_code: None,
-        };
+        let proposing =
+            Proposing { workshop, signatory: &signatory, consent: &self.terms.consent, founding_code: None };
         let done = proposing.hand_in(now)?;
         let text = format!("proposed and signed a change of {subject}\n{}", done.next_steps()?);
         let value = json!({ "proposed": subject.to_string(), "expires": expires, "roles": done.json(), "published": done.published_json() });
@@ -146,9 +177,9 @@ impl Propose {
     ) -> anyhow::Result<BTreeMap<CheckpointFile, Vec<u8>>> {
         let mut files = BTreeMap::new();
         for (file, path, most) in [
-            (CheckpointFile::Policy, &self.policy, MOST_BYTES),
+            (CheckpointFile::Policy, &self.terms.policy, MOST_BYTES),
             (CheckpointFile::Manifest, &self.manifest, MOST_MANIFEST_BYTES),
-            (CheckpointFile::Agreement, &self.agreement, MOST_BYTES),
+            (CheckpointFile::Agreement, &self.terms.agreement, MOST_BYTES),
         ] {
             if let Some(path) = path {
                 files.insert(file, files::read(path, most)?);
@@ -160,7 +191,7 @@ impl Propose {
                 checkpoint: checkpoint.clone(),
                 stage: stage.clone(),
                 since: now,
-                evidence: self.evidence.clone(),
+                evidence: self.terms.evidence.clone(),
             };
             let mut json = serde_json::to_vec_pretty(&stage)?;
             json.push(b'\n');
@@ -180,9 +211,9 @@ impl Propose {
 
     fn require_no_files(&self) -> Result<(), Refusal> {
         let subject = "a checkpoint";
-        self.require_no(self.policy.as_deref(), "--policy", subject)?;
+        self.require_no(self.terms.policy.as_deref(), "--policy", subject)?;
         self.require_no(self.manifest.as_deref(), "--manifest", subject)?;
-        self.require_no(self.agreement.as_deref(), "--agreement", subject)?;
+        self.require_no(self.terms.agreement.as_deref(), "--agreement", subject)?;
         self.require_no(self.stage.as_ref().map(|stage| Path::new(stage.as_str())), "--stage", subject)
     }
 

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
-use super::status;
-use crate::catalogue::{Client, MOST_ROOT_BYTES, Roster};
+use super::overview::{Overview, Sources};
+use crate::catalogue::{Client, Error, MOST_ROOT_BYTES, Roster};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::{files, registry};
@@ -33,11 +32,20 @@ impl Refresh {
         let cards = catalogue.cards(&*remote)?;
         let roster: Roster = cards.into_iter().map(|card| (card.verifying_key, card.into_inner())).collect();
         let roles = catalogue.roles()?;
-        let mut text = String::new();
-        for role in &roles {
-            text += &status::describe(role, &roster, now);
-        }
-        let json: Vec<_> = roles.iter().map(|role| status::role_json(role, &roster)).collect();
-        output.result(&json!({ "roles": json, "targets": catalogue.targets().len() }), text)
+        let sources = Sources {
+            roles: &roles,
+            boards: catalogue.boards(),
+            roster: &roster,
+            now,
+            file: &|checkpoint, file| match catalogue.checkpoint_file(&*remote, checkpoint, file) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(Error::NoTarget { .. } | Error::Expired { .. } | Error::NoCatalogue { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+        };
+        let overview = Overview::of(&sources)?;
+        let mut value = overview.json();
+        value["targets"] = catalogue.targets().len().into();
+        output.result(&value, overview.text().trim_end().to_owned() + "\n")
     }
 }

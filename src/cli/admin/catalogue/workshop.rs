@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 const MOST_BYTES: u64 = 64 << 20;
 
 /// A catalogue to work on.
-pub(super) struct Workshop {
+pub(in crate::cli) struct Workshop {
     repository: Repository,
     source: Source,
     /// What was proposed when the copy was made.
@@ -61,7 +61,7 @@ impl Source {
 
 impl Workshop {
     /// Copies the catalogue of the home's registry.
-    pub(super) fn open(home: &Home, output: Output) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn open(home: &Home, output: Output) -> anyhow::Result<Self> {
         let copy = tempfile::tempdir().context("cannot make a temporary folder")?;
         let (source, name) = match home.place()? {
             Place::Folder(_) => {
@@ -96,8 +96,18 @@ impl Workshop {
         Ok(Self { repository, source, before, refused, copy })
     }
 
+    /// The same where a catalogue is to be founded, and none may be yet.
+    pub(super) fn open_to_found(home: &Home, output: Output) -> anyhow::Result<Self> {
+        if let Place::Address(address) = home.place()?
+            && registry::remote(home, &address, output)?.info()?.founded
+        {
+            return Err(RepositoryError::Exists { folder: address.to_string() }.into());
+        }
+        Self::open(home, output)
+    }
+
     /// The catalogue to work on.
-    pub(super) fn repository(&self) -> &Repository {
+    pub(in crate::cli) fn repository(&self) -> &Repository {
         &self.repository
     }
 

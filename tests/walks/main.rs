@@ -1,0 +1,6 @@
+//! Walks: what people do one step after the other, as they would type it, and what they are told.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod admin;
+#[path = "../support/mod.rs"]
+mod support;

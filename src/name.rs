@@ -3,11 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::{MixedScript as _, skeleton};
 
 use crate::digest::serde_as_text;
-use crate::visible::is_plain;
+use crate::visible::{is_plain, one_line, quoted};
 
 /// A name is not of the form that its type demands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +20,7 @@ pub struct NameError {
 
 impl NameError {
     fn new(text: &str, expected: &'static str) -> Self {
-        Self { text: text.chars().take(80).collect(), expected }
+        Self { text: one_line(&text.chars().take(80).collect::<String>()), expected }
     }
 }
 
@@ -124,6 +125,13 @@ impl Prose {
     }
 }
 
+impl Prose {
+    /// The whole text, its lines behind one another ([`quoted`]).
+    pub fn quoted(&self, indent: usize) -> String {
+        quoted(&self.0, indent)
+    }
+}
+
 impl FromStr for Prose {
     type Err = NameError;
 
@@ -137,13 +145,24 @@ impl FromStr for Prose {
     }
 }
 
+/// On one line: what follows it in a line of this program's own is not mistaken for the program's word.
 impl fmt::Display for Prose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&one_line(&self.0))
     }
 }
 
-serde_as_text!(Prose);
+impl Serialize for Prose {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Prose {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
 
 #[cfg(test)]
 mod tests {

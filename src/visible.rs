@@ -2,7 +2,9 @@
 //! out as `\u{202e}`. Terminals, logs and reports show what they did not write themselves through here.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+
+use serde::{Deserialize, Serialize};
 
 /// Whether a character shows nothing of itself, or changes how others are shown: controls (but for the end of a line and the tab), marks of
 /// direction (Unicode Annex 9), and default-ignorable code points (Unicode 16, 5.21).
@@ -64,6 +66,66 @@ pub fn one_line(text: &str) -> String {
     visible(text).replace('\n', "\\n").replace('\t', " ")
 }
 
+/// A text of others as a whole, behind what its first line begins with: each further line begins with `indent` spaces and a bar, which no line
+/// of this program's own does.
+pub fn quoted(text: &str, indent: usize) -> String {
+    visible(text).replace('\n', &format!("\n{:indent$}| ", ""))
+}
+
+/// JSON with everything hidden in its texts as escapes: the same data to every reader, and nothing that steers a terminal.
+pub fn visible_json(json: &str) -> Cow<'_, str> {
+    if json.is_ascii() && !json.contains('\u{7f}') {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// A text of others, kept as it came: printed on one line with everything hidden written out.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Untrusted(String);
+
+impl Untrusted {
+    /// The text as it came: to be compared and parsed, not to be printed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Untrusted {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Untrusted {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&one_line(&self.0))
+    }
+}
+
+impl fmt::Debug for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", one_line(&self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +149,15 @@ mod tests {
             assert_eq!(is_plain(text), text == shown);
         }
         assert_eq!(one_line("granted\nby ada\u{7}"), "granted\\nby ada\\u{7}");
+        assert_eq!(Untrusted::from("a\nb\u{202e}").to_string(), "a\\nb\\u{202e}");
+        assert_eq!(quoted("one\ntwo", 2), "one\n  | two");
+    }
+
+    #[test]
+    fn json_that_steers_nobody_says_the_same() {
+        let value = serde_json::json!({ "a\u{9b}": "x\u{202e}\u{e0041}\n\u{7f} Zo\u{eb}" });
+        let shown = visible_json(&value.to_string()).into_owned();
+        assert!(shown.chars().all(|c| !is_hidden(c)) && shown.contains("Zo\u{eb}"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 }

@@ -161,3 +161,19 @@ fn what_is_no_misuse_rule_is_refused_with_its_line() {
       next: use the version of portcullis that it was written for
     ");
 }
+
+#[test]
+fn other_rules_come_under_a_later_version() {
+    let scene = support::people::Scene::founded();
+    scene.write("rules.toml", include_str!("../policies/misuse.toml"));
+    scene.succeed("ada", "catalogue propose misuse --rules rules.toml");
+    scene.sign_and_publish(["ada", "ben"]);
+    let older = include_str!("../policies/misuse.toml").replace("version = 2", "version = 1");
+    scene.write("rules.toml", &older);
+    let refused = scene.refuse("ada", "catalogue propose misuse --rules rules.toml");
+    insta::assert_snapshot!(refused, @"
+    exit 2
+    error: the rules say version 1, and version 2 is in force
+      next: give the file a version above 2
+    ");
+}

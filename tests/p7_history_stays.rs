@@ -23,7 +23,7 @@ fn record(seq: u64, previous: Sha256Digest, tokens: u64) -> SignedRecord {
     let end = End {
         begin: 0,
         tokens,
-        finish: "length".to_owned(),
+        finish: portcullis::usage::Finish::Length,
         output: None,
         hits: Vec::new(),
         explanation: None,
@@ -209,7 +209,7 @@ fn p7_a_torn_tail_is_repaired_and_never_acknowledged() {
     let end = || End {
         begin: 0,
         tokens: 1,
-        finish: "stop".to_owned(),
+        finish: portcullis::usage::Finish::Stop,
         output: None,
         hits: Vec::new(),
         explanation: None,

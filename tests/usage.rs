@@ -225,7 +225,7 @@ fn the_days_tokens_hold_across_processes_and_a_clock_that_is_set_back() {
     let end = |begin, tokens| End {
         begin,
         tokens,
-        finish: "stop".to_owned(),
+        finish: portcullis::usage::Finish::Stop,
         output: None,
         hits: Vec::new(),
         explanation: None,

@@ -150,7 +150,7 @@ impl Researcher {
         let end = End {
             begin: 0,
             tokens: 64,
-            finish: "length".to_owned(),
+            finish: portcullis::usage::Finish::Length,
             output: None,
             hits: Vec::new(),
             explanation: None,

@@ -244,7 +244,7 @@ impl Maker<'_> {
         let end = End {
             begin: next.0,
             tokens: 64,
-            finish: "length".to_owned(),
+            finish: portcullis::usage::Finish::Length,
             output: None,
             hits: Vec::new(),
             explanation: None,

@@ -45,7 +45,7 @@ pub(crate) fn measure() {
             parameters: None,
             prompt: recipients.keep(&prompt, &mut rand::rng()).unwrap(),
             sketch: None,
-            hits: hits.iter().map(|hit| hit.rule.to_string()).collect(),
+            hits: hits.iter().map(|hit| hit.rule.clone()).collect(),
             justification: None,
             blocked: false,
         };
@@ -56,7 +56,7 @@ pub(crate) fn measure() {
         let end = End {
             begin: begun.seq,
             tokens: 128,
-            finish: "length".to_owned(),
+            finish: portcullis::usage::Finish::Length,
             output,
             hits: Vec::new(),
             explanation: None,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::digest::Sha256Digest;
+use crate::visible::Untrusted;
 
 /// A grant, and whether it counts now.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -15,7 +16,8 @@ pub struct Decision {
     pub counts: bool,
     /// The rule that refuses it, where it does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub refused: Option<Untrusted>,
     /// The DSSE envelope with every signature that was handed in.
     #[schema(value_type = Object)]
     pub envelope: Box<serde_json::value::RawValue>,

@@ -7,6 +7,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
+use crate::visible::Untrusted;
 
 /// A request as the queue shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -21,9 +22,11 @@ pub struct RequestItem {
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub holder: KeyId,
     /// The stage that it asks under.
-    pub stage: String,
+    #[schema(value_type = String)]
+    pub stage: Untrusted,
     /// `pending`, `granted`, `denied`, `withdrawn` or `ended`.
-    pub state: String,
+    #[schema(value_type = String)]
+    pub state: Untrusted,
     /// The key id of the member who looks after it.
     #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,12 +61,14 @@ pub struct RequestEvent {
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// How it stood from then on, or `assigned`.
-    pub state: String,
+    #[schema(value_type = String)]
+    pub state: Untrusted,
     /// The key id of who did it.
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub actor: KeyId,
     /// Why, or to whom.
-    pub note: String,
+    #[schema(value_type = String)]
+    pub note: Untrusted,
 }
 
 /// A request, what happened to it, and how long it may wait yet.

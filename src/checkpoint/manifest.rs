@@ -11,6 +11,7 @@ use super::known::{KnownCheckpoint, Publication};
 use super::tensor_file::ElementType;
 use crate::digest::{Crc32c, Sha256Digest};
 use crate::name::CheckpointId;
+use crate::visible::one_line;
 
 /// The manifest's name in the folder.
 pub const MANIFEST: &str = "manifest.json";
@@ -99,6 +100,12 @@ pub enum ManifestError {
         /// What it lists.
         found: Vec<String>,
     },
+    /// What the checkpoint was made from is named by text that hides or turns something.
+    #[error("`{}`, from which it was made, is no name: use visible characters on one line", one_line(name))]
+    NotPlain {
+        /// How it is named.
+        name: String,
+    },
     /// The count is not the number of tensors.
     #[error("it counts {claimed} tensors and lists {listed}")]
     WrongCount {
@@ -178,6 +185,10 @@ impl Manifest {
         if !names().eq(FILES) && !names().eq(FILES_WITH_TOKENIZER) {
             let found = manifest.files.into_iter().take(8).map(|file| file.name).collect();
             return Err(ManifestError::WrongFiles { found });
+        }
+        let origin = manifest.origin.files.iter().map(|file| &file.name).chain([&manifest.origin.source]);
+        if let Some(name) = origin.into_iter().find(|name| **name != one_line(name)) {
+            return Err(ManifestError::NotPlain { name: name.chars().take(80).collect() });
         }
         let (claimed, listed) = (manifest.tensor_count, manifest.tensors.len());
         if claimed != listed {

@@ -10,7 +10,7 @@ use super::advice;
 use super::output::CannotPrint;
 use crate::access;
 use crate::statement::ThresholdNotMet;
-use crate::visible::visible;
+use crate::visible::{one_line, visible, visible_json};
 
 /// Exit code after Ctrl-C, as shells have it: 128 + SIGINT.
 pub(super) const INTERRUPTED: u8 = 130;
@@ -87,8 +87,14 @@ impl Refusal {
 pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     if !wants_json || !error.use_stderr() {
-        // Where nothing can be written, the exit code is all that can be said.
-        let _ = error.print();
+        // Where nothing can be written, the exit code is all that can be said. An argument may come from elsewhere, such as a pasted name.
+        let typed: String =
+            std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let _ = if !error.use_stderr() || typed == one_line(&typed) {
+            error.print()
+        } else {
+            writeln!(io::stderr(), "{}", in_its_place(error.to_string().trim_end()))
+        };
         return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code()));
     }
     let refusal: anyhow::Error = usage_refusal(&error.to_string()).into();
@@ -124,12 +130,20 @@ pub(super) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
         if let Some(details) = details(error) {
             report["details"] = details;
         }
-        writeln!(stderr, "{}", json!({ "error": report }))
+        writeln!(stderr, "{}", visible_json(&json!({ "error": report }).to_string()))
     } else {
-        writeln!(stderr, "error: {}", visible(&message))
-            .and_then(|()| hint.map_or(Ok(()), |hint| writeln!(stderr, "  next: {}", visible(&hint))))
+        writeln!(stderr, "error: {}", in_its_place(&message))
+            .and_then(|()| hint.map_or(Ok(()), |hint| writeln!(stderr, "  next: {}", in_its_place(&hint))))
     };
     ExitCode::from(kind.exit_code())
+}
+
+/// A message, of which no line looks like another message: some have lines of their own, such as a place in a file, and some quote what
+/// others wrote.
+fn in_its_place(message: &str) -> String {
+    let forges = |line: &str| ["error:", "next:"].iter().any(|word| line.trim_start().starts_with(word));
+    let message = visible(message);
+    if message.lines().skip(1).any(forges) { one_line(&message) } else { message.into_owned() }
 }
 
 /// The error and its causes in one line, each said once.

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
-use crate::visible::visible;
+use crate::visible::{visible, visible_json};
 
 /// Standard output takes no more. What the command did is done.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +55,7 @@ impl Output {
     pub(super) fn result(self, value: &impl Serialize, text: impl Display) -> anyhow::Result<()> {
         if self.json {
             let json = serde_json::to_string(value)?;
-            // JSON writes controls as escapes; what else is hidden is its reader's to show.
-            print(format_args!("{json}\n"))?;
+            print(format_args!("{}\n", visible_json(&json)))?;
         } else {
             print(visible(&text.to_string()))?;
         }

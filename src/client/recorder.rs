@@ -11,7 +11,7 @@ use crate::misuse::{Action, Generated, History, Hit, Scorer, Sketch};
 use crate::name::{CheckpointId, Prose};
 use crate::policy::{UsageMode, Use};
 use crate::time::Timestamp;
-use crate::usage::{Begin, End, Event, Journal, Parameters, Recipients, Record, Task};
+use crate::usage::{Begin, End, Event, Finish, Journal, Parameters, Recipients, Record, Task};
 
 /// Hours of history that rules on this machine look at: as many as a week has.
 const HISTORY_HOURS: i64 = 24 * 7;
@@ -63,7 +63,7 @@ pub struct Ended<'a> {
     /// Its tokens.
     pub tokens: usize,
     /// Why it ended.
-    pub finish: &'a str,
+    pub finish: Finish,
 }
 
 impl Recorder {
@@ -136,7 +136,7 @@ impl Recorder {
             parameters: asked.parameters.clone(),
             prompt: self.recipients.keep(asked.prompt, &mut rand::rng())?,
             sketch: sketch.as_ref().map(ToString::to_string),
-            hits: hits.iter().map(|hit| hit.rule.to_string()).collect(),
+            hits: hits.iter().map(|hit| hit.rule.clone()).collect(),
             justification: asked.justification.clone(),
             blocked: stopped.is_some(),
         };
@@ -185,9 +185,9 @@ impl Recorder {
         let end = End {
             begin,
             tokens: ended.tokens as u64,
-            finish: ended.finish.to_owned(),
+            finish: ended.finish,
             output: self.recipients.keep(ended.output, &mut rand::rng())?,
-            hits: hits.iter().map(|hit| hit.rule.to_string()).collect(),
+            hits: hits.iter().map(|hit| hit.rule.clone()).collect(),
             explanation: None,
         };
         self.journal.end(end, &*self.signer, now)?;
@@ -298,7 +298,7 @@ mod tests {
         let (first, _) = recorder.begin(&asked(10), now).unwrap();
         let (second, _) = recorder.begin(&asked(20), now).unwrap();
         let mut end = |begin, tokens| {
-            recorder.end(begin, &Ended { output: "", tokens, finish: "length" }, now).unwrap();
+            recorder.end(begin, &Ended { output: "", tokens, finish: Finish::Length }, now).unwrap();
             recorder.history.own.iter().map(|generated| generated.tokens).collect::<Vec<_>>()
         };
         assert_eq!(end(first, 3), [3, 20]);
@@ -314,7 +314,7 @@ mod tests {
         let later = then.plus_seconds(HISTORY_HOURS * 3600 + 1);
         let (last, _) = recorder.begin(&asked(20), later).unwrap();
         assert_eq!(recorder.history.own.len(), 1);
-        let ended = Ended { output: "", tokens: 3, finish: "length" };
+        let ended = Ended { output: "", tokens: 3, finish: Finish::Length };
         recorder.end(first[7], &ended, later).unwrap();
         assert_eq!(recorder.history.own[0].tokens, 20);
         recorder.end(last, &ended, later).unwrap();

@@ -4,6 +4,7 @@ use super::recorder::{Asked, Ended};
 use super::{Error, Recorder};
 use crate::misuse::Hit;
 use crate::time::Timestamp;
+use crate::usage::Finish;
 
 /// The recorders of all sealed checkpoints that write a text together; none where all are folders of one's own.
 #[derive(Default)]
@@ -44,7 +45,7 @@ impl Recorders {
                     hits.extend(fresh);
                 }
                 Err(error) => {
-                    let nothing = Ended { output: "", tokens: 0, finish: "cancelled" };
+                    let nothing = Ended { output: "", tokens: 0, finish: Finish::Cancelled };
                     // What was refused, and why, is the news; a record that cannot be ended counts in full.
                     _ = self.end(Begun(begun), &nothing, now);
                     return Err(error);

@@ -4,7 +4,7 @@ use crate::identity::{Card, OpeningKey, Signer};
 use crate::misuse::Scorer;
 use crate::policy::UsageMode;
 use crate::time::Timestamp;
-use crate::usage::{Begin, End, Journal, Recipients, Unended};
+use crate::usage::{Begin, End, Finish, Journal, Recipients, Unended};
 
 use super::Error;
 
@@ -33,9 +33,9 @@ impl Recovery<'_> {
             Ok(End {
                 begin: *seq,
                 tokens: written.tokens.min(begin.max_tokens),
-                finish: "killed".to_owned(),
+                finish: Finish::Killed,
                 output: recipients.keep(&written.text, &mut rand::rng())?,
-                hits: hits.iter().map(|hit| hit.rule.to_string()).collect(),
+                hits: hits.iter().map(|hit| hit.rule.clone()).collect(),
                 explanation: None,
             })
         };

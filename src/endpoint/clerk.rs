@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::{Served, writer};
 use crate::client::{Asked, Begun, Ended};
 use crate::inference::{Completion, Finish, GenerationOptions, Step};
-use crate::usage::{Parameters, Task};
+use crate::usage::{self, Parameters, Task};
 
 /// Where records are kept, and what rules say of them.
 pub trait Ledger: Send {
@@ -166,9 +166,9 @@ fn into_problem(denied: Denied) -> Problem {
 
 /// Records how a text ended, then tells its client.
 fn end(job: Job, begun: Begun, ending: Result<(Completion, usize), Problem>, ledger: &mut dyn Ledger) {
-    let finish: &'static str = match &ending {
-        Ok((completion, _)) => completion.generation.finish.name(),
-        Err(_) => "failed",
+    let finish: usage::Finish = match &ending {
+        Ok((completion, _)) => completion.generation.finish.into(),
+        Err(_) => usage::Finish::Failed,
     };
     let ended = match &ending {
         Ok((completion, _)) => {
@@ -179,7 +179,7 @@ fn end(job: Job, begun: Begun, ending: Result<(Completion, usize), Problem>, led
     };
     let tokens = ended.tokens as u64;
     let recorded = ledger.end(begun, &ended).map_err(into_problem);
-    metrics::counter!("portcullis_completions_total", "finish" => finish).increment(1);
+    metrics::counter!("portcullis_completions_total", "finish" => finish.name()).increment(1);
     metrics::counter!("portcullis_completion_tokens_total").increment(tokens);
     metrics::histogram!("portcullis_completion_seconds").record(job.asked.elapsed().as_secs_f64());
     let told = match recorded.and(ending) {

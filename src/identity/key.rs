@@ -27,7 +27,10 @@ pub enum KeyError {
 
 /// Reads exactly `N` bytes of lower-case hexadecimal digits.
 pub(super) fn from_hex<const N: usize>(text: &str, expected: &'static str) -> Result<[u8; N], KeyError> {
-    hex::parse(text).ok_or_else(|| KeyError::Malformed { text: text.chars().take(80).collect(), expected })
+    hex::parse(text).ok_or_else(|| KeyError::Malformed {
+        text: crate::visible::one_line(&text.chars().take(80).collect::<String>()),
+        expected,
+    })
 }
 
 /// Whether the y coordinate is below p = 2^255 - 19 (RFC 8032, 5.1.3). A point has a second encoding besides only where x is zero, and then

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Severity;
+use super::{RuleId, Severity};
 use crate::access::RulesInForce;
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
@@ -30,7 +30,7 @@ pub struct Case {
     pub records: Vec<RecordPlace>,
     /// The rules that were met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<String>,
+    pub rules: Vec<RuleId>,
     /// How grave it is if it is what it looks like.
     pub severity: Severity,
     /// What it is about.

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::Error;
-use super::rule::{Action, KindName, Rule, RuleId, RuleKind, Rules, Scope, Severity, Yardstick};
-use crate::policy::Use;
+use super::rule::{Action, KindName, Rule, RuleKind, Rules, Scope, Severity, Yardstick};
 use crate::policy::excerpt::{Excerpt, message_of, place_of};
+use crate::policy::{RuleId, Use};
 
 /// Longest text of rules that is read.
 pub const MOST_BYTES: usize = 64 * 1024;

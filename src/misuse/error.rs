@@ -1,7 +1,8 @@
 //! Why a text is not a set of misuse rules.
 
 use super::document::{MOST_BYTES, SCHEMA};
-use super::rule::{KindName, RuleId};
+use super::rule::KindName;
+use crate::policy::RuleId;
 use crate::policy::excerpt::Excerpt;
 
 /// A text is not a set of misuse rules.

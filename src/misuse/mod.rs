@@ -12,9 +12,10 @@ mod rule;
 mod scoring;
 mod sketch;
 
+pub use crate::policy::RuleId;
 pub use case::{Case, CaseError, CaseStep, Outcome, RecordPlace, Standing, Step, verify_case, verify_step};
 pub use document::{MOST_BYTES, SCHEMA};
 pub use error::Error;
-pub use rule::{Action, KindName, Rule, RuleId, RuleKind, Rules, Scope, Severity, Yardstick};
+pub use rule::{Action, KindName, Rule, RuleKind, Rules, Scope, Severity, Yardstick};
 pub use scoring::{Generated, History, Hit, Scorer};
 pub use sketch::{Sketch, SketchError};

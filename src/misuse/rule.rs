@@ -2,31 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
 
 use regex::RegexSet;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{Use, WordError};
-
-/// A rule's name, such as `phishing`; stands in every case that it raises.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RuleId(Use);
-
-impl FromStr for RuleId {
-    type Err = WordError;
-
-    fn from_str(text: &str) -> Result<Self, WordError> {
-        text.parse().map(Self)
-    }
-}
-
-impl fmt::Display for RuleId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use crate::policy::{RuleId, Use};
 
 /// How grave it is if it is what it looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

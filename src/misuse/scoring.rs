@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use regex::{Regex, RegexBuilder, RegexSet};
 
 use super::folding::fold;
-use super::rule::{Action, Rule, RuleId, RuleKind, Rules, Scope, Severity, Yardstick};
+use super::rule::{Action, Rule, RuleKind, Rules, Scope, Severity, Yardstick};
 use super::sketch::Sketch;
-use crate::policy::Use;
+use crate::policy::{RuleId, Use};
 use crate::time::Timestamp;
 
 /// Most bytes of a text that rules read.

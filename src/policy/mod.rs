@@ -34,5 +34,6 @@ pub use seats::{Demand, Seats, fill_seats};
 pub use simulate::{Simulated, Simulation, simulate};
 pub use stage::{Audience, EvidenceBound, Limits, Policy, Requires, Stage, UsageMode};
 pub use word::{
-    AgreementName, BoardName, EvidenceKind, Metric, Organization, PersonKey, StageName, Use, WordError,
+    AgreementName, BoardName, EvidenceKind, Metric, Organization, PersonKey, RuleId, StageName, Use,
+    WordError,
 };

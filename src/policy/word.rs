@@ -83,6 +83,13 @@ word!(
     b'-'
 );
 word!(
+    RuleId,
+    "A rule of misuse, such as `phishing`; stands in every record and every case that it raises.",
+    "a rule's name",
+    "1 to 64 of a-z, 0-9 and `-`, beginning with a letter or digit",
+    b'-'
+);
+word!(
     BoardName,
     "A board whose members approve, such as `ethics`.",
     "a board's name",
@@ -118,6 +125,13 @@ impl BoardName {
     /// What a policy calls the checkpoint's own board.
     pub fn own() -> &'static Self {
         &OWN_BOARD
+    }
+}
+
+impl RuleId {
+    /// Rules in one line.
+    pub fn list(rules: &[Self]) -> String {
+        rules.iter().map(Self::as_str).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -236,7 +236,7 @@ impl Registry {
         require_fresh(denial.created, incoming.now)?;
         let holder = request.predicate.card.verifying_key.id();
         let state = RequestState::Denied;
-        let note = denial.reason.to_string();
+        let note = denial.reason.as_str().to_owned();
         let effect = Effect::Changes { request: request.digest(), state, note };
         let signer = signer_of(denial.signers())?;
         let filing = Filing::one(incoming.filed(signer, holder)).with(effect);
@@ -387,7 +387,7 @@ impl Registry {
         let mut others = self.holders_with_grants(claim.request, incoming).await?;
         others.remove(&claim.researcher.verifying_key.id());
         let (state, note) = if others.is_empty() {
-            (RequestState::Ended, revocation.reason.to_string())
+            (RequestState::Ended, revocation.reason.as_str().to_owned())
         } else {
             let note = format!("but no longer for {}: {}", claim.researcher.name, revocation.reason);
             (RequestState::Granted, note)

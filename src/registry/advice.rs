@@ -46,7 +46,7 @@ impl Error {
             Self::Case(_) => {
                 (Fault::Rule, "`portcullis case show` tells how the case stands, and who may do what")
             }
-            Self::Name(_) => (Fault::Request, "shorten it"),
+            Self::Name(_) | Self::Word(_) => (Fault::Request, "shorten it"),
             Self::JournalForked { .. } => {
                 (Fault::Proof, "`portcullis usage status` tells what came in; write to the auditors")
             }
@@ -119,6 +119,7 @@ impl Error {
             Self::Usage(_)
             | Self::Case(_)
             | Self::Name(_)
+            | Self::Word(_)
             | Self::JournalForked { .. }
             | Self::Unsynced { .. }
             | Self::JournalUntold

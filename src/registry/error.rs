@@ -74,6 +74,9 @@ pub enum Error {
     /// A text is too long, or none.
     #[error(transparent)]
     Name(#[from] crate::name::NameError),
+    /// A word of this program's own is none.
+    #[error(transparent)]
+    Word(#[from] crate::policy::WordError),
     /// A journal goes on otherwise than it came in.
     #[error(
         "the journal has {known} records here, and the batch begins at record {first}, or with another history"

@@ -157,9 +157,14 @@ impl Registry {
                         })
                     }
                     Case::KIND => {
-                        let case = envelope.claim::<Case>()?.predicate;
-                        let grant = self.sanctioned(case.grant, &row.checkpoint).await?;
-                        let rules = case.rules.iter().map(ToString::to_string).collect();
+                        let grant = match row.about {
+                            Some(grant) => self.sanctioned(grant, &row.checkpoint).await?,
+                            None => None,
+                        };
+                        // Cases of before may name rules by any text: such a case stands as one that was opened by hand.
+                        let case = envelope.claim::<Case>();
+                        let rules = case.map(|case| case.predicate.rules).unwrap_or_default();
+                        let rules = rules.iter().map(ToString::to_string).collect();
                         grant.map(|grant| SanctionChange::CaseOpened { statement: row.digest, grant, rules })
                     }
                     CaseStep::KIND => change_by(&envelope.claim::<CaseStep>()?.predicate, row.received),

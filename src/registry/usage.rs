@@ -8,7 +8,7 @@ use crate::access::Grant;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
-use crate::misuse::{Case, Generated, History, RecordPlace, Scorer, Severity};
+use crate::misuse::{Case, Generated, History, RecordPlace, RuleId, Scorer, Severity};
 use crate::name::{CheckpointId, Prose};
 use crate::statement::{Envelope, Predicate as _, Statement, Subject};
 use crate::store::{
@@ -151,7 +151,7 @@ impl Registry {
             let Some(grant) = grant.filter(|_| !hits.is_empty() || explanation.is_some()) else { continue };
             let raised = raised.entry(grant).or_default();
             for hit in hits {
-                raised.add(known_rule(hit, scorer.as_deref()), None, scorer.as_deref());
+                raised.add(known_rule(hit.as_str(), scorer.as_deref()), None, scorer.as_deref());
             }
             if let Some(explanation) = explanation {
                 raised.add(UNENDED, Some(explanation.to_string()), None);
@@ -199,11 +199,12 @@ impl Registry {
         let reason: String = reasons.join("; ").chars().take(1000).collect();
         let reason: Prose = reason.parse().or_else(|_| "a rule of misuse was met".parse())?;
         let rules: Vec<String> = raised.rules.into_iter().take(MOST_RECORDS).collect();
+        let named = rules.iter().map(|rule| rule.parse()).collect::<Result<Vec<RuleId>, _>>()?;
         let case = Case {
             grant,
             person,
             records: raised.records,
-            rules: rules.clone(),
+            rules: named,
             severity: raised.severity.unwrap_or(Severity::Medium),
             reason,
             created: now,
@@ -266,7 +267,7 @@ impl Registry {
 
 /// The rule in force that a record names. What else a record says there is its owner's word, and not the registry's to sign.
 fn known_rule<'a>(hit: &'a str, scorer: Option<&Scorer>) -> &'a str {
-    let is_known = |scorer: &Scorer| scorer.rules().rules.iter().any(|rule| rule.id.to_string() == hit);
+    let is_known = |scorer: &Scorer| scorer.rules().rules.iter().any(|rule| rule.id.as_str() == hit);
     if scorer.is_some_and(is_known) { hit } else { NOT_IN_FORCE }
 }
 
@@ -280,7 +281,7 @@ impl Raised {
 
     fn add(&mut self, rule: &str, reason: Option<String>, scorer: Option<&Scorer>) {
         let known =
-            scorer.and_then(|scorer| scorer.rules().rules.iter().find(|known| known.id.to_string() == rule));
+            scorer.and_then(|scorer| scorer.rules().rules.iter().find(|known| known.id.as_str() == rule));
         self.severity = self.severity.max(known.map(|known| known.severity));
         let reason = reason.or_else(|| known.map(|known| known.reason.clone()));
         self.reasons

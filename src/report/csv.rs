@@ -2,6 +2,10 @@
 
 use super::Report;
 use super::summary::Usage;
+use crate::visible::one_line;
+
+/// What a spreadsheet takes for the beginning of a formula, also in full width.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '|', '%', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 
 /// The columns.
 const HEADS: [&str; 9] = ["section", "name", "checkpoint", "from", "to", "state", "count", "tokens", "note"];
@@ -151,8 +155,8 @@ fn line(cells: [&str; 9]) -> String {
 
 /// A cell; one that a spreadsheet would take for a formula is kept from that.
 fn quoted(cell: &str) -> String {
-    let cell = &*crate::visible::visible(cell);
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
+    let cell = one_line(cell);
+    let is_formula = cell.starts_with(FORMULA);
+    let cell = if is_formula { format!("'{cell}") } else { cell };
     if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }

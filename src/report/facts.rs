@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
-use crate::misuse::{Outcome, Severity, Standing};
+use crate::misuse::{Outcome, RuleId, Severity, Standing};
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
@@ -77,7 +77,7 @@ pub struct CaseFact {
     /// How grave.
     pub severity: Severity,
     /// The rules that raised it.
-    pub rules: Vec<String>,
+    pub rules: Vec<RuleId>,
     /// What it is about.
     pub reason: String,
     /// When it was opened.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Facts, GrantFact, UsageFact, Verification};
+use crate::misuse::RuleId;
 use crate::time::Timestamp;
 
 /// A report about a period.
@@ -371,7 +372,7 @@ fn cases(facts: &Facts, to: Timestamp) -> Vec<CaseRow> {
                 .get(&case.grant)
                 .map_or_else(|| "somebody who was erased".to_owned(), |grant| grant.person.clone()),
             severity: case.severity,
-            about: if case.rules.is_empty() { case.reason.clone() } else { case.rules.join(", ") },
+            about: if case.rules.is_empty() { case.reason.clone() } else { RuleId::list(&case.rules) },
             outcome: case.standing.word(),
             days: case.standing.decided.map(|decided| decided.seconds_since(case.at) / (24 * 3600)),
         })

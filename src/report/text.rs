@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::summary::Usage;
 use super::{Report, Verification};
+use crate::visible::one_line;
 
 /// Rows of a table that are shown in text; the other formats have all of them.
 const MOST_ROWS: usize = 20;
@@ -31,7 +32,7 @@ pub fn verification_text(verification: &Verification) -> String {
         let _ = writeln!(text, "found:");
         for finding in findings.iter().take(MOST_ROWS) {
             let place = finding.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
-            let _ = writeln!(text, "  ! {place}{}", finding.what);
+            let _ = writeln!(text, "  ! {place}{}", one_line(&finding.what));
         }
         let more = finding_count.saturating_sub(findings.len().min(MOST_ROWS) as u64);
         if more > 0 {
@@ -123,7 +124,7 @@ fn table(text: &mut String, title: &str, rows: impl ExactSizeIterator<Item = Str
     }
     let _ = writeln!(text, "\n{title}");
     for row in rows.take(MOST_ROWS) {
-        let _ = writeln!(text, "  {row}");
+        let _ = writeln!(text, "  {}", one_line(&row));
     }
     if count > MOST_ROWS {
         let _ = writeln!(text, "  … and {} more", count - MOST_ROWS);

@@ -30,7 +30,7 @@ pub(super) async fn decide(
 ) -> Result<Private<Decision>, Refusal> {
     let decision = app.registry.grant_decision(digest, reader, Timestamp::now()).await?;
     let decision = decision.try_map(|GrantDecision { envelope, counts }| {
-        let refused = counts.err().map(|error| error.to_string());
+        let refused = counts.err().map(|error| error.to_string().into());
         let envelope = raw(envelope.to_json())?;
         Ok::<_, Refusal>(Decision { digest, counts: refused.is_none(), refused, envelope })
     });

@@ -81,9 +81,9 @@ pub(super) async fn standing(
     let standing = app.registry.request_history(digest, reader, Timestamp::now()).await?;
     let event = |event: crate::store::Event| RequestEvent {
         at: event.at,
-        state: event.state,
+        state: event.state.into(),
         actor: event.actor,
-        note: event.note,
+        note: event.note.into(),
     };
     Ok(Private(standing.map(|RequestHistory { row, events, waiting, sanctions }| RequestStanding {
         request: item(row),
@@ -121,8 +121,8 @@ fn item(row: RequestRow) -> RequestItem {
         digest: row.digest,
         checkpoint: row.checkpoint,
         holder: row.holder,
-        stage: row.stage,
-        state: row.state.to_string(),
+        stage: row.stage.into(),
+        state: row.state.to_string().into(),
         assignee: row.assignee,
         renews: row.renews,
         created: row.created,

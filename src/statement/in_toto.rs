@@ -9,6 +9,7 @@ use super::envelope::{Envelope, MOST_BYTES};
 use super::quorum::{Quorum, Verified};
 use crate::digest::Sha256Digest;
 use crate::identity::Signer;
+use crate::visible::{is_plain, one_line};
 
 /// The payload type of every statement.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
@@ -33,6 +34,8 @@ pub struct Subject {
     pub digest: Sha256Digest,
 }
 
+/// Longest name of a subject, in bytes.
+const MAX_NAME: usize = 2048;
 /// The name of the subject that is the catalogue.
 const CATALOGUE: &str = "catalogue";
 
@@ -141,8 +144,14 @@ fn subjects<P: Predicate>(found: Vec<WireSubject>) -> Result<(Subject, Option<Ca
         return Err(malformed::<P>("it must have one subject, and its catalogue beside it".to_owned()));
     };
     if let Some(other) = catalogue.iter().find(|other| other.name != CATALOGUE || !P::IN_CATALOGUE) {
-        let name: String = other.name.chars().take(80).collect();
+        let name = one_line(&other.name.chars().take(80).collect::<String>());
         return Err(malformed::<P>(format!("its second subject is `{name}`")));
+    }
+    let is_a_name = |name: &str| name.len() <= MAX_NAME && !name.contains(['\n', '\t']) && is_plain(name);
+    if !is_a_name(&subject.name) {
+        return Err(malformed::<P>(format!(
+            "its subject is not named by at most {MAX_NAME} visible characters on one line"
+        )));
     }
     let catalogue = catalogue.map(|catalogue| CatalogueId::new(catalogue.digest.sha256));
     Ok((Subject { name: subject.name, digest: subject.digest.sha256 }, catalogue))

@@ -171,7 +171,7 @@ mod tests {
         let end = End {
             begin: 0,
             tokens: 1,
-            finish: "length".to_owned(),
+            finish: crate::usage::Finish::Length,
             output: None,
             hits: Vec::new(),
             explanation: None,

@@ -21,5 +21,7 @@ pub use declaration::{JournalDeclaration, verify_declaration};
 pub use error::Error;
 pub use journal::{Appended, Journal, Outgoing, Summary, Synced, Unended};
 pub use live::Written;
-pub use record::{Begin, End, Event, Parameters, Record, SignedRecord, Task, first_link, verify_chain};
+pub use record::{
+    Begin, End, Event, Finish, Parameters, Record, SignedRecord, Task, first_link, verify_chain,
+};
 pub use sealed_text::{KeptText, MOST_TEXT_BYTES, Recipients};

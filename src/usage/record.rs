@@ -1,5 +1,7 @@
 //! A usage record, how it is signed, and how records follow one another.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
@@ -9,12 +11,15 @@ use crate::access::JournalId;
 use crate::digest::Sha256Digest;
 use crate::identity::{Signature, Signer, VerifyingKey};
 use crate::name::{CheckpointId, Prose};
+use crate::policy::RuleId;
 use crate::time::Timestamp;
 
 /// The form of records.
 const SCHEMA: u32 = 1;
 /// What a signature is over, before the record: no other signature of this program begins so.
 const DOMAIN: &str = "portcullis/v1/usage-record\n";
+/// Most rules that a record names: as many as a catalogue has.
+const MAX_HITS: usize = 64;
 /// Longest line, in bytes.
 pub(super) const MOST_LINE_BYTES: usize = 512 << 10;
 
@@ -74,13 +79,66 @@ pub struct Begin {
     pub sketch: Option<String>,
     /// The rules of misuse that the prompt met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hits: Vec<String>,
+    pub hits: Vec<RuleId>,
     /// Why the person goes on all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub justification: Option<Prose>,
     /// Whether a rule kept it from starting.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blocked: bool,
+}
+
+/// Why a generation ended. There are no others: auditors read it, and another person's program wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// As much was written as may be.
+    Length,
+    /// The model ended it.
+    EndOfText,
+    /// A text came at which it was to stop.
+    Stop,
+    /// The caller gave up.
+    Cancelled,
+    /// A text was scored.
+    Scored,
+    /// It failed.
+    Failed,
+    /// Its process ended before it did.
+    Killed,
+}
+
+impl Finish {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Length => "length",
+            Self::EndOfText => "end_of_text",
+            Self::Stop => "stop",
+            Self::Cancelled => "cancelled",
+            Self::Scored => "scored",
+            Self::Failed => "failed",
+            Self::Killed => "killed",
+        }
+    }
+}
+
+impl fmt::Display for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl From<crate::inference::Finish> for Finish {
+    fn from(finish: crate::inference::Finish) -> Self {
+        use crate::inference::Finish as F;
+        match finish {
+            F::Length => Self::Length,
+            F::EndOfText => Self::EndOfText,
+            F::Stop => Self::Stop,
+            F::Cancelled => Self::Cancelled,
+        }
+    }
 }
 
 /// A generation ended.
@@ -91,14 +149,14 @@ pub struct End {
     pub begin: u64,
     /// Tokens that it generated.
     pub tokens: u64,
-    /// Why it ended: `length`, `end_of_text`, `stop`, `cancelled`, `failed`, `killed`.
-    pub finish: String,
+    /// Why it ended.
+    pub finish: Finish,
     /// The output, as far as the stage keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<KeptText>,
     /// The rules of misuse that the output met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hits: Vec<String>,
+    pub hits: Vec<RuleId>,
     /// Why nothing is known of what it wrote, in the words of its owner: the auditors read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Prose>,
@@ -142,6 +200,13 @@ impl Record {
         Self { schema: SCHEMA, journal, seq, previous, at, event }
     }
 
+    fn hits(&self) -> usize {
+        match &self.event {
+            Event::Begin(begin) => begin.hits.len(),
+            Event::End(end) => end.hits.len(),
+        }
+    }
+
     /// The record as it is signed: JSON without spaces, fields in their order.
     fn to_json(&self) -> String {
         // Numbers here are finite, and everything else has a JSON form.
@@ -181,6 +246,9 @@ impl SignedRecord {
         let record: Record = crate::json::from_str(json).map_err(|error| malformed(error.to_string()))?;
         if record.schema != SCHEMA {
             return Err(malformed(format!("it has schema {}, not {SCHEMA}", record.schema)));
+        }
+        if let Some(count) = Some(record.hits()).filter(|count| *count > MAX_HITS) {
+            return Err(malformed(format!("it names {count} rules, and there are at most {MAX_HITS}")));
         }
         if record.to_json() != json {
             return Err(malformed("it is not written in the one form".to_owned()));

@@ -11,6 +11,7 @@ mod access;
 mod catalogues;
 mod files;
 mod floods;
+mod hostile_text;
 mod lists;
 mod readings;
 mod sanctions;

@@ -22,6 +22,7 @@ use super::layout;
 use super::manifest::{self, FileEntry, Manifest, Origin};
 use crate::name::CheckpointId;
 use crate::progress::Progress;
+use crate::visible::one_line;
 pub use notes::Note;
 use origin::Record;
 use published::Published;
@@ -197,5 +198,5 @@ fn may_be(source: &RemoteSource, recorded: &str) -> bool {
 fn source_name(source: &Path) -> String {
     let absolute = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     let name = absolute.file_name().unwrap_or_default().to_string_lossy();
-    format!("folder {name}")
+    format!("folder {}", one_line(&name))
 }

@@ -12,6 +12,7 @@ use crate::cli::failure::Refusal;
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
 use crate::cli::units;
+use crate::visible::one_line;
 
 /// Check an imported checkpoint: every file's digest, every tensor's shape, type and numbers
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ impl Verify {
         let manifest = &report.manifest;
         let id = &manifest.checkpoint;
         let mut text = String::new();
-        for name in &report.strangers {
+        for name in report.strangers.iter().map(|name| one_line(name)) {
             output.note(format_args!("note: {name} is in the folder but no part of the checkpoint"));
         }
         for file in &report.files {

@@ -20,6 +20,7 @@ use crate::report::{
     verification_text,
 };
 use crate::time::Timestamp;
+use crate::visible::{visible, visible_json};
 
 /// Prove what was released to whom, under which rule, and how it was used
 #[derive(Debug, Subcommand)]
@@ -159,12 +160,12 @@ impl Report {
         let report = summarize(&facts, verification, (from, to), now);
         let text = match self.format {
             Format::Text => report_text(&report),
-            Format::Json => serde_json::to_string_pretty(&report)? + "\n",
+            Format::Json => visible_json(&serde_json::to_string_pretty(&report)?).into_owned() + "\n",
             Format::Csv => to_csv(&report),
             Format::Html => to_html(&report),
         };
         match self.output {
-            None => output.raw(text),
+            None => output.raw(visible(&text)),
             Some(path) => {
                 write_whole(&path, text.as_bytes())?;
                 let shown = path.display();

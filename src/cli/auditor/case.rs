@@ -15,7 +15,7 @@ use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
-use crate::misuse::{Case, CaseStep, Outcome, Severity, Standing, Step};
+use crate::misuse::{Case, CaseStep, Outcome, RuleId, Severity, Standing, Step};
 use crate::name::Prose;
 use crate::statement::{Predicate, Statement};
 use crate::time::Timestamp;
@@ -190,7 +190,7 @@ impl Desk {
                 word(*severity),
                 case.subject.name,
                 created.date(),
-                one_line(&if rules.is_empty() { reason.to_string() } else { rules.join(", ") }),
+                one_line(&if rules.is_empty() { reason.to_string() } else { RuleId::list(rules) }),
             )?;
             values.push(json!({ "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "standing": standing }));
         }
@@ -212,7 +212,7 @@ impl Desk {
         writeln!(text, "  grant     {} of {}", short_digest(*grant), self.name_of(*grant, *person))?;
         writeln!(text, "  raised    {created}: {}", one_line(reason.as_str()))?;
         if !rules.is_empty() {
-            writeln!(text, "  rules     {}", one_line(&rules.join(", ")))?;
+            writeln!(text, "  rules     {}", one_line(&RuleId::list(rules)))?;
         }
         let texts = self.texts(&case.predicate)?;
         for place in records {

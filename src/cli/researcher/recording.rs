@@ -12,7 +12,7 @@ use crate::inference::{GenerationOptions, Sampling, Score};
 use crate::misuse::Hit;
 use crate::name::Prose;
 use crate::time::Timestamp;
-use crate::usage::{Journal, Parameters, Task};
+use crate::usage::{Finish, Journal, Parameters, Task};
 
 /// A recorder for what is done under a pass.
 pub(super) fn recorder(
@@ -69,7 +69,7 @@ impl Records {
 
     /// Records how it ended.
     pub(super) fn end(&mut self, begun: Begun, sample: &Sample, output: Output) -> anyhow::Result<()> {
-        let ended = Ended { output: &sample.text, tokens: sample.tokens.len(), finish: sample.finish_reason };
+        let ended = Ended { output: &sample.text, tokens: sample.tokens.len(), finish: sample.finish };
         let hits = self.recorders.end(begun, &ended, Timestamp::now())?;
         tell(output, "the output", &hits);
         Ok(())
@@ -77,7 +77,7 @@ impl Records {
 
     /// Records that it failed. How far it came is not known: it counts in full.
     pub(super) fn fail(&mut self, begun: Begun, max_tokens: usize) -> anyhow::Result<()> {
-        let ended = Ended { output: "", tokens: max_tokens, finish: "failed" };
+        let ended = Ended { output: "", tokens: max_tokens, finish: Finish::Failed };
         self.recorders.end(begun, &ended, Timestamp::now())?;
         Ok(())
     }
@@ -110,7 +110,7 @@ pub(super) fn score(
     };
     let (begin, _) = recorder.begin(&asked, Timestamp::now())?;
     let scored = score();
-    let finish = if scored.is_ok() { "scored" } else { "failed" };
+    let finish = if scored.is_ok() { Finish::Scored } else { Finish::Failed };
     recorder.end(begin, &Ended { output: "", tokens: 0, finish }, Timestamp::now())?;
     scored
 }
@@ -130,7 +130,7 @@ pub(super) fn measured<T>(
     };
     let (begin, _) = recorder.begin(&asked, Timestamp::now())?;
     let measured = measure();
-    let finish = if measured.is_ok() { "length" } else { "failed" };
+    let finish = if measured.is_ok() { Finish::Length } else { Finish::Failed };
     recorder.end(begin, &Ended { output: "", tokens: 0, finish }, Timestamp::now())?;
     measured
 }

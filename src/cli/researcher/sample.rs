@@ -13,6 +13,7 @@ use crate::inference::{
     Batch, Completing, Completion, Event, Finish, Generation, GenerationOptions, KeyValueCache,
     LogProbability, Model, Sampling, Speculation, Step, TextId,
 };
+use crate::usage;
 
 /// Most texts that are written at a time, and memory that what they have read may take together.
 const AT_A_TIME: usize = 16;
@@ -25,7 +26,8 @@ pub(super) struct Sample {
     prompt_tokens: usize,
     pub(super) tokens: Vec<u32>,
     pub(super) text: String,
-    pub(super) finish_reason: &'static str,
+    #[serde(rename = "finish_reason")]
+    pub(super) finish: usage::Finish,
     prefill_seconds: f64,
     decode_seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -304,7 +306,7 @@ impl Turns {
         if self.output.draws_progress() {
             self.output.note(format_args!(
                 "[{written} tokens after {}, {rate:.0} a second, seed {}, ended by {}]",
-                sample.prompt_tokens, sample.seed, sample.finish_reason,
+                sample.prompt_tokens, sample.seed, sample.finish,
             ));
         }
     }
@@ -323,7 +325,7 @@ fn describe(completion: Completion, seed: u64, logprobs: Option<Vec<TokenReport>
         prompt_tokens: generation.prompt_tokens,
         tokens: generation.tokens,
         text,
-        finish_reason: generation.finish.name(),
+        finish: generation.finish.into(),
         prefill_seconds: generation.timings.prefill.as_secs_f64(),
         decode_seconds: generation.timings.decode.as_secs_f64(),
         logprobs,

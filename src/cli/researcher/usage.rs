@@ -17,6 +17,7 @@ use crate::cli::signing::{Consent, Papers, Signatory, Unattended, unattended};
 use crate::client;
 use crate::digest::Sha256Digest;
 use crate::log::EntryKind;
+use crate::misuse::RuleId;
 use crate::name::Prose;
 use crate::statement::{Predicate as _, Quorum};
 use crate::time::Timestamp;
@@ -128,7 +129,7 @@ fn line(record: &SignedRecord) -> String {
             let hits = if begin.hits.is_empty() {
                 String::new()
             } else {
-                format!("; rules: {}", begin.hits.join(", "))
+                format!("; rules: {}", RuleId::list(&begin.hits))
             };
             format!(
                 "{seq:>6}  {at}  {what:<8} {}  {} tokens of prompt, {} at most; {kept}{hits}",
@@ -136,8 +137,11 @@ fn line(record: &SignedRecord) -> String {
             )
         }
         Event::End(end) => {
-            let hits =
-                if end.hits.is_empty() { String::new() } else { format!("; rules: {}", end.hits.join(", ")) };
+            let hits = if end.hits.is_empty() {
+                String::new()
+            } else {
+                format!("; rules: {}", RuleId::list(&end.hits))
+            };
             format!("{seq:>6}  {at}  end      of {}: {} tokens, {}{hits}", end.begin, end.tokens, end.finish)
         }
     }

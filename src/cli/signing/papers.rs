@@ -5,7 +5,7 @@ use super::ask::Question;
 use crate::catalogue::{Standing, Subject};
 use crate::digest::Sha256Digest;
 use crate::statement::Envelope;
-use crate::visible::visible;
+use crate::visible::{Untrusted, quoted, visible};
 
 /// How the command line names what is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +75,9 @@ impl Papers {
 
     pub(super) fn question(&self) -> Question {
         let width = self.lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        let mut words = format!("This would be signed, to {}:\n", visible(&self.action));
+        let mut words = format!("This would be signed, to {}:\n", Untrusted::from(self.action.as_str()));
         for (name, value) in &self.lines {
-            let value = visible(value).replace('\n', &format!("\n  {:width$}  ", ""));
+            let value = quoted(value, width + 4);
             words += &format!("  {name:width$}  {value}\n");
         }
         Question {

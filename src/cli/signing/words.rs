@@ -39,7 +39,7 @@ impl InWords for Request {
         let mut lines = vec![
             ("checkpoint", self.checkpoint.to_string()),
             ("asks", person(&self.card)),
-            ("purpose", self.purpose.to_string()),
+            ("purpose", self.purpose.as_str().to_owned()),
             ("uses", listed(&self.uses)),
             ("days", self.days.to_string()),
             ("agreement", agreement(self.agreement)),
@@ -78,7 +78,7 @@ impl InWords for ApprovalShare {
 
 impl InWords for Denial {
     fn in_words(&self) -> Lines {
-        vec![("request", self.request.to_string()), ("reason", self.reason.to_string())]
+        vec![("request", self.request.to_string()), ("reason", self.reason.as_str().to_owned())]
     }
 }
 
@@ -90,7 +90,7 @@ impl InWords for Withdrawal {
 
 impl InWords for Revocation {
     fn in_words(&self) -> Lines {
-        vec![("grant", self.grant.to_string()), ("reason", self.reason.to_string())]
+        vec![("grant", self.grant.to_string()), ("reason", self.reason.as_str().to_owned())]
     }
 }
 
@@ -115,7 +115,7 @@ impl InWords for Case {
             ("records", self.records.len().to_string()),
             ("rules", if self.rules.is_empty() { "none".to_owned() } else { listed(&self.rules) }),
             ("severity", format!("{:?}", self.severity).to_lowercase()),
-            ("reason", self.reason.to_string()),
+            ("reason", self.reason.as_str().to_owned()),
         ]
     }
 }
@@ -124,7 +124,7 @@ impl InWords for JournalDeclaration {
     fn in_words(&self) -> Lines {
         let mut lines = vec![("journal", format!("{} is used from now on", self.journal))];
         lines.extend(self.lost.iter().map(|lost| ("lost", format!("{lost}, which auditors will look at"))));
-        lines.push(("reason", self.reason.to_string()));
+        lines.push(("reason", self.reason.as_str().to_owned()));
         lines
     }
 }
@@ -134,13 +134,13 @@ impl InWords for CaseStep {
         let mut lines = vec![("case", self.case.to_string())];
         match &self.step {
             Step::Assign { to } => lines.push(("assigns", format!("the case to key {to}"))),
-            Step::Comment { text } => lines.push(("notes", text.to_string())),
+            Step::Comment { text } => lines.push(("notes", text.as_str().to_owned())),
             Step::Decide { outcome, reason, until } => {
                 lines.push(("decides", outcome.to_string()));
                 lines.extend(until.map(|until| ("until", until.to_string())));
-                lines.push(("reason", reason.to_string()));
+                lines.push(("reason", reason.as_str().to_owned()));
             }
-            Step::Appeal { text } => lines.push(("appeals", text.to_string())),
+            Step::Appeal { text } => lines.push(("appeals", text.as_str().to_owned())),
         }
         lines
     }

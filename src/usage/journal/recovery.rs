@@ -9,7 +9,7 @@ use crate::identity::{OpeningKey, Signer};
 use crate::name::Prose;
 use crate::time::Timestamp;
 use crate::usage::live::{Salvage, Written, salvage};
-use crate::usage::{Begin, End, Error, Event, SignedRecord};
+use crate::usage::{Begin, End, Error, Event, Finish, SignedRecord};
 
 /// A generation of a process that was killed.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Journal {
         let end = End {
             begin: seq,
             tokens: begin.max_tokens,
-            finish: "killed".to_owned(),
+            finish: Finish::Killed,
             output: None,
             hits: Vec::new(),
             explanation: Some(reason),

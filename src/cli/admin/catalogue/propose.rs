@@ -16,6 +16,7 @@ use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::registry;
 use crate::cli::signing::{Consent, Signatory};
 use crate::digest::Sha256Digest;
 use crate::misuse::Rules;
@@ -154,7 +155,7 @@ impl Propose {
             }
             Subject::Targets => {
                 self.require_no_files()?;
-                repository.propose_targets(&self.rules()?, expires, &by)?;
+                repository.propose_targets(&self.rules(home, output)?, expires, &by)?;
             }
             Subject::Root => {
                 self.require_no_files()?;
@@ -200,10 +201,21 @@ impl Propose {
         Ok(files)
     }
 
-    fn rules(&self) -> anyhow::Result<BTreeMap<TargetPath, Vec<u8>>> {
+    /// The rules of misuse that are proposed; another text comes under a later version, so that records and cases tell which was meant.
+    fn rules(&self, home: &Home, output: Output) -> anyhow::Result<BTreeMap<TargetPath, Vec<u8>>> {
         let read = |path: &PathBuf| {
             let bytes = files::read(path, MOST_BYTES)?;
-            Rules::parse(&String::from_utf8_lossy(&bytes)).context("the rules cannot be used")?;
+            let rules = Rules::parse(&String::from_utf8_lossy(&bytes)).context("the rules cannot be used")?;
+            let known = registry::known_catalogue(home, output).ok();
+            let published = known.and_then(|catalogue| catalogue.scorer().ok().flatten());
+            if let Some(published) =
+                published.map(|scorer| scorer.rules().version).filter(|v| *v >= rules.version)
+            {
+                let message =
+                    format!("the rules say version {}, and version {published} is in force", rules.version);
+                let hint = format!("give the file a version above {published}");
+                return Err(Refusal::usage(message, hint).into());
+            }
             Ok((TargetPath::misuse_rules(), bytes))
         };
         self.rules.iter().map(read).collect()

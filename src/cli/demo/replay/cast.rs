@@ -14,7 +14,8 @@ use crate::policy::UsageMode;
 use crate::statement::{CatalogueId, Envelope, Statement, Subject};
 use crate::time::Timestamp;
 use crate::usage::{
-    Begin, End, Event, JournalId, Parameters, Recipients, Record, SignedRecord, Task, first_link, make_batch,
+    Begin, End, Event, Finish, JournalId, Parameters, Recipients, Record, SignedRecord, Task, first_link,
+    make_batch,
 };
 
 /// The organizations that the policies of 2019 name.
@@ -122,7 +123,7 @@ impl Researcher {
             let (prompt, hits) = match suspect {
                 true => {
                     let (prompt, rule) = SUSPECT[random.random_range(0..SUSPECT.len())];
-                    (prompt, vec![rule.to_owned()])
+                    (prompt, vec![rule.parse()?])
                 }
                 false => (PROMPTS[random.random_range(0..PROMPTS.len())], Vec::new()),
             };
@@ -151,7 +152,7 @@ impl Researcher {
             let end = End {
                 begin: seq,
                 tokens: random.random_range(1..=max_tokens),
-                finish: "length".to_owned(),
+                finish: Finish::Length,
                 output: None,
                 hits: Vec::new(),
                 explanation: None,

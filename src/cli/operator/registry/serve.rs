@@ -1,5 +1,6 @@
 //! `portcullis registry serve`.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use crate::cli::signing::{Unattended, unattended};
 use crate::registry::{Registry, WitnessAddress};
 use crate::server::{Server, Settings};
 use crate::store::Store;
+use crate::visible::{one_line, visible_json};
 
 /// Serve a registry until it is asked to end (SIGTERM or Ctrl-C)
 #[derive(Debug, Args)]
@@ -95,11 +97,31 @@ pub(in crate::cli) fn stop_when_asked(stop: impl Fn() + Send + Sync + 'static) {
     });
 }
 
+/// Where lines of the log go, each whole: what others wrote may be in any of them, so nothing hidden goes out as it is, and no text begins a
+/// line of its own.
+struct LogLines {
+    json: bool,
+}
+
+impl io::Write for LogLines {
+    /// Takes one event, which its formatter hands over whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = text.trim_end_matches('\n');
+        let line = if self.json { visible_json(line).into_owned() } else { one_line(line) };
+        io::stderr().write_all(format!("{line}\n").as_bytes()).map(|()| event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
 /// Writes what happens to standard error, as text or as JSON.
 pub(in crate::cli) fn begin_log(json: bool, output: Output) -> anyhow::Result<()> {
     let usual = if output.writes_notes() { "info,sqlx=warn" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let builder = tracing_subscriber::fmt().with_writer(move || LogLines { json }).with_env_filter(filter);
     let begun = match json {
         false => builder.with_ansi(false).try_init(),
         true => builder.json().try_init(),

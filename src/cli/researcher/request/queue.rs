@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use crate::api::RequestStanding;
 use crate::client::Catalogue;
 use crate::identity::KeyId;
-use crate::visible::one_line;
 
 /// The names of keys: the author's, and those of people in the catalogue.
 pub(super) struct Names<'a> {
@@ -64,12 +63,14 @@ pub(super) fn describe(standing: &RequestStanding, names: &Names<'_>) -> String 
     }
     for event in &standing.history {
         let actor = names.of(event.actor);
-        let to = event.note.parse::<KeyId>().map(|key| names.of(key));
+        let to = event.note.as_str().parse::<KeyId>().map(|key| names.of(key));
         let _ = match (event.state.as_str(), to) {
             ("assigned", Ok(to)) => writeln!(text, "  {}  assigned to {to} by {actor}", event.at),
             ("assigned", Err(_)) => writeln!(text, "  {}  assigned to nobody by {actor}", event.at),
-            (state, _) if event.note.is_empty() => writeln!(text, "  {}  {state} by {actor}", event.at),
-            (state, _) => writeln!(text, "  {}  {state} by {actor}: {}", event.at, one_line(&event.note)),
+            (_, _) if event.note.as_str().is_empty() => {
+                writeln!(text, "  {}  {} by {actor}", event.at, event.state)
+            }
+            _ => writeln!(text, "  {}  {} by {actor}: {}", event.at, event.state, event.note),
         };
     }
     text

@@ -53,7 +53,7 @@ impl Show {
         writeln!(text, "  days         {}", asked.days)?;
         writeln!(text, "  agreement    {}", if asked.agreement.is_some() { "accepted" } else { "none" })?;
         writeln!(text, "  asked        {}", asked.created)?;
-        writeln!(text, "  purpose      {}", asked.purpose.as_str().replace('\n', "\n               "))?;
+        writeln!(text, "  purpose      {}", asked.purpose.quoted(15))?;
         let standing = match home.address()? {
             Some(address) => Some(registry::remote(home, &address, output)?.standing(request.digest())?),
             None => None,

@@ -20,6 +20,10 @@ use crate::usage::{ChainedBatch, Event, UsageBatch, verify_batch};
 
 /// How far back histories go, in days.
 const HISTORY_DAYS: i64 = 30;
+/// Generations of one person that are read at once, about 30 MB: two a minute, day and night. Who has more gets a case, which says so.
+const MAX_GENERATIONS: usize = 100_000;
+/// What such a case names in place of a rule.
+const UNREADABLE: &str = "history-too-long";
 /// Records that a case names at most.
 const MOST_RECORDS: usize = 64;
 
@@ -166,9 +170,15 @@ impl Registry {
         }
         if let Some(scorer) = &scorer {
             for (grant, (checkpoint, _)) in &cited.grants {
-                for hit in scorer.history(&self.history(batch, checkpoint, now).await?, now) {
-                    let rule = hit.rule.to_string();
-                    raised.entry(*grant).or_default().add(&rule, Some(hit.reason), Some(scorer));
+                let Some(history) = self.history(batch, checkpoint, now).await? else {
+                    let found = format!(
+                        "more than {MAX_GENERATIONS} generations in {HISTORY_DAYS} days: no rule can tell what they are"
+                    );
+                    raised.entry(*grant).or_default().add(UNREADABLE, Some(found), None);
+                    continue;
+                };
+                for hit in scorer.history(&history, now) {
+                    raised.entry(*grant).or_default().add(hit.rule.as_str(), Some(hit.reason), Some(scorer));
                 }
             }
         }
@@ -237,16 +247,18 @@ impl Registry {
         Ok(())
     }
 
-    /// What the person did before and in this batch, and what the others under this checkpoint do.
+    /// What the person did before and in this batch, and what the others under this checkpoint do; nothing if it is more than can be read.
     async fn history(
         &self,
         batch: &ChainedBatch,
         checkpoint: &CheckpointId,
         now: Timestamp,
-    ) -> Result<History, Error> {
+    ) -> Result<Option<History>, Error> {
         let holder = batch.card.verifying_key.id();
         let since = now.plus_seconds(-HISTORY_DAYS * 24 * 3600);
-        let known = self.store.generations(holder, since).await?;
+        let Some(known) = self.store.generations(holder, since, MAX_GENERATIONS).await? else {
+            return Ok(None);
+        };
         let mut own: Vec<_> = known
             .into_iter()
             .map(|(at, tokens, sketch)| Generated { at, tokens, sketch: sketch.parse().ok() })
@@ -258,10 +270,8 @@ impl Registry {
             tokens: ended.get(&row.begin).copied().unwrap_or(row.tokens),
             sketch: row.sketch.parse().ok(),
         }));
-        let mut others = self.store.cohort(checkpoint, holder, now.plus_seconds(-24 * 3600)).await?;
-        others.sort_unstable();
-        let cohort_day = others.get(others.len() / 2).copied();
-        Ok(History { own, cohort_day })
+        let cohort_day = self.store.cohort_median(checkpoint, holder, now.plus_seconds(-24 * 3600)).await?;
+        Ok(Some(History { own, cohort_day }))
     }
 }
 

@@ -9,11 +9,6 @@ use crate::name::CheckpointId;
 use crate::time::Timestamp;
 use crate::usage::{JournalId, first_link};
 
-/// Generations that a history is made of at most.
-const MOST_GENERATIONS: i64 = 20_000;
-/// People of whom a cohort is made at most.
-const MOST_PEOPLE: i64 = 10_000;
-
 /// How far a journal came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalRow {
@@ -159,7 +154,8 @@ impl Store {
         Ok(grant.and_then(|grant| grant.parse().ok()))
     }
 
-    /// A person's generations since a time, the oldest first; of very many, the newest.
+    /// A person's generations since a time, the oldest first; nothing if there are more than `most`, since a part of them tells less than it
+    /// seems to.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -167,43 +163,48 @@ impl Store {
         &self,
         holder: KeyId,
         since: Timestamp,
-    ) -> Result<Vec<(Timestamp, u64, String)>, Error> {
+        most: usize,
+    ) -> Result<Option<Vec<(Timestamp, u64, String)>>, Error> {
+        let bound = i64::try_from(most).unwrap_or(i64::MAX - 1) + 1;
         let rows = sqlx::query(
-            "SELECT at, tokens, sketch FROM usage_generations WHERE holder = $1 AND at > $2 ORDER BY at DESC LIMIT $3",
+            "SELECT at, tokens, sketch FROM usage_generations WHERE holder = $1 AND at > $2 ORDER BY at LIMIT $3",
         )
         .bind(holder.to_string())
         .bind(since.unix_seconds())
-        .bind(MOST_GENERATIONS)
+        .bind(bound)
         .fetch_all(&self.pool)
         .await?;
+        if rows.len() > most {
+            return Ok(None);
+        }
         let read = |row: &sqlx::any::AnyRow| {
             let tokens = u64::try_from(row.try_get::<i64, _>("tokens")?).unwrap_or(0);
             Ok((Timestamp::from_unix_seconds(row.try_get("at")?), tokens, row.try_get("sketch")?))
         };
-        rows.iter().rev().map(read).collect()
+        rows.iter().map(read).collect::<Result<_, Error>>().map(Some)
     }
 
-    /// Tokens of each other person who used a checkpoint since a time.
+    /// The median of the tokens of each other person who used a checkpoint since a time: of an even number of them, the upper one.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn cohort(
+    pub async fn cohort_median(
         &self,
         checkpoint: &CheckpointId,
         besides: KeyId,
         since: Timestamp,
-    ) -> Result<Vec<u64>, Error> {
-        let rows = sqlx::query(
-            "SELECT CAST(SUM(tokens) AS BIGINT) AS tokens FROM usage_generations \
-             WHERE checkpoint = $1 AND at > $2 AND holder <> $3 GROUP BY holder LIMIT $4",
+    ) -> Result<Option<u64>, Error> {
+        let row = sqlx::query(
+            "WITH others AS (SELECT CAST(SUM(tokens) AS BIGINT) AS tokens FROM usage_generations \
+             WHERE checkpoint = $1 AND at > $2 AND holder <> $3 GROUP BY holder) \
+             SELECT tokens FROM others ORDER BY tokens LIMIT 1 OFFSET (SELECT COUNT(*) / 2 FROM others)",
         )
         .bind(checkpoint.to_string())
         .bind(since.unix_seconds())
         .bind(besides.to_string())
-        .bind(MOST_PEOPLE)
-        .fetch_all(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
-        rows.iter().map(|row| Ok(u64::try_from(row.try_get::<i64, _>("tokens")?).unwrap_or(0))).collect()
+        row.map(|row| Ok(u64::try_from(row.try_get::<i64, _>("tokens")?).unwrap_or(0))).transpose()
     }
 }
 

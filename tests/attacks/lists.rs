@@ -5,6 +5,7 @@ use portcullis::identity::KeyId;
 use portcullis::statement::Envelope;
 use portcullis::store::{Filed, Filing, StatementRow, Store};
 use portcullis::time::Timestamp;
+use sqlx::Connection as _;
 
 use crate::support::people::ID;
 use crate::support::served::{Database, Served};
@@ -116,4 +117,61 @@ fn a_thousand_handovers_of_one_member_hide_those_of_the_others() {
     scene.succeed("rosa", &new);
     scene.succeed("rosa", &format!("pull {ID}"));
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
+}
+
+/// Files generations of rosa, as so many batches of hers once did: each an hour and `at` seconds ago.
+fn generate(served: &Served, count: u32, (ago, tokens): (i64, i64)) {
+    let rosa = served.scene.identity("rosa").card().verifying_key.id();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        sqlx::any::install_default_drivers();
+        let mut database = sqlx::AnyConnection::connect(&served.database_url()).await.unwrap();
+        sqlx::query(
+            "INSERT INTO usage_generations (place, holder, checkpoint, at, tokens, sketch, ended, leased_for) \
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
+             SELECT 'flood' || CAST($2 AS TEXT) || '/' || CAST(i AS TEXT), $3, $4, $5, $6, '', 1, '' FROM n",
+        )
+        .bind(i64::from(count))
+        .bind(ago)
+        .bind(rosa.to_string())
+        .bind(ID)
+        .bind(Timestamp::now().plus_seconds(-ago).unix_seconds())
+        .bind(tokens)
+        .execute(&mut database)
+        .await
+        .unwrap();
+        database.close().await.unwrap();
+    });
+}
+
+/// What a rule about the history finds once rosa ran again and synced.
+fn found(served: &Served) -> String {
+    served.scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
+    served.scene.succeed("rosa", "usage sync");
+    served.scene.succeed("august", "case list")
+}
+
+#[test]
+fn twenty_thousand_small_generations_hide_what_was_usual_before_them() {
+    for database in [Database::Sqlite, Database::Postgres] {
+        let (served, _) = granted(database);
+        let scene = &served.scene;
+        scene.write(
+            "rules.toml",
+            "schema = 1\nversion = 1\n[[rule]]\nid = \"suddenly-much\"\nkind = \"volume\"\nseverity = \"high\"\naction = \"flag\"\n\
+             reason = \"much more than usual\"\nagainst = \"history\"\ntimes = 3.0\nfloor = 1000\nhours = 24\n",
+        );
+        scene.succeed("ada", "catalogue propose misuse --rules rules.toml");
+        for person in ["ada", "ben"] {
+            scene.sign_all(person, "");
+        }
+        // A quiet month, then a day of so many generations that the month was cut off behind them.
+        generate(&served, 10, (20 * 24 * 3600, 10));
+        generate(&served, 20_001, (3600, 50));
+        let cases = found(&served);
+        assert!(cases.contains("suddenly-much"), "{cases}");
+        // More than can be read is itself what an auditor looks at, once.
+        generate(&served, 80_000, (7200, 1));
+        let cases = found(&served) + &found(&served);
+        assert_eq!(cases.matches("history-too-long").count(), 2, "one case, listed twice: {cases}");
+    }
 }

@@ -44,6 +44,7 @@ pub(super) struct Incoming<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) index: Index,
     pub(super) standing: Standing,
+    pub(super) network: Option<Vec<u8>>,
     pub(super) rules: &'a RulesInForce,
     pub(super) now: Timestamp,
 }
@@ -94,7 +95,7 @@ impl Registry {
     pub async fn accept_weighed(
         &self,
         envelope: &Envelope,
-        Weighed { index, standing, author, .. }: Weighed,
+        Weighed { index, standing, author, network, .. }: Weighed,
         now: Timestamp,
     ) -> Result<Receipt, Error> {
         let view = self.view().await?;
@@ -116,7 +117,7 @@ impl Registry {
             return Ok(receipt(JournalDeclaration::KIND, new, None));
         }
         let rules = view.rules(&self.checkpoint_referred_to(&index).await?)?;
-        let incoming = Incoming { envelope, index, standing, rules: &rules, now };
+        let incoming = Incoming { envelope, index, standing, network, rules: &rules, now };
         let (new, state) = match incoming.index.kind {
             Request::KIND => match self.accept_request(&incoming).await {
                 Err(Error::Store(store::Error::Intake(IntakeRefusal::Repeated { request }))) => {
@@ -156,10 +157,10 @@ impl Registry {
                 .filter(|known| known.holder == asks)
                 .ok_or(Error::Unknown { what: "request", digest: earlier })?;
         }
-        let intake = self.intake_of(&request, incoming.standing)?;
+        let intake = self.intake_of(&request, incoming.standing, incoming.network.as_deref()).await?;
         let (stage, renews) = (incoming.rules.stage.to_string(), request.predicate.renews);
         let effect = Effect::Opens { stage, renews, intake };
-        let new = self.store.put(Filing::one(incoming.filed(asks, asks)).with(effect)).await?;
+        let new = self.file(Filing::one(incoming.filed(asks, asks)).with(effect)).await?;
         if answers_itself(incoming.rules) && self.answer(&request, incoming).await? {
             return Ok((new, Some(RequestState::Granted)));
         }
@@ -188,7 +189,7 @@ impl Registry {
             for envelope in answer.shares.iter().chain([&answer.grant]) {
                 let index = index(envelope)?;
                 let standing = Standing::Named;
-                let answer = Incoming { envelope, index, standing, rules, now: incoming.now };
+                let answer = Incoming { envelope, index, standing, network: None, rules, now: incoming.now };
                 statements.push(answer.filed(self.key_id(), holder));
                 if answer.index.kind == Grant::KIND {
                     entries.push(answer.stands());
@@ -201,8 +202,9 @@ impl Registry {
             note: format!("by the policy of stage `{}`", rules.stage),
         };
         let sanctions = Vec::new();
-        let filing = Filing { statements, effect, entries, usage: None, expected: None, sanctions };
-        self.store.put(filing).await?;
+        let charge = None;
+        let filing = Filing { statements, effect, entries, usage: None, expected: None, sanctions, charge };
+        self.file(filing).await?;
         Ok(true)
     }
 
@@ -224,7 +226,7 @@ impl Registry {
         let state = RequestState::Withdrawn;
         let effect = Effect::Changes { request: request.digest(), state, note: String::new() };
         let filing = Filing::one(incoming.filed(holder, holder)).with(effect);
-        Ok((self.store.put(filing).await?, Some(state)))
+        Ok((self.file(filing).await?, Some(state)))
     }
 
     async fn accept_denial(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
@@ -240,7 +242,7 @@ impl Registry {
         let effect = Effect::Changes { request: request.digest(), state, note };
         let signer = signer_of(denial.signers())?;
         let filing = Filing::one(incoming.filed(signer, holder)).with(effect);
-        Ok((self.store.put(filing).await?, Some(state)))
+        Ok((self.file(filing).await?, Some(state)))
     }
 
     async fn accept_grant(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
@@ -282,8 +284,10 @@ impl Registry {
             let stands = effect != Effect::None;
             let expected = Some((request.digest(), answers.len()));
             let statements = statements.clone();
-            let filing = Filing { statements, effect, entries, usage: None, expected, sanctions: Vec::new() };
-            if self.store.put(filing).await? {
+            let sanctions = Vec::new();
+            let filing =
+                Filing { statements, effect, entries, usage: None, expected, sanctions, charge: None };
+            if self.file(filing).await? {
                 return Ok((true, Some(if stands { RequestState::Granted } else { RequestState::Pending })));
             }
         }
@@ -375,7 +379,7 @@ impl Registry {
             return Err(access::Error::OtherManifest { found, in_force }.into());
         }
         let signer = signer_of(share.signers())?;
-        Ok(self.store.put(Filing::one(incoming.filed(signer, signer))).await?)
+        self.file(Filing::one(incoming.filed(signer, signer))).await
     }
 
     async fn accept_revocation(
@@ -399,7 +403,7 @@ impl Registry {
         let statement = incoming.envelope.digest();
         let revoked = SanctionChange::Revoked { statement, grant, at: incoming.now };
         let filing = Filing::one(filed).with(effect).with_sanction(revoked);
-        Ok((self.store.put(filing).await?, Some(state)))
+        Ok((self.file(filing).await?, Some(state)))
     }
 
     async fn accept_handover(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
@@ -407,7 +411,7 @@ impl Registry {
         let locks = self.locks(rules).await?;
         let handover = verify_handover(incoming.envelope, (rules, &locks.manifest))?;
         let signer = signer_of(handover.signers())?;
-        let new = self.store.put(Filing::one(incoming.filed(signer, signer))).await?;
+        let new = self.file(Filing::one(incoming.filed(signer, signer))).await?;
         if answers_itself(rules) {
             self.answer_waiting(incoming).await?;
         }

@@ -176,9 +176,13 @@ fn of_intake(refusal: &IntakeRefusal) -> (Fault, &'static str) {
             Fault::Rule,
             "wait for the board's answer, or take one back with `portcullis request withdraw <request>`",
         ),
-        IntakeRefusal::PersonDay { .. } | IntakeRefusal::NewcomersDay { .. } => {
-            (Fault::Rule, "ask again tomorrow")
-        }
+        IntakeRefusal::PersonDay { .. }
+        | IntakeRefusal::NetworkDay { .. }
+        | IntakeRefusal::NewcomersDay { .. } => (Fault::Rule, "ask again tomorrow"),
+        IntakeRefusal::KindDay { .. } => (
+            Fault::Rule,
+            "go on tomorrow; if this is your work, the operator can raise `limits.statements_per_person`",
+        ),
         IntakeRefusal::UsageDay { .. } => {
             (Fault::Rule, "the rest comes in tomorrow: `portcullis usage sync`")
         }

@@ -36,7 +36,7 @@ impl Registry {
         let grant =
             SanctionedGrant { grant: case.predicate.grant, holder, checkpoint: grant.checkpoint.clone() };
         let opened = SanctionChange::CaseOpened { statement, grant, rules };
-        Ok(self.store.put(Filing::one(filed).with_sanction(opened)).await?)
+        self.file(Filing::one(filed).with_sanction(opened)).await
     }
 
     /// There is one open case a grant and rule; of those that are opened by hand, one a grant.
@@ -80,7 +80,7 @@ impl Registry {
         }
         let mut filing = Filing::one(Filed { row: incoming.row(signer, holder), entry: Some(entry) });
         filing.sanctions.extend(change_by(&step, incoming.now));
-        Ok(self.store.put(filing).await?)
+        self.file(filing).await
     }
 
     async fn person_of(&self, grant: Sha256Digest) -> Result<VerifyingKey, Error> {

@@ -12,12 +12,14 @@ use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::misuse::{Case, CaseStep};
 use crate::statement::{Envelope, Error as StatementError, Predicate as _, Statement};
-use crate::store::{self, IntakeRefusal, RequestIntake, RequestQuota};
+use crate::store::{self, Filing, IntakeRefusal, NewcomerQuota, RequestIntake, RequestQuota, StatementQuota};
 use crate::time::Timestamp;
 use crate::usage::{JournalDeclaration, UsageBatch};
 
 /// Seconds for which a challenge is the same; it is good for as long again.
 const CHALLENGE_SECONDS: i64 = 600;
+/// Most bits that the load adds to the work of a newcomer: 256 times as much.
+const MAX_LOAD_BITS: u32 = 8;
 /// Longest payload of a kind that says nothing else: 4,000 characters of prose, and what stands around them.
 const MAX_PAYLOAD: usize = 40 << 10;
 /// What each member's card adds to a request, at most.
@@ -38,6 +40,8 @@ pub struct IntakeRules {
     pub requests_per_person: u32,
     /// Requests of all newcomers for one checkpoint in a day.
     pub newcomer_requests: u32,
+    /// Statements of one kind by one person in a day.
+    pub statements_per_person: u32,
     /// Bytes of usage of one person in a day.
     pub usage_bytes: u64,
 }
@@ -49,6 +53,7 @@ impl Default for IntakeRules {
             pending_per_person: 3,
             requests_per_person: 20,
             newcomer_requests: 500,
+            statements_per_person: 2000,
             usage_bytes: 256 << 20,
         }
     }
@@ -75,6 +80,10 @@ pub struct Weighed {
     pub signatures: usize,
     /// Whether it is here already.
     pub is_here: bool,
+    /// The network that it comes from, where that is known.
+    pub network: Option<Vec<u8>>,
+    /// Zero bits of work that it costs beside the usual, by how much newcomers asked today.
+    load_bits: u32,
     /// Whose usage it is, by what it claims.
     pub(super) author: Option<KeyId>,
 }
@@ -112,6 +121,8 @@ impl Registry {
             signatures: envelope.signatures().len(),
             standing: Standing::Named,
             is_here: false,
+            network: None,
+            load_bits: 0,
             author: None,
             index,
         };
@@ -121,6 +132,9 @@ impl Registry {
                 weighed.signatures += require_cards(&request)?;
                 weighed.standing = self.known_as(&view, request.card.verifying_key.id()).await?;
                 weighed.is_here = self.store.request(envelope.digest()).await?.is_some();
+                if weighed.costs_work() {
+                    weighed.load_bits = self.load_bits(&request).await?;
+                }
             }
             UsageBatch::KIND => {
                 let batch = envelope.claim::<UsageBatch>()?.predicate;
@@ -175,7 +189,9 @@ impl Registry {
         }
         let digest = envelope.digest();
         let demand = self.work_for(envelope, weighed, now).await?;
-        if let Some(proof) = proof.filter(|proof| proof.is_worth(bits, digest)) {
+        // The load may have risen by a bit since the work was asked for.
+        let enough = bits - weighed.load_bits.min(1);
+        if let Some(proof) = proof.filter(|proof| proof.is_worth(enough, digest)) {
             let before = self.challenge_of(digest, now.plus_seconds(-CHALLENGE_SECONDS)).await?;
             if [demand.challenge, before].contains(&proof.challenge) {
                 return Ok(());
@@ -197,12 +213,38 @@ impl Registry {
     fn bits(&self, weighed: &Weighed) -> u32 {
         match self.intake.work_bits {
             0 => 0,
-            bits => (bits + weighed.signatures.max(1).ilog2()).min(WorkDemand::MAX_BITS),
+            bits => (bits + weighed.load_bits + weighed.signatures.max(1).ilog2()).min(WorkDemand::MAX_BITS),
         }
+    }
+
+    /// One bit more for each quarter of the day's quota that newcomers used up, so that the last of it costs the most; at most
+    /// [`MAX_LOAD_BITS`].
+    async fn load_bits(&self, request: &Request) -> Result<u32, Error> {
+        let most = u64::from(self.intake.newcomer_requests);
+        if most == 0 {
+            return Ok(0);
+        }
+        let taken = u64::from(self.store.newcomers_of_day(&request.checkpoint, (self.clock)()).await?);
+        Ok(u32::try_from(taken * 4 / most).unwrap_or(MAX_LOAD_BITS).min(MAX_LOAD_BITS))
+    }
+
+    /// What a filing of people's statements costs them.
+    pub(super) async fn file(&self, filing: Filing) -> Result<bool, Error> {
+        let quota = StatementQuota { most: self.intake.statements_per_person, registry: self.key_id() };
+        Ok(self.store.put(Filing { charge: Some(quota), ..filing }).await?)
     }
 
     /// The challenge for a statement: a MAC that only this registry's replicas can make, so that none of them has to remember it.
     async fn challenge_of(&self, statement: Sha256Digest, now: Timestamp) -> Result<Sha256Digest, Error> {
+        let window = now.unix_seconds().div_euclid(CHALLENGE_SECONDS);
+        let mut message = b"portcullis-work/v1\n".to_vec();
+        message.extend_from_slice(&window.to_be_bytes());
+        message.extend_from_slice(statement.as_bytes());
+        self.tag(&message).await
+    }
+
+    /// A MAC under the key that the replicas share.
+    async fn tag(&self, message: &[u8]) -> Result<Sha256Digest, Error> {
         let key = match self.challenge_key.get() {
             Some(key) => *key,
             None => {
@@ -212,11 +254,7 @@ impl Registry {
                 *self.challenge_key.get_or_init(|| key)
             }
         };
-        let window = now.unix_seconds().div_euclid(CHALLENGE_SECONDS);
-        let mut message = b"portcullis-work/v1\n".to_vec();
-        message.extend_from_slice(&window.to_be_bytes());
-        message.extend_from_slice(statement.as_bytes());
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), &message);
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), message);
         // A tag of HMAC-SHA256 has 32 bytes; hashing makes it a digest without a way to fail.
         Ok(Sha256Digest::of(tag.as_ref()))
     }
@@ -230,22 +268,27 @@ impl Registry {
     }
 
     /// What a request is held against when it is filed.
-    pub(super) fn intake_of(
+    pub(super) async fn intake_of(
         &self,
         request: &Statement<Request>,
         standing: Standing,
+        network: Option<&[u8]>,
     ) -> Result<RequestIntake, Error> {
         let asks = asks(request)?;
         let rules = self.intake;
-        let quota = |newcomers_a_day| RequestQuota {
+        let network = match network {
+            Some(network) => Some(self.tag(&[b"portcullis-network/v1\n", network].concat()).await?),
+            None => None,
+        };
+        let quota = |newcomers| RequestQuota {
             pending: rules.pending_per_person,
             a_day: rules.requests_per_person,
-            newcomers_a_day,
+            newcomers,
         };
         let quota = match standing {
             Standing::Named => None,
             Standing::Known => Some(quota(None)),
-            Standing::Newcomer => Some(quota(Some(rules.newcomer_requests))),
+            Standing::Newcomer => Some(quota(Some(NewcomerQuota { all: rules.newcomer_requests, network }))),
         };
         Ok(RequestIntake { asks, quota })
     }

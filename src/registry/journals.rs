@@ -193,8 +193,9 @@ impl Registry {
             usage: Some(UsageChange::Declared(change)),
             expected: None,
             sanctions,
+            charge: None,
         };
-        Ok(self.store.put(filing).await?)
+        self.file(filing).await
     }
 
     /// The journals that are given up, each with the case that comes of it.

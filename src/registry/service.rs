@@ -34,7 +34,7 @@ pub struct Registry {
     pub(super) bearers: Bearers,
     pub(super) sequencer: Sequencer,
     pub(super) readings: Readings,
-    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    pub(super) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     pub(super) witnesses: Witnesses,
     /// How much is taken of people whom the catalogue does not name.
     pub(super) intake: IntakeRules,

@@ -97,8 +97,9 @@ impl Registry {
             usage: Some(UsageChange::Batch(usage)),
             expected: None,
             sanctions,
+            charge: None,
         };
-        if self.store.put(filing).await? {
+        if self.file(filing).await? {
             return Ok(true);
         }
         // Another batch of the same journal came in meanwhile.

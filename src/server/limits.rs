@@ -84,6 +84,16 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// The network that it belongs to, as providers hand them out: a /16 of IPv4, a /32 of IPv6.
+    pub(super) fn network(self) -> Vec<u8> {
+        match self.0 {
+            IpAddr::V4(v4) => v4.octets()[..2].to_vec(),
+            IpAddr::V6(v6) => v6.octets()[..4].to_vec(),
+        }
+    }
+}
+
 /// The buckets.
 pub(super) struct Limits {
     addresses: Option<Buckets>,

@@ -122,6 +122,8 @@ fn retry_after(refusal: &IntakeRefusal) -> u64 {
     match refusal {
         IntakeRefusal::PersonDay { .. }
         | IntakeRefusal::NewcomersDay { .. }
+        | IntakeRefusal::NetworkDay { .. }
+        | IntakeRefusal::KindDay { .. }
         | IntakeRefusal::UsageDay { .. } => {
             let left = DAY - Timestamp::now().unix_seconds().rem_euclid(DAY);
             u64::try_from(left).unwrap_or(0)

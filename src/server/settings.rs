@@ -85,6 +85,8 @@ pub struct LimitSettings {
     pub pending_per_person: u32,
     /// Requests of one person in a day; 0 is no limit.
     pub requests_per_person: u32,
+    /// Statements of one kind by one person in a day; 0 is no limit.
+    pub statements_per_person: u32,
     /// MiB of usage of one person in a day; 0 is no limit.
     pub usage_mib_per_person: u32,
 }
@@ -97,6 +99,7 @@ impl LimitSettings {
             pending_per_person: self.pending_per_person,
             requests_per_person: self.requests_per_person,
             newcomer_requests: self.newcomer_requests,
+            statements_per_person: self.statements_per_person,
             usage_bytes: u64::from(self.usage_mib_per_person) << 20,
         }
     }
@@ -114,6 +117,7 @@ impl Default for LimitSettings {
             newcomer_requests: intake.newcomer_requests,
             pending_per_person: intake.pending_per_person,
             requests_per_person: intake.requests_per_person,
+            statements_per_person: intake.statements_per_person,
             usage_mib_per_person: u32::try_from(intake.usage_bytes >> 20).unwrap_or(u32::MAX),
         }
     }

@@ -65,7 +65,8 @@ pub(super) async fn accept(
     Signed(envelope): Signed,
 ) -> Result<(StatusCode, Json<StatementReceipt>), Refusal> {
     let now = Timestamp::now();
-    let weighed = app.registry.weigh(&envelope).await?;
+    let mut weighed = app.registry.weigh(&envelope).await?;
+    weighed.network = Some(origin.network());
     app.limits.address(origin, Cost::of_signatures(weighed.signatures))?;
     app.registry.require_work(&envelope, &weighed, proof.as_ref(), now).await?;
     if weighed.costs_work() {

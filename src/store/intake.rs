@@ -5,13 +5,18 @@ use sqlx::{Any, Row as _, Transaction};
 use super::{Error, StatementRow, Store, parse};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
+use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
 /// Seconds of a day.
 const DAY: i64 = 24 * 3600;
+/// Networks that use up a day's quota of newcomers, if each takes its share.
+const NETWORKS: u32 = 10;
+/// How many times the quota is taken where each further request is its network's first.
+const RESERVE: u32 = 4;
 
 /// Why a request is not filed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntakeRefusal {
     /// The same person waits for an answer to the same request.
     #[error("the request {request} asks for the same and is pending")]
@@ -28,6 +33,20 @@ pub enum IntakeRefusal {
     /// One person asked as often as may be in a day.
     #[error("one person may make {most} requests in a day")]
     PersonDay {
+        /// How often.
+        most: u32,
+    },
+    /// One person signed as many statements of a kind as may be in a day.
+    #[error("one person may hand in {most} statements of the kind `{kind}` in a day")]
+    KindDay {
+        /// Of which kind.
+        kind: String,
+        /// How many.
+        most: u32,
+    },
+    /// Newcomers of one network asked for one checkpoint as often as may be in a day.
+    #[error("newcomers of one network may make {most} requests for a checkpoint in a day")]
+    NetworkDay {
         /// How often.
         most: u32,
     },
@@ -50,6 +69,31 @@ fn mebibytes(bytes: u64) -> u64 {
     bytes >> 20
 }
 
+/// How many statements of a kind one person may hand in in a day; 0 is no limit. Cases that a registry opens by itself are nobody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatementQuota {
+    /// How many.
+    pub most: u32,
+    /// The registry's own key, which is not counted.
+    pub registry: KeyId,
+}
+
+/// The share that newcomers of one network have of what all of them may ask in a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewcomerQuota {
+    /// Requests of all of them together.
+    pub all: u32,
+    /// Where the request comes from, if that is known: a digest that only this registry can make of the network.
+    pub network: Option<Sha256Digest>,
+}
+
+impl NewcomerQuota {
+    /// What one network has of it.
+    pub fn share(&self) -> u32 {
+        (self.all / NETWORKS).max(1)
+    }
+}
+
 /// What a request is held against before it is filed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestIntake {
@@ -67,7 +111,7 @@ pub struct RequestQuota {
     /// Requests of theirs in a day.
     pub a_day: u32,
     /// Requests in a day of all newcomers for the same checkpoint, if the author is one.
-    pub newcomers_a_day: Option<u32>,
+    pub newcomers: Option<NewcomerQuota>,
 }
 
 impl Store {
@@ -110,6 +154,20 @@ impl Store {
             .await?;
         let count = row.map_or(Ok(0), |row| row.try_get::<i64, _>("count"))?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// How many requests of newcomers for a checkpoint were taken on the day of `now`.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn newcomers_of_day(&self, checkpoint: &CheckpointId, now: Timestamp) -> Result<u32, Error> {
+        let row = sqlx::query("SELECT count FROM intake_counts WHERE what = $1 AND day = $2")
+            .bind(newcomers_of(checkpoint))
+            .bind(day_of(now))
+            .fetch_optional(&self.pool)
+            .await?;
+        let count = row.map_or(Ok(0), |row| row.try_get::<i64, _>("count"))?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     /// Counts bytes of usage that came in from a person.
@@ -173,12 +231,44 @@ pub(super) async fn admit(
     if quota.pending > 0 && pending(transaction, row).await? >= i64::from(quota.pending) {
         return Err(IntakeRefusal::Pending { most: quota.pending }.into());
     }
-    let Some(most) = quota.newcomers_a_day else { return Ok(()) };
-    let newcomers = format!("newcomers/{}", row.checkpoint);
-    if !count(transaction, Counted { what: &newcomers, day, most }).await? {
-        return Err(IntakeRefusal::NewcomersDay { most }.into());
+    let Some(newcomers) = quota.newcomers.filter(|newcomers| newcomers.all > 0) else { return Ok(()) };
+    // A network that has not asked today is let in beyond the quota, so that whoever uses it up keeps out nobody but their neighbours.
+    let mut most = newcomers.all;
+    if let Some(network) = newcomers.network {
+        let what = format!("newcomers/{}/{network}", row.checkpoint);
+        let share = newcomers.share();
+        if count(transaction, Counted { what: &what, day, most: 1 }).await? {
+            most = most.saturating_mul(RESERVE);
+        } else if !count(transaction, Counted { what: &what, day, most: share }).await? {
+            return Err(IntakeRefusal::NetworkDay { most: share }.into());
+        }
+    }
+    let all = newcomers_of(&row.checkpoint);
+    if !count(transaction, Counted { what: &all, day, most }).await? {
+        return Err(IntakeRefusal::NewcomersDay { most: newcomers.all }.into());
     }
     Ok(())
+}
+
+fn newcomers_of(checkpoint: &CheckpointId) -> String {
+    format!("newcomers/{checkpoint}")
+}
+
+/// Counts a new statement of its signer, or refuses it.
+pub(super) async fn charge(
+    transaction: &mut Transaction<'static, Any>,
+    row: &StatementRow,
+    quota: StatementQuota,
+) -> Result<(), Error> {
+    let StatementQuota { most, registry } = quota;
+    if most == 0 || row.signer == registry {
+        return Ok(());
+    }
+    let what = format!("kind/{}/{}", row.kind, row.signer);
+    if count(transaction, Counted { what: &what, day: day_of(row.received), most }).await? {
+        return Ok(());
+    }
+    Err(IntakeRefusal::KindDay { kind: row.kind.clone(), most }.into())
 }
 
 fn day_of(now: Timestamp) -> i64 {

@@ -7,7 +7,7 @@ use sqlx::{Any, Row as _, Transaction};
 
 use super::requests::{OpenedRequest, RequestState, change_request, open_request};
 use super::{Error, MOST_ROWS, Page, Store, option_text, parse, parse_option};
-use super::{RequestIntake, SanctionChange, UsageChange};
+use super::{RequestIntake, SanctionChange, StatementQuota, UsageChange};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::Entry;
@@ -93,6 +93,8 @@ pub struct Filing {
     pub expected: Option<(Sha256Digest, usize)>,
     /// What a new one of them changes of what stands against people.
     pub sanctions: Vec<SanctionChange>,
+    /// What each new one of them costs its signer; nothing for what only a registry makes.
+    pub charge: Option<StatementQuota>,
 }
 
 impl Filing {
@@ -105,6 +107,7 @@ impl Filing {
             usage: None,
             expected: None,
             sanctions: Vec::new(),
+            charge: None,
         }
     }
 
@@ -439,6 +442,9 @@ pub(super) async fn put(transaction: &mut Transaction<'static, Any>, filing: &Fi
     let mut last = None;
     for Filed { row, entry } in &filing.statements {
         if insert(transaction, row).await? {
+            if let Some(quota) = filing.charge {
+                super::intake::charge(transaction, row, quota).await?;
+            }
             last = Some(row);
             if let Some(entry) = entry {
                 super::log::append(transaction, entry).await?;

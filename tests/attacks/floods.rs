@@ -253,7 +253,7 @@ fn one_person_floods_no_queue_in_postgresql() {
 
 #[test]
 fn many_strangers_have_one_days_quota_by_address_and_for_a_checkpoint() {
-    let limits = "limits.newcomer_work_bits = 1\nlimits.newcomer_requests = 2\n";
+    let limits = "limits.newcomer_work_bits = 1\nlimits.newcomer_requests = 20\n";
     let served = Served::released(Database::Sqlite, "partners").limited(limits);
     let ask = |number| pay_and_hand_in(&served, &stranger_request(&served, number, |_| {}));
     assert_eq!((ask(1).status, ask(2).status), (201, 201));
@@ -269,11 +269,93 @@ fn many_strangers_have_one_days_quota_by_address_and_for_a_checkpoint() {
     let new = format!("request new {ID} --purpose Mine --use detection --days 30 --accept-agreement");
     served.scene.succeed("ada", &new);
     insta::assert_snapshot!(heard.join("\n"), @"
-    429 newcomers may make 2 requests for a checkpoint in a day, all of them together
+    429 newcomers of one network may make 2 requests for a checkpoint in a day
       next: ask again tomorrow
     429 newcomers at this address made as many requests as are taken in a day
       next: wait as long as Retry-After says, and try again
     ");
+}
+
+/// Pays and hands in from an address, as the proxy in front tells it; the work that was asked for, and the answer.
+fn from_address(served: &Served, number: u32, address: &str) -> (u32, Answer) {
+    let envelope = stranger_request(served, number, |_| {});
+    let send = |work: Option<String>| {
+        let headers = work.map(|work| ("portcullis-work", work)).into_iter();
+        ask(&Ask {
+            url: format!("{}/v1/statements", served.process.url),
+            method: "POST",
+            headers: headers.chain([("x-forwarded-for", address.to_owned())]).collect(),
+            body: Some(envelope.to_json()),
+            ..Ask::default()
+        })
+    };
+    let demand: WorkDemand = serde_json::from_value(send(None).json()["work"].clone()).unwrap();
+    let proof = demand.solve(envelope.digest(), || true).unwrap().to_header();
+    (demand.bits, send(Some(proof)))
+}
+
+#[test]
+fn one_who_pays_uses_up_the_days_newcomers_for_nobody_but_their_neighbours() {
+    let limits = "behind_proxy = true\nlimits.newcomer_work_bits = 1\nlimits.newcomer_requests = 20\n";
+    let served = Served::released(Database::Sqlite, "partners").limited(limits);
+    let ask = |number, address: &str| from_address(&served, number, address);
+    // One network has a tenth, whatever its addresses.
+    assert_eq!((ask(1, "10.1.0.1").1.status, ask(2, "10.1.200.2").1.status), (201, 201));
+    let mut heard = vec![said(&ask(3, "10.1.7.7").1)];
+    assert_eq!(ask(4, "2001:db8:1::1").1.status, 201);
+    assert_eq!(ask(5, "2001:db8:ffff::1").1.status, 201);
+    heard.push(said(&ask(6, "2001:db8:2::1").1));
+    // Many networks use up all of it; each bit costs twice as much.
+    let mut bits = Vec::new();
+    for network in 0..16 {
+        let (asked, answer) = ask(10 + network, &format!("10.{}.0.1", 10 + network));
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        bits.push(asked);
+    }
+    assert_eq!((bits[0], bits[15], ask(30, "10.10.0.2").0), (1, 4, 5));
+    heard.push(said(&ask(31, "10.11.0.2").1));
+    // A network that did not ask today is let in all the same.
+    assert_eq!(ask(32, "192.0.2.1").1.status, 201);
+    insta::assert_snapshot!(heard.join("\n"), @"
+    429 newcomers of one network may make 2 requests for a checkpoint in a day
+      next: ask again tomorrow
+    429 newcomers of one network may make 2 requests for a checkpoint in a day
+      next: ask again tomorrow
+    429 newcomers may make 20 requests for a checkpoint in a day, all of them together
+      next: ask again tomorrow
+    ");
+}
+
+fn one_key_fills_no_log(database: Database) {
+    let served = Served::released(database, "partners").limited("limits.statements_per_person = 3\n");
+    let scene = &served.scene;
+    let (request, grant) = served.granted();
+    let case = scene.open_case("august", &grant);
+    for number in 0..3 {
+        scene.succeed("august", &format!("case comment {case} Comment-{number}"));
+    }
+    let refused = scene.refuse("august", &format!("case comment {case} Once-more"));
+    insta::allow_duplicates! {
+        insta::assert_snapshot!(refused.replace(&served.process.url, "<registry>"), @"
+        exit 5
+        error: <registry> refuses: one person may hand in 3 statements of the kind `case-step` in a day
+          next: go on tomorrow; if this is your work, the operator can raise `limits.statements_per_person`
+        ");
+    }
+    // Of another kind, and of others, as many again.
+    scene.succeed("ada", &format!("revoke {grant} --reason Enough"));
+    assert!(scene.succeed("rosa", &format!("request show {request}")).contains("Enough"));
+    assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
+}
+
+#[test]
+fn one_key_fills_no_log_in_sqlite_with_statements_of_a_kind() {
+    one_key_fills_no_log(Database::Sqlite);
+}
+
+#[test]
+fn one_key_fills_no_log_in_postgresql_with_statements_of_a_kind() {
+    one_key_fills_no_log(Database::Postgres);
 }
 
 fn asking_the_same_twice_is_one_request(database: Database) {
@@ -379,8 +461,13 @@ fn usage_of_a_stranger_and_more_of_anybody_than_a_day_has_are_refused() {
     let rosa = scene.identity("rosa").card().verifying_key.id();
     runtime.block_on(async {
         let store = Store::open(&format!("sqlite:{}", scene.at("reg/registry.db").display())).await.unwrap();
-        assert!(store.usage_of_day(rosa, now).await.unwrap() > 0, "what came in is counted");
-        store.count_usage(rosa, 1 << 20, now).await.unwrap();
+        // It may be tomorrow by now.
+        let (today, tomorrow) = (now, now.plus_days(1));
+        let counted = store.usage_of_day(rosa, today).await.unwrap()
+            + store.usage_of_day(rosa, tomorrow).await.unwrap();
+        assert!(counted > 0, "what came in is counted");
+        store.count_usage(rosa, 1 << 20, today).await.unwrap();
+        store.count_usage(rosa, 1 << 20, tomorrow).await.unwrap();
     });
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
     let refused = scene.refuse("rosa", "usage sync").replace(&served.process.url, "<registry>");

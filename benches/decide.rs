@@ -16,6 +16,7 @@ fn application(organization: &str) -> Application {
         checkpoint: "gpt2-1.5b".parse().unwrap(),
         person: PersonKey::from_bytes([7; 32]),
         organization: Some(organization.parse().unwrap()),
+        confirmed_until: None,
         uses: ["bias-analysis", "detection"].map(|name| name.parse().unwrap()).into(),
         days: 90,
         agreement: Some(Sha256Digest::of(b"agreement")),

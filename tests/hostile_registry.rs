@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 
-use portcullis::access::{Handover, Statements as _, draft_grants, verify_request};
+use portcullis::access::{Affiliations, Handover, Statements as _, draft_grants, verify_request};
 use portcullis::client::{Catalogue, Vault};
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, IdentityFile};
@@ -52,7 +52,11 @@ fn it_cannot_mint_a_grant() {
     let asked = verify_request(&envelope, scene.catalogue_id("rosa")).unwrap();
     let rules = catalogue(&served).rules_in_force(&ID.parse().unwrap()).unwrap();
     let registry = registry(&served);
-    let mut grant = draft_grants(&asked, &rules, Timestamp::now()).unwrap().remove(0).to_envelope().unwrap();
+    let mut grant = draft_grants(&asked, &rules, &Affiliations::default(), Timestamp::now())
+        .unwrap()
+        .remove(0)
+        .to_envelope()
+        .unwrap();
     grant.sign(&*registry.signer(None).unwrap()).unwrap();
     let key = registry.card().verifying_key.id();
     let row = StatementRow {

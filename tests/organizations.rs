@@ -47,7 +47,7 @@ fn one_decision_gives_each_named_member_a_grant_of_their_own() {
     granted until <date>
       request      <digest>
       checkpoint   tiny in stage `partners`
-      who          rosa, University (by their own word)
+      who          rosa, University (unconfirmed)
       key id       <digest>
       and          uma, key id <digest>
       and          vic, key id <digest>

@@ -7,8 +7,8 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::access::{
-    Contacts, Denial, Grant, Request, Revocation, RulesInForce, Withdrawal, draft_grants, verify_denial,
-    verify_grant, verify_request, verify_revocation, verify_withdrawal,
+    Affiliations, Contacts, Denial, Grant, Request, Revocation, RulesInForce, Withdrawal, draft_grants,
+    verify_denial, verify_grant, verify_request, verify_revocation, verify_withdrawal,
 };
 use portcullis::api::JournalState;
 use portcullis::digest::Sha256Digest;
@@ -101,6 +101,8 @@ fn rules(catalogue: CatalogueId) -> RulesInForce {
         ]),
         board,
         registry: one("the registry", &person(70, "Lab")),
+        organizations: Default::default(),
+        registrar_names: Default::default(),
         contacts: Contacts::default(),
     }
 }
@@ -129,7 +131,7 @@ fn request(catalogue: CatalogueId) -> Envelope {
 
 fn grant(catalogue: CatalogueId, by: &[u8]) -> Envelope {
     let request = verify_request(&request(catalogue), catalogue).unwrap();
-    let draft = draft_grants(&request, &rules(catalogue), now()).unwrap().remove(0);
+    let draft = draft_grants(&request, &rules(catalogue), &Affiliations::default(), now()).unwrap().remove(0);
     let mut envelope = draft.to_envelope().unwrap();
     by.iter().for_each(|seed| envelope.sign(&*signer(&member(*seed))).unwrap());
     envelope
@@ -138,7 +140,9 @@ fn grant(catalogue: CatalogueId, by: &[u8]) -> Envelope {
 #[test]
 fn p10_approvals_count_people() {
     let here = catalogue(b"here");
-    let counts = |by: &[u8]| verify_grant(&grant(here, by), &rules(here), &[], now()).is_ok();
+    let counts = |by: &[u8]| {
+        verify_grant(&grant(here, by), &rules(here), &[], &Affiliations::default(), now()).is_ok()
+    };
     assert!(counts(&[1, 2, 4]));
     assert!(counts(&[1, 2, 3]), "who is on both boards fills one seat, whichever it is");
     assert!(!counts(&[1, 3]), "one person fills a seat of one board");
@@ -153,7 +157,7 @@ fn p10_what_is_signed_for_another_catalogue_counts_for_nothing() {
         let rules = rules(here);
         assert_eq!(verify_request(&request(catalogue), here).is_ok(), counts);
         let granted = grant(catalogue, &[1, 2, 4]);
-        assert_eq!(verify_grant(&granted, &rules, &[], now()).is_ok(), counts);
+        assert_eq!(verify_grant(&granted, &rules, &[], &Affiliations::default(), now()).is_ok(), counts);
         let asked = verify_request(&request(here), here).unwrap();
         let withdrawal = Withdrawal { request: asked.digest(), created: now() };
         let withdrawal = signed(catalogue, withdrawal, &[&rosa()]);
@@ -167,7 +171,13 @@ fn p10_what_is_signed_for_another_catalogue_counts_for_nothing() {
             let revocation = signed(catalogue, revocation, &[&revoker]);
             assert_eq!(verify_revocation(&revocation, &rules).is_ok(), counts);
             // A grant stands on, whatever was revoked in another catalogue.
-            let granted = verify_grant(&grant(here, &[1, 2, 4]), &rules, &[revocation], now());
+            let granted = verify_grant(
+                &grant(here, &[1, 2, 4]),
+                &rules,
+                &[revocation],
+                &Affiliations::default(),
+                now(),
+            );
             assert_eq!(granted.is_err(), counts);
         }
         let case = Case {

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::access::{
-    ApprovalShare, Contacts, Grant, Lease, Request, Revocation, RulesInForce, draft_grants, lease_context,
-    verify_grant, verify_lease, verify_request,
+    Affiliations, ApprovalShare, Contacts, Grant, Lease, Request, Revocation, RulesInForce, draft_grants,
+    lease_context, verify_grant, verify_lease, verify_request,
 };
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Card, Identity, Signer};
@@ -101,6 +101,8 @@ fn rules_with(policy: &str, members: &[u8]) -> RulesInForce {
         boards: BTreeMap::from([("board".parse().unwrap(), board.clone())]),
         board,
         registry: Quorum::of_one("the registry", key(&registry())).in_catalogue(catalogue()),
+        organizations: Default::default(),
+        registrar_names: Default::default(),
         contacts: Contacts::default(),
     }
 }
@@ -131,7 +133,7 @@ fn request() -> Verified<Statement<Request>> {
 }
 
 fn draft() -> Statement<Grant> {
-    draft_grants(&request(), &rules(), now()).unwrap().remove(0)
+    draft_grants(&request(), &rules(), &Affiliations::default(), now()).unwrap().remove(0)
 }
 
 fn signed(grant: &Statement<Grant>, by: &[&Identity]) -> Envelope {
@@ -147,12 +149,12 @@ fn standing() -> Envelope {
 }
 
 fn refusal(envelope: &Envelope, rules: &RulesInForce, now: Timestamp) -> String {
-    verify_grant(envelope, rules, &[], now).unwrap_err().to_string()
+    verify_grant(envelope, rules, &[], &Affiliations::default(), now).unwrap_err().to_string()
 }
 
 #[test]
 fn p2_a_grant_of_two_members_counts() {
-    let grant = verify_grant(&standing(), &rules(), &[], now()).unwrap();
+    let grant = verify_grant(&standing(), &rules(), &[], &Affiliations::default(), now()).unwrap();
     assert_eq!(grant.signers().len(), 2);
     assert_eq!(grant.predicate.expires, now().plus_days(90));
 }
@@ -219,7 +221,7 @@ fn p2_a_grant_of_the_same_board_in_another_catalogue_does_not_count() {
 #[test]
 fn p2_an_expired_grant_does_not_count() {
     let last = draft().predicate.expires.plus_seconds(-1);
-    assert!(verify_grant(&standing(), &rules(), &[], last).is_ok());
+    assert!(verify_grant(&standing(), &rules(), &[], &Affiliations::default(), last).is_ok());
     insta::assert_snapshot!(refusal(&standing(), &rules(), draft().predicate.expires), @"the grant expired at 2027-02-21T12:00:00Z");
 }
 
@@ -234,9 +236,9 @@ fn p2_a_revoked_grant_does_not_count() {
     let grant = standing();
     // Neither a stranger's revocation nor one of another grant ends it.
     let worthless = [revoke(&researcher(), grant.digest()), revoke(&member(1), Sha256Digest::of(b"another"))];
-    assert!(verify_grant(&grant, &rules(), &worthless, now()).is_ok());
+    assert!(verify_grant(&grant, &rules(), &worthless, &Affiliations::default(), now()).is_ok());
     let by_one_member = [revoke(&member(3), grant.digest())];
-    let error = verify_grant(&grant, &rules(), &by_one_member, now()).unwrap_err();
+    let error = verify_grant(&grant, &rules(), &by_one_member, &Affiliations::default(), now()).unwrap_err();
     insta::assert_snapshot!(error, @"the grant was revoked on 2026-11-23T12:00:00Z: the laptop was stolen");
 }
 
@@ -286,7 +288,7 @@ fn p2_approvals_of_a_rotated_out_member_do_not_count() {
 #[test]
 fn p2_a_clock_before_the_issue_time_is_refused() {
     let tolerated = now().plus_seconds(-portcullis::access::CLOCK_TOLERANCE);
-    assert!(verify_grant(&standing(), &rules(), &[], tolerated).is_ok());
+    assert!(verify_grant(&standing(), &rules(), &[], &Affiliations::default(), tolerated).is_ok());
     insta::assert_snapshot!(refusal(&standing(), &rules(), at("2026-11-23T11:00:00Z")), @"the grant was issued at 2026-11-23T12:00:00Z, and the clock here says 2026-11-23T11:00:00Z");
 }
 
@@ -317,10 +319,19 @@ fn p2_a_swapped_researcher_key_is_noticed() {
 fn p2_nobody_approves_their_own_request() {
     let asking = person(1, "A member", "Example University");
     let request = verify_request(&request_by(&asking, asking.card().clone()), catalogue()).unwrap();
-    let grant = draft_grants(&request, &rules(), now()).unwrap().remove(0);
+    let grant = draft_grants(&request, &rules(), &Affiliations::default(), now()).unwrap().remove(0);
     let with_own = signed(&grant, &[&member(1), &member(2)]);
     insta::assert_snapshot!(refusal(&with_own, &rules(), now()), @"the board of gpt2-1.5b must sign with 2 distinct keys; 1 of its keys signed");
-    assert!(verify_grant(&signed(&grant, &[&member(2), &member(3)]), &rules(), &[], now()).is_ok());
+    assert!(
+        verify_grant(
+            &signed(&grant, &[&member(2), &member(3)]),
+            &rules(),
+            &[],
+            &Affiliations::default(),
+            now()
+        )
+        .is_ok()
+    );
 }
 
 #[test]
@@ -339,7 +350,7 @@ fn p2_a_bit_flipped_anywhere_in_a_grant_is_refused() {
         bytes[position] ^= 1 << bit;
         let Ok(altered) = Envelope::parse(&bytes) else { continue };
         // A key id is a hint that nobody signs, and spaces mean nothing; whatever counts, says the same.
-        if let Ok(grant) = verify_grant(&altered, &rules(), &[], now()) {
+        if let Ok(grant) = verify_grant(&altered, &rules(), &[], &Affiliations::default(), now()) {
             assert_eq!(*grant, draft(), "bit {bit} of byte {position}");
             assert_eq!(altered.payload(), envelope.payload());
         }
@@ -359,16 +370,16 @@ fn lease_of(grant: &Verified<Statement<Grant>>, by: &Identity, hours: u32) -> En
 
 #[test]
 fn a_lease_is_the_registrys_for_one_grant_and_its_hours() {
-    let grant = verify_grant(&standing(), &rules(), &[], now()).unwrap();
+    let grant = verify_grant(&standing(), &rules(), &[], &Affiliations::default(), now()).unwrap();
     let rules = rules();
     let check = |lease: &Envelope, now| verify_lease(lease, &grant, &rules, now);
     let lease = lease_of(&grant, &registry(), 24);
     assert!(check(&lease, now()).is_ok());
     let other = signed(
-        &draft_grants(&request(), &rules, now().plus_seconds(1)).unwrap().remove(0),
+        &draft_grants(&request(), &rules, &Affiliations::default(), now().plus_seconds(1)).unwrap().remove(0),
         &[&member(1), &member(2)],
     );
-    let other = verify_grant(&other, &rules, &[], now()).unwrap();
+    let other = verify_grant(&other, &rules, &[], &Affiliations::default(), now()).unwrap();
     insta::assert_snapshot!([
         check(&lease, now().plus_hours(24)).unwrap_err(),
         check(&lease, now().plus_seconds(-3600)).unwrap_err(),

@@ -90,9 +90,7 @@ fn p9_what_is_signed_is_shown_in_words_read_from_its_bytes() {
     let scene = &served.scene;
     let approved = scene.run_as_given("cy", &format!("approve {request} --yes"));
     let shown = text(&approved.stderr);
-    for word in
-        ["rosa, University (by their own word), key ", "More", "detection", "9", ID, "partners", "grant"]
-    {
+    for word in ["rosa, University (unconfirmed), key ", "More", "detection", "9", ID, "partners", "grant"] {
         assert!(shown.contains(word), "{word}: {shown}");
     }
     let revoked = scene.run_as_given("ada", &format!("revoke {grant} --reason Stolen --yes"));

@@ -32,6 +32,7 @@ fn application() -> Application {
         checkpoint: "demo-small".parse().unwrap(),
         person: PersonKey::from_bytes([15; 32]),
         organization: Some("Example University".parse().unwrap()),
+        confirmed_until: None,
         uses: ["detection".parse().unwrap()].into(),
         days: 180,
         agreement: terms().agreement,

@@ -87,7 +87,7 @@ fn a_registry_tells_where_a_request_stands(database: Database) {
     pending: 0 of 2 approvals
       request      <digest>
       checkpoint   tiny in stage `partners`
-      who          rosa, University (by their own word)
+      who          rosa, University (unconfirmed)
       key id       <digest>
       uses         detection
       days         30

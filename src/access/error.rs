@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::Contacts;
+use super::{Contacts, Registrars};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::name::{CheckpointId, Label, Prose};
@@ -111,6 +111,22 @@ pub enum Error {
     NotPermitted {
         /// What the rules object to, in words.
         unmet: Vec<String>,
+    },
+    /// The policy admits the person's organization, and wants one of its registrars to confirm that they belong to it.
+    #[error("the policy does not permit it: {}", unmet.join("; "))]
+    NotConfirmed {
+        /// Which organization.
+        organization: Label,
+        /// Whom to ask.
+        registrars: Registrars,
+        /// What the rule objects to, in words.
+        unmet: Vec<String>,
+    },
+    /// The owners named nobody who could confirm people of an organization.
+    #[error("the catalogue names no registrar of {organization}")]
+    NoRegistrars {
+        /// Which organization.
+        organization: Label,
     },
     /// Dated in the future: the clock here runs behind, or the one there ran ahead.
     #[error("the {what} was issued at {issued}, and the clock here says {now}")]

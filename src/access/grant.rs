@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::Request;
 use super::rules::RulesInForce;
-use super::{CLOCK_TOLERANCE, Error};
+use super::{Affiliations, CLOCK_TOLERANCE, Error};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
 use crate::name::{CheckpointId, Prose};
@@ -86,14 +86,16 @@ impl Predicate for Revocation {
 /// approver signs them, the others sign the same bytes.
 ///
 /// # Errors
-/// [`Error::OtherCheckpoint`], [`Error::OtherManifest`], [`Error::NotPermitted`] where no number of approvals could permit it, and
+/// [`Error::OtherCheckpoint`], [`Error::OtherManifest`], [`Error::NotPermitted`] where no number of approvals could permit it,
+/// [`Error::NotConfirmed`], and
 /// those of [`Request::holders`].
 pub fn draft_grants(
     request: &Verified<Statement<Request>>,
     rules: &RulesInForce,
+    affiliations: &Affiliations,
     now: Timestamp,
 ) -> Result<Vec<Statement<Grant>>, Error> {
-    draft_answers(request, request.digest(), rules, now)
+    draft_answers(request, request.digest(), rules, affiliations, now)
 }
 
 /// As [`draft_grants`], for a request whose author has yet to sign it.
@@ -104,20 +106,29 @@ pub fn draft_answers(
     request: &Statement<Request>,
     digest: Sha256Digest,
     rules: &RulesInForce,
+    affiliations: &Affiliations,
     now: Timestamp,
 ) -> Result<Vec<Statement<Grant>>, Error> {
     rules.require_subject(&request.predicate.checkpoint, request.subject.digest)?;
     let holders = request.predicate.holders()?;
-    holders.into_iter().map(|holder| draft(&request.predicate, digest, (holder, rules), now)).collect()
+    let mut drafts = Vec::with_capacity(holders.len());
+    for holder in holders {
+        let grant = draft(&request.predicate, digest, holder, rules, now);
+        rules.objections(&grant, &BTreeSet::new(), affiliations, now).require_possible()?;
+        let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
+        drafts.push(Statement::new(rules.catalogue, subject, grant));
+    }
+    Ok(drafts)
 }
 
 fn draft(
     asked: &Request,
     request: Sha256Digest,
-    (researcher, rules): (Card, &RulesInForce),
+    researcher: Card,
+    rules: &RulesInForce,
     now: Timestamp,
-) -> Result<Statement<Grant>, Error> {
-    let grant = Grant {
+) -> Grant {
+    Grant {
         request,
         checkpoint: asked.checkpoint.clone(),
         researcher,
@@ -127,14 +138,12 @@ fn draft(
         uses: asked.uses.clone(),
         issued: now,
         expires: now.plus_days(asked.days),
-    };
-    rules.objections(&grant, &BTreeSet::new(), now).require_possible()?;
-    let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
-    Ok(Statement::new(rules.catalogue, subject, grant))
+    }
 }
 
 /// The grant of an envelope, if it counts now: signed by enough distinct keys of the board, permitted by the policy in force,
-/// neither expired nor revoked (P2). `revocations` are all that were found; those that do not hold are passed over.
+/// neither expired nor revoked (P2). `revocations` are all that were found; those that do not hold are passed over. If the policy wants
+/// the person confirmed by a registrar, one of `affiliations` confirms them now: a grant is of no use once that has ended.
 ///
 /// # Errors
 /// Every refusal names the rule: see [`Error`].
@@ -142,6 +151,7 @@ pub fn verify_grant(
     envelope: &Envelope,
     rules: &RulesInForce,
     revocations: &[Envelope],
+    affiliations: &Affiliations,
     now: Timestamp,
 ) -> Result<Verified<Statement<Grant>>, Error> {
     let verified = envelope.statement_for(|claim: &Statement<Grant>| {
@@ -158,7 +168,7 @@ pub fn verify_grant(
     for board in rules.boards.values() {
         signers.extend(envelope.signers_beside(&signers, board));
     }
-    rules.objections(grant, &signers, now).require_none()?;
+    rules.objections(grant, &signers, affiliations, now).require_none()?;
     for revocation in revocations {
         if let Ok(revocation) = verify_revocation(revocation, rules)
             && revocation.grant == verified.digest()
@@ -168,6 +178,20 @@ pub fn verify_grant(
         }
     }
     Ok(verified)
+}
+
+/// Refuses a verified grant if the policy wants its holder confirmed by a registrar and none confirms them now: of all that
+/// [`verify_grant`] looks at, what changes with time beside its dates and revocations.
+///
+/// # Errors
+/// [`Error::NotPermitted`], [`Error::NotConfirmed`].
+pub fn require_affiliated(
+    grant: &Verified<Statement<Grant>>,
+    rules: &RulesInForce,
+    affiliations: &Affiliations,
+    now: Timestamp,
+) -> Result<(), Error> {
+    rules.objections(&grant.predicate, &BTreeSet::new(), affiliations, now).require_possible()
 }
 
 fn require_live(grant: &Grant, rules: &RulesInForce, now: Timestamp) -> Result<(), Error> {

@@ -1,12 +1,12 @@
 //! What a statement of access says of itself, unverified: by which it is filed and found.
 
-use super::{ApprovalShare, Denial, Grant, Handover, Lease, Request, Revocation, Withdrawal};
+use super::{Affiliation, ApprovalShare, Denial, Grant, Handover, Lease, Request, Revocation, Withdrawal};
 use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
 use crate::statement::{Envelope, Error, Predicate, Statement};
 
 /// Every kind of statement that is filed.
-pub const KINDS: [&str; 8] = [
+pub const KINDS: [&str; 9] = [
     Request::KIND,
     Withdrawal::KIND,
     Denial::KIND,
@@ -15,6 +15,7 @@ pub const KINDS: [&str; 8] = [
     Revocation::KIND,
     Handover::KIND,
     Lease::KIND,
+    Affiliation::KIND,
 ];
 
 /// What a statement says of itself.
@@ -22,11 +23,11 @@ pub const KINDS: [&str; 8] = [
 pub struct Index {
     /// Its kind, one of [`KINDS`].
     pub kind: &'static str,
-    /// The checkpoint that its subject names.
+    /// The checkpoint that its subject names; of an affiliation, which is of none, its kind.
     pub checkpoint: CheckpointId,
-    /// The digest of its subject, the checkpoint's manifest.
+    /// The digest of its subject, the checkpoint's manifest; of an affiliation, [`Affiliation::id`].
     pub manifest: Sha256Digest,
-    /// The request or the grant that it is about.
+    /// The request or the grant that it is about; of an affiliation, its subject.
     pub about: Option<Sha256Digest>,
 }
 
@@ -45,6 +46,9 @@ pub fn index(envelope: &Envelope) -> Result<Index, Error> {
         Revocation::KIND => read(envelope, |revocation: &Revocation| Some(revocation.grant)),
         Handover::KIND => read(envelope, |_: &Handover| None),
         Lease::KIND => read(envelope, |lease: &Lease| Some(lease.grant)),
+        Affiliation::KIND => read(envelope, |said: &Affiliation| {
+            Some(Affiliation::id(&said.person.verifying_key, &said.organization))
+        }),
         _ => Err(Error::Kind { found, expected: "statement of access" }),
     }
 }

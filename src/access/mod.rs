@@ -1,10 +1,11 @@
 //! Access: who asked for a checkpoint, who consented, and what stands between a grant and its use.
 //!
 //! Each step is a statement in a file (design, section 5): a *request* by a researcher, the *grant* that board members sign
-//! with a *share* of the board's key each, a *denial*, a *withdrawal*, a *revocation*, and the registry's *lease*. Everyone checks
+//! with a *share* of the board's key each, a *denial*, a *withdrawal*, a *revocation*, and the registry's *lease*; an *affiliation* confirms whom somebody belongs to. Everyone checks
 //! a grant the same way, with [`verify_grant`], against what the catalogue says now: nobody's word replaces that check (P2).
 //! Whoever carries the files can lose or delay them; what they alter or make up counts for nothing.
 
+mod affiliation;
 mod error;
 mod exchange;
 mod grant;
@@ -18,11 +19,14 @@ mod session;
 mod state;
 mod statements;
 
+pub use affiliation::{
+    Affiliation, Affiliations, MAX_AFFILIATION_DAYS, how_to_be_confirmed, verify_affiliation,
+};
 pub use error::{Error, ExchangeError, Fault};
 pub use exchange::Exchange;
 pub use grant::{
-    ApprovalShare, Grant, Revocation, draft_answers, draft_grants, verify_approval_share, verify_grant,
-    verify_revocation,
+    ApprovalShare, Grant, Revocation, draft_answers, draft_grants, require_affiliated, verify_approval_share,
+    verify_grant, verify_revocation,
 };
 pub use handover::{Handover, handover_context, verify_handover};
 pub use index::{Index, KINDS, index};
@@ -31,7 +35,7 @@ pub use lease::{Lease, check_lease, lease_context, verify_lease};
 pub use request::{
     Denial, MOST_MEMBERS, Request, Withdrawal, asks, verify_denial, verify_request, verify_withdrawal,
 };
-pub use rules::{Contacts, Objections, RulesInForce};
+pub use rules::{Contacts, Objections, Registrars, RulesInForce};
 pub use session::{Session, verify_session};
 pub use state::{Evidence, State, state_of};
 pub use statements::{DigestPrefix, Found, HandedIn, Statements, merge, only};

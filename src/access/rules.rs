@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::Error;
 use super::grant::Grant;
+use super::{Affiliations, Error};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
-use crate::name::CheckpointId;
+use crate::name::{CheckpointId, Label};
 use crate::policy::{
-    self, Application, BoardName, Organization, PersonKey, Policy, StageName, Terms, Verdict,
+    self, Application, BoardName, Organization, PersonKey, Policy, Rule, StageName, Terms, Verdict,
 };
 use crate::statement::{CatalogueId, Quorum};
 use crate::time::Timestamp;
@@ -24,18 +24,28 @@ pub struct Objections {
     pub failed: Vec<String>,
     /// What is missing and may still come in.
     pub awaited: Vec<String>,
+    /// The organization whose registrars have to confirm the person, and what they are called, if that is all that failed.
+    pub unconfirmed: Option<(Label, Registrars)>,
 }
 
 impl Objections {
     /// The rules that failed, or those that wait where none failed; `Ok` where there are neither.
     pub(super) fn require_none(self) -> Result<(), Error> {
-        let unmet = if self.failed.is_empty() { self.awaited } else { self.failed };
-        if unmet.is_empty() { Ok(()) } else { Err(Error::NotPermitted { unmet }) }
+        if self.failed.is_empty() && !self.awaited.is_empty() {
+            return Err(Error::NotPermitted { unmet: self.awaited });
+        }
+        self.require_possible()
     }
 
     /// The same, for one who only asks: approvals may still come in.
     pub(super) fn require_possible(self) -> Result<(), Error> {
-        if self.failed.is_empty() { Ok(()) } else { Err(Error::NotPermitted { unmet: self.failed }) }
+        match self.unconfirmed {
+            Some((organization, registrars)) => {
+                Err(Error::NotConfirmed { organization, registrars, unmet: self.failed })
+            }
+            None if self.failed.is_empty() => Ok(()),
+            None => Err(Error::NotPermitted { unmet: self.failed }),
+        }
     }
 }
 
@@ -66,6 +76,10 @@ pub struct RulesInForce {
     pub auditors: Option<Quorum>,
     /// The registry.
     pub registry: Quorum,
+    /// The registrars of each organization for which the owners named some.
+    pub organizations: BTreeMap<Label, Quorum>,
+    /// What registrars are called.
+    pub registrar_names: BTreeMap<VerifyingKey, String>,
     /// Whom to write to about it.
     pub contacts: Contacts,
 }
@@ -80,6 +94,20 @@ impl fmt::Display for Contacts {
             [] => f.write_str("the board"),
             [one] => write!(f, "{one} of the board"),
             [others @ .., last] => write!(f, "{} or {last} of the board", others.join(", ")),
+        }
+    }
+}
+
+/// The registrars of an organization by name, to tell people whom to ask.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registrars(pub Vec<String>);
+
+impl fmt::Display for Registrars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [] => f.write_str("a registrar, once the owners of the catalogue have named one"),
+            [one] => write!(f, "{one}, its registrar"),
+            [others @ .., last] => write!(f, "{} or {last}, its registrars", others.join(", ")),
         }
     }
 }
@@ -101,15 +129,19 @@ impl RulesInForce {
         &self,
         grant: &Grant,
         signers: &BTreeSet<VerifyingKey>,
+        affiliations: &Affiliations,
         now: Timestamp,
     ) -> Objections {
         // Nobody approves their own request.
         let approvers = signers.iter().filter(|key| **key != grant.researcher.verifying_key);
         let approvers = approvers.map(|key| (PersonKey::from_bytes(*key.as_bytes()), self.boards_with(key)));
+        let confirmed_until = affiliations.last(&grant.researcher, self, now).map(|said| said.until);
+        let is_confirmed = confirmed_until.is_some_and(|until| now < until);
         let application = Application {
             checkpoint: grant.checkpoint.clone(),
             person: PersonKey::from_bytes(*grant.researcher.verifying_key.as_bytes()),
-            organization: self.confirmed_organization(grant),
+            organization: self.organization_of(grant, is_confirmed),
+            confirmed_until,
             uses: grant.uses.clone(),
             days: grant.days(),
             agreement: grant.agreement,
@@ -121,7 +153,15 @@ impl RulesInForce {
             let rules = decision.rules().iter().filter(move |rule| rule.verdict == verdict);
             rules.map(ToString::to_string).collect()
         };
-        Objections { failed: words(Verdict::Failed), awaited: words(Verdict::Awaits) }
+        let mut failed = decision.rules().iter().filter(|rule| rule.verdict == Verdict::Failed);
+        let only_unconfirmed =
+            failed.next().is_some_and(|rule| rule.rule == Rule::Affiliation) && failed.next().is_none();
+        let unconfirmed = grant.researcher.organization.clone().filter(|_| only_unconfirmed);
+        let unconfirmed = unconfirmed.map(|organization| {
+            let registrars = self.registrars_of(&organization);
+            (organization, registrars)
+        });
+        Objections { failed: words(Verdict::Failed), awaited: words(Verdict::Awaits), unconfirmed }
     }
 
     /// What the catalogue says outside the policy.
@@ -137,12 +177,39 @@ impl RulesInForce {
         own.into_iter().chain(others.map(|(name, _)| name.clone())).collect()
     }
 
-    /// The organization on a card is its owner's own word. Board members confirm it by approving; where none of them
+    /// The organization on a card is its owner's own word. A registrar confirms it, or board members do by approving; if none of them
     /// looks, it counts for nothing.
-    fn confirmed_organization(&self, grant: &Grant) -> Option<Organization> {
+    fn organization_of(&self, grant: &Grant, is_confirmed: bool) -> Option<Organization> {
         let stage = self.policy.stage(&grant.stage)?;
-        let claimed = grant.researcher.organization.as_ref().filter(|_| !stage.approvals.is_empty())?;
-        claimed.as_str().parse().ok()
+        let claimed = grant.researcher.organization.clone();
+        claimed.filter(|_| is_confirmed || !stage.approvals.is_empty()).map(Organization::from)
+    }
+
+    /// The registrars of an organization by name.
+    pub fn registrars_of(&self, organization: &Label) -> Registrars {
+        let keys = self.organizations.get(organization).into_iter().flat_map(Quorum::keys);
+        let name = |key| self.registrar_names.get(key).cloned();
+        Registrars(keys.map(|key| name(key).unwrap_or_else(|| format!("key {}", key.id().short()))).collect())
+    }
+
+    /// Until when a registrar confirms the holder of a grant, if the grant's stage wants that of them.
+    pub fn confirmed_until(
+        &self,
+        grant: &Grant,
+        affiliations: &Affiliations,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let stage = self.policy.stage(&grant.stage).filter(|stage| stage.heeds_registrars())?;
+        let person = PersonKey::from_bytes(*grant.researcher.verifying_key.as_bytes());
+        if stage.audience.admits(person, None) {
+            return None;
+        }
+        affiliations.standing(&grant.researcher, self, now).map(|said| said.until)
+    }
+
+    /// Whether what registrars confirmed bears on anything that the policy decides.
+    pub fn heeds_registrars(&self) -> bool {
+        !self.organizations.is_empty() && self.policy.stages.iter().any(policy::Stage::heeds_registrars)
     }
 
     /// The members of every board that decides on requests, any one of whom may deny.

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Error, ExchangeError, Found, Grant, Request, RulesInForce, Statements, verify_denial, verify_grant,
-    verify_withdrawal,
+    Affiliation, Affiliations, Error, ExchangeError, Found, Grant, Request, RulesInForce, Statements,
+    verify_denial, verify_grant, verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::name::Prose;
-use crate::statement::{Envelope, Statement, Verified};
+use crate::statement::{Envelope, Predicate as _, Statement, Verified};
 use crate::time::Timestamp;
 
 /// How a request stands.
@@ -62,6 +62,8 @@ pub struct Evidence {
     pub withdrawals: Vec<Envelope>,
     /// Revocations.
     pub revocations: Vec<Envelope>,
+    /// Affiliations.
+    pub affiliations: Vec<Envelope>,
 }
 
 impl Evidence {
@@ -78,6 +80,7 @@ impl Evidence {
             denials: envelopes("denial")?,
             withdrawals: envelopes("withdrawal")?,
             revocations: envelopes("revocation")?,
+            affiliations: envelopes(Affiliation::KIND)?,
         })
     }
 
@@ -90,12 +93,17 @@ impl Evidence {
             Ok::<_, ExchangeError>(statements.about(kind, subject)?.into_iter().map(|found| found.envelope))
         };
         let grants = super::merge(statements.about("grant", request)?);
-        let mut revocations = Vec::new();
+        let (mut revocations, mut affiliations) = (Vec::new(), Vec::new());
         for grant in &grants {
             revocations.extend(about("revocation", grant.digest)?);
+            let claim = grant.envelope.claim::<Grant>();
+            if let Some(id) = claim.ok().and_then(|claim| Affiliation::id_of(&claim.predicate.researcher)) {
+                affiliations.extend(about(Affiliation::KIND, id)?);
+            }
         }
         let denials = about("denial", request)?.collect();
-        Ok(Self { denials, withdrawals: about("withdrawal", request)?.collect(), grants, revocations })
+        let withdrawals = about("withdrawal", request)?.collect();
+        Ok(Self { denials, withdrawals, grants, revocations, affiliations })
     }
 }
 
@@ -115,7 +123,7 @@ pub fn state_of(
         .iter()
         .filter(|found| found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == digest));
     let holders = request.predicate.holders().map_or(1, |holders| holders.len());
-    let answers = Answers::among(answers, (rules, &evidence.revocations), now);
+    let answers = Answers::among(answers, rules, evidence, now);
     // Of a request for several people, those whose grants ended do not hold up the others.
     if let Some((_, (grant, expires))) = answers.standing.first_key_value()
         && answers.standing.len() + answers.ended.len() >= holders
@@ -149,18 +157,20 @@ struct Answers {
 impl Answers {
     fn among<'a>(
         grants: impl Iterator<Item = &'a Found>,
-        (rules, revocations): (&RulesInForce, &[Envelope]),
+        rules: &RulesInForce,
+        evidence: &Evidence,
         now: Timestamp,
     ) -> Self {
         let mut answers = Self::default();
+        let affiliations = Affiliations::among(&evidence.affiliations, &rules.organizations);
         for found in grants {
             let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
             let holder = claim.predicate.researcher.verifying_key.id();
-            match verify_grant(&found.envelope, rules, revocations, now) {
+            match verify_grant(&found.envelope, rules, &evidence.revocations, &affiliations, now) {
                 Ok(grant) => {
                     answers.standing.insert(holder, (grant.digest(), grant.predicate.expires));
                 }
-                Err(error @ (Error::Revoked { .. } | Error::Expired { .. })) => {
+                Err(error @ (Error::Revoked { .. } | Error::Expired { .. } | Error::NotConfirmed { .. })) => {
                     answers.ended.insert(holder, error.to_string());
                 }
                 Err(_) => {

@@ -18,6 +18,7 @@ mod document;
 mod durable;
 mod error;
 mod history;
+mod organizations;
 mod pattern;
 mod remote;
 mod repository;
@@ -33,6 +34,7 @@ pub use client::{CLOCK_TOLERANCE, Client, Search};
 pub use document::{Document, Keyring};
 pub use error::Error;
 pub use history::History;
+pub use organizations::{MAX_REGISTRARS, Organizations};
 pub use remote::{Folder, NoRemote, Remote};
 pub use repository::{
     BoardPlan, Change, Days, Founding, Held, Offer, Parcel, Proposer, Publication, Received, Repository,

@@ -45,6 +45,11 @@ impl TargetPath {
         Self(format!("cards/{}.json", key.id()))
     }
 
+    /// Where the registrars of organizations are named.
+    pub fn organizations() -> Self {
+        Self("organizations/registrars.json".to_owned())
+    }
+
     /// Where the rules lie by which misuse is found.
     pub fn misuse_rules() -> Self {
         Self("misuse/rules.toml".to_owned())

@@ -7,10 +7,10 @@ use super::document::TopRole;
 use super::schema::{Delegation, RootRole, SnapshotRole, TargetFile, TargetsRole, TimestampRole};
 use super::target::{CheckpointFile, StageTarget, TargetPath};
 use super::walk::walk;
-use super::{AUDITORS, Document, Error, Keyring, Remote, RoleName, durable, verify};
+use super::{AUDITORS, Document, Error, Keyring, Organizations, Remote, RoleName, durable, verify};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
-use crate::name::CheckpointId;
+use crate::name::{CheckpointId, Label};
 use crate::statement::{CatalogueId, Envelope, Quorum, Verified, verify_card};
 use crate::time::Timestamp;
 
@@ -255,6 +255,25 @@ impl TrustedCatalogue {
     /// Those of [`Self::fetch_target`].
     pub fn misuse_rules(&self, remote: &dyn Remote) -> Result<Vec<u8>, Error> {
         self.fetch_target(remote, &TargetPath::misuse_rules())
+    }
+
+    /// The registrars of each organization for which the owners named some; any one of them speaks for it.
+    ///
+    /// # Errors
+    /// Those of [`Self::fetch_target`]; [`Error::Malformed`].
+    pub fn organizations(&self, remote: &dyn Remote) -> Result<BTreeMap<Label, Quorum>, Error> {
+        let path = TargetPath::organizations();
+        // Nobody but the owners may speak for it, whatever they delegated.
+        let Some(info) = self.target(&path).filter(|info| info.role == "targets") else {
+            return Ok(BTreeMap::new());
+        };
+        let organizations = Organizations::parse(&self.fetch(remote, &info)?)?;
+        let quorum = |(name, keys): (&Label, &BTreeSet<_>)| {
+            let registrars = Quorum::new(format!("a registrar of {name}"), keys.iter().copied(), 1);
+            let registrars = registrars.map_err(|error| Error::malformed(path.as_str(), error))?;
+            Ok((name.clone(), registrars.in_catalogue(self.id)))
+        };
+        organizations.iter().map(quorum).collect()
     }
 
     /// The card of a key, if the owners published one.

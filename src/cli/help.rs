@@ -12,7 +12,7 @@ use serde_json::json;
 use super::output::Output;
 
 /// Whose commands are whose; every command is in one group (a test of this file checks it).
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Everyone", &["identity", "join", "demo", "completions", "man"]),
     (
         "Release administrator (board member)",
@@ -34,6 +34,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Researcher",
         &["request", "grant", "pull", "lease", "run", "serve", "score", "bench", "export", "usage"],
     ),
+    ("Registrar of an organization", &["affiliation"]),
     ("Auditor", &["audit", "case", "misuse", "witness"]),
     ("Operator (registry)", &["registry", "answer"]),
 ];

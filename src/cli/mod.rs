@@ -13,7 +13,9 @@ mod interrupt;
 mod operator;
 mod output;
 mod passphrase;
+mod people;
 mod progress;
+mod registrar;
 mod registry;
 mod researcher;
 mod session;
@@ -68,6 +70,8 @@ enum Command {
     Deny(admin::deny::Deny),
     Revoke(admin::revoke::Revoke),
     Handover(admin::handover::HandoverCommand),
+    #[command(subcommand)]
+    Affiliation(registrar::affiliation::AffiliationCommand),
     Join(researcher::join::Join),
     #[command(subcommand)]
     Request(researcher::request::RequestCommand),
@@ -138,6 +142,7 @@ impl Command {
             Self::Deny(deny) => deny.run(home, output),
             Self::Revoke(revoke) => revoke.run(home, output),
             Self::Handover(handover) => handover.run(home, output),
+            Self::Affiliation(affiliation) => affiliation.run(home, output),
             Self::Join(join) => join.run(home, output),
             Self::Request(request) => request.run(home, output),
             Self::Grant(grant) => grant.run(home, output),

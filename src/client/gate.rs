@@ -5,13 +5,14 @@
 
 use super::{Error, Vault, sealed};
 use crate::access::{
-    self, ApprovalShare, Grant, Lease, Revocation, RulesInForce, Statements as _, lease_context,
+    self, Affiliation, Affiliations, ApprovalShare, Grant, Lease, Revocation, RulesInForce, Statements as _,
+    lease_context,
 };
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, OpeningKey};
 use crate::log::EntryKind;
 use crate::seal::{self, BoardKey, ContentKey, OpenedCheckpoint, SealedManifest, Share};
-use crate::statement::{Envelope, Statement, Verified};
+use crate::statement::{Envelope, Predicate as _, Statement, Verified};
 use crate::time::Timestamp;
 
 /// A grant and a lease that stand now: leave to open one checkpoint.
@@ -97,6 +98,7 @@ pub fn find_grant(
 struct OwnGrants {
     grants: Vec<access::Found>,
     revocations: Vec<Envelope>,
+    affiliations: Affiliations,
     last: Option<Verified<Revocation>>,
 }
 
@@ -109,6 +111,8 @@ impl OwnGrants {
             claim.is_ok_and(|claim| claim.predicate.checkpoint == rules.checkpoint)
         });
         let revocations = envelopes(statements.list("revocation")?);
+        let affiliations = envelopes(statements.list(Affiliation::KIND)?);
+        let affiliations = Affiliations::among(&affiliations, &rules.organizations);
         let is_own = |grant: Sha256Digest| {
             let found = grants.iter().find(|found| found.digest == grant);
             let claim = found.and_then(|found| found.envelope.claim::<Grant>().ok());
@@ -116,7 +120,7 @@ impl OwnGrants {
         };
         let verified = revocations.iter().filter_map(|found| access::verify_revocation(found, rules).ok());
         let last = verified.filter(|found| is_own(found.grant)).max_by_key(|found| found.created);
-        Ok(Self { grants, revocations, last })
+        Ok(Self { grants, revocations, affiliations, last })
     }
 
     /// The grant of an envelope, if it counts for the owner of `card`. A revocation ends every grant of its person for the checkpoint that
@@ -128,7 +132,7 @@ impl OwnGrants {
         card: &Card,
         now: Timestamp,
     ) -> Result<Verified<Statement<Grant>>, access::Error> {
-        let grant = access::verify_grant(envelope, rules, &self.revocations, now)?;
+        let grant = access::verify_grant(envelope, rules, &self.revocations, &self.affiliations, now)?;
         require_holder(&grant.predicate, card)?;
         match self.last.as_ref().filter(|last| grant.predicate.issued <= last.created) {
             Some(last) => {

@@ -9,7 +9,7 @@ use crate::catalogue::{self, AUDITORS, CheckpointFile, Remote, StageTarget, Trus
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
 use crate::misuse::{Rules, Scorer};
-use crate::name::CheckpointId;
+use crate::name::{CheckpointId, Label};
 use crate::policy::{BoardName, Policy};
 use crate::statement::{Quorum, Verified};
 
@@ -58,6 +58,9 @@ impl Catalogue {
         })?;
         let stage_digest = Sha256Digest::of(&self.required(checkpoint, CheckpointFile::Stage, "stage")?);
         let agreement = self.optional(checkpoint, CheckpointFile::Agreement)?;
+        let organizations = self.organizations()?;
+        let registrars = organizations.values().flat_map(Quorum::keys);
+        let registrar_names = registrars.map(|key| (*key, self.name_of(key))).collect();
         Ok(RulesInForce {
             catalogue: self.trusted.id(),
             checkpoint: checkpoint.clone(),
@@ -72,6 +75,8 @@ impl Catalogue {
             board,
             policy,
             registry: self.trusted.registry().clone(),
+            organizations,
+            registrar_names,
         })
     }
 
@@ -87,6 +92,14 @@ impl Catalogue {
     pub fn auditor_cards(&self) -> Result<Vec<Card>, Error> {
         let keys = self.auditors().into_iter().flat_map(Quorum::keys);
         keys.map(|key| Ok(self.card(key)?.into_inner())).collect()
+    }
+
+    /// The registrars of each organization for which the owners named some.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn organizations(&self) -> Result<BTreeMap<Label, Quorum>, Error> {
+        Ok(self.trusted.organizations(&*self.remote)?)
     }
 
     /// The rules of misuse that the owners signed, ready to score; none where they signed none.

@@ -1,9 +1,10 @@
 //! The vault: what a researcher keeps to run offline. Sealed checkpoints, and copies of the statements that open them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Error, Record};
-use crate::access::{Exchange, Grant, JournalId, Lease, RulesInForce, Statements, verify_lease};
+use crate::access::{Affiliation, Exchange, Grant, JournalId, Lease, RulesInForce, Statements, verify_lease};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::name::CheckpointId;
@@ -79,10 +80,18 @@ impl Vault {
             claim.is_ok_and(|claim| claim.predicate.researcher.verifying_key == holder)
         });
         let own = self.statements();
-        let mut grants = std::collections::BTreeSet::new();
+        let mut grants = BTreeSet::new();
+        let mut affiliations = BTreeSet::new();
         for found in mine {
             grants.insert(found.digest);
+            let claim = found.envelope.claim::<Grant>();
+            affiliations.extend(claim.ok().and_then(|claim| Affiliation::id_of(&claim.predicate.researcher)));
             new += usize::from(own.copy("grant", found)?);
+        }
+        for id in affiliations {
+            for found in from.about(Affiliation::KIND, id)? {
+                new += usize::from(own.copy(Affiliation::KIND, &found)?);
+            }
         }
         for grant in grants {
             for kind in OF_A_GRANT {

@@ -44,6 +44,8 @@ pub enum EntryKind {
     Handover,
     /// A grant was ended.
     Revocation,
+    /// A registrar said until when a person belongs to an organization, or that they no longer do.
+    Affiliation,
     /// A lease was issued.
     Lease,
     /// A batch of usage records came in.
@@ -60,7 +62,7 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// Every kind, in their order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Metadata,
         Self::Policy,
         Self::Stage,
@@ -74,6 +76,7 @@ impl EntryKind {
         Self::Grant,
         Self::Handover,
         Self::Revocation,
+        Self::Affiliation,
         Self::Lease,
         Self::Usage,
         Self::Journal,
@@ -98,6 +101,7 @@ impl EntryKind {
             Self::Grant => "grant",
             Self::Handover => "handover",
             Self::Revocation => "revocation",
+            Self::Affiliation => "affiliation",
             Self::Lease => "lease",
             Self::Usage => "usage",
             Self::Journal => "journal",
@@ -217,7 +221,7 @@ mod tests {
             .join("\n"), @"
         the entry is malformed: `1970-01-01T00: 00: 01Z` is not a time such as 2026-06-30T00:00:00Z at line 1 column 59
         the entry is malformed: it has schema 2, not 1
-        the entry is malformed: unknown variant `gift`, expected one of `metadata`, `policy`, `stage`, `manifest`, `agreement`, `rules`, `request`, `withdrawal`, `denial`, `approval`, `grant`, `handover`, `revocation`, `lease`, `usage`, `journal`, `case`, `reading`, `erasure` at line 1 column 25
+        the entry is malformed: unknown variant `gift`, expected one of `metadata`, `policy`, `stage`, `manifest`, `agreement`, `rules`, `request`, `withdrawal`, `denial`, `approval`, `grant`, `handover`, `revocation`, `affiliation`, `lease`, `usage`, `journal`, `case`, `reading`, `erasure` at line 1 column 25
         the entry is malformed: unknown field `beside`, expected one of `schema`, `kind`, `at`, `checkpoint`, `statement`, `about`, `by` at line 1 column 162
         ");
     }

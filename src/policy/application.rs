@@ -1,7 +1,8 @@
 //! What someone asks for, reduced to what a policy looks at.
 //!
 //! Nothing in here is proof. Whoever calls [`decide`](super::decide) has verified the request's signature, counted the
-//! approvals by distinct keys, and had somebody vouch for the organization: a claimed one admits everybody.
+//! approvals by distinct keys, and had somebody vouch for the organization: a claimed one admits everybody. `confirmed_until` comes from a
+//! verified statement of a registrar.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use super::error::Error;
 use super::word::{BoardName, Organization, PersonKey, Use};
 use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
+use crate::time::Timestamp;
 
 /// Longest line that is read.
 const MOST_LINE_BYTES: usize = 64 * 1024;
@@ -28,6 +30,9 @@ pub struct Application {
     /// Whom they belong to, as somebody other than themselves has confirmed.
     #[serde(default)]
     pub organization: Option<Organization>,
+    /// Until when a registrar of the organization confirms that, exclusive; in the past, if that ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_until: Option<Timestamp>,
     /// What for.
     pub uses: BTreeSet<Use>,
     /// For how many days.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::boards::Boards;
 use super::diff::{Effect, access_changes};
-use super::stage::{EvidenceBound, Policy, Stage};
+use super::stage::{AffiliationProof, Audience, EvidenceBound, Policy, Stage};
 use super::word::StageName;
 use crate::time::Timestamp;
 
@@ -123,6 +123,12 @@ fn gated(findings: &mut Findings<'_>, stage: &Stage) {
     if stage.audience.is_empty() {
         let remedy = "name organizations or people, or write `audience = \"anyone\"`";
         findings.error(stage.lines.audience, "nobody could ask: the audience is empty", remedy);
+    }
+    if let Audience::Named { organizations, affiliation: AffiliationProof::Confirmed, .. } = &stage.audience
+        && organizations.is_empty()
+    {
+        let words = "`affiliation` binds nobody: no organization is named";
+        findings.warning(stage.lines.audience, words, "drop it, or name organizations");
     }
     if stage.uses.is_empty() {
         let words = "nobody could ask: no use is open, and a request names at least one";

@@ -41,6 +41,8 @@ pub enum Rule {
     StageExists,
     /// The stage is for this person.
     Audience,
+    /// A registrar confirms that the person belongs to the organization.
+    Affiliation,
     /// The stage is for these uses.
     Uses,
     /// The stage gives so many days.
@@ -59,6 +61,7 @@ impl Rule {
             Self::NotExpired => "not-expired",
             Self::StageExists => "stage-exists",
             Self::Audience => "audience",
+            Self::Affiliation => "affiliation",
             Self::Uses => "uses",
             Self::Days => "days",
             Self::Agreement => "agreement",
@@ -74,6 +77,7 @@ enum Matter<'a> {
     Expiry { expires: Timestamp, now: Timestamp },
     Stage { asked: &'a StageName },
     Audience { audience: &'a Audience, person: PersonKey, organization: Option<&'a Organization> },
+    Affiliation { organization: Option<&'a Organization>, until: Option<Timestamp> },
     Uses { allowed: &'a BTreeSet<Use>, asked: &'a BTreeSet<Use>, public: bool },
     Days { most: Option<u32>, asked: u32 },
     Agreement { name: Option<&'a AgreementName>, force: Option<Sha256Digest>, signed: Option<Sha256Digest> },
@@ -131,7 +135,7 @@ pub fn decide<'a>(
     terms: Terms,
     now: Timestamp,
 ) -> Decision<'a> {
-    let mut rules = Vec::with_capacity(8);
+    let mut rules = Vec::with_capacity(9);
     let governs = Matter::Checkpoint { governs: &policy.checkpoint, asked: &application.checkpoint };
     rules.push(answer(Rule::PolicyForThisCheckpoint, policy.checkpoint == application.checkpoint, governs));
     let expiry = Matter::Expiry { expires: policy.expires, now };
@@ -139,16 +143,28 @@ pub fn decide<'a>(
     let found = policy.stage(stage);
     rules.push(answer(Rule::StageExists, found.is_some(), Matter::Stage { asked: stage }));
     if let Some(stage) = found {
-        ask_stage(&mut rules, stage, application, terms);
+        ask_stage(&mut rules, stage, application, terms, now);
     }
     Decision { rules }
 }
 
-fn ask_stage<'a>(rules: &mut Vec<RuleOutcome<'a>>, stage: &'a Stage, asked: &'a Application, terms: Terms) {
+fn ask_stage<'a>(
+    rules: &mut Vec<RuleOutcome<'a>>,
+    stage: &'a Stage,
+    asked: &'a Application,
+    terms: Terms,
+    now: Timestamp,
+) {
     let organization = asked.organization.as_ref();
     let admitted = stage.audience.admits(asked.person, organization);
     let audience = Matter::Audience { audience: &stage.audience, person: asked.person, organization };
     rules.push(answer(Rule::Audience, admitted, audience));
+    // Of somebody who is not admitted at all, confirming would not mend it.
+    if admitted && stage.audience.wants_confirmed(asked.person) {
+        let until = asked.confirmed_until;
+        let confirmed = until.is_some_and(|until| now < until);
+        rules.push(answer(Rule::Affiliation, confirmed, Matter::Affiliation { organization, until }));
+    }
 
     let public = stage.is_public();
     let in_uses = public || (!asked.uses.is_empty() && asked.uses.is_subset(&stage.uses));
@@ -203,6 +219,7 @@ impl fmt::Display for RuleOutcome<'_> {
             Matter::Audience { audience, person, organization } => {
                 say_audience(f, audience, person, organization)
             }
+            Matter::Affiliation { organization, until } => say_affiliation(f, organization, until, passed),
             Matter::Uses { public: true, .. } => f.write_str("any use is open"),
             Matter::Uses { asked, .. } if passed => write!(f, "{} may be asked for", List(asked)),
             Matter::Uses { allowed, asked, .. } => say_uses(f, allowed, asked),
@@ -250,7 +267,7 @@ fn say_audience(
     person: PersonKey,
     organization: Option<&Organization>,
 ) -> fmt::Result {
-    let Audience::Named { organizations, people } = audience else {
+    let Audience::Named { organizations, people, .. } = audience else {
         return f.write_str("anyone may ask");
     };
     match organization {
@@ -262,6 +279,21 @@ fn say_audience(
     match organizations.len() {
         0 => Ok(()),
         _ => write!(f, "; admitted: {}", List(organizations)),
+    }
+}
+
+fn say_affiliation(
+    f: &mut fmt::Formatter<'_>,
+    organization: Option<&Organization>,
+    until: Option<Timestamp>,
+    passed: bool,
+) -> fmt::Result {
+    // Who is admitted for an organization has one.
+    let Some(name) = organization else { return f.write_str("the person belongs to no organization") };
+    match until {
+        Some(until) if passed => write!(f, "a registrar of {name} confirms the person until {until}"),
+        Some(until) => write!(f, "what a registrar of {name} confirmed of the person ended at {until}"),
+        None => write!(f, "no registrar of {name} confirmed that the person belongs to it"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use serde::Serialize;
 
-use super::stage::{Audience, EvidenceBound, Policy, Requires, Stage};
+use super::stage::{AffiliationProof, Audience, EvidenceBound, Policy, Requires, Stage};
 use super::word::{BoardName, StageName};
 
 /// Whether a change lets more happen or less.
@@ -125,14 +125,16 @@ fn order(changes: &mut Changes, old: &Policy, new: &Policy) {
 pub(super) fn audience(audience: &Audience) -> String {
     match audience {
         Audience::Anyone => "anyone".to_owned(),
-        Audience::Named { organizations, people } => {
+        Audience::Named { organizations, people, affiliation } => {
             let mut names: Vec<_> = organizations.iter().map(ToString::to_string).collect();
             match people.len() {
                 0 => {}
                 1 => names.push("1 person".to_owned()),
                 count => names.push(format!("{count} people")),
             }
-            if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+            let confirmed =
+                if *affiliation == AffiliationProof::Confirmed { " (confirmed by registrars)" } else { "" };
+            if names.is_empty() { "nobody".to_owned() } else { names.join(", ") + confirmed }
         }
     }
 }
@@ -182,11 +184,20 @@ fn admission(changes: &mut Changes, old: &Audience, new: &Audience) {
             changes.say(Effect::Narrows, format_args!("only {} instead of anyone", audience(new)));
         }
         (
-            Audience::Named { organizations: old_names, people: old_people },
-            Audience::Named { organizations, people },
+            Audience::Named { organizations: old_names, people: old_people, affiliation: before },
+            Audience::Named { organizations, people, affiliation },
         ) => {
             newcomers(changes, "", old_names, organizations);
             newcomers(changes, "the person ", old_people, people);
+            match (before, affiliation) {
+                (AffiliationProof::Unconfirmed, AffiliationProof::Confirmed) => {
+                    changes.say(Effect::Narrows, "a registrar must confirm who belongs to an organization");
+                }
+                (AffiliationProof::Confirmed, AffiliationProof::Unconfirmed) => {
+                    changes.say(Effect::Widens, "no registrar need confirm who belongs to an organization");
+                }
+                _ => {}
+            }
         }
     }
 }

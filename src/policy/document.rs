@@ -17,7 +17,9 @@ use toml::value::Datetime;
 
 use super::error::Error;
 use super::excerpt::{Excerpt, line_of, message_of, place_of};
-use super::stage::{Audience, EvidenceBound, Limits, Lines, Policy, Requires, Stage, UsageMode};
+use super::stage::{
+    AffiliationProof, Audience, EvidenceBound, Limits, Lines, Policy, Requires, Stage, UsageMode,
+};
 use super::word::{AgreementName, BoardName, EvidenceKind, Metric, StageName};
 use crate::name::CheckpointId;
 
@@ -88,6 +90,8 @@ struct NamedText {
     organizations: Vec<Spanned<String>>,
     #[serde(default)]
     people: Vec<Spanned<String>>,
+    #[serde(default)]
+    affiliation: AffiliationProof,
 }
 
 enum AudienceText {
@@ -195,10 +199,14 @@ impl StageText {
         let audience_place = self.audience.span();
         let audience = match self.audience.into_inner() {
             AudienceText::Anyone => Audience::Anyone,
-            AudienceText::Named(NamedText { organizations, people }) => {
+            AudienceText::Named(NamedText { organizations, people, affiliation }) => {
                 let count = organizations.len() + people.len();
                 bounded(text, audience_place, ("names", count, MOST_ITEMS))?;
-                Audience::Named { organizations: words(text, organizations)?, people: words(text, people)? }
+                Audience::Named {
+                    organizations: words(text, organizations)?,
+                    people: words(text, people)?,
+                    affiliation,
+                }
             }
         };
         let place = self.name.span();

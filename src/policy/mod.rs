@@ -32,7 +32,7 @@ pub use error::Error;
 pub use release::{ReleaseError, ReleaseFiles};
 pub use seats::{Demand, Seats, fill_seats};
 pub use simulate::{Simulated, Simulation, simulate};
-pub use stage::{Audience, EvidenceBound, Limits, Policy, Requires, Stage, UsageMode};
+pub use stage::{AffiliationProof, Audience, EvidenceBound, Limits, Policy, Requires, Stage, UsageMode};
 pub use word::{
     AgreementName, BoardName, EvidenceKind, Metric, Organization, PersonKey, RuleId, StageName, Use,
     WordError,

@@ -64,6 +64,17 @@ impl Stage {
     pub fn is_public(&self) -> bool {
         self.audience == Audience::Anyone && self.approvals.is_empty() && self.agreement.is_none()
     }
+
+    /// Whether what registrars confirmed can change who is admitted: it is demanded, or nobody looks at names here.
+    pub fn heeds_registrars(&self) -> bool {
+        match &self.audience {
+            Audience::Named { organizations, affiliation, .. } => {
+                !organizations.is_empty()
+                    && (*affiliation == AffiliationProof::Confirmed || self.approvals.is_empty())
+            }
+            Audience::Anyone => false,
+        }
+    }
 }
 
 /// What a stage lets a grant allow; a grant copies it as it was when it was signed.
@@ -115,7 +126,30 @@ pub enum Audience {
         organizations: BTreeSet<Organization>,
         /// These themselves.
         people: BTreeSet<PersonKey>,
+        /// What shows that somebody belongs to one.
+        affiliation: AffiliationProof,
     },
+}
+
+/// What shows that somebody belongs to an organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AffiliationProof {
+    /// Their own word on their card; who approves confirms it.
+    #[default]
+    Unconfirmed,
+    /// A statement of one of the organization's registrars, whom the owners named in the catalogue.
+    Confirmed,
+}
+
+impl AffiliationProof {
+    /// As a policy writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unconfirmed => "unconfirmed",
+            Self::Confirmed => "confirmed",
+        }
+    }
 }
 
 impl Audience {
@@ -123,15 +157,25 @@ impl Audience {
     pub fn admits(&self, person: PersonKey, organization: Option<&Organization>) -> bool {
         match self {
             Self::Anyone => true,
-            Self::Named { organizations, people } => {
+            Self::Named { organizations, people, .. } => {
                 people.contains(&person) || organization.is_some_and(|name| organizations.contains(name))
+            }
+        }
+    }
+
+    /// Whether this person is admitted only for an organization that has to confirm them.
+    pub(super) fn wants_confirmed(&self, person: PersonKey) -> bool {
+        match self {
+            Self::Anyone => false,
+            Self::Named { people, affiliation, .. } => {
+                *affiliation == AffiliationProof::Confirmed && !people.contains(&person)
             }
         }
     }
 
     /// Whether it holds nobody.
     pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Named { organizations, people } if organizations.is_empty() && people.is_empty())
+        matches!(self, Self::Named { organizations, people, .. } if organizations.is_empty() && people.is_empty())
     }
 }
 

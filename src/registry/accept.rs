@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::index::{Index, index};
 use super::intake::{Standing, Weighed};
-use super::{Error, Registry, answer_request, answers_itself};
+use super::{AnswerTerms, Error, Registry, answer_request, answers_itself};
 use crate::access::{
-    self, CLOCK_TOLERANCE, Denial, Grant, Request, Revocation, RulesInForce, Withdrawal, draft_grants,
-    verify_denial, verify_grant, verify_handover, verify_request, verify_revocation, verify_withdrawal,
+    self, Affiliation, CLOCK_TOLERANCE, Denial, Grant, Request, Revocation, RulesInForce, Withdrawal,
+    draft_grants, verify_denial, verify_grant, verify_handover, verify_request, verify_revocation,
+    verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
@@ -116,6 +117,10 @@ impl Registry {
             let new = self.accept_declaration(envelope, now).await?;
             return Ok(receipt(JournalDeclaration::KIND, new, None));
         }
+        if index.kind == Affiliation::KIND {
+            let new = self.accept_affiliation(envelope, &index, now).await?;
+            return Ok(receipt(Affiliation::KIND, new, None));
+        }
         let rules = view.rules(&self.checkpoint_referred_to(&index).await?)?;
         let incoming = Incoming { envelope, index, standing, network, rules: &rules, now };
         let (new, state) = match incoming.index.kind {
@@ -146,7 +151,9 @@ impl Registry {
         }
         require_fresh(request.predicate.created, incoming.now)?;
         // Answered at once where no approval could ever permit it.
-        draft_grants(&request, incoming.rules, incoming.now)?;
+        let holders = request.predicate.holders()?;
+        let affiliations = self.affiliations(&holders, incoming.rules).await?;
+        draft_grants(&request, incoming.rules, &affiliations, incoming.now)?;
         if answers_itself(incoming.rules) {
             self.require_answerable(&request.predicate, incoming.rules, incoming.now).await?;
         }
@@ -179,7 +186,9 @@ impl Registry {
             Err(Error::NotSealed { .. }) => return Ok(false),
             locks => locks?,
         };
-        let answers = match answer_request(request, &handovers, (rules, &locks), self.keys(), incoming.now) {
+        let affiliations = self.affiliations(&request.predicate.holders()?, rules).await?;
+        let terms = AnswerTerms { rules, locks: &locks, handovers: &handovers, affiliations: &affiliations };
+        let answers = match answer_request(request, &terms, self.keys(), incoming.now) {
             Err(Error::TooFewHandovers { .. }) => return Ok(false),
             answers => answers?,
         };
@@ -250,7 +259,8 @@ impl Registry {
         let request = self.request_about(incoming).await?;
         let claim = envelope.claim::<Grant>()?;
         // What the board signs is what the rules and the request make of it, to the letter.
-        if !draft_grants(&request, rules, claim.predicate.issued)?.contains(&claim) {
+        let affiliations = self.affiliations(&request.predicate.holders()?, rules).await?;
+        if !draft_grants(&request, rules, &affiliations, claim.predicate.issued)?.contains(&claim) {
             return Err(Error::NotTheDraft);
         }
         let signers: Vec<_> =
@@ -315,7 +325,8 @@ impl Registry {
         for row in known {
             merged.merge(&Envelope::parse(row.envelope.as_bytes())?)?;
         }
-        match verify_grant(&merged, incoming.rules, &[], incoming.now) {
+        let affiliations = self.affiliations([&claim.predicate.researcher], incoming.rules).await?;
+        match verify_grant(&merged, incoming.rules, &[], &affiliations, incoming.now) {
             // Of a request for several people, the last of them.
             Ok(_) if !self.others_stand(request, &claim.predicate, incoming).await? => {
                 Ok((Effect::None, vec![incoming.stands()]))
@@ -360,7 +371,8 @@ impl Registry {
         let mut standing = BTreeSet::new();
         for digest in digests {
             let envelope = self.grant(digest).await?;
-            if let Ok(grant) = verify_grant(&envelope, incoming.rules, &[], incoming.now)
+            let affiliations = self.affiliations_of_grant(&envelope, incoming.rules).await?;
+            if let Ok(grant) = verify_grant(&envelope, incoming.rules, &[], &affiliations, incoming.now)
                 && self.ended(&grant.predicate, incoming.rules).await?.is_none()
             {
                 standing.insert(grant.predicate.researcher.verifying_key.id());

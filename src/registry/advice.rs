@@ -16,6 +16,9 @@ impl Error {
             let next = format!("stop using it; write to {board} if you think that this is a mistake");
             return (Fault::Rule, next.into());
         }
+        if let Self::Access(access::Error::NotConfirmed { organization, registrars, .. }) = self {
+            return (Fault::Rule, access::how_to_be_confirmed(organization, registrars).into());
+        }
         let (fault, next) = self.about_form().unwrap_or_else(|| self.usual_step());
         (fault, next.into())
     }
@@ -143,6 +146,9 @@ impl Error {
             Self::NotTheDraft => {
                 (Fault::Rule, "approve the request again with the catalogue brought up to date")
             }
+            Self::NotTheLastWord { .. } => {
+                (Fault::Rule, "`portcullis affiliation list` shows what was said; say it anew")
+            }
             Self::Clock { .. } => (Fault::Proof, "set the clock, and make it again"),
             Self::Challenge => (Fault::Proof, "ask for a new challenge"),
             Self::WorkNeeded { .. } | Self::Newcomer { .. } => {
@@ -195,12 +201,16 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         E::Statement(_) | E::NotTheirShare { .. } => {
             (Fault::Proof, "sign it with the key that it names, and hand it in again")
         }
-        E::NotPermitted { .. } | E::UnknownStage { .. } | E::Board { .. } => {
+        E::NotPermitted { .. } | E::NotConfirmed { .. } | E::UnknownStage { .. } | E::Board { .. } => {
             (Fault::Rule, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
         }
         E::PolicyReplaced { .. } | E::StageMovedBack { .. } | E::OtherManifest { .. } | E::Expired { .. } => {
             (Fault::Rule, "ask again, under the rules that are in force now")
         }
+        E::NoRegistrars { .. } => (
+            Fault::Rule,
+            "the owners name registrars: `portcullis catalogue organization add <name> --registrar <card>`",
+        ),
         E::Revoked { .. } => (Fault::Rule, "stop using it; write to the board"),
         E::NotYet { .. } => (Fault::Proof, "set the clock, and make it again"),
         E::OtherRegistry { .. } => (Fault::Proof, "check the registry's address"),

@@ -2,7 +2,8 @@
 
 use super::{Error, Keys};
 use crate::access::{
-    ApprovalShare, Grant, Request, RulesInForce, draft_grants, handover_context, verify_handover,
+    Affiliations, ApprovalShare, Grant, Request, RulesInForce, draft_grants, handover_context,
+    verify_handover,
 };
 use crate::seal::{Locks, Share, open_resealed_share, reseal_share};
 use crate::statement::{Envelope, Statement, Verified};
@@ -17,6 +18,19 @@ pub struct Answer {
     pub shares: Vec<Envelope>,
 }
 
+/// What a request is answered by.
+#[derive(Debug, Clone, Copy)]
+pub struct AnswerTerms<'a> {
+    /// The rules in force.
+    pub rules: &'a RulesInForce,
+    /// The sealed checkpoint's manifest and shares.
+    pub locks: &'a Locks,
+    /// Shares that the board handed over.
+    pub handovers: &'a [Envelope],
+    /// What registrars said of the people for whom it asks.
+    pub affiliations: &'a Affiliations,
+}
+
 /// Whether the stage in force asks for no approval, so that the registry answers.
 pub fn answers_itself(rules: &RulesInForce) -> bool {
     rules.policy.stage(&rules.stage).is_some_and(|stage| stage.approvals.is_empty())
@@ -28,12 +42,12 @@ pub fn answers_itself(rules: &RulesInForce) -> bool {
 /// [`Error::Access`] where the policy does not permit it, [`Error::TooFewHandovers`], [`Error::Seal`].
 pub fn answer_request(
     request: &Verified<Statement<Request>>,
-    handovers: &[Envelope],
-    (rules, locks): (&RulesInForce, &Locks),
+    terms: &AnswerTerms<'_>,
     keys: Keys<'_>,
     now: Timestamp,
 ) -> Result<Vec<Answer>, Error> {
-    let drafts = draft_grants(request, rules, now)?;
+    let AnswerTerms { rules, locks, handovers, affiliations } = *terms;
+    let drafts = draft_grants(request, rules, affiliations, now)?;
     let handed_over = handed_over(handovers, (rules, locks), keys)?;
     drafts.iter().map(|draft| answer(rules, draft, &handed_over, keys)).collect()
 }

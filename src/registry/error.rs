@@ -257,6 +257,12 @@ pub enum Error {
         /// How it stands.
         state: store::RequestState,
     },
+    /// What a registrar says of a person, dated before what is here of the same person and organization.
+    #[error("a registrar said something later of this person: the last word is dated {last}")]
+    NotTheLastWord {
+        /// The date of the last.
+        last: Timestamp,
+    },
     /// Nobody signed it.
     #[error("nobody signed it")]
     Unsigned,

@@ -8,7 +8,7 @@ use crate::statement::{Envelope, Error, Predicate};
 use crate::usage::{JournalDeclaration, UsageBatch};
 
 /// Every kind of statement that a registry keeps.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     access::KINDS[0],
     access::KINDS[1],
     access::KINDS[2],
@@ -17,6 +17,7 @@ pub const KINDS: [&str; 14] = [
     access::KINDS[5],
     access::KINDS[6],
     access::KINDS[7],
+    access::KINDS[8],
     UsageBatch::KIND,
     JournalDeclaration::KIND,
     Case::KIND,
@@ -30,7 +31,7 @@ pub const KINDS: [&str; 14] = [
 pub(super) struct Index {
     /// Its kind.
     pub(super) kind: &'static str,
-    /// The checkpoint that its subject names; of usage, which may be of several, its kind.
+    /// The checkpoint that its subject names; of usage, which may be of several, and of affiliations, which are of none, its kind.
     pub(super) checkpoint: CheckpointId,
     /// The digest of its subject: of a statement about a checkpoint, of the checkpoint's manifest.
     pub(super) manifest: Sha256Digest,

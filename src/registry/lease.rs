@@ -1,7 +1,7 @@
 //! Issuing a lease: the registry's key, sealed to a researcher whose grant counts now.
 
 use super::{Error, Keys};
-use crate::access::{Grant, JournalMark, Lease, RulesInForce, lease_context, verify_grant};
+use crate::access::{Affiliations, Grant, JournalMark, Lease, RulesInForce, lease_context, verify_grant};
 use crate::seal::{self, Locks};
 use crate::statement::{Envelope, Statement, Subject, Verified};
 use crate::time::Timestamp;
@@ -24,6 +24,8 @@ pub struct LeaseTerms<'a> {
     pub grant: &'a Envelope,
     /// What may have ended it.
     pub revocations: &'a [Envelope],
+    /// What registrars said of its holder.
+    pub affiliations: &'a Affiliations,
     /// The rules in force.
     pub rules: &'a RulesInForce,
     /// The sealed checkpoint's manifest and shares.
@@ -37,10 +39,14 @@ pub struct LeaseTerms<'a> {
 /// # Errors
 /// [`Error::Access`] with the rule that refuses the grant, [`Error::Seal`].
 pub fn issue_lease(terms: &LeaseTerms<'_>, keys: Keys<'_>, now: Timestamp) -> Result<Issued, Error> {
-    let LeaseTerms { grant, revocations, rules, locks, journal } = *terms;
-    let grant = verify_grant(grant, rules, revocations, now)?;
+    let LeaseTerms { grant, revocations, affiliations, rules, locks, journal } = *terms;
+    let grant = verify_grant(grant, rules, revocations, affiliations, now)?;
     let hours = rules.lease_hours(&grant.predicate.stage);
-    let expires = now.plus_hours(hours).min(grant.predicate.expires);
+    let mut expires = now.plus_hours(hours).min(grant.predicate.expires);
+    // No lease outlives the membership on which its grant rests.
+    if let Some(until) = rules.confirmed_until(&grant.predicate, affiliations, now) {
+        expires = expires.min(until);
+    }
     let key = locks.shares.open_registry_key(&locks.manifest, keys.opening)?;
     let context = lease_context(grant.digest(), now, expires);
     let researcher = &grant.predicate.researcher.sealing_key;

@@ -9,7 +9,7 @@ use super::erase::Erasure;
 use super::part::{Cursor, Part, Slice};
 use super::reveal::{Disclosure, Revealed};
 use super::{Error, Reading, Registry, Waiting};
-use crate::access::{self, Grant, Handover, Revocation};
+use crate::access::{self, Affiliation, Grant, Handover, Revocation};
 use crate::api::{JournalState, SanctionItem};
 use crate::catalogue::{Parcel, Subject};
 use crate::digest::Sha256Digest;
@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 use crate::usage::UsageBatch;
 
 /// Kinds of statements that are filed under their own name, for they are of no checkpoint, or of several.
-const OF_NO_CHECKPOINT: [&str; 3] = [UsageBatch::KIND, Reading::KIND, Erasure::KIND];
+const OF_NO_CHECKPOINT: [&str; 4] = [Affiliation::KIND, UsageBatch::KIND, Reading::KIND, Erasure::KIND];
 
 /// What a list of statements is asked for.
 #[derive(Debug, Clone, Default)]
@@ -144,6 +144,12 @@ impl Registry {
                 self.store.statements_by_prefix((kind, prefix), page).await?
             }
             StatementQuery { kind, .. } if scope.audits => self.store.statements_of_kind(kind, page).await?,
+            StatementQuery { kind, .. }
+                if kind == Affiliation::KIND
+                    && self.sees_affiliations(scope.reader, !scope.boards.is_empty()).await? =>
+            {
+                self.store.statements_of_kind(kind, page).await?
+            }
             StatementQuery { kind, .. } => self.all_for(kind, page, scope).await?,
         })
     }
@@ -178,6 +184,9 @@ impl Registry {
         if scope.audits || row.holder == scope.reader || scope.boards_for(&row.kind).contains(&row.checkpoint)
         {
             return Ok(true);
+        }
+        if row.kind == Affiliation::KIND {
+            return self.may_read_affiliation(row, scope.reader, !scope.boards.is_empty()).await;
         }
         // What auditors note in a case is theirs; what the person may read of it is filed under their own key. A share that came before its
         // grant has its member's name; the grant has the researcher's.

@@ -6,6 +6,7 @@
 mod accept;
 mod adopt;
 mod advice;
+mod affiliations;
 mod answer;
 mod audit;
 mod cases;
@@ -34,7 +35,7 @@ mod usage;
 mod witnessing;
 
 pub use accept::Receipt;
-pub use answer::{Answer, answer_request, answers_itself};
+pub use answer::{Answer, AnswerTerms, answer_request, answers_itself};
 pub use erase::{Erasure, Held};
 pub use error::Error;
 pub use index::KINDS;

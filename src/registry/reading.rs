@@ -72,7 +72,10 @@ impl Registry {
         let rules = view.rules(&claim.checkpoint)?;
         let counts = match self.ended(&claim, &rules).await? {
             Some(revoked) => Err(revoked),
-            None => verify_grant(&envelope, &rules, &[], now).map(|_| ()),
+            None => {
+                let affiliations = self.affiliations([&claim.researcher], &rules).await?;
+                verify_grant(&envelope, &rules, &[], &affiliations, now).map(|_| ())
+            }
         };
         Ok((envelope, counts))
     }
@@ -99,9 +102,11 @@ impl Registry {
         self.require_unsanctioned(&claim, &rules, now).await?;
         let mark = self.require_accounted(reader, journal, now).await?;
         self.require_logged(EntryKind::Grant, grant).await?;
+        let affiliations = self.affiliations([&claim.researcher], &rules).await?;
         let terms = LeaseTerms {
             grant: &envelope,
             revocations: &[],
+            affiliations: &affiliations,
             rules: &rules,
             locks: &locks,
             journal: Some(mark),

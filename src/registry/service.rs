@@ -16,8 +16,9 @@ use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
 use crate::identity::{Identity, KeyId, Signer, VerifyingKey};
 use crate::misuse::Scorer;
-use crate::name::CheckpointId;
+use crate::name::{CheckpointId, Label};
 use crate::seal::{ChunkOpener, Locks};
+use crate::statement::Quorum;
 use crate::store::{CatalogueFiles, Store};
 use crate::time::Timestamp;
 
@@ -52,6 +53,7 @@ pub struct View {
     rules: Mutex<BTreeMap<CheckpointId, Arc<RulesInForce>>>,
     deciders: OnceLock<BTreeMap<KeyId, Vec<CheckpointId>>>,
     scorer: OnceLock<Option<Arc<Scorer>>>,
+    pub(super) organizations: OnceLock<BTreeMap<Label, Quorum>>,
 }
 
 impl Registry {
@@ -162,6 +164,7 @@ impl Registry {
             rules: Mutex::default(),
             deciders: OnceLock::new(),
             scorer: OnceLock::new(),
+            organizations: OnceLock::new(),
         });
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(view.clone());
         Ok(view)
@@ -252,10 +255,15 @@ impl View {
         deciders
     }
 
-    /// Whether the catalogue names a key: an owner's, an auditor's, a member's of a board, or the registry's.
+    /// Whether the catalogue names a key: an owner's, an auditor's, a member's of a board, a registrar's of an organization, or the registry's.
     pub fn names(&self, key: KeyId) -> bool {
         let is_registry = || self.catalogue.registry().keys().iter().any(|registry| registry.id() == key);
-        self.is_owner(key) || self.is_auditor(key) || !self.decides_on(key).is_empty() || is_registry()
+        let is_registrar = || !self.organizations_of(key).is_empty();
+        self.is_owner(key)
+            || self.is_auditor(key)
+            || !self.decides_on(key).is_empty()
+            || is_registry()
+            || is_registrar()
     }
 
     /// How many members the boards have that a checkpoint's grant may need, where these are most.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ahead::{ReadLine, ReadRecord, ReadStatement, Told, next_block};
 use super::replay_use::{Journals, NoTiles};
 use super::{BundleReader, Error, Facts, Verification};
-use crate::access::{self, Grant, JournalId, RulesInForce};
+use crate::access::{self, Affiliations, Grant, JournalId, RulesInForce};
 use crate::catalogue::{self, History, Remote};
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
@@ -155,6 +155,8 @@ pub(super) struct Replay {
     pub(super) cases_of: BTreeMap<(KeyId, CheckpointId), Vec<Sha256Digest>>,
     /// When grants of a person for a checkpoint were revoked last: those that were issued by then have ended.
     pub(super) revoked: BTreeMap<(KeyId, CheckpointId), Timestamp>,
+    /// What registrars said of people.
+    pub(super) affiliations: Affiliations,
     /// The entry that is judged.
     pub(super) place: u64,
 }
@@ -190,6 +192,7 @@ impl Replay {
             erased: BTreeSet::new(),
             cases_of: BTreeMap::new(),
             revoked: BTreeMap::new(),
+            affiliations: Affiliations::default(),
             place: 0,
         })
     }
@@ -245,6 +248,7 @@ impl Replay {
             (_, Told::Batch(batch)) => self.usage(entry, &batch?),
             (K::Journal, _) => self.declaration(&envelope),
             (K::Case, _) => self.case(entry, &envelope),
+            (K::Affiliation, _) => self.affiliation(&envelope),
             (K::Reading, _) => self.reading(entry, &envelope),
             (K::Erasure, _) => self.erasure(entry, &envelope),
             // A handover is the registry's to open, and what is left has been judged above.

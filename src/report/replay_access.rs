@@ -120,10 +120,15 @@ impl Replay {
             && standing.revocations.is_empty()
             && at < known.grant.predicate.expires
         {
+            if rules.heeds_registrars() {
+                access::require_affiliated(&known.grant, &rules, &self.affiliations, at)
+                    .map_err(|error| format!("the grant does not count: {error}"))?;
+            }
             return Ok(known.grant.clone());
         }
-        let verified = verify_grant(&standing.envelope, &rules, &standing.revocations, at)
-            .map_err(|error| format!("the grant does not count: {error}"))?;
+        let verified =
+            verify_grant(&standing.envelope, &rules, &standing.revocations, &self.affiliations, at)
+                .map_err(|error| format!("the grant does not count: {error}"))?;
         let grant = Arc::new(verified);
         standing.verified = Some(VerifiedGrant { rules, grant: grant.clone() });
         Ok(grant)
@@ -178,6 +183,13 @@ impl Replay {
             lease.map_err(|error| error.to_string())?;
             self.require_unsanctioned(&verified, entry.at)?;
         }
+        Ok(())
+    }
+
+    pub(super) fn affiliation(&mut self, envelope: &Envelope) -> Result<(), String> {
+        let organizations = self.catalogue()?.organizations().map_err(|error| error.to_string())?;
+        let said = access::verify_affiliation(envelope, &organizations).map_err(|error| error.to_string())?;
+        self.affiliations.add(said);
         Ok(())
     }
 

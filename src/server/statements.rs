@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     /// Their kind: `request`, `withdrawal`, `denial`, `grant`, `share`, `revocation`, `handover`,
-    /// `lease`, `usage`, `case`, `case-step`, `reading` or `erasure`.
+    /// `lease`, `affiliation`, `usage`, `case`, `case-step`, `reading` or `erasure`.
     kind: String,
     /// Only those about this request or grant.
     #[param(value_type = Option<String>)]

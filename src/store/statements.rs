@@ -345,6 +345,26 @@ impl Store {
         rows.iter().map(numbered).collect()
     }
 
+    /// The newest statement of a kind about something that one person signed.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn newest_about_by(
+        &self,
+        (kind, about): (&str, Sha256Digest),
+        signer: KeyId,
+    ) -> Result<Option<StatementRow>, Error> {
+        let row = sqlx::query(
+            "SELECT * FROM statements WHERE about = $1 AND kind = $2 AND signer = $3 ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(about.to_string())
+        .bind(kind)
+        .bind(signer.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(read).transpose()
+    }
+
     /// Statements of a kind of one checkpoint that came in after `after`, each with its place in the order.
     ///
     /// # Errors

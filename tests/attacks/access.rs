@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::access::{
-    Contacts, Grant, Request, RulesInForce, draft_grants, verify_grant, verify_request,
+    Affiliations, Contacts, Grant, Request, RulesInForce, draft_grants, verify_grant, verify_request,
 };
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, VerifyingKey};
@@ -82,6 +82,8 @@ fn rules(policy: &str, board: &[u8], ethics: &[u8]) -> RulesInForce {
         ]),
         board,
         registry: Quorum::of_one("the registry", key(&member(60))).in_catalogue(catalogue()),
+        organizations: Default::default(),
+        registrar_names: Default::default(),
         contacts: Contacts::default(),
     }
 }
@@ -112,7 +114,7 @@ fn signed(grant: &Statement<Grant>, by: &[u8]) -> Envelope {
 }
 
 fn verdict(envelope: &Envelope, rules: &RulesInForce) -> String {
-    match verify_grant(envelope, rules, &[], now()) {
+    match verify_grant(envelope, rules, &[], &Affiliations::default(), now()) {
         Ok(_) => "it counts".to_owned(),
         Err(error) => error.to_string(),
     }
@@ -122,7 +124,8 @@ fn verdict(envelope: &Envelope, rules: &RulesInForce) -> String {
 fn one_person_in_the_seats_of_two_boards() {
     // 1 sits on both boards: with 2 there are two people for three seats, however they are counted.
     let rules = rules(POLICY, &[1, 2, 3], &[1, 9]);
-    let draft = draft_grants(&request(&rosa(), &rules), &rules, now()).unwrap().remove(0);
+    let draft =
+        draft_grants(&request(&rosa(), &rules), &rules, &Affiliations::default(), now()).unwrap().remove(0);
     let by = |members: &[u8]| verdict(&signed(&draft, members), &rules);
     insta::assert_snapshot!([by(&[1, 2]), by(&[1, 2, 3]), by(&[1, 2, 9]), by(&[2, 3])].join("\n"), @"
     the policy does not permit it: 0 of 1 approvals of ethics; 1 more of its members approved and counts for another board: one person, one seat
@@ -133,7 +136,8 @@ fn one_person_in_the_seats_of_two_boards() {
     // The policy asks for ethics alone, and two of the own board sign: still three seats.
     let ethics_alone = POLICY.replace("board = 2, ethics = 1", "ethics = 1");
     let rules = self::rules(&ethics_alone, &[1, 2, 3], &[1, 9]);
-    let draft = draft_grants(&request(&rosa(), &rules), &rules, now()).unwrap().remove(0);
+    let draft =
+        draft_grants(&request(&rosa(), &rules), &rules, &Affiliations::default(), now()).unwrap().remove(0);
     let by = |members: &[u8]| verdict(&signed(&draft, members), &rules);
     insta::assert_snapshot!([by(&[1, 2]), by(&[1, 2, 3])].join("\n"), @"
     the policy does not permit it: 0 of 1 approvals of ethics; 1 more of its members approved and counts for another board: one person, one seat
@@ -217,7 +221,8 @@ fn a_member_of_no_board_that_decides_denies() {
 #[test]
 fn junk_on_ones_own_copy_crowds_out_the_others_signatures() {
     let rules = rules(POLICY, &[1, 2, 3], &[4]);
-    let grant = draft_grants(&request(&rosa(), &rules), &rules, now()).unwrap().remove(0);
+    let grant =
+        draft_grants(&request(&rosa(), &rules), &rules, &Affiliations::default(), now()).unwrap().remove(0);
     let junk: Vec<u8> = (100..163).collect();
     let own = signed(&grant, &[&junk[..], &[1]].concat());
     assert_eq!(own.signatures().len(), 64);

@@ -8,6 +8,7 @@ mod support;
 mod world;
 
 mod access;
+mod affiliations;
 mod catalogues;
 mod files;
 mod floods;

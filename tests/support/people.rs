@@ -252,7 +252,9 @@ impl Scene {
 
     /// Runs a command as a person who agrees to what they are shown; arguments are split at spaces.
     pub fn run(&self, person: &str, arguments: &str) -> Output {
-        const ASK: [&str; 11] = [
+        const ASK: [&str; 13] = [
+            "affiliation confirm ",
+            "affiliation withdraw ",
             "approve ",
             "deny ",
             "revoke ",

@@ -179,7 +179,9 @@ pub(super) fn delegate(
     keys: &BTreeSet<VerifyingKey>,
     threshold: u32,
 ) -> Result<(), RepositoryError> {
-    if is_top_level(checkpoint.as_str()) || ["cards", "misuse"].contains(&checkpoint.as_str()) {
+    if is_top_level(checkpoint.as_str())
+        || ["cards", "misuse", "organizations"].contains(&checkpoint.as_str())
+    {
         return Err(RepositoryError::Reserved { name: checkpoint.to_string() });
     }
     let delegations = role.delegations.get_or_insert_with(Delegations::default);

@@ -260,7 +260,7 @@ impl Repository {
         }
     }
 
-    fn amend_targets(
+    pub(super) fn amend_targets(
         &self,
         published: Option<&Published>,
         drafts: &Drafts,
@@ -282,10 +282,10 @@ fn no_board(checkpoint: &CheckpointId, targets: &Document<TargetsRole>) -> Repos
 }
 
 /// A change of targets: until when it holds, what it brings, and whose it is.
-struct Amendment<'a> {
-    expires: Timestamp,
-    files: &'a Files,
-    by: &'a Proposer,
+pub(super) struct Amendment<'a> {
+    pub(super) expires: Timestamp,
+    pub(super) files: &'a Files,
+    pub(super) by: &'a Proposer,
 }
 
 fn set_owners(root: &mut RootRole, owners: &Keys, threshold: u32) {

@@ -22,6 +22,7 @@ mod proposers;
 mod publish;
 mod published;
 mod receive;
+mod registrars;
 mod review;
 mod sign;
 

@@ -9,7 +9,7 @@ use super::{Repository, RepositoryError, Subject};
 use crate::catalogue::document::TopRole;
 use crate::catalogue::schema::{Role, TargetsRole};
 use crate::catalogue::trusted::delegations;
-use crate::catalogue::{Document, Error, Keyring, durable, verify};
+use crate::catalogue::{Document, Error, Keyring, Organizations, TargetPath, durable, verify};
 use crate::digest::Sha256Digest;
 use crate::identity::{Signer, VerifyingKey};
 use crate::statement::Quorum;
@@ -219,8 +219,12 @@ impl Repository {
     ) -> Result<(), RepositoryError> {
         for (path, file) in document.iter().flat_map(|document| &document.role().targets) {
             let digest = file.hashes.sha256;
-            if self.file(subject, path, digest, file.length)?.is_none() {
+            let Some(bytes) = self.file(subject, path, digest, file.length)? else {
                 return Err(RepositoryError::Lacks { path: path.to_string(), digest });
+            };
+            // Everybody reads this one to decide; one that cannot be read would close every checkpoint.
+            if *subject == Subject::Targets && *path == TargetPath::organizations() {
+                Organizations::parse(&bytes)?;
             }
         }
         Ok(())

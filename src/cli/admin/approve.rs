@@ -7,12 +7,13 @@ use clap::Args;
 use serde_json::json;
 
 use crate::access::{
-    self, ApprovalShare, Found, Grant, Request, RulesInForce, Statements, draft_grants, merge, verify_denial,
-    verify_grant, verify_request, verify_withdrawal,
+    self, Affiliations, ApprovalShare, Found, Grant, Request, RulesInForce, Statements, draft_grants, merge,
+    verify_denial, verify_grant, verify_request, verify_withdrawal,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::people::{self, People};
 use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::digest::Sha256Digest;
@@ -49,10 +50,13 @@ impl Approve {
             true => Some(registry::locks(home, &rules, output)?),
             false => None,
         };
+        let (holders, now) = (asked.holders()?, Timestamp::now());
+        let affiliations = people::affiliations(&*exchange, &holders, &rules)?;
         let mut papers = Papers::to(format!("approve the request of {}", asked.card.name))
-            .about(&self.request, request.digest());
+            .about(&self.request, request.digest())
+            .knowing(People::known(&holders, &rules, &affiliations, now));
         papers.quote(asked);
-        for envelope in drafted(&*exchange, &request, &rules)? {
+        for envelope in drafted(&*exchange, &request, &rules, &affiliations)? {
             let grant = envelope.claim::<Grant>()?.predicate;
             if let Some(locks) = &locks {
                 let share = share(locks, &grant, envelope.digest(), &signatory)?;
@@ -63,7 +67,7 @@ impl Approve {
             }
             papers.add::<Grant>(envelope)?;
         }
-        let (mut text, mut progress) = (String::new(), Progress::new(&rules));
+        let (mut text, mut progress) = (String::new(), Progress::new(&rules, &affiliations));
         for envelope in signatory.sign(papers, &self.consent)? {
             if envelope.kind()? == ApprovalShare::KIND {
                 exchange.put("share", &envelope, &signatory.key())?;
@@ -85,6 +89,7 @@ impl Approve {
 /// How far the grants are that answer a request.
 struct Progress<'a> {
     rules: &'a RulesInForce,
+    affiliations: &'a Affiliations,
     grants: Vec<Sha256Digest>,
     /// Members of the checkpoint's own board who signed the grant that lacks the most.
     signed: usize,
@@ -94,14 +99,15 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(rules: &'a RulesInForce) -> Self {
-        Self { rules, grants: Vec::new(), signed: usize::MAX, needed: needed(rules), refusal: None }
+    fn new(rules: &'a RulesInForce, affiliations: &'a Affiliations) -> Self {
+        let (grants, signed) = (Vec::new(), usize::MAX);
+        Self { rules, affiliations, grants, signed, needed: needed(rules), refusal: None }
     }
 
     fn add(&mut self, envelope: &Envelope) -> anyhow::Result<String> {
         let grant = envelope.claim::<Grant>()?.predicate;
         self.signed = self.signed.min(envelope.signers(&self.rules.board).len());
-        let verified = verify_grant(envelope, self.rules, &[], Timestamp::now());
+        let verified = verify_grant(envelope, self.rules, &[], self.affiliations, Timestamp::now());
         self.refusal = self.refusal.take().or(verified.err());
         self.grants.push(envelope.digest());
         Ok(format!(
@@ -188,6 +194,7 @@ fn drafted(
     exchange: &dyn Statements,
     request: &Verified<Statement<Request>>,
     rules: &RulesInForce,
+    affiliations: &Affiliations,
 ) -> anyhow::Result<Vec<Envelope>> {
     let now = Timestamp::now();
     let answers = |found: &Found| {
@@ -202,7 +209,7 @@ fn drafted(
     let mut known = BTreeMap::new();
     for found in begun {
         let claim = found.envelope.claim::<Grant>()?;
-        let same = draft_grants(request, rules, claim.predicate.issued)?.contains(&claim);
+        let same = draft_grants(request, rules, affiliations, claim.predicate.issued)?.contains(&claim);
         let age = now.seconds_since(claim.predicate.issued);
         // A draft from the future, or one that is over already, is nobody's to complete.
         if same && age >= -crate::access::CLOCK_TOLERANCE && now < claim.predicate.expires {
@@ -210,7 +217,7 @@ fn drafted(
         }
     }
     let mut drafts = Vec::new();
-    for fresh in draft_grants(request, rules, now)? {
+    for fresh in draft_grants(request, rules, affiliations, now)? {
         let known = known.remove(&fresh.predicate.researcher.verifying_key.id());
         drafts.push(known.map_or_else(|| fresh.to_envelope(), Ok)?);
     }

@@ -2,7 +2,7 @@
 
 use super::identity::explain_statement;
 use super::{catalogue, hint_for_io, seal};
-use crate::access::{Error, ExchangeError, Fault};
+use crate::access::{Error, ExchangeError, Fault, how_to_be_confirmed};
 use crate::cli::failure::Kind;
 use crate::client::remote::RemoteError;
 use crate::{client, registry, store};
@@ -33,6 +33,13 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
         Error::NotPermitted { .. } => {
             (Kind::Denied, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
         }
+        Error::NotConfirmed { organization, registrars, .. } => {
+            return (Kind::Denied, Some(how_to_be_confirmed(organization, registrars)));
+        }
+        Error::NoRegistrars { .. } => (
+            Kind::Denied,
+            "the owners name registrars: `portcullis catalogue organization add <name> --registrar <card>`",
+        ),
         Error::NotYet { .. } => (Kind::Denied, "set this machine's clock right and try again"),
         Error::Expired { what: "lease", board, .. } => {
             let hint = format!(

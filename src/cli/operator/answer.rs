@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::access::{Grant, Statements, verify_request};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::cli::registry;
 use crate::cli::signing::{Unattended, unattended};
+use crate::cli::{people, registry};
 use crate::client::Catalogue;
-use crate::registry::{Keys, answer_request, answers_itself, require_registry};
+use crate::registry::{AnswerTerms, Keys, answer_request, answers_itself, require_registry};
 use crate::statement::Envelope;
 use crate::time::Timestamp;
 
@@ -83,7 +83,10 @@ impl Answerer<'_> {
         let locks = registry::locks(self.home, &rules, self.output)?;
         let handovers: Vec<_> =
             self.exchange.list("handover")?.into_iter().map(|found| found.envelope).collect();
-        let answers = answer_request(&request, &handovers, (&rules, &locks), self.keys, Timestamp::now())?;
+        let affiliations = people::affiliations(self.exchange, &request.predicate.holders()?, &rules)?;
+        let terms =
+            AnswerTerms { rules: &rules, locks: &locks, handovers: &handovers, affiliations: &affiliations };
+        let answers = answer_request(&request, &terms, self.keys, Timestamp::now())?;
         let key = self.keys.signer.verifying_key();
         for answer in &answers {
             for share in &answer.shares {

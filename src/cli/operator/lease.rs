@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{Found, Grant};
+use crate::access::{Found, Grant, Statements};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::cli::registry;
 use crate::cli::signing::{Unattended, unattended};
+use crate::cli::{people, registry};
 use crate::client::Catalogue;
 use crate::registry::{Issued, Keys, LeaseTerms, issue_lease, require_registry};
 use crate::statement::Envelope;
@@ -37,7 +37,8 @@ impl Issue {
         let mut text = String::new();
         let mut issued = Vec::new();
         for found in &grants {
-            match issue((home, output), (&catalogue, keys), found, &revocations) {
+            let evidence = Beside { revocations: &revocations, exchange: &*exchange };
+            match issue((home, output), (&catalogue, keys), found, &evidence) {
                 Ok(Issued { grant, lease, expires }) => {
                     exchange.put("lease", &lease, &signer.verifying_key())?;
                     let name = &grant.predicate.researcher.name;
@@ -59,16 +60,29 @@ impl Issue {
     }
 }
 
+/// What bears on grants beside themselves.
+struct Beside<'a> {
+    revocations: &'a [Envelope],
+    exchange: &'a dyn Statements,
+}
+
 fn issue(
     (home, output): (&Home, Output),
     (catalogue, keys): (&Catalogue, Keys<'_>),
     found: &Found,
-    revocations: &[Envelope],
+    beside: &Beside<'_>,
 ) -> anyhow::Result<Issued> {
-    let checkpoint = found.envelope.claim::<Grant>()?.predicate.checkpoint;
-    let rules = catalogue.rules_in_force(&checkpoint)?;
+    let grant = found.envelope.claim::<Grant>()?.predicate;
+    let rules = catalogue.rules_in_force(&grant.checkpoint)?;
+    let affiliations = people::affiliations(beside.exchange, [&grant.researcher], &rules)?;
     let locks = registry::locks(home, &rules, output)?;
-    let terms =
-        LeaseTerms { grant: &found.envelope, revocations, rules: &rules, locks: &locks, journal: None };
+    let terms = LeaseTerms {
+        grant: &found.envelope,
+        revocations: beside.revocations,
+        affiliations: &affiliations,
+        rules: &rules,
+        locks: &locks,
+        journal: None,
+    };
     Ok(issue_lease(&terms, keys, Timestamp::now())?)
 }

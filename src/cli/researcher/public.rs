@@ -1,7 +1,7 @@
 //! In a public stage nobody decides: what is missing to open a checkpoint is asked for and pulled, without a command for each.
 
 use super::pull;
-use crate::access::{self, Request, RulesInForce};
+use crate::access::{self, Affiliations, Request, RulesInForce};
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
@@ -70,7 +70,10 @@ fn ask(
     };
     let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
     let request = Statement::new(rules.catalogue, subject, request);
-    if access::draft_answers(&request, Sha256Digest::of(b""), rules, Timestamp::now()).is_err() {
+    // A public stage is for anyone: nobody need be confirmed.
+    let nobody = Affiliations::default();
+    let drafted = access::draft_answers(&request, Sha256Digest::of(b""), rules, &nobody, Timestamp::now());
+    if drafted.is_err() {
         return Ok(());
     }
     output.note(format_args!("note: {} is public: asking the registry for it", rules.checkpoint));

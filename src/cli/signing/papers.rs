@@ -3,6 +3,7 @@
 use super::InWords;
 use super::ask::Question;
 use crate::catalogue::{Standing, Subject};
+use crate::cli::people::People;
 use crate::digest::Sha256Digest;
 use crate::statement::Envelope;
 use crate::visible::{Untrusted, quoted, visible};
@@ -32,13 +33,15 @@ pub(in crate::cli) struct Papers {
     digest: Option<Sha256Digest>,
     lines: Vec<(String, String)>,
     envelopes: Vec<Envelope>,
+    people: People,
 }
 
 impl Papers {
     /// Papers by which somebody would do `action`, such as `approve the request of Rosa`.
     pub(in crate::cli) fn to(action: impl Into<String>) -> Self {
         let (named, digest) = (Named::Loosely, None);
-        Self { action: action.into(), named, digest, lines: Vec::new(), envelopes: Vec::new() }
+        let (lines, envelopes, people) = (Vec::new(), Vec::new(), People::default());
+        Self { action: action.into(), named, digest, lines, envelopes, people }
     }
 
     /// Papers about a statement that the command line names as `text`.
@@ -53,6 +56,12 @@ impl Papers {
         Self { named: Named::InOwnWords, ..self }
     }
 
+    /// Papers that show people with what is known of them.
+    #[must_use]
+    pub(in crate::cli) fn knowing(self, people: People) -> Self {
+        Self { people, ..self }
+    }
+
     /// A line beside what is signed: what it answers, what is known about it.
     pub(in crate::cli) fn line(&mut self, name: &str, value: impl Into<String>) {
         self.lines.push((name.to_owned(), value.into()));
@@ -60,7 +69,7 @@ impl Papers {
 
     /// The lines of a statement that is not signed here, such as the request that a grant answers.
     pub(in crate::cli) fn quote<P: InWords>(&mut self, predicate: &P) {
-        let lines = predicate.in_words();
+        let lines = predicate.in_words(&self.people);
         self.lines.extend(lines.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
 

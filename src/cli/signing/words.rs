@@ -1,10 +1,9 @@
 //! What statements say to the person who signs them: every field that has consequences, from the bytes themselves.
 
-use crate::access::{ApprovalShare, Denial, Grant, Handover, Request, Revocation, Withdrawal};
+use crate::access::{Affiliation, ApprovalShare, Denial, Grant, Handover, Request, Revocation, Withdrawal};
+use crate::cli::people::People;
 use crate::digest::Sha256Digest;
-use crate::identity::Card;
 use crate::misuse::{Case, CaseStep, Step};
-use crate::name::Label;
 use crate::statement::Predicate;
 use crate::usage::JournalDeclaration;
 
@@ -13,16 +12,8 @@ type Lines = Vec<(&'static str, String)>;
 
 /// A statement that a person signs.
 pub(in crate::cli) trait InWords: Predicate {
-    /// What it says.
-    fn in_words(&self) -> Lines;
-}
-
-fn person(card: &Card) -> String {
-    let organization =
-        card.organization.as_ref().map(|name| format!(", {name} (by their own word)")).unwrap_or_default();
-    let deceives = card.name.mixes_scripts() || card.organization.as_ref().is_some_and(Label::mixes_scripts);
-    let caution = if deceives { "; BEWARE: letters of several scripts" } else { "" };
-    format!("{}{organization}, key {}{caution}", card.name, card.verifying_key.id())
+    /// What it says; of people, with what is known of them.
+    fn in_words(&self, people: &People) -> Lines;
 }
 
 fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
@@ -35,26 +26,26 @@ fn agreement(digest: Option<Sha256Digest>) -> String {
 }
 
 impl InWords for Request {
-    fn in_words(&self) -> Lines {
+    fn in_words(&self, people: &People) -> Lines {
         let mut lines = vec![
             ("checkpoint", self.checkpoint.to_string()),
-            ("asks", person(&self.card)),
+            ("asks", people.describe(&self.card)),
             ("purpose", self.purpose.as_str().to_owned()),
             ("uses", listed(&self.uses)),
             ("days", self.days.to_string()),
             ("agreement", agreement(self.agreement)),
         ];
         let members = self.holders().unwrap_or_default();
-        lines.extend(members.iter().skip(1).map(|member| ("and for", person(member))));
+        lines.extend(members.iter().skip(1).map(|member| ("and for", people.describe(member))));
         lines.extend(self.renews.map(|renewed| ("renews", renewed.to_string())));
         lines
     }
 }
 
 impl InWords for Grant {
-    fn in_words(&self) -> Lines {
+    fn in_words(&self, people: &People) -> Lines {
         let mut lines = vec![
-            ("for", person(&self.researcher)),
+            ("for", people.describe(&self.researcher)),
             ("checkpoint", format!("{} in stage `{}`", self.checkpoint, self.stage)),
             ("uses", listed(&self.uses)),
             ("days", format!("{}, from {} until {}", self.days(), self.issued, self.expires)),
@@ -63,39 +54,45 @@ impl InWords for Grant {
             ("policy", self.policy.to_string()),
         ];
         // A card is signed by its own key alone.
-        lines.extend(self.researcher.organization.as_ref().map(|organization| {
-            ("confirms", format!("that {} belongs to {organization}: nobody else has", self.researcher.name))
+        let organization =
+            self.researcher.organization.as_ref().filter(|_| people.is_unconfirmed(&self.researcher));
+        lines.extend(organization.map(|organization| {
+            let name = &self.researcher.name;
+            (
+                "confirms",
+                format!("that {name} belongs to {organization}: no registrar did, and by signing you do"),
+            )
         }));
         lines
     }
 }
 
 impl InWords for ApprovalShare {
-    fn in_words(&self) -> Lines {
+    fn in_words(&self, _: &People) -> Lines {
         vec![("opens", format!("your share of the key, for the grant {} alone", self.grant))]
     }
 }
 
 impl InWords for Denial {
-    fn in_words(&self) -> Lines {
+    fn in_words(&self, _: &People) -> Lines {
         vec![("request", self.request.to_string()), ("reason", self.reason.as_str().to_owned())]
     }
 }
 
 impl InWords for Withdrawal {
-    fn in_words(&self) -> Lines {
+    fn in_words(&self, _: &People) -> Lines {
         vec![("request", self.request.to_string())]
     }
 }
 
 impl InWords for Revocation {
-    fn in_words(&self) -> Lines {
+    fn in_words(&self, _: &People) -> Lines {
         vec![("grant", self.grant.to_string()), ("reason", self.reason.as_str().to_owned())]
     }
 }
 
 impl InWords for Handover {
-    fn in_words(&self) -> Lines {
+    fn in_words(&self, _: &People) -> Lines {
         vec![
             (
                 "gives",
@@ -107,8 +104,23 @@ impl InWords for Handover {
     }
 }
 
+impl InWords for Affiliation {
+    fn in_words(&self, _: &People) -> Lines {
+        let Self { organization, person, created, until, reason } = self;
+        let who = format!("{}, key {}", person.name, person.verifying_key.id());
+        let mut lines = vec![("person", who), ("organization", organization.to_string())];
+        lines.push(if self.withdraws() {
+            ("says", format!("that they no longer belong to it, from {created}"))
+        } else {
+            ("says", format!("that they belong to it, from {created} until {until}"))
+        });
+        lines.extend(reason.iter().map(|reason| ("reason", reason.as_str().to_owned())));
+        lines
+    }
+}
+
 impl InWords for Case {
-    fn in_words(&self) -> Lines {
+    fn in_words(&self, _: &People) -> Lines {
         vec![
             ("grant", self.grant.to_string()),
             ("person", format!("key {}", self.person)),
@@ -121,7 +133,7 @@ impl InWords for Case {
 }
 
 impl InWords for JournalDeclaration {
-    fn in_words(&self) -> Lines {
+    fn in_words(&self, _: &People) -> Lines {
         let mut lines = vec![("journal", format!("{} is used from now on", self.journal))];
         lines.extend(self.lost.iter().map(|lost| ("lost", format!("{lost}, which auditors will look at"))));
         lines.push(("reason", self.reason.as_str().to_owned()));
@@ -130,7 +142,7 @@ impl InWords for JournalDeclaration {
 }
 
 impl InWords for CaseStep {
-    fn in_words(&self) -> Lines {
+    fn in_words(&self, _: &People) -> Lines {
         let mut lines = vec![("case", self.case.to_string())];
         match &self.step {
             Step::Assign { to } => lines.push(("assigns", format!("the case to key {to}"))),

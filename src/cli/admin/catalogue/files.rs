@@ -1,9 +1,11 @@
 //! What a proposed file means to people: a policy by who gains and who loses, a stage by its conditions, a card by its owner, the
 //! rest line by line.
 
+use std::collections::BTreeSet;
+
 use super::conditions::Conditions;
-use super::diff;
-use crate::catalogue::{CheckpointFile, StageTarget, Subject, TargetFile, TargetPath};
+use super::{diff, words};
+use crate::catalogue::{CheckpointFile, Organizations, Roster, StageTarget, Subject, TargetFile, TargetPath};
 use crate::cli::units;
 use crate::policy::{self, Policy};
 use crate::statement::{Envelope, verify_card};
@@ -37,7 +39,8 @@ pub(super) fn describe(
         .collect();
     let texts = text(new.as_deref()).map(|new| (text(old.as_deref()).unwrap_or_default(), new));
     let is_manifest = path.as_str().ends_with(CheckpointFile::Manifest.name());
-    let body = texts.filter(|_| !is_manifest).and_then(|(old, new)| diff::unified(&old, &new));
+    let is_said = *path == TargetPath::organizations();
+    let body = texts.filter(|_| !is_manifest && !is_said).and_then(|(old, new)| diff::unified(&old, &new));
     Ok(format!("{head}\n{words}{}", body.unwrap_or_default()))
 }
 
@@ -55,6 +58,9 @@ fn in_words(
     after: Option<&[u8]>,
     conditions: &Conditions<'_>,
 ) -> anyhow::Result<Vec<String>> {
+    if *path == TargetPath::organizations() {
+        return registrars_in_words(before, after, &conditions.repository.roster()?);
+    }
     let (Subject::Board(checkpoint), Some(after)) = (conditions.subject, after) else {
         return Ok(Vec::new());
     };
@@ -65,6 +71,43 @@ fn in_words(
         return stage_in_words(before, after, conditions);
     }
     Ok(Vec::new())
+}
+
+/// Who may confirm people of which organization from now on, and who no longer.
+fn registrars_in_words(
+    before: Option<&[u8]>,
+    after: Option<&[u8]>,
+    roster: &Roster,
+) -> anyhow::Result<Vec<String>> {
+    let parse =
+        |bytes: Option<&[u8]>| bytes.map_or_else(|| Ok(Organizations::default()), Organizations::parse);
+    let Ok(after) = parse(after) else {
+        return Ok(vec!["warning: this names no registrars that any program can use".to_owned()]);
+    };
+    let (before, none) = (parse(before).unwrap_or_default(), BTreeSet::new());
+    let names: BTreeSet<_> = before.iter().chain(after.iter()).map(|(name, _)| name).collect();
+    let mut lines = Vec::new();
+    for name in &names {
+        let (old, new) = (before.registrars(name).unwrap_or(&none), after.registrars(name).unwrap_or(&none));
+        let (come, gone): (Vec<_>, Vec<_>) = (new.difference(old).collect(), old.difference(new).collect());
+        let alike = names.iter().find(|other| other != &name && other.looks_like(name));
+        let caution = match (name.mixes_scripts(), alike) {
+            (true, _) => "; BEWARE: letters of several scripts".to_owned(),
+            (false, Some(other)) => format!("; BEWARE: looks like {other}"),
+            (false, None) => String::new(),
+        };
+        if !come.is_empty() {
+            let who = words::names_and_ids(come, roster);
+            lines.push(format!("may confirm people of {name}: {who}{caution}"));
+        }
+        if !gone.is_empty() {
+            let who = words::names_and_ids(gone, roster);
+            lines.push(format!(
+                "confirms nobody of {name} any more: {who}; what they confirmed stops counting"
+            ));
+        }
+    }
+    Ok(lines)
 }
 
 fn policy_in_words(before: Option<&[u8]>, after: &[u8]) -> Vec<String> {

@@ -6,6 +6,7 @@ mod diff;
 mod files;
 mod hand_in;
 mod init;
+mod organization;
 mod overview;
 pub(in crate::cli) mod propose;
 mod publish;
@@ -35,6 +36,8 @@ pub(in crate::cli) enum CatalogueCommand {
     Rotate(rotate::Rotate),
     #[command(subcommand)]
     Board(board::BoardCommand),
+    #[command(subcommand)]
+    Organization(organization::OrganizationCommand),
     Refresh(refresh::Refresh),
     Root(root::Root),
 }
@@ -50,6 +53,7 @@ impl CatalogueCommand {
             Self::Status(status) => status.run(home, output),
             Self::Rotate(rotate) => rotate.run(home, output),
             Self::Board(board) => board.run(home, output),
+            Self::Organization(organization) => organization.run(home, output),
             Self::Refresh(refresh) => refresh.run(home, output),
             Self::Root(root) => root.run(home, output),
         }

@@ -96,7 +96,7 @@ impl Rotate {
 }
 
 /// The key of a person, by name or by the beginning of a key id.
-fn find(who: &str, roster: &Roster) -> Result<VerifyingKey, Refusal> {
+pub(super) fn find(who: &str, roster: &Roster) -> Result<VerifyingKey, Refusal> {
     let is_id = |key: &VerifyingKey| who.len() >= 12 && key.id().to_string().starts_with(who);
     let mut found =
         roster.iter().filter(|(key, card)| card.name.as_str() == who || is_id(key)).map(|(key, _)| *key);

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::read;
 use crate::cli::output::Output;
 use crate::cli::units;
-use crate::policy::{Audience, Policy, Stage};
+use crate::policy::{AffiliationProof, Audience, Policy, Stage};
 
 /// Show policies as a person reads them: each stage, who it is for, on which terms, and what must be shown before it
 #[derive(Debug, Args)]
@@ -47,9 +47,12 @@ fn rows(stage: &Stage) -> Vec<(&'static str, String)> {
     rows.extend(stage.requires.evidence.iter().map(|bound| ("evidence", bound.to_string())));
     match &stage.audience {
         Audience::Anyone => rows.push(("for", "anyone".to_owned())),
-        Audience::Named { organizations, people } => {
+        Audience::Named { organizations, people, affiliation } => {
             rows.extend(organizations.iter().map(|name| ("for", name.as_str().to_owned())));
             rows.extend(people.iter().map(|person| ("for", format!("the person {person}"))));
+            if *affiliation == AffiliationProof::Confirmed {
+                rows.push(("who", "confirmed by a registrar of the organization".to_owned()));
+            }
         }
     }
     let limits = stage.limits;

@@ -6,7 +6,7 @@ use rand::rngs::ChaCha20Rng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::super::super::output::Output;
-use super::cast::{self, Cast, PARTNERS, Researcher, Terms};
+use super::cast::{self, Cast, HOUSE, PARTNERS, Researcher, Terms};
 use super::stage::{RELEASES, World};
 use crate::access::{Denial, Grant, Request, Revocation, RulesInForce, draft_grants, verify_request};
 use crate::digest::Sha256Digest;
@@ -110,7 +110,7 @@ impl Days {
             let Some(stage) = stage else { continue };
             let (comes, organization) = match (stage.is_public(), rules.stage.as_str()) {
                 (true, _) => (self.random.random_ratio(2, 5), None),
-                (false, "internal") => (self.random.random_ratio(1, 25), Some("OpenAI")),
+                (false, "internal") => (self.random.random_ratio(1, 25), Some(HOUSE)),
                 (false, _) => {
                     let partner = PARTNERS[self.random.random_range(0..PARTNERS.len())];
                     (self.random.random_ratio(1, 4), Some(partner))
@@ -119,6 +119,7 @@ impl Days {
             if comes {
                 let person = Researcher::new(organization, now, &mut self.random)?;
                 let id = person.id();
+                world.confirm(person.identity.card(), now).await?;
                 self.cast.insert(id, person);
                 self.request(world, (id, &rules, &stage), now).await?;
             }
@@ -208,7 +209,8 @@ impl Days {
                 continue;
             }
             // A stage that was entered meanwhile may want another request.
-            let Ok(drafts) = draft_grants(&request, &rules, now) else { continue };
+            let affiliations = world.affiliations(&request.predicate.card, &rules).await?;
+            let Ok(drafts) = draft_grants(&request, &rules, &affiliations, now) else { continue };
             for draft in drafts {
                 for member in &world.board[..2] {
                     let mut grant = draft.to_envelope()?;

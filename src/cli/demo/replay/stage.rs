@@ -10,15 +10,16 @@ use anyhow::Context as _;
 
 use super::super::embedded::{CHECKPOINTS, MISUSE_RULES};
 use super::super::people::People;
-use crate::access::{ApprovalShare, Handover, RulesInForce, handover_context};
+use super::cast::{HOUSE, PARTNERS as ORGANIZATIONS};
+use crate::access::{Affiliation, Affiliations, ApprovalShare, Handover, RulesInForce, handover_context};
 use crate::blob::Blobs;
 use crate::catalogue::{
     AUDITORS, BoardPlan, CheckpointFile, Days, Founding, Proposer, Repository, StageTarget, TargetPath,
 };
 use crate::checkpoint::{self, ImportRequest, ImportSource};
 use crate::digest::Sha256Digest;
-use crate::identity::{Identity, IdentityFile, Signer};
-use crate::name::CheckpointId;
+use crate::identity::{Card, Identity, IdentityFile, Signer};
+use crate::name::{CheckpointId, Label};
 use crate::progress::Silent;
 use crate::registry::Registry;
 use crate::seal::{
@@ -76,11 +77,16 @@ pub(super) struct Member {
     pub(super) signer: Box<dyn Signer>,
 }
 
+/// Days for which a registrar of the replay confirms somebody.
+const CONFIRMED_DAYS: u32 = 365;
+
 /// The registry and those who hold its gate.
 pub(super) struct World {
     pub(super) registry: Registry,
     pub(super) board: Vec<Member>,
     pub(super) auditor: Member,
+    /// Who confirms the people of each organization.
+    registrars: BTreeMap<Label, Member>,
     folder: PathBuf,
     clock: Arc<AtomicI64>,
     locks: BTreeMap<CheckpointId, Locks>,
@@ -110,6 +116,11 @@ impl World {
             registry,
             board,
             auditor: member("august")?,
+            registrars: ORGANIZATIONS
+                .into_iter()
+                .chain([HOUSE])
+                .map(|name| registrar(name, now))
+                .collect::<Result<_, _>>()?,
             folder: folder.to_owned(),
             clock,
             locks: BTreeMap::new(),
@@ -170,7 +181,31 @@ impl World {
         let repository = self.workshop().await?;
         let rules = BTreeMap::from([(TargetPath::misuse_rules(), MISUSE_RULES.as_bytes().to_vec())]);
         repository.propose_targets(&rules, now.plus_days(LONG), &self.proposer())?;
+        for (organization, registrar) in &self.registrars {
+            let card = sign_card(registrar.identity.card(), &*registrar.signer)?;
+            repository.add_registrars(organization, &[card], &self.proposer(), now.plus_days(LONG))?;
+        }
         self.sign_and_hand_in(&repository).await
+    }
+
+    /// What registrars said of somebody.
+    pub(super) async fn affiliations(
+        &self,
+        card: &Card,
+        rules: &RulesInForce,
+    ) -> anyhow::Result<Affiliations> {
+        Ok(self.registry.affiliations([card], rules).await?)
+    }
+
+    /// The registrar of the organization on a card confirms its owner.
+    pub(super) async fn confirm(&self, card: &Card, now: Timestamp) -> anyhow::Result<()> {
+        let Some(organization) = card.organization.clone() else { return Ok(()) };
+        let registrar = self.registrars.get(&organization).context("the organization has no registrar")?;
+        let until = now.plus_days(CONFIRMED_DAYS);
+        let said = Affiliation { organization, person: card.clone(), created: now, until, reason: None };
+        let envelope = said.statement(self.catalogue()?).sign(&*registrar.signer)?;
+        self.registry.accept(&envelope, now).await?;
+        Ok(())
     }
 
     /// A copy of the catalogue as it is published, to propose changes in.
@@ -321,6 +356,14 @@ impl World {
         let share = ApprovalShare { grant, share };
         Ok(Statement::new(self.catalogue()?, subject, share).sign(&*member.signer)?)
     }
+}
+
+fn registrar(organization: &str, now: Timestamp) -> anyhow::Result<(Label, Member)> {
+    let organization: Label = organization.parse()?;
+    let name = (format!("Registrar of {organization}").parse()?, Some(organization.clone()));
+    let identity = Identity::new(name, &rand::random(), &rand::random(), now);
+    let signer = identity.signer(None)?;
+    Ok((organization, Member { identity, signer }))
 }
 
 fn member(path: &Path) -> anyhow::Result<Member> {

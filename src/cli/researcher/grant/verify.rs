@@ -9,7 +9,7 @@ use super::show::find;
 use crate::access::{Grant, verify_grant};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::cli::registry;
+use crate::cli::{people, registry};
 use crate::time::Timestamp;
 
 /// Check a grant against the catalogue: signatures, policy, stage, dates, revocations
@@ -22,11 +22,13 @@ pub(in crate::cli) struct Verify {
 impl Verify {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let found = find(home, &self.grant, output)?;
-        let checkpoint = found.envelope.claim::<Grant>()?.predicate.checkpoint;
+        let Grant { checkpoint, researcher, .. } = found.envelope.claim::<Grant>()?.predicate;
         let catalogue = registry::catalogue(home, output)?;
         let rules = catalogue.rules_in_force(&checkpoint)?;
-        let revocations = registry::revocations(&*registry::statements(home, output)?)?;
-        let grant = verify_grant(&found.envelope, &rules, &revocations, Timestamp::now())?;
+        let statements = registry::statements(home, output)?;
+        let revocations = registry::revocations(&*statements)?;
+        let affiliations = people::affiliations(&*statements, [&researcher], &rules)?;
+        let grant = verify_grant(&found.envelope, &rules, &revocations, &affiliations, Timestamp::now())?;
         let signers: Vec<_> = grant.signers().iter().map(|key| catalogue.name_of(key)).collect();
         let mut text = format!("the grant {} counts\n", registry::short(&found));
         writeln!(text, "  signed by    {}", signers.join(", "))?;

@@ -7,10 +7,11 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{self, Request, RulesInForce};
+use crate::access::{self, Affiliations, Request, RulesInForce};
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::people::{self, People};
 use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::digest::Sha256Digest;
@@ -80,9 +81,11 @@ impl New {
         };
         let subject = Subject { name: self.checkpoint.to_string(), digest: rules.manifest };
         let request = Statement::new(rules.catalogue, subject, request);
-        request.predicate.holders()?;
-        require_possible(&request, &rules)?;
-        let mut papers = Papers::to(format!("ask for {}", self.checkpoint)).in_own_words();
+        let holders = request.predicate.holders()?;
+        let affiliations = people::affiliations(&*statements, &holders, &rules)?;
+        require_possible(&request, &rules, &affiliations)?;
+        let people = People::known(&holders, &rules, &affiliations, Timestamp::now());
+        let mut papers = Papers::to(format!("ask for {}", self.checkpoint)).in_own_words().knowing(people);
         papers.line("stage", format!("`{}`, as the policy {} has it", rules.stage, rules.policy_digest));
         papers.add::<Request>(request.to_envelope()?)?;
         let envelope = signatory.sign_one(papers, &self.consent)?;
@@ -113,11 +116,22 @@ impl New {
 }
 
 /// Answers at once where no approval could ever permit it: the grant that would answer it is drafted, and thrown away.
-fn require_possible(request: &Statement<Request>, rules: &RulesInForce) -> anyhow::Result<()> {
-    let drafted = access::draft_answers(request, Sha256Digest::of(b""), rules, Timestamp::now());
-    drafted.map(drop).with_context(|| {
-        format!("stage `{}` of {} could never permit this request", rules.stage, rules.checkpoint)
-    })
+fn require_possible(
+    request: &Statement<Request>,
+    rules: &RulesInForce,
+    affiliations: &Affiliations,
+) -> anyhow::Result<()> {
+    let drafted =
+        access::draft_answers(request, Sha256Digest::of(b""), rules, affiliations, Timestamp::now());
+    let (stage, checkpoint) = (&rules.stage, &rules.checkpoint);
+    match drafted {
+        Ok(_) => Ok(()),
+        // It can be mended: the registrar confirms, and the person asks again.
+        Err(error @ access::Error::NotConfirmed { .. }) => Err(error)
+            .with_context(|| format!("stage `{stage}` of {checkpoint} wants your organization confirmed")),
+        Err(error) => Err(error)
+            .with_context(|| format!("stage `{stage}` of {checkpoint} could never permit this request")),
+    }
 }
 
 fn print_terms(rules: &RulesInForce, agreement: Option<String>, output: Output) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use super::queue::{self, Names};
 use crate::access::{Evidence, state_of, verify_request};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::people::{self, People};
 use crate::cli::registry;
 use crate::time::Timestamp;
 
@@ -29,12 +30,11 @@ impl Show {
         let rules = catalogue.rules_in_force(&asked.checkpoint)?;
         let state =
             state_of(&request, &Evidence::about(&*exchange, request.digest())?, &rules, Timestamp::now());
-        let organization = asked
-            .card
-            .organization
-            .as_ref()
-            .map(|name| format!(", {name} (by their own word)"))
-            .unwrap_or_default();
+        let holders = asked.holders()?;
+        let affiliations = people::affiliations(&*exchange, &holders, &rules)?;
+        let people = People::known(&holders, &rules, &affiliations, Timestamp::now());
+        let organization =
+            people.organization(&asked.card).map(|words| format!(", {words}")).unwrap_or_default();
         let uses: Vec<_> = asked.uses.iter().map(ToString::to_string).collect();
         let mut text = String::new();
         writeln!(text, "{state}")?;
@@ -42,8 +42,11 @@ impl Show {
         writeln!(text, "  checkpoint   {} in stage `{}`", asked.checkpoint, rules.stage)?;
         writeln!(text, "  who          {}{organization}", asked.card.name)?;
         writeln!(text, "  key id       {}", asked.card.verifying_key.id())?;
-        for member in asked.holders()?.iter().skip(1) {
-            writeln!(text, "  and          {}, key id {}", member.name, member.verifying_key.id())?;
+        for member in holders.iter().skip(1) {
+            let organization =
+                people.organization(member).map(|words| format!(", {words}")).unwrap_or_default();
+            let key = member.verifying_key.id();
+            writeln!(text, "  and          {}{organization}, key id {key}", member.name)?;
         }
         writeln!(
             text,
@@ -64,6 +67,7 @@ impl Show {
         }
         let value = json!({
             "digest": request.digest(), "request": asked, "status": state, "standing": standing,
+            "confirmed": people.confirmed_json(&asked.card),
         });
         output.result(&value, text)
     }

@@ -1,0 +1,3 @@
+//! Commands of an organization's registrar.
+
+pub(super) mod affiliation;

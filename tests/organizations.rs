@@ -49,8 +49,8 @@ fn one_decision_gives_each_named_member_a_grant_of_their_own() {
       checkpoint   tiny in stage `partners`
       who          rosa, University (unconfirmed)
       key id       <digest>
-      and          uma, key id <digest>
-      and          vic, key id <digest>
+      and          uma, University (unconfirmed), key id <digest>
+      and          vic, University (unconfirmed), key id <digest>
       uses         detection
       days         30
       agreement    accepted

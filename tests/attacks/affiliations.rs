@@ -51,7 +51,7 @@ fn a_stranger_writes_the_name_of_an_organization_on_a_card() {
               next: give your card to remy, its registrar, who runs `portcullis affiliation confirm <card> --organization 'University' --days <days>`; then ask again
             ");
         }
-        assert_eq!(scene.succeed("ada", "request list"), "no request\n", "nothing of it reached the board");
+        assert_eq!(scene.succeed("ada", "request list"), "no requests\n", "nothing of it reached the board");
         // With the registrar's word it is a request like any other, to the end.
         confirm(scene, 30);
         let (request, _) = served.granted();
@@ -109,7 +109,7 @@ fn somebody_confirms_themselves_or_speaks_for_another_organization() {
         assert!([400, 403, 422].contains(&answer.status), "{}: {}", answer.status, answer.text);
     }
     let said = scene.refuse("rosa", NEW);
-    assert!(said.contains("no registrar of University confirmed"), "{said}");
+    assert!(said.contains("no registrar of 'University' confirmed"), "{said}");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_registrar_who_was_taken_away_goes_on_confirming() {
     assert!(review.contains("confirms nobody of University any more: remy (key "), "{review}");
     scene.sign_all("ben", "");
     let said = scene.refuse("rosa", &format!("lease {ID}"));
-    assert!(said.contains("no registrar of University confirmed"), "{said}");
+    assert!(said.contains("no registrar of 'University' confirmed"), "{said}");
     let said = scene.refuse("remy", "affiliation confirm cards/rosa.card --organization University --days 9");
     assert!(said.contains("the catalogue names no registrar of University"), "{said}");
 }

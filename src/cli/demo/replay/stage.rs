@@ -181,11 +181,14 @@ impl World {
         let repository = self.workshop().await?;
         let rules = BTreeMap::from([(TargetPath::misuse_rules(), MISUSE_RULES.as_bytes().to_vec())]);
         repository.propose_targets(&rules, now.plus_days(LONG), &self.proposer())?;
+        self.sign_and_hand_in(&repository).await?;
         for (organization, registrar) in &self.registrars {
+            let repository = self.workshop().await?;
             let card = sign_card(registrar.identity.card(), &*registrar.signer)?;
             repository.add_registrars(organization, &[card], &self.proposer(), now.plus_days(LONG))?;
+            self.sign_and_hand_in(&repository).await?;
         }
-        self.sign_and_hand_in(&repository).await
+        Ok(())
     }
 
     /// What registrars said of somebody.

@@ -17,6 +17,9 @@ use crate::usage::JournalId;
 /// Most records and rules that an opening names.
 const MOST_NAMED: usize = 64;
 
+/// Who may not take part in a case but by an appeal.
+const OWN_CASE: &str = "the auditor whom the case is about";
+
 /// A case is opened. Its statement's subject is the manifest of the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -249,6 +252,9 @@ pub fn verify_case(
     if case.predicate.records.len() > MOST_NAMED || case.predicate.rules.len() > MOST_NAMED {
         return Err(CaseError::TooMany);
     }
+    if case.signers().iter().any(|signer| signer.id() == case.predicate.person) {
+        return Err(CaseError::NotTheirs { who: OWN_CASE });
+    }
     Ok(case)
 }
 
@@ -269,6 +275,10 @@ pub fn verify_step(
         _ => rules.auditors.as_ref().ok_or(CaseError::NoAuditors)?.any_one(),
     };
     let step = envelope.statement::<CaseStep>(&signers)?.map(|statement| statement.predicate);
+    // An auditor who was granted something is one of two people here, and cannot be both.
+    if !matches!(step.step, Step::Appeal { .. }) && step.signers().contains(person) {
+        return Err(CaseError::NotTheirs { who: OWN_CASE });
+    }
     if let Step::Decide { outcome, until, .. } = &step.step
         && (*outcome == Outcome::Suspend) != until.is_some()
     {

@@ -122,3 +122,20 @@ fn a_days_tokens_are_spent_again_under_a_second_grant() {
     assert!(matches!(again, Err(Error::OverLimit { reserved: 60, .. })), "{again:?}");
     journal.begin(begin(b"second", "other"), Some(100), &key, now).unwrap();
 }
+
+#[test]
+fn an_auditor_who_was_revoked_clears_themselves_in_a_case_of_their_own() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    let new = format!("request new {ID} --purpose Mine --use detection --days 30 --accept-agreement");
+    let request = scene.digits(&scene.json("august", &new)["request"]);
+    scene.approve("ada", &request);
+    let grant = scene.approve("ben", &request);
+    scene.succeed("ada", &format!("revoke {grant} --reason Enough"));
+    let refused = scene.refuse_case("august", &grant);
+    insta::assert_snapshot!(refused.replace(&served.process.url, "<registry>"), @"
+    exit 3
+    error: <registry> refuses: the auditor whom the case is about may not take this step in the case
+      next: `portcullis case show` tells how the case stands, and who may do what
+    ");
+}

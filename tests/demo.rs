@@ -16,6 +16,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
         (r"[0-9.]+ M?B/s", "<rate>"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
         (r"\d+ new statements", "<count> new statements"),
+        (r"([0-9a-f]{4} ){4}[0-9a-f]{4}", "<fingerprint>"),
     ];
     let told = hidden.iter().fold(told, |told, (pattern, word)| {
         regex::Regex::new(pattern).unwrap().replace_all(&told, *word).into_owned()
@@ -60,6 +61,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  wrote 1.root.json, SHA-256 <digits>
       rosa     $ portcullis join http://127.0.0.1:<port> --root 1.root.json
                  joined http://127.0.0.1:<port>: 3 owners, 2 of whom must sign a change of trust
+                   fingerprint  <fingerprint>: compare it with what the owners say, by another way than this came
 
     Seal: each checkpoint under two locks, the board's and the registry's; then policy and stage, signed by two
       ada      $ portcullis seal checkpoints/demo-small
@@ -207,7 +209,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
     let again = run_in(folder.path(), "demo --dir demo");
     insta::assert_snapshot!(failure(&again), @"
     exit 2
-    error: the demo was told in demo before
+    error: demo holds a demo already
       next: name another folder, or remove this one
     ");
     let rosa = "--home demo/homes/rosa run demo-small -n 4";
@@ -233,4 +235,51 @@ fn the_replay_of_2019_ends_in_a_report_on_a_record_that_holds() {
     assert!(people > 200, "{told}");
     let page = std::fs::read_to_string(folder.path().join("replay/report.html")).unwrap();
     assert!(page.contains("The record holds.") && page.matches("<svg").count() == 4, "{}", page.len());
+}
+
+#[test]
+fn whoever_tries_it_is_left_with_commands_that_work() {
+    let folder = workplace();
+    let refused = run_in(folder.path(), "try");
+    insta::assert_snapshot!(failure(&refused), @"
+    exit 2
+    error: there is no terminal to play at, and nothing would be left of it
+      next: name a folder with --keep, which holds it all afterwards
+    ");
+    let said: serde_json::Value =
+        serde_json::from_str(&succeed(folder.path(), "try --keep play --json")).unwrap();
+    let play = folder.path().join("play");
+    // The registry as it is served again, and then each command as it was printed.
+    let listen = said["registry"].as_str().unwrap().trim_start_matches("http://");
+    assert_eq!(said["serve"], format!("portcullis registry serve registry --listen {listen} &"));
+    let mut serving = portcullis()
+        .current_dir(&play)
+        .args(["registry", "serve", "registry", "--listen", listen, "--quiet"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(serving.stdout.take().unwrap()), &mut line)
+        .unwrap();
+    let mut request = String::new();
+    for typed in said["commands"].as_array().unwrap() {
+        let command = typed["command"].as_str().unwrap().replace("<request>", &request);
+        let yes = if command.contains(" approve ") { " --yes" } else { "" };
+        let command = command.strip_prefix("portcullis ").unwrap().to_owned() + yes;
+        let words = command.split('"').enumerate().flat_map(|(at, part)| match at % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+            _ => vec![part.to_owned()],
+        });
+        let done = portcullis().current_dir(&play).args(words).output().unwrap();
+        assert!(done.status.success(), "{command}: {}", failure(&done));
+        let printed = text(&done.stdout);
+        if command.contains("request new") {
+            let digits = regex::Regex::new("[0-9a-f]{12,64}").unwrap();
+            request = digits.find(&printed).unwrap().as_str()[..12].to_owned();
+        }
+    }
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    let again = refuse(folder.path(), "try --keep play");
+    assert!(again.contains("play holds a demo already"), "{again}");
 }

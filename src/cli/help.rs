@@ -13,7 +13,7 @@ use super::output::Output;
 
 /// Whose commands are whose; every command is in one group (a test of this file checks it).
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Everyone", &["identity", "join", "demo", "completions", "man"]),
+    ("Everyone", &["identity", "join", "doctor", "demo", "try", "completions", "man"]),
     (
         "Release administrator (board member)",
         &[
@@ -57,6 +57,9 @@ pub(super) fn grouped(command: Command) -> Command {
 }
 
 /// Write a completion script for your shell to standard output
+///
+/// For bash, zsh, fish and elvish, `source <(PORTCULLIS_COMPLETE=bash portcullis)` at the shell's start completes names of checkpoints, stages and
+/// grants of your home, too.
 #[derive(Debug, Args)]
 pub(super) struct Completions {
     /// The shell

@@ -126,6 +126,11 @@ fn default_folder() -> anyhow::Result<PathBuf> {
 }
 
 impl Home {
+    /// The home in this folder, or the usual one.
+    pub(super) fn at(folder: Option<PathBuf>) -> anyhow::Result<Self> {
+        HomeArguments { home: folder, registry: None, passphrase: PassphraseArguments::default() }.resolve()
+    }
+
     /// The folder, made where it is missing; only its owner can enter it.
     pub(super) fn folder(&self) -> anyhow::Result<&Path> {
         use std::os::unix::fs::DirBuilderExt as _;
@@ -135,6 +140,11 @@ impl Home {
             .create(&self.folder)
             .with_context(|| format!("cannot make {}", self.folder.display()))?;
         Ok(&self.folder)
+    }
+
+    /// The folder, which need not be there.
+    pub(super) fn path(&self) -> &Path {
+        &self.folder
     }
 
     /// The identity file, which need not be there.

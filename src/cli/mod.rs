@@ -3,7 +3,10 @@
 mod admin;
 mod advice;
 mod auditor;
+mod completion;
 mod demo;
+mod doctor;
+mod examples;
 mod failure;
 mod files;
 mod help;
@@ -95,7 +98,9 @@ enum Command {
     Case(auditor::case::CaseCommand),
     #[command(subcommand)]
     Witness(auditor::witness::WitnessCommand),
+    Doctor(doctor::Doctor),
     Demo(demo::Demo),
+    Try(demo::trial::Try),
     TufClient(tuf_client::TufClient),
     Completions(help::Completions),
     Man(help::Man),
@@ -103,13 +108,14 @@ enum Command {
 
 /// The whole command line, as help, man pages and completions show it.
 fn command_line() -> clap::Command {
-    help::grouped(CommandLine::command())
+    examples::added_to(help::grouped(CommandLine::command()))
 }
 
 /// Runs the command that the process's arguments name.
 pub fn main() -> ExitCode {
     // Before anything secret is read.
     crate::secret::guard_process();
+    completion::answer_shell(command_line);
     let parsed = command_line().try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
     let CommandLine { command, json, quiet, home } = match parsed {
         Ok(command_line) => command_line,
@@ -159,7 +165,9 @@ impl Command {
             Self::Audit(audit) => audit.run(home, output),
             Self::Case(case) => case.run(home, output),
             Self::Witness(witness) => witness.run(home, output),
+            Self::Doctor(doctor) => doctor.run(home, output),
             Self::Demo(demo) => demo.run(output),
+            Self::Try(trial) => trial.run(output),
             Self::TufClient(client) => client.run(),
             Self::Completions(completions) => completions.run(command_line(), output),
             Self::Man(man) => man.run(command_line(), output),

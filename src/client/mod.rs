@@ -6,6 +6,7 @@
 
 mod error;
 mod gate;
+mod invitation;
 mod pull;
 mod record;
 mod recorder;
@@ -19,6 +20,7 @@ mod vault;
 
 pub use error::Error;
 pub use gate::{Opened, Pass, find_grant, find_lease, find_pass};
+pub use invitation::{Fingerprint, Invitation, InvitationError};
 pub use pull::{ChunkSource, Mirror, Pace, Parallel, PullOptions, Pulled, SetAside, pull};
 pub use record::Record;
 pub use recorder::{Asked, Ended, Recorder};

@@ -1,5 +1,7 @@
 //! Owners, board members and operators: founding, boards, releases, and what they are refused.
 
+use portcullis::client::Invitation;
+
 use crate::support::people::{BOARD, ID, POLICY, Scene};
 use crate::support::served::{Database, Served};
 
@@ -173,4 +175,281 @@ fn an_ethics_board_is_founded_as_the_documentation_says() {
     scene.approve("eve", &request);
     let granted = scene.succeed("rosa", &format!("request show {request}"));
     assert!(granted.starts_with("granted"), "{granted}");
+}
+
+#[test]
+fn a_founding_in_a_file_is_changed_until_it_is_signed() {
+    let served = Served::unfounded(Database::Sqlite);
+    let (scene, url) = (&served.scene, &served.process.url);
+    let founding = |threshold: u32, more: &str| {
+        let cards = BOARD.map(|person| format!("\"{person}.card\"")).join(", ");
+        let text = format!(
+            "schema = 1\nregistry = \"../reg/registry.card\"\nauditors = [\"august.card\"]\n\n[owners]\nthreshold = {threshold}\n\
+             cards = [{cards}]\n\n[board.{ID}]\nthreshold = 2\ncards = [{cards}]\n{more}"
+        );
+        scene.write("cards/founding.toml", &text);
+    };
+    let init =
+        format!("catalogue init --from cards/founding.toml --founding-code {} --registry {url}", served.code);
+    founding(2, "quorum = 2\n");
+    insta::assert_snapshot!(scene.refuse("ada", &init), @"
+    exit 2
+    error: cards/founding.toml cannot be used: TOML parse error at line 12, column 1
+       |
+    12 | quorum = 2
+       | ^^^^^^
+    unknown field `quorum`, expected `threshold` or `cards`
+      next: docs/catalogue.md shows one that can
+    ");
+    founding(4, "");
+    insta::assert_snapshot!(scene.refuse("ada", &init), @"
+    exit 2
+    error: the owners has 3 distinct keys; its threshold of 4 must be between 1 and that
+      next: change the threshold, or who signs
+    ");
+    insta::assert_snapshot!(scene.refuse("ada", &format!("{init} --owner cards/eve.card")), @"
+    exit 2
+    error: the argument '--from <FILE>' cannot be used with '--owner <CARD>'
+
+    Usage: portcullis catalogue init --from <FILE> --founding-code <CODE> --registry <URL|FOLDER>
+
+    For more information, try '--help'.
+    ");
+    founding(3, "");
+    scene.succeed("ada", &init);
+    scene.sign_all("ben", &format!("--registry {url}"));
+    // Two of three were too many hands: it is proposed again, and who signed the old words signs anew.
+    founding(2, "\n[board.ethics]\nthreshold = 1\ncards = [\"eve.card\"]\n");
+    let again = scene.run("ada", &init);
+    let said = crate::support::text(&again.stderr);
+    assert!(again.status.success() && said.contains("another owner signed root as it was"), "{said}");
+    scene.sign_all("ben", &format!("--registry {url}"));
+    let status = scene.succeed("ada", &format!("catalogue root --registry {url}"));
+    assert!(status.starts_with("wrote 1.root.json"), "{status}");
+    scene.succeed("ada", &format!("join {url} --root 1.root.json"));
+    let status = scene.json("ada", "catalogue status");
+    let boards: Vec<_> =
+        status["boards"].as_array().unwrap().iter().map(|board| board["board"].clone()).collect();
+    assert_eq!(boards, ["auditors", "ethics", ID], "{status}");
+    assert_eq!(status["roles"][0]["threshold"], 2, "{status}");
+}
+
+#[test]
+fn an_invitation_takes_the_place_of_the_roots_file() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    let url = &served.process.url;
+    let stable = |text: &str| {
+        let text = scene.stable(&text.replace(url, "<url>"));
+        let fingerprint = regex::Regex::new("([0-9a-f]{4} ){4}[0-9a-f]{4}").unwrap();
+        let text = fingerprint.replace_all(&text, "<fingerprint>").into_owned();
+        regex::Regex::new("portcullis-invite1[0-9a-z]+")
+            .unwrap()
+            .replace_all(&text, "<invitation>")
+            .into_owned()
+    };
+    let printed = scene.succeed("ada", "catalogue invite");
+    insta::assert_snapshot!(stable(&printed), @"
+    <invitation>
+      registry     <url>
+      fingerprint  <fingerprint>
+      next: send the line; whoever gets it runs `portcullis join <invitation>`, and compares the fingerprint with yours by another way
+    ");
+    let invitation = printed.lines().next().unwrap();
+    let joined = scene.succeed("zoe", &format!("join {invitation}"));
+    insta::assert_snapshot!(stable(&joined), @"
+    joined <url>: 3 owners, 2 of whom must sign a change of trust
+      fingerprint  <fingerprint>: compare it with what the owners say, by another way than this came
+      tiny partners
+    ");
+    let fingerprint = &scene.json("ada", "catalogue invite")["fingerprint"];
+    assert!(joined.contains(fingerprint.as_str().unwrap()), "{joined}");
+    // Again, and in capitals, changes nothing.
+    scene.succeed("zoe", &format!("join {}", invitation.to_uppercase()));
+
+    let catalogue = scene.catalogue_id("ada");
+    let to = |registry: &str, catalogue| Invitation::new(registry, catalogue).unwrap().to_string();
+    let elsewhere = Served::founded(Database::Sqlite);
+    let refused = |person: &str, arguments: &str| {
+        stable(&scene.refuse(person, arguments).replace(&elsewhere.process.url, "<elsewhere>"))
+    };
+    insta::assert_snapshot!([
+        // One letter of it is wrong.
+        refused("yan", &format!("join {}", invitation.replace("invite1q", "invite1p"))),
+        refused("yan", &format!("join {}", &invitation[..invitation.len() - 3])),
+        // The registry shows another catalogue than the one that was named.
+        refused("yan", &format!("join {}", to(&elsewhere.process.url, catalogue))),
+        refused("yan", &format!("join {}", to(url, elsewhere.scene.catalogue_id("ada")))),
+        refused("yan", &format!("join {}", to("nowhere", catalogue))),
+        refused("yan", &format!("join {url}")),
+        refused("yan", "catalogue invite"),
+        // Who trusts one catalogue is not led to another.
+        refused("zoe", &format!("join {}", to(&elsewhere.process.url, elsewhere.scene.catalogue_id("ada")))),
+    ].join("\n"), @"
+    exit 2
+    error: the invitation is damaged: invalid checksum
+      next: copy the whole line again; if it stays so, ask for another: `portcullis catalogue invite` prints one
+
+    exit 2
+    error: the invitation is damaged: invalid checksum
+      next: copy the whole line again; if it stays so, ask for another: `portcullis catalogue invite` prints one
+
+    exit 4
+    error: the invitation is to the catalogue <fingerprint>, and <elsewhere> shows <fingerprint>: nothing was trusted
+      next: do not use it: tell the one who invited you that somebody shows another catalogue
+
+    exit 4
+    error: the invitation is to the catalogue <fingerprint>, and <url> shows <fingerprint>: nothing was trusted
+      next: do not use it: tell the one who invited you that somebody shows another catalogue
+
+    exit 5
+    error: <scene>/nowhere shows no catalogue
+      next: check with the one who invited you where the registry is now
+
+    exit 2
+    error: nothing says which catalogue <url> must show
+      next: give the root that the owners handed you, with --root 1.root.json; or join by an invitation, which a member prints with `portcullis catalogue invite`
+
+    exit 2
+    error: <scene>/homes/yan has joined no registry
+      next: run `portcullis join <registry> --root <file>` once, or give --registry
+
+    exit 3
+    error: root version 1 is trusted already, and the root given (version 1) is another catalogue's
+      next: if you mean to change to another catalogue, use another --home for it
+    ");
+    assert!(!scene.at("homes/yan/catalogue").exists(), "nothing was trusted");
+    let root = elsewhere.get("/v1/catalogue/metadata/1.root.json").text;
+    scene.write("other.json", &root);
+    let both = scene.refuse("yan", &format!("join {invitation} --root other.json"));
+    assert!(both.contains("nothing was trusted"), "{both}");
+}
+
+/// What the doctor says, without what differs from machine to machine.
+fn doctor(served: &Served, person: &str) -> (Option<i32>, String) {
+    let done = served.scene.run(person, "doctor");
+    let said = crate::support::text(&done.stdout).replace(&served.process.url, "<url>");
+    // Disk and memory are the machine's.
+    let patterns =
+        [(r"(?m)^(ok  |note)  (disk|memory) .*\n( +next: .*\n)?", "$2\n"), (r"127.0.0.1:\d+", "<address>")];
+    let said = patterns.iter().fold(served.scene.stable(&said), |said, (pattern, word)| {
+        regex::Regex::new(pattern).unwrap().replace_all(&said, *word).into_owned()
+    });
+    (done.status.code(), said)
+}
+
+#[test]
+fn the_doctor_says_what_is_to_be_mended_and_how() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    served.granted();
+    scene.succeed("rosa", &format!("pull {ID}"));
+    scene.succeed("rosa", &format!("run {ID} Blessed --max-tokens 2 --quiet"));
+    let (code, said) = doctor(&served, "rosa");
+    assert_eq!(code, Some(0), "{said}");
+    insta::assert_snapshot!(said, @"
+    ok    home         <scene>/homes/rosa, yours alone
+    note  identity     not protected by a passphrase: who reads the file has your key
+                        next: protect it with `portcullis identity passphrase`
+    ok    registry     <url> answers, version 0.1.0
+    ok    clock        within a minute of the registry's
+    ok    catalogue    holds; timestamp expires first, on <date>
+    disk
+    ok    core dumps   off: a crash leaves no key on the disk
+    memory
+    ok    vault        every statement in it can be read
+    ok    journal      2 records hold, 2 of them not yet with the registry
+
+    nothing must be mended; see the notes
+    ");
+    let (code, said) = doctor(&served, "nobody");
+    assert_eq!(code, Some(0), "{said}");
+    insta::assert_snapshot!(said, @"
+    note  home         <scene>/homes/nobody is not there yet
+                        next: `portcullis identity new --name <your name>` makes it
+    note  registry     this home has joined none
+                        next: join one: `portcullis join <invitation>`, or `portcullis join <registry> --root 1.root.json`
+    disk
+    ok    core dumps   off: a crash leaves no key on the disk
+    memory
+    ok    vault        nothing is in it yet
+    ok    journal      nothing was recorded on this machine yet
+
+    nothing must be mended; see the notes
+    ");
+    // A home that others may read, a grant that was spoiled, a journal that was shortened.
+    let home = scene.at("homes/rosa");
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let files = scene.files("homes/rosa/vault").into_iter();
+    let grant = files.into_iter().find(|file| file.to_str().unwrap().contains("/grants/")).unwrap();
+    std::fs::write(grant, "{}").unwrap();
+    std::fs::write(home.join("usage/journal.jsonl"), "").unwrap();
+    let ill = scene.run("rosa", "doctor");
+    assert_eq!(ill.status.code(), Some(4));
+    let said = doctor(&served, "rosa").1;
+    insta::assert_snapshot!(said, @"
+    MEND  home         others on this machine may use <scene>/homes/rosa
+                        next: chmod 700 <scene>/homes/rosa
+    note  identity     not protected by a passphrase: who reads the file has your key
+                        next: protect it with `portcullis identity passphrase`
+    ok    registry     <url> answers, version 0.1.0
+    ok    clock        within a minute of the registry's
+    ok    catalogue    holds; timestamp expires first, on <date>
+    disk
+    ok    core dumps   off: a crash leaves no key on the disk
+    memory
+    MEND  vault        1 of its files are damaged, such as <scene>/homes/rosa/vault/statements/grants/<digest>.json
+                        next: remove them and run `portcullis pull <checkpoint>` again: it brings the registry's copies
+    MEND  journal      the usage journal ends after 0 records, and had 2: its end was cut off
+                        next: keep the home's `usage` folder as it is, and write to the auditors; a copy of before, if there is one, goes on
+    ");
+    insta::assert_snapshot!(crate::support::text(&ill.stderr), @"
+    error: 3 things must be mended
+      next: do what stands below each
+    ");
+    let json = scene.run("rosa", "doctor --json");
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(report["healthy"], false);
+    assert_eq!(report["checks"][0]["state"], "bad", "{report}");
+    // A registry that does not answer.
+    drop(std::mem::replace(&mut served.process, crate::support::served::Process::idle()));
+    let ill = served.scene.run("ada", "doctor");
+    let said = crate::support::text(&ill.stdout);
+    assert_eq!(ill.status.code(), Some(4), "{said}");
+    assert!(said.contains("MEND  registry") && said.contains("ok    catalogue"), "{said}");
+}
+
+#[test]
+fn a_shell_completes_from_the_home_and_asks_no_registry() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    let (_, grant) = served.granted();
+    scene.succeed("rosa", &format!("pull {ID}"));
+    let complete = |served: &Served, person: &str, line: &str| {
+        let mut words: Vec<_> = line.split(' ').collect();
+        let home = served.scene.at("homes").join(person).display().to_string();
+        words.splice(0..0, ["portcullis", "--home", &home]);
+        let done = crate::support::portcullis()
+            .env("PORTCULLIS_COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
+            .env("_CLAP_IFS", "\n")
+            .arg("--")
+            .args(&words)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", crate::support::failure(&done));
+        crate::support::text(&done.stdout)
+    };
+    assert_eq!(complete(&served, "rosa", "pull t").trim(), ID);
+    assert_eq!(complete(&served, "rosa", "grant show ").lines().find(|line| **line == grant), Some(&*grant));
+    assert!(complete(&served, "ada", "release tiny --stage p").contains("partners"));
+    assert!(complete(&served, "ada", "catalogue sign t").contains("targets"));
+    assert!(complete(&served, "ada", "rel").contains("release"));
+    assert!(!complete(&served, "newcomer", "pull t").contains(ID));
+    assert!(!scene.at("homes/newcomer").exists(), "asking made nothing");
+    // The same without the registry.
+    let mut served = served;
+    drop(std::mem::replace(&mut served.process, crate::support::served::Process::idle()));
+    assert_eq!(complete(&served, "rosa", "pull t").trim(), ID);
 }

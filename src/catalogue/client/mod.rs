@@ -91,6 +91,14 @@ impl Client {
         Err(Error::OtherRoot { trusted: trusted.version(), offered: offered.version() })
     }
 
+    /// Which catalogue a root founds, whose owners' own signatures are checked; nothing is trusted yet.
+    ///
+    /// # Errors
+    /// What is wrong with the root.
+    pub fn founded_by(root: &[u8]) -> Result<CatalogueId, Error> {
+        Ok(CatalogueId::new(verify::first_root("the root", root.to_vec())?.digest()))
+    }
+
     /// The newest root that is trusted, if any is.
     ///
     /// # Errors

@@ -267,3 +267,15 @@ fn registry_hint(error: &registry::Error) -> (Kind, Option<String>) {
     let (kind, hint) = error.next_step();
     (kind_of(kind), Some(hint.into_owned()))
 }
+
+pub(super) fn explain_invitation(error: &client::InvitationError) -> (Kind, Option<String>) {
+    use client::InvitationError as E;
+    let hint = match error {
+        E::Version { .. } => "bring this program up to date",
+        E::Registry => "check the registry's address: `portcullis catalogue invite --registry <address>`",
+        E::Prefix | E::TooLong | E::Damaged { .. } => {
+            "copy the whole line again; if it stays so, ask for another: `portcullis catalogue invite` prints one"
+        }
+    };
+    (Kind::Usage, Some(hint.to_owned()))
+}

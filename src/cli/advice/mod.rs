@@ -41,6 +41,7 @@ fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
         .or_else(|| of(cause, access::explain_registry))
         .or_else(|| of(cause, access::explain_remote))
         .or_else(|| of(cause, access::explain_client))
+        .or_else(|| of(cause, access::explain_invitation))
         .or_else(|| of(cause, access::explain_access))
         .or_else(|| of(cause, access::explain_exchange))
         .or_else(|| of(cause, seal::explain_seal))

@@ -17,8 +17,18 @@ const OPERATOR: &str = "oscar";
 const RESEARCHER: &str = "rosa";
 const AUDITOR: &str = "august";
 
-/// Tells this part of the story and returns it as data.
-pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
+/// A registry that is served, with a catalogue that everybody joined, and checkpoints that are released.
+pub(super) struct Ready {
+    pub(super) registry: Served,
+    people: People,
+}
+
+/// Serves a registry, founds its catalogue and releases these checkpoints.
+pub(super) fn prepare(
+    folder: &Path,
+    released: &[&EmbeddedCheckpoint],
+    output: Output,
+) -> anyhow::Result<Ready> {
     let people = People::new(folder, output)?;
     output.piece("\nServe: a registry on this machine; it keeps statements and ciphertext, and can release nothing by itself\n")?;
     let init = people.show(OPERATOR, &["registry", "init", "registry"])?;
@@ -30,11 +40,24 @@ pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
         registry.url
     ))?;
     output.piece("\nFound: a board of three, any two of whom must sign\n")?;
-    found(&people, folder, (&registry.url, code))?;
+    found(&people, folder, &Founding { url: &registry.url, code, released })?;
     output.piece("\nSeal: each checkpoint under two locks, the board's and the registry's; then policy and stage, signed by two\n")?;
-    for embedded in &CHECKPOINTS {
+    for embedded in released {
         release(&people, folder, embedded, output)?;
     }
+    Ok(Ready { registry, people })
+}
+
+/// What is founded, and where.
+struct Founding<'a> {
+    url: &'a str,
+    code: &'a str,
+    released: &'a [&'a EmbeddedCheckpoint],
+}
+
+/// Tells this part of the story and returns it as data.
+pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
+    let Ready { registry, people } = prepare(folder, &CHECKPOINTS.iter().collect::<Vec<_>>(), output)?;
     write_whole(&folder.join("policies/misuse.toml"), MISUSE_RULES.as_bytes())?;
     people.show("ada", &["catalogue", "propose", "misuse", "--rules", "policies/misuse.toml"])?;
     sign(&people, "ben")?;
@@ -51,7 +74,8 @@ pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
     Ok(json!({ "registry": registry.url, "texts": texts }))
 }
 
-fn found(people: &People, folder: &Path, (url, code): (&str, &str)) -> anyhow::Result<()> {
+fn found(people: &People, folder: &Path, founding: &Founding<'_>) -> anyhow::Result<()> {
+    let Founding { url, code, released } = founding;
     fs::create_dir_all(folder.join("cards"))?;
     let others = [(RESEARCHER, "Rosa"), (AUDITOR, "August")];
     for (person, name) in BOARD.into_iter().chain(others) {
@@ -71,7 +95,7 @@ fn found(people: &People, folder: &Path, (url, code): (&str, &str)) -> anyhow::R
     }
     init.extend(["--registry-card".to_owned(), "registry/registry.card".to_owned()]);
     init.extend(["--auditor".to_owned(), card(AUDITOR)]);
-    for embedded in &CHECKPOINTS {
+    for embedded in *released {
         let cards = BOARD.map(|(person, _)| card(person)).join(",");
         init.extend(["--board".to_owned(), format!("{}=2:{cards}", embedded.id)]);
     }

@@ -5,6 +5,7 @@ mod gate;
 mod people;
 mod replay;
 mod server;
+pub(super) mod trial;
 
 use std::path::{Path, PathBuf};
 
@@ -40,10 +41,7 @@ impl Demo {
         interrupt::exit_when_asked(output, "the demo ends here");
         match self.dir {
             Some(folder) => {
-                if folder.join("homes").exists() {
-                    let message = format!("the demo was told in {} before", folder.display());
-                    return Err(Refusal::usage(message, "name another folder, or remove this one").into());
-                }
+                require_new(&folder)?;
                 if self.replay_2019 {
                     let result = replay::tell(&folder, self.seed, output)?;
                     let shown = folder.display();
@@ -74,6 +72,15 @@ impl Demo {
             }
         }
     }
+}
+
+/// Refuses a folder in which people of an earlier demo live.
+fn require_new(folder: &Path) -> Result<(), Refusal> {
+    if folder.join("homes").exists() {
+        let message = format!("{} holds a demo already", folder.display());
+        return Err(Refusal::usage(message, "name another folder, or remove this one"));
+    }
+    Ok(())
 }
 
 /// Tells the story and returns it as data.

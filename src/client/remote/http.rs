@@ -12,6 +12,7 @@ use super::RemoteError;
 use crate::access::Fault;
 use crate::api::{Problem, WorkDemand};
 use crate::checkpoint::fetch::{BaseUrl, parse_retry_after};
+use crate::time::Timestamp;
 
 /// How long name lookup, connection and TLS may take together.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -80,11 +81,18 @@ pub(super) struct Answer {
     registry: String,
     status: StatusCode,
     bytes: Vec<u8>,
+    /// When the server says that it answered.
+    date: Option<Timestamp>,
 }
 
 impl Answer {
     pub(super) fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// When the server says that it answered; the caller's clock may say otherwise.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        self.date
     }
 
     /// The body, where it did what was asked.
@@ -216,6 +224,11 @@ impl Http {
         let status = response.status();
         let advised = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let advised = advised.and_then(|text| parse_retry_after(text, SystemTime::now()));
+        let date = response.headers().get(header::DATE).and_then(|value| value.to_str().ok());
+        let date = date.and_then(|text| httpdate::parse_http_date(text).ok());
+        let date = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let date =
+            date.and_then(|since| i64::try_from(since.as_secs()).ok()).map(Timestamp::from_unix_seconds);
         // A refusal may be longer than the answer.
         let most = if status.is_success() { ask.most } else { super::MOST_ANSWER };
         let mut bytes = Vec::new();
@@ -225,7 +238,7 @@ impl Http {
             }
             bytes.extend_from_slice(&piece);
         }
-        Ok((Answer { registry: self.base.to_string(), status, bytes }, advised))
+        Ok((Answer { registry: self.base.to_string(), status, bytes, date }, advised))
     }
 
     fn request(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<reqwest::Request, RemoteError> {

@@ -27,6 +27,7 @@ use crate::checkpoint::fetch::BaseUrl;
 use crate::digest::Sha256Digest;
 use crate::progress::{Progress, Silent};
 use crate::statement::Envelope;
+use crate::time::Timestamp;
 use http::{Ask, Http};
 
 /// Longest answer to a question that is not about files.
@@ -71,6 +72,16 @@ impl RemoteRegistry {
     /// [`RemoteError`].
     pub fn info(&self) -> Result<RegistryInfo, RemoteError> {
         self.http.ask(&Ask::get(&["v1", "registry"], MOST_ANSWER), None)?.json()
+    }
+
+    /// The same, and what time it is there.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub fn info_and_clock(&self) -> Result<(RegistryInfo, Option<Timestamp>), RemoteError> {
+        let answer = self.http.ask(&Ask::get(&["v1", "registry"], MOST_ANSWER), None)?;
+        let clock = answer.date();
+        Ok((answer.json()?, clock))
     }
 
     /// The paths of the catalogue's published files.

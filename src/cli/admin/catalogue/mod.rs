@@ -4,8 +4,10 @@ mod board;
 mod conditions;
 mod diff;
 mod files;
+mod founding_file;
 mod hand_in;
 mod init;
+mod invite;
 mod organization;
 mod overview;
 pub(in crate::cli) mod propose;
@@ -40,6 +42,7 @@ pub(in crate::cli) enum CatalogueCommand {
     Organization(organization::OrganizationCommand),
     Refresh(refresh::Refresh),
     Root(root::Root),
+    Invite(invite::Invite),
 }
 
 impl CatalogueCommand {
@@ -56,6 +59,7 @@ impl CatalogueCommand {
             Self::Organization(organization) => organization.run(home, output),
             Self::Refresh(refresh) => refresh.run(home, output),
             Self::Root(root) => root.run(home, output),
+            Self::Invite(invite) => invite.run(home, output),
         }
     }
 }

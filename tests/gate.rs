@@ -269,8 +269,8 @@ fn a_revocation_a_new_policy_a_stage_moved_back_and_a_rotation_each_end_a_grant(
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: the grant cites <digest>, in force is <digest>
-      next: request it again: the new policy decides anew (`portcullis request new`)
+    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
+      next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     "
     );
 }

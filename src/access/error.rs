@@ -84,13 +84,19 @@ pub enum Error {
         /// Who.
         member: Label,
     },
-    /// The policy in force is not the one that the grant cites.
-    #[error("the policy was replaced since: the grant cites {cited}, in force is {in_force}")]
+    /// The policy in force is not the one that the statement cites.
+    #[error(
+        "the policy was replaced since: version {version} is in force, and a change of policy ends every {what} made before it"
+    )]
     PolicyReplaced {
-        /// Which it cites.
-        cited: Sha256Digest,
-        /// Which is in force.
-        in_force: Sha256Digest,
+        /// A grant or a handover.
+        what: &'static str,
+        /// The version in force.
+        version: u32,
+        /// Of which checkpoint.
+        checkpoint: CheckpointId,
+        /// The request that a grant answered.
+        request: Option<Sha256Digest>,
     },
     /// The policy has no such stage.
     #[error("the policy has no stage `{stage}`")]

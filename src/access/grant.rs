@@ -160,7 +160,7 @@ pub fn verify_grant(
     })?;
     let grant = &verified.predicate;
     if grant.policy != rules.policy_digest {
-        return Err(Error::PolicyReplaced { cited: grant.policy, in_force: rules.policy_digest });
+        return Err(rules.policy_replaced("grant", Some(grant.request)));
     }
     rules.require_stage_reached(&grant.stage)?;
     require_live(grant, rules, now)?;

@@ -54,7 +54,7 @@ pub fn verify_handover(
     }
     let handover = statement.map(|statement| statement.predicate);
     if handover.policy != rules.policy_digest {
-        return Err(Error::PolicyReplaced { cited: handover.policy, in_force: rules.policy_digest });
+        return Err(rules.policy_replaced("handover", None));
     }
     if handover.stage != rules.stage {
         let (granted, in_force) = (handover.stage.clone(), rules.stage.clone());

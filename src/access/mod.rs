@@ -13,6 +13,7 @@ mod handover;
 mod index;
 mod journal;
 mod lease;
+mod outlook;
 mod request;
 mod rules;
 mod session;
@@ -32,6 +33,7 @@ pub use handover::{Handover, handover_context, verify_handover};
 pub use index::{Index, KINDS, index};
 pub use journal::{JournalId, JournalIdError, JournalMark};
 pub use lease::{Lease, check_lease, lease_context, verify_lease};
+pub use outlook::{Draft, Outlook, outlook};
 pub use request::{
     Denial, MOST_MEMBERS, Request, Withdrawal, asks, verify_denial, verify_request, verify_withdrawal,
 };

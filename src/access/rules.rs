@@ -248,6 +248,16 @@ impl RulesInForce {
         Ok(())
     }
 
+    /// Why a statement that cites an earlier policy is over.
+    pub(super) fn policy_replaced(&self, what: &'static str, request: Option<Sha256Digest>) -> Error {
+        Error::PolicyReplaced {
+            what,
+            version: self.policy.version,
+            checkpoint: self.checkpoint.clone(),
+            request,
+        }
+    }
+
     /// Refuses a stage that the checkpoint has not reached, or was moved back from.
     pub(super) fn require_stage_reached(&self, stage: &StageName) -> Result<(), Error> {
         let place = |name: &StageName| self.policy.stages.iter().position(|stage| stage.name == *name);

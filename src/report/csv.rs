@@ -56,6 +56,7 @@ fn releases(report: &Report) -> impl Iterator<Item = Row> {
         name: row.stage.clone(),
         checkpoint: row.checkpoint.clone(),
         from: row.at.to_string(),
+        note: row.against.join("; "),
         ..Row::of("stage")
     })
 }

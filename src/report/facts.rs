@@ -93,11 +93,24 @@ impl CaseFact {
     }
 }
 
+/// A checkpoint entered a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StageFact {
+    /// When.
+    pub at: Timestamp,
+    /// Which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// Which stage.
+    pub stage: String,
+    /// Which rules of the policy's pace the board overruled by entering it then, in words: days in the stage before, and the order.
+    pub against: Vec<String>,
+}
+
 /// Everything that happened.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// Stages that checkpoints entered, in order.
-    pub stages: Vec<(Timestamp, CheckpointId, String)>,
+    pub stages: Vec<StageFact>,
     /// Policies that came into force: the version, and what changed for whom, in words.
     pub policies: Vec<(Timestamp, CheckpointId, u32, Vec<String>)>,
     /// Requests by their digests.

@@ -69,6 +69,9 @@ fn verdict(verification: &Verification) -> String {
     if verification.finding_count > 10 {
         let _ = write!(html, "<li>and {} more findings</li>", verification.finding_count - 10);
     }
+    for remark in verification.remarks.iter().take(10) {
+        let _ = write!(html, "<li>Overruled by a board: {}</li>", escape(&remark.what));
+    }
     for line in &verification.unproved {
         let _ = write!(html, "<li>Not proved: {}</li>", escape(line));
     }
@@ -119,8 +122,7 @@ fn releases(page: &mut String, report: &Report) {
         }
     }
     page.push_str(&timeline("Stages of each checkpoint over time", &spans, (report.from, report.to)));
-    let rows =
-        report.releases.iter().map(|row| vec![row.at.date(), row.checkpoint.clone(), row.stage.clone()]);
+    let rows = report.releases.iter().map(|row| vec![row.at.date(), row.checkpoint.clone(), row.marked()]);
     table(page, "Every stage that was entered", &["entered", "checkpoint", "stage"], rows);
 }
 

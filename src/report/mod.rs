@@ -25,7 +25,7 @@ mod verification;
 pub use bundle::{BundleReader, BundleWriter, Header, Line};
 pub use csv::to_csv;
 pub use error::Error;
-pub use facts::{CaseFact, Facts, GrantFact, RequestFact, UsageFact};
+pub use facts::{CaseFact, Facts, GrantFact, RequestFact, StageFact, UsageFact};
 pub use gather::gather;
 pub use html::to_html;
 pub use replay::{Depth, audit};

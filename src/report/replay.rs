@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::ahead::{ReadLine, ReadRecord, ReadStatement, Told, next_block};
 use super::replay_use::{Journals, NoTiles};
-use super::{BundleReader, Error, Facts, Verification};
+use super::{BundleReader, Error, Facts, StageFact, Verification};
 use crate::access::{self, Affiliations, Grant, JournalId, RulesInForce};
 use crate::catalogue::{self, History, Remote};
 use crate::client::Catalogue;
@@ -14,7 +14,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{self, Entry, EntryKind, Growth, HeadNote, LogKey, TreeHead, WitnessRule};
 use crate::name::CheckpointId;
-use crate::policy::{Policy, diff};
+use crate::policy::{self, EntryRule, Policy, Verdict, diff};
 use crate::statement::{Envelope, Quorum, Statement, Verified};
 use crate::time::Timestamp;
 
@@ -347,9 +347,29 @@ impl Replay {
             return Err("the board's metadata names another file".to_owned());
         }
         if entry.kind == EntryKind::Stage {
-            self.facts.stages.push((entry.at, checkpoint, rules.stage.to_string()));
+            self.stage_entered(entry.at, checkpoint, &rules);
         }
         Ok(())
+    }
+
+    /// A board may overrule the pace of its own policy; an audit says that it did.
+    fn stage_entered(&mut self, at: Timestamp, checkpoint: CheckpointId, rules: &RulesInForce) {
+        let before = self.facts.stages.iter().rev().find(|fact| fact.checkpoint == checkpoint);
+        let before = before.and_then(|fact| Some((fact.stage.parse().ok()?, fact.at)));
+        let from = before.as_ref().map(|(stage, since)| policy::Standing { stage, since: *since });
+        // Evidence is judged where it is signed; days and order are plain from the record itself.
+        let entry = policy::may_enter(&rules.policy, from, &rules.stage, &[], at);
+        let broken = entry.rules().iter().filter(|rule| {
+            rule.verdict != Verdict::Passed && matches!(rule.rule, EntryRule::Soak | EntryRule::Order)
+        });
+        let against: Vec<_> = broken.map(ToString::to_string).collect();
+        let stage = rules.stage.to_string();
+        if !against.is_empty() {
+            let what =
+                format!("{checkpoint} entered stage `{stage}` against its policy: {}", against.join("; "));
+            self.found.remark(self.place, what);
+        }
+        self.facts.stages.push(StageFact { at, checkpoint, stage, against });
     }
 
     /// A statement that the registry makes.

@@ -54,6 +54,18 @@ pub struct Release {
     pub checkpoint: String,
     /// Which stage.
     pub stage: String,
+    /// Which rules of the policy's pace the board overruled by entering it then, in words.
+    pub against: Vec<String>,
+}
+
+impl Release {
+    /// The stage; marked, if it was entered against the policy.
+    pub(super) fn marked(&self) -> String {
+        match self.against.as_slice() {
+            [] => self.stage.clone(),
+            against => format!("{}, against the policy: {}", self.stage, against.join("; ")),
+        }
+    }
 }
 
 /// Requests for one checkpoint.
@@ -185,10 +197,11 @@ pub fn summarize(
     created: Timestamp,
 ) -> Report {
     let within = |at: Timestamp| at >= from && at < to;
-    let releases = facts.stages.iter().map(|(at, checkpoint, stage)| Release {
-        at: *at,
-        checkpoint: checkpoint.to_string(),
-        stage: stage.clone(),
+    let releases = facts.stages.iter().map(|fact| Release {
+        at: fact.at,
+        checkpoint: fact.checkpoint.to_string(),
+        stage: fact.stage.clone(),
+        against: fact.against.clone(),
     });
     let policies = facts.policies.iter().filter(|(at, ..)| within(*at));
     let policies = policies.map(|(at, checkpoint, version, changes)| PolicyRow {

@@ -11,8 +11,18 @@ const MOST_ROWS: usize = 20;
 
 /// A verification in words.
 pub fn verification_text(verification: &Verification) -> String {
-    let Verification { log, entries, root, witnesses, proved, findings, finding_count, unproved, .. } =
-        verification;
+    let Verification {
+        log,
+        entries,
+        root,
+        witnesses,
+        proved,
+        findings,
+        finding_count,
+        remarks,
+        unproved,
+        ..
+    } = verification;
     let mut text = String::new();
     let verdict = if verification.holds() { "the record holds" } else { "the record does NOT hold" };
     // Writing to a string cannot fail, here and below.
@@ -26,6 +36,13 @@ pub fn verification_text(verification: &Verification) -> String {
             for line in lines {
                 let _ = writeln!(text, "  - {line}");
             }
+        }
+    }
+    if !remarks.is_empty() {
+        let _ = writeln!(text, "overruled by a board:");
+        for remark in remarks.iter().take(MOST_ROWS) {
+            let place = remark.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
+            let _ = writeln!(text, "  * {place}{}", remark.what);
         }
     }
     if !findings.is_empty() {
@@ -49,7 +66,10 @@ pub fn report_text(report: &Report) -> String {
     table(
         &mut text,
         "Stages entered",
-        report.releases.iter().map(|row| format!("{}  {:<14} {}", row.at.date(), row.checkpoint, row.stage)),
+        report
+            .releases
+            .iter()
+            .map(|row| format!("{}  {:<14} {}", row.at.date(), row.checkpoint, row.marked())),
     );
     table(&mut text, "Requests", report.requests.iter().map(|row| {
         format!(

@@ -38,6 +38,8 @@ pub struct Verification {
     pub findings: Vec<Finding>,
     /// How many findings there were.
     pub finding_count: u64,
+    /// What a board did against its own policy, which it may: the record holds, and somebody should know.
+    pub remarks: Vec<Finding>,
     /// What could not be proved, in words.
     pub unproved: Vec<String>,
     /// Statements that were erased, as the log says.
@@ -55,6 +57,13 @@ impl Verification {
         self.finding_count += 1;
         if self.findings.len() < MOST_FINDINGS {
             self.findings.push(Finding { entry, what: what.into() });
+        }
+    }
+
+    /// Takes down what does hold, and yet breaks a rule that its board may overrule.
+    pub(super) fn remark(&mut self, entry: u64, what: impl Into<String>) {
+        if self.remarks.len() < MOST_FINDINGS {
+            self.remarks.push(Finding { entry: Some(entry), what: what.into() });
         }
     }
 }

@@ -196,8 +196,8 @@ fn a_request_that_a_board_denied_is_approved_all_the_same() {
     let said = scene.refuse("ben", &format!("approve {request}"));
     insta::assert_snapshot!(said, @"
     exit 3
-    error: the request was denied on <date>: Unclear
-      next: a denial ends a request: ask its author for a new one
+    error: eve denied the request of rosa on <date>: Unclear
+      next: a denial ends a request, so rosa has to ask again: `portcullis request new tiny --renew <digits>`
     ");
     // A program that says nothing of it is refused by the registry.
     let page = served.get_as("ada", &format!("/v1/statements?kind=request&prefix={request}")).json();

@@ -16,6 +16,7 @@ use crate::cli::output::Output;
 use crate::cli::people::{self, People};
 use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory};
+use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
 use crate::policy::BoardName;
 use crate::seal::{Locks, reseal_share};
@@ -41,7 +42,7 @@ impl Approve {
         let asked = &request.predicate;
         let rules = catalogue.rules_in_force(&asked.checkpoint)?;
         require_not_withdrawn(&*exchange, &request)?;
-        require_not_denied(&*exchange, &request, &rules)?;
+        require_not_denied(&*exchange, &request, (&rules, &catalogue))?;
         let signatory = Signatory::of(home, output)?;
         require_may_approve(asked, &rules, &signatory)?;
 
@@ -159,14 +160,24 @@ fn require_not_withdrawn(
 fn require_not_denied(
     exchange: &dyn Statements,
     request: &Verified<Statement<Request>>,
-    rules: &RulesInForce,
+    (rules, catalogue): (&RulesInForce, &Catalogue),
 ) -> anyhow::Result<()> {
     for found in exchange.about("denial", request.digest())? {
         if let Ok(denial) = verify_denial(&found.envelope, request.digest(), rules) {
-            let message = format!("the request was denied on {}: {}", denial.created.date(), denial.reason);
-            return Err(
-                Refusal::denied(message, "a denial ends a request: ask its author for a new one").into()
+            let author = &request.predicate.card.name;
+            let by: Vec<_> = denial.signers().iter().map(|key| catalogue.name_of(key)).collect();
+            let message = format!(
+                "{} denied the request of {author} on {}: {}",
+                by.join(" and "),
+                denial.created.date(),
+                denial.reason
             );
+            let next = format!(
+                "a denial ends a request, so {author} has to ask again: `portcullis request new {} --renew {}`",
+                request.predicate.checkpoint,
+                registry::short_digest(request.digest())
+            );
+            return Err(Refusal::denied(message, next).into());
         }
     }
     Ok(())

@@ -3,20 +3,20 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{Grant, Revocation};
+use crate::access::{ExchangeError, Found, Grant, Request, Revocation, Statements, merge};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::name::Prose;
-use crate::statement::{Statement, Subject};
+use crate::statement::{Predicate as _, Statement, Subject};
 use crate::time::Timestamp;
 
 /// End a grant, with a reason; one board member is enough
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Revoke {
-    /// The first digits of the grant's digest
+    /// The first digits of the grant's digest, or of the request's that it answers
     grant: String,
 
     /// Why
@@ -30,7 +30,7 @@ pub(in crate::cli) struct Revoke {
 impl Revoke {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let exchange = registry::statements(home, output)?;
-        let found = exchange.find("grant", &self.grant)?;
+        let found = named(&*exchange, &self.grant)?;
         let claim = found.envelope.claim::<Grant>()?;
         let rules = registry::rules(home, &claim.predicate.checkpoint, output)?;
         let signatory = Signatory::of(home, output)?;
@@ -52,4 +52,44 @@ impl Revoke {
         );
         output.result(&json!({ "grant": found.digest }), text)
     }
+}
+
+/// The grant that begins with these digits, or the one that answers the request that does.
+fn named(statements: &dyn Statements, digits: &str) -> anyhow::Result<Found> {
+    let unknown = match statements.find(Grant::KIND, digits) {
+        Err(error @ ExchangeError::Ambiguous { count: 0, .. }) => error,
+        found => return Ok(found?),
+    };
+    let request = match statements.find(Request::KIND, digits) {
+        Err(ExchangeError::Ambiguous { count: 0, .. }) => return Err(unknown.into()),
+        found => found?,
+    };
+    let mut grants = merge(statements.about(Grant::KIND, request.digest)?);
+    match (grants.pop(), grants.as_slice()) {
+        (Some(grant), []) => Ok(grant),
+        (None, _) => {
+            let short = registry::short(&request);
+            let message = format!("the request {short} has no grant that could be revoked");
+            let next = format!("deny it: `portcullis deny {short} --reason <why>`");
+            Err(Refusal::usage(message, next).into())
+        }
+        (Some(last), _) => {
+            grants.push(last);
+            let listed: Vec<_> = grants.iter().map(described).collect();
+            let message = format!("{} grants answer the request {}", grants.len(), registry::short(&request));
+            Err(Refusal::usage(message, format!("name one of them: {}", listed.join(", "))).into())
+        }
+    }
+}
+
+/// `3f2a9c81d0e4 (Rosa, until 2027-01-05)`.
+fn described(grant: &Found) -> String {
+    let short = registry::short(grant);
+    grant.envelope.claim::<Grant>().map_or_else(
+        |_| short.clone(),
+        |claim| {
+            let Grant { researcher, expires, .. } = &claim.predicate;
+            format!("{short} ({}, until {})", researcher.name, expires.date())
+        },
+    )
 }

@@ -23,8 +23,15 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
         Error::OtherRequest { .. } | Error::OtherGrant { .. } | Error::NotTheirShare { .. } => {
             (Kind::Unverified, "do not use it; ask its sender for the right one")
         }
-        Error::PolicyReplaced { .. } => {
-            (Kind::Denied, "request it again: the new policy decides anew (`portcullis request new`)")
+        Error::PolicyReplaced { checkpoint, request: Some(request), .. } => {
+            let short: String = request.to_string().chars().take(12).collect();
+            let hint = format!(
+                "read the new terms, and ask again: `portcullis request new {checkpoint} --terms`, then `portcullis request new {checkpoint} --renew {short}`"
+            );
+            return (Kind::Denied, Some(hint));
+        }
+        Error::PolicyReplaced { request: None, .. } => {
+            (Kind::Denied, "make it again, under the policy that is in force now")
         }
         Error::UnknownStage { .. } | Error::StageMovedBack { .. } => (
             Kind::Denied,
@@ -172,10 +179,11 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
             "`portcullis catalogue status` lists them; for a folder on this machine, check its path"
                 .to_owned(),
         ),
-        E::NotPublished { .. } => {
-            (Kind::Unavailable, "its board has to propose, sign and publish it first".to_owned())
-        }
-        E::Policy { .. } | E::NotText { .. } | E::UnknownStage { .. } => (
+        E::NotPublished { checkpoint, .. } | E::UnknownStage { checkpoint, .. } => (
+            Kind::Denied,
+            format!("ask its board to propose and sign it: `portcullis catalogue propose {checkpoint}`"),
+        ),
+        E::Policy { .. } | E::NotText { .. } => (
             Kind::Unverified,
             "tell its board, who signed it: `portcullis policy check` finds such mistakes".to_owned(),
         ),

@@ -10,8 +10,10 @@ use super::conditions::Conditions;
 use super::workshop::Workshop;
 use super::{files, words};
 use crate::catalogue::{Change, Client, Repository, Review, Roster};
+use crate::cli::admin::policy::grants::Grants;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::policy::Policy;
 use crate::statement::Quorum;
 use crate::time::Timestamp;
 
@@ -41,6 +43,10 @@ impl ReviewCommand {
         for review in &reviews {
             let words = reader.read(review)?;
             text += &words.text;
+            let grants = replaced_policy(review).map(|new| ended_grants(new, home, output));
+            if let Some((line, _)) = &grants {
+                writeln!(text, "  {line}")?;
+            }
             writeln!(
                 text,
                 "  sign it with `portcullis catalogue sign {0} {1}`",
@@ -48,6 +54,9 @@ impl ReviewCommand {
             )?;
             let mut value = words::standing_json(&review.standing, &roster);
             value["changes"] = Value::from(words.changes);
+            if let Some((_, grants)) = grants {
+                value["grants"] = grants;
+            }
             proposed.push(value);
         }
         let mut refused = Vec::new();
@@ -56,6 +65,33 @@ impl ReviewCommand {
             refused.push(json!({ "role": subject.to_string(), "reason": error.to_string() }));
         }
         output.result(&json!({ "proposed": proposed, "refused": refused }), text)
+    }
+}
+
+/// The text of a policy that would follow one in force.
+fn replaced_policy(review: &Review) -> Option<&[u8]> {
+    review.changes.iter().find_map(|change| match change {
+        Change::File { path, before: Some(_), after: Some((_, Some(bytes))) }
+            if path.as_str().ends_with("/policy.toml") =>
+        {
+            Some(bytes.as_slice())
+        }
+        _ => None,
+    })
+}
+
+/// What becomes of the grants that stand: in words, and for programs. Whoever may not read them is told that it is not known.
+fn ended_grants(text: &[u8], home: &Home, output: Output) -> (String, Value) {
+    let text = String::from_utf8_lossy(text);
+    let read = || Grants::under(&text, &Policy::parse(&text)?, home, output);
+    match read() {
+        Ok(grants) => (grants.summary(), grants.json()),
+        Err(error) => {
+            let line = format!(
+                "ends the grants made under the policy in force; how many and whose is not known here: {error:#}"
+            );
+            (line, json!({ "unknown": format!("{error:#}") }))
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod check;
 mod diff;
+pub(super) mod grants;
+mod new;
 mod show;
 mod simulate;
 
@@ -19,9 +21,10 @@ use crate::name::CheckpointId;
 use crate::policy::{Board, BoardName, Boards, MOST_BYTES, PersonKey, Policy};
 use crate::statement::Quorum;
 
-/// Check, show and compare release policies, or replay past requests against a draft
+/// Write, check, show and compare release policies, or replay past requests against a draft
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum PolicyCommand {
+    New(new::New),
     Check(check::Check),
     Show(show::Show),
     Diff(diff::Diff),
@@ -31,10 +34,11 @@ pub(in crate::cli) enum PolicyCommand {
 impl PolicyCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         match self {
+            Self::New(new) => new.run(home, output),
             Self::Check(check) => check.run(home, output),
             Self::Show(show) => show.run(output),
             Self::Diff(diff) => diff.run(output),
-            Self::Simulate(simulate) => simulate.run(output),
+            Self::Simulate(simulate) => simulate.run(home, output),
         }
     }
 }

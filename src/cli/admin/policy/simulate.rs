@@ -1,36 +1,52 @@
 //! `portcullis policy simulate`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Args;
+use serde::Deserialize;
 use serde_json::json;
 
+use super::grants::Grants;
 use super::{read, text};
+use crate::access::Request;
+use crate::cli::failure::Refusal;
 use crate::cli::files;
+use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::progress::read_stdin;
 use crate::digest::Sha256Digest;
-use crate::policy::{self, Decision, Simulated, Simulation, StageName, Terms, Verdict};
+use crate::policy::{
+    self, Application, Decision, PersonKey, Simulated, Simulation, StageName, Terms, Verdict,
+};
 use crate::time::Timestamp;
 
 /// Longest file of requests that is read.
 const MOST_BYTES: u64 = 64 << 20;
+/// Longest policy that is read.
+const MOST_POLICY_BYTES: u64 = policy::MOST_BYTES as u64;
 
 /// Replay past requests against a draft, and say for each what the policy in force and the draft answer
 ///
-/// Each line of the requests is one as JSON: checkpoint, person, organization, uses, days, agreement, approvals.
+/// The requests are what `portcullis request list --json` prints, or one a line as JSON: checkpoint, person, organization, uses, days,
+/// agreement, approvals. Requests of other checkpoints are passed over in such a list, which tells nothing of who approved.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Simulate {
     /// The draft
     draft: PathBuf,
 
-    /// The requests, one a line
-    #[arg(long, value_name = "FILE")]
-    requests: PathBuf,
+    /// The requests; `-` reads standard input, such as `portcullis request list --json | portcullis policy simulate … --requests -`
+    #[arg(long, value_name = "FILE", required_unless_present = "grants")]
+    requests: Option<PathBuf>,
 
     /// The stage that they ask under
-    #[arg(long)]
-    stage: StageName,
+    #[arg(long, required_unless_present = "grants")]
+    stage: Option<StageName>,
+
+    /// Instead, say for each grant that stands now whether it goes on or ends if the draft comes into force, and by which rule
+    #[arg(long, conflicts_with_all = ["requests", "stage", "in_force", "agreement", "at"])]
+    grants: bool,
 
     /// The policy in force, to compare with
     #[arg(long, value_name = "FILE")]
@@ -46,17 +62,19 @@ pub(in crate::cli) struct Simulate {
 }
 
 impl Simulate {
-    pub(in crate::cli) fn run(self, output: Output) -> anyhow::Result<()> {
+    pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let draft = read(&self.draft)?;
+        let (Some(requests), Some(stage)) = (&self.requests, &self.stage) else {
+            let grants = Grants::under(&text(&self.draft, MOST_POLICY_BYTES)?, &draft, home, output)?;
+            return output.result(&grants.json(), grants.text()?);
+        };
         let in_force = self.in_force.as_deref().map(read).transpose()?;
         let agreement = self.agreement.as_deref().map(|path| files::read(path, 1 << 20)).transpose()?;
-        let requests = text(&self.requests, MOST_BYTES)?;
-        let applications = policy::read_applications(&requests)
-            .map_err(|error| anyhow::Error::new(error).context(self.requests.display().to_string()))?;
+        let applications = applications(requests, &draft)?;
         let simulation = Simulation {
             in_force: in_force.as_ref(),
             draft: &draft,
-            stage: &self.stage,
+            stage,
             terms: agreement
                 .map(|bytes| Terms { agreement: Some(Sha256Digest::of(&bytes)), ..Terms::default() }),
             now: self.at.unwrap_or_else(Timestamp::now),
@@ -84,6 +102,56 @@ impl Simulate {
         });
         output.result(&summary, report)
     }
+}
+
+/// A request as `request list --json` prints it.
+#[derive(Deserialize)]
+struct Listed {
+    request: Request,
+}
+
+/// The applications of a file, or of standard input: a list of requests, or one application a line.
+fn applications(path: &Path, draft: &policy::Policy) -> anyhow::Result<Vec<Application>> {
+    let is_stdin = path.as_os_str() == "-";
+    let place = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
+    let text = if is_stdin {
+        let bytes = read_stdin(MOST_BYTES).context("cannot read standard input")?;
+        String::from_utf8(bytes)
+            .map_err(|_| Refusal::usage("standard input is not UTF-8", "convert it to UTF-8 first"))?
+    } else {
+        text(path, MOST_BYTES)?
+    };
+    if !text.trim_start().starts_with('[') {
+        return policy::read_applications(&text).context(place);
+    }
+    let listed: Vec<Listed> = crate::json::from_str(&text).map_err(|error| {
+        let next = "give what `portcullis request list --json` prints, or one application a line";
+        Refusal::unverified(format!("{place} is no list of requests: {error}"), next)
+    })?;
+    let mut applications = Vec::new();
+    for Listed { request } in listed {
+        if request.checkpoint == draft.checkpoint {
+            applications.extend(applications_of(&request).context(place.clone())?);
+        }
+    }
+    Ok(applications)
+}
+
+/// What a request asks for, for each of its people. Approvals are not told with it: what the board confirms of an organization is taken as
+/// confirmed.
+fn applications_of(request: &Request) -> anyhow::Result<Vec<Application>> {
+    let holders = request.holders()?.into_iter();
+    let application = |card: crate::identity::Card| Application {
+        checkpoint: request.checkpoint.clone(),
+        person: PersonKey::from_bytes(*card.verifying_key.as_bytes()),
+        organization: card.organization.and_then(|name| name.as_str().parse().ok()),
+        uses: request.uses.clone(),
+        days: request.days,
+        agreement: request.agreement,
+        approvals: std::collections::BTreeMap::new(),
+        approvers: std::collections::BTreeMap::new(),
+    };
+    Ok(holders.map(application).collect())
 }
 
 fn lines(number: usize, result: &Simulated<'_>) -> Result<String, std::fmt::Error> {

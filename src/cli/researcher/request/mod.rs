@@ -5,6 +5,7 @@ mod list;
 mod new;
 mod queue;
 mod show;
+mod terms;
 mod withdraw;
 
 use clap::Subcommand;

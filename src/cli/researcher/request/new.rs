@@ -1,12 +1,12 @@
 //! `portcullis request new`.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
+use super::terms;
 use crate::access::{self, Affiliations, Request, RulesInForce};
 use crate::cli::files;
 use crate::cli::home::Home;
@@ -35,7 +35,7 @@ pub(in crate::cli) struct New {
     uses: Vec<Use>,
 
     /// For how many days
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = terms::DEFAULT_DAYS)]
     days: u32,
 
     /// Accept the agreement that `--terms` prints
@@ -63,7 +63,8 @@ impl New {
         let catalogue = registry::catalogue(home, output)?;
         let rules = catalogue.rules_in_force(&self.checkpoint)?;
         let Some(purpose) = self.purpose.clone().filter(|_| !self.terms) else {
-            return print_terms(&rules, catalogue.agreement(&self.checkpoint)?, output);
+            let agreement = catalogue.agreement(&self.checkpoint)?;
+            return terms::print(&rules, agreement.as_deref(), output);
         };
         let signatory = Signatory::of(home, output)?;
         let statements = registry::statements(home, output)?;
@@ -132,41 +133,4 @@ fn require_possible(
         Err(error) => Err(error)
             .with_context(|| format!("stage `{stage}` of {checkpoint} could never permit this request")),
     }
-}
-
-fn print_terms(rules: &RulesInForce, agreement: Option<String>, output: Output) -> anyhow::Result<()> {
-    let Some(stage) = rules.policy.stage(&rules.stage) else {
-        anyhow::bail!("the policy of {} has no stage `{}`", rules.checkpoint, rules.stage);
-    };
-    let uses: BTreeSet<String> = stage.uses.iter().map(ToString::to_string).collect();
-    let mut text = format!("{} is in stage `{}`\n", rules.checkpoint, rules.stage);
-    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:12} {value}\n"));
-    line(
-        "uses",
-        if uses.is_empty() { "any".to_owned() } else { uses.iter().cloned().collect::<Vec<_>>().join(", ") },
-    );
-    line(
-        "days",
-        stage.limits.max_days.map_or_else(|| "unlimited".to_owned(), |days| format!("at most {days}")),
-    );
-    let approvals: Vec<_> =
-        stage.approvals.iter().map(|(board, count)| format!("{count} of the {board}")).collect();
-    line(
-        "approvals",
-        if approvals.is_empty() { "none: the registry answers".to_owned() } else { approvals.join(", ") },
-    );
-    line("lease", format!("{} hours", rules.lease_hours(&rules.stage)));
-    if let Some(agreement) = &agreement {
-        text.push_str(&format!(
-            "\nThe agreement, which --accept-agreement accepts:\n\n{}\n",
-            agreement.trim_end()
-        ));
-    }
-    let digest = agreement.as_ref().map(|text| Sha256Digest::of(text.as_bytes()));
-    let value = json!({
-        "checkpoint": rules.checkpoint, "stage": rules.stage, "uses": uses, "max_days": stage.limits.max_days,
-        "approvals": stage.approvals, "lease_hours": rules.lease_hours(&rules.stage),
-        "agreement": agreement, "agreement_digest": digest,
-    });
-    output.result(&value, text)
 }

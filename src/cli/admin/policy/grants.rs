@@ -1,0 +1,107 @@
+//! What a draft does to the grants that stand: for `policy simulate --grants` and for those who review it.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::counted;
+use crate::access::{self, Draft, Outlook};
+use crate::cli::failure::Refusal;
+use crate::cli::files;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::digest::Sha256Digest;
+use crate::policy::Policy;
+use crate::statement::verify_card;
+use crate::time::Timestamp;
+
+/// The grants that stand, each with what becomes of it under a draft.
+pub(in crate::cli) struct Grants {
+    outlooks: Vec<Outlook>,
+    checkpoint: String,
+}
+
+impl Grants {
+    /// Reads every grant of the draft's checkpoint, which those who decide on it and auditors may.
+    pub(in crate::cli) fn under(
+        text: &str,
+        draft: &Policy,
+        home: &Home,
+        output: Output,
+    ) -> anyhow::Result<Self> {
+        let rules = registry::rules(home, &draft.checkpoint, output)?;
+        let reader = verify_card(&files::envelope(&home.card_path())?)?.verifying_key;
+        let auditors = rules.auditors.iter().flat_map(|auditors| auditors.keys());
+        if !rules.deciders().keys().iter().chain(auditors).any(|key| *key == reader) {
+            let message = format!(
+                "you are on no board that decides on {}, so its grants are not yours to read",
+                rules.checkpoint
+            );
+            return Err(Refusal::denied(
+                message,
+                "ask one of its members: `portcullis catalogue status` names them",
+            )
+            .into());
+        }
+        let statements = registry::statements(home, output)?;
+        let grants = statements.merged("grant")?;
+        let revocations = registry::revocations(&*statements)?;
+        let draft = Draft { policy: draft, digest: Sha256Digest::of(text.as_bytes()) };
+        let outlooks = access::outlook((&grants, &revocations), &rules, draft, Timestamp::now());
+        Ok(Self { outlooks, checkpoint: rules.checkpoint.to_string() })
+    }
+
+    /// How many end, and whose, in one line.
+    pub(in crate::cli) fn summary(&self) -> String {
+        let ending: Vec<_> = self.outlooks.iter().filter(|outlook| !outlook.kept).collect();
+        if ending.is_empty() {
+            return "ends no grant".to_owned();
+        }
+        let people: Vec<_> = ending.iter().map(|outlook| person(outlook)).collect();
+        let verb = if ending.len() == 1 { "has" } else { "have" };
+        format!(
+            "ends {}, which {verb} to be asked for again: {}",
+            counted(ending.len(), "grant"),
+            people.join(", ")
+        )
+    }
+
+    /// Each grant, in words.
+    pub(in crate::cli) fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        for outlook in &self.outlooks {
+            let short = registry::short_digest(outlook.grant);
+            let fate = if outlook.kept { "kept" } else { "ends" };
+            writeln!(
+                text,
+                "{short}  {}, stage {}, until {}: {fate}: {}",
+                person(outlook),
+                outlook.stage,
+                outlook.expires.date(),
+                outlook.rule
+            )?;
+            if !outlook.kept {
+                let again = match outlook.objections.as_slice() {
+                    [] => "asked for again, the draft permits it".to_owned(),
+                    objections => format!("asked for again, the draft refuses it: {}", objections.join("; ")),
+                };
+                writeln!(text, "   {again}")?;
+            }
+        }
+        let kept = self.outlooks.iter().filter(|outlook| outlook.kept).count();
+        let (all, end) = (counted(self.outlooks.len(), "grant"), self.outlooks.len() - kept);
+        writeln!(text, "of {all} for {}: {kept} kept, {end} ending", self.checkpoint)?;
+        Ok(text)
+    }
+
+    /// The same for programs.
+    pub(in crate::cli) fn json(&self) -> Value {
+        let kept = self.outlooks.iter().filter(|outlook| outlook.kept).count();
+        json!({ "grants": self.outlooks, "kept": kept, "end": self.outlooks.len() - kept })
+    }
+}
+
+fn person(outlook: &Outlook) -> String {
+    format!("{} (key {})", outlook.person, outlook.key_id.short())
+}

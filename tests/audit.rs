@@ -41,6 +41,8 @@ fn an_audit_says_what_it_proved_and_what_it_could_not() {
             not proved:
               - no witness vouches for the head: whether others are shown another log, it does not tell
               - what a modified program does on a researcher's machine leaves no record
+            overruled by a board:
+              * entry 6: tiny entered stage `partners` against its policy: partners is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
             ");
         }
     }
@@ -101,37 +103,37 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
     insta::assert_snapshot!(said, @"
     an entry is left out: exit 4
     error: the record does not hold: 2 findings
-      next: keep the bundle (`portcullis audit bundle`), and show the board what was found
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
       ! entry 16: usage <digits>: record 0: no lease for it is in the log
       ! the entries have the root <digits> of 18 entries, and the head says <digits> of 19
     two are swapped: exit 4
     error: the record does not hold: 1 finding
-      next: keep the bundle (`portcullis audit bundle`), and show the board what was found
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
       ! the entries have the root <digits> of 19 entries, and the head says <digits> of 19
     a statement is taken away: exit 4
     error: the record does not hold: 2 findings
-      next: keep the bundle (`portcullis audit bundle`), and show the board what was found
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
       ! entry 17: usage <digits>: record 0: no lease for it is in the log
       ! entry 16: lease <digits>: its statement is missing, and nobody erased it
     a lease has another's signature: exit 4
     error: the record does not hold: 1 finding
-      next: keep the bundle (`portcullis audit bundle`), and show the board what was found
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
       ! entry 16: lease <digits>: the registry (timestamp) must sign, and did not
     a batch has another's signature: exit 4
     error: the record does not hold: 1 finding
-      next: keep the bundle (`portcullis audit bundle`), and show the board what was found
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
       ! entry 17: usage <digits>: rosa must sign, and did not
     a byte is changed and not resealed: exit 4
     error: the bundle cannot be used: its SHA-256 is not that of its lines
-      next: take another copy of the bundle, or make one: `portcullis audit bundle`
+      next: take another copy of the bundle, or make one: `portcullis audit bundle --to <file>`
 
     it is cut: exit 4
     error: the bundle cannot be used: it was cut off
-      next: take another copy of the bundle, or make one: `portcullis audit bundle`
+      next: take another copy of the bundle, or make one: `portcullis audit bundle --to <file>`
 
     it is none: exit 4
     error: the bundle cannot be used: it is no bundle that this program wrote
-      next: take another copy of the bundle, or make one: `portcullis audit bundle`
+      next: take another copy of the bundle, or make one: `portcullis audit bundle --to <file>`
     ");
 }
 
@@ -193,10 +195,24 @@ fn after_an_erasure_every_proof_still_verifies_and_the_audit_says_what_was_erase
         assert!(said.contains("exit 2\nerror: the registry holds nothing of "), "{said}");
         let erase = format!("registry erase {key} reg --reason Asked");
         let would = scene.json("registry", &format!("{erase} --dry-run"));
+        assert_eq!(would["name"], "rosa");
+        // There is no terminal here, and an erasure cannot be taken back.
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(scene.stable(&scene.refuse("registry", &erase)), @"
+            exit 2
+            What 4 of 4 statements of rosa, University (by their own word), key <digest> say would be erased for good, and their grants end.
+              reason  Asked, on the record
+              stays   digests in the log, and backups of before
+            error: there is no terminal to ask whether to erase rosa, University (by their own word), key <digest>
+              next: run it at a terminal, which shows what is erased and asks; or read it, and give --yes
+            ");
+        }
+        assert_eq!(scene.json("registry", &format!("{erase} --dry-run")), would);
+        let said = scene.succeed("registry", &format!("{erase} --yes --quiet"));
+        let erased = format!("erased what {} statements of rosa, University", would["to_erase"]);
+        assert!(said.starts_with(&erased), "{would} {said}");
         let said = scene.succeed("registry", &erase);
-        assert!(said.starts_with(&format!("erased what {} statements", would["to_erase"])), "{would} {said}");
-        let said = scene.succeed("registry", &erase);
-        assert!(said.starts_with("nothing is left of "), "{said}");
+        assert!(said.starts_with("nothing is left of key "), "{said}");
         // Nothing of her is left: not her name, nor her purpose.
         scene.succeed("registry", "registry backup reg --to after.jsonl");
         let backup = std::fs::read_to_string(scene.at("after.jsonl")).unwrap();
@@ -207,10 +223,52 @@ fn after_an_erasure_every_proof_still_verifies_and_the_audit_says_what_was_erase
         assert!(said.contains("statements were erased: what they said is not known any more"), "{said}");
         let report = scene.json("august", "audit report --format json");
         assert_eq!(report["erasures"][0]["reason"], "Asked");
+        assert_eq!(
+            (&report["requests"][0]["asked"], &report["requests"][0]["erased"]),
+            (&1.into(), &1.into())
+        );
+        let told = scene.succeed("august", "audit report");
+        let told =
+            told.split("\n\nRequests\n").nth(1).unwrap().split("\n\nChanges of policies").next().unwrap();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(told, @"
+              tiny           1 asked, 0 granted, 0 denied, 0 withdrawn, 0 waiting, 1 erased
+
+            Grants: 0 hold, 0 ended in the period, 1 erased
+            ");
+        }
+        let end = told_behind(&scene.succeed("august", "audit report"), "Erased");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(scene.stable(&end), @"
+            Erased
+              <date>  4 statements: Asked
+
+            Erased since it came in: it can only be counted
+              tiny           1 request, 2 approvals, 1 grant, 1 lease
+              (of several)   1 usage batch
+            ");
+        }
         // Her grant ended with it.
         let refused = scene.run("rosa", &format!("lease {ID}"));
         assert!(!refused.status.success());
     }
+}
+
+/// A text from its first line that begins with `title`.
+fn told_behind(text: &str, title: &str) -> String {
+    text.lines().skip_while(|line| !line.starts_with(title)).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn what_is_still_to_come_has_not_ended_in_a_report_to_the_future() {
+    let served = used(Database::Sqlite);
+    let scene = &served.scene;
+    let report = scene.json("august", "audit report --to 2099-01-01");
+    assert_eq!(report["to"], "2099-01-01T00:00:00Z");
+    assert_eq!(report["holdings"][0]["state"], "holds", "{report}");
+    assert!(report["as_of"].as_str().unwrap() < "2099", "{report}");
+    let told = scene.succeed("august", "audit report --to 2099-01-01");
+    assert!(told.contains("Grants: 1 hold, 0 ended in the period\n"), "{told}");
 }
 
 /// The middle of a text's base64, whichever its place within the payload: enough to find it by.
@@ -224,13 +282,14 @@ fn a_report_comes_as_text_json_csv_and_a_page_that_stands_alone() {
     let served = used(Database::Sqlite);
     let scene = &served.scene;
     let text = scene.succeed("august", "audit report");
+    let text = text.replace(&served.process.url, "<registry>");
     let log = regex::Regex::new("portcullis.dev/log/[0-9a-f]+").unwrap();
     let text = regex::Regex::new(r"within \d+ s").unwrap().replace_all(&text, "within <n> s").into_owned();
     // A member who asks again within the same second reads once.
     let text =
         regex::Regex::new("ben: [1-4] times?").unwrap().replace(&text, "ben: <some> times").into_owned();
     insta::assert_snapshot!(scene.stable(&log.replace_all(&text, "<log>")), @"
-    Report from <date> to <date>
+    Report of Registry (<registry>) from <date> to <date>
 
     the record holds: 19 entries of <log>
       root       <digest>
@@ -246,9 +305,11 @@ fn a_report_comes_as_text_json_csv_and_a_page_that_stands_alone() {
     not proved:
       - no witness vouches for the head: whether others are shown another log, it does not tell
       - what a modified program does on a researcher's machine leaves no record
+    overruled by a board:
+      * entry 6: tiny entered stage `partners` against its policy: partners is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
 
     Stages entered
-      <date>  tiny           partners
+      <date>  tiny           partners, against the policy: partners is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
 
     Requests
       tiny           1 asked, 1 granted, 0 denied, 0 withdrawn, 0 waiting; half decided within <n> s, nine of ten within <n> s
@@ -273,10 +334,12 @@ fn a_report_comes_as_text_json_csv_and_a_page_that_stands_alone() {
       august: 1 time
       ben: <some> times
     ");
-    let report = scene.json("august", "audit report --format json");
+    // `--json` is enough, as for every command.
+    let report = scene.json("august", "audit report");
     assert_eq!(report["requests"][0]["granted"], 1);
     assert_eq!(report["usage_by_person"][0]["tokens"], 2);
     assert_eq!(report["holdings"][0]["state"], "holds");
+    assert!(scene.succeed("august", "audit report --format json").starts_with("{\n"));
     let csv = scene.succeed("august", "audit report --format csv");
     assert!(csv.lines().all(|line| line.matches(',').count() >= 8), "{csv}");
     scene.succeed("august", "audit report --format html --output report.html");
@@ -304,7 +367,56 @@ fn a_name_in_a_report_cannot_become_markup_or_a_formula() {
     let request = scene.request();
     scene.succeed("cy", &format!("deny {request} --reason =1+1<script>"));
     scene.succeed("august", "audit report --format html --output report.html");
-    assert!(!std::fs::read_to_string(scene.at("report.html")).unwrap().contains("<script"));
+    let page = std::fs::read_to_string(scene.at("report.html")).unwrap();
+    assert!(!page.contains("<script") && page.contains("=1+1&lt;script&gt;"), "the reason is there, as text");
+    let csv = scene.succeed("august", "audit report --format csv");
+    assert!(csv.contains("'=1+1<script>"), "{csv}");
+    let told = scene.succeed("august", "audit report");
+    assert!(told.contains("Denied\n") && told.contains("=1+1<script>"), "{told}");
+}
+
+#[test]
+fn a_report_says_whose_it_is_and_what_needs_attention() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    let quiet = scene.json("august", "audit report");
+    assert_eq!(quiet["attention"], serde_json::json!([]));
+    let request = scene.request();
+    let told = scene.succeed("august", "audit report").replace(&served.process.url, "<registry>");
+    insta::assert_snapshot!(scene.stable(told.split("\nthe record holds").next().unwrap()), @"
+    Report of Registry (<registry>) from <date> to <date>
+
+    needs attention:
+      - 1 request waits for an answer: tiny (1).
+    ");
+    scene.approve("ada", &request);
+    let grant = scene.approve("ben", &request);
+    scene.open_case("august", &grant);
+    scene.revoke("ada", &grant, "Left-the-project");
+    let told = scene.succeed("august", "audit report");
+    let told = told.replace(&served.process.url, "<registry>");
+    insta::assert_snapshot!(scene.stable(told.split("\nthe record holds").next().unwrap()), @"
+    Report of Registry (<registry>) from <date> to <date>
+
+    needs attention:
+      - 1 case of misuse waits for a decision; it is of <date>.
+    ");
+    insta::assert_snapshot!(scene.stable(&told_behind(&told, "Revoked").lines().take(2).collect::<Vec<_>>().join("\n")), @"
+    Revoked
+      <date>  tiny           rosa (University)        Left-the-project
+    ");
+    scene.succeed("august", "audit report --format html --output report.html");
+    let page = std::fs::read_to_string(scene.at("report.html")).unwrap();
+    let (attention, revoked) =
+        (page.find("Needs attention").unwrap(), page.find("Left-the-project").unwrap());
+    assert!(
+        page.find("<h1>Release report of ").unwrap() < attention
+            && attention < page.find("The record holds.").unwrap()
+    );
+    assert!(revoked > attention && page.contains(&served.process.url));
+    for style in ["prefers-color-scheme:dark", "max-width:600px", "@media print"] {
+        assert!(page.contains(style), "{style}");
+    }
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_suspension_stops_leases_and_its_end_lets_them_go_on() {
     insta::assert_snapshot!(said.replace(&served.process.url, "<registry>"), @"
     exit 3
     error: <registry> refuses: the grant is suspended until <time> by the case <digest>
-      next: `portcullis case list` shows why; `portcullis case appeal` objects
+      next: `portcullis case list` shows why; `portcullis case appeal <case> --reason \"…\"` objects
     ");
     scene.succeed("august", &format!("case decide {case} warn --reason Careful"));
     scene.succeed("rosa", &format!("lease {ID}"));
@@ -102,19 +102,19 @@ fn others_take_no_step_in_a_case() {
     insta::assert_snapshot!(said.replace(&served.process.url, "<registry>"), @"
     rosa: exit 3
     error: <registry> refuses: the case is not decided: there is nothing to appeal against
-      next: `portcullis case show` tells how the case stands, and who may do what
+      next: `portcullis case show <case>` tells how the case stands, and who may do what
     rosa: exit 3
     error: <registry> refuses: one member of the board of auditors must sign, and did not
-      next: `portcullis case show` tells how the case stands, and who may do what
+      next: `portcullis case show <case>` tells how the case stands, and who may do what
     august: exit 3
     error: <registry> refuses: the person whom the case is about must sign, and did not
-      next: `portcullis case show` tells how the case stands, and who may do what
+      next: `portcullis case show <case>` tells how the case stands, and who may do what
     eve: exit 2
     error: 0 cases begin with `<digits>`
       next: `portcullis case list` shows what is there
     ada: exit 3
     error: <registry> refuses: one member of the board of auditors must sign, and did not
-      next: `portcullis case show` tells how the case stands, and who may do what
+      next: `portcullis case show <case>` tells how the case stands, and who may do what
     august: exit 2
     error: the following required arguments were not provided:
       --days <DAYS>

@@ -384,7 +384,7 @@ fn refusals_say_what_to_do() {
     ].join("\n"), @"
     exit 2
     error: there is no catalogue in nowhere/catalogue
-      next: check --registry, or begin with `portcullis catalogue init`
+      next: check --registry, or begin with `portcullis catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`
 
     exit 2
     error: the policy governs gpt2-124m, not gpt2-1.5b

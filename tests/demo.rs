@@ -193,6 +193,10 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  not proved:
                    - no witness vouches for the head: whether others are shown another log, it does not tell
                    - what a modified program does on a researcher's machine leaves no record
+                 overruled by a board:
+                   * entry 6: demo-small entered stage `public` against its policy: public is not the first stage; a release begins with internal; 90 days in the stage before are asked for, and it stood in none
+                   * entry 11: demo-medium entered stage `researchers` against its policy: researchers is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
+                   * entry 16: demo-large entered stage `partners` against its policy: partners is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
       august   $ portcullis audit bundle --to audit.jsonl
                  wrote audit.jsonl: 52 entries with what they record
       august   $ portcullis audit report --format html --output report.html

@@ -317,7 +317,7 @@ fn an_altered_vault_is_refused_with_the_part_named() {
     insta::assert_snapshot!(refusals.join("\n"), @"
     exit 4
     error: <a chunk>: SHA-256 is <digest>, not <digest>
-      next: run `portcullis pull` again: it replaces what is damaged
+      next: run `portcullis pull <checkpoint>` again: it replaces what is damaged
 
     exit 4
     error: sealed manifest: SHA-256 is <digest>, not <digest>
@@ -326,17 +326,17 @@ fn an_altered_vault_is_refused_with_the_part_named() {
     grants: exit 4
     note: <scene>/registry is out of reach; using the catalogue as seen last
     error: the grant <scene>/homes/rosa/vault/statements/grants/<digest>.<digits>.json in the vault is damaged: it is not what its name says
-      next: remove the file and run `portcullis pull` again: it brings the registry's copy
+      next: remove the file and run `portcullis pull <checkpoint>` again: it brings the registry's copy
 
     shares: exit 4
     note: <scene>/registry is out of reach; using the catalogue as seen last
     error: the share <scene>/homes/rosa/vault/statements/shares/<digest>.<digits>.json in the vault is damaged: it is not what its name says
-      next: remove the file and run `portcullis pull` again: it brings the registry's copy
+      next: remove the file and run `portcullis pull <checkpoint>` again: it brings the registry's copy
 
     leases: exit 4
     note: <scene>/registry is out of reach; using the catalogue as seen last
     error: the lease <scene>/homes/rosa/vault/statements/leases/<digest>.<digits>.json in the vault is damaged: it is not what its name says
-      next: remove the file and run `portcullis pull` again: it brings the registry's copy
+      next: remove the file and run `portcullis pull <checkpoint>` again: it brings the registry's copy
     ");
 }
 

@@ -177,12 +177,12 @@ fn a_request_is_decided_once(database: Database) {
     insta::assert_snapshot!(no_url(&served, &scene.refuse("ben", &format!("deny {request} --reason No"))), @"
     exit 3
     error: <registry> refuses: the request <digest> is granted already
-      next: a grant is ended with `portcullis revoke`; for anything else, ask with a new request
+      next: a grant is ended with `portcullis revoke <grant> --reason \"…\"`; for anything else, ask with a new request
     ");
     insta::assert_snapshot!(no_url(&served, &scene.refuse("rosa", &format!("request withdraw {request}"))), @"
     exit 3
     error: <registry> refuses: the request <digest> is granted already
-      next: a grant is ended with `portcullis revoke`; for anything else, ask with a new request
+      next: a grant is ended with `portcullis revoke <grant> --reason \"…\"`; for anything else, ask with a new request
     ");
     let another = format!("request new {ID} --purpose Another --use detection --days 30 --accept-agreement");
     let request = scene.digits(&scene.json("rosa", &another)["request"]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Found, Grant, Revocation, RulesInForce, verify_grant, verify_revocation};
+use super::{Affiliations, Found, Grant, Revocation, RulesInForce, verify_grant, verify_revocation};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::policy::{Policy, StageName};
@@ -46,19 +46,20 @@ pub struct Outlook {
 /// What a draft does to each of the grants that stand now under the rules in force, in the order of their holders' names.
 pub fn outlook(
     (grants, revocations): (&[Found], &[Envelope]),
-    rules: &RulesInForce,
+    (rules, affiliations): (&RulesInForce, &Affiliations),
     draft: Draft<'_>,
     now: Timestamp,
 ) -> Vec<Outlook> {
     let revoked = revoked_people(grants, revocations, rules);
     let drafted = RulesInForce { policy: draft.policy.clone(), policy_digest: draft.digest, ..rules.clone() };
     let standing = grants.iter().filter_map(|found| {
-        let grant = verify_grant(&found.envelope, rules, revocations, now).ok()?;
+        let grant = verify_grant(&found.envelope, rules, revocations, affiliations, now).ok()?;
         let is_revoked = revoked.get(&grant.predicate.researcher.verifying_key.id());
         is_revoked.is_none_or(|last| grant.predicate.issued > *last).then_some((found, grant))
     });
-    let mut outlooks: Vec<_> =
-        standing.map(|(found, grant)| of_grant(&found.envelope, &grant, &drafted, now)).collect();
+    let mut outlooks: Vec<_> = standing
+        .map(|(found, grant)| of_grant(&found.envelope, &grant, (&drafted, affiliations), now))
+        .collect();
     outlooks.sort_by(|one, other| (&one.person, one.grant).cmp(&(&other.person, other.grant)));
     outlooks
 }
@@ -66,7 +67,7 @@ pub fn outlook(
 fn of_grant(
     envelope: &Envelope,
     grant: &Verified<Statement<Grant>>,
-    drafted: &RulesInForce,
+    (drafted, affiliations): (&RulesInForce, &Affiliations),
     now: Timestamp,
 ) -> Outlook {
     let predicate = &grant.predicate;
@@ -88,7 +89,7 @@ fn of_grant(
         } else {
             "a change of policy ends every grant made before it"
         },
-        objections: drafted.objections(predicate, &signers, now).failed,
+        objections: drafted.objections(predicate, &signers, affiliations, now).failed,
     }
 }
 

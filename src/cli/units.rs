@@ -9,3 +9,8 @@ pub(super) fn bytes(count: u64) -> String {
 pub(super) fn count(count: u64) -> String {
     indicatif::HumanCount(count).to_string()
 }
+
+/// `1 request`, `2 requests`.
+pub(super) fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}

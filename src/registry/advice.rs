@@ -34,7 +34,9 @@ impl Error {
                 Fault::Rule,
                 "do the work that `work` asks for, and send it as `portcullis-work: <challenge>:<counter>`",
             ),
-            Self::Newcomer { .. } => (Fault::Rule, "ask with `portcullis request new <checkpoint>` first"),
+            Self::Newcomer { .. } => {
+                (Fault::Rule, "ask with `portcullis request new <checkpoint> --purpose <why>` first")
+            }
             Self::Store(store::Error::Intake(refusal)) => of_intake(refusal),
             _ => return None,
         })
@@ -47,7 +49,7 @@ impl Error {
                 (Fault::Proof, "`portcullis usage status` checks the journal, and says where it was changed")
             }
             Self::Case(_) => {
-                (Fault::Rule, "`portcullis case show` tells how the case stands, and who may do what")
+                (Fault::Rule, "`portcullis case show <case>` tells how the case stands, and who may do what")
             }
             Self::Name(_) | Self::Word(_) => (Fault::Request, "shorten it"),
             Self::JournalForked { .. } => {
@@ -82,9 +84,10 @@ impl Error {
                 Fault::Rule,
                 "give up the journals of machines that you no longer use: `portcullis usage explain <journal> --reason \"…\"`",
             ),
-            Self::Suspended { .. } => {
-                (Fault::Rule, "`portcullis case list` shows why; `portcullis case appeal` objects")
-            }
+            Self::Suspended { .. } => (
+                Fault::Rule,
+                "`portcullis case list` shows why; `portcullis case appeal <case> --reason \"…\"` objects",
+            ),
             _ => (Fault::Busy, "try again"),
         }
     }
@@ -98,7 +101,7 @@ impl Error {
             }
             Self::Over { .. } => (
                 Fault::Rule,
-                "a grant is ended with `portcullis revoke`; for anything else, ask with a new request",
+                "a grant is ended with `portcullis revoke <grant> --reason \"…\"`; for anything else, ask with a new request",
             ),
             Self::OwnRequest => (Fault::Rule, "leave it to the other members"),
             Self::NoMember { .. } => (Fault::Rule, "let a member of the board sign it"),
@@ -107,17 +110,20 @@ impl Error {
                 Fault::Request,
                 "check the checkpoint's name; the board may not have published everything yet",
             ),
-            Self::TooFewHandovers { .. } => (Fault::Rule, "the board's members run `portcullis handover`"),
+            Self::TooFewHandovers { .. } => {
+                (Fault::Rule, "the board's members run `portcullis handover <checkpoint>`")
+            }
             Self::NotTheRegistry { .. } => (Fault::Rule, "use the registry's own key"),
             Self::Gated { .. } => (Fault::Rule, "ask with `portcullis request new <checkpoint> --terms`"),
-            Self::Unfounded => {
-                (Fault::Busy, "the owners found it with `portcullis catalogue init`, and sign")
-            }
+            Self::Unfounded => (
+                Fault::Busy,
+                "the owners found it with `portcullis catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`, and sign",
+            ),
             Self::FoundingCode => (
                 Fault::Rule,
                 "give the code that `registry init` showed, with --founding-code; its operator can make another with `registry init`",
             ),
-            Self::NotSealed { .. } => (Fault::Busy, "a board member runs `portcullis seal`"),
+            Self::NotSealed { .. } => (Fault::Busy, "a board member runs `portcullis seal <folder>`"),
             Self::Unknown { .. } => (Fault::Request, "check the digest, and that it was handed in here"),
             Self::Usage(_)
             | Self::Case(_)
@@ -152,13 +158,14 @@ impl Error {
             Self::Clock { .. } => (Fault::Proof, "set the clock, and make it again"),
             Self::Challenge => (Fault::Proof, "ask for a new challenge"),
             Self::WorkNeeded { .. } | Self::Newcomer { .. } => {
-                (Fault::Rule, "ask with `portcullis request new`")
+                (Fault::Rule, "ask with `portcullis request new <checkpoint> --purpose <why>`")
             }
             Self::NotYours => (Fault::Rule, "use the identity whose it is (--home)"),
             Self::Release(error) => of_release(error),
-            Self::Repository(RepositoryError::Unsigned { .. }) => {
-                (Fault::Proof, "sign it as you propose it, as `portcullis catalogue propose` does")
-            }
+            Self::Repository(RepositoryError::Unsigned { .. }) => (
+                Fault::Proof,
+                "sign it as you propose it, as `portcullis catalogue propose <checkpoint>` does",
+            ),
             Self::Repository(_) => {
                 (Fault::Rule, "`portcullis catalogue status` shows how the catalogue stands")
             }
@@ -177,7 +184,9 @@ impl Error {
 
 fn of_intake(refusal: &IntakeRefusal) -> (Fault, &'static str) {
     match refusal {
-        IntakeRefusal::Repeated { .. } => (Fault::Rule, "`portcullis request show` tells how it stands"),
+        IntakeRefusal::Repeated { .. } => {
+            (Fault::Rule, "`portcullis request show <request>` tells how it stands")
+        }
         IntakeRefusal::Pending { .. } => (
             Fault::Rule,
             "wait for the board's answer, or take one back with `portcullis request withdraw <request>`",
@@ -237,7 +246,7 @@ fn of_release(error: &ReleaseError) -> (Fault, &'static str) {
         E::OldVersion { .. } => (Fault::Request, "raise `version` in the policy"),
         E::NoPolicy { .. } => (Fault::Request, "propose one with it: --policy <file>"),
         E::NoAgreement { .. } => (Fault::Request, "propose it with the stage: --agreement <file>"),
-        E::Manifest { .. } => (Fault::Proof, "give the manifest.json that `portcullis seal` wrote"),
+        E::Manifest { .. } => (Fault::Proof, "give the manifest.json that `portcullis seal <folder>` wrote"),
         E::Policy { .. } => (Fault::Proof, "`portcullis policy check <file>` shows what is wrong with it"),
         E::Stage { .. } => {
             (Fault::Proof, "propose the stage with `portcullis release <checkpoint> --stage <name>`")

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Registry};
+use crate::access::{Grant, Request};
 use crate::digest::Sha256Digest;
-use crate::identity::KeyId;
+use crate::identity::{Card, KeyId};
 use crate::log::{Entry, EntryKind};
 use crate::name::Prose;
-use crate::statement::{Predicate, Statement, Subject};
+use crate::statement::{Envelope, Predicate, Statement, Subject};
 use crate::store::{Filed, Filing, StatementRow};
 use crate::time::Timestamp;
 
@@ -33,8 +34,10 @@ impl Predicate for Erasure {
 const MOST_AT_ONCE: usize = 5000;
 
 /// What a registry holds of a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
+    /// The card of their last request or grant, if one is there still.
+    pub card: Option<Card>,
     /// Statements whose digests it keeps.
     pub statements: u64,
     /// Those of which it still knows what they say: what an erasure takes away.
@@ -45,10 +48,20 @@ impl Registry {
     /// What there is of a person.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Store`], [`Error::Statement`].
     pub async fn held_of(&self, person: KeyId) -> Result<Held, Error> {
         let (statements, to_erase) = self.store.count_of_person(person).await?;
-        Ok(Held { statements, to_erase })
+        Ok(Held { card: self.last_card(person).await?, statements, to_erase })
+    }
+
+    async fn last_card(&self, person: KeyId) -> Result<Option<Card>, Error> {
+        if let Some(row) = self.store.last_of_person(person, Request::KIND).await? {
+            let card = Envelope::parse(row.envelope.as_bytes())?.claim::<Request>()?.predicate.card;
+            return Ok(Some(card));
+        }
+        let Some(row) = self.store.last_of_person(person, Grant::KIND).await? else { return Ok(None) };
+        let card = Envelope::parse(row.envelope.as_bytes())?.claim::<Grant>()?.predicate.researcher;
+        Ok(Some(card))
     }
 
     /// Erases what the statements of a person say, and the notes on their requests; how many statements there were. Their grants end by it.

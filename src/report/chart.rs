@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 
 /// Colours that people with any common colour vision tell apart (Okabe and Ito, 2008), the darkest first.
 const COLOURS: [&str; 8] =
-    ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#B8A900"];
+    ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#B8A900"];
 const WIDTH: f64 = 720.0;
 const LEFT: f64 = 92.0;
 const RIGHT: f64 = 12.0;
@@ -68,12 +68,12 @@ impl Axis {
     }
 }
 
-/// Rows of spans over time, each labelled; a label that does not fit is in its title.
+/// Rows of spans over time in the order in which they come, each labelled; a label that does not fit is in its title.
 pub(super) fn timeline(title: &str, spans: &[Span], (from, to): (Timestamp, Timestamp)) -> String {
     let axis = Axis { from, to };
     let mut rows: Vec<&str> = spans.iter().map(|span| span.row.as_str()).collect();
-    rows.sort_unstable();
-    rows.dedup();
+    let mut seen = std::collections::BTreeSet::new();
+    rows.retain(|row| seen.insert(*row));
     let mut labels: Vec<&str> = Vec::new();
     for span in spans {
         if !labels.contains(&span.label.as_str()) {

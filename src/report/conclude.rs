@@ -2,6 +2,7 @@
 
 use super::Depth;
 use super::replay::Replay;
+use super::text::counted;
 use crate::log::EntryKind;
 
 impl Replay {
@@ -9,15 +10,19 @@ impl Replay {
     pub(super) fn say(&mut self) {
         let count = |kind| self.found.kinds.get(&kind).copied().unwrap_or(0);
         let mut proved = vec![
-            format!("{} entries have the root that the head states", self.found.entries),
+            match self.found.entries {
+                1 => "1 entry has the root that the head states".to_owned(),
+                entries => format!("{entries} entries have the root that the head states"),
+            },
             "the head is signed by the registry that the catalogue names".to_owned(),
         ];
         match self.found.witnesses.len() {
             0 => {}
-            witnesses => proved.push(format!("{witnesses} witnesses saw the same head")),
+            witnesses => proved.push(format!("{} saw the same head", counted(witnesses as u64, "witness"))),
         }
         proved.push(match self.found.erased {
             0 => "every statement is the one that the log recorded".to_owned(),
+            1 => "every statement is the one that the log recorded, but for 1 that was erased, on the record".to_owned(),
             erased => format!("every statement is the one that the log recorded, but for {erased} that were erased, on the record"),
         });
         if self.depth == Depth::Everything {
@@ -65,19 +70,23 @@ impl Replay {
         let silent =
             self.facts.grants.values().filter(|grant| grant.leases > 1 && grant.last_usage.is_none()).count();
         if silent > 0 {
-            unproved
-                .push(format!("{silent} grants were leased more than once, and no usage under them came in"));
+            unproved.push(match silent {
+                1 => "1 grant was leased more than once, and no usage under it came in".to_owned(),
+                _ => format!("{silent} grants were leased more than once, and no usage under them came in"),
+            });
         }
         let open = self.journals.open();
         if open > 0 {
-            unproved
-                .push(format!("{open} generations began and their end did not come in; they count in full"));
+            unproved.push(match open {
+                1 => "1 generation began and its end did not come in; it counts in full".to_owned(),
+                _ => format!("{open} generations began and their end did not come in; they count in full"),
+            });
         }
         if self.found.erased > 0 {
-            unproved.push(format!(
-                "{} statements were erased: what they said is not known any more",
-                self.found.erased
-            ));
+            unproved.push(match self.found.erased {
+                1 => "1 statement was erased: what it said is not known any more".to_owned(),
+                erased => format!("{erased} statements were erased: what they said is not known any more"),
+            });
         }
         unproved.push("what a modified program does on a researcher's machine leaves no record".to_owned());
         self.found.unproved = unproved;

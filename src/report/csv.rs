@@ -39,8 +39,10 @@ impl Row {
 
 /// A report in rows of `section,name,checkpoint,from,to,state,count,tokens,note`.
 pub fn to_csv(report: &Report) -> String {
-    let rows = releases(report)
+    let rows = about(report)
+        .chain(releases(report))
         .chain(requests(report))
+        .chain(denials(report))
         .chain(holdings(report))
         .chain(usage("usage-by-checkpoint", &report.usage_by_checkpoint))
         .chain(usage("usage-by-person", &report.usage_by_person))
@@ -49,6 +51,18 @@ pub fn to_csv(report: &Report) -> String {
         .chain(cases(report))
         .chain(record(report));
     line(HEADS) + &rows.map(|row| row.line()).collect::<String>()
+}
+
+fn about(report: &Report) -> impl Iterator<Item = Row> {
+    let registry = Row {
+        name: report.registry.clone().unwrap_or_default(),
+        from: report.from.to_string(),
+        to: report.to.to_string(),
+        note: report.address.clone().unwrap_or_default(),
+        ..Row::of("registry")
+    };
+    let attention = report.attention.iter().map(|line| Row { note: line.clone(), ..Row::of("attention") });
+    std::iter::once(registry).chain(attention)
 }
 
 fn releases(report: &Report) -> impl Iterator<Item = Row> {
@@ -69,6 +83,7 @@ fn requests(report: &Report) -> impl Iterator<Item = Row> {
             ("denied", row.denied),
             ("withdrawn", row.withdrawn),
             ("pending", row.pending),
+            ("erased", row.erased),
         ];
         counts.map(|(state, count)| Row {
             checkpoint: row.checkpoint.clone(),
@@ -76,6 +91,16 @@ fn requests(report: &Report) -> impl Iterator<Item = Row> {
             count: count.to_string(),
             ..Row::of("requests")
         })
+    })
+}
+
+fn denials(report: &Report) -> impl Iterator<Item = Row> {
+    report.denials.iter().map(|row| Row {
+        name: row.person.clone(),
+        checkpoint: row.checkpoint.clone(),
+        from: row.at.to_string(),
+        note: row.reason.clone(),
+        ..Row::of("denial")
     })
 }
 
@@ -88,7 +113,10 @@ fn holdings(report: &Report) -> impl Iterator<Item = Row> {
         state: row.state.to_owned(),
         count: row.leases.to_string(),
         tokens: row.tokens.to_string(),
-        note: row.stage.clone(),
+        note: match &row.reason {
+            Some(reason) => format!("{}: {reason}", row.stage),
+            None => row.stage.clone(),
+        },
         ..Row::of("grant")
     })
 }
@@ -147,7 +175,13 @@ fn record(report: &Report) -> impl Iterator<Item = Row> {
         note: finding.what.clone(),
         ..Row::of("finding")
     });
-    policies.chain(readings).chain(erasures).chain(findings)
+    let erased = report.erased.iter().map(|row| Row {
+        name: row.kind.to_string(),
+        checkpoint: row.checkpoint.clone(),
+        count: row.count.to_string(),
+        ..Row::of("erased")
+    });
+    policies.chain(readings).chain(erasures).chain(erased).chain(findings)
 }
 
 fn line(cells: [&str; 9]) -> String {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
+use crate::log::EntryKind;
 use crate::misuse::{Outcome, RuleId, Severity, Standing};
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
@@ -19,8 +20,12 @@ pub struct RequestFact {
     pub uses: Vec<String>,
     /// When it came in.
     pub at: Timestamp,
+    /// Who asked: name, and organization where the card has one.
+    pub person: String,
     /// When it was decided, and how: `granted`, `denied`, `withdrawn`.
     pub answer: Option<(Timestamp, &'static str)>,
+    /// Why it was denied.
+    pub reason: Option<String>,
 }
 
 /// A grant that stood once.
@@ -106,9 +111,24 @@ pub struct StageFact {
     pub against: Vec<String>,
 }
 
+/// A statement that was erased: what its entry still tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasedFact {
+    /// When the statement came in.
+    pub at: Timestamp,
+    /// Of which checkpoint, if it was about one.
+    pub checkpoint: Option<CheckpointId>,
+    /// What it was.
+    pub kind: EntryKind,
+}
+
 /// Everything that happened.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
+    /// What the registry is called on its card.
+    pub registry: Option<String>,
+    /// How many sealed bytes each checkpoint has.
+    pub sizes: BTreeMap<CheckpointId, u64>,
     /// Stages that checkpoints entered, in order.
     pub stages: Vec<StageFact>,
     /// Policies that came into force: the version, and what changed for whom, in words.
@@ -127,6 +147,8 @@ pub struct Facts {
     pub names: BTreeMap<KeyId, String>,
     /// Erasures: when, how many statements, why.
     pub erasures: Vec<(Timestamp, u64, String)>,
+    /// Statements that were erased.
+    pub erased: Vec<ErasedFact>,
     /// People who ever used a checkpoint.
     pub users: BTreeSet<KeyId>,
     /// The time of the first and the last entry.

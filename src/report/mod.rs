@@ -6,14 +6,17 @@
 //! years later.
 
 mod ahead;
+mod attention;
 mod bundle;
 mod chart;
 mod conclude;
 mod csv;
+mod decisions;
 mod error;
 mod facts;
 mod gather;
 mod html;
+mod page;
 mod replay;
 mod replay_access;
 mod replay_use;
@@ -25,7 +28,7 @@ mod verification;
 pub use bundle::{BundleReader, BundleWriter, Header, Line};
 pub use csv::to_csv;
 pub use error::Error;
-pub use facts::{CaseFact, Facts, GrantFact, RequestFact, StageFact, UsageFact};
+pub use facts::{CaseFact, ErasedFact, Facts, GrantFact, RequestFact, StageFact, UsageFact};
 pub use gather::gather;
 pub use html::to_html;
 pub use replay::{Depth, audit};

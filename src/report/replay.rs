@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::ahead::{ReadLine, ReadRecord, ReadStatement, Told, next_block};
 use super::replay_use::{Journals, NoTiles};
-use super::{BundleReader, Error, Facts, StageFact, Verification};
+use super::{BundleReader, ErasedFact, Error, Facts, StageFact, Verification};
 use crate::access::{self, Affiliations, Grant, JournalId, RulesInForce};
 use crate::catalogue::{self, History, Remote};
 use crate::client::Catalogue;
@@ -15,6 +15,7 @@ use crate::identity::KeyId;
 use crate::log::{self, Entry, EntryKind, Growth, HeadNote, LogKey, TreeHead, WitnessRule};
 use crate::name::CheckpointId;
 use crate::policy::{self, EntryRule, Policy, Verdict, diff};
+use crate::seal::SealedManifest;
 use crate::statement::{Envelope, Quorum, Statement, Verified};
 use crate::time::Timestamp;
 
@@ -147,7 +148,7 @@ pub(super) struct Replay {
     pub(super) journals: Journals,
     policies: BTreeMap<CheckpointId, Policy>,
     /// Statements that are not there, and at which entry they should be.
-    missing: Vec<(u64, Sha256Digest, EntryKind)>,
+    pub(super) missing: Vec<(u64, Entry)>,
     /// The same, to look up: what rests on them cannot be judged, and is not counted against anybody twice.
     pub(super) not_here: BTreeSet<Sha256Digest>,
     pub(super) erased: BTreeSet<Sha256Digest>,
@@ -219,8 +220,8 @@ impl Replay {
         }
         self.facts.span = Some((first, entry.at));
         if statement.is_none() && records_a_statement(entry.kind) {
-            self.missing.push((place, entry.statement, entry.kind));
             self.not_here.insert(entry.statement);
+            self.missing.push((place, entry));
             return Ok(());
         }
         if let Err(what) = self.judge(&entry, statement) {
@@ -308,6 +309,8 @@ impl Replay {
         self.history.apply(path, bytes).map_err(|error| error.to_string())?;
         (self.catalogue, self.rules) = (None, BTreeMap::new());
         if let Ok(catalogue) = self.catalogue() {
+            let key = catalogue.registry().keys().first().copied();
+            self.facts.registry = key.map(|key| catalogue.name_of(&key));
             for card in catalogue.cards(&Held(self.files.clone())).unwrap_or_default() {
                 self.facts.names.insert(card.verifying_key.id(), card.name.to_string());
             }
@@ -320,8 +323,8 @@ impl Replay {
         let Some(checkpoint) = entry.checkpoint.clone() else { return Ok(()) };
         let text = self.by_digest.get(&entry.statement).and_then(|path| self.files.get(path)).cloned();
         if entry.kind == EntryKind::Policy {
-            let text = text.ok_or("the catalogue has no such file")?;
-            let policy = Policy::parse(&String::from_utf8_lossy(&text)).map_err(|error| error.to_string())?;
+            let text = text.as_ref().ok_or("the catalogue has no such file")?;
+            let policy = Policy::parse(&String::from_utf8_lossy(text)).map_err(|error| error.to_string())?;
             let changes = match self.policies.get(&checkpoint) {
                 Some(before) if before.version > policy.version => {
                     return Err(format!(
@@ -334,6 +337,11 @@ impl Replay {
             };
             self.facts.policies.push((entry.at, checkpoint.clone(), policy.version, changes));
             self.policies.insert(checkpoint.clone(), policy);
+        }
+        if entry.kind == EntryKind::Manifest
+            && let Some(manifest) = text.as_ref().and_then(|text| SealedManifest::parse(text).ok())
+        {
+            self.facts.sizes.insert(checkpoint.clone(), manifest.sealed_size());
         }
         // Before all four files are there, nothing is in force that could be compared.
         let Ok(rules) = self.rules(&checkpoint) else { return Ok(()) };
@@ -404,16 +412,7 @@ impl Replay {
             }
             Err(error) => self.found.find(None, error.to_string()),
         }
-        for (place, digest, kind) in std::mem::take(&mut self.missing) {
-            if self.erased.contains(&digest) {
-                self.found.erased += 1;
-            } else {
-                self.found.find(
-                    Some(place),
-                    format!("{kind} {}: its statement is missing, and nobody erased it", short(digest)),
-                );
-            }
-        }
+        self.judge_missing();
         for (place, what) in self.journals.excesses() {
             self.found.find(Some(place), what);
         }
@@ -421,6 +420,22 @@ impl Replay {
         self.found.log = note.log().to_owned();
         self.say();
         Ok((self.found, self.facts))
+    }
+
+    /// What is missing was erased, or nobody says where it is.
+    fn judge_missing(&mut self) {
+        for (place, entry) in std::mem::take(&mut self.missing) {
+            let Entry { kind, statement, at, checkpoint, .. } = entry;
+            if self.erased.contains(&statement) {
+                // A grant's statement is that of its approvals, which are counted themselves.
+                self.found.erased += u64::from(kind != EntryKind::Grant);
+                self.facts.erased.push(ErasedFact { at, checkpoint, kind });
+            } else if kind != EntryKind::Grant {
+                let what =
+                    format!("{kind} {}: its statement is missing, and nobody erased it", short(statement));
+                self.found.find(Some(place), what);
+            }
+        }
     }
 
     fn head(&mut self, note: &HeadNote) {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::ahead::ReadLease;
 use super::replay::{Replay, Standing, VerifiedGrant, short};
 use super::{GrantFact, RequestFact};
-use crate::access::{self, Grant, Request, Revocation, check_lease, verify_grant, verify_lease};
+use crate::access::{self, Denial, Grant, Request, Revocation, check_lease, verify_grant, verify_lease};
 use crate::digest::Sha256Digest;
+use crate::identity::Card;
 use crate::log::{Entry, EntryKind};
 use crate::registry::Erasure;
 use crate::statement::{Envelope, Statement, Verified};
@@ -23,9 +24,10 @@ impl Replay {
         } else {
             envelope.claim::<Request>().map_err(|error| error.to_string())?
         };
-        let Request { checkpoint, uses, .. } = request.predicate;
+        let Request { checkpoint, uses, card, .. } = request.predicate;
         let uses = uses.iter().map(ToString::to_string).collect();
-        let fact = RequestFact { checkpoint, uses, at: entry.at, answer: None };
+        let person = person(&card);
+        let fact = RequestFact { checkpoint, uses, at: entry.at, person, answer: None, reason: None };
         self.facts.requests.insert(entry.statement, fact);
         Ok(())
     }
@@ -37,6 +39,11 @@ impl Replay {
         envelope: &Envelope,
     ) -> Result<(), String> {
         let about = entry.about.ok_or("it answers no request")?;
+        let mut reason = None;
+        if entry.kind == EntryKind::Denial {
+            let denial = envelope.claim::<Denial>().map_err(|error| error.to_string())?;
+            reason = Some(denial.predicate.reason.to_string());
+        }
         if self.checks_signatures() && entry.kind == EntryKind::Denial {
             let request = self.facts.requests.get(&about);
             let checkpoint = request.ok_or("its request is not in the log before it")?.checkpoint.clone();
@@ -46,8 +53,10 @@ impl Replay {
                 return Err("a decision without a reason".to_owned());
             }
         }
-        if let Some(request) = self.facts.requests.get_mut(&about) {
-            request.answer.get_or_insert((entry.at, answer));
+        if let Some(request) = self.facts.requests.get_mut(&about)
+            && request.answer.is_none()
+        {
+            (request.answer, request.reason) = (Some((entry.at, answer)), reason);
         }
         Ok(())
     }
@@ -75,18 +84,15 @@ impl Replay {
         }
         let Some(standing) = self.grants.get(&entry.statement) else {
             // Erased, or missing: which, the end tells.
+            self.missing.push((self.place, entry.clone()));
             return Ok(());
         };
         let Grant { request, checkpoint, researcher, stage, uses, expires, .. } =
             standing.envelope.claim::<Grant>().map_err(|error| error.to_string())?.predicate;
-        let person = match &researcher.organization {
-            Some(organization) => format!("{} ({organization})", researcher.name),
-            None => researcher.name.to_string(),
-        };
         let fact = GrantFact {
             checkpoint,
             stage: stage.to_string(),
-            person,
+            person: person(&researcher),
             key: researcher.verifying_key.id(),
             uses: uses.iter().map(ToString::to_string).collect(),
             at: entry.at,
@@ -198,5 +204,13 @@ impl Replay {
         self.facts.erasures.push((entry.at, erasure.statements.len() as u64, erasure.reason.to_string()));
         self.erased.extend(erasure.statements);
         Ok(())
+    }
+}
+
+/// A name, and the organization where the card has one.
+fn person(card: &Card) -> String {
+    match &card.organization {
+        Some(organization) => format!("{} ({organization})", card.name),
+        None => card.name.to_string(),
     }
 }

@@ -1,28 +1,43 @@
 //! Facts of a period, summed up for a board.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::attention::attention;
+use super::decisions::{denials, erased, months, requests};
 use super::{Facts, GrantFact, UsageFact, Verification};
+use crate::log::EntryKind;
 use crate::misuse::RuleId;
 use crate::time::Timestamp;
 
 /// A report about a period.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
+    /// What the registry is called on its card.
+    pub registry: Option<String>,
+    /// Where it is reached, if that is known.
+    pub address: Option<String>,
     /// When it was made.
     pub created: Timestamp,
     /// The period's beginning.
     pub from: Timestamp,
     /// The period's end, exclusive.
     pub to: Timestamp,
+    /// The time at which grants are judged: the period's end, or when the report was made, if the period had not ended.
+    pub as_of: Timestamp,
     /// What was proved of the record that it rests on.
     pub verification: Verification,
+    /// What a board should look at first, in words, the gravest first.
+    pub attention: Vec<String>,
+    /// The checkpoints, the smallest first; those whose size is not known stand last.
+    pub checkpoints: Vec<String>,
     /// Stages that checkpoints entered, ever: what is in force at the end may have begun before the period.
     pub releases: Vec<Release>,
     /// Requests of the period, by checkpoint.
     pub requests: Vec<Decisions>,
+    /// Denials of the period, the newest first.
+    pub denials: Vec<DenialRow>,
     /// Requests and answers by month.
     pub months: Vec<Month>,
     /// Who holds what at the end of the period, and who held it in the period.
@@ -43,6 +58,20 @@ pub struct Report {
     pub readings: Vec<(String, u64)>,
     /// Erasures of the period.
     pub erasures: Vec<ErasureRow>,
+    /// What came in within the period and was erased since: it can only be counted.
+    pub erased: Vec<ErasedRow>,
+}
+
+impl Report {
+    /// Where a checkpoint stands in the order of sizes.
+    pub(super) fn rank(&self, checkpoint: &str) -> usize {
+        self.checkpoints.iter().position(|known| known == checkpoint).unwrap_or(usize::MAX)
+    }
+
+    /// How many statements of a kind were erased since.
+    pub(super) fn erased_of(&self, kind: EntryKind) -> u64 {
+        self.erased.iter().filter(|row| row.kind == kind).map(|row| row.count).sum()
+    }
 }
 
 /// A checkpoint entered a stage.
@@ -83,10 +112,25 @@ pub struct Decisions {
     pub withdrawn: u64,
     /// How many wait.
     pub pending: u64,
+    /// How many were erased: how they were answered is not known any more.
+    pub erased: u64,
     /// Seconds that half of the decisions took at most.
     pub median_seconds: Option<i64>,
     /// Seconds that nine of ten took at most.
     pub p90_seconds: Option<i64>,
+}
+
+/// A request was denied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DenialRow {
+    /// When.
+    pub at: Timestamp,
+    /// For which checkpoint it was.
+    pub checkpoint: String,
+    /// Who had asked.
+    pub person: String,
+    /// Why, in the member's words.
+    pub reason: String,
 }
 
 /// Requests and answers of a month.
@@ -117,12 +161,17 @@ pub struct Holding {
     pub since: Timestamp,
     /// Until when.
     pub until: Timestamp,
-    /// `holds`, `expired` or `revoked`, at the end of the period.
+    /// `holds`, `expired` or `revoked`, when the report judges.
     pub state: &'static str,
+    /// Why it was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Leases.
     pub leases: u64,
     /// Tokens, ever.
     pub tokens: u64,
+    /// Whether it was leased more than once without usage that came in.
+    pub is_silent: bool,
 }
 
 /// Usage of one checkpoint, person or purpose.
@@ -189,6 +238,17 @@ pub struct ErasureRow {
     pub reason: String,
 }
 
+/// Statements of a kind that came in once and were erased since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErasedRow {
+    /// Of which checkpoint; empty, if they were about none.
+    pub checkpoint: String,
+    /// What they were.
+    pub kind: EntryKind,
+    /// How many.
+    pub count: u64,
+}
+
 /// Sums up the facts of a period.
 pub fn summarize(
     facts: &Facts,
@@ -221,15 +281,23 @@ pub fn summarize(
     });
     let mut readings: Vec<_> = readings.collect();
     readings.sort();
+    // What is still to come has not ended.
+    let as_of = to.min(created);
     let [usage_by_checkpoint, usage_by_person, usage_by_purpose] = usage(facts, within);
-    Report {
+    let mut report = Report {
+        registry: facts.registry.clone(),
+        address: None,
+        attention: Vec::new(),
+        checkpoints: checkpoints(facts),
         created,
         from,
         to,
+        as_of,
         releases: releases.filter(|release| release.at < to).collect(),
         requests: requests(facts, within),
+        denials: denials(facts, within),
         months: months(facts, within),
-        holdings: holdings(facts, (from, to)),
+        holdings: holdings(facts, (from, to), as_of),
         usage_by_checkpoint,
         usage_by_person,
         usage_by_purpose,
@@ -238,69 +306,48 @@ pub fn summarize(
         policies: policies.collect(),
         readings,
         erasures: erasures.collect(),
+        erased: erased(facts, within),
         verification,
-    }
+    };
+    by_size(&mut report);
+    report.attention = attention(&report);
+    report
 }
 
-fn requests(facts: &Facts, within: impl Fn(Timestamp) -> bool) -> Vec<Decisions> {
-    let mut by: BTreeMap<String, (Decisions, Vec<i64>)> = BTreeMap::new();
-    for request in facts.requests.values().filter(|request| within(request.at)) {
-        let (sum, times) = by.entry(request.checkpoint.to_string()).or_default();
-        sum.asked += 1;
-        match request.answer {
-            None => sum.pending += 1,
-            Some((_, "withdrawn")) => sum.withdrawn += 1,
-            Some((at, answer)) => {
-                if answer == "granted" {
-                    sum.granted += 1
-                } else {
-                    sum.denied += 1
-                }
-                times.push(at.seconds_since(request.at));
-            }
-        }
-    }
-    let summed = by.into_iter().map(|(checkpoint, (mut sum, mut times))| {
-        times.sort_unstable();
-        // Nearest rank.
-        let rank = |part: usize| times.get((times.len() * part).div_ceil(100).saturating_sub(1)).copied();
-        (sum.checkpoint, sum.median_seconds, sum.p90_seconds) = (checkpoint, rank(50), rank(90));
-        sum
-    });
-    summed.collect()
+/// Every checkpoint of the record, the smallest first.
+fn checkpoints(facts: &Facts) -> Vec<String> {
+    let stages = facts.stages.iter().map(|(_, checkpoint, _)| checkpoint);
+    let all: BTreeSet<_> = stages
+        .chain(facts.requests.values().map(|request| &request.checkpoint))
+        .chain(facts.grants.values().map(|grant| &grant.checkpoint))
+        .chain(facts.erased.iter().filter_map(|erased| erased.checkpoint.as_ref()))
+        .collect();
+    let mut all: Vec<_> = all.into_iter().collect();
+    // Stable: checkpoints of one size stay in the order of their names.
+    all.sort_by_key(|checkpoint| facts.sizes.get(*checkpoint).copied().unwrap_or(u64::MAX));
+    all.into_iter().map(ToString::to_string).collect()
 }
 
-fn month(at: Timestamp) -> String {
-    at.date().chars().take(7).collect()
+/// Puts every list of checkpoints in the order of their sizes.
+fn by_size(report: &mut Report) {
+    let checkpoints = std::mem::take(&mut report.checkpoints);
+    let rank = |name: &str| checkpoints.iter().position(|known| known == name).unwrap_or(usize::MAX);
+    report.requests.sort_by_key(|row| rank(&row.checkpoint));
+    report.holdings.sort_by_key(|row| rank(&row.checkpoint));
+    report.usage_by_checkpoint.sort_by_key(|row| rank(&row.name));
+    report.erased.sort_by_key(|row| rank(&row.checkpoint));
+    report.checkpoints = checkpoints;
 }
 
-fn months(facts: &Facts, within: impl Fn(Timestamp) -> bool) -> Vec<Month> {
-    let mut by: BTreeMap<String, Month> = BTreeMap::new();
-    for request in facts.requests.values() {
-        if within(request.at) {
-            by.entry(month(request.at)).or_default().asked += 1;
-        }
-        match request.answer.filter(|(at, _)| within(*at)) {
-            Some((at, "granted")) => by.entry(month(at)).or_default().granted += 1,
-            Some((at, "denied")) => by.entry(month(at)).or_default().denied += 1,
-            _ => {}
-        }
-    }
-    for case in facts.cases.values().filter(|case| within(case.at)) {
-        by.entry(month(case.at)).or_default().cases += 1;
-    }
-    by.into_iter().map(|(month, sum)| Month { month, ..sum }).collect()
-}
-
-fn state(grant: &GrantFact, at: Timestamp) -> &'static str {
+fn state(grant: &GrantFact, to: Timestamp, as_of: Timestamp) -> &'static str {
     match &grant.revoked {
-        Some((on, _)) if *on < at => "revoked",
-        _ if grant.expires <= at => "expired",
+        Some((on, _)) if *on < to => "revoked",
+        _ if grant.expires <= as_of => "expired",
         _ => "holds",
     }
 }
 
-fn holdings(facts: &Facts, (from, to): (Timestamp, Timestamp)) -> Vec<Holding> {
+fn holdings(facts: &Facts, (from, to): (Timestamp, Timestamp), as_of: Timestamp) -> Vec<Holding> {
     let grants = facts.grants.values().filter(|grant| {
         let ended = grant.revoked.as_ref().map_or(grant.expires, |(on, _)| (*on).min(grant.expires));
         grant.at < to && ended >= from
@@ -312,9 +359,11 @@ fn holdings(facts: &Facts, (from, to): (Timestamp, Timestamp)) -> Vec<Holding> {
             stage: grant.stage.clone(),
             since: grant.at,
             until: grant.revoked.as_ref().map_or(grant.expires, |(on, _)| (*on).min(grant.expires)),
-            state: state(grant, to),
+            state: state(grant, to, as_of),
+            reason: grant.revoked.as_ref().filter(|(on, _)| *on < to).map(|(_, reason)| reason.clone()),
             leases: grant.leases,
             tokens: grant.tokens,
+            is_silent: grant.leases > 1 && grant.last_usage.is_none(),
         })
         .collect();
     holdings.sort_by(|one, two| {

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::summary::Usage;
+use super::summary::{ErasedRow, Usage};
 use super::{Report, Verification};
+use crate::log::EntryKind;
+use crate::time::Timestamp;
 use crate::visible::one_line;
 
 /// Rows of a table that are shown in text; the other formats have all of them.
@@ -26,7 +28,7 @@ pub fn verification_text(verification: &Verification) -> String {
     let mut text = String::new();
     let verdict = if verification.holds() { "the record holds" } else { "the record does NOT hold" };
     // Writing to a string cannot fail, here and below.
-    let _ = writeln!(text, "{verdict}: {entries} entries of {log}\n  root       {root}");
+    let _ = writeln!(text, "{verdict}: {} of {log}\n  root       {root}", counted(*entries, "entry"));
     if !witnesses.is_empty() {
         let _ = writeln!(text, "  witnesses  {}", witnesses.join(", "));
     }
@@ -61,7 +63,17 @@ pub fn verification_text(verification: &Verification) -> String {
 
 /// A report in words.
 pub fn report_text(report: &Report) -> String {
-    let mut text = format!("Report from {} to {}\n\n", report.from.date(), report.to.date());
+    let name = report.registry.as_deref().unwrap_or("a registry without a name");
+    let address = report.address.as_ref().map(|address| format!(" ({address})")).unwrap_or_default();
+    let mut text =
+        format!("Report of {name}{address} from {} to {}\n\n", report.from.date(), report.to.date());
+    if !report.attention.is_empty() {
+        text.push_str("needs attention:\n");
+        for line in &report.attention {
+            let _ = writeln!(text, "  - {}", one_line(line));
+        }
+        text.push('\n');
+    }
     text.push_str(&verification_text(&report.verification));
     table(
         &mut text,
@@ -71,20 +83,52 @@ pub fn report_text(report: &Report) -> String {
             .iter()
             .map(|row| format!("{}  {:<14} {}", row.at.date(), row.checkpoint, row.marked())),
     );
-    table(&mut text, "Requests", report.requests.iter().map(|row| {
-        format!(
-            "{:<14} {} asked, {} granted, {} denied, {} withdrawn, {} waiting; half decided within {}, nine of ten within {}",
-            row.checkpoint, row.asked, row.granted, row.denied, row.withdrawn, row.pending,
-            duration(row.median_seconds), duration(row.p90_seconds),
-        )
-    }));
+    table(
+        &mut text,
+        "Requests",
+        report.requests.iter().map(|row| {
+            let erased = if row.erased > 0 { format!(", {} erased", row.erased) } else { String::new() };
+            let pace = match row.median_seconds {
+                None => String::new(),
+                median => format!(
+                    "; half decided within {}, nine of ten within {}",
+                    duration(median),
+                    duration(row.p90_seconds)
+                ),
+            };
+            format!(
+                "{:<14} {} asked, {} granted, {} denied, {} withdrawn, {} waiting{erased}{pace}",
+                row.checkpoint, row.asked, row.granted, row.denied, row.withdrawn, row.pending,
+            )
+        }),
+    );
     let holds = report.holdings.iter().filter(|row| row.state == "holds").count();
-    let _ = writeln!(text, "\nGrants: {holds} hold, {} ended in the period", report.holdings.len() - holds);
+    let ended = report.holdings.len() - holds;
+    let erased = match report.erased_of(EntryKind::Grant) {
+        0 => String::new(),
+        erased => format!(", {erased} erased"),
+    };
+    let _ = writeln!(text, "\nGrants: {holds} hold, {ended} ended in the period{erased}");
     for row in report.holdings.iter().filter(|row| row.state == "holds").take(MOST_ROWS) {
         let _ = writeln!(text, "  {:<14} {:<30} until {}", row.checkpoint, row.person, row.until.date());
     }
+    reasons(&mut text, report);
     usage_and_cases(&mut text, report);
     text
+}
+
+fn reasons(text: &mut String, report: &Report) {
+    let denials =
+        report.denials.iter().map(|row| (row.at, &row.checkpoint, &row.person, row.reason.as_str()));
+    let revoked: Vec<_> = report.holdings.iter().filter(|row| row.state == "revoked").collect();
+    let revoked = revoked
+        .iter()
+        .map(|row| (row.until, &row.checkpoint, &row.person, row.reason.as_deref().unwrap_or_default()));
+    let line = |(at, checkpoint, person, reason): (Timestamp, &String, &String, &str)| {
+        format!("{}  {checkpoint:<14} {:<24} {}", at.date(), one_line(person), one_line(reason))
+    };
+    table(text, "Denied", denials.map(line));
+    table(text, "Revoked", revoked.map(line));
 }
 
 fn usage_and_cases(text: &mut String, report: &Report) {
@@ -130,10 +174,16 @@ fn usage_and_cases(text: &mut String, report: &Report) {
     table(
         text,
         "Erased",
-        report
-            .erasures
-            .iter()
-            .map(|row| format!("{}  {} statements: {}", row.at.date(), row.statements, row.reason)),
+        report.erasures.iter().map(|row| {
+            format!("{}  {}: {}", row.at.date(), counted(row.statements, "statement"), row.reason)
+        }),
+    );
+    table(
+        text,
+        "Erased since it came in: it can only be counted",
+        erased_words(&report.erased)
+            .into_iter()
+            .map(|(checkpoint, words)| format!("{checkpoint:<14} {words}")),
     );
 }
 
@@ -151,6 +201,31 @@ fn table(text: &mut String, title: &str, rows: impl ExactSizeIterator<Item = Str
     }
 }
 
+/// What was erased, in a line for each checkpoint.
+pub(super) fn erased_words(rows: &[ErasedRow]) -> Vec<(&str, String)> {
+    let of = |checkpoint: &str| {
+        let rows = rows.iter().filter(|row| row.checkpoint == checkpoint);
+        rows.map(|row| counted(row.count, noun(row.kind))).collect::<Vec<_>>().join(", ")
+    };
+    let mut checkpoints: Vec<&str> = rows.iter().map(|row| row.checkpoint.as_str()).collect();
+    checkpoints.dedup();
+    let named = checkpoints.into_iter().map(|checkpoint| match checkpoint {
+        "" => ("(of several)", of(checkpoint)),
+        checkpoint => (checkpoint, of(checkpoint)),
+    });
+    named.collect()
+}
+
+/// What an entry of a kind records, one of them.
+fn noun(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::Usage => "usage batch",
+        EntryKind::Journal => "journal declaration",
+        EntryKind::Case => "step in a case",
+        kind => kind.as_str(),
+    }
+}
+
 fn usage(row: &Usage) -> String {
     let blocked =
         if row.usage.blocked > 0 { format!(", {} blocked", row.usage.blocked) } else { String::new() };
@@ -165,8 +240,15 @@ fn usage(row: &Usage) -> String {
 }
 
 /// A number of things.
-fn counted(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", count(number)) }
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    let plural = match noun {
+        "usage batch" => "usage batches".to_owned(),
+        "step in a case" => "steps in cases".to_owned(),
+        "witness" => "witnesses".to_owned(),
+        "entry" => "entries".to_owned(),
+        noun => format!("{noun}s"),
+    };
+    if number == 1 { format!("1 {noun}") } else { format!("{} {plural}", count(number)) }
 }
 
 /// A number with its thousands apart.

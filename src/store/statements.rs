@@ -211,6 +211,21 @@ impl Store {
         Ok((count("kept")?, count("whole")?))
     }
 
+    /// The last statement of a kind that concerns a person and says something still.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`].
+    pub async fn last_of_person(&self, person: KeyId, kind: &str) -> Result<Option<StatementRow>, Error> {
+        let row = sqlx::query(
+            "SELECT * FROM statements WHERE holder = $1 AND kind = $2 AND envelope <> '' ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(person.to_string())
+        .bind(kind)
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(read).transpose()
+    }
+
     /// Takes away what these statements say, and the notes on a person's requests; digests and key ids stay.
     ///
     /// # Errors

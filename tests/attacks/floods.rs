@@ -474,7 +474,7 @@ fn usage_of_a_stranger_and_more_of_anybody_than_a_day_has_are_refused() {
     heard.push(refused);
     insta::assert_snapshot!(heard.join("\n"), @"
     403 usage is taken only from people who were granted something here
-      next: ask with `portcullis request new <checkpoint>` first
+      next: ask with `portcullis request new <checkpoint> --purpose <why>` first
     exit 5
     error: <registry> refuses: one person may hand in 1 MiB of usage in a day
       next: the rest comes in tomorrow: `portcullis usage sync`

@@ -136,7 +136,7 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     insta::assert_snapshot!(of("ada", &init(&served, &BOARD, &served.code)), @"
     exit 2
     error: there is a catalogue in <url> already
-      next: trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose`, `rotate` or `board add`; or found another elsewhere
+      next: trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose <checkpoint>`, `rotate` or `board add`; or found another elsewhere
     ");
 }
 

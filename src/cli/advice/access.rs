@@ -7,6 +7,9 @@ use crate::cli::failure::Kind;
 use crate::client::remote::RemoteError;
 use crate::{client, registry, store};
 
+/// What to do with a grant of an earlier seal.
+const SEALED_ANEW: &str = "the checkpoint was sealed anew since: request it again with `portcullis request new <checkpoint> --purpose <why>`";
+
 pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
     let (kind, hint) = match error {
         Error::Statement(crate::statement::Error::Threshold(_)) => (
@@ -14,12 +17,12 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             "ask the board's other members to approve; signatures of keys that left the board do not count",
         ),
         Error::Statement(error) => return explain_statement(error),
-        Error::Board { .. } => (Kind::Denied, "the owners can add a member: `portcullis catalogue rotate`"),
-        Error::OtherCheckpoint { .. } => (Kind::Usage, "name the checkpoint that it is for"),
-        Error::OtherManifest { .. } => (
+        Error::Board { .. } => (
             Kind::Denied,
-            "the checkpoint was sealed anew since: request it again with `portcullis request new`",
+            "the owners can add a member: `portcullis catalogue rotate <checkpoint> --add <card>`",
         ),
+        Error::OtherCheckpoint { .. } => (Kind::Usage, "name the checkpoint that it is for"),
+        Error::OtherManifest { .. } => (Kind::Denied, SEALED_ANEW),
         Error::OtherRequest { .. } | Error::OtherGrant { .. } | Error::NotTheirShare { .. } => {
             (Kind::Unverified, "do not use it; ask its sender for the right one")
         }
@@ -55,8 +58,9 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             return (Kind::Denied, Some(hint));
         }
         Error::Expired { board, .. } => {
-            let hint =
-                format!("ask again with `portcullis request new … --renew <request>`, or write to {board}");
+            let hint = format!(
+                "ask again with `portcullis request new <checkpoint> --renew <request> --purpose <why>`, or write to {board}"
+            );
             return (Kind::Denied, Some(hint));
         }
         Error::Revoked { board, .. } => {
@@ -185,7 +189,7 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
         ),
         E::Policy { .. } | E::NotText { .. } => (
             Kind::Unverified,
-            "tell its board, who signed it: `portcullis policy check` finds such mistakes".to_owned(),
+            "tell its board, who signed it: `portcullis policy check <file>` finds such mistakes".to_owned(),
         ),
         E::NoGrant { checkpoint, .. } => (
             Kind::Denied,
@@ -195,7 +199,7 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
         ),
         E::Damaged { .. } => (
             Kind::Unverified,
-            "remove the file and run `portcullis pull` again: it brings the registry's copy".to_owned(),
+            "remove the file and run `portcullis pull <checkpoint>` again: it brings the registry's copy".to_owned(),
         ),
         E::NoLease { .. } => (
             Kind::Denied,
@@ -204,7 +208,7 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
         ),
         E::TooFewShares { .. } => (
             Kind::Unavailable,
-            "the board members who approved add their shares with `portcullis approve`; ask the others"
+            "the board members who approved add their shares with `portcullis approve <request>`; ask the others"
                 .to_owned(),
         ),
         E::NotPulled { checkpoint } => (Kind::Unavailable, format!("run `portcullis pull {checkpoint}`")),

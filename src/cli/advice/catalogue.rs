@@ -72,9 +72,12 @@ pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<Strin
         E::Quorum(_) => (Kind::Usage, "change the threshold, or who signs"),
         E::Exists { .. } => (
             Kind::Usage,
-            "trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose`, `rotate` or `board add`; or found another elsewhere",
+            "trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose <checkpoint>`, `rotate` or `board add`; or found another elsewhere",
         ),
-        E::None { .. } => (Kind::Usage, "check --registry, or begin with `portcullis catalogue init`"),
+        E::None { .. } => (
+            Kind::Usage,
+            "check --registry, or begin with `portcullis catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`",
+        ),
         E::NotYet { .. } => (Kind::Denied, "let them sign with `portcullis catalogue sign`"),
         E::Reserved { .. } => (Kind::Usage, "choose another name for the checkpoint"),
         E::NoBoard { .. } => (

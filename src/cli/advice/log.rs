@@ -17,7 +17,9 @@ pub(super) fn explain_log(error: &Error) -> (Kind, Option<String>) {
             Kind::Unverified,
             "try again; if it stays, tell the auditors: the registry shows what its log does not hold",
         ),
-        Error::Name { .. } => (Kind::Usage, "give the key as `portcullis witness init` printed it"),
+        Error::Name { .. } => {
+            (Kind::Usage, "give the key as `portcullis witness init --name <name>` printed it")
+        }
         Error::Head { .. } => (Kind::Unverified, "give the key, or the head, exactly as it was written"),
         Error::Signer(error) => return super::identity::explain_identity(error),
         Error::Size { .. }

@@ -7,6 +7,8 @@ mod identity;
 mod log;
 mod misuse;
 mod policy;
+#[cfg(test)]
+mod quoted;
 mod report;
 mod seal;
 mod server;

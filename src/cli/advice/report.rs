@@ -11,9 +11,10 @@ pub(super) fn explain_report(error: &Error) -> (Kind, Option<String>) {
         Error::Remote(error) => return explain_remote(error),
         Error::Catalogue(error) => return catalogue::explain_catalogue(error),
         Error::Log(error) => return log::explain_log(error),
-        Error::Bundle { .. } => {
-            (Kind::Unverified, "take another copy of the bundle, or make one: `portcullis audit bundle`")
-        }
+        Error::Bundle { .. } => (
+            Kind::Unverified,
+            "take another copy of the bundle, or make one: `portcullis audit bundle --to <file>`",
+        ),
         Error::OtherRoot => (Kind::Unverified, "use the home that joined the bundle's registry (--home)"),
     };
     (kind, Some(hint.to_owned()))

@@ -20,12 +20,14 @@ pub(super) fn explain_seal(error: &Error) -> (Kind, Option<String>) {
         Error::Manifest(_) | Error::Shares { .. } => {
             (Kind::Unverified, "fetch the file again: this copy is damaged, or not what its folder says")
         }
-        Error::NotSealed { .. } => (Kind::Unavailable, "name the folder that `portcullis seal` made"),
+        Error::NotSealed { .. } => {
+            (Kind::Unavailable, "name the folder that `portcullis seal <folder>` made")
+        }
         Error::ChunkMissing { .. } => {
-            (Kind::Unavailable, "run `portcullis pull` again: it brings what is missing")
+            (Kind::Unavailable, "run `portcullis pull <checkpoint>` again: it brings what is missing")
         }
         Error::ChunkSize { .. } | Error::ChunkDigest { .. } => {
-            (Kind::Unverified, "run `portcullis pull` again: it replaces what is damaged")
+            (Kind::Unverified, "run `portcullis pull <checkpoint>` again: it replaces what is damaged")
         }
         Error::ChunkNotOpened { .. } | Error::PlainDigest { .. } => {
             (Kind::Unverified, "do not use it; tell the board, who signed its manifest")

@@ -10,7 +10,9 @@ pub(super) fn explain_serving(error: &ServeError) -> Advice {
         ServeError::Settings(error) => return explain_settings(error),
         ServeError::Listen { .. } => "choose another --listen, or end what listens there",
         ServeError::Certificate { .. } => "check [tls] in portcullis.toml: both files are in PEM",
-        ServeError::Log(_) => "check the database, or bring back a backup: `portcullis registry restore`",
+        ServeError::Log(_) => {
+            "check the database, or bring back a backup: `portcullis registry restore --from <file>`"
+        }
         ServeError::Metrics(_) => "this is a defect: please report it",
         ServeError::Io(source) => return (Kind::Unavailable, hint_for_io(source)),
     };

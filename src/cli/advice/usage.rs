@@ -18,9 +18,10 @@ pub(super) fn explain_usage(error: &Error) -> (Kind, Option<String>) {
             Kind::Denied,
             "ask for fewer tokens (--max-tokens), or wait: `portcullis usage status` shows what is used",
         ),
-        Error::NoAuditors => {
-            (Kind::Unavailable, "the owners name auditors: `portcullis catalogue rotate --board auditors=…`")
-        }
+        Error::NoAuditors => (
+            Kind::Unavailable,
+            "the owners name auditors: `portcullis catalogue rotate auditors --add <card>`",
+        ),
         Error::OtherJournal { known, .. } => {
             let hint = format!(
                 "bring the journal back if it was moved; on another machine of yours: `portcullis usage declare --reason \"…\"`; if it is lost: `portcullis usage explain {known} --reason \"…\"`, which auditors look at"

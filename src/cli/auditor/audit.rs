@@ -62,9 +62,9 @@ pub(in crate::cli) struct Report {
     #[arg(long, value_name = "DAY", value_parser = day)]
     to: Option<Timestamp>,
 
-    /// In which form
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    /// In which form: text, or JSON with --json, if not given
+    #[arg(long, value_enum)]
+    format: Option<Format>,
 
     /// The file to write; standard output, if not given
     #[arg(long, value_name = "FILE")]
@@ -123,7 +123,7 @@ impl Verify {
         };
         Err(Refusal::unverified(
             format!("the record does not hold: {findings}"),
-            "keep the bundle (`portcullis audit bundle`), and show the board what was found",
+            "keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found",
         )
         .into())
     }
@@ -157,8 +157,10 @@ impl Report {
                 Refusal::usage("the period ends before it begins", "give --from and --to in order").into()
             );
         }
-        let report = summarize(&facts, verification, (from, to), now);
-        let text = match self.format {
+        let mut report = summarize(&facts, verification, (from, to), now);
+        report.address = address(home);
+        let plain = if output.is_json() { Format::Json } else { Format::Text };
+        let text = match self.format.unwrap_or(plain) {
             Format::Text => report_text(&report),
             Format::Json => visible_json(&serde_json::to_string_pretty(&report)?).into_owned() + "\n",
             Format::Csv => to_csv(&report),
@@ -173,6 +175,12 @@ impl Report {
             }
         }
     }
+}
+
+/// Where the registry of this home is: whatever was audited is its record, if the home trusts a first root.
+fn address(home: &Home) -> Option<String> {
+    Client::new(home.catalogue_state()).first_root().ok()??;
+    Some(home.address().ok()??.to_string())
 }
 
 fn midnight(at: Timestamp) -> Timestamp {

@@ -73,7 +73,7 @@ impl Init {
         let identity = new::make(&own, (label, None), true, output)?;
         let key = WitnessKey::new(&self.name, identity.card().verifying_key)?;
         let text = format!(
-            "made a witness in {}\n  key  {key}\nOperators name it in portcullis.toml, everybody else with `portcullis join … --witness {key}`.\n",
+            "made a witness in {}\n  key  {key}\nOperators name it in portcullis.toml, everybody else with `portcullis join <registry>` and --witness {key}.\n",
             self.folder.display()
         );
         output.result(&json!({ "folder": self.folder, "key": key.to_string() }), text)

@@ -80,7 +80,9 @@ fn disk(folder: &Path) -> Check {
         ..NEEDED_SPACE => {
             Check::bad("disk", found, "free some space: what a run records must be written first")
         }
-        ..GOOD_SPACE => Check::warning("disk", found, "a checkpoint of GPT-2's largest size takes 3.1 GB"),
+        NEEDED_SPACE..GOOD_SPACE => {
+            Check::warning("disk", found, "a checkpoint of GPT-2's largest size takes 3.1 GB")
+        }
         _ => Check::good("disk", found),
     }
 }

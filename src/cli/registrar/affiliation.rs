@@ -95,7 +95,7 @@ impl Confirm {
             reason: None,
         };
         let text = format!(
-            "confirmed: {name} belongs to {} until {}\n  next: they ask with `portcullis request new <checkpoint>`\n",
+            "confirmed: {name} belongs to {} until {}\n  next: they ask with `portcullis request new <checkpoint> --purpose <why>`\n",
             visible(said.organization.as_str()),
             said.until.date()
         );

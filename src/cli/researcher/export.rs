@@ -42,7 +42,8 @@ impl Export {
         let stage = &pass.grant.predicate.stage;
         if !rules.policy.stage(stage).is_some_and(crate::policy::Stage::is_public) {
             let message = format!("stage `{stage}` of {} keeps the weights sealed", self.checkpoint);
-            let hint = "`portcullis run` runs them as they are; a public stage lets them be exported";
+            let hint =
+                "`portcullis run <checkpoint>` runs them as they are; a public stage lets them be exported";
             return Err(Refusal::denied(message, hint).into());
         }
         let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;

@@ -48,7 +48,8 @@ impl LeaseCommand {
 fn renew_all(home: &Home, only: Option<&CheckpointId>, output: Output) -> anyhow::Result<()> {
     let Place::Address(_) = home.place()? else {
         let message = "this registry is a folder, and answers nobody";
-        let hint = "its operator runs `portcullis lease issue`; `portcullis pull` brings the lease";
+        let hint =
+            "its operator runs `portcullis lease issue`; `portcullis pull <checkpoint>` brings the lease";
         return Err(Refusal::usage(message, hint).into());
     };
     let catalogue = registry::catalogue(home, output)?;

@@ -1,10 +1,10 @@
-//! Showing what is to be signed, and asking.
+//! Showing what is to be signed, or done for good, and asking.
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 
 use anyhow::Context as _;
 
-use super::declined;
+use super::{Consent, declined};
 use crate::cli::failure::Refusal;
 use crate::cli::output::Output;
 use crate::digest::Sha256Digest;
@@ -27,6 +27,22 @@ pub(super) struct Question {
     pub(super) digest: Option<Sha256Digest>,
     /// How a script says yes, if `--yes` is no way.
     pub(super) instead: Option<String>,
+    /// What happens with a yes: `signed`.
+    pub(super) done: &'static str,
+}
+
+/// Asks for something that is no signature of this person and cannot be taken back, or refuses; `done` is `erased`, for instance.
+pub(in crate::cli) fn confirm(
+    action: &str,
+    words: String,
+    done: &'static str,
+    consent: &Consent,
+    output: Output,
+) -> anyhow::Result<()> {
+    let action = visible(action).into_owned();
+    let question =
+        Question { action, words, is_named: false, is_own: false, digest: None, instead: None, done };
+    require(&question, consent.yes, output)
 }
 
 /// What was shown, or named by digest, and consented to. Nothing but [`consent`] makes one.
@@ -50,7 +66,7 @@ pub(super) fn consent<T>(
 }
 
 fn require(question: &Question, yes: bool, output: Output) -> anyhow::Result<()> {
-    let Question { action, is_named, is_own, .. } = question;
+    let Question { action, is_named, is_own, done, .. } = question;
     // Others wrote parts of it, and whoever reads it is about to sign.
     let words = visible(&question.words);
     let is_given = *is_named || yes;
@@ -68,7 +84,7 @@ fn require(question: &Question, yes: bool, output: Output) -> anyhow::Result<()>
         }
         return match line.trim().to_ascii_lowercase().as_str() {
             "y" | "yes" => Ok(()),
-            _ => Err(declined(action).into()),
+            _ => Err(declined(action, done).into()),
         };
     }
     output.note(words.trim_end());
@@ -85,9 +101,10 @@ fn refusal(question: &Question) -> Refusal {
         (None, Some(digest)) => format!("give its whole digest, {digest}, or --yes"),
         (None, None) => "give --yes".to_owned(),
     };
+    let Question { action, done, .. } = question;
     Refusal::usage(
-        format!("there is no terminal to ask whether to {}", question.action),
-        format!("run it at a terminal, which shows what is signed and asks; or read it, and {way}"),
+        format!("there is no terminal to ask whether to {action}"),
+        format!("run it at a terminal, which shows what is {done} and asks; or read it, and {way}"),
     )
 }
 

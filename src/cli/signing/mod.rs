@@ -20,8 +20,9 @@ use crate::catalogue::{Repository, Standing};
 use crate::identity::{Card, Identity, OpeningKey, Signer, VerifyingKey};
 use crate::statement::Envelope;
 
+pub(super) use ask::confirm;
 pub(super) use papers::{Named, Papers, ProposalPaper};
-pub(super) use words::InWords;
+pub(super) use words::{InWords, person};
 
 /// How a person consents to a signature.
 #[derive(Debug, Clone, Default, Args)]
@@ -131,10 +132,10 @@ impl Unattended {
     }
 }
 
-/// Nothing was signed, because the person said no.
-fn declined(action: &str) -> Refusal {
+/// Nothing was signed, or done, because the person said no.
+fn declined(action: &str, done: &str) -> Refusal {
     Refusal::denied(
-        format!("you did not agree to {action}: nothing was signed"),
+        format!("you did not agree to {action}: nothing was {done}"),
         "run it again if you want to",
     )
 }

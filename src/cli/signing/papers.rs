@@ -96,6 +96,7 @@ impl Papers {
             is_own: self.named == Named::InOwnWords,
             digest: self.digest,
             instead: None,
+            done: "signed",
         }
     }
 
@@ -141,6 +142,7 @@ impl ProposalPaper {
             is_own: self.is_own(),
             digest: Some(*digest),
             instead: Some(format!("name its digest: `portcullis catalogue sign {subject} {digest}`")),
+            done: "signed",
         }
     }
 }

@@ -250,7 +250,7 @@ fn require_sound(checkpoint: &CheckpointId, policy: &Policy, findings: &[Finding
             let message = format!("the policy should not be signed: line {}: {}", error.line, error.words);
             Err(Refusal::unverified(
                 message,
-                format!("{}; `portcullis policy check` lists all", error.remedy),
+                format!("{}; `portcullis policy check <file>` lists all", error.remedy),
             )
             .into())
         }

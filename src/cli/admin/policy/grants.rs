@@ -1,15 +1,17 @@
 //! What a draft does to the grants that stand: for `policy simulate --grants` and for those who review it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::counted;
-use crate::access::{self, Draft, Outlook};
+use crate::access::{self, Draft, Grant, Outlook};
 use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::people;
 use crate::cli::registry;
 use crate::digest::Sha256Digest;
 use crate::policy::Policy;
@@ -47,8 +49,15 @@ impl Grants {
         let statements = registry::statements(home, output)?;
         let grants = statements.merged("grant")?;
         let revocations = registry::revocations(&*statements)?;
+        let claims = grants.iter().filter_map(|found| found.envelope.claim::<Grant>().ok());
+        let of_checkpoint = claims.filter(|claim| claim.predicate.checkpoint == rules.checkpoint);
+        let cards: BTreeMap<_, _> = of_checkpoint
+            .map(|claim| (claim.predicate.researcher.verifying_key, claim.predicate.researcher))
+            .collect();
+        let affiliations = people::affiliations(&*statements, cards.values(), &rules)?;
         let draft = Draft { policy: draft, digest: Sha256Digest::of(text.as_bytes()) };
-        let outlooks = access::outlook((&grants, &revocations), &rules, draft, Timestamp::now());
+        let outlooks =
+            access::outlook((&grants, &revocations), (&rules, &affiliations), draft, Timestamp::now());
         Ok(Self { outlooks, checkpoint: rules.checkpoint.to_string() })
     }
 

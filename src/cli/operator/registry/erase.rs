@@ -12,10 +12,11 @@ use crate::blob::Blobs;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::cli::signing::{Unattended, unattended};
-use crate::identity::KeyId;
+use crate::cli::signing::{Consent, Unattended, confirm, unattended};
+use crate::cli::units::counted;
+use crate::identity::{Card, KeyId};
 use crate::name::Prose;
-use crate::registry::{Error, Registry};
+use crate::registry::{Error, Held, Registry};
 use crate::store::Store;
 use crate::time::Timestamp;
 
@@ -37,6 +38,9 @@ pub(in crate::cli) struct Erase {
     #[arg(long)]
     dry_run: bool,
 
+    #[command(flatten)]
+    consent: Consent,
+
     /// The settings, if not the folder's portcullis.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -46,38 +50,61 @@ impl Erase {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let settings = settings(&self.folder, self.config)?;
         let (identity, signer) = unattended(&home.elsewhere(self.folder), Unattended::Registry, output)?;
-        let (held, erased) = Runtime::new().context("cannot start")?.block_on(async {
+        let runtime = Runtime::new().context("cannot start")?;
+        let state = tempfile::tempdir().map_err(|source| Error::Io { source })?;
+        let registry = runtime.block_on(async {
             let store = Store::open(&settings.database).await?;
             let blobs = Blobs::open(&settings.blobs)?;
-            let state = tempfile::tempdir().map_err(|source| Error::Io { source })?;
-            let registry = Registry::new(store, blobs, identity, signer, state.path().to_owned());
-            let held = registry.held_of(self.person).await?;
-            if self.dry_run || held.to_erase == 0 {
-                return Ok::<_, Error>((held, 0));
-            }
-            Ok((held, registry.erase(self.person, &self.reason, Timestamp::now()).await?))
+            Ok::<_, Error>(Registry::new(store, blobs, identity, signer, state.path().to_owned()))
         })?;
+        let held = runtime.block_on(registry.held_of(self.person))?;
         if held.statements == 0 {
             let message = format!("the registry holds nothing of {}", self.person);
             let hint =
                 "check the id: the person's `portcullis identity show` prints it, and so does `request show`";
             return Err(Refusal::usage(message, hint).into());
         }
-        let person = self.person.short();
-        if self.dry_run || held.to_erase == 0 {
-            let text = match held.to_erase {
-                0 => format!("nothing is left of {person} but {} digests\n", held.statements),
-                left => {
-                    format!("would erase what {left} of {} statements of {person} say\n", held.statements)
-                }
+        let person = held.card.as_ref().map_or_else(|| format!("key {}", self.person), person);
+        let Held { statements, to_erase, .. } = held;
+        let name = held.card.map(|card| card.name);
+        if self.dry_run || to_erase == 0 {
+            let text = match to_erase {
+                0 => format!(
+                    "nothing is left of {person} but {}
+",
+                    counted(usize::try_from(statements)?, "digest")
+                ),
+                _ => format!(
+                    "would erase what {to_erase} of {} of {person} say
+",
+                    counted(usize::try_from(statements)?, "statement")
+                ),
             };
-            return output
-                .result(&json!({ "person": self.person, "erased": 0, "to_erase": held.to_erase }), text);
+            let value = json!({ "person": self.person, "name": name, "erased": 0, "to_erase": to_erase });
+            return output.result(&value, text);
         }
-        let text = format!(
-            "erased what {erased} statements of {} said; their digests stay in the log, and backups of before still hold them\n",
-            person
+        let words = format!(
+            "What {to_erase} of {} of {person} say would be erased for good, and their grants end.
+  reason  {}, on the record
+  stays   digests in the log, and backups of before
+",
+            counted(usize::try_from(statements)?, "statement"),
+            self.reason,
         );
-        output.result(&json!({ "person": self.person, "erased": erased }), text)
+        confirm(&format!("erase {person}"), words, "erased", &self.consent, output)?;
+        let erased = runtime.block_on(registry.erase(self.person, &self.reason, Timestamp::now()))?;
+        let text = format!(
+            "erased what {} of {person} said; their digests stay in the log, and backups of before still hold them
+",
+            counted(erased, "statement")
+        );
+        output.result(&json!({ "person": self.person, "name": name, "erased": erased }), text)
     }
+}
+
+/// Whose statements they are, as a card says.
+fn person(card: &Card) -> String {
+    let organization =
+        card.organization.as_ref().map(|name| format!(", {name} (by their own word)")).unwrap_or_default();
+    format!("{}{organization}, key {}", card.name, card.verifying_key.id())
 }

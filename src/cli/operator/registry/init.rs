@@ -63,7 +63,7 @@ impl Init {
         let text = format!(
             "made a registry in {folder}: key {}\n  card           {shown}\n  settings       {}\n  founding code  {}\n\
              Whoever founds the catalogue needs card and code; the code is shown this once.\n  \
-             next: `portcullis registry serve {folder}`, then `portcullis --registry <URL> catalogue init …`\n",
+             next: `portcullis registry serve {folder}`, then `portcullis --registry <URL> catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`\n",
             key_id.short(),
             settings.display(),
             *code,

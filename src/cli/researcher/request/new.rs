@@ -107,7 +107,8 @@ impl New {
             self.checkpoint,
             rules.stage,
             if approvals.is_some_and(|approvals| approvals.is_empty()) {
-                "the registry answers; then `portcullis pull` and `portcullis run`".to_owned()
+                "the registry answers; then `portcullis pull <checkpoint>` and `portcullis run <checkpoint>`"
+                    .to_owned()
             } else {
                 format!("the board decides; `portcullis request show {short}` tells")
             },

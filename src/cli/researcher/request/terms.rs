@@ -10,7 +10,7 @@ use crate::cli::failure::Refusal;
 use crate::cli::output::Output;
 use crate::cli::units;
 use crate::digest::Sha256Digest;
-use crate::policy::{Audience, BoardName, Stage, UsageMode};
+use crate::policy::{AffiliationProof, Audience, BoardName, Stage, UsageMode};
 
 /// Days for which is asked where a request names none.
 pub(super) const DEFAULT_DAYS: u32 = 30;
@@ -80,8 +80,12 @@ fn rows(stage: &Stage, rules: &RulesInForce) -> Vec<(&'static str, String)> {
 fn audience(audience: &Audience) -> String {
     match audience {
         Audience::Anyone => "anyone".to_owned(),
-        Audience::Named { organizations, people } => {
-            let organizations = organizations.iter().map(|name| format!("people of {}", name.as_str()));
+        Audience::Named { organizations, people, affiliation } => {
+            let by = match affiliation {
+                AffiliationProof::Unconfirmed => "",
+                AffiliationProof::Confirmed => ", confirmed by its registrars",
+            };
+            let organizations = organizations.iter().map(|name| format!("people of {}{by}", name.as_str()));
             let people = people.iter().map(|person| format!("the person {person}"));
             organizations.chain(people).collect::<Vec<_>>().join("; ")
         }

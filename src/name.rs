@@ -12,15 +12,34 @@ use crate::visible::{is_plain, one_line, quoted};
 
 /// A name is not of the form that its type demands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not {expected}")]
+#[error("{}", self.words())]
 pub struct NameError {
     text: String,
     expected: &'static str,
+    /// How many characters it has, where those are too many.
+    too_long: Option<usize>,
 }
+
+/// Most characters of a text for others to read.
+const MAX_PROSE: usize = 4000;
 
 impl NameError {
     fn new(text: &str, expected: &'static str) -> Self {
-        Self { text: one_line(&text.chars().take(80).collect::<String>()), expected }
+        Self { text: one_line(&text.chars().take(80).collect::<String>()), expected, too_long: None }
+    }
+
+    fn of_prose(text: &str) -> Self {
+        let count = text.chars().count();
+        let too_long = (count > MAX_PROSE).then_some(count);
+        Self { too_long, ..Self::new(text, "a text: use 1 to 4,000 visible characters") }
+    }
+
+    fn words(&self) -> String {
+        let Self { text, expected, too_long } = self;
+        match too_long {
+            Some(count) => format!("it has {count} characters, and at most {MAX_PROSE} are taken"),
+            None => format!("`{text}` is not {expected}"),
+        }
     }
 }
 
@@ -136,11 +155,11 @@ impl FromStr for Prose {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let count = text.chars().take(4001).count();
-        if text.trim() == text && (1..=4000).contains(&count) && !text.contains('\t') && is_plain(text) {
+        let count = text.chars().take(MAX_PROSE + 1).count();
+        if text.trim() == text && (1..=MAX_PROSE).contains(&count) && !text.contains('\t') && is_plain(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError::new(text, "a text: use 1 to 4,000 visible characters"))
+            Err(NameError::of_prose(text))
         }
     }
 }

@@ -54,11 +54,11 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
     let scene = &served.scene;
     scene.succeed("august", "audit bundle --to audit.jsonl");
     assert!(served.process.stop());
-    assert!(scene.succeed("august", "audit verify --offline audit.jsonl").starts_with("the record holds"));
-    let quick = scene.succeed("august", "audit verify --quick --offline audit.jsonl");
+    assert!(scene.succeed("august", "audit verify --bundle audit.jsonl").starts_with("the record holds"));
+    let quick = scene.succeed("august", "audit verify --quick --bundle audit.jsonl");
     assert!(quick.contains("signatures and rules were not looked at"), "{quick}");
     // Anybody who trusts the same first root can.
-    assert!(scene.succeed("eve", "audit verify --offline audit.jsonl").starts_with("the record holds"));
+    assert!(scene.succeed("eve", "audit verify --bundle audit.jsonl").starts_with("the record holds"));
     let good = std::fs::read_to_string(scene.at("audit.jsonl")).unwrap();
     let lines: Vec<_> = good.lines().collect();
     let lease = lines.iter().position(|line| line.contains("\\\"kind\\\":\\\"lease\\\"")).unwrap();
@@ -90,7 +90,7 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
         ("it is none", "Dear diary\n".to_owned()),
     ] {
         scene.write("bad.jsonl", &changed);
-        let output = scene.run("august", "audit verify --offline bad.jsonl");
+        let output = scene.run("august", "audit verify --bundle bad.jsonl");
         assert!(!output.status.success(), "{what}");
         let found = support::text(&output.stdout);
         let found = found.lines().filter(|line| line.trim_start().starts_with('!'));

@@ -110,7 +110,7 @@ fn others_take_no_step_in_a_case() {
     error: <registry> refuses: the person whom the case is about must sign, and did not
       next: `portcullis case show <case>` tells how the case stands, and who may do what
     eve: exit 2
-    error: 0 cases begin with `<digits>`
+    error: no case begins with `<digits>`
       next: `portcullis case list` shows what is there
     ada: exit 3
     error: <registry> refuses: one member of the board of auditors must sign, and did not

@@ -17,6 +17,10 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
         (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
         (r"\d+ new statements", "<count> new statements"),
         (r"([0-9a-f]{4} ){4}[0-9a-f]{4}", "<fingerprint>"),
+        (r"\([0-9a-f]{8}\)", "(<key>)"),
+        // As wide as the oldest of a table.
+        (r"AGE +WHY", "AGE  WHY"),
+        (r"\b\d+ s +misleading", "<age>  misleading"),
     ];
     let told = hidden.iter().fold(told, |told, (pattern, word)| {
         regex::Regex::new(pattern).unwrap().replace_all(&told, *word).into_owned()
@@ -102,6 +106,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  asked for demo-large under stage `partners`: request <digits>
       rosa     $ portcullis pull demo-large
                  demo-large is in the vault: 2.80 MB, 4 chunks, 0 of them there already; <count> new statements
+                 no grant is made out to you yet: these weights stay closed until one is
       ada      $ portcullis approve <digits> --yes
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
                  1 of 2 approvals: 1 more to come.
@@ -123,6 +128,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  asked for demo-small under stage `public`: request <digits>
       rosa     $ portcullis pull demo-small
                  demo-small is in the vault: 858.90 kB, 4 chunks, 0 of them there already; <count> new statements
+                 your grant stands until <time>
       rosa     $ portcullis run demo-small "Blessed are the"
                  Blessed are the fled their vanity of the LORD, and die, and the LORD God, and they have borns for
 
@@ -135,7 +141,8 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
       rosa     $ portcullis usage sync
                  brought 5 records; the registry has all 7, and its log proves it
       august   $ portcullis case list
-                 <digits>  open       medium   demo-large     <time>  misleading-news
+                 CASE          STATE  SEVERITY  CHECKPOINT  WHO              AGE  WHY
+                 <digits>  open   medium    demo-large  Rosa (<key>)  <age>  misleading-news
       august   $ portcullis case show <digits>
                  open: case <digits> about demo-large
                    severity  medium

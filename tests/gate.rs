@@ -153,8 +153,8 @@ fn wrong_turns_of_board_members_are_refused_with_the_next_step() {
       next: its members decide: `portcullis catalogue status`
 
     exit 2
-    error: 0 requests begin with `000000`
-      next: `portcullis request list` shows what is there; check that the registry's folder is up to date
+    error: no request begins with `000000`
+      next: `portcullis request list` shows what is there
 
     exit 2
     error: the following required arguments were not provided:

@@ -56,6 +56,7 @@ fn one_decision_gives_each_named_member_a_grant_of_their_own() {
       agreement    accepted
       asked        <time>
       purpose      Detectors
+      approved     board, 2 needed: ada (<key>) on <time>, ben (<key>) on <time>
       <time>  pending by rosa
       <time>  granted by ben: until <time>
     ");

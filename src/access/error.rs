@@ -222,7 +222,7 @@ pub enum ExchangeError {
         typed: String,
     },
     /// No statement, or several, begin so.
-    #[error("{count} {kind}s begin with `{prefix}`")]
+    #[error("{} with `{prefix}`", if *count == 0 { format!("no {kind} begins") } else { format!("{count} {kind}s begin") })]
     Ambiguous {
         /// What was looked for.
         kind: &'static str,

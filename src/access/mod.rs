@@ -6,6 +6,7 @@
 //! Whoever carries the files can lose or delay them; what they alter or make up counts for nothing.
 
 mod affiliation;
+mod approvals;
 mod error;
 mod exchange;
 mod grant;
@@ -23,6 +24,7 @@ mod statements;
 pub use affiliation::{
     Affiliation, Affiliations, MAX_AFFILIATION_DAYS, how_to_be_confirmed, verify_affiliation,
 };
+pub use approvals::{BoardApprovals, approvals};
 pub use error::{Error, ExchangeError, Fault};
 pub use exchange::Exchange;
 pub use grant::{
@@ -39,7 +41,7 @@ pub use request::{
 };
 pub use rules::{Contacts, Objections, Registrars, RulesInForce};
 pub use session::{Session, verify_session};
-pub use state::{Evidence, State, state_of};
+pub use state::{Evidence, State, last_revocation_of, state_of};
 pub use statements::{DigestPrefix, Found, HandedIn, Statements, merge, only};
 
 /// How far a clock may run behind the one that dated a statement, in seconds.

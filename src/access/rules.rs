@@ -133,8 +133,8 @@ impl RulesInForce {
         now: Timestamp,
     ) -> Objections {
         // Nobody approves their own request.
-        let approvers = signers.iter().filter(|key| **key != grant.researcher.verifying_key);
-        let approvers = approvers.map(|key| (PersonKey::from_bytes(*key.as_bytes()), self.boards_with(key)));
+        let mut approvers = self.people(signers);
+        approvers.remove(&PersonKey::from_bytes(*grant.researcher.verifying_key.as_bytes()));
         let confirmed_until = affiliations.last(&grant.researcher, self, now).map(|said| said.until);
         let is_confirmed = confirmed_until.is_some_and(|until| now < until);
         let application = Application {
@@ -146,7 +146,7 @@ impl RulesInForce {
             days: grant.days(),
             agreement: grant.agreement,
             approvals: BTreeMap::new(),
-            approvers: approvers.collect(),
+            approvers,
         };
         let decision = policy::decide(&self.policy, &grant.stage, &application, self.terms(), now);
         let words = |verdict| {
@@ -168,6 +168,11 @@ impl RulesInForce {
     pub fn terms(&self) -> Terms {
         let threshold = u32::try_from(self.board.threshold()).unwrap_or(u32::MAX);
         Terms { agreement: self.agreement, board_threshold: Some(threshold) }
+    }
+
+    /// People by their keys, with the boards on which each sits.
+    pub(super) fn people(&self, keys: &BTreeSet<VerifyingKey>) -> BTreeMap<PersonKey, BTreeSet<BoardName>> {
+        keys.iter().map(|key| (PersonKey::from_bytes(*key.as_bytes()), self.boards_with(key))).collect()
     }
 
     /// The boards on which a key sits, by the policy's names for them.

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Affiliation, Affiliations, Error, ExchangeError, Found, Grant, Request, RulesInForce, Statements,
-    verify_denial, verify_grant, verify_withdrawal,
+    Affiliation, Affiliations, Error, ExchangeError, Found, Grant, Request, Revocation, RulesInForce,
+    Statements, approvals, verify_denial, verify_grant, verify_revocation, verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
-use crate::identity::KeyId;
+use crate::identity::{KeyId, VerifyingKey};
 use crate::name::Prose;
 use crate::statement::{Envelope, Predicate as _, Statement, Verified};
 use crate::time::Timestamp;
@@ -20,9 +20,9 @@ use crate::time::Timestamp;
 pub enum State {
     /// The board has not decided.
     Pending {
-        /// How many distinct members signed the grant.
+        /// How many approvals of those that count there are, of all boards together.
         approvals: usize,
-        /// How many must.
+        /// How many there must be; none where the registry answers by itself.
         needed: usize,
     },
     /// A grant stands.
@@ -143,7 +143,30 @@ pub fn state_of(
     // Of several people, the one who has the fewest approvals.
     let all_signed = answers.signed.len() + answers.standing.len() >= holders;
     let signed = answers.signed.into_values().min().filter(|_| all_signed).unwrap_or(0);
-    State::Pending { approvals: signed, needed: rules.board.threshold() }
+    State::Pending {
+        approvals: signed,
+        needed: approvals(None, rules).iter().map(|board| board.needed).sum(),
+    }
+}
+
+/// The last revocation of a grant among `grants` that is made out to `person` for the checkpoint of `rules`: it ends every grant of theirs for
+/// it that was issued by then.
+pub fn last_revocation_of(
+    person: &VerifyingKey,
+    grants: &[Found],
+    revocations: &[Envelope],
+    rules: &RulesInForce,
+) -> Option<Verified<Revocation>> {
+    let is_theirs = |grant: Sha256Digest| {
+        let found = grants.iter().find(|found| found.digest == grant);
+        let claim = found.and_then(|found| found.envelope.claim::<Grant>().ok());
+        claim.is_some_and(|claim| {
+            claim.predicate.researcher.verifying_key == *person
+                && claim.predicate.checkpoint == rules.checkpoint
+        })
+    };
+    let verified = revocations.iter().filter_map(|found| verify_revocation(found, rules).ok());
+    verified.filter(|found| is_theirs(found.grant)).max_by_key(|found| found.created)
 }
 
 /// The grants that answer one request, by the key of the person to whom each is made out.
@@ -174,8 +197,10 @@ impl Answers {
                     answers.ended.insert(holder, error.to_string());
                 }
                 Err(_) => {
+                    let boards = approvals(Some(&found.envelope), rules);
+                    let given = boards.iter().map(|board| board.needed - board.missing).sum();
                     let signed = answers.signed.entry(holder).or_default();
-                    *signed = (*signed).max(found.envelope.signers(&rules.board).len());
+                    *signed = (*signed).max(given);
                 }
             }
         }
@@ -188,6 +213,7 @@ impl Answers {
 impl std::fmt::Display for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Pending { needed: 0, .. } => f.write_str("pending: the registry answers"),
             Self::Pending { approvals, needed } => write!(f, "pending: {approvals} of {needed} approvals"),
             Self::Granted { expires, .. } => write!(f, "granted until {}", expires.date()),
             Self::Ended { reason } => write!(f, "ended: {reason}"),

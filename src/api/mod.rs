@@ -18,7 +18,9 @@ pub use catalogue::{CatalogueListing, ProposalReceipt};
 pub use grant::{Decision, SealParcel, SealReceipt};
 pub use log::LogReceipt;
 pub use problem::{PROBLEM_JSON, Problem};
-pub use request::{Assignment, RequestEvent, RequestItem, RequestPage, RequestStanding, SanctionItem};
+pub use request::{
+    ApprovalItem, Assignment, RequestEvent, RequestItem, RequestPage, RequestStanding, SanctionItem,
+};
 pub use session::{Bearer, Challenge, RegistryInfo};
 pub use statement::{StatementItem, StatementPage, StatementReceipt};
 pub use usage::JournalState;

@@ -90,6 +90,23 @@ pub struct RequestStanding {
     /// What stands against the people for whom it asks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sanctions: Vec<SanctionItem>,
+    /// Signatures of grants that answer it, in the order in which they came in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalItem>,
+}
+
+/// When somebody's signature of a grant came in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalItem {
+    /// The grant.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    pub grant: Sha256Digest,
+    /// The key id of who signed it.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    pub signer: KeyId,
+    /// When it came in.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
 }
 
 /// A revocation or a suspension that stands against a person for the checkpoint of a request.

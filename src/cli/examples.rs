@@ -42,6 +42,15 @@ portcullis catalogue publish                                         # a folder'
 portcullis catalogue status                                          # stages, boards, expiries, proposals
 portcullis catalogue rotate gpt2-1.5b --remove Cy --add dee.card     # another member
 portcullis catalogue rotate root --threshold 3 --add pia.card        # another owner
+portcullis catalogue organization add "Example Lab" --registrar remy.card    # who confirms its people; owners
+portcullis catalogue organization remove "Example Lab" --registrar Remy
+portcullis affiliation confirm rosa.card --organization "Example Lab" --days 365
+portcullis affiliation withdraw rosa.card --organization "Example Lab" --reason "Left"
+portcullis affiliation list
+portcullis status                                                    # what is mine, what waits, what to type next
+portcullis status --watch
+portcullis list                                                      # what is on offer, and what I have
+portcullis grant list
 portcullis catalogue board add ethics --threshold 1 --member eve.card
 portcullis catalogue refresh
 portcullis catalogue root --to 1.root.json                           # the root of trust, to hand on

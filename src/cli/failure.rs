@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use serde_json::{Value, json};
 
 use super::advice;
@@ -81,6 +82,20 @@ impl Refusal {
     pub(super) fn unverified(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { kind: Kind::Unverified, message: message.into(), hint: Some(hint.into()) }
     }
+}
+
+/// Longest part of a value that a refusal of it repeats, in characters.
+const MAX_VALUE: usize = 60;
+
+/// The same refusal, in which a value does not bury what is wrong with it.
+pub(super) fn shortened(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && value.chars().count() > MAX_VALUE
+    {
+        let begins: String = value.chars().take(MAX_VALUE).collect();
+        error.insert(ContextKind::InvalidValue, ContextValue::String(format!("{begins}…")));
+    }
+    error
 }
 
 /// Reports a command line that clap refused, or the help that it was asked for.

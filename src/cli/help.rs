@@ -13,7 +13,7 @@ use super::output::Output;
 
 /// Whose commands are whose; every command is in one group (a test of this file checks it).
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Everyone", &["identity", "join", "doctor", "demo", "try", "completions", "man"]),
+    ("Everyone", &["identity", "join", "status", "doctor", "demo", "try", "completions", "man"]),
     (
         "Release administrator (board member)",
         &[
@@ -32,7 +32,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ),
     (
         "Researcher",
-        &["request", "grant", "pull", "lease", "run", "serve", "score", "bench", "export", "usage"],
+        &["list", "request", "grant", "pull", "lease", "run", "serve", "score", "bench", "export", "usage"],
     ),
     ("Registrar of an organization", &["affiliation"]),
     ("Auditor", &["audit", "case", "misuse", "witness"]),

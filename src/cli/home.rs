@@ -8,7 +8,6 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use age::secrecy::SecretString;
@@ -17,10 +16,11 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Refusal;
+use super::outage::{Need, Outage};
 use super::output::Output;
 use super::passphrase::PassphraseArguments;
 use crate::checkpoint::fetch::{BaseUrl, FetchError};
-use crate::identity::{Identity, IdentityFile, Signer};
+use crate::identity::{Card, Identity, IdentityFile, Signer};
 use crate::log::WitnessRule;
 use crate::time::Timestamp;
 
@@ -36,6 +36,10 @@ pub(super) struct HomeArguments {
     #[arg(long, global = true, env = "PORTCULLIS_REGISTRY", value_name = "URL|FOLDER")]
     registry: Option<Place>,
 
+    /// Do not call the registry: go on with what this machine knows, or say what is missing
+    #[arg(long, global = true)]
+    offline: bool,
+
     #[command(flatten)]
     passphrase: PassphraseArguments,
 }
@@ -48,8 +52,8 @@ pub(super) struct Home {
     passphrase: PassphraseArguments,
     /// The passphrase that opened the identity: nobody is asked twice in one command.
     known: Arc<Mutex<Option<SecretString>>>,
-    /// Whether the registry was found to be out of reach: it is not tried again in one command.
-    offline: Arc<AtomicBool>,
+    /// Whether the registry is called.
+    outage: Arc<Outage>,
     /// The time at which the catalogue held last in this command.
     clock: Arc<Mutex<Option<Timestamp>>>,
 }
@@ -94,20 +98,22 @@ struct Settings {
 }
 
 const SETTINGS: &str = "settings.json";
+const OUTAGE: &str = "outage.json";
 
 impl HomeArguments {
     /// The home that the arguments, the environment or custom name.
-    pub(super) fn resolve(self) -> anyhow::Result<Home> {
+    pub(super) fn resolve(self, need: Need) -> anyhow::Result<Home> {
         let folder = match self.home {
             Some(folder) => folder,
             None => default_folder()?,
         };
+        let outage = Outage::new(folder.join(OUTAGE), self.offline, need);
         Ok(Home {
             folder,
             registry: self.registry,
             passphrase: self.passphrase,
             known: Arc::default(),
-            offline: Arc::default(),
+            outage: Arc::new(outage),
             clock: Arc::default(),
         })
     }
@@ -128,7 +134,8 @@ fn default_folder() -> anyhow::Result<PathBuf> {
 impl Home {
     /// The home in this folder, or the usual one.
     pub(super) fn at(folder: Option<PathBuf>) -> anyhow::Result<Self> {
-        HomeArguments { home: folder, registry: None, passphrase: PassphraseArguments::default() }.resolve()
+        let (registry, passphrase) = (None, PassphraseArguments::default());
+        HomeArguments { home: folder, registry, passphrase, offline: false }.resolve(Need::default())
     }
 
     /// The folder, made where it is missing; only its owner can enter it.
@@ -155,6 +162,15 @@ impl Home {
     /// Where the card lies, in the open.
     pub(super) fn card_path(&self) -> PathBuf {
         self.folder.join("card.json")
+    }
+
+    /// The card, if there is an identity.
+    pub(super) fn own_card(&self) -> anyhow::Result<Option<Card>> {
+        if !self.card_path().exists() {
+            return Ok(None);
+        }
+        let card = crate::statement::verify_card(&super::files::envelope(&self.card_path())?)?;
+        Ok(Some(card.into_inner()))
     }
 
     /// The trusted state of the catalogue.
@@ -207,29 +223,46 @@ impl Home {
 
     /// Another home, opened by the same means.
     pub(super) fn elsewhere(&self, folder: PathBuf) -> Self {
+        let outage = Outage::new(folder.join(OUTAGE), false, Need::Registry);
         Self {
             folder,
             registry: None,
             passphrase: self.passphrase.clone(),
             known: Arc::default(),
-            offline: Arc::default(),
+            outage: Arc::new(outage),
             clock: Arc::default(),
         }
     }
 
     /// The same home for another attempt: what was out of reach is tried again.
     pub(super) fn anew(&self) -> Self {
-        Self { offline: Arc::default(), ..self.clone() }
+        Self { outage: Arc::new(self.outage.anew()), ..self.clone() }
     }
 
-    /// Whether the registry is out of reach.
+    /// Whether the registry is not called any more, or not at all.
     pub(super) fn is_offline(&self) -> bool {
-        self.offline.load(Ordering::Relaxed)
+        self.offline_because().is_some()
     }
 
-    /// Remembers, for this command, that the registry is out of reach.
+    /// Why the registry is not called, if it is not.
+    pub(super) fn offline_because(&self) -> Option<String> {
+        let place = self.place().ok()?;
+        self.outage.reason(&place.to_string())
+    }
+
+    /// Whether the registry is not called because an earlier command got no answer.
+    pub(super) fn remembers_an_outage(&self) -> bool {
+        self.place().is_ok_and(|place| self.outage.is_remembered(&place.to_string()))
+    }
+
+    /// For this command, the registry is out of reach.
     pub(super) fn go_offline(&self) {
-        self.offline.store(true, Ordering::Relaxed);
+        self.outage.found();
+    }
+
+    /// What is known of the way to the registry.
+    pub(super) fn outage(&self) -> &Arc<Outage> {
+        &self.outage
     }
 
     /// Remembers, for this command, when the catalogue held.
@@ -245,6 +278,16 @@ impl Home {
     /// Whether this home has a registry: then names of checkpoints mean the registry's.
     pub(super) fn has_joined(&self) -> anyhow::Result<bool> {
         Ok(self.registry.is_some() || self.settings()?.registry.is_some())
+    }
+
+    /// The folder, as it is shown.
+    pub(super) fn shown(&self) -> String {
+        self.folder.display().to_string()
+    }
+
+    /// Where `status` keeps what it saw last.
+    pub(super) fn seen_path(&self) -> PathBuf {
+        self.folder.join("seen.json")
     }
 
     /// Where the bearer of the last session is kept.

@@ -14,15 +14,20 @@ mod home;
 mod identity;
 mod interrupt;
 mod operator;
+mod outage;
 mod output;
+mod page;
 mod passphrase;
 mod people;
 mod progress;
 mod registrar;
 mod registry;
 mod researcher;
+mod resolve;
 mod session;
 mod signing;
+mod status;
+mod table;
 mod tuf_client;
 mod units;
 
@@ -30,6 +35,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use outage::Need;
 use output::Output;
 
 /// Staged release for model weights.
@@ -80,6 +86,8 @@ enum Command {
     Request(researcher::request::RequestCommand),
     #[command(subcommand)]
     Grant(researcher::grant::GrantCommand),
+    List(researcher::list::List),
+    Status(status::Status),
     Pull(researcher::pull::Pull),
     Run(researcher::run::Run),
     Serve(researcher::serve::Serve),
@@ -119,11 +127,11 @@ pub fn main() -> ExitCode {
     let parsed = command_line().try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
     let CommandLine { command, json, quiet, home } = match parsed {
         Ok(command_line) => command_line,
-        Err(error) => return failure::report_usage(&error),
+        Err(error) => return failure::report_usage(&failure::shortened(error)),
     };
     let output = Output::new(json, quiet);
     match home
-        .resolve()
+        .resolve(command.need())
         .and_then(|home| command.run(&home, output).and_then(|()| registry::confirm_clock(&home)))
     {
         Ok(()) if interrupt::asked_to_stop() => ExitCode::from(failure::INTERRUPTED),
@@ -133,6 +141,23 @@ pub fn main() -> ExitCode {
 }
 
 impl Command {
+    /// What it does if the registry does not answer.
+    fn need(&self) -> Need {
+        match self {
+            Self::Run(_)
+            | Self::Serve(_)
+            | Self::Score(_)
+            | Self::Bench(_)
+            | Self::Export(_)
+            | Self::List(_)
+            | Self::Status(_) => Need::Nothing,
+            Self::Grant(grant) => grant.need(),
+            Self::Usage(usage) => usage.need(),
+            Self::Pull(_) | Self::Lease(_) => Need::Patient,
+            _ => Need::Registry,
+        }
+    }
+
     fn run(self, home: &home::Home, output: Output) -> anyhow::Result<()> {
         match self {
             Self::Identity(identity) => identity.run(home, output),
@@ -152,6 +177,8 @@ impl Command {
             Self::Join(join) => join.run(home, output),
             Self::Request(request) => request.run(home, output),
             Self::Grant(grant) => grant.run(home, output),
+            Self::List(list) => list.run(home, output),
+            Self::Status(status) => status.run(home, output),
             Self::Pull(pull) => pull.run(home, output),
             Self::Run(run) => run.run(home, output),
             Self::Serve(serve) => serve.run(home, output),

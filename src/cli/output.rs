@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use super::page::Page;
 use crate::visible::{visible, visible_json};
 
 /// Standard output takes no more. What the command did is done.
@@ -60,6 +61,23 @@ impl Output {
             print(visible(&text.to_string()))?;
         }
         Ok(())
+    }
+
+    /// The command's result: `value` as JSON, or a page, which was escaped as it was made.
+    pub(super) fn page(self, value: &impl Serialize, page: &Page) -> anyhow::Result<()> {
+        if self.json {
+            return self.result(value, "");
+        }
+        Ok(print(page.text())?)
+    }
+
+    /// The same again and again: on a terminal in the place of what was there before.
+    pub(super) fn redraw(self, value: &impl Serialize, page: &Page) -> anyhow::Result<()> {
+        if !self.json && io::stdout().is_terminal() {
+            // To the upper left, and clear from there on.
+            print("\u{1b}[H\u{1b}[2J")?;
+        }
+        self.page(value, page)
     }
 
     /// A result that is a file's text, the same with and without `--json`; a terminal is shown what is hidden in it.

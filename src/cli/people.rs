@@ -1,13 +1,15 @@
 //! People as commands show them: by name and key, with the organization that their card names and who confirms it.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use serde_json::{Value, json};
 
 use crate::access::{Affiliation, Affiliations, RulesInForce, Statements};
-use crate::identity::{Card, VerifyingKey};
+use crate::client::Catalogue;
+use crate::identity::{Card, KeyId, VerifyingKey};
 use crate::name::Label;
-use crate::statement::Predicate as _;
+use crate::statement::{Predicate as _, Quorum};
 use crate::time::Timestamp;
 
 /// What is known of people beside their cards. Without anything known, each organization is shown as unconfirmed.
@@ -85,4 +87,46 @@ pub(in crate::cli) fn affiliations<'a>(
         }
     }
     Ok(Affiliations::among(&found, &rules.organizations))
+}
+
+/// Digits of a fingerprint in tables.
+const DIGITS: usize = 8;
+
+/// A person by name, with the first digits of their key's id.
+pub(in crate::cli) fn person(name: impl Display, key: KeyId) -> String {
+    format!("{name} ({})", fingerprint(key))
+}
+
+/// The first digits of a key's id.
+pub(in crate::cli) fn fingerprint(key: KeyId) -> String {
+    key.to_string().chars().take(DIGITS).collect()
+}
+
+/// The keys of owners, boards and auditors.
+pub(in crate::cli) fn keys_of(catalogue: &Catalogue) -> impl Iterator<Item = &VerifyingKey> {
+    let boards = catalogue.checkpoints().filter_map(|checkpoint| catalogue.board(checkpoint));
+    boards.chain([catalogue.owners()]).chain(catalogue.auditors()).flat_map(Quorum::keys)
+}
+
+/// The names of keys: the author's of a request, and those of people in the catalogue.
+pub(in crate::cli) struct Names<'a> {
+    pub(in crate::cli) catalogue: &'a Catalogue,
+    pub(in crate::cli) author: (KeyId, String),
+}
+
+impl Names<'_> {
+    /// What the owner of a key is called.
+    pub(in crate::cli) fn of(&self, key: KeyId) -> String {
+        if key == self.author.0 {
+            return self.author.1.clone();
+        }
+        let catalogue = self.catalogue;
+        match keys_of(catalogue).find(|found| found.id() == key) {
+            Some(found) => catalogue.name_of(found),
+            None if catalogue.registry().keys().iter().any(|registry| registry.id() == key) => {
+                "the registry".to_owned()
+            }
+            None => format!("key {}", key.short()),
+        }
+    }
 }

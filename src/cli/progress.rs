@@ -13,12 +13,24 @@ use crate::progress::Progress;
 /// A bar with rate and time left; nothing but notes where standard error is no terminal.
 pub(super) struct Bar {
     output: Output,
+    /// Whether a bar stays on the screen once it is full.
+    stays: bool,
     bar: Mutex<ProgressBar>,
 }
 
 impl Bar {
+    /// Bars of a command whose work they are: each stays, full, once its step is done.
     pub(super) fn new(output: Output) -> Self {
-        Self { output, bar: Mutex::new(ProgressBar::hidden()) }
+        Self::of(output, true)
+    }
+
+    /// Bars before what a command is for: they make room for it.
+    pub(super) fn before(output: Output) -> Self {
+        Self::of(output, false)
+    }
+
+    fn of(output: Output, stays: bool) -> Self {
+        Self { output, stays, bar: Mutex::new(ProgressBar::hidden()) }
     }
 
     fn draw(&self, step: &str, total: Option<u64>, template: &str) {
@@ -29,8 +41,14 @@ impl Bar {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_style(style);
         bar.set_message(step.to_owned());
         let mut current = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        current.finish_and_clear();
+        self.end(&current);
         *current = bar;
+    }
+
+    /// Draws the bar as it ends: a full one says so, of one that is not full nothing is left.
+    fn end(&self, bar: &ProgressBar) {
+        let is_full = bar.length().is_some_and(|length| length > 0 && bar.position() >= length);
+        if self.stays && is_full { bar.finish() } else { bar.finish_and_clear() }
     }
 
     fn bar(&self) -> ProgressBar {
@@ -40,7 +58,7 @@ impl Bar {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar().finish_and_clear();
+        self.end(&self.bar());
     }
 }
 

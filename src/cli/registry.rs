@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::home::{Home, Place};
+use super::outage::HomeLine;
 use super::output::Output;
 use super::session::HomeCredentials;
 use crate::access::{Exchange, Found, RulesInForce, Statements};
@@ -20,7 +21,10 @@ use crate::usage::Journal;
 /// The registry at an address, asked in the name of this home.
 pub(super) fn remote(home: &Home, address: &BaseUrl, output: Output) -> anyhow::Result<RemoteRegistry> {
     let credentials = Arc::new(HomeCredentials::new(home, address, output));
-    Ok(RemoteRegistry::new(address, credentials)?.watched_by(Arc::new(Notes(output))))
+    let (outage, registry) = (Arc::clone(home.outage()), address.to_string());
+    let patience = outage.patience();
+    let line = Arc::new(HomeLine { outage, registry, output });
+    Ok(RemoteRegistry::on(address, credentials, patience, line)?.watched_by(Arc::new(Notes(output))))
 }
 
 /// Says what takes long, and draws nothing.
@@ -59,12 +63,18 @@ pub(super) fn catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue
     let client = client(home);
     let remote = catalogue_remote(home, output)?;
     let now = Timestamp::now();
-    let trusted = match client.refresh(&*remote, now) {
+    let why_not = home.offline_because();
+    let refreshed = match &why_not {
+        Some(reason) => Err(catalogue::Error::Unreachable { reason: reason.clone() }),
+        None => client.refresh(&*remote, now),
+    };
+    let trusted = match refreshed {
         Err(error) if is_out_of_reach(&error) => {
             let place = home.place()?;
             let trusted = client.load_offline(now).map_err(|_| error)?;
             home.go_offline();
-            output.note(format_args!("note: {place} is out of reach; using the catalogue as seen last"));
+            let why = why_not.map(|why| format!(" ({why})")).unwrap_or_default();
+            output.note(format_args!("note: {place} is out of reach{why}; using the catalogue as seen last"));
             trusted
         }
         refreshed => refreshed?,

@@ -113,13 +113,7 @@ impl OwnGrants {
         let revocations = envelopes(statements.list("revocation")?);
         let affiliations = envelopes(statements.list(Affiliation::KIND)?);
         let affiliations = Affiliations::among(&affiliations, &rules.organizations);
-        let is_own = |grant: Sha256Digest| {
-            let found = grants.iter().find(|found| found.digest == grant);
-            let claim = found.and_then(|found| found.envelope.claim::<Grant>().ok());
-            claim.is_some_and(|claim| require_holder(&claim.predicate, card).is_ok())
-        };
-        let verified = revocations.iter().filter_map(|found| access::verify_revocation(found, rules).ok());
-        let last = verified.filter(|found| is_own(found.grant)).max_by_key(|found| found.created);
+        let last = access::last_revocation_of(&card.verifying_key, &grants, &revocations, rules);
         Ok(Self { grants, revocations, affiliations, last })
     }
 

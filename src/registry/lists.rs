@@ -10,7 +10,7 @@ use super::part::{Cursor, Part, Slice};
 use super::reveal::{Disclosure, Revealed};
 use super::{Error, Reading, Registry, Waiting};
 use crate::access::{self, Affiliation, Grant, Handover, Revocation};
-use crate::api::{JournalState, SanctionItem};
+use crate::api::{ApprovalItem, JournalState, SanctionItem};
 use crate::catalogue::{Parcel, Subject};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
@@ -57,6 +57,8 @@ pub struct RequestHistory {
     pub waiting: Waiting,
     /// What stands against the people for whom it asks.
     pub sanctions: Vec<SanctionItem>,
+    /// Who approved it so far, and when.
+    pub approvals: Vec<ApprovalItem>,
 }
 
 /// A grant, and whether it counts.
@@ -283,8 +285,12 @@ impl Registry {
         let row = self.request_row(digest, reader).await?;
         let (events, waiting) = self.standing(&row).await?;
         let sanctions = self.sanctions_of_request(digest, now).await?;
+        let signed = self.store.grants_that_answer(digest).await?;
+        let approval =
+            |row: StatementRow| ApprovalItem { grant: row.digest, signer: row.signer, at: row.received };
+        let approvals = signed.into_iter().map(approval).collect();
         let disclosure = Disclosure::of_requests("history", std::slice::from_ref(&row));
-        self.reveal(reader, disclosure, RequestHistory { row, events, waiting, sanctions }).await
+        self.reveal(reader, disclosure, RequestHistory { row, events, waiting, sanctions, approvals }).await
     }
 
     async fn request_row(&self, digest: Sha256Digest, reader: KeyId) -> Result<RequestRow, Error> {

@@ -316,7 +316,7 @@ pub fn summarize(
 
 /// Every checkpoint of the record, the smallest first.
 fn checkpoints(facts: &Facts) -> Vec<String> {
-    let stages = facts.stages.iter().map(|(_, checkpoint, _)| checkpoint);
+    let stages = facts.stages.iter().map(|stage| &stage.checkpoint);
     let all: BTreeSet<_> = stages
         .chain(facts.requests.values().map(|request| &request.checkpoint))
         .chain(facts.grants.values().map(|grant| &grant.checkpoint))

@@ -85,13 +85,16 @@ pub(super) async fn standing(
         actor: event.actor,
         note: event.note.into(),
     };
-    Ok(Private(standing.map(|RequestHistory { row, events, waiting, sanctions }| RequestStanding {
-        request: item(row),
-        history: events.into_iter().map(event).collect(),
-        place: waiting.place,
-        median_seconds: waiting.median,
-        p90_seconds: waiting.p90,
-        sanctions,
+    Ok(Private(standing.map(|RequestHistory { row, events, waiting, sanctions, approvals }| {
+        RequestStanding {
+            request: item(row),
+            history: events.into_iter().map(event).collect(),
+            place: waiting.place,
+            median_seconds: waiting.median,
+            p90_seconds: waiting.p90,
+            sanctions,
+            approvals,
+        }
     })))
 }
 

@@ -312,6 +312,7 @@ impl Scene {
             (r"(cannot read tensor `[^`]+`: )?chunk \d+ of [a-z.]+", "<a chunk>"),
             (r"\b[0-9a-f]{64}\b", "<digest>"),
             (r"\b[0-9a-f]{12}\b", "<digits>"),
+            (r"\([0-9a-f]{8}\)", "(<key>)"),
             (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<time>"),
             (r"\b20\d\d-\d\d-\d\d\b", "<date>"),
         ];

@@ -3,5 +3,6 @@
 
 mod admin;
 mod policies;
+mod researcher;
 #[path = "../support/mod.rs"]
 mod support;

@@ -14,8 +14,8 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::people::{self, People};
-use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory};
+use crate::cli::{registry, resolve};
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
 use crate::policy::BoardName;
@@ -36,7 +36,7 @@ pub(in crate::cli) struct Approve {
 impl Approve {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let exchange = registry::statements(home, output)?;
-        let found = exchange.find("request", &self.request)?;
+        let found = resolve::request(&*exchange, &self.request)?;
         let catalogue = registry::catalogue(home, output)?;
         let request = verify_request(&found.envelope, catalogue.id())?;
         let asked = &request.predicate;

@@ -7,8 +7,8 @@ use crate::access::{ExchangeError, Found, Grant, Request, Revocation, Statements
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory};
+use crate::cli::{registry, resolve};
 use crate::name::Prose;
 use crate::statement::{Predicate as _, Statement, Subject};
 use crate::time::Timestamp;
@@ -56,12 +56,13 @@ impl Revoke {
 
 /// The grant that begins with these digits, or the one that answers the request that does.
 fn named(statements: &dyn Statements, digits: &str) -> anyhow::Result<Found> {
-    let unknown = match statements.find(Grant::KIND, digits) {
-        Err(error @ ExchangeError::Ambiguous { count: 0, .. }) => error,
-        found => return Ok(found?),
-    };
+    match statements.find(Grant::KIND, digits) {
+        Err(ExchangeError::Ambiguous { count: 0, .. }) => {}
+        _ => return resolve::grant(statements, digits),
+    }
     let request = match statements.find(Request::KIND, digits) {
-        Err(ExchangeError::Ambiguous { count: 0, .. }) => return Err(unknown.into()),
+        // Neither: it says what may be meant.
+        Err(ExchangeError::Ambiguous { count: 0, .. }) => return resolve::grant(statements, digits),
         found => found?,
     };
     let mut grants = merge(statements.about(Grant::KIND, request.digest)?);

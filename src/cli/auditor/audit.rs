@@ -35,8 +35,8 @@ pub(in crate::cli) enum AuditCommand {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Verify {
     /// A bundle, in place of the registry
-    #[arg(long, value_name = "BUNDLE")]
-    offline: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
 
     /// Check the log and the digests only, not every signature and rule: for a quick look at a long log
     #[arg(long)]
@@ -71,8 +71,8 @@ pub(in crate::cli) struct Report {
     output: Option<PathBuf>,
 
     /// A bundle, in place of the registry
-    #[arg(long, value_name = "BUNDLE")]
-    offline: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
 
     /// Check the log and the digests only, not every signature and rule: for a quick look at a long log
     #[arg(long)]
@@ -112,7 +112,7 @@ impl AuditCommand {
 
 impl Verify {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let (verification, _) = audit(home, self.offline.as_deref(), depth(self.quick), output)?;
+        let (verification, _) = audit(home, self.bundle.as_deref(), depth(self.quick), output)?;
         output.result(&verification, verification_text(&verification))?;
         if verification.holds() {
             return Ok(());
@@ -139,7 +139,7 @@ impl Bundle {
         file.persist(&self.to).map_err(|error| error.error)?;
         let to = self.to.display();
         let text = format!(
-            "wrote {to}: {entries} entries with what they record\n  next: portcullis audit verify --offline {to}\n"
+            "wrote {to}: {entries} entries with what they record\n  next: portcullis audit verify --bundle {to}\n"
         );
         output.result(&json!({ "path": self.to, "entries": entries }), text)
     }
@@ -147,7 +147,7 @@ impl Bundle {
 
 impl Report {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let (verification, facts) = audit(home, self.offline.as_deref(), depth(self.quick), output)?;
+        let (verification, facts) = audit(home, self.bundle.as_deref(), depth(self.quick), output)?;
         let now = Timestamp::now();
         let span = facts.span.unwrap_or((now, now));
         let from = self.from.unwrap_or_else(|| midnight(span.0));
@@ -216,9 +216,7 @@ fn audit(
 fn gather(home: &Home, file: &mut File, output: Output) -> anyhow::Result<u64> {
     let Place::Address(address) = home.place()? else {
         let message = "this registry is a folder, which keeps no log";
-        return Err(
-            Refusal::usage(message, "audit a registry that is served, or a bundle (--offline)").into()
-        );
+        return Err(Refusal::usage(message, "audit a registry that is served, or a bundle (--bundle)").into());
     };
     let catalogue = registry::catalogue(home, output)?;
     let remote = registry::remote(home, &address, output)?;

@@ -10,8 +10,13 @@ use crate::access::{Found, Grant, Revocation, Statements};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::page::Page;
+use crate::cli::people::person;
 use crate::cli::registry::{self, short_digest};
+use crate::cli::resolve;
 use crate::cli::signing::{Consent, Papers, Signatory};
+use crate::cli::table::{Cell, Fit, Table, Tone};
+use crate::cli::units::age;
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
@@ -174,34 +179,44 @@ impl CaseCommand {
 
 impl Desk {
     fn list(&self, list: &List, output: Output) -> anyhow::Result<()> {
-        let (mut text, mut values) = (String::new(), Vec::new());
+        let columns = [
+            ("CASE", Fit::Whole),
+            ("STATE", Fit::Whole),
+            ("SEVERITY", Fit::Whole),
+            ("CHECKPOINT", Fit::Cut),
+            ("WHO", Fit::Cut),
+            ("AGE", Fit::Whole),
+            ("WHY", Fit::Cut),
+        ];
+        let (mut table, mut values) = (Table::new(columns), Vec::new());
+        let (now, mut names) = (Timestamp::now(), BTreeMap::new());
         for found in self.statements.list(Case::KIND)? {
             let case = found.envelope.claim::<Case>()?;
             let standing = Standing::after(&self.steps(found.digest)?);
             if list.open && !matches!(standing.word(), "open" | "appealed") {
                 continue;
             }
-            let Case { severity, rules, reason, created, .. } = &case.predicate;
-            writeln!(
-                text,
-                "{}  {:<10} {:<8} {:<14} {}  {}",
-                registry::short(&found),
-                standing.word(),
-                word(*severity),
-                case.subject.name,
-                created.date(),
-                one_line(&if rules.is_empty() { reason.to_string() } else { RuleId::list(rules) }),
-            )?;
+            let Case { severity, rules, reason, created, person: who, .. } = &case.predicate;
+            let is_open = matches!(standing.word(), "open" | "appealed");
+            let name = names.entry(*who).or_insert_with(|| self.name_of(case.predicate.grant, *who));
+            table.row([
+                Cell::new(registry::short(&found)),
+                Cell::new(standing.word()).toned(if is_open { Tone::Waits } else { Tone::Faint }),
+                Cell::new(word(*severity)),
+                Cell::new(&case.subject.name),
+                Cell::new(person(name, *who)),
+                Cell::new(age(*created, now)),
+                Cell::new(if rules.is_empty() { reason.to_string() } else { RuleId::list(rules) }),
+            ]);
             values.push(json!({ "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "standing": standing }));
         }
-        if values.is_empty() {
-            text.push_str("no case\n");
-        }
-        output.result(&values, text)
+        let mut page = Page::new();
+        page.table_or(&table, "no case");
+        output.page(&values, &page)
     }
 
     fn show(&self, prefix: &str, output: Output) -> anyhow::Result<()> {
-        let found = self.statements.find(Case::KIND, prefix)?;
+        let found = resolve::case(&*self.statements, prefix)?;
         let case = found.envelope.claim::<Case>()?;
         let steps = self.steps(found.digest)?;
         let standing = Standing::after(&steps);
@@ -272,7 +287,7 @@ impl Desk {
     }
 
     fn open(&self, open: Open, output: Output) -> anyhow::Result<()> {
-        let found = self.statements.find(Grant::KIND, &open.grant)?;
+        let found = resolve::grant(&*self.statements, &open.grant)?;
         let grant = found.envelope.claim::<Grant>()?;
         let case = Case {
             grant: found.digest,
@@ -313,7 +328,7 @@ impl Desk {
 
     /// Takes a step in a case; one that revokes ends the grant, too, in a statement of its own.
     fn take(&self, taking: Taking<'_>, step: Step, output: Output) -> anyhow::Result<()> {
-        let found = self.statements.find(Case::KIND, taking.case)?;
+        let found = resolve::case(&*self.statements, taking.case)?;
         let case = found.envelope.claim::<Case>()?;
         let mut papers = self.papers(&found, &case.predicate)?.about(taking.case, found.digest);
         let (subject, created) = (case.subject, Timestamp::now());

@@ -9,7 +9,7 @@ use crate::access::{Grant, Statements, verify_request};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::signing::{Unattended, unattended};
-use crate::cli::{people, registry};
+use crate::cli::{people, registry, resolve};
 use crate::client::Catalogue;
 use crate::registry::{AnswerTerms, Keys, answer_request, answers_itself, require_registry};
 use crate::statement::Envelope;
@@ -36,7 +36,7 @@ impl Answer {
             keys: Keys { opening: identity.opening_key(), signer: &*signer },
         };
         let requests = match &self.request {
-            Some(prefix) => vec![exchange.find("request", prefix)?],
+            Some(prefix) => vec![resolve::request(&*exchange, prefix)?],
             None => exchange.list("request")?,
         };
         let mut text = String::new();

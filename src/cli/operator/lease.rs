@@ -9,7 +9,7 @@ use crate::access::{Found, Grant, Statements};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::signing::{Unattended, unattended};
-use crate::cli::{people, registry};
+use crate::cli::{people, registry, resolve};
 use crate::client::Catalogue;
 use crate::registry::{Issued, Keys, LeaseTerms, issue_lease, require_registry};
 use crate::statement::Envelope;
@@ -31,7 +31,7 @@ impl Issue {
         let keys = Keys { opening: identity.opening_key(), signer: &*signer };
         let revocations = registry::revocations(&*exchange)?;
         let grants = match &self.grant {
-            Some(prefix) => vec![exchange.find("grant", prefix)?],
+            Some(prefix) => vec![resolve::grant(&*exchange, prefix)?],
             None => exchange.merged("grant")?,
         };
         let mut text = String::new();

@@ -104,7 +104,7 @@ struct BatchSpeed {
 
 impl Bench {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let bar = Bar::new(output);
+        let bar = Bar::before(output);
         let mut measured = self.load(home, output, &bar)?;
         let work = self.work(measured.model.config().context)?;
         let prompt = prompt(&measured.model, work.prompt, 0);

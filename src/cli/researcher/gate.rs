@@ -18,8 +18,17 @@ pub(in crate::cli) struct Passed {
     pub(in crate::cli) pass: Pass,
 }
 
-/// Finds a grant and a live lease, renewed where that is due, and the proofs that they are in the log.
+/// Finds a grant and a live lease, renewed where that is due, and the proofs that they are in the log. Where something is missing, the
+/// registry is called although it did not answer lately.
 pub(in crate::cli) fn pass(home: &Home, checkpoint: &CheckpointId, output: Output) -> anyhow::Result<Passed> {
+    let is_remembered = home.remembers_an_outage();
+    match pass_once(home, checkpoint, output) {
+        Err(_) if is_remembered => pass_once(&home.anew(), checkpoint, output),
+        passed => passed,
+    }
+}
+
+fn pass_once(home: &Home, checkpoint: &CheckpointId, output: Output) -> anyhow::Result<Passed> {
     let catalogue = registry::catalogue(home, output)?;
     let rules = catalogue.rules_in_force(checkpoint)?;
     let vault = registry::vault(home)?;

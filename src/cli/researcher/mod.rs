@@ -7,6 +7,7 @@ pub(super) mod grant;
 pub(super) mod join;
 pub(super) mod lease;
 mod ledger;
+pub(super) mod list;
 pub(super) mod model;
 mod public;
 pub(super) mod pull;

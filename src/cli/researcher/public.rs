@@ -41,7 +41,7 @@ pub(super) fn see_to(
         output.note(format_args!("note: {} is public: pulling it into your vault", rules.checkpoint));
         let manifest = catalogue.sealed_manifest(&rules.checkpoint)?;
         let source = ChunkSource::Mirrors(vec![Mirror::Registry(address)]);
-        client::pull(&manifest, &source, (vault, rules), &PullOptions::default(), &Bar::new(output))?;
+        client::pull(&manifest, &source, (vault, rules), &PullOptions::default(), &Bar::before(output))?;
     }
     Ok(())
 }

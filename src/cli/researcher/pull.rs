@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use crate::access::Grant;
 use crate::checkpoint::fetch::BaseUrl;
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
@@ -13,6 +14,8 @@ use crate::cli::{interrupt, registry, units};
 use crate::client::{self, ChunkSource, Mirror, Parallel, PullOptions, Pulled, Vault};
 use crate::name::CheckpointId;
 use crate::progress::Progress;
+use crate::statement::{Statement, Verified};
+use crate::time::Timestamp;
 
 /// Bring a sealed checkpoint into your vault, with the statements that open it
 ///
@@ -52,10 +55,23 @@ impl Pull {
             |progress: &dyn Progress| client::pull(&manifest, &source, (&vault, &rules), &options, progress);
         let pulled = if output.is_json() { pull(&Events::new(output))? } else { pull(&Bar::new(output))? };
         let statements = collect(home, &vault, output)?;
-        let text = describe(&self.checkpoint, &pulled, statements);
+        let mut text = describe(&self.checkpoint, &pulled, statements);
+        let grant = match home.own_card()? {
+            Some(card) => {
+                client::find_grant(&vault, &rules, &card, Timestamp::now()).map(Verified::into_inner)
+            }
+            None => {
+                Err(client::Error::NoGrant { checkpoint: self.checkpoint.clone(), name: "you".to_owned() })
+            }
+        };
+        text += &describe_grant(&self.checkpoint, &grant);
+        let stands = grant.is_ok();
+        let expires = grant.as_ref().ok().map(|grant| grant.predicate.expires);
+        let refused = grant.err().map(|error| error.to_string());
         output.result(
             &json!({
                 "event": "done", "checkpoint": self.checkpoint, "pulled": pulled, "statements": statements,
+                "grant": { "stands": stands, "expires": expires, "refused": refused },
             }),
             text,
         )
@@ -79,16 +95,32 @@ impl Pull {
     }
 }
 
+/// How this person's grant stands.
+fn describe_grant(checkpoint: &CheckpointId, grant: &Result<Statement<Grant>, client::Error>) -> String {
+    match grant {
+        Ok(grant) => {
+            let until = grant.predicate.expires;
+            format!("your grant stands until {until}\n  next: `portcullis run {checkpoint} \"…\"`\n")
+        }
+        Err(client::Error::NoGrant { .. }) => {
+            "no grant is made out to you yet: these weights stay closed until one is\n  next: `portcullis status` tells how your requests stand\n"
+                .to_owned()
+        }
+        Err(error) => format!("{error}\n  next: `portcullis status` tells what to do\n"),
+    }
+}
+
 fn describe(checkpoint: &CheckpointId, pulled: &Pulled, statements: usize) -> String {
     let shared = match pulled.shared {
         0 => String::new(),
         shared => format!(", {shared} shared with another version"),
     };
     let mut text = format!(
-        "{checkpoint} is in the vault: {}, {} chunks, {} of them there already{shared}; {statements} new statements\n",
+        "{checkpoint} is in the vault: {}, {}, {} of them there already{shared}; {}\n",
         units::bytes(pulled.bytes),
-        pulled.chunks,
+        units::counted(pulled.chunks, "chunk"),
         pulled.already_there,
+        units::counted(statements, "new statement"),
     );
     for aside in &pulled.set_aside {
         text.push_str(&format!("  set aside: {}, for {}\n", aside.mirror, aside.reason));

@@ -84,7 +84,7 @@ impl Run {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let text = self.prompt_text()?;
         interrupt::remember_when_asked();
-        let bar = Bar::new(output);
+        let bar = Bar::before(output);
         let mut loaded = self.model.load(home, output, &bar)?;
         let mut draft = self.speculation.load(&self.model.load, (home, output), (&loaded, &bar))?;
         drop(bar);

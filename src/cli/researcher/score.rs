@@ -43,7 +43,7 @@ pub(in crate::cli) struct ScoreCommand {
 impl ScoreCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let text = self.text()?;
-        let bar = Bar::new(output);
+        let bar = Bar::before(output);
         let mut loaded = self.model.load(home, output, &bar)?;
         let tokens = match (&text, &self.model.tokens) {
             (Some(text), _) => self.model.encode(&loaded.tokenizer, text),

@@ -66,7 +66,7 @@ impl Serve {
         // Before minutes are spent on loading.
         let listening = Listening::new(settings)?;
         begin_log(output.is_json(), output)?;
-        let bar = Bar::new(output);
+        let bar = Bar::before(output);
         let mut loaded = self.load.load((&self.checkpoint, Texts::Encoded), home, (output, &bar))?;
         let mut draft = self.speculation.load(&self.load, (home, output), (&loaded, &bar))?;
         drop(bar);

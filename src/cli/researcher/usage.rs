@@ -11,6 +11,7 @@ use crate::api::JournalState;
 use crate::checkpoint::fetch::BaseUrl;
 use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
+use crate::cli::outage::Need;
 use crate::cli::output::Output;
 use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory, Unattended, unattended};
@@ -86,6 +87,14 @@ impl FromStr for What {
 }
 
 impl UsageCommand {
+    /// What it does if the registry does not answer: the journal is on this machine.
+    pub(in crate::cli) fn need(&self) -> Need {
+        match self {
+            Self::Show(_) | Self::Status(_) => Need::Nothing,
+            Self::Sync(_) | Self::Declare(_) | Self::Explain(_) => Need::Registry,
+        }
+    }
+
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         match self {
             Self::Show(show) => show.run(home, output),

@@ -71,24 +71,39 @@ fn require(question: &Question, yes: bool, output: Output) -> anyhow::Result<()>
     let words = visible(&question.words);
     let is_given = *is_named || yes;
     if !is_given && can_ask(output) {
-        let mut stderr = io::stderr().lock();
-        write!(stderr, "{words}{}{} [y/N] ", action[..1].to_uppercase(), with_mark(&action[1..]))
-            .and_then(|()| stderr.flush())
-            .context("cannot ask")?;
-        drop(stderr);
-        let mut line = String::new();
-        let mut byte = [0];
-        let mut stdin = io::stdin().lock().take(MAX_ANSWER);
-        while stdin.read(&mut byte).context("cannot read the answer")? == 1 && byte != *b"\n" {
-            line.push(char::from(byte[0]));
-        }
-        return match line.trim().to_ascii_lowercase().as_str() {
-            "y" | "yes" => Ok(()),
-            _ => Err(declined(action, done).into()),
+        let asked = format!("{words}{}{} [y/N] ", action[..1].to_uppercase(), with_mark(&action[1..]));
+        return if is_yes(&answer(&asked, MAX_ANSWER)?) {
+            Ok(())
+        } else {
+            Err(declined(action, done).into())
         };
     }
     output.note(words.trim_end());
     if is_given || *is_own { Ok(()) } else { Err(refusal(question).into()) }
+}
+
+/// Whether an answer is a yes.
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// Asks something at the terminal whose answer is yes or no; everything but a yes is a no.
+pub(in crate::cli) fn agrees(question: &str) -> anyhow::Result<bool> {
+    Ok(is_yes(&answer(&format!("{question} [y/N] "), MAX_ANSWER)?))
+}
+
+/// Asks something at the terminal; the line that is typed, of at most `most` bytes.
+pub(in crate::cli) fn answer(question: &str, most: u64) -> anyhow::Result<String> {
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{}", visible(question)).and_then(|()| stderr.flush()).context("cannot ask")?;
+    drop(stderr);
+    let mut line = Vec::new();
+    let mut byte = [0];
+    let mut stdin = io::stdin().lock().take(most);
+    while stdin.read(&mut byte).context("cannot read the answer")? == 1 && byte != *b"\n" {
+        line.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
 fn with_mark(action: &str) -> String {
@@ -109,6 +124,6 @@ fn refusal(question: &Question) -> Refusal {
 }
 
 /// Whether there is somebody to ask.
-fn can_ask(output: Output) -> bool {
+pub(in crate::cli) fn can_ask(output: Output) -> bool {
     !output.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
 }

@@ -20,9 +20,9 @@ use crate::catalogue::{Repository, Standing};
 use crate::identity::{Card, Identity, OpeningKey, Signer, VerifyingKey};
 use crate::statement::Envelope;
 
-pub(super) use ask::confirm;
+pub(super) use ask::{agrees, answer, can_ask, confirm};
 pub(super) use papers::{Named, Papers, ProposalPaper};
-pub(super) use words::{InWords, person};
+pub(super) use words::InWords;
 
 /// How a person consents to a signature.
 #[derive(Debug, Clone, Default, Args)]

@@ -1,6 +1,8 @@
 //! One question and its answer, tried again where that can help.
 
-use std::time::{Duration, SystemTime};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{self, HeaderValue};
 use reqwest::{Client, Method, StatusCode, Url};
@@ -8,28 +10,28 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
-use super::RemoteError;
+use super::{Line, Patience, RemoteError};
 use crate::access::Fault;
 use crate::api::{Problem, WorkDemand};
 use crate::checkpoint::fetch::{BaseUrl, parse_retry_after};
 use crate::time::Timestamp;
 
-/// How long name lookup, connection and TLS may take together.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long an answer may stay silent.
-const SILENCE: Duration = Duration::from_secs(30);
-/// How often a question is put.
-const TRIES: u32 = 4;
-/// How often a registry is called that refuses the connection: commands go on without it, and people wait for them.
-const CALLS: u32 = 2;
 /// Longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// How often a registry may be silent over one question.
+const SILENCES: u32 = 2;
+/// Longest wait between two calls of a registry that may be starting anew.
+const BETWEEN_CALLS: Duration = Duration::from_secs(1);
+/// How long it is waited for before anybody is told.
+const UNTOLD: Duration = Duration::from_secs(1);
 
 /// A client of one registry.
 pub(super) struct Http {
     base: BaseUrl,
     client: Client,
     runtime: Runtime,
+    patience: Patience,
+    line: Arc<dyn Line>,
 }
 
 /// What is asked. Every question can be put again without harm.
@@ -144,31 +146,35 @@ fn shown(text: &str) -> String {
 struct Failed {
     error: RemoteError,
     tries: u32,
+    /// Whether there was no way to the registry.
+    is_down: bool,
+    /// Whether it may be starting anew.
+    may_return: bool,
 }
 
 impl From<RemoteError> for Failed {
     fn from(error: RemoteError) -> Self {
-        Self { error, tries: 1 }
+        Self { error, tries: 1, is_down: false, may_return: false }
     }
 }
 
 impl Http {
-    pub(super) fn new(base: BaseUrl) -> Result<Self, RemoteError> {
+    pub(super) fn new(base: BaseUrl, patience: Patience, line: Arc<dyn Line>) -> Result<Self, RemoteError> {
         let failed = |error: &dyn std::fmt::Display| RemoteError::Client(error.to_string());
         let mut builder = Client::builder()
             .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE);
+            .connect_timeout(patience.connect)
+            .read_timeout(patience.silence);
         // A proxy has no business with this machine's own servers.
         if base.is_loopback() {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| failed(&error))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        Ok(Self { base, client, runtime: runtime.map_err(|error| failed(&error))? })
+        Ok(Self { base, client, runtime: runtime.map_err(|error| failed(&error))?, patience, line })
     }
 
     pub(super) fn base(&self) -> &BaseUrl {
@@ -185,25 +191,52 @@ impl Http {
 
     /// Puts a question and waits for the answer. Not to be called from an asynchronous task.
     pub(super) fn ask(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<Answer, RemoteError> {
-        self.runtime.block_on(self.patiently(ask, bearer))
+        if let Some(reason) = self.line.is_down() {
+            return Err(RemoteError::Unreachable { registry: self.base.to_string(), reason });
+        }
+        let answer = self.runtime.block_on(self.patiently(ask, bearer));
+        if answer.is_ok() {
+            self.line.is_up();
+        }
+        answer
     }
 
     async fn patiently(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<Answer, RemoteError> {
-        let mut tried = 0;
+        let (begun, mut tried, mut is_told) = (Instant::now(), 0, false);
         loop {
             tried += 1;
-            let (failed, advised) = match self.once(ask, bearer).await {
-                Ok((answer, advised)) if is_temporary(answer.status) => (Ok(answer), advised),
+            let (failed, advised, may_return) = match self.once(ask, bearer).await {
+                Ok((answer, advised)) if is_temporary(answer.status) => {
+                    let is_starting = answer.status == StatusCode::SERVICE_UNAVAILABLE && advised.is_none();
+                    (Ok(answer), advised, is_starting)
+                }
                 Ok((answer, _)) => return Ok(answer),
-                Err(Failed { error, tries }) if tried >= tries => return Err(error),
-                Err(Failed { error, .. }) => (Err(error), None),
+                Err(failed) => {
+                    let may_return = failed.may_return && begun.elapsed() < self.patience.restart;
+                    if tried >= failed.tries && !may_return {
+                        if failed.is_down {
+                            self.line.went_down();
+                        }
+                        return Err(failed.error);
+                    }
+                    (Err(failed.error), None, failed.may_return)
+                }
             };
+            let may_return = may_return && begun.elapsed() < self.patience.restart;
             // Nobody waits an hour for a quota.
             let is_far = advised.is_some_and(|advised| advised > LONGEST_WAIT);
-            if tried == TRIES || is_far {
+            if (tried >= self.patience.tries && !may_return) || is_far {
                 return failed;
             }
-            let wait = advised.unwrap_or(Duration::from_millis(200) * 4u32.pow(tried - 1));
+            if may_return && !is_told && begun.elapsed() > UNTOLD {
+                is_told = true;
+                self.line.waits("it may be starting anew");
+            }
+            let mut wait =
+                advised.unwrap_or(Duration::from_millis(200) * 4u32.saturating_pow(tried.min(8) - 1));
+            if may_return {
+                wait = wait.min(BETWEEN_CALLS);
+            }
             tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
         }
     }
@@ -211,14 +244,18 @@ impl Http {
     async fn once(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<(Answer, Option<Duration>), Failed> {
         let request = self.request(ask, bearer)?;
         let unreachable = |error: reqwest::Error| {
-            // Who is silent for as long as a connection may take is so again.
+            // What is silent for as long as a connection may take is so again.
             let tries = match (error.is_connect(), error.is_timeout()) {
                 (true, true) => 1,
-                (true, false) => CALLS,
-                (false, _) => TRIES,
+                (true, false) => self.patience.calls,
+                (false, true) => self.patience.tries.min(SILENCES),
+                (false, false) => self.patience.tries,
             };
-            let reason = chain(&error.without_url());
-            Failed { error: RemoteError::Unreachable { registry: self.base.to_string(), reason }, tries }
+            let is_down = error.is_connect() || error.is_timeout();
+            let may_return = is_refusal(&error);
+            let reason = reason(&error.without_url());
+            let error = RemoteError::Unreachable { registry: self.base.to_string(), reason };
+            Failed { error, tries, is_down, may_return }
         };
         let mut response = self.client.execute(request).await.map_err(unreachable)?;
         let status = response.status();
@@ -275,12 +312,33 @@ fn is_temporary(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+/// Whether nobody listens at the address now, though the machine is there.
+fn is_refusal(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        let source = cause.downcast_ref::<std::io::Error>();
+        source.is_some_and(|error| {
+            matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
+        })
+    })
+}
+
+/// Why nobody answered, in plain words where the cause is a usual one.
+fn reason(error: &reqwest::Error) -> String {
+    if is_refusal(error) {
+        return "nothing listens there: it refused the connection".to_owned();
     }
-    text
+    match (error.is_timeout(), error.is_connect()) {
+        (true, true) => "nothing answered there in time".to_owned(),
+        (true, false) => "it took the connection and did not answer in time".to_owned(),
+        (false, _) => {
+            let causes: Vec<_> = causes(error).map(ToString::to_string).collect();
+            causes.join(": ")
+        }
+    }
+}
+
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }

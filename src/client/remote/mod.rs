@@ -7,12 +7,14 @@ mod catalogue;
 mod error;
 mod http;
 mod log;
+mod patience;
 mod repository;
 mod sealed;
 mod session;
 mod statements;
 
 pub use error::RemoteError;
+pub use patience::{AnyLine, Line, Patience};
 pub use repository::TufRepository;
 pub use session::{Credentials, Nobody};
 
@@ -50,7 +52,20 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError::Client`].
     pub fn new(base: &BaseUrl, credentials: Arc<dyn Credentials>) -> Result<Self, RemoteError> {
-        let http = Arc::new(Http::new(base.clone())?);
+        Self::on(base, credentials, Patience::NORMAL, Arc::new(AnyLine))
+    }
+
+    /// The same over a line of which something is known, with so much patience.
+    ///
+    /// # Errors
+    /// [`RemoteError::Client`].
+    pub fn on(
+        base: &BaseUrl,
+        credentials: Arc<dyn Credentials>,
+        patience: Patience,
+        line: Arc<dyn Line>,
+    ) -> Result<Self, RemoteError> {
+        let http = Arc::new(Http::new(base.clone(), patience, line)?);
         Ok(Self { http, credentials, signing_in: Arc::default(), watcher: Arc::new(Silent) })
     }
 

@@ -1,9 +1,11 @@
 //! A TUF repository of anybody's over HTTP, by the addresses of its metadata and of its targets.
 
+use std::sync::Arc;
+
 use reqwest::StatusCode;
 
-use super::RemoteError;
 use super::http::{Ask, Http};
+use super::{AnyLine, Patience, RemoteError};
 use crate::catalogue::{Error, Remote};
 use crate::checkpoint::fetch::BaseUrl;
 
@@ -19,7 +21,8 @@ impl TufRepository {
     /// # Errors
     /// [`RemoteError::Client`].
     pub fn new(metadata: &BaseUrl, targets: &BaseUrl) -> Result<Self, RemoteError> {
-        Ok(Self { metadata: Http::new(metadata.clone())?, targets: Http::new(targets.clone())? })
+        let http = |base: &BaseUrl| Http::new(base.clone(), Patience::NORMAL, Arc::new(AnyLine));
+        Ok(Self { metadata: http(metadata)?, targets: http(targets)? })
     }
 }
 

@@ -18,10 +18,13 @@ mod root;
 mod rotate;
 mod sign;
 mod status;
+mod waiting;
 mod words;
 pub(in crate::cli) mod workshop;
 
 use clap::Subcommand;
+
+pub(in crate::cli) use waiting::proposals_to_sign;
 
 use crate::cli::home::Home;
 use crate::cli::output::Output;

@@ -147,6 +147,7 @@ fn applications_of(request: &Request) -> anyhow::Result<Vec<Application>> {
         organization: card.organization.and_then(|name| name.as_str().parse().ok()),
         uses: request.uses.clone(),
         days: request.days,
+        confirmed_until: Some(Timestamp::now().plus_days(1)),
         agreement: request.agreement,
         approvals: std::collections::BTreeMap::new(),
         approvers: std::collections::BTreeMap::new(),

@@ -60,7 +60,7 @@ pub(super) fn tell(folder: &Path, seed: u64, output: Output) -> anyhow::Result<V
     people.run("august", &["join", &registry.url, "--root", "1.root.json"])?;
     people.show("august", &["audit", "verify"])?;
     people.show("august", &["audit", "bundle", "--to", "audit.jsonl"])?;
-    let period = ["--from", "2019-02-14", "--to", "2019-11-15", "--offline", "audit.jsonl"];
+    let period = ["--from", "2019-02-14", "--to", "2019-11-15", "--bundle", "audit.jsonl"];
     let report = ["audit", "report", "--format", "html", "--output", "report.html"];
     people.show("august", &[&report[..], &period[..]].concat())?;
     Ok(json!({ "story": story, "registry": registry.url, "report": folder.join("report.html") }))

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::access::{Found, Grant};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::cli::{files, registry};
+use crate::cli::{files, registry, resolve};
 
 /// Show what a grant says; `grant verify` checks it
 #[derive(Debug, Args)]
@@ -55,5 +55,5 @@ pub(super) fn find(home: &Home, grant: &str, output: Output) -> anyhow::Result<F
         let envelope = files::envelope(path)?;
         return Ok(Found { path: path.to_owned(), digest: envelope.digest(), envelope });
     }
-    Ok(registry::statements(home, output)?.find("grant", grant)?)
+    resolve::grant(&*registry::statements(home, output)?, grant)
 }

@@ -7,8 +7,8 @@ use crate::access::verify_request;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::cli::registry;
-use crate::identity::KeyId;
+use crate::cli::people::Names;
+use crate::cli::{registry, resolve};
 
 /// Say who on the board looks after a request: you, another, or nobody
 #[derive(Debug, Args)]
@@ -16,9 +16,9 @@ pub(in crate::cli) struct Assign {
     /// The first digits of the request's digest
     request: String,
 
-    /// Another member, by key id
-    #[arg(long, value_name = "KEYID", conflicts_with = "nobody")]
-    to: Option<KeyId>,
+    /// Another member, by name or by the first digits of their key id
+    #[arg(long, value_name = "MEMBER", conflicts_with = "nobody")]
+    to: Option<String>,
 
     /// Nobody any more
     #[arg(long)]
@@ -32,12 +32,15 @@ impl Assign {
             return Err(Refusal::usage(message, "agree among the board by other means").into());
         };
         let registry = registry::remote(home, &address, output)?;
-        let found = registry::statements(home, output)?.find("request", &self.request)?;
+        let found = resolve::request(&*registry::statements(home, output)?, &self.request)?;
         let catalogue = registry::catalogue(home, output)?;
         let request = verify_request(&found.envelope, catalogue.id())?;
         let assignee = match (self.nobody, self.to) {
             (true, _) => None,
-            (false, Some(key)) => Some(key),
+            (false, Some(typed)) => {
+                let deciders = catalogue.rules_in_force(&request.predicate.checkpoint)?.deciders();
+                Some(resolve::key(deciders.keys(), &typed, &catalogue)?.id())
+            }
             (false, None) => {
                 let card = crate::cli::files::envelope(&home.card_path())?;
                 Some(crate::statement::verify_card(&card)?.verifying_key.id())
@@ -45,8 +48,10 @@ impl Assign {
         };
         registry.assign(request.digest(), assignee)?;
         let short = registry::short_digest(request.digest());
+        let author = (request.predicate.card.verifying_key.id(), request.predicate.card.name.to_string());
+        let names = Names { catalogue: &catalogue, author };
         let text = match assignee {
-            Some(key) => format!("request {short} is looked after by key {}\n", key.short()),
+            Some(key) => format!("request {short} is looked after by {}\n", names.of(key)),
             None => format!("request {short} is looked after by nobody\n"),
         };
         output.result(&json!({ "request": request.digest(), "assignee": assignee }), text)

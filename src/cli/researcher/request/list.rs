@@ -1,16 +1,21 @@
 //! `portcullis request list`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{Evidence, State, state_of, verify_request};
+use crate::access::{Evidence, Request, State, Statements, state_of, verify_request};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::page::Page;
+use crate::cli::people::person;
 use crate::cli::registry;
+use crate::cli::table::{Cell, Fit, Table, Tone};
+use crate::cli::units::age;
+use crate::client::Catalogue;
 use crate::name::CheckpointId;
+use crate::statement::{Statement, Verified};
 use crate::time::Timestamp;
 
 /// List requests and how they stand
@@ -24,56 +29,97 @@ pub(in crate::cli) struct List {
     pending: bool,
 }
 
+/// A request, and how it stands.
+pub(in crate::cli) type Standing = (Verified<Statement<Request>>, State);
+
 impl List {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let catalogue = registry::catalogue(home, output)?;
         let exchange = registry::statements(home, output)?;
-        let evidence = Evidence::read(&*exchange)?;
         let now = Timestamp::now();
-        let mut rules = BTreeMap::new();
-        let mut requests = Vec::new();
-        for found in exchange.list("request")? {
-            let Ok(request) = verify_request(&found.envelope, catalogue.id()) else {
-                output.note(format_args!("note: {} is not signed by its author", found.path.display()));
-                continue;
-            };
-            let checkpoint = &request.predicate.checkpoint;
-            if self.checkpoint.as_ref().is_some_and(|wanted| wanted != checkpoint) {
-                continue;
-            }
-            let rules =
-                rules.entry(checkpoint.clone()).or_insert_with(|| catalogue.rules_in_force(checkpoint));
-            let state = match rules {
-                Ok(rules) => state_of(&request, &evidence, rules, now),
-                Err(error) => State::Outdated { reason: error.to_string() },
-            };
-            if !self.pending || matches!(state, State::Pending { .. }) {
-                requests.push((request, state));
-            }
-        }
-        requests.sort_by_key(|(request, _)| request.predicate.created);
-        let mut text = String::new();
-        for (request, state) in &requests {
-            let asked = &request.predicate;
-            writeln!(
-                text,
-                "{}  {}  {:16} {}, {} days: {state}",
-                registry::short_digest(request.digest()),
-                asked.created.date(),
-                asked.checkpoint.to_string(),
-                asked.card.name,
-                asked.days,
-            )?;
-        }
-        if requests.is_empty() {
-            text.push_str("no requests\n");
-        }
+        let mut requests = standings(&*exchange, &catalogue, now, output)?;
+        requests.retain(|(request, state)| {
+            let is_wanted = |wanted: &CheckpointId| request.predicate.checkpoint == *wanted;
+            self.checkpoint.as_ref().is_none_or(is_wanted)
+                && (!self.pending || matches!(state, State::Pending { .. }))
+        });
+        let mut page = Page::new();
+        page.table_or(&table(&requests, now), "no requests");
         let value: Vec<_> = requests
             .iter()
             .map(|(request, state)| {
                 json!({ "digest": request.digest(), "request": request.predicate, "status": state })
             })
             .collect();
-        output.result(&value, text)
+        output.page(&value, &page)
+    }
+}
+
+/// Every request that this person may read, the oldest first, and how it stands.
+pub(in crate::cli) fn standings(
+    exchange: &dyn Statements,
+    catalogue: &Catalogue,
+    now: Timestamp,
+    output: Output,
+) -> anyhow::Result<Vec<Standing>> {
+    let evidence = Evidence::read(exchange)?;
+    let mut rules = BTreeMap::new();
+    let mut requests = Vec::new();
+    for found in exchange.list(<Request as crate::statement::Predicate>::KIND)? {
+        let Ok(request) = verify_request(&found.envelope, catalogue.id()) else {
+            output.note(format_args!("note: {} is not signed by its author", found.path.display()));
+            continue;
+        };
+        let checkpoint = &request.predicate.checkpoint;
+        let rules = rules.entry(checkpoint.clone()).or_insert_with(|| catalogue.rules_in_force(checkpoint));
+        let state = match rules {
+            // What the others of an organization were granted concerns its author by the request alone.
+            Ok(rules) if !request.predicate.members.is_empty() => {
+                state_of(&request, &Evidence::about(exchange, request.digest())?, rules, now)
+            }
+            Ok(rules) => state_of(&request, &evidence, rules, now),
+            Err(error) => State::Outdated { reason: error.to_string() },
+        };
+        requests.push((request, state));
+    }
+    requests.sort_by_key(|(request, _)| request.predicate.created);
+    Ok(requests)
+}
+
+/// Requests as a table.
+pub(in crate::cli) fn table(requests: &[Standing], now: Timestamp) -> Table<6> {
+    let mut table = Table::new([
+        ("REQUEST", Fit::Whole),
+        ("CHECKPOINT", Fit::Cut),
+        ("WHO", Fit::Cut),
+        ("AGE", Fit::Whole),
+        ("DAYS", Fit::Whole),
+        ("STATE", Fit::Cut),
+    ]);
+    for (request, state) in requests {
+        let asked = &request.predicate;
+        let others = match asked.members.len() {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        table.row([
+            Cell::new(registry::short_digest(request.digest())),
+            Cell::new(&asked.checkpoint),
+            Cell::new(format!("{}{others}", person(&asked.card.name, asked.card.verifying_key.id()))),
+            Cell::new(age(asked.created, now)),
+            Cell::new(asked.days),
+            Cell::new(state).toned(tone(state)),
+        ]);
+    }
+    table
+}
+
+/// The tone of a state.
+pub(in crate::cli) fn tone(state: &State) -> Tone {
+    match state {
+        State::Pending { .. } => Tone::Waits,
+        State::Granted { .. } => Tone::Good,
+        State::Ended { .. } | State::Denied { .. } => Tone::Bad,
+        State::Withdrawn | State::Outdated { .. } => Tone::Faint,
     }
 }

@@ -1,7 +1,8 @@
 //! `portcullis request …`: a researcher asks; everyone sees what became of it.
 
 mod assign;
-mod list;
+mod draft;
+pub(in crate::cli) mod list;
 mod new;
 mod queue;
 mod show;

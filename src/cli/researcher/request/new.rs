@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
+use super::draft::{Draft, Wanted};
 use super::terms;
-use crate::access::{self, Affiliations, Request, RulesInForce};
+use crate::access::{self, Affiliations, Request, RulesInForce, Statements};
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -26,23 +27,23 @@ pub(in crate::cli) struct New {
     /// Which checkpoint
     checkpoint: CheckpointId,
 
-    /// What for, in your words: the board reads it
-    #[arg(long, required_unless_present = "terms")]
+    /// What for, in your words: the board reads it; asked for at a terminal
+    #[arg(long)]
     purpose: Option<Prose>,
 
     /// A use that the policy names; give it several times for several
     #[arg(long = "use", value_name = "USE")]
     uses: Vec<Use>,
 
-    /// For how many days
-    #[arg(long, default_value_t = terms::DEFAULT_DAYS)]
-    days: u32,
+    /// For how many days; 30 if nothing else is said
+    #[arg(long)]
+    days: Option<u32>,
 
     /// Accept the agreement that `--terms` prints
     #[arg(long)]
     accept_agreement: bool,
 
-    /// The first digits of an earlier request of yours that this one renews
+    /// The first digits of an earlier request of yours that this one renews, with its purpose, uses and days unless you give others
     #[arg(long, value_name = "REQUEST")]
     renew: Option<String>,
 
@@ -62,20 +63,20 @@ impl New {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let catalogue = registry::catalogue(home, output)?;
         let rules = catalogue.rules_in_force(&self.checkpoint)?;
-        let Some(purpose) = self.purpose.clone().filter(|_| !self.terms) else {
-            let agreement = catalogue.agreement(&self.checkpoint)?;
+        let agreement = catalogue.agreement(&self.checkpoint)?;
+        if self.terms {
             return terms::print(&rules, agreement.as_deref(), output);
-        };
+        }
         let signatory = Signatory::of(home, output)?;
         let statements = registry::statements(home, output)?;
-        let renews = self.renew.as_deref().map(|digits| statements.find("request", digits));
+        let wanted = self.wanted(&*statements, (&rules, agreement.as_deref()), &signatory, output)?;
         let request = Request {
             checkpoint: self.checkpoint.clone(),
-            purpose,
-            uses: self.uses.iter().cloned().collect(),
-            days: self.days,
-            agreement: rules.agreement.filter(|_| self.accept_agreement),
-            renews: renews.transpose()?.map(|found| found.digest),
+            purpose: wanted.purpose,
+            uses: wanted.uses,
+            days: wanted.days,
+            agreement: rules.agreement.filter(|_| wanted.accepts),
+            renews: wanted.renews,
             card: signatory.card().clone(),
             members: self.members.iter().map(|path| files::envelope(path)).collect::<Result<_, _>>()?,
             created: Timestamp::now(),
@@ -114,6 +115,30 @@ impl New {
             },
         );
         output.result(&json!({ "request": digest, "stage": rules.stage, "path": handed_in.path }), text)
+    }
+}
+
+impl New {
+    /// What is asked for, whoever says so: the command line, an earlier request, or its user at a terminal.
+    fn wanted(
+        &self,
+        statements: &dyn Statements,
+        (rules, agreement): (&RulesInForce, Option<&str>),
+        signatory: &Signatory,
+        output: Output,
+    ) -> anyhow::Result<Wanted> {
+        let draft = Draft {
+            purpose: self.purpose.clone(),
+            uses: self.uses.iter().cloned().collect(),
+            days: self.days,
+            accepts: self.accept_agreement,
+            renews: None,
+        };
+        let draft = match &self.renew {
+            Some(digits) => draft.renewing(statements, (digits, rules, signatory.key()))?,
+            None => draft,
+        };
+        draft.complete(&terms::words(rules, agreement)?, rules, output)
     }
 }
 

@@ -3,33 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::api::RequestStanding;
-use crate::client::Catalogue;
+use crate::cli::people::Names;
+use crate::cli::units::counted;
 use crate::identity::KeyId;
-
-/// The names of keys: the author's, and those of people in the catalogue.
-pub(super) struct Names<'a> {
-    pub(super) catalogue: &'a Catalogue,
-    pub(super) author: (KeyId, String),
-}
-
-impl Names<'_> {
-    fn of(&self, key: KeyId) -> String {
-        if key == self.author.0 {
-            return self.author.1.clone();
-        }
-        let catalogue = self.catalogue;
-        let boards = catalogue.checkpoints().filter_map(|checkpoint| catalogue.board(checkpoint));
-        let quorums = boards.chain([catalogue.owners()]);
-        let found = quorums.flat_map(|quorum| quorum.keys()).find(|found| found.id() == key);
-        match found {
-            Some(found) => catalogue.name_of(found),
-            None if catalogue.registry().keys().iter().any(|registry| registry.id() == key) => {
-                "the registry".to_owned()
-            }
-            None => format!("key {}", key.short()),
-        }
-    }
-}
 
 /// Lines about a request's standing.
 pub(super) fn describe(standing: &RequestStanding, names: &Names<'_>) -> String {
@@ -94,8 +70,7 @@ fn duration(seconds: i64) -> String {
         7200..172_800 => (3600, "hour"),
         _ => (86_400, "day"),
     };
-    let count = (seconds + unit - 1) / unit;
-    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+    counted(usize::try_from((seconds + unit - 1) / unit).unwrap_or(0), name)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use crate::access::{Withdrawal, verify_request};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory};
+use crate::cli::{registry, resolve};
 use crate::statement::{Statement, Subject};
 use crate::time::Timestamp;
 
@@ -25,7 +25,7 @@ pub(in crate::cli) struct Withdraw {
 impl Withdraw {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let exchange = registry::statements(home, output)?;
-        let found = exchange.find("request", &self.request)?;
+        let found = resolve::request(&*exchange, &self.request)?;
         let catalogue = registry::catalogue(home, output)?;
         let request = verify_request(&found.envelope, catalogue.id())?;
         let signatory = Signatory::of(home, output)?;

@@ -1,0 +1,53 @@
+//! How far the boards are with a grant: who signed it, and how many more each board must give.
+
+use std::collections::BTreeSet;
+
+use super::Grant;
+use super::rules::RulesInForce;
+use crate::identity::VerifyingKey;
+use crate::policy::{BoardName, StageName, fill_seats};
+use crate::statement::{Envelope, Quorum};
+
+/// What one board gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoardApprovals {
+    /// The policy's name for it.
+    pub board: BoardName,
+    /// Its members who signed, but for the person to whom the grant is made out.
+    pub signed: BTreeSet<VerifyingKey>,
+    /// Its members who could still sign.
+    pub open: BTreeSet<VerifyingKey>,
+    /// How many must.
+    pub needed: usize,
+    /// How many of those are still missing. A person on two boards fills a seat of one.
+    pub missing: usize,
+}
+
+/// What each board gave of what the stage in force demands; empty where the registry grants by itself.
+pub fn approvals(grant: Option<&Envelope>, rules: &RulesInForce) -> Vec<BoardApprovals> {
+    let claim = grant.and_then(|envelope| envelope.claim::<Grant>().ok());
+    let stage: &StageName = claim.as_ref().map_or(&rules.stage, |claim| &claim.predicate.stage);
+    let Some(stage) = rules.policy.stage(stage) else { return Vec::new() };
+    let own = claim.as_ref().map(|claim| claim.predicate.researcher.verifying_key);
+    let signers = |board: &Quorum| {
+        let mut signers = grant.map(|envelope| envelope.signers(board)).unwrap_or_default();
+        signers.retain(|key| Some(*key) != own);
+        signers
+    };
+    let demands = stage.demands(rules.terms().board_threshold);
+    let all = rules.boards.values().chain([&rules.board]).flat_map(signers).collect::<BTreeSet<_>>();
+    let people = rules.people(&all);
+    let seats = fill_seats(&demands, &std::collections::BTreeMap::new(), &people);
+    let board =
+        |name: &BoardName| if name == BoardName::own() { Some(&rules.board) } else { rules.boards.get(name) };
+    let approvals = seats.iter().map(|(name, seats)| {
+        let signed = board(name).map(signers).unwrap_or_default();
+        let members = board(name).into_iter().flat_map(Quorum::keys).copied();
+        let open = members.filter(|key| Some(*key) != own && !signed.contains(key)).collect();
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let needed = count(seats.demand.need);
+        let missing = needed.saturating_sub(count(seats.filled));
+        BoardApprovals { board: (*name).clone(), signed, open, needed, missing }
+    });
+    approvals.collect()
+}

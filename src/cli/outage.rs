@@ -1,0 +1,144 @@
+//! An outage of the registry, remembered for a while: commands that can do without it then go on at once, instead of each waiting for what
+//! does not answer.
+//!
+//! What is remembered lies in the home, in a file that only saves time: without it, or with a wrong one, commands wait or go on, and nothing
+//! else changes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::home::write_secret;
+use super::output::Output;
+use crate::client::remote::{Line, Patience};
+use crate::time::Timestamp;
+
+/// For how long an outage is believed to last, in seconds.
+const REMEMBERED: i64 = 60;
+
+/// What a command does if the registry does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Need {
+    /// It can do nothing.
+    #[default]
+    Registry,
+    /// It waits a while, since its user waits anyway.
+    Patient,
+    /// It goes on with what is known.
+    Nothing,
+}
+
+/// What is known of the way to the registry, in one command.
+#[derive(Debug)]
+pub(super) struct Outage {
+    path: PathBuf,
+    /// `--offline`.
+    is_wanted: bool,
+    /// Nobody answered in this command.
+    is_found: AtomicBool,
+    /// What was remembered is not believed in this command.
+    is_doubted: AtomicBool,
+    need: Need,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    registry: String,
+    at: Timestamp,
+}
+
+impl Outage {
+    pub(super) fn new(path: PathBuf, is_wanted: bool, need: Need) -> Self {
+        Self { path, is_wanted, is_found: AtomicBool::default(), is_doubted: AtomicBool::default(), need }
+    }
+
+    /// The same for another attempt, which calls the registry whatever is remembered.
+    pub(super) fn anew(&self) -> Self {
+        let outage = Self::new(self.path.clone(), self.is_wanted, self.need);
+        outage.is_doubted.store(true, Ordering::Relaxed);
+        outage
+    }
+
+    /// How long this command waits for the registry.
+    pub(super) fn patience(&self) -> Patience {
+        match self.need {
+            Need::Registry => Patience::NORMAL,
+            Need::Patient => Patience::LONG,
+            // What was given up once, and is called again, is needed.
+            Need::Nothing if self.is_doubted.load(Ordering::Relaxed) => Patience::NORMAL,
+            Need::Nothing => Patience::BRIEF,
+        }
+    }
+
+    /// Why `registry` is not called, if it is not.
+    pub(super) fn reason(&self, registry: &str) -> Option<String> {
+        if self.is_wanted {
+            return Some("--offline was given".to_owned());
+        }
+        if self.is_found.load(Ordering::Relaxed) {
+            return Some("it did not answer a moment ago".to_owned());
+        }
+        if self.need != Need::Nothing || self.is_doubted.load(Ordering::Relaxed) {
+            return None;
+        }
+        let seconds = self.remembered(registry)?;
+        Some(format!("it did not answer {seconds} s ago, and is called again in {} s", REMEMBERED - seconds))
+    }
+
+    /// Whether it is for what an earlier command found that the registry is not called.
+    pub(super) fn is_remembered(&self, registry: &str) -> bool {
+        !self.is_wanted && !self.is_found.load(Ordering::Relaxed) && self.reason(registry).is_some()
+    }
+
+    /// For this command, nobody answers.
+    pub(super) fn found(&self) {
+        self.is_found.store(true, Ordering::Relaxed);
+    }
+
+    /// How many seconds ago nobody answered at `registry`, if that was lately.
+    fn remembered(&self, registry: &str) -> Option<i64> {
+        let remembered: Remembered = crate::json::from_slice(&fs::read(&self.path).ok()?).ok()?;
+        let seconds = Timestamp::now().seconds_since(remembered.at);
+        (remembered.registry == registry && (0..REMEMBERED).contains(&seconds)).then_some(seconds)
+    }
+
+    fn remember(&self, registry: &str) {
+        let remembered = Remembered { registry: registry.to_owned(), at: Timestamp::now() };
+        // A home that takes no more files costs the next command its wait.
+        if self.path.parent().is_some_and(std::path::Path::exists)
+            && let Ok(bytes) = serde_json::to_vec(&remembered)
+        {
+            let _ = write_secret(&self.path, &bytes);
+        }
+    }
+}
+
+/// The line to the registry at an address.
+pub(super) struct HomeLine {
+    pub(super) outage: std::sync::Arc<Outage>,
+    pub(super) registry: String,
+    pub(super) output: Output,
+}
+
+impl Line for HomeLine {
+    fn is_down(&self) -> Option<String> {
+        self.outage.reason(&self.registry)
+    }
+
+    fn went_down(&self) {
+        self.outage.found();
+        self.outage.remember(&self.registry);
+    }
+
+    fn is_up(&self) {
+        if self.outage.path.exists() {
+            let _ = fs::remove_file(&self.outage.path);
+        }
+    }
+
+    fn waits(&self, reason: &str) {
+        self.output.note(format_args!("note: waiting for {}: {reason}", self.registry));
+    }
+}

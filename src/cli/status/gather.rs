@@ -1,0 +1,181 @@
+//! What `status` knows: from the home, from the catalogue, and from the registry while it answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::next::{self, Step};
+use super::seen::Seen;
+use super::tasks::{self, Task};
+use crate::access::State;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::registry;
+use crate::cli::researcher::list::{self, Offer};
+use crate::cli::researcher::request::list::{Standing, standings};
+use crate::client::Catalogue;
+use crate::digest::Sha256Digest;
+use crate::identity::{Card, KeyId};
+use crate::name::CheckpointId;
+use crate::time::Timestamp;
+
+/// Where a person stands.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Overview {
+    pub(super) at: Option<Timestamp>,
+    pub(super) home: String,
+    pub(super) you: Option<You>,
+    pub(super) registry: Option<Registry>,
+    pub(super) offices: Vec<String>,
+    pub(super) checkpoints: Vec<Offer>,
+    pub(super) requests: Vec<OwnRequest>,
+    pub(super) waiting: Vec<Task>,
+    pub(super) next: Vec<Step>,
+}
+
+/// Who this home belongs to.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct You {
+    pub(super) name: String,
+    pub(super) organization: Option<String>,
+    pub(super) key_id: KeyId,
+}
+
+/// The registry that this home joined.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Registry {
+    pub(super) place: String,
+    /// Why it was not asked, if it was not.
+    pub(super) out_of_reach: Option<String>,
+    /// Why nothing of its catalogue can be used, if that is so.
+    pub(super) closed: Option<String>,
+    /// When requests and what waits were seen, if they are not of now.
+    pub(super) seen_at: Option<Timestamp>,
+}
+
+/// A request of this person's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct OwnRequest {
+    pub(super) digest: Sha256Digest,
+    pub(super) checkpoint: CheckpointId,
+    pub(super) created: Timestamp,
+    pub(super) days: u32,
+    /// `pending`, `granted`, `ended`, `denied`, `withdrawn` or `outdated`.
+    pub(super) state: String,
+    /// The same in words.
+    pub(super) said: String,
+}
+
+/// Finds out.
+pub(super) fn overview(home: &Home, output: Output) -> anyhow::Result<Overview> {
+    let now = Timestamp::now();
+    let card = home.own_card()?;
+    let mut overview = Overview {
+        at: Some(now),
+        home: home.shown(),
+        you: card.as_ref().map(|card| You {
+            name: card.name.to_string(),
+            organization: card.organization.as_ref().map(ToString::to_string),
+            key_id: card.verifying_key.id(),
+        }),
+        ..Overview::default()
+    };
+    if home.has_joined()? {
+        let quiet = Output::new(false, true);
+        let mut place =
+            Registry { place: home.place()?.to_string(), out_of_reach: None, closed: None, seen_at: None };
+        let before = home.offline_because();
+        match registry::catalogue(home, quiet) {
+            Ok(catalogue) => {
+                let why = before.or_else(|| home.offline_because());
+                place.out_of_reach = why;
+                let now = (now, output);
+                public_part(home, &catalogue, card.as_ref(), &mut overview, &mut place, now)?;
+            }
+            Err(error) => {
+                place.out_of_reach = before.or_else(|| home.offline_because());
+                place.closed = Some(format!("{error:#}"));
+            }
+        }
+        overview.registry = Some(place);
+    }
+    overview.next = next::steps(&overview, now);
+    Ok(overview)
+}
+
+/// What the catalogue and, while it answers, the registry say.
+fn public_part(
+    home: &Home,
+    catalogue: &Catalogue,
+    card: Option<&Card>,
+    overview: &mut Overview,
+    place: &mut Registry,
+    (now, output): (Timestamp, Output),
+) -> anyhow::Result<()> {
+    let Some(card) = card else {
+        overview.checkpoints = list::offers(home, catalogue, (None, &[]), now)?;
+        return Ok(());
+    };
+    overview.offices = tasks::offices(catalogue, card);
+    let seen =
+        if place.out_of_reach.is_some() { None } else { online(home, catalogue, card, (now, output))? };
+    let seen = match seen {
+        Some(seen) => {
+            seen.keep(home);
+            Some(seen)
+        }
+        None => {
+            place.out_of_reach = place.out_of_reach.take().or_else(|| home.offline_because());
+            let seen = Seen::of(home, &place.place, card.verifying_key.id());
+            place.seen_at = seen.as_ref().map(|seen| seen.at);
+            seen
+        }
+    };
+    let own = list::own_grants(home, catalogue, card, now, output)?;
+    overview.checkpoints = list::offers(home, catalogue, (Some(card), &own), now)?;
+    if let Some(seen) = seen {
+        overview.requests = seen.requests;
+        overview.waiting = seen.waiting;
+    }
+    Ok(())
+}
+
+/// What is asked of the registry itself; nothing where it does not answer, or this person cannot sign in.
+fn online(
+    home: &Home,
+    catalogue: &Catalogue,
+    card: &Card,
+    (now, output): (Timestamp, Output),
+) -> anyhow::Result<Option<Seen>> {
+    let found = || -> anyhow::Result<Seen> {
+        let statements = registry::statements(home, output)?;
+        let all = standings(&*statements, catalogue, now, output)?;
+        let own = |standing: &&Standing| standing.0.predicate.card.verifying_key == card.verifying_key;
+        let requests = all.iter().filter(own).map(own_request).collect();
+        let waiting = tasks::waiting(home, catalogue, (card, &*statements), &all, output)?;
+        let registry = home.place()?.to_string();
+        Ok(Seen { registry, person: card.verifying_key.id(), at: now, requests, waiting })
+    };
+    match found() {
+        Ok(seen) => Ok(Some(seen)),
+        Err(_) if home.is_offline() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn own_request((request, state): &Standing) -> OwnRequest {
+    let word = match state {
+        State::Pending { .. } => "pending",
+        State::Granted { .. } => "granted",
+        State::Ended { .. } => "ended",
+        State::Denied { .. } => "denied",
+        State::Withdrawn => "withdrawn",
+        State::Outdated { .. } => "outdated",
+    };
+    OwnRequest {
+        digest: request.digest(),
+        checkpoint: request.predicate.checkpoint.clone(),
+        created: request.predicate.created,
+        days: request.predicate.days,
+        state: word.to_owned(),
+        said: state.to_string(),
+    }
+}

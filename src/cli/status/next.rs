@@ -1,0 +1,118 @@
+//! What to type next: the first steps of those that make sense now.
+
+use serde::Serialize;
+
+use super::gather::{Overview, OwnRequest};
+use crate::cli::registry::short_digest;
+use crate::cli::researcher::list::{Offer, OwnGrant};
+use crate::time::Timestamp;
+
+/// How long before its end a grant is to be renewed, in seconds.
+const RENEWAL: i64 = 7 * 24 * 3600;
+/// Most steps that are told.
+const MAX_STEPS: usize = 6;
+
+/// A step, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Step {
+    pub(super) command: String,
+    pub(super) why: String,
+}
+
+fn step(command: impl Into<String>, why: impl Into<String>) -> Step {
+    Step { command: command.into(), why: why.into() }
+}
+
+/// What to type next.
+pub(super) fn steps(overview: &Overview, now: Timestamp) -> Vec<Step> {
+    if overview.you.is_none() {
+        return vec![step(
+            "portcullis identity new --name \"Your Name\" --organization \"Your Organization\"",
+            "makes your keys; asking, approving and running need them",
+        )];
+    }
+    let Some(registry) = &overview.registry else {
+        return vec![
+            step(
+                "portcullis join https://registry.example --root 1.root.json",
+                "trusts a registry's root once; its owners hand you the file",
+            ),
+            step("portcullis demo", "shows everything on this machine, without a registry"),
+        ];
+    };
+    let mut steps: Vec<_> = overview.waiting.iter().map(|task| step(&task.command, &task.what)).collect();
+    if let Some(closed) = &registry.closed {
+        steps.push(step("portcullis catalogue refresh", closed));
+    }
+    for offer in &overview.checkpoints {
+        steps.extend(of_offer(offer, &overview.requests, now));
+    }
+    if steps.is_empty()
+        && overview.offices.is_empty()
+        && let Some(offer) = overview.checkpoints.iter().find(|offer| offer.closed.is_none())
+    {
+        let checkpoint = &offer.checkpoint;
+        steps.push(step(
+            format!("portcullis request new {checkpoint} --terms"),
+            "shows what its stage allows",
+        ));
+    }
+    steps.dedup();
+    steps.truncate(MAX_STEPS);
+    steps
+}
+
+/// What to do about one checkpoint.
+fn of_offer(offer: &Offer, requests: &[OwnRequest], now: Timestamp) -> Vec<Step> {
+    let checkpoint = &offer.checkpoint;
+    let mut steps = Vec::new();
+    match &offer.grant {
+        Some(OwnGrant { refused: None, expires, request, .. }) => {
+            if offer.pulled.is_none() {
+                steps.push(step(
+                    format!("portcullis pull {checkpoint}"),
+                    "your grant stands; brings the weights",
+                ));
+            } else if offer.leased_until.is_none() {
+                steps.push(step(format!("portcullis run {checkpoint} \"…\""), "gets a lease and runs"));
+            } else {
+                steps.push(step(format!("portcullis run {checkpoint} \"…\""), "ready, also offline"));
+            }
+            let is_asked = requests.iter().any(|other| {
+                other.checkpoint == *checkpoint && other.state == "pending" && other.digest != *request
+            });
+            if expires.seconds_since(now) < RENEWAL && !is_asked {
+                steps.push(step(
+                    format!("portcullis request new {checkpoint} --renew {}", short_digest(*request)),
+                    format!("your grant ends on {}", expires.date()),
+                ));
+            }
+        }
+        grant => {
+            let of_this = |request: &&OwnRequest| request.checkpoint == *checkpoint;
+            let last = requests.iter().filter(of_this).max_by_key(|request| request.created);
+            match (last, grant) {
+                (Some(last), _) if last.state == "pending" => steps.push(step(
+                    format!("portcullis request show {}", short_digest(last.digest)),
+                    format!("your request waits, {}", last.said),
+                )),
+                (Some(last), _) if last.state == "granted" => steps.push(step(
+                    format!("portcullis pull {checkpoint}"),
+                    "your request was granted; brings grant and weights",
+                )),
+                (_, Some(OwnGrant { request, .. })) => steps.push(step(
+                    format!("portcullis request new {checkpoint} --renew {}", short_digest(*request)),
+                    "your grant does not stand any more",
+                )),
+                (None, None) if offer.is_public => {
+                    steps.push(step(
+                        format!("portcullis run {checkpoint} \"…\""),
+                        "public: asks and pulls by itself",
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+    steps
+}

@@ -1,0 +1,144 @@
+//! What waits for a person by their offices: requests to decide, changes of the catalogue to sign, cases to review.
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::{Evidence, Grant, State, Statements};
+use crate::cli::admin::catalogue::proposals_to_sign;
+use crate::cli::home::Home;
+use crate::cli::output::Output;
+use crate::cli::people::person;
+use crate::cli::registry::short_digest;
+use crate::cli::researcher::request::list::Standing;
+use crate::client::Catalogue;
+use crate::digest::Sha256Digest;
+use crate::identity::{Card, VerifyingKey};
+use crate::misuse::{Case, CaseStep, Standing as CaseStanding};
+use crate::statement::{Predicate as _, Quorum};
+use crate::time::Timestamp;
+
+/// Something that waits for this person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Task {
+    /// `request`, `proposal` or `case`.
+    pub(super) kind: String,
+    /// What it is, in words.
+    pub(super) what: String,
+    /// Since when it waits, if that is known.
+    pub(super) since: Option<Timestamp>,
+    /// What to type to look at it.
+    pub(super) command: String,
+}
+
+/// What a person is in the catalogue.
+pub(super) fn offices(catalogue: &Catalogue, card: &Card) -> Vec<String> {
+    let is_of = |quorum: &Quorum| quorum.keys().contains(&card.verifying_key);
+    let boards = catalogue.checkpoints().filter(|name| catalogue.board(name).is_some_and(is_of));
+    let mut offices: Vec<_> = boards.map(|name| format!("on the board of {name}")).collect();
+    for (quorum, office) in [
+        (Some(catalogue.owners()), "owner of the catalogue"),
+        (catalogue.auditors(), "auditor"),
+        (Some(catalogue.registry()), "the registry itself"),
+    ] {
+        if quorum.is_some_and(is_of) {
+            offices.push(office.to_owned());
+        }
+    }
+    offices
+}
+
+/// Everything that waits for a person.
+pub(super) fn waiting(
+    home: &Home,
+    catalogue: &Catalogue,
+    (card, statements): (&Card, &dyn Statements),
+    requests: &[Standing],
+    output: Output,
+) -> anyhow::Result<Vec<Task>> {
+    let mut tasks = to_decide(catalogue, (card, statements), requests)?;
+    if is_keeper(catalogue, &card.verifying_key) {
+        for (role, signed) in proposals_to_sign(home, &card.verifying_key, output)? {
+            tasks.push(Task {
+                kind: "proposal".to_owned(),
+                what: format!("a change of {role}, {signed}"),
+                since: None,
+                command: "portcullis catalogue review".to_owned(),
+            });
+        }
+    }
+    tasks.extend(cases(catalogue, (card, statements))?);
+    Ok(tasks)
+}
+
+fn is_keeper(catalogue: &Catalogue, key: &VerifyingKey) -> bool {
+    let boards = catalogue.checkpoints().filter_map(|checkpoint| catalogue.board(checkpoint));
+    boards.chain([catalogue.owners()]).any(|quorum| quorum.keys().contains(key))
+}
+
+/// Pending requests that this person can approve or deny, and has not approved.
+fn to_decide(
+    catalogue: &Catalogue,
+    (card, statements): (&Card, &dyn Statements),
+    requests: &[Standing],
+) -> anyhow::Result<Vec<Task>> {
+    let mut tasks = Vec::new();
+    for (request, state) in requests {
+        let State::Pending { needed: 1.., .. } = state else { continue };
+        let asked = &request.predicate;
+        let is_own = asked.holders()?.iter().any(|holder| holder.verifying_key == card.verifying_key);
+        let Ok(rules) = catalogue.rules_in_force(&asked.checkpoint) else { continue };
+        if is_own || !rules.deciders().keys().contains(&card.verifying_key) {
+            continue;
+        }
+        let deciders = rules.deciders();
+        let answers = Evidence::about(statements, request.digest())?.grants;
+        let is_signed = answers.iter().any(|found| {
+            found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == request.digest())
+                && found.envelope.signers(&deciders).contains(&card.verifying_key)
+        });
+        if !is_signed {
+            let who = person(&asked.card.name, asked.card.verifying_key.id());
+            tasks.push(Task {
+                kind: "request".to_owned(),
+                what: format!("{who} asks for {}, {state}", asked.checkpoint),
+                since: Some(asked.created),
+                command: format!("portcullis request show {}", short_digest(request.digest())),
+            });
+        }
+    }
+    Ok(tasks)
+}
+
+/// Open cases: an auditor's all of them, anybody else's those about themselves.
+fn cases(catalogue: &Catalogue, (card, statements): (&Card, &dyn Statements)) -> anyhow::Result<Vec<Task>> {
+    let is_auditor =
+        catalogue.auditors().is_some_and(|auditors| auditors.keys().contains(&card.verifying_key));
+    let found = statements.list(Case::KIND)?;
+    let steps = if found.is_empty() { Vec::new() } else { statements.list(CaseStep::KIND)? };
+    let steps: Vec<_> = steps
+        .iter()
+        .filter_map(|step| step.envelope.claim::<CaseStep>().ok())
+        .map(|step| step.predicate)
+        .collect();
+    let mut tasks = Vec::new();
+    for one in &found {
+        let Ok(case) = one.envelope.claim::<Case>() else { continue };
+        let of_this: Vec<_> = steps.iter().filter(|step| step.case == one.digest).cloned().collect();
+        let standing = CaseStanding::after(&of_this);
+        let is_mine = case.predicate.person == card.verifying_key.id();
+        let is_open = matches!(standing.word(), "open" | "appealed");
+        if is_open && (is_auditor || is_mine) {
+            tasks.push(task_of(one.digest, &case.subject.name, &case.predicate, (standing.word(), is_mine)));
+        }
+    }
+    Ok(tasks)
+}
+
+fn task_of(digest: Sha256Digest, checkpoint: &str, case: &Case, (word, is_mine): (&str, bool)) -> Task {
+    let whom = if is_mine { " about you".to_owned() } else { format!(" about key {}", case.person.short()) };
+    Task {
+        kind: "case".to_owned(),
+        what: format!("a case{whom} over {checkpoint}, {word}"),
+        since: Some(case.created),
+        command: format!("portcullis case show {}", short_digest(digest)),
+    }
+}

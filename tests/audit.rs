@@ -200,10 +200,10 @@ fn after_an_erasure_every_proof_still_verifies_and_the_audit_says_what_was_erase
         insta::allow_duplicates! {
             insta::assert_snapshot!(scene.stable(&scene.refuse("registry", &erase)), @"
             exit 2
-            What 4 of 4 statements of rosa, University (by their own word), key <digest> say would be erased for good, and their grants end.
+            What 4 of 4 statements of rosa, University (unconfirmed), key <digest> say would be erased for good, and their grants end.
               reason  Asked, on the record
               stays   digests in the log, and backups of before
-            error: there is no terminal to ask whether to erase rosa, University (by their own word), key <digest>
+            error: there is no terminal to ask whether to erase rosa, University (unconfirmed), key <digest>
               next: run it at a terminal, which shows what is erased and asks; or read it, and give --yes
             ");
         }

@@ -251,6 +251,7 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
       expires <time>, in 365 days (was <time>)
       the board of gpt2-124m: signed by Ada; 1 more needed, of Ben, Cy
       digest <hex>
+      ends no grant
       sign it with `portcullis catalogue sign gpt2-124m <hex>`
     "#);
     sign(at, &["cy"]);

@@ -272,6 +272,7 @@ fn whoever_tries_it_is_left_with_commands_that_work() {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(serving.stdout.take().unwrap()), &mut line)
         .unwrap();
+    let digits = regex::Regex::new("[0-9a-f]{12,64}").unwrap();
     let mut request = String::new();
     for typed in said["commands"].as_array().unwrap() {
         let command = typed["command"].as_str().unwrap().replace("<request>", &request);
@@ -285,7 +286,6 @@ fn whoever_tries_it_is_left_with_commands_that_work() {
         assert!(done.status.success(), "{command}: {}", failure(&done));
         let printed = text(&done.stdout);
         if command.contains("request new") {
-            let digits = regex::Regex::new("[0-9a-f]{12,64}").unwrap();
             request = digits.find(&printed).unwrap().as_str()[..12].to_owned();
         }
     }

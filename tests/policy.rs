@@ -354,7 +354,7 @@ fn simulate_replays_requests_against_a_draft() {
     write("requests.jsonl", "\n{\"checkpoint\": \"demo-small\", \"colour\": 1}\n");
     insta::assert_snapshot!(refuse(folder.path(), &format!("policy simulate draft.toml --stage partners {at}")), @"
     exit 4
-    error: requests.jsonl: line 2 is not an application: unknown field `colour`, expected one of `checkpoint`, `person`, `organization`, `uses`, `days`, `agreement`, `approvals`, `approvers` at column 37
+    error: requests.jsonl: line 2 is not an application: unknown field `colour`, expected one of `checkpoint`, `person`, `organization`, `confirmed_until`, `uses`, `days`, `agreement`, `approvals`, `approvers` at column 37
       next: correct or remove that line
     ");
     insta::assert_snapshot!(refuse(folder.path(), &format!("policy simulate draft.toml --stage Partners {at}")), @"
@@ -389,12 +389,12 @@ fn a_report_that_cannot_be_written_is_no_defect_and_a_closed_pipe_is_silent() {
 #[test]
 fn a_refusal_in_json_says_what_is_missing() {
     let folder = workplace();
-    let said = refuse(folder.path(), "request new tiny --json");
+    let said = refuse(folder.path(), "deny 3f2a9c --json");
     let said: serde_json::Value = serde_json::from_str(said.lines().nth(1).unwrap()).unwrap();
     let message = said["error"]["message"].as_str().unwrap();
-    assert!(message.contains("--purpose <PURPOSE>"), "{message}");
+    assert!(message.contains("--reason <REASON>"), "{message}");
     let hint = said["error"]["hint"].as_str().unwrap();
-    assert!(hint.contains("usage: portcullis request new"), "{hint}");
+    assert!(hint.contains("usage: portcullis deny"), "{hint}");
     let said = refuse(folder.path(), "requst new tiny --json");
     assert!(
         said.contains("requst") && said.contains("similar subcommand") && said.contains("'request'"),

@@ -69,7 +69,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
       |
     8 | audience.organisations = ["Example University"]
       |          ^^^^^^^^^^^^^
-    unknown field `organisations`, expected `organizations` or `people`
+    unknown field `organisations`, expected one of `organizations`, `people`, `affiliation`
       next: correct that line; docs/policy.md tells the format
     "#);
     insta::assert_snapshot!(refusal("[\"Example University\"]", "[\"Example University\", \"\"]"), @r#"

@@ -175,6 +175,14 @@ mod tests {
             refused(&file(&item("La\u{202e}b", &one))),
             refused(&file("").replace('1', "2")),
             refused("[1,[]]"),
-        ].join("\n"), @"");
+        ].join("\n"), @r"
+        organizations/registrars.json is not what it should be: Lab has 0 registrars, not 1 to 16
+        organizations/registrars.json is not what it should be: Lab has 17 registrars, not 1 to 16
+        organizations/registrars.json is not what it should be: a registrar of Lab stands twice
+        organizations/registrars.json is not what it should be: Lab stands twice
+        organizations/registrars.json is not what it should be: `La\u{202e}b` is not a name: use 1 to 120 visible characters on one line at line 1 column 45
+        organizations/registrars.json is not what it should be: it has schema 2; this version reads 1
+        organizations/registrars.json is not what it should be: invalid type: sequence, expected struct File at line 1 column 0
+        ");
     }
 }

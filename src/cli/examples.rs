@@ -55,6 +55,7 @@ portcullis catalogue board add ethics --threshold 1 --member eve.card
 portcullis catalogue refresh
 portcullis catalogue root --to 1.root.json                           # the root of trust, to hand on
 portcullis catalogue invite                                          # the same on one line, with a fingerprint
+portcullis policy new gpt2-1.5b --organization "Example Lab"           # a policy to begin with, with comments
 portcullis policy check gpt2-1.5b.toml
 portcullis policy show gpt2-1.5b.toml
 portcullis policy diff old.toml new.toml                             # who gains, who loses

@@ -234,20 +234,21 @@ fn a_founding_in_a_file_is_changed_until_it_is_signed() {
     assert_eq!(status["roles"][0]["threshold"], 2, "{status}");
 }
 
+/// What was printed, without what differs from run to run.
+fn without_invitations(served: &Served, text: &str) -> String {
+    let text = served.scene.stable(&text.replace(&served.process.url, "<url>"));
+    let patterns =
+        [("([0-9a-f]{4} ){4}[0-9a-f]{4}", "<fingerprint>"), ("portcullis-invite1[0-9a-z]+", "<invitation>")];
+    patterns.iter().fold(text, |text, (pattern, word)| {
+        regex::Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned()
+    })
+}
+
 #[test]
 fn an_invitation_takes_the_place_of_the_roots_file() {
     let served = Served::released(Database::Sqlite, "partners");
     let scene = &served.scene;
-    let url = &served.process.url;
-    let stable = |text: &str| {
-        let text = scene.stable(&text.replace(url, "<url>"));
-        let fingerprint = regex::Regex::new("([0-9a-f]{4} ){4}[0-9a-f]{4}").unwrap();
-        let text = fingerprint.replace_all(&text, "<fingerprint>").into_owned();
-        regex::Regex::new("portcullis-invite1[0-9a-z]+")
-            .unwrap()
-            .replace_all(&text, "<invitation>")
-            .into_owned()
-    };
+    let stable = |text: &str| without_invitations(&served, text);
     let printed = scene.succeed("ada", "catalogue invite");
     insta::assert_snapshot!(stable(&printed), @"
     <invitation>
@@ -266,7 +267,17 @@ fn an_invitation_takes_the_place_of_the_roots_file() {
     assert!(joined.contains(fingerprint.as_str().unwrap()), "{joined}");
     // Again, and in capitals, changes nothing.
     scene.succeed("zoe", &format!("join {}", invitation.to_uppercase()));
+}
 
+#[test]
+fn an_invitation_that_is_damaged_or_leads_elsewhere_is_refused() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    let url = &served.process.url;
+    let stable = |text: &str| without_invitations(&served, text);
+    let printed = scene.succeed("ada", "catalogue invite");
+    let invitation = printed.lines().next().unwrap();
+    scene.succeed("zoe", &format!("join {invitation}"));
     let catalogue = scene.catalogue_id("ada");
     let to = |registry: &str, catalogue| Invitation::new(registry, catalogue).unwrap().to_string();
     let elsewhere = Served::founded(Database::Sqlite);
@@ -339,13 +350,8 @@ fn doctor(served: &Served, person: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn the_doctor_says_what_is_to_be_mended_and_how() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mut served = Served::released(Database::Sqlite, "partners");
-    let scene = &served.scene;
-    served.granted();
-    scene.succeed("rosa", &format!("pull {ID}"));
-    scene.succeed("rosa", &format!("run {ID} Blessed --max-tokens 2 --quiet"));
+fn the_doctor_finds_nothing_where_nothing_is_wrong() {
+    let served = used();
     let (code, said) = doctor(&served, "rosa");
     assert_eq!(code, Some(0), "{said}");
     insta::assert_snapshot!(said, @"
@@ -378,6 +384,22 @@ fn the_doctor_says_what_is_to_be_mended_and_how() {
 
     nothing must be mended; see the notes
     ");
+}
+
+/// A registry from which rosa ran what she was granted.
+fn used() -> Served {
+    let served = Served::released(Database::Sqlite, "partners");
+    served.granted();
+    served.scene.succeed("rosa", &format!("pull {ID}"));
+    served.scene.succeed("rosa", &format!("run {ID} Blessed --max-tokens 2 --quiet"));
+    served
+}
+
+#[test]
+fn the_doctor_says_what_is_to_be_mended_and_how() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut served = used();
+    let scene = &served.scene;
     // A home that others may read, a grant that was spoiled, a journal that was shortened.
     let home = scene.at("homes/rosa");
     std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -15,6 +15,8 @@ fn stable(served: &Served, text: &str) -> String {
     let patterns = [
         (r"\([0-9a-f]{8}\)", "(<key>)"),
         (r"\b\d+ s\b", "<age>"),
+        // Of thirty days, in the same second or after it.
+        (r"\b(29|30) d\b", "29 d"),
         (r"\b\d+ (d|h) left", "<time> left"),
         (r"\b\d+\.\d+ kB", "<size>"),
         (r" {2,}", "  "),
@@ -79,7 +81,7 @@ fn status_and_lists_follow_a_request_until_it_is_approved() {
     pending: 1 of 2 approvals
       request  <digest>
       checkpoint  tiny in stage `partners`
-      who  rosa, University (by their own word)
+      who  rosa, University (unconfirmed)
       key id  <digest>
       uses  detection
       days  30

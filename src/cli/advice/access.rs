@@ -10,7 +10,33 @@ use crate::{client, registry, store};
 /// What to do with a grant of an earlier seal.
 const SEALED_ANEW: &str = "the checkpoint was sealed anew since: request it again with `portcullis request new <checkpoint> --purpose <why>`";
 
+/// What to do about rules that time or people ended, in words that name them.
+fn about_what_ended(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::PolicyReplaced { checkpoint, request: Some(request), .. } => {
+            let short: String = request.to_string().chars().take(12).collect();
+            format!(
+                "read the new terms, and ask again: `portcullis request new {checkpoint} --terms`, then `portcullis request new {checkpoint} --renew {short}`"
+            )
+        }
+        Error::NotConfirmed { organization, registrars, .. } => how_to_be_confirmed(organization, registrars),
+        Error::Expired { what: "lease", board, .. } => format!(
+            "`portcullis lease` renews it while the registry can be reached; if it refuses, write to {board}"
+        ),
+        Error::Expired { board, .. } => format!(
+            "ask again with `portcullis request new <checkpoint> --renew <request> --purpose <why>`, or write to {board}"
+        ),
+        Error::Revoked { board, .. } => {
+            format!("stop using it; write to {board} if you think that this is a mistake")
+        }
+        _ => return None,
+    })
+}
+
 pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
+    if let Some(hint) = about_what_ended(error) {
+        return (Kind::Denied, Some(hint));
+    }
     let (kind, hint) = match error {
         Error::Statement(crate::statement::Error::Threshold(_)) => (
             Kind::Denied,
@@ -26,16 +52,6 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
         Error::OtherRequest { .. } | Error::OtherGrant { .. } | Error::NotTheirShare { .. } => {
             (Kind::Unverified, "do not use it; ask its sender for the right one")
         }
-        Error::PolicyReplaced { checkpoint, request: Some(request), .. } => {
-            let short: String = request.to_string().chars().take(12).collect();
-            let hint = format!(
-                "read the new terms, and ask again: `portcullis request new {checkpoint} --terms`, then `portcullis request new {checkpoint} --renew {short}`"
-            );
-            return (Kind::Denied, Some(hint));
-        }
-        Error::PolicyReplaced { request: None, .. } => {
-            (Kind::Denied, "make it again, under the policy that is in force now")
-        }
         Error::UnknownStage { .. } | Error::StageMovedBack { .. } => (
             Kind::Denied,
             "request it again under the stage in force: `portcullis request new <checkpoint> --terms`",
@@ -43,30 +59,15 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
         Error::NotPermitted { .. } => {
             (Kind::Denied, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
         }
-        Error::NotConfirmed { organization, registrars, .. } => {
-            return (Kind::Denied, Some(how_to_be_confirmed(organization, registrars)));
-        }
         Error::NoRegistrars { .. } => (
             Kind::Denied,
             "the owners name registrars: `portcullis catalogue organization add <name> --registrar <card>`",
         ),
         Error::NotYet { .. } => (Kind::Denied, "set this machine's clock right and try again"),
-        Error::Expired { what: "lease", board, .. } => {
-            let hint = format!(
-                "`portcullis lease` renews it while the registry can be reached; if it refuses, write to {board}"
-            );
-            return (Kind::Denied, Some(hint));
-        }
-        Error::Expired { board, .. } => {
-            let hint = format!(
-                "ask again with `portcullis request new <checkpoint> --renew <request> --purpose <why>`, or write to {board}"
-            );
-            return (Kind::Denied, Some(hint));
-        }
-        Error::Revoked { board, .. } => {
-            let hint = format!("stop using it; write to {board} if you think that this is a mistake");
-            return (Kind::Denied, Some(hint));
-        }
+        Error::PolicyReplaced { .. }
+        | Error::NotConfirmed { .. }
+        | Error::Expired { .. }
+        | Error::Revoked { .. } => (Kind::Denied, "make it again, under the policy that is in force now"),
         Error::LeaseTooLong { .. } => (Kind::Unverified, "ask the registry for a new lease"),
         Error::TooManyMembers { .. } | Error::OtherOrganization { .. } | Error::NamedTwice { .. } => (
             Kind::Usage,

@@ -68,8 +68,9 @@ impl FoundingFile {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = String::from_utf8(files::read(path, MAX_BYTES)?);
         let text = text.map_err(|_| unusable(path, "it is not UTF-8"))?;
-        let mut file: Self =
-            toml::from_str(&text).map_err(|error| unusable(path, error.to_string().trim_end()))?;
+        let mut file: Self = toml::Deserializer::parse(&text)
+            .and_then(crate::json::strictly)
+            .map_err(|error| unusable(path, error.to_string().trim_end()))?;
         if file.schema != 1 {
             let reason = format!("its schema is {}, and this program knows schema 1", file.schema);
             return Err(unusable(path, &reason).into());

@@ -13,6 +13,7 @@ use crate::catalogue::{Change, Client, Repository, Review, Roster};
 use crate::cli::admin::policy::grants::Grants;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::client;
 use crate::policy::Policy;
 use crate::statement::Quorum;
 use crate::time::Timestamp;
@@ -86,6 +87,10 @@ fn ended_grants(text: &[u8], home: &Home, output: Output) -> (String, Value) {
     let read = || Grants::under(&text, &Policy::parse(&text)?, home, output);
     match read() {
         Ok(grants) => (grants.summary(), grants.json()),
+        // Without a stage nobody was granted anything.
+        Err(error) if matches!(error.downcast_ref(), Some(client::Error::NotPublished { .. })) => {
+            ("ends no grant".to_owned(), json!({ "grants": [], "kept": 0, "end": 0 }))
+        }
         Err(error) => {
             let line = format!(
                 "ends the grants made under the policy in force; how many and whose is not known here: {error:#}"

@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 
 /// Longest file of requests that is read.
 const MOST_BYTES: u64 = 64 << 20;
+/// Days for which an organization counts as confirmed, of which a list of requests tells nothing: a century.
+const LONG_CONFIRMED: u32 = 36_500;
 /// Longest policy that is read.
 const MOST_POLICY_BYTES: u64 = policy::MOST_BYTES as u64;
 
@@ -145,9 +147,9 @@ fn applications_of(request: &Request) -> anyhow::Result<Vec<Application>> {
         checkpoint: request.checkpoint.clone(),
         person: PersonKey::from_bytes(*card.verifying_key.as_bytes()),
         organization: card.organization.and_then(|name| name.as_str().parse().ok()),
+        confirmed_until: Some(request.created.plus_days(LONG_CONFIRMED)),
         uses: request.uses.clone(),
         days: request.days,
-        confirmed_until: Some(Timestamp::now().plus_days(1)),
         agreement: request.agreement,
         approvals: std::collections::BTreeMap::new(),
         approvers: std::collections::BTreeMap::new(),

@@ -105,6 +105,6 @@ impl Erase {
 /// Whose statements they are, as a card says.
 fn person(card: &Card) -> String {
     let organization =
-        card.organization.as_ref().map(|name| format!(", {name} (by their own word)")).unwrap_or_default();
+        card.organization.as_ref().map(|name| format!(", {name} (unconfirmed)")).unwrap_or_default();
     format!("{}{organization}, key {}", card.name, card.verifying_key.id())
 }

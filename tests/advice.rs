@@ -4,12 +4,12 @@
 mod support;
 
 use std::fs;
-use std::io::Read as _;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
+use support::killed::killed_run;
 use support::people::{ID, Scene};
 use support::served::{Database, Served};
-use support::{failure, portcullis, text};
+use support::{failure, text};
 
 /// A refusal, and how many command lines its next step names.
 struct Refused<'a> {
@@ -163,16 +163,7 @@ fn a_journal_that_is_elsewhere_is_declared_or_explained() {
 fn a_generation_without_its_end_is_explained() {
     let served = used();
     let scene = &served.scene;
-    let mut child = portcullis()
-        .current_dir(scene.path())
-        .args(["--home", "homes/rosa", "run", ID, "Hello", "-n", "100", "--ignore-eos"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    child.stdout.take().unwrap().read_exact(&mut [0; 12]).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    killed_run(scene);
     fs::remove_dir_all(scene.at("homes/rosa/usage/live")).unwrap();
     let run = refused(scene, "rosa", &format!("run {ID} Hello -n 2"));
     run.leads_to_success("usage explain ", &[("\"…\"", "The-cat")], "");

@@ -35,7 +35,7 @@ impl Registry {
         let filed = Filed { row: incoming.row(signer, holder), entry: Some(entry) };
         let grant =
             SanctionedGrant { grant: case.predicate.grant, holder, checkpoint: grant.checkpoint.clone() };
-        let opened = SanctionChange::CaseOpened { statement, grant, rules };
+        let opened = SanctionChange::CaseOpened { statement, grant, rules, at: incoming.now };
         self.file(Filing::one(filed).with_sanction(opened)).await
     }
 

@@ -165,7 +165,12 @@ impl Registry {
                         let case = envelope.claim::<Case>();
                         let rules = case.map(|case| case.predicate.rules).unwrap_or_default();
                         let rules = rules.iter().map(ToString::to_string).collect();
-                        grant.map(|grant| SanctionChange::CaseOpened { statement: row.digest, grant, rules })
+                        grant.map(|grant| SanctionChange::CaseOpened {
+                            statement: row.digest,
+                            grant,
+                            rules,
+                            at: row.received,
+                        })
                     }
                     CaseStep::KIND => change_by(&envelope.claim::<CaseStep>()?.predicate, row.received),
                     _ => None,

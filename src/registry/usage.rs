@@ -234,7 +234,7 @@ impl Registry {
         };
         let entry = Entry::new(EntryKind::Case, now, row.digest).of(checkpoint).about(Some(grant));
         let about = SanctionedGrant { grant, holder: person, checkpoint: checkpoint.clone() };
-        let opened = SanctionChange::CaseOpened { statement: row.digest, grant: about, rules };
+        let opened = SanctionChange::CaseOpened { statement: row.digest, grant: about, rules, at: now };
         Ok((Filed { row, entry: Some(entry) }, opened))
     }
 

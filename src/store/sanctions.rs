@@ -46,6 +46,8 @@ pub enum SanctionChange {
         grant: SanctionedGrant,
         /// The rules that were met; none if it was opened by hand.
         rules: Vec<String>,
+        /// When.
+        at: Timestamp,
     },
     /// A case was decided, perhaps not for the first time.
     CaseDecided {
@@ -85,7 +87,7 @@ pub struct CaseRow {
 pub struct Sanctions {
     /// The last revocation: grants that were issued by then have ended.
     pub revoked: Option<Timestamp>,
-    /// The last decision of a case that found nothing, or only warned.
+    /// Revocations up to this time were cleared by a case that found nothing, or only warned.
     pub cleared: Option<Timestamp>,
     /// The end of the longest suspension.
     pub suspended_until: Option<Timestamp>,
@@ -102,9 +104,9 @@ impl Sanctions {
         self.suspended_until.filter(|until| now < *until)
     }
 
-    /// The last revocation, if no case cleared the person since.
+    /// The last revocation, if no case cleared it.
     pub fn standing_revocation(&self) -> Option<Timestamp> {
-        self.revoked.filter(|revoked| self.cleared.is_none_or(|cleared| cleared <= *revoked))
+        self.revoked.filter(|revoked| self.cleared.is_none_or(|cleared| cleared < *revoked))
     }
 }
 
@@ -117,7 +119,7 @@ impl Store {
         let row = sqlx::query(
             "SELECT COALESCE((SELECT MAX(at) FROM revocations WHERE holder = $1 AND checkpoint = $2), 0) AS revoked, \
              COALESCE((SELECT MAX(decided) FROM cases WHERE holder = $1 AND checkpoint = $2 AND outcome = 'revoke'), 0) AS ended, \
-             COALESCE((SELECT MAX(decided) FROM cases WHERE holder = $1 AND checkpoint = $2 \
+             COALESCE((SELECT MAX(clears) FROM cases WHERE holder = $1 AND checkpoint = $2 \
              AND outcome IN ('no-finding', 'warn')), 0) AS cleared, \
              COALESCE((SELECT MAX(until) FROM cases WHERE holder = $1 AND checkpoint = $2 AND outcome = 'suspend'), 0) AS suspended",
         )
@@ -238,12 +240,14 @@ pub(super) async fn apply(
             .execute(&mut **transaction)
             .await?;
         }
-        SanctionChange::CaseOpened { statement, grant, rules } => {
-            open_case(transaction, *statement, grant, rules).await?;
+        SanctionChange::CaseOpened { statement, grant, rules, at } => {
+            let opening = Opening { statement: *statement, grant, rules, at: *at };
+            open_case(transaction, &opening).await?;
         }
         SanctionChange::CaseDecided { case, outcome, until, at } => {
             sqlx::query(
-                "UPDATE cases SET outcome = $1, until = $2, decided = $3, appealed = 0 WHERE statement = $4",
+                "UPDATE cases SET outcome = $1, until = $2, decided = $3, appealed = 0, \
+                 clears = CASE WHEN $1 = 'revoke' THEN $3 ELSE clears END WHERE statement = $4",
             )
             .bind(outcome.as_str())
             .bind(until.map_or(0, Timestamp::unix_seconds))
@@ -266,24 +270,30 @@ pub(super) async fn apply(
     Ok(())
 }
 
-async fn open_case(
-    transaction: &mut Transaction<'static, Any>,
+/// A case as it is opened.
+struct Opening<'a> {
     statement: Sha256Digest,
-    grant: &SanctionedGrant,
-    rules: &[String],
-) -> Result<(), Error> {
+    grant: &'a SanctionedGrant,
+    rules: &'a [String],
+    at: Timestamp,
+}
+
+async fn open_case(transaction: &mut Transaction<'static, Any>, opening: &Opening<'_>) -> Result<(), Error> {
+    let Opening { statement, grant, rules, at } = opening;
+    let is_by_hand = rules.is_empty();
     sqlx::query(
-        "INSERT INTO cases (statement, grant_digest, holder, checkpoint, outcome, until, decided, appealed) \
-         VALUES ($1, $2, $3, $4, '', 0, 0, 0) ON CONFLICT (statement) DO NOTHING",
+        "INSERT INTO cases (statement, grant_digest, holder, checkpoint, outcome, until, decided, appealed, clears) \
+         VALUES ($1, $2, $3, $4, '', 0, 0, 0, $5) ON CONFLICT (statement) DO NOTHING",
     )
     .bind(statement.to_string())
     .bind(grant.grant.to_string())
     .bind(grant.holder.to_string())
     .bind(grant.checkpoint.to_string())
+    .bind(if is_by_hand { at.unix_seconds() } else { 0 })
     .execute(&mut **transaction)
     .await?;
     let by_hand = [String::new()];
-    for rule in if rules.is_empty() { &by_hand } else { rules } {
+    for rule in if is_by_hand { &by_hand } else { *rules } {
         sqlx::query(
             "INSERT INTO open_case_rules (place, case_digest) VALUES ($1, $2) ON CONFLICT (place) DO NOTHING",
         )

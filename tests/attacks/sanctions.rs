@@ -98,6 +98,32 @@ fn a_sanctioned_person_asks_again_where_the_registry_answers() {
 }
 
 #[test]
+fn a_revocation_is_cleared_by_a_case_about_something_else() {
+    for database in BOTH {
+        let served = Served::released(database, "public");
+        let scene = &served.scene;
+        scene.hand_over("ada");
+        scene.hand_over("cy");
+        let new = |purpose: &str| format!("request new {ID} --purpose {purpose}");
+        scene.succeed("rosa", &new("First"));
+        let page = served.get_as("rosa", "/v1/statements?kind=grant").json();
+        let grant = scene.digits(&page["statements"][0]["digest"]);
+        let earlier = scene.open_case("august", &grant);
+        // Times are kept in seconds.
+        let a_second = || std::thread::sleep(std::time::Duration::from_millis(1100));
+        a_second();
+        scene.succeed("ada", &format!("revoke {grant} --reason Leaked"));
+        a_second();
+        scene.decide("august", &earlier, "no-finding --reason Nothing");
+        let said = scene.refuse("rosa", &new("Second"));
+        assert!(said.contains("the grant was revoked on <time>: Leaked"), "{said}");
+        let since = scene.open_case("august", &grant);
+        scene.decide("august", &since, "no-finding --reason Mistaken");
+        scene.succeed("rosa", &new("Third"));
+    }
+}
+
+#[test]
 fn a_days_tokens_are_spent_again_under_a_second_grant() {
     let folder = tempfile::tempdir().unwrap();
     let key = SigningKey::from_bytes(&[1; 32]);

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use portcullis::usage::{JournalId, first_link};
 use serde_json::{Value, json};
 
+use crate::support::killed::killed_run;
 use crate::support::people::{ID, POLICY, Scene};
 use crate::support::served::{Ask, Database, Served, ask};
 use crate::support::{self, portcullis};
@@ -34,25 +35,6 @@ fn journal(scene: &Scene) -> String {
 
 fn cases(served: &Served) -> Vec<Value> {
     served.scene.json("august", "case list").as_array().unwrap().clone()
-}
-
-/// Kills a run once some of its text was shown; what was shown.
-fn killed_run(scene: &Scene) -> String {
-    let mut child = portcullis()
-        .current_dir(scene.path())
-        .args(["--home", "homes/rosa", "run", ID, "Hello", "-n", "100", "--ignore-eos"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut shown = [0; 12];
-    let mut stdout = child.stdout.take().unwrap();
-    stdout.read_exact(&mut shown).unwrap();
-    child.kill().unwrap();
-    let mut rest = Vec::new();
-    stdout.read_to_end(&mut rest).unwrap();
-    child.wait().unwrap();
-    String::from_utf8_lossy(&[&shown[..], &rest].concat()).into_owned()
 }
 
 #[test]

@@ -4,15 +4,18 @@
 //! one: a function here, a line in [`PARSERS`], a file in `fuzz_targets/`, a `[[bin]]` in `Cargo.toml`, and a folder of
 //! seeds in `corpus/`, all of one name. `hostile_files.rs` fails where one of them is missing.
 
+use bech32::{Bech32m, Hrp};
 use portcullis::access;
 use portcullis::api;
 use portcullis::catalogue::{
-    Document, Parcel, Role, RootRole, SnapshotRole, TargetPath, TargetsRole, TimestampRole, canonical_json,
+    Document, MAX_REGISTRARS, Organizations, Parcel, Role, RootRole, SnapshotRole, TargetPath, TargetsRole,
+    TimestampRole, canonical_json,
 };
 use portcullis::checkpoint::config::{Architecture, ConfigError, ModelConfig};
 use portcullis::checkpoint::manifest::{FILES, FILES_WITH_TOKENIZER, Manifest};
 use portcullis::checkpoint::tokenizer_files::{self, Facts, TokenizerFiles};
 use portcullis::checkpoint::{known, tensor_file, tensorflow};
+use portcullis::client::Invitation;
 use portcullis::digest::Sha256Digest;
 use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
 use portcullis::log;
@@ -38,8 +41,10 @@ pub(crate) type Parser = fn(&[u8]);
 pub(crate) const PARSERS: &[(&str, Parser)] = &[
     ("api_answers", api_answers),
     ("config", config),
+    ("invitation", invitation),
     ("manifest", manifest),
     ("misuse_rules", misuse_rules),
+    ("organizations", organizations),
     ("policy", policy),
     ("record", record),
     ("safetensors_header", safetensors_header),
@@ -92,6 +97,30 @@ pub(crate) fn config(bytes: &[u8]) {
     };
     reads_back(ModelConfig::from_hugging_face(bytes));
     reads_back(ModelConfig::from_hyper_parameters(bytes));
+}
+
+/// An invitation as text, and as what a checksum that holds guards; what is accepted reads back as it is written.
+pub(crate) fn invitation(bytes: &[u8]) {
+    let guarded = Hrp::parse("portcullis-invite").map(|prefix| bech32::encode::<Bech32m>(prefix, bytes));
+    let texts = [Some(String::from_utf8_lossy(bytes).into_owned()), guarded.ok().and_then(Result::ok)];
+    for text in texts.into_iter().flatten() {
+        match text.parse::<Invitation>() {
+            Ok(invitation) => {
+                assert!(Invitation::is_meant_by(&text) && !invitation.registry().is_empty());
+                assert_eq!(invitation.to_string().parse(), Ok(invitation));
+            }
+            Err(error) => assert!(error.to_string().len() < 400, "{error}"),
+        }
+    }
+}
+
+/// The registrars of organizations; what is accepted reads back as it is written.
+pub(crate) fn organizations(bytes: &[u8]) {
+    if let Ok(organizations) = Organizations::parse(bytes) {
+        assert!(organizations.iter().all(|(_, keys)| (1..=MAX_REGISTRARS).contains(&keys.len())));
+        let written = organizations.to_bytes().unwrap();
+        assert_eq!(Organizations::parse(&written).unwrap(), organizations);
+    }
 }
 
 /// A manifest, and its comparison with the public record.

@@ -4,6 +4,7 @@
 
 pub mod checkpoint;
 pub mod endpoint;
+pub mod killed;
 pub mod people;
 pub mod policy;
 pub mod postgres;

@@ -218,6 +218,12 @@ fn a_founding_in_a_file_is_changed_until_it_is_signed() {
     founding(3, "");
     scene.succeed("ada", &init);
     scene.sign_all("ben", &format!("--registry {url}"));
+    let before = scene.json("ada", &format!("catalogue status --registry {url}"));
+    // The same once more changes nothing, and costs nobody a signature.
+    scene.succeed("ada", &init);
+    let after = scene.json("ada", &format!("catalogue status --registry {url}"));
+    assert_eq!(before["proposed"], after["proposed"]);
+    assert_eq!(after["proposed"][0]["quorums"][0]["signed"].as_array().unwrap().len(), 2, "{after}");
     // Two of three were too many hands: it is proposed again, and who signed the old words signs anew.
     founding(2, "\n[board.ethics]\nthreshold = 1\ncards = [\"eve.card\"]\n");
     let again = scene.run("ada", &init);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{
-    BoardPlan, Files, Founding, Proposer, Rotation, Signers, admit, admit_all, delegate, keep_keys,
+    BoardPlan, Files, Founding, Proposer, Rotation, Signers, admit, admit_all, delegate, keep_keys, list,
     require_quorum, rotated,
 };
 use super::drafts::Drafts;
@@ -25,7 +25,7 @@ const OWNERS: &str = "the owners";
 
 impl Repository {
     /// Proposes a new catalogue: version 1 of root and of targets, for the owners to sign. Until it is published it can be proposed
-    /// again: one's own proposal is replaced, another's only where its digest is named.
+    /// again: one's own proposal is replaced unless it says the same, another's only if its digest is named.
     ///
     /// # Errors
     /// [`RepositoryError::Exists`], [`RepositoryError::Open`], [`RepositoryError::NotAnOwner`], [`RepositoryError::NamedTwice`],
@@ -69,8 +69,17 @@ impl Repository {
         };
         set_owners(&mut root, &owners, founding.threshold);
         set_registry(&mut root, &registry);
+        list(&mut targets, &files);
+        // What an owner signed already stays signed if it says the same.
+        let is_root_same = open.root.as_ref().is_some_and(|draft| *draft.role() == root);
+        let are_targets_same = open.targets.as_ref().is_some_and(|draft| *draft.role() == targets);
         // Root first: the targets name it.
-        self.put(&Subject::Root, &root, None, now.plus_days(days.root))?;
+        if !is_root_same {
+            self.put(&Subject::Root, &root, None, now.plus_days(days.root))?;
+        }
+        if is_root_same && are_targets_same {
+            return Ok(());
+        }
         self.bring(&Subject::Targets, &mut targets, &files)?;
         self.put(&Subject::Targets, &targets, None, now.plus_days(days.targets))
     }

@@ -391,7 +391,7 @@ fn a_lease_is_the_registrys_for_one_grant_and_its_hours() {
     the lease was issued at 2026-11-23T12:00:00Z, and the clock here says 2026-11-23T11:00:00Z
     the lease runs until 2026-11-24T13:00:00Z, longer than the grant or the policy's 24 hours allow
     the registry must sign, and did not
-    it belongs to the grant 9fcc7ac6628784bbba9a6c1af218e9a352e537b4c6ab715542bd04576f515fdf, not 22bc4b5b31a54b70757c0acb9c2cbd625ae98266690bdcc4571a7b4c55345be8
+    it belongs to the grant 0f54b280d7c26271ca1e8d14dedc5d4765c7829e5d2125de7be87bb486cbbc36, not 2bff0f20828bd36d95ffa130dc4f8affe40dbc0eafc0b61d1d844d1b062628c2
     ");
     let json = lease.to_json();
     for position in 0..json.len() {

@@ -43,6 +43,7 @@ fn show_is_a_table_of_stages() {
     fs::write(folder.path().join("p.toml"), PARTNERS).unwrap();
     insta::assert_snapshot!(succeed(folder.path(), "policy show p.toml"), @"
     demo-small, policy version 4, until 2027-06-30T00:00:00Z
+    ends every grant made before it
 
       1. partners
          for         Example University
@@ -284,6 +285,68 @@ fn diff_says_who_gains_and_who_loses() {
     let changes: Value =
         serde_json::from_str(&succeed(folder.path(), "policy diff old.toml new.toml --json")).unwrap();
     assert_eq!(changes["changes"][0]["effect"], "differs");
+}
+
+#[test]
+fn a_policy_says_which_grants_of_before_go_on() {
+    let folder = workplace();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("old.toml", PARTNERS);
+    write("ends.toml", &edited(&[("version = 4", "version = 5")]));
+    write("keeps.toml", &edited(&[("version = 4", "version = 5\nkeeps_grants_from = 4")]));
+    write("early.toml", &edited(&[("version = 4", "version = 5\nkeeps_grants_from = 3")]));
+    write("other.toml", &edited(&[("demo-small", "demo-large")]));
+    let head = |shown: String| shown.lines().take(2).collect::<Vec<_>>().join("\n");
+    let said = |arguments: &str| said(folder.path(), arguments);
+    insta::assert_snapshot!([
+        head(said("policy show ends.toml")),
+        head(said("policy show keeps.toml")),
+        said("policy diff old.toml ends.toml"),
+        said("policy diff old.toml keeps.toml"),
+        said("policy diff old.toml early.toml"),
+        said("policy check keeps.toml --against old.toml --at 2026-01-01T00:00:00Z"),
+        said("policy check early.toml --against old.toml --at 2026-01-01T00:00:00Z"),
+        said("policy check old.toml --against keeps.toml --at 2026-01-01T00:00:00Z"),
+        said("policy check keeps.toml --against other.toml"),
+    ].join("\n"), @"
+    demo-small, policy version 5, until 2027-06-30T00:00:00Z
+    ends every grant made before it
+    demo-small, policy version 5, until 2027-06-30T00:00:00Z
+    keeps grants made under version 4 or later, if it permits them
+    no rule changes
+    every grant made before version 5 ends; with `keeps_grants_from` those go on that it permits
+    exit 0
+
+    grants made under version 4 or later go on, if it permits them (differs)
+    in all: 0 widen, 0 narrow, 1 differ otherwise
+    exit 0
+
+    would keep grants made under version 3 or later, and those made before version 4 have ended (differs)
+    in all: 0 widen, 0 narrow, 1 differ otherwise
+    exit 0
+
+    keeps.toml: demo-small version 5 is sound: 2 stages, 0 warnings
+    exit 0
+
+    early.toml:4: error: the policy keeps grants made under version 3 or later, and those made before version 4 have ended: a later policy revives none
+      next: write `keeps_grants_from = 4` or a later version, or leave the line out: then every grant made before it ends
+    exit 4
+    error: early.toml should not be signed: 1 error
+      next: mend what is listed, and check again
+
+    old.toml:3: error: the policy is version 4, and version 5 is in force: versions only rise
+      next: raise `version`
+    exit 4
+    error: old.toml should not be signed: 1 error
+      next: mend what is listed, and check again
+
+    exit 2
+    error: the policy of demo-small does not follow one of demo-large
+      next: give the policy of the same checkpoint with --against
+    ");
+    let shown: Value =
+        serde_json::from_str(&succeed(folder.path(), "policy show keeps.toml --json")).unwrap();
+    assert_eq!(shown["policies"][0]["keeps_grants_from"], 4);
 }
 
 /// One request as a line of JSON.

@@ -212,6 +212,36 @@ fn what_makes_no_sense_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_policy_that_keeps_grants_of_versions_that_are_none_is_refused() {
+    let refusal = |keeps: &str| refusal("version = 4", &format!("version = 4\nkeeps_grants_from = {keeps}"));
+    insta::assert_snapshot!([refusal("5"), refusal("0"), refusal("-1")].join("\n"), @"
+    exit 4
+    error: p.toml: line 4, column 21
+      |
+    4 | keeps_grants_from = 5
+      |                     ^
+    this is version 4, and version 5 comes after it: name an earlier version, or leave the line out
+      next: correct that line; docs/policy.md tells the format
+
+    exit 4
+    error: p.toml: line 4, column 21
+      |
+    4 | keeps_grants_from = 0
+      |                     ^
+    invalid value: integer `0`, expected a nonzero u32
+      next: correct that line; docs/policy.md tells the format
+
+    exit 4
+    error: p.toml: line 4, column 21
+      |
+    4 | keeps_grants_from = -1
+      |                     ^^
+    invalid value: integer `-1`, expected a nonzero u32
+      next: correct that line; docs/policy.md tells the format
+    ");
+}
+
+#[test]
 fn a_file_that_cannot_be_a_policy_is_refused() {
     let folder = workplace();
     insta::assert_snapshot!(refuse(folder.path(), "policy show none.toml"), @"

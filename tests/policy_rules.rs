@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use portcullis::digest::Sha256Digest;
 use portcullis::policy::{
     Application, Measurement, PersonKey, Policy, Standing, Terms, Use, Verdict, check, decide, diff,
-    may_enter,
+    may_enter, require_succession,
 };
 use portcullis::time::Timestamp;
 use proptest::prelude::*;
@@ -278,6 +278,56 @@ fn the_limits_of_a_stage_are_there_for_grants_to_copy() {
     assert_eq!(limits.tokens_per_day, Some(2_000_000));
 }
 
+#[test]
+fn a_policy_follows_those_before_it() {
+    let policy = |version: u32, keeps: &str, edits: &[(&str, &str)]| {
+        let version = format!("version = {version}{keeps}");
+        Policy::parse(&edited(&[&[("version = 4", version.as_str())], edits].concat())).unwrap()
+    };
+    let said = |earlier: &[Policy], next: Policy| match require_succession(earlier, &next) {
+        Ok(()) => "it may".to_owned(),
+        Err(refused) => refused.to_string(),
+    };
+    let keeps_4 = "\nkeeps_grants_from = 4";
+    let fewer_days = [("max_days = 180", "max_days = 90")];
+    let first = || policy(4, "", &[]);
+    let narrowed = || vec![first(), policy(5, keeps_4, &fewer_days)];
+    let renamed = vec![first(), policy(5, keeps_4, &[("\"partners\"", "\"friends\"")])];
+    let by_registry = vec![first(), policy(5, keeps_4, &[("{ board = 2 }", "{}")])];
+    let other_terms = vec![
+        first(),
+        policy(5, keeps_4, &[("2_000_000", "1_000_000"), ("lease_hours = 24", "lease_hours = 12")]),
+    ];
+    let wider = ("\"Example University\"", "\"Example University\", \"Institute\"");
+    insta::assert_snapshot!([
+        said(&[], policy(1, "", &[])),
+        said(&[first()], policy(4, "", &fewer_days)),
+        said(&[first()], policy(5, keeps_4, &[])),
+        said(&[first()], policy(6, "\nkeeps_grants_from = 3", &[])),
+        said(&[first(), policy(5, "", &[])], policy(6, keeps_4, &[])),
+        said(&narrowed(), policy(6, keeps_4, &[])),
+        said(&narrowed(), policy(6, keeps_4, &[fewer_days[0], wider])),
+        said(&narrowed(), policy(6, "\nkeeps_grants_from = 5", &[])),
+        said(&narrowed(), policy(6, keeps_4, &[("max_days = 180", "max_days = 60")])),
+        said(&renamed, policy(6, keeps_4, &[])),
+        said(&by_registry, policy(6, keeps_4, &[])),
+        said(&other_terms, policy(6, keeps_4, &[wider])),
+    ].join("\n"), @"
+    it may
+    is version 4, and version 4 is in force: versions only rise
+    it may
+    keeps grants made under version 3 or later, and those made before version 4 have ended: a later policy revives none
+    keeps grants made under version 4 or later, and those made before version 5 have ended: a later policy revives none
+    keeps grants made under version 4 or later, and permits more than version 5 did, which ended some of them (partners: at most 90 days instead of 180): a later policy revives none
+    keeps grants made under version 4 or later, and permits more than version 5 did, which ended some of them (partners: at most 90 days instead of 180): a later policy revives none
+    it may
+    it may
+    keeps grants made under version 4 or later, and permits more than version 5 did, which ended some of them (the stage partners is gone): a later policy revives none
+    keeps grants made under version 4 or later, and permits more than version 5 did, which ended some of them (partners: others grant): a later policy revives none
+    it may
+    ");
+}
+
 fn uses() -> impl Strategy<Value = BTreeSet<Use>> {
     let names = prop::sample::subsequence(vec!["detection", "bias-analysis", "poetry", "spam"], 0..=4);
     names.prop_map(|names| names.into_iter().map(|name| name.parse().unwrap()).collect())
@@ -312,7 +362,66 @@ fn near_misses() -> impl Strategy<Value = Application> {
     ]
 }
 
+/// What one version of a policy may say of the stage, and of the grants of before.
+fn versions() -> impl Strategy<Value = Vec<(String, u32)>> {
+    let days = prop::sample::select(vec![90, 180, 360]);
+    let uses =
+        prop::sample::select(vec!["\"detection\"", "\"bias-analysis\"", "\"detection\", \"bias-analysis\""]);
+    let audience = prop::sample::select(vec![
+        "\"Example University\"",
+        "\"Institute\"",
+        "\"Example University\", \"Institute\"",
+    ]);
+    let approvals = prop::sample::select(vec!["board = 1", "board = 2", "board = 2, ethics = 1", ""]);
+    let stage = prop::sample::select(vec!["partners", "partners", "partners", "friends"]);
+    let one =
+        (days, uses, audience, approvals, stage).prop_map(|(days, uses, audience, approvals, stage)| {
+            edited(&[
+                ("max_days = 180", &format!("max_days = {days}")),
+                ("\"bias-analysis\", \"detection\"", uses),
+                ("\"Example University\"", audience),
+                ("board = 2", approvals),
+                ("\"partners\"", &format!("\"{stage}\"")),
+            ])
+        });
+    prop::collection::vec((one, 1..6u32), 2..6)
+}
+
 proptest! {
+    /// Whatever policies follow each other, what one of them ended is kept by none after it.
+    #[test]
+    fn what_a_change_ended_is_never_kept_again(versions in versions(), asked in near_misses()) {
+        let stage = "partners".parse().unwrap();
+        let mut chain: Vec<Policy> = Vec::new();
+        for (version, (text, keeps)) in (1..).zip(versions) {
+            let read = |keeps: u32| {
+                let head = format!("version = {version}\nkeeps_grants_from = {}", keeps.min(version));
+                Policy::parse(&text.replacen("version = 4", &head, 1)).unwrap()
+            };
+            // A board that is refused writes the version that it is told.
+            let mut next = read(keeps);
+            while let Err(refused) = require_succession(&chain, &next) {
+                let least = refused.least_kept().unwrap();
+                prop_assert!(least > next.keeps_grants_from, "{refused}");
+                next = read(least);
+            }
+            chain.push(next);
+        }
+        let now = time(NOW);
+        for made in 0..chain.len() {
+            if !decide(&chain[made], &stage, &asked, terms(), now).permits() {
+                continue;
+            }
+            let version = chain[made].version;
+            let goes_on = |policy: &Policy| {
+                policy.keeps_grants_of(version) && decide(policy, &stage, &asked, terms(), now).permits()
+            };
+            let after = &chain[made + 1..];
+            let ended = after.iter().position(|policy| !goes_on(policy)).unwrap_or(after.len());
+            prop_assert!(!after[ended..].iter().any(goes_on));
+        }
+    }
+
     #[test]
     fn less_is_never_permitted_where_more_was_not(
         asked in near_misses(), stage in prop::sample::select(vec!["partners", "public", "secret"]),

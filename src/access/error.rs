@@ -98,6 +98,48 @@ pub enum Error {
         /// The request that a grant answered.
         request: Option<Sha256Digest>,
     },
+    /// The policy in force keeps grants of before, and not of so early a version.
+    #[error(
+        "the policy was replaced since: version {in_force} is in force and keeps grants made under version {from} or later, and this one {}",
+        version.map_or_else(|| "names no version".to_owned(), |version| format!("was made under version {version}"))
+    )]
+    NotKept {
+        /// The version in force.
+        in_force: u32,
+        /// The earliest version whose grants it keeps.
+        from: u32,
+        /// The version that the grant cites.
+        version: Option<u32>,
+        /// Of which checkpoint.
+        checkpoint: CheckpointId,
+        /// The request that the grant answered.
+        request: Sha256Digest,
+    },
+    /// The policy in force keeps grants of before that it permits, and does not permit this one.
+    #[error(
+        "the policy was replaced since: version {version} is in force, keeps the grants of before that it permits, and does not permit this one: {}",
+        unmet.join("; ")
+    )]
+    NoLongerPermitted {
+        /// The version in force.
+        version: u32,
+        /// Of which checkpoint.
+        checkpoint: CheckpointId,
+        /// The request that the grant answered.
+        request: Sha256Digest,
+        /// What the rules object to, in words, each with the rule's name.
+        unmet: Vec<String>,
+    },
+    /// The version and the digest of the policy that a grant cites do not belong together, or that version is not in force yet.
+    #[error(
+        "it cites version {cited} of the policy, and version {in_force} is in force here: the version and digest that it cites do not belong together, or the catalogue here is older"
+    )]
+    PolicyMiscited {
+        /// The version that it cites.
+        cited: u32,
+        /// The version in force.
+        in_force: u32,
+    },
     /// The policy has no such stage.
     #[error("the policy has no stage `{stage}`")]
     UnknownStage {

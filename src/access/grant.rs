@@ -27,6 +27,9 @@ pub struct Grant {
     pub researcher: Card,
     /// The policy in force when it was drafted.
     pub policy: Sha256Digest,
+    /// The version of that policy. A grant of before versions were cited has none, and ends with its policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<u32>,
     /// The stage whose rules it was granted under.
     pub stage: StageName,
     /// The agreement that the researcher signed with the request.
@@ -133,6 +136,7 @@ fn draft(
         checkpoint: asked.checkpoint.clone(),
         researcher,
         policy: rules.policy_digest,
+        policy_version: Some(rules.policy.version),
         stage: rules.stage.clone(),
         agreement: asked.agreement,
         uses: asked.uses.clone(),
@@ -141,8 +145,8 @@ fn draft(
     }
 }
 
-/// The grant of an envelope, if it counts now: signed by enough distinct keys of the board, permitted by the policy in force,
-/// neither expired nor revoked (P2). `revocations` are all that were found; those that do not hold are passed over. If the policy wants
+/// The grant of an envelope, if it counts now: signed by enough distinct keys of the board, made under the policy in force or one whose
+/// grants that keeps, permitted by the policy in force, neither expired nor revoked (P2). `revocations` are all that were found; those that do not hold are passed over. If the policy wants
 /// the person confirmed by a registrar, one of `affiliations` confirms them now: a grant is of no use once that has ended.
 ///
 /// # Errors
@@ -156,19 +160,18 @@ pub fn verify_grant(
 ) -> Result<Verified<Statement<Grant>>, Error> {
     let verified = envelope.statement_for(|claim: &Statement<Grant>| {
         rules.require_subject(&claim.predicate.checkpoint, claim.subject.digest)?;
-        rules.quorum_for(&claim.predicate.stage, claim.predicate.researcher.verifying_key)
-    })?;
+        rules.quorum_of(&claim.predicate)
+    });
+    let verified = verified.map_err(|error| rules.too_few_signed(envelope, error))?;
     let grant = &verified.predicate;
-    if grant.policy != rules.policy_digest {
-        return Err(rules.policy_replaced("grant", Some(grant.request)));
-    }
+    let cited = rules.require_cited(grant)?;
     rules.require_stage_reached(&grant.stage)?;
     require_live(grant, rules, now)?;
     let mut signers = verified.signers().clone();
     for board in rules.boards.values() {
         signers.extend(envelope.signers_beside(&signers, board));
     }
-    rules.objections(grant, &signers, affiliations, now).require_none()?;
+    rules.require_permitted(grant, cited, rules.objections(grant, &signers, affiliations, now))?;
     for revocation in revocations {
         if let Ok(revocation) = verify_revocation(revocation, rules)
             && revocation.grant == verified.digest()

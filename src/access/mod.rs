@@ -7,6 +7,7 @@
 
 mod affiliation;
 mod approvals;
+mod cited;
 mod error;
 mod exchange;
 mod grant;
@@ -35,7 +36,7 @@ pub use handover::{Handover, handover_context, verify_handover};
 pub use index::{Index, KINDS, index};
 pub use journal::{JournalId, JournalIdError, JournalMark};
 pub use lease::{Lease, check_lease, lease_context, verify_lease};
-pub use outlook::{Draft, Outlook, outlook};
+pub use outlook::{Outlook, outlook};
 pub use request::{
     Denial, MOST_MEMBERS, Request, Withdrawal, asks, verify_denial, verify_request, verify_withdrawal,
 };

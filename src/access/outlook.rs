@@ -4,21 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Affiliations, Found, Grant, Revocation, RulesInForce, verify_grant, verify_revocation};
+use super::{Affiliations, Error, Found, Grant, Revocation, RulesInForce, verify_grant, verify_revocation};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
-use crate::policy::{Policy, StageName};
+use crate::policy::StageName;
 use crate::statement::{Envelope, Statement, Verified};
 use crate::time::Timestamp;
-
-/// A policy that might follow the one in force.
-#[derive(Debug, Clone, Copy)]
-pub struct Draft<'a> {
-    /// Its rules.
-    pub policy: &'a Policy,
-    /// The digest of its text.
-    pub digest: Sha256Digest,
-}
 
 /// A grant that stands, and what becomes of it under a draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,27 +29,27 @@ pub struct Outlook {
     /// Whether it goes on.
     pub kept: bool,
     /// The rule that decides so.
-    pub rule: &'static str,
+    pub rule: String,
     /// What in the draft speaks against the same grant, if it is asked for again; nothing, if the draft permits it.
     pub objections: Vec<String>,
 }
 
-/// What a draft does to each of the grants that stand now under the rules in force, in the order of their holders' names.
+/// What a draft does to each of the grants that stand now under the rules in force, in the order of their holders' names. `drafted` are
+/// the rules as they would be in force with it.
 pub fn outlook(
     (grants, revocations): (&[Found], &[Envelope]),
     (rules, affiliations): (&RulesInForce, &Affiliations),
-    draft: Draft<'_>,
+    drafted: &RulesInForce,
     now: Timestamp,
 ) -> Vec<Outlook> {
     let revoked = revoked_people(grants, revocations, rules);
-    let drafted = RulesInForce { policy: draft.policy.clone(), policy_digest: draft.digest, ..rules.clone() };
     let standing = grants.iter().filter_map(|found| {
         let grant = verify_grant(&found.envelope, rules, revocations, affiliations, now).ok()?;
         let is_revoked = revoked.get(&grant.predicate.researcher.verifying_key.id());
         is_revoked.is_none_or(|last| grant.predicate.issued > *last).then_some((found, grant))
     });
     let mut outlooks: Vec<_> = standing
-        .map(|(found, grant)| of_grant(&found.envelope, &grant, (&drafted, affiliations), now))
+        .map(|(found, grant)| of_grant(&found.envelope, &grant, (drafted, affiliations), now))
         .collect();
     outlooks.sort_by(|one, other| (&one.person, one.grant).cmp(&(&other.person, other.grant)));
     outlooks
@@ -71,7 +62,8 @@ fn of_grant(
     now: Timestamp,
 ) -> Outlook {
     let predicate = &grant.predicate;
-    let kept = predicate.policy == drafted.policy_digest;
+    // The check of everybody, with the rules of the draft. Revocations were looked at before.
+    let verdict = verify_grant(envelope, drafted, &[], affiliations, now);
     let mut signers = BTreeSet::new();
     for board in drafted.boards.values().chain([&drafted.board]) {
         signers.extend(envelope.signers(board));
@@ -83,13 +75,37 @@ fn of_grant(
         key_id: predicate.researcher.verifying_key.id(),
         stage: predicate.stage.clone(),
         expires: predicate.expires,
-        kept,
-        rule: if kept {
-            "the policy does not change"
-        } else {
-            "a change of policy ends every grant made before it"
+        kept: verdict.is_ok(),
+        rule: match verdict {
+            Ok(_) if predicate.policy == drafted.policy_digest => "the policy does not change".to_owned(),
+            Ok(_) => {
+                let from = drafted.policy.keeps_grants_from;
+                format!("the draft keeps grants made under version {from} or later, and permits it")
+            }
+            Err(error) => why_it_ends(error),
         },
         objections: drafted.objections(predicate, &signers, affiliations, now).failed,
+    }
+}
+
+/// The rule that would refuse a grant, told of a draft that is not in force yet.
+fn why_it_ends(error: Error) -> String {
+    match error {
+        Error::PolicyReplaced { .. } => "a change of policy ends every grant made before it".to_owned(),
+        Error::NotKept { from, version, .. } => {
+            let made =
+                version.map_or_else(|| "names no version".to_owned(), |made| format!("is of version {made}"));
+            format!("the draft keeps grants made under version {from} or later, and this one {made}")
+        }
+        Error::NoLongerPermitted { unmet, .. } => {
+            format!("the draft does not permit it: {}", unmet.join("; "))
+        }
+        Error::PolicyMiscited { cited, in_force } => {
+            format!(
+                "the draft is version {in_force}, and it was made under version {cited}: versions only rise"
+            )
+        }
+        error => error.to_string(),
     }
 }
 

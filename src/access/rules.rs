@@ -24,6 +24,8 @@ pub struct Objections {
     pub failed: Vec<String>,
     /// What is missing and may still come in.
     pub awaited: Vec<String>,
+    /// Both, with the rules' names.
+    pub named: Vec<String>,
     /// The organization whose registrars have to confirm the person, and what they are called, if that is all that failed.
     pub unconfirmed: Option<(Label, Registrars)>,
 }
@@ -153,6 +155,8 @@ impl RulesInForce {
             let rules = decision.rules().iter().filter(move |rule| rule.verdict == verdict);
             rules.map(ToString::to_string).collect()
         };
+        let unmet = decision.rules().iter().filter(|rule| rule.verdict != Verdict::Passed);
+        let named = unmet.map(|rule| format!("{}: {rule}", rule.rule.as_str())).collect();
         let mut failed = decision.rules().iter().filter(|rule| rule.verdict == Verdict::Failed);
         let only_unconfirmed =
             failed.next().is_some_and(|rule| rule.rule == Rule::Affiliation) && failed.next().is_none();
@@ -161,7 +165,7 @@ impl RulesInForce {
             let registrars = self.registrars_of(&organization);
             (organization, registrars)
         });
-        Objections { failed: words(Verdict::Failed), awaited: words(Verdict::Awaits), unconfirmed }
+        Objections { failed: words(Verdict::Failed), awaited: words(Verdict::Awaits), named, unconfirmed }
     }
 
     /// What the catalogue says outside the policy.

@@ -137,6 +137,12 @@ pub fn state_of(
     if let Some(denial) = denials.next() {
         return State::Denied { reason: denial.reason.clone() };
     }
+    // The grants ended with an earlier policy, and nobody has begun another.
+    if let Some(reason) =
+        answers.replaced.filter(|_| answers.signed.is_empty() && answers.standing.is_empty())
+    {
+        return State::Ended { reason };
+    }
     if request.subject.digest != rules.manifest {
         return State::Outdated { reason: "the catalogue has other weights now".to_owned() };
     }
@@ -174,6 +180,8 @@ pub fn last_revocation_of(
 struct Answers {
     standing: BTreeMap<KeyId, (Sha256Digest, Timestamp)>,
     ended: BTreeMap<KeyId, String>,
+    /// Why one of them ended with a policy that was replaced: the request may be approved again.
+    replaced: Option<String>,
     signed: BTreeMap<KeyId, usize>,
 }
 
@@ -196,6 +204,17 @@ impl Answers {
                 Err(error @ (Error::Revoked { .. } | Error::Expired { .. } | Error::NotConfirmed { .. })) => {
                     answers.ended.insert(holder, error.to_string());
                 }
+                Err(
+                    error @ (Error::PolicyReplaced { .. }
+                    | Error::NotKept { .. }
+                    | Error::NoLongerPermitted { .. }),
+                ) => {
+                    if was_granted(&found.envelope, rules) {
+                        answers.replaced = Some(error.to_string());
+                    }
+                }
+                // Approvals of a draft under another policy are none of one under this.
+                Err(_) if claim.predicate.policy != rules.policy_digest => {}
                 Err(_) => {
                     let boards = approvals(Some(&found.envelope), rules);
                     let given = boards.iter().map(|board| board.needed - board.missing).sum();
@@ -208,6 +227,12 @@ impl Answers {
         answers.signed.retain(|holder, _| !answers.standing.contains_key(holder));
         answers
     }
+}
+
+/// Whether enough signed a grant as that it stood under some policy: the board, or the registry where it answers.
+fn was_granted(envelope: &Envelope, rules: &RulesInForce) -> bool {
+    envelope.signers(&rules.board).len() >= rules.board.threshold()
+        || !envelope.signers(&rules.registry).is_empty()
 }
 
 impl std::fmt::Display for State {

@@ -57,6 +57,7 @@ portcullis catalogue root --to 1.root.json                           # the root 
 portcullis catalogue invite                                          # the same on one line, with a fingerprint
 portcullis policy new gpt2-1.5b --organization "Example Lab"           # a policy to begin with, with comments
 portcullis policy check gpt2-1.5b.toml
+portcullis policy check next.toml --against gpt2-1.5b.toml          # may it follow that one
 portcullis policy show gpt2-1.5b.toml
 portcullis policy diff old.toml new.toml                             # who gains, who loses
 portcullis policy simulate draft.toml --stage partners --requests requests.json

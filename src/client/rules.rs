@@ -70,7 +70,7 @@ impl Catalogue {
             stage_digest,
             auditors: self.auditors().cloned(),
             agreement: agreement.map(|text| Sha256Digest::of(&text)),
-            boards: self.boards(&policy, &board),
+            boards: self.boards_of(&policy, &board),
             contacts: self.contacts(&board),
             board,
             policy,
@@ -119,7 +119,7 @@ impl Catalogue {
 
     /// Every board that the policy asks for: its own by the name `board`, others by the role that the owners gave them. One
     /// that nobody founded approves nothing.
-    fn boards(&self, policy: &Policy, own: &Quorum) -> BTreeMap<BoardName, Quorum> {
+    pub fn boards_of(&self, policy: &Policy, own: &Quorum) -> BTreeMap<BoardName, Quorum> {
         let names = policy.stages.iter().flat_map(|stage| stage.approvals.keys());
         let boards = names.filter_map(|name| {
             if name == BoardName::own() {

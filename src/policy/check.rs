@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::boards::Boards;
 use super::diff::{Effect, access_changes};
 use super::stage::{AffiliationProof, Audience, EvidenceBound, Policy, Stage};
+use super::succession::require_succession;
 use super::word::StageName;
 use crate::time::Timestamp;
 
@@ -104,6 +105,20 @@ pub fn check(policy: &Policy, boards: &Boards, now: Timestamp) -> Vec<Finding> {
     let mut found = findings.found;
     found.sort_by_key(|finding| finding.line);
     found
+}
+
+/// What is wrong with a policy as the successor of those before it, in the order of their versions, the last one in force.
+pub fn check_succession(earlier: &[Policy], next: &Policy) -> Option<Finding> {
+    let refused = require_succession(earlier, next).err()?;
+    let line = if refused.least_kept().is_some() { next.keeps_line } else { next.version_line };
+    let remedy = match refused.least_kept() {
+        Some(least) => format!(
+            "write `keeps_grants_from = {least}` or a later version, or leave the line out: then every grant made before it ends"
+        ),
+        None => "raise `version`".to_owned(),
+    };
+    let words = format!("the policy {refused}");
+    Some(Finding { severity: Severity::Error, stage: None, line, words, remedy })
 }
 
 fn public(findings: &mut Findings<'_>, stage: &Stage) {

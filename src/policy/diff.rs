@@ -84,6 +84,7 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
         let words = format!("ends {} instead of {}", new.expires.date(), old.expires.date());
         changes.say(Effect::of(new.expires > old.expires), words);
     }
+    grants(&mut changes, old, new);
     for stage in &old.stages {
         if new.stage(&stage.name).is_none() {
             changes.say(Effect::Narrows, format_args!("the stage {} is gone", stage.name));
@@ -107,6 +108,24 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
         found.insert(whole, Change { stage: None, effect: Effect::Differs, words });
     }
     found
+}
+
+/// Which grants of before go on. That all of them end is the rule, and no change of it.
+fn grants(changes: &mut Changes, old: &Policy, new: &Policy) {
+    let from = new.keeps_grants_from;
+    if new.version <= old.version {
+        return;
+    }
+    if from < old.keeps_grants_from {
+        let words = format!(
+            "would keep grants made under version {from} or later, and those made before version {} have ended",
+            old.keeps_grants_from
+        );
+        changes.say(Effect::Differs, words);
+    } else if new.keeps_grants() {
+        let words = format_args!("grants made under version {from} or later go on, if it permits them");
+        changes.say(Effect::Differs, words);
+    }
 }
 
 fn order(changes: &mut Changes, old: &Policy, new: &Policy) {
@@ -150,6 +169,20 @@ fn stage_changes(old: &Stage, new: &Stage) -> Vec<Change> {
 
 /// What changes in who gets what from one stage to another, whatever must be shown before entering them.
 pub(super) fn access_changes(old: &Stage, new: &Stage) -> Vec<Change> {
+    let mut changes = Changes { stage: Some(new.name.clone()), found: permission_changes(old, new) };
+    let (before, after) = (old.limits, new.limits);
+    limit(&mut changes, "tokens a day", before.tokens_per_day, after.tokens_per_day);
+    let hours = |hours: Option<u32>| hours.map(u64::from);
+    limit(&mut changes, "hours between leases", hours(before.lease_hours), hours(after.lease_hours));
+    if before.usage != after.usage {
+        let words = format!("usage is kept as {} instead of {}", after.usage.as_str(), before.usage.as_str());
+        changes.say(Effect::of(after.usage > before.usage), words);
+    }
+    changes.found
+}
+
+/// What changes in what is permitted: of all that a stage says, what [`decide`](super::decide) looks at.
+pub(super) fn permission_changes(old: &Stage, new: &Stage) -> Vec<Change> {
     let mut changes = Changes { stage: Some(new.name.clone()), found: Vec::new() };
     admission(&mut changes, &old.audience, &new.audience);
     approvals(&mut changes, &old.approvals, &new.approvals);
@@ -164,13 +197,6 @@ pub(super) fn access_changes(old: &Stage, new: &Stage) -> Vec<Change> {
     uses(&mut changes, old, new);
     let (before, after) = (old.limits, new.limits);
     limit(&mut changes, "days", before.max_days.map(u64::from), after.max_days.map(u64::from));
-    limit(&mut changes, "tokens a day", before.tokens_per_day, after.tokens_per_day);
-    let hours = |hours: Option<u32>| hours.map(u64::from);
-    limit(&mut changes, "hours between leases", hours(before.lease_hours), hours(after.lease_hours));
-    if before.usage != after.usage {
-        let words = format!("usage is kept as {} instead of {}", after.usage.as_str(), before.usage.as_str());
-        changes.say(Effect::of(after.usage > before.usage), words);
-    }
     changes.found
 }
 

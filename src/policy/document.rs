@@ -35,8 +35,9 @@ const MOST_ITEMS: usize = 256;
 struct PolicyText {
     schema: Spanned<u32>,
     checkpoint: CheckpointId,
-    version: NonZeroU32,
+    version: Spanned<NonZeroU32>,
     expires: Spanned<Datetime>,
+    keeps_grants_from: Option<Spanned<NonZeroU32>>,
     stage: Spanned<Vec<StageText>>,
 }
 
@@ -148,6 +149,14 @@ impl Policy {
         let expires = end
             .parse()
             .map_err(|_| Error::Expires { at: Excerpt::of(text, parsed.expires.span()), text: end })?;
+        let version_line = line_of(text, parsed.version.span().start);
+        let version = parsed.version.into_inner().get();
+        let keeps_place = parsed.keeps_grants_from.as_ref().map(Spanned::span);
+        let keeps_grants_from = parsed.keeps_grants_from.map_or(version, |keeps| keeps.into_inner().get());
+        if let Some(place) = keeps_place.clone().filter(|_| keeps_grants_from > version) {
+            let at = Excerpt::of(text, place);
+            return Err(Error::KeepsAhead { at, keeps: keeps_grants_from, version });
+        }
         let place = parsed.stage.span();
         let stages = parsed.stage.into_inner();
         if stages.is_empty() {
@@ -163,10 +172,13 @@ impl Policy {
         }
         Ok(Self {
             checkpoint: parsed.checkpoint,
-            version: parsed.version.get(),
+            version,
             expires,
+            keeps_grants_from,
             stages: stages.into_iter().map(|stage| stage.read(text)).collect::<Result<_, _>>()?,
             expires_line: line_of(text, parsed.expires.span().start),
+            keeps_line: keeps_place.map_or(version_line, |place| line_of(text, place.start)),
+            version_line,
         })
     }
 }

@@ -45,6 +45,18 @@ pub enum Error {
         /// What stands there.
         text: String,
     },
+    /// It keeps grants of a version that comes after it.
+    #[error(
+        "{at}this is version {version}, and version {keeps} comes after it: name an earlier version, or leave the line out"
+    )]
+    KeepsAhead {
+        /// Where.
+        at: Excerpt,
+        /// The version that it names.
+        keeps: u32,
+        /// Its own.
+        version: u32,
+    },
     /// No stage at all.
     #[error("{at}a policy has at least one stage")]
     NoStages {

@@ -19,11 +19,12 @@ mod release;
 mod seats;
 mod simulate;
 mod stage;
+mod succession;
 mod word;
 
 pub use application::{Application, Terms, read_applications};
 pub use boards::{Board, Boards};
-pub use check::{Finding, Severity, check};
+pub use check::{Finding, Severity, check, check_succession};
 pub use decide::{Decision, Rule, RuleOutcome, Verdict, decide};
 pub use diff::{Change, Effect, diff};
 pub use document::{MOST_BYTES, SCHEMA};
@@ -33,6 +34,7 @@ pub use release::{ReleaseError, ReleaseFiles};
 pub use seats::{Demand, Seats, fill_seats};
 pub use simulate::{Simulated, Simulation, simulate};
 pub use stage::{AffiliationProof, Audience, EvidenceBound, Limits, Policy, Requires, Stage, UsageMode};
+pub use succession::{Succession, require_succession};
 pub use word::{
     AgreementName, BoardName, EvidenceKind, Metric, Organization, PersonKey, RuleId, StageName, Use,
     WordError,

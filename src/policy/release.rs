@@ -1,7 +1,7 @@
 //! Whether the files that a board publishes for a checkpoint fit together: asked when they are proposed, when they are handed in, when
 //! they are signed, and before they come into force.
 
-use super::{Policy, StageName};
+use super::{Policy, StageName, Succession, require_succession};
 use crate::catalogue::StageTarget;
 use crate::name::CheckpointId;
 use crate::seal::SealedManifest;
@@ -17,6 +17,8 @@ pub struct ReleaseFiles {
     pub stage: Option<Vec<u8>>,
     /// The policy's text that is in force.
     pub published_policy: Option<Vec<u8>>,
+    /// The texts of all policies that were ever in force.
+    pub earlier_policies: Vec<Vec<u8>>,
     /// Whether there is an agreement.
     pub has_agreement: bool,
 }
@@ -52,17 +54,13 @@ pub enum ReleaseError {
         /// Which checkpoint it was proposed for.
         checkpoint: CheckpointId,
     },
-    /// A policy whose version does not rise.
-    #[error(
-        "the policy of {checkpoint} is version {offered}, and version {published} is in force: versions only rise"
-    )]
-    OldVersion {
+    /// A policy that may not follow those before it.
+    #[error("the policy of {checkpoint} {source}")]
+    Succession {
         /// Of which checkpoint.
         checkpoint: CheckpointId,
-        /// The version in force.
-        published: u32,
-        /// The version that is proposed.
-        offered: u32,
+        /// Why not.
+        source: Succession,
     },
     /// A stage that the policy does not have.
     #[error("the policy of {checkpoint} has no stage `{stage}`: it has {stages}")]
@@ -99,7 +97,7 @@ impl ReleaseFiles {
     /// [`ReleaseError`].
     pub fn require_coherent(&self, checkpoint: &CheckpointId) -> Result<(), ReleaseError> {
         let policy = self.policy.as_deref().map(|bytes| policy_of(bytes, checkpoint)).transpose()?;
-        self.require_rising(policy.as_ref(), checkpoint)?;
+        self.require_succession(policy.as_ref(), checkpoint)?;
         if let Some(bytes) = &self.manifest {
             let manifest = SealedManifest::parse(bytes)
                 .map_err(|error| ReleaseError::Manifest { reason: error.to_string() })?;
@@ -125,20 +123,23 @@ impl ReleaseFiles {
 }
 
 impl ReleaseFiles {
-    /// A text that came back under an old version would revive the grants that its successor ended.
-    fn require_rising(&self, policy: Option<&Policy>, checkpoint: &CheckpointId) -> Result<(), ReleaseError> {
-        let before = self.published_policy.as_ref().filter(|before| Some(*before) != self.policy.as_ref());
-        let before = before.and_then(|before| policy_of(before, checkpoint).ok());
-        match (before, policy) {
-            (Some(before), Some(policy)) if policy.version <= before.version => {
-                Err(ReleaseError::OldVersion {
-                    checkpoint: checkpoint.clone(),
-                    published: before.version,
-                    offered: policy.version,
-                })
-            }
-            _ => Ok(()),
-        }
+    /// A text that came back under an old version, or that keeps grants which ended, would revive them.
+    fn require_succession(
+        &self,
+        policy: Option<&Policy>,
+        checkpoint: &CheckpointId,
+    ) -> Result<(), ReleaseError> {
+        let Some(policy) = policy.filter(|_| self.policy != self.published_policy) else { return Ok(()) };
+        let read = |text: &Vec<u8>| policy_of(text, checkpoint).ok();
+        let published = self.published_policy.as_ref().and_then(read);
+        let others = self.earlier_policies.iter().filter(|text| Some(*text) != self.policy.as_ref());
+        let mut earlier: Vec<_> = others.filter_map(read).collect();
+        // What lies there and is newer than the one in force was never in force.
+        earlier.retain(|one| published.as_ref().is_none_or(|published| one.version < published.version));
+        earlier.extend(published);
+        earlier.sort_by_key(|policy| policy.version);
+        require_succession(&earlier, policy)
+            .map_err(|source| ReleaseError::Succession { checkpoint: checkpoint.clone(), source })
     }
 }
 

@@ -19,16 +19,33 @@ pub struct Policy {
     pub version: u32,
     /// From this instant on it permits nothing.
     pub expires: Timestamp,
+    /// Grants made under this version or a later one go on, as long as this policy permits them; its own version, if it keeps none of
+    /// before.
+    pub keeps_grants_from: u32,
     /// At least one, from the narrowest to the widest; no name stands twice.
     pub stages: Vec<Stage>,
     #[serde(skip)]
     pub(super) expires_line: usize,
+    #[serde(skip)]
+    pub(super) keeps_line: usize,
+    #[serde(skip)]
+    pub(super) version_line: usize,
 }
 
 impl Policy {
     /// The stage of this name.
     pub fn stage(&self, name: &StageName) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.name == *name)
+    }
+
+    /// Whether a grant made under an earlier version goes on, as long as this policy permits it.
+    pub fn keeps_grants_of(&self, version: u32) -> bool {
+        (self.keeps_grants_from..self.version).contains(&version)
+    }
+
+    /// Whether it keeps grants of any earlier version.
+    pub fn keeps_grants(&self) -> bool {
+        self.keeps_grants_from < self.version
     }
 
     /// How many stages stand before this one.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Error;
 use crate::access::{self, Fault};
 use crate::catalogue::RepositoryError;
-use crate::policy::ReleaseError;
+use crate::policy::{ReleaseError, Succession};
 use crate::store::IntakeRefusal;
 use crate::{blob, store};
 
@@ -213,9 +213,13 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         E::NotPermitted { .. } | E::NotConfirmed { .. } | E::UnknownStage { .. } | E::Board { .. } => {
             (Fault::Rule, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
         }
-        E::PolicyReplaced { .. } | E::StageMovedBack { .. } | E::OtherManifest { .. } | E::Expired { .. } => {
-            (Fault::Rule, "ask again, under the rules that are in force now")
-        }
+        E::PolicyReplaced { .. }
+        | E::NotKept { .. }
+        | E::NoLongerPermitted { .. }
+        | E::StageMovedBack { .. }
+        | E::OtherManifest { .. }
+        | E::Expired { .. } => (Fault::Rule, "ask again, under the rules that are in force now"),
+        E::PolicyMiscited { .. } => (Fault::Proof, "ask its signers for one that cites the policy in force"),
         E::NoRegistrars { .. } => (
             Fault::Rule,
             "the owners name registrars: `portcullis catalogue organization add <name> --registrar <card>`",
@@ -243,7 +247,13 @@ fn of_release(error: &ReleaseError) -> (Fault, &'static str) {
             "name a stage of the policy in force, or propose a policy that has it with --policy",
         ),
         E::OtherCheckpoint { .. } => (Fault::Request, "give the file of the checkpoint that you name"),
-        E::OldVersion { .. } => (Fault::Request, "raise `version` in the policy"),
+        E::Succession { source: Succession::OldVersion { .. }, .. } => {
+            (Fault::Request, "raise `version` in the policy")
+        }
+        E::Succession { .. } => (
+            Fault::Request,
+            "write the later of these versions at `keeps_grants_from`, or leave the line out: then every grant made before it ends",
+        ),
         E::NoPolicy { .. } => (Fault::Request, "propose one with it: --policy <file>"),
         E::NoAgreement { .. } => (Fault::Request, "propose it with the stage: --agreement <file>"),
         E::Manifest { .. } => (Fault::Proof, "give the manifest.json that `portcullis seal <folder>` wrote"),

@@ -18,6 +18,7 @@ pub fn require_coherent(repository: &Repository, checkpoint: &CheckpointId) -> R
         manifest: file(CheckpointFile::Manifest)?,
         stage: file(CheckpointFile::Stage)?,
         published_policy: repository.published_file(checkpoint, CheckpointFile::Policy)?,
+        earlier_policies: repository.published_policies(checkpoint)?,
         has_agreement: file(CheckpointFile::Agreement)?.is_some(),
     };
     Ok(files.require_coherent(checkpoint)?)

@@ -115,6 +115,8 @@ pub(super) struct LeaseSpan {
     pub(super) expires: Timestamp,
     /// The journal that it is bound to.
     pub(super) journal: Option<JournalId>,
+    /// The tokens in 24 hours that the policy allowed when it was issued; `None` where it set no limit.
+    pub(super) tokens_per_day: Option<u64>,
 }
 
 /// A grant that was verified, and under which rules.
@@ -146,7 +148,8 @@ pub(super) struct Replay {
     pub(super) grants: BTreeMap<Sha256Digest, Standing>,
     pub(super) leases: BTreeMap<Sha256Digest, LeaseSpan>,
     pub(super) journals: Journals,
-    policies: BTreeMap<CheckpointId, Policy>,
+    /// Those that were in force, in that order.
+    policies: BTreeMap<CheckpointId, Vec<Policy>>,
     /// Statements that are not there, and at which entry they should be.
     pub(super) missing: Vec<(u64, Entry)>,
     /// The same, to look up: what rests on them cannot be judged, and is not counted against anybody twice.
@@ -325,18 +328,7 @@ impl Replay {
         if entry.kind == EntryKind::Policy {
             let text = text.as_ref().ok_or("the catalogue has no such file")?;
             let policy = Policy::parse(&String::from_utf8_lossy(text)).map_err(|error| error.to_string())?;
-            let changes = match self.policies.get(&checkpoint) {
-                Some(before) if before.version > policy.version => {
-                    return Err(format!(
-                        "the policy went back from version {} to {}",
-                        before.version, policy.version
-                    ));
-                }
-                Some(before) => diff(before, &policy).iter().map(ToString::to_string).collect(),
-                None => vec!["the first policy".to_owned()],
-            };
-            self.facts.policies.push((entry.at, checkpoint.clone(), policy.version, changes));
-            self.policies.insert(checkpoint.clone(), policy);
+            self.policy(entry, &checkpoint, policy)?;
         }
         if entry.kind == EntryKind::Manifest
             && let Some(manifest) = text.as_ref().and_then(|text| SealedManifest::parse(text).ok())
@@ -357,6 +349,23 @@ impl Replay {
         if entry.kind == EntryKind::Stage {
             self.stage_entered(entry.at, checkpoint, &rules);
         }
+        Ok(())
+    }
+
+    /// A policy came into force: one that may not follow those before it would revive grants that ended.
+    fn policy(&mut self, entry: &Entry, checkpoint: &CheckpointId, policy: Policy) -> Result<(), String> {
+        let earlier = self.policies.entry(checkpoint.clone()).or_default();
+        // The same text again is no change: it was taken from the catalogue and came back.
+        if earlier.last() == Some(&policy) {
+            return Ok(());
+        }
+        policy::require_succession(earlier, &policy).map_err(|source| format!("the policy {source}"))?;
+        let changes = match earlier.last() {
+            Some(before) => diff(before, &policy).iter().map(ToString::to_string).collect(),
+            None => vec!["the first policy".to_owned()],
+        };
+        self.facts.policies.push((entry.at, checkpoint.clone(), policy.version, changes));
+        earlier.push(policy);
         Ok(())
     }
 

@@ -172,7 +172,10 @@ impl Replay {
         lease: ReadLease,
     ) -> Result<(), String> {
         let ReadLease { grant, issued, expires, journal, signed } = lease;
-        self.leases.insert(entry.statement, LeaseSpan { grant, issued, expires, journal });
+        let tokens_per_day =
+            entry.checkpoint.as_ref().and_then(|checkpoint| self.tokens_per_day(checkpoint, grant));
+        let span = LeaseSpan { grant, issued, expires, journal, tokens_per_day };
+        self.leases.insert(entry.statement, span);
         if let Some(fact) = self.facts.grants.get_mut(&grant) {
             fact.leases += 1;
             fact.last_lease = Some(entry.at);

@@ -108,7 +108,11 @@ impl Replay {
         self.facts.users.insert(holder);
         let (grant, checkpoint) = (begin.grant, begin.checkpoint.clone());
         let promised = begin.max_tokens;
+        // A policy that came into force while a lease ran is known when the next one is asked for: the more generous one counts.
+        let leased = self.leases.get(&begin.lease).filter(|lease| lease.grant == grant);
+        let leased = leased.map(|lease| lease.tokens_per_day);
         let limit = self.tokens_per_day(&checkpoint, grant);
+        let limit = leased.map_or(limit, |leased| Some(leased?.max(limit?)));
         let account = Account { person: holder, checkpoint: checkpoint.clone() };
         let spend =
             limit.map(|limit| self.journals.spending.begun(&account, (at, promised), limit, self.place));
@@ -135,7 +139,7 @@ impl Replay {
     }
 
     /// The tokens in 24 hours that the policy in force allows under a grant.
-    fn tokens_per_day(&mut self, checkpoint: &CheckpointId, grant: Sha256Digest) -> Option<u64> {
+    pub(super) fn tokens_per_day(&mut self, checkpoint: &CheckpointId, grant: Sha256Digest) -> Option<u64> {
         let rules = self.rules(checkpoint).ok()?;
         let stage = self.facts.grants.get(&grant)?.stage.parse().ok()?;
         rules.policy.stage(&stage)?.limits.tokens_per_day

@@ -15,7 +15,7 @@ use portcullis::time::Timestamp;
 use crate::support;
 use crate::support::served::{Database, Served};
 
-const POLICY: &str = r#"
+pub(super) const POLICY: &str = r#"
 schema = 1
 checkpoint = "tiny"
 version = 4
@@ -32,20 +32,20 @@ usage = "sealed"
 lease_hours = 24
 "#;
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
 
-fn person(seed: u8, name: &str, organization: &str) -> Identity {
+pub(super) fn person(seed: u8, name: &str, organization: &str) -> Identity {
     let name = (name.parse().unwrap(), Some(organization.parse().unwrap()));
     Identity::new(name, &[seed; 32], &[seed ^ 0x80; 32], now())
 }
 
-fn member(seed: u8) -> Identity {
+pub(super) fn member(seed: u8) -> Identity {
     person(seed, "A member", "Lab")
 }
 
-fn rosa() -> Identity {
+pub(super) fn rosa() -> Identity {
     person(50, "Rosa", "University")
 }
 
@@ -57,13 +57,13 @@ fn catalogue() -> CatalogueId {
     CatalogueId::new(Sha256Digest::of(b"1.root.json"))
 }
 
-fn quorum(name: &str, members: &[u8], threshold: usize) -> Quorum {
+pub(super) fn quorum(name: &str, members: &[u8], threshold: usize) -> Quorum {
     let quorum = Quorum::new(name, members.iter().map(|seed| key(&member(*seed))), threshold).unwrap();
     quorum.in_catalogue(catalogue())
 }
 
 /// The rules of a policy with a board of these members, two of whom must sign, and a board for ethics.
-fn rules(policy: &str, board: &[u8], ethics: &[u8]) -> RulesInForce {
+pub(super) fn rules(policy: &str, board: &[u8], ethics: &[u8]) -> RulesInForce {
     let board = quorum("the board of tiny", board, 2);
     let ethics = quorum("the board of ethics", ethics, 1);
     RulesInForce {
@@ -88,7 +88,7 @@ fn rules(policy: &str, board: &[u8], ethics: &[u8]) -> RulesInForce {
     }
 }
 
-fn request(by: &Identity, rules: &RulesInForce) -> Verified<Statement<Request>> {
+pub(super) fn request(by: &Identity, rules: &RulesInForce) -> Verified<Statement<Request>> {
     let request = Request {
         checkpoint: rules.checkpoint.clone(),
         purpose: "find out how well detectors do".parse().unwrap(),
@@ -105,7 +105,7 @@ fn request(by: &Identity, rules: &RulesInForce) -> Verified<Statement<Request>> 
     verify_request(&envelope, catalogue()).unwrap()
 }
 
-fn signed(grant: &Statement<Grant>, by: &[u8]) -> Envelope {
+pub(super) fn signed(grant: &Statement<Grant>, by: &[u8]) -> Envelope {
     let mut envelope = grant.to_envelope().unwrap();
     for seed in by {
         envelope.sign(&*member(*seed).signer(None).unwrap()).unwrap();
@@ -113,7 +113,7 @@ fn signed(grant: &Statement<Grant>, by: &[u8]) -> Envelope {
     envelope
 }
 
-fn verdict(envelope: &Envelope, rules: &RulesInForce) -> String {
+pub(super) fn verdict(envelope: &Envelope, rules: &RulesInForce) -> String {
     match verify_grant(envelope, rules, &[], &Affiliations::default(), now()) {
         Ok(_) => "it counts".to_owned(),
         Err(error) => error.to_string(),

@@ -1,14 +1,17 @@
 //! What is published now: verified from the first root on, but not refused for having expired, since keepers must renew it.
 
-use super::{Repository, RepositoryError};
+use super::{Repository, RepositoryError, Subject};
 use crate::catalogue::document::TopRole;
 use crate::catalogue::schema::{Role, RootRole, SnapshotRole, TargetsRole, TimestampRole};
 use crate::catalogue::trusted::{Delegated, Parts, delegations};
-use crate::catalogue::{Document, Error, Folder, Keyring, Remote as _, verify};
+use crate::catalogue::{CheckpointFile, Document, Error, Folder, Keyring, Remote as _, verify};
+use crate::name::CheckpointId;
 use crate::statement::CatalogueId;
 
 /// More roots than any catalogue's life sees.
 const MOST_ROOTS: u64 = 10_000;
+/// Longest policy that any program reads, in bytes.
+const MAX_POLICY: u64 = 64 * 1024;
 
 /// The published roots, and the rest where the first publication was finished.
 #[derive(Debug, Clone)]
@@ -45,6 +48,32 @@ impl Repository {
             (parts, _) => parts?,
         };
         Ok(Some(Published { id, root, parts }))
+    }
+
+    /// The texts of every policy of a checkpoint that was ever published here, as far as their files are: in no order, and only those
+    /// that are what their names say.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Catalogue`] if the folder cannot be read.
+    pub fn published_policies(&self, checkpoint: &CheckpointId) -> Result<Vec<Vec<u8>>, RepositoryError> {
+        let folder = self.folder.join("targets").join(checkpoint.as_str());
+        let ending = format!(".{}", CheckpointFile::Policy.name());
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io("read", &folder)(error).into()),
+        };
+        let mut texts = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(Error::io("read", &folder))?.file_name();
+            let digest = name.to_str().and_then(|name| name.strip_suffix(&ending)?.parse().ok());
+            let Some(digest) = digest else { continue };
+            let path = CheckpointFile::Policy.of(checkpoint);
+            if let Some(text) = self.file(&Subject::Board(checkpoint.clone()), &path, digest, MAX_POLICY)? {
+                texts.push(text);
+            }
+        }
+        Ok(texts)
     }
 
     fn fetch<T: Role>(&self, file: &str) -> Result<Option<Vec<u8>>, Error> {

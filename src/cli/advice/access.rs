@@ -13,7 +13,9 @@ const SEALED_ANEW: &str = "the checkpoint was sealed anew since: request it agai
 /// What to do about rules that time or people ended, in words that name them.
 fn about_what_ended(error: &Error) -> Option<String> {
     Some(match error {
-        Error::PolicyReplaced { checkpoint, request: Some(request), .. } => {
+        Error::PolicyReplaced { checkpoint, request: Some(request), .. }
+        | Error::NotKept { checkpoint, request, .. }
+        | Error::NoLongerPermitted { checkpoint, request, .. } => {
             let short: String = request.to_string().chars().take(12).collect();
             format!(
                 "read the new terms, and ask again: `portcullis request new {checkpoint} --terms`, then `portcullis request new {checkpoint} --renew {short}`"
@@ -63,8 +65,14 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             Kind::Denied,
             "the owners name registrars: `portcullis catalogue organization add <name> --registrar <card>`",
         ),
+        Error::PolicyMiscited { .. } => (
+            Kind::Unverified,
+            "bring the catalogue up to date with `portcullis catalogue refresh`; if it is refused still, do not use it",
+        ),
         Error::NotYet { .. } => (Kind::Denied, "set this machine's clock right and try again"),
         Error::PolicyReplaced { .. }
+        | Error::NotKept { .. }
+        | Error::NoLongerPermitted { .. }
         | Error::NotConfirmed { .. }
         | Error::Expired { .. }
         | Error::Revoked { .. } => (Kind::Denied, "make it again, under the policy that is in force now"),

@@ -12,6 +12,7 @@ pub(super) fn explain_policy(error: &Error) -> (Kind, Option<String>) {
         Error::Toml { .. }
         | Error::Word { .. }
         | Error::Expires { .. }
+        | Error::KeepsAhead { .. }
         | Error::NoStages { .. }
         | Error::TooMany { .. }
         | Error::StageTwice { .. }

@@ -25,6 +25,12 @@ fn agreement(digest: Option<Sha256Digest>) -> String {
     digest.map_or_else(|| "none".to_owned(), |digest| format!("accepted: {digest}"))
 }
 
+/// The policy that a grant cites.
+fn cited_policy(grant: &Grant) -> String {
+    let version = grant.policy_version.map(|version| format!("version {version}, ")).unwrap_or_default();
+    format!("{version}{}", grant.policy)
+}
+
 impl InWords for Request {
     fn in_words(&self, people: &People) -> Lines {
         let mut lines = vec![
@@ -51,7 +57,7 @@ impl InWords for Grant {
             ("days", format!("{}, from {} until {}", self.days(), self.issued, self.expires)),
             ("agreement", agreement(self.agreement)),
             ("request", self.request.to_string()),
-            ("policy", self.policy.to_string()),
+            ("policy", cited_policy(self)),
         ];
         // A card is signed by its own key alone.
         let organization =

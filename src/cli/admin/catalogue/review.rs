@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::conditions::Conditions;
 use super::workshop::Workshop;
 use super::{files, words};
-use crate::catalogue::{Change, Client, Repository, Review, Roster};
-use crate::cli::admin::policy::grants::Grants;
+use crate::catalogue::{Change, CheckpointFile, Client, Repository, Review, Roster, StageTarget};
+use crate::cli::admin::policy::grants::{Grants, Proposed};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::client;
-use crate::policy::Policy;
+use crate::digest::Sha256Digest;
 use crate::statement::Quorum;
 use crate::time::Timestamp;
 
@@ -44,7 +44,7 @@ impl ReviewCommand {
         for review in &reviews {
             let words = reader.read(review)?;
             text += &words.text;
-            let grants = replaced_policy(review).map(|new| ended_grants(new, home, output));
+            let grants = replaced_policy(review).map(|new| ended_grants(new, review, home, output));
             if let Some((line, _)) = &grants {
                 writeln!(text, "  {line}")?;
             }
@@ -81,10 +81,30 @@ fn replaced_policy(review: &Review) -> Option<&[u8]> {
     })
 }
 
+/// The new bytes of a file of a checkpoint, if a proposal replaces it.
+fn replaced<'a>(review: &'a Review, file: CheckpointFile) -> Option<&'a [u8]> {
+    let name = format!("/{}", file.name());
+    review.changes.iter().find_map(|change| match change {
+        Change::File { path, after: Some((_, Some(bytes))), .. } if path.as_str().ends_with(&name) => {
+            Some(bytes.as_slice())
+        }
+        _ => None,
+    })
+}
+
 /// What becomes of the grants that stand: in words, and for programs. Whoever may not read them is told that it is not known.
-fn ended_grants(text: &[u8], home: &Home, output: Output) -> (String, Value) {
-    let text = String::from_utf8_lossy(text);
-    let read = || Grants::under(&text, &Policy::parse(&text)?, home, output);
+fn ended_grants(text: &[u8], review: &Review, home: &Home, output: Output) -> (String, Value) {
+    let policy = &*String::from_utf8_lossy(text);
+    let digest = |file| replaced(review, file).map(Sha256Digest::of);
+    let stage = replaced(review, CheckpointFile::Stage);
+    let stage = stage.and_then(|bytes| crate::json::from_slice::<StageTarget>(bytes).ok());
+    let proposed = Proposed {
+        policy,
+        agreement: digest(CheckpointFile::Agreement),
+        manifest: digest(CheckpointFile::Manifest),
+        stage: stage.and_then(|target| target.stage.as_str().parse().ok()),
+    };
+    let read = || Grants::under(proposed, home, output);
     match read() {
         Ok(grants) => (grants.summary(), grants.json()),
         // Without a stage nobody was granted anything.

@@ -259,6 +259,12 @@ fn bring_published(registry: &RemoteRegistry, to: &Path) -> anyhow::Result<()> {
         let bytes = bring(registry, path, to)?;
         targets.extend(listed(&bytes));
     }
+    // Of policies the earlier ones, too: which grants a new one may keep depends on them.
+    let policies =
+        listing.iter().filter(|path| path.starts_with("targets/") && path.ends_with(".policy.toml"));
+    targets.extend(policies.cloned());
+    targets.sort();
+    targets.dedup();
     for path in targets {
         if listing.contains(&path) {
             bring(registry, &path, to)?;

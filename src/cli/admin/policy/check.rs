@@ -11,7 +11,7 @@ use crate::catalogue::{Client, TrustedCatalogue};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::policy::{self, Board, BoardName, Boards, Finding, Severity};
+use crate::policy::{self, Board, BoardName, Boards, Finding, Policy, Severity};
 use crate::time::Timestamp;
 
 /// Find what a board can hardly mean: a stage nobody could enter, access that widens without evidence, bounds nothing meets
@@ -25,6 +25,10 @@ pub(in crate::cli) struct Check {
     /// home trusts
     #[arg(long, value_name = "NAME=MEMBERS", value_delimiter = ',', value_parser = board)]
     boards: Vec<(BoardName, usize)>,
+
+    /// The policy that they are to follow, whose version and grants theirs are compared with
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
 
     /// Check as of this instant, such as 2027-06-30T00:00:00Z; now where it is left out
     #[arg(long, value_name = "TIME")]
@@ -44,6 +48,7 @@ impl Check {
         let sizes: Boards = self.boards.into_iter().map(|(name, size)| (name, Board::Size(size))).collect();
         // Nothing is asked of the registry: what was seen last does.
         let catalogue = Client::new(home.catalogue_state()).load_offline(Timestamp::now()).ok();
+        let before = self.against.as_deref().map(read).transpose()?;
         let (mut text, mut reports) = (String::new(), Vec::new());
         let (mut errors, mut bad) = (0, Vec::new());
         for path in &self.policies {
@@ -51,7 +56,11 @@ impl Check {
             let shown = path.display().to_string();
             let named = |catalogue: &TrustedCatalogue| boards(&policy, |role| catalogue.board(role).cloned());
             let known = catalogue.as_ref().filter(|_| sizes == Boards::default()).and_then(named);
-            let findings = policy::check(&policy, known.as_ref().unwrap_or(&sizes), now);
+            let mut findings = policy::check(&policy, known.as_ref().unwrap_or(&sizes), now);
+            if let Some(before) = &before {
+                require_same(before, &policy)?;
+                findings.extend(policy::check_succession(std::slice::from_ref(before), &policy));
+            }
             for finding in &findings {
                 writeln!(text, "{}", line(&shown, finding))?;
             }
@@ -76,6 +85,15 @@ impl Check {
         let message = format!("{} should not be signed: {}", bad.join(", "), counted(errors, "error"));
         Err(Refusal::unverified(message, "mend what is listed, and check again").into())
     }
+}
+
+/// Refuses to compare policies of two checkpoints.
+fn require_same(before: &Policy, policy: &Policy) -> Result<(), Refusal> {
+    if before.checkpoint == policy.checkpoint {
+        return Ok(());
+    }
+    let message = format!("the policy of {} does not follow one of {}", policy.checkpoint, before.checkpoint);
+    Err(Refusal::usage(message, "give the policy of the same checkpoint with --against"))
 }
 
 fn line(file: &str, finding: &Finding) -> String {

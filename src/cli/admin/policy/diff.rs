@@ -36,6 +36,16 @@ impl Diff {
             let rest = count(Effect::Differs);
             writeln!(text, "in all: {widens} widen, {narrows} narrow, {rest} differ otherwise")?;
         }
-        output.result(&json!({ "changes": changes, "widens": widens, "narrows": narrows }), text)
+        if new.version > old.version && !new.keeps_grants() {
+            writeln!(
+                text,
+                "every grant made before version {} ends; with `keeps_grants_from` those go on that it permits",
+                new.version
+            )?;
+        }
+        let value = json!({
+            "changes": changes, "widens": widens, "narrows": narrows, "keeps_grants_from": new.keeps_grants_from,
+        });
+        output.result(&value, text)
     }
 }

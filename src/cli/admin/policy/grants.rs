@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::counted;
-use crate::access::{self, Draft, Grant, Outlook};
+use crate::access::{self, Grant, Outlook, RulesInForce};
 use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::Home;
@@ -14,9 +14,19 @@ use crate::cli::output::Output;
 use crate::cli::people;
 use crate::cli::registry;
 use crate::digest::Sha256Digest;
-use crate::policy::Policy;
+use crate::policy::{Policy, StageName};
 use crate::statement::verify_card;
 use crate::time::Timestamp;
+
+/// What would come into force together; what is left out stays as it is.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Proposed<'a> {
+    /// The policy's text.
+    pub(in crate::cli) policy: &'a str,
+    pub(in crate::cli) agreement: Option<Sha256Digest>,
+    pub(in crate::cli) manifest: Option<Sha256Digest>,
+    pub(in crate::cli) stage: Option<StageName>,
+}
 
 /// The grants that stand, each with what becomes of it under a draft.
 pub(in crate::cli) struct Grants {
@@ -26,13 +36,10 @@ pub(in crate::cli) struct Grants {
 
 impl Grants {
     /// Reads every grant of the draft's checkpoint, which those who decide on it and auditors may.
-    pub(in crate::cli) fn under(
-        text: &str,
-        draft: &Policy,
-        home: &Home,
-        output: Output,
-    ) -> anyhow::Result<Self> {
-        let rules = registry::rules(home, &draft.checkpoint, output)?;
+    pub(in crate::cli) fn under(proposed: Proposed<'_>, home: &Home, output: Output) -> anyhow::Result<Self> {
+        let draft = Policy::parse(proposed.policy)?;
+        let catalogue = registry::catalogue(home, output)?;
+        let rules = catalogue.rules_in_force(&draft.checkpoint)?;
         let reader = verify_card(&files::envelope(&home.card_path())?)?.verifying_key;
         let auditors = rules.auditors.iter().flat_map(|auditors| auditors.keys());
         if !rules.deciders().keys().iter().chain(auditors).any(|key| *key == reader) {
@@ -55,22 +62,34 @@ impl Grants {
             .map(|claim| (claim.predicate.researcher.verifying_key, claim.predicate.researcher))
             .collect();
         let affiliations = people::affiliations(&*statements, cards.values(), &rules)?;
-        let draft = Draft { policy: draft, digest: Sha256Digest::of(text.as_bytes()) };
-        let outlooks =
-            access::outlook((&grants, &revocations), (&rules, &affiliations), draft, Timestamp::now());
+        let drafted = RulesInForce {
+            boards: catalogue.boards_of(&draft, &rules.board),
+            policy: draft,
+            policy_digest: Sha256Digest::of(proposed.policy.as_bytes()),
+            agreement: proposed.agreement.or(rules.agreement),
+            manifest: proposed.manifest.unwrap_or(rules.manifest),
+            stage: proposed.stage.unwrap_or_else(|| rules.stage.clone()),
+            ..rules.clone()
+        };
+        let standing = (&grants[..], &revocations[..]);
+        let outlooks = access::outlook(standing, (&rules, &affiliations), &drafted, Timestamp::now());
         Ok(Self { outlooks, checkpoint: rules.checkpoint.to_string() })
     }
 
-    /// How many end, and whose, in one line.
+    /// How many end, and whose, and how many go on, in one line.
     pub(in crate::cli) fn summary(&self) -> String {
         let ending: Vec<_> = self.outlooks.iter().filter(|outlook| !outlook.kept).collect();
+        let kept = match self.outlooks.len() - ending.len() {
+            0 => String::new(),
+            kept => format!("keeps {}, ", counted(kept, "grant")),
+        };
         if ending.is_empty() {
-            return "ends no grant".to_owned();
+            return format!("{kept}ends {}", if kept.is_empty() { "no grant" } else { "none" });
         }
         let people: Vec<_> = ending.iter().map(|outlook| person(outlook)).collect();
         let verb = if ending.len() == 1 { "has" } else { "have" };
         format!(
-            "ends {}, which {verb} to be asked for again: {}",
+            "{kept}ends {}, which {verb} to be asked for again: {}",
             counted(ending.len(), "grant"),
             people.join(", ")
         )

@@ -98,6 +98,7 @@ impl New {
              schema = {SCHEMA}\n\
              checkpoint = \"{checkpoint}\"\n\
              version = 1                     # raise it with every change; each change ends the grants before it\n\
+             # keeps_grants_from = 1         # in a later version: grants made since version 1 go on, if that one permits them\n\
              expires = {expires}  # from then on it permits nothing\n"
         );
         let last = self.stages.len().saturating_sub(1);

@@ -28,8 +28,13 @@ impl Show {
 }
 
 fn card(policy: &Policy) -> Result<String, std::fmt::Error> {
-    let Policy { checkpoint, version, expires, .. } = policy;
+    let Policy { checkpoint, version, expires, keeps_grants_from, .. } = policy;
     let mut card = format!("{checkpoint}, policy version {version}, until {expires}\n");
+    if policy.keeps_grants() {
+        writeln!(card, "keeps grants made under version {keeps_grants_from} or later, if it permits them")?;
+    } else if *version > 1 {
+        writeln!(card, "ends every grant made before it")?;
+    }
     for (number, stage) in (1..).zip(&policy.stages) {
         writeln!(card, "\n  {number}. {}", stage.name)?;
         for (label, value) in rows(stage) {

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::grants::Grants;
+use super::grants::{Grants, Proposed};
 use super::{read, text};
 use crate::access::Request;
 use crate::cli::failure::Refusal;
@@ -67,7 +67,8 @@ impl Simulate {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let draft = read(&self.draft)?;
         let (Some(requests), Some(stage)) = (&self.requests, &self.stage) else {
-            let grants = Grants::under(&text(&self.draft, MOST_POLICY_BYTES)?, &draft, home, output)?;
+            let policy = &text(&self.draft, MOST_POLICY_BYTES)?;
+            let grants = Grants::under(Proposed { policy, ..Proposed::default() }, home, output)?;
             return output.result(&grants.json(), grants.text()?);
         };
         let in_force = self.in_force.as_deref().map(read).transpose()?;

@@ -34,7 +34,9 @@ impl Show {
             grant.researcher.name,
             grant.researcher.verifying_key.id()
         )?;
-        writeln!(text, "  stage        {} of the policy {}", grant.stage, grant.policy)?;
+        writeln!(text, "  stage        {}", grant.stage)?;
+        let version = grant.policy_version.map(|version| format!("version {version}, ")).unwrap_or_default();
+        writeln!(text, "  policy       {version}{}", grant.policy)?;
         writeln!(
             text,
             "  uses         {}",

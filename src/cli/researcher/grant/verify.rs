@@ -32,7 +32,10 @@ impl Verify {
         let signers: Vec<_> = grant.signers().iter().map(|key| catalogue.name_of(key)).collect();
         let mut text = format!("the grant {} counts\n", registry::short(&found));
         writeln!(text, "  signed by    {}", signers.join(", "))?;
-        writeln!(text, "  permitted by the policy in force, version {}", rules.policy.version)?;
+        let made = grant.predicate.policy_version.filter(|version| *version < rules.policy.version);
+        let kept =
+            made.map(|version| format!(", which keeps grants of version {version}")).unwrap_or_default();
+        writeln!(text, "  permitted by the policy in force, version {}{kept}", rules.policy.version)?;
         writeln!(text, "  until        {}", grant.predicate.expires)?;
         let value =
             json!({ "digest": found.digest, "counts": true, "signers": signers, "grant": grant.predicate });

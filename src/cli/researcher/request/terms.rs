@@ -24,6 +24,7 @@ pub(super) fn print(rules: &RulesInForce, agreement: Option<&str>, output: Outpu
         "max_days": stage.limits.max_days, "default_days": DEFAULT_DAYS, "approvals": stage.approvals,
         "tokens_per_day": stage.limits.tokens_per_day, "usage": stage.limits.usage,
         "lease_hours": rules.lease_hours(&rules.stage), "policy_expires": rules.policy.expires,
+        "policy_version": rules.policy.version, "keeps_grants_from": rules.policy.keeps_grants_from,
         "agreement": agreement, "agreement_digest": agreement.map(|text| Sha256Digest::of(text.as_bytes())),
     });
     output.result(&value, words(rules, agreement)?)
@@ -74,6 +75,15 @@ fn rows(stage: &Stage, rules: &RulesInForce) -> Vec<(&'static str, String)> {
     rows.push(("recorded", recorded(stage.limits.usage).to_owned()));
     let policy = &rules.policy;
     rows.push(("policy", format!("version {}, which ends on {}", policy.version, policy.expires.date())));
+    if policy.keeps_grants() {
+        let from = policy.keeps_grants_from;
+        rows.push((
+            "earlier",
+            format!("grants made under version {from} or later go on, if it permits them"),
+        ));
+    } else if policy.version > 1 {
+        rows.push(("earlier", "grants made under an earlier version have ended".to_owned()));
+    }
     rows
 }
 

@@ -384,13 +384,33 @@ fn versions() -> impl Strategy<Value = Vec<(String, u32)>> {
                 ("\"partners\"", &format!("\"{stage}\"")),
             ])
         });
-    prop::collection::vec((one, 1..6u32), 2..6)
+    prop::collection::vec((one, prop::sample::select(vec![1u32, 1, 1, 2, 5])), 3..6)
+}
+
+/// What some of those versions permit.
+fn answerable() -> impl Strategy<Value = Application> {
+    let uses = prop::sample::select(vec![
+        vec!["detection"],
+        vec!["bias-analysis"],
+        vec!["detection", "bias-analysis"],
+    ]);
+    let organization = prop::sample::select(vec!["Example University", "Institute"]);
+    let days = prop::sample::select(vec![90, 180, 360]);
+    (uses, organization, days, 1..3u32, 0..2u32).prop_map(|(uses, organization, days, board, ethics)| {
+        Application {
+            organization: Some(organization.parse().unwrap()),
+            uses: uses.into_iter().map(|name| name.parse().unwrap()).collect(),
+            approvals: [("board".parse().unwrap(), board), ("ethics".parse().unwrap(), ethics)].into(),
+            days,
+            ..application()
+        }
+    })
 }
 
 proptest! {
     /// Whatever policies follow each other, what one of them ended is kept by none after it.
     #[test]
-    fn what_a_change_ended_is_never_kept_again(versions in versions(), asked in near_misses()) {
+    fn what_a_change_ended_is_never_kept_again(versions in versions(), asked in answerable()) {
         let stage = "partners".parse().unwrap();
         let mut chain: Vec<Policy> = Vec::new();
         for (version, (text, keeps)) in (1..).zip(versions) {

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::access::{Affiliations, Grant, RulesInForce, draft_grants};
+use portcullis::catalogue::{CheckpointFile, Proposer, Repository, Subject};
 use portcullis::digest::Sha256Digest;
 use portcullis::statement::{Envelope, Statement};
 use portcullis::store::Store;
+use portcullis::time::Timestamp;
 use proptest::prelude::*;
 
 use super::access::{POLICY, now, request, rosa, rules, signed, verdict};
 use crate::support;
 use crate::support::people::{self, ID};
-use crate::support::served::{Database, Served};
+use crate::support::served::{Ask, Database, Served, ask};
 
 /// The policy of another version with more edits, and which grants it keeps.
 fn next(policy: &str, version: u32, keeps: Option<u32>, edits: &[(&str, &str)]) -> String {
@@ -167,6 +169,8 @@ fn goes_on(database: Database) {
     scene.sign_all("ben", "");
     scene.succeed("rosa", &format!("lease {ID}"));
     scene.succeed("rosa", &run);
+    let whole = scene.json("rosa", &format!("grant show {grant}"))["digest"].as_str().unwrap().to_owned();
+    assert_eq!(decision(&served, &whole)["counts"], true);
     assert!(scene.succeed("rosa", &format!("request show {request}")).starts_with("granted until "));
     let verified = scene.succeed("rosa", &format!("grant verify {grant}"));
     assert!(verified.contains("version 2, which keeps grants of version 1"), "{verified}");
@@ -191,9 +195,21 @@ fn goes_on(database: Database) {
     let shown = scene.succeed("rosa", &format!("request show {request}"));
     assert!(shown.starts_with("ended: the policy was replaced since"), "{shown}");
     // A program that asks the registry all the same is refused by the same rule.
-    let whole = scene.json("rosa", &format!("request show {request}"));
-    assert_eq!(whole["status"]["state"], "ended", "{whole}");
+    let decided = decision(&served, &whole);
+    assert_eq!(decided["counts"], false, "{decided}");
+    assert!(
+        decided["refused"].as_str().unwrap().ends_with("days: 30 days are asked for, and at most 10 may be")
+    );
+    let bearer = Some(served.bearer("rosa"));
+    let url = format!("{}/v1/grants/{whole}/lease", served.process.url);
+    let answer = ask(&Ask { url, method: "POST", bearer, ..Ask::default() });
+    assert!(answer.status >= 400, "{}", answer.text);
     holds(&served);
+}
+
+/// What the registry decides on a grant.
+fn decision(served: &Served, grant: &str) -> serde_json::Value {
+    served.get_as("rosa", &format!("/v1/grants/{grant}")).json()
 }
 
 /// The lines of the terms that are about the policy.
@@ -254,6 +270,47 @@ fn a_later_policy_revives_what_an_earlier_change_ended() {
       next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     holds(&served);
+}
+
+#[test]
+fn a_program_that_checks_nothing_hands_in_a_policy_that_revives_grants() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let (scene, days) = (&served.scene, "max_days = 90");
+    change(&served, &next(people::POLICY, 2, Some(1), &[(days, "max_days = 10")]));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let files = runtime.block_on(async {
+        let store = Store::open(&served.database_url()).await.unwrap();
+        store.catalogue_files().await.unwrap().files
+    });
+    let ada = scene.identity("ada").signer(None).unwrap();
+    let subject = Subject::Board(ID.parse().unwrap());
+    let hand_in = |place: &str, policy: String| {
+        let place = scene.at(place);
+        for (path, bytes) in &files {
+            std::fs::create_dir_all(place.join(path).parent().unwrap()).unwrap();
+            std::fs::write(place.join(path), bytes).unwrap();
+        }
+        let repository = Repository::at(&place);
+        let policy = BTreeMap::from([(CheckpointFile::Policy, policy.into_bytes())]);
+        let by = Proposer::new(ada.verifying_key());
+        repository.propose(&ID.parse().unwrap(), &policy, Timestamp::now().plus_days(300), &by).unwrap();
+        let proposed = repository.review().unwrap()[0].standing.digest;
+        repository.sign(&*ada, &subject, proposed).unwrap();
+        let body = Some(serde_json::to_string(&repository.parcel(&subject).unwrap()).unwrap());
+        let url = format!("{}/v1/catalogue/proposals/{ID}", served.process.url);
+        let answer =
+            ask(&Ask { url, method: "POST", body, bearer: Some(served.bearer("ada")), ..Ask::default() });
+        format!("{} {}", answer.status, answer.json()["detail"].as_str().unwrap_or("taken in"))
+    };
+    insta::assert_snapshot!([
+        hand_in("revives", next(people::POLICY, 3, Some(1), &[])),
+        hand_in("before", next(people::POLICY, 1, None, &[(days, "max_days = 20")])),
+        hand_in("keeps", next(people::POLICY, 3, Some(2), &[])),
+    ].join("\n"), @"
+    400 the policy of tiny keeps grants made under version 1 or later, and permits more than version 2 did, which ended some of them (partners: at most 10 days instead of 90): a later policy revives none
+    400 the policy of tiny is version 1, and version 2 is in force: versions only rise
+    200 taken in
+    ");
 }
 
 #[test]

@@ -317,7 +317,7 @@ fn a_board_and_the_owners_rotate() {
     ");
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home cy --registry c catalogue sign gpt2-124m {}", open_change(at, "gpt2-124m")))), @"
     exit 3
-    error: the key <hex> has no say in gpt2-124m: the board of gpt2-124m sign it
+    error: the key <hex> has no say in gpt2-124m: the board of gpt2-124m signs it
       next: ask one of them; if that is you, name your own --home
     ");
     sign(at, &["dee"]);

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Affiliation, Affiliations, Error, ExchangeError, Found, Grant, Request, Revocation, RulesInForce,
-    Statements, approvals, verify_denial, verify_grant, verify_revocation, verify_withdrawal,
+    Affiliation, Affiliations, ApprovalTally, BoardApprovals, Error, ExchangeError, Found, Grant, Request,
+    Revocation, RulesInForce, Statements, approvals, verify_denial, verify_grant, verify_revocation,
+    verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
@@ -18,13 +19,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// The board has not decided.
-    Pending {
-        /// How many approvals of those that count there are, of all boards together.
-        approvals: usize,
-        /// How many there must be; none where the registry answers by itself.
-        needed: usize,
-    },
+    /// The boards have not decided, or not all of them.
+    Pending(ApprovalTally),
     /// A grant stands.
     Granted {
         /// The grant's digest.
@@ -140,13 +136,15 @@ pub fn state_of(
     if request.subject.digest != rules.manifest {
         return State::Outdated { reason: "the catalogue has other weights now".to_owned() };
     }
-    // Of several people, the one who has the fewest approvals.
+    // Of several people, the one who lacks the most.
     let all_signed = answers.signed.len() + answers.standing.len() >= holders;
-    let signed = answers.signed.into_values().min().filter(|_| all_signed).unwrap_or(0);
-    State::Pending {
-        approvals: signed,
-        needed: approvals(None, rules).iter().map(|board| board.needed).sum(),
-    }
+    let signed = answers.signed.into_values().max_by_key(|boards| missing(boards)).filter(|_| all_signed);
+    State::Pending(ApprovalTally::of(&signed.unwrap_or_else(|| approvals(None, rules))))
+}
+
+/// How many approvals all boards together must still give.
+fn missing(boards: &[BoardApprovals]) -> usize {
+    boards.iter().map(|board| board.missing).sum()
 }
 
 /// The last revocation of a grant among `grants` that is made out to `person` for the checkpoint of `rules`: it ends every grant of theirs for
@@ -174,7 +172,7 @@ pub fn last_revocation_of(
 struct Answers {
     standing: BTreeMap<KeyId, (Sha256Digest, Timestamp)>,
     ended: BTreeMap<KeyId, String>,
-    signed: BTreeMap<KeyId, usize>,
+    signed: BTreeMap<KeyId, Vec<BoardApprovals>>,
 }
 
 impl Answers {
@@ -196,11 +194,14 @@ impl Answers {
                 Err(error @ (Error::Revoked { .. } | Error::Expired { .. } | Error::NotConfirmed { .. })) => {
                     answers.ended.insert(holder, error.to_string());
                 }
+                // The next approver drafts it anew under the rules in force: what others signed counts for nothing then.
+                Err(_) if claim.predicate.policy != rules.policy_digest => {}
                 Err(_) => {
                     let boards = approvals(Some(&found.envelope), rules);
-                    let given = boards.iter().map(|board| board.needed - board.missing).sum();
-                    let signed = answers.signed.entry(holder).or_default();
-                    *signed = (*signed).max(given);
+                    let known = answers.signed.get(&holder).map(|boards| missing(boards));
+                    if known.is_none_or(|known| missing(&boards) < known) {
+                        answers.signed.insert(holder, boards);
+                    }
                 }
             }
         }
@@ -213,8 +214,8 @@ impl Answers {
 impl std::fmt::Display for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Pending { needed: 0, .. } => f.write_str("pending: the registry answers"),
-            Self::Pending { approvals, needed } => write!(f, "pending: {approvals} of {needed} approvals"),
+            Self::Pending(tally) if tally.needed == 0 => f.write_str("pending: the registry answers"),
+            Self::Pending(tally) => write!(f, "pending: {tally}"),
             Self::Granted { expires, .. } => write!(f, "granted until {}", expires.date()),
             Self::Ended { reason } => write!(f, "ended: {reason}"),
             Self::Denied { reason } => write!(f, "denied: {reason}"),

@@ -213,6 +213,9 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         E::NotPermitted { .. } | E::NotConfirmed { .. } | E::UnknownStage { .. } | E::Board { .. } => {
             (Fault::Rule, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
         }
+        E::Awaited { .. } => {
+            (Fault::Rule, "`portcullis request show <request>` tells whose approvals are missing")
+        }
         E::PolicyReplaced { .. } | E::StageMovedBack { .. } | E::OtherManifest { .. } | E::Expired { .. } => {
             (Fault::Rule, "ask again, under the rules that are in force now")
         }

@@ -50,7 +50,11 @@ impl Check {
             let policy = read(path)?;
             let shown = path.display().to_string();
             let named = |catalogue: &TrustedCatalogue| boards(&policy, |role| catalogue.board(role).cloned());
-            let known = catalogue.as_ref().filter(|_| sizes == Boards::default()).and_then(named);
+            let known = catalogue
+                .as_ref()
+                .filter(|_| sizes == Boards::default())
+                .and_then(named)
+                .map(Boards::as_last_seen);
             let findings = policy::check(&policy, known.as_ref().unwrap_or(&sizes), now);
             for finding in &findings {
                 writeln!(text, "{}", line(&shown, finding))?;

@@ -147,7 +147,7 @@ fn commands_sign_only_what_was_shown() {
         "src/cli/auditor/witness.rs",
         "src/cli/admin/catalogue/publish.rs",
         "src/cli/operator/",
-        "src/cli/researcher/usage.rs",
+        "src/cli/researcher/usage/mod.rs",
         "src/cli/researcher/recording.rs",
     ];
     let mut wrong = Vec::new();

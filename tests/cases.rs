@@ -127,3 +127,57 @@ fn others_take_no_step_in_a_case() {
       next: leave out --days
     ");
 }
+
+#[test]
+fn a_board_member_gets_a_report_of_their_checkpoints_and_the_reading_is_on_the_record() {
+    let (served, grant) = used(Database::Sqlite);
+    let scene = &served.scene;
+    let denied = scene.request();
+    scene.succeed("ben", &format!("deny {denied} --reason Twice"));
+    let case = scene.digits(&scene.json("august", &format!("case open {grant} --reason Odd"))["case"]);
+    scene.succeed("august", &format!("case decide {case} revoke --reason Misuse"));
+    let report = scene.stable(&scene.succeed("ada", "audit report"));
+    // Of thirty days, in the same second or after it.
+    let hidden = [(r"\b\d+ s\b", "<age>"), (r"\b(29|30) d\b", "<left>"), (" {2,}", "  ")];
+    let report = hidden.iter().fold(report, |text, (pattern, word)| {
+        regex::Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned()
+    });
+    insta::assert_snapshot!(report, @"
+    Report for the boards of tiny to <date>
+      as the registry shows it to their members, each statement verified; an auditor proves the whole record
+
+    REQUEST  CHECKPOINT  WHO  AGE  DAYS  STATE
+    <digits>  tiny  rosa (<key>)  <age>  30  ended: the grant was revoked on <time>: Misuse
+    <digits>  tiny  rosa (<key>)  <age>  30  denied: Twice
+
+    GRANT  CHECKPOINT  WHO  STAGE  AGE  LEFT  STATE
+    <digits>  tiny  rosa (<key>)  partners  <age>  <left>  the grant was revoked on <time>: Misuse
+
+    ON  DECISION  CHECKPOINT  WHO  BY  WHY
+    <date>  denied  tiny  rosa (<key>)  ben  Twice
+    <date>  revoked  tiny  rosa (<key>)  august  Misuse
+
+    CASE  OF  STATE  CHECKPOINT  WHO  WHY
+    <digits>  <date>  revoke  tiny  rosa (<key>)  Odd
+    ");
+    let value = scene.json("ada", "audit report");
+    assert_eq!(value["boards"], serde_json::json!([ID]));
+    assert_eq!(value["decisions"].as_array().unwrap().len(), 2, "{value}");
+    let before = scene.json("ada", "audit report --to 2020-01-01");
+    assert!(
+        ["requests", "grants", "decisions", "cases"].iter().all(|part| before[part] == serde_json::json!([]))
+    );
+    // Somebody on no board has nothing to report, and what was read by office is counted.
+    insta::assert_snapshot!(scene.refuse("rosa", "audit report").replace(&served.process.url, "<registry>"), @"
+    exit 3
+    error: <registry> refuses: this is not for you to read or to do
+      next: use the identity whose it is (--home)
+    ");
+    insta::assert_snapshot!(scene.refuse("ada", "audit report --format html"), @"
+    exit 2
+    error: a report of one's own boards comes as text or JSON only
+      next: leave --format out, or ask an auditor for the page
+    ");
+    let readings = scene.json("august", "audit report")["readings"].to_string();
+    assert!(readings.contains("[\"ada\","), "{readings}");
+}

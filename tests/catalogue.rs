@@ -194,8 +194,9 @@ fn a_catalogue_is_proposed_signed_and_published() {
       in force  targets
     ");
     insta::assert_snapshot!(stable(&succeed(at, "--registry c catalogue status")), @"
-    BOARD      FOR                    MUST SIGN
-    gpt2-124m  nothing published yet  2 of Ada, Ben, Cy
+    BOARD      FOR                      MUST SIGN
+    owners     roots, boards and rules  2 of Olga, Otto
+    gpt2-124m  nothing published yet    2 of Ada, Ben, Cy
 
     ROLE       VERSION  EXPIRES                   SIGNED BY
     root       1        <time> (in 730 days)  Olga, Otto (2 of 2 must)
@@ -265,6 +266,9 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
     CHECKPOINT  STAGE         SINCE  POLICY     MUST SIGN
     gpt2-124m   not released         version 2  2 of Ada, Ben, Cy
 
+    BOARD   FOR                      MUST SIGN
+    owners  roots, boards and rules  2 of Olga, Otto
+
     ROLE       VERSION  EXPIRES                   SIGNED BY
     root       1        <time> (in 730 days)  Olga, Otto (2 of 2 must)
     timestamp  3        <time> (in 14 days)   Registry (1 of 1 must)
@@ -313,7 +317,7 @@ fn a_board_and_the_owners_rotate() {
     ");
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home cy --registry c catalogue sign gpt2-124m {}", open_change(at, "gpt2-124m")))), @"
     exit 3
-    error: the key <hex> has no say in gpt2-124m: the board of gpt2-124m sign it
+    error: the key <hex> has no say in gpt2-124m: the board of gpt2-124m signs it
       next: ask one of them; if that is you, name your own --home
     ");
     sign(at, &["dee"]);
@@ -349,6 +353,9 @@ fn a_board_and_the_owners_rotate() {
     insta::assert_snapshot!(stable(&succeed(at, "--home ben --registry c catalogue refresh --root c/catalogue/metadata/1.root.json")), @"
     CHECKPOINT  STAGE         SINCE  POLICY     MUST SIGN
     gpt2-124m   not released         version 1  2 of Ada, Ben, Dee
+
+    BOARD   FOR                      MUST SIGN
+    owners  roots, boards and rules  2 of Cy, Olga
 
     ROLE       VERSION  EXPIRES                   SIGNED BY
     root       2        <time> (in 730 days)  Cy, Olga (2 of 2 must)

@@ -112,7 +112,7 @@ fn a_root_under_which_nobody_can_sign_is_mended_by_the_next() {
     let mut locked = root.role().clone();
     locked.roles.snapshot.threshold = 9;
     let refused = refusal(client.refresh(&publish(2, &locked), day(1)));
-    insta::assert_snapshot!(refused, @"2.root.json sets a threshold that cannot be: the registry (snapshot) has 1 distinct keys; its threshold of 9 must be between 1 and that");
+    insta::assert_snapshot!(refused, @"2.root.json sets a threshold that cannot be: the registry (snapshot) has 1 distinct key; its threshold of 9 must be between 1 and that");
     assert!(client.refresh(&publish(3, root.role()), day(1)).is_ok());
     assert_eq!(client.root().unwrap().unwrap().version(), 3);
 }
@@ -159,7 +159,7 @@ fn a_root_that_the_old_owners_did_not_sign_is_refused() {
     let text = String::from_utf8(forged.clone()).unwrap().replace("\"version\": 1", "\"version\": 2");
     forged = text.into_bytes();
     remote.files.insert("metadata/2.root.json".to_owned(), forged);
-    insta::assert_snapshot!(refusal(world.client("client").refresh(&remote, day(1))), @"2.root.json is not signed as it must be: the owners (root) must sign with 2 distinct keys; 0 of its keys signed");
+    insta::assert_snapshot!(refusal(world.client("client").refresh(&remote, day(1))), @"2.root.json is not signed as it must be: the owners (root) must sign with 2 distinct keys; 0 of their keys signed");
     let mut skipped = world.memory();
     let rotation = Rotation { add: vec![card(&world.dee)], ..Rotation::default() };
     world.repository().rotate_owners(&rotation, &proposer(&world.olga), day(1), Days::default()).unwrap();

@@ -62,7 +62,7 @@ fn a_researcher_asks_the_board_approves_and_it_runs(database: Database) {
     assert!(offline.status.success(), "{}", support::failure(&offline));
     assert_eq!(String::from_utf8_lossy(&offline.stdout), first);
     let said = support::text(&offline.stderr).replace(&url, "<registry>");
-    insta::assert_snapshot!(said, @"note: <registry> is out of reach; using the catalogue as seen last");
+    insta::assert_snapshot!(said, @"note: <registry> is out of reach (nothing listens there: it refused the connection); using the catalogue as seen last");
 }
 
 fn a_statement_sent_twice_changes_nothing(database: Database) {
@@ -393,7 +393,7 @@ fn a_lease_that_is_over_is_refused_offline_with_whom_to_write_to(database: Datab
     let refused = scene.refuse("rosa", &format!("run {ID} Hello")).replace(&url, "<registry>");
     insta::assert_snapshot!(refused, @"
     exit 3
-    note: <registry> is out of reach; using the catalogue as seen last
+    note: <registry> is out of reach (nothing listens there: it refused the connection); using the catalogue as seen last
     error: there is no live lease for the grant <digits> of `tiny`: the lease expired at <time>
       next: `portcullis lease` renews it while the registry can be reached; if it refuses, write to ada (Lab), ben (Lab) or cy (Lab) of the board
     ");

@@ -4,6 +4,8 @@
 mod support;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use support::people::{ID, Scene};
@@ -124,4 +126,29 @@ fn bench_says_what_to_expect_and_is_recorded_for_sealed_weights() {
     error: no known checkpoint has the name `gpt-5`
       next: use gpt2-124m, gpt2-355m, gpt2-774m or gpt2-1.5b
     ");
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_of_a_bar() {
+    // Random weights in the shape of a large model: they are long in coming.
+    let line = format!("{} bench --shape gpt2-124m", env!("CARGO_BIN_EXE_portcullis"));
+    let mut terminal = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut shown, mut byte) = (Vec::new(), [0]);
+    let mut stdout = terminal.stdout.take().unwrap();
+    while !shown.ends_with(b"loading weights") {
+        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&shown));
+        shown.extend(byte);
+    }
+    terminal.stdin.take().unwrap().write_all(b"\x03").unwrap();
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(terminal.wait().unwrap().code(), Some(130), "{rest}");
+    // The line is emptied, and nothing is drawn on it any more.
+    let left = rest.rsplit("\u{1b}[2K").next().unwrap();
+    assert!(rest.contains("\u{1b}[2K") && left.trim().is_empty(), "{rest:?}");
 }

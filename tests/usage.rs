@@ -152,12 +152,18 @@ fn a_rule_blocks_or_asks_why_and_either_is_on_the_record() {
       next: it is on the record; if the rule is wrong about it, write to the auditors
     "#);
     assert!(run("fake.txt", "--justify Detection").status.success());
-    let shown = scene.stable(&scene.succeed("rosa", "usage show"));
+    let shown = scene.succeed("rosa", "usage show");
+    // As wide as the oldest.
+    let ages = [(r"AGE +WHAT", "AGE    WHAT"), (r"\b\d+ s +(blocked|begin|end)", "<age>  $1")];
+    let shown = ages.iter().fold(shown, |text, (pattern, word)| {
+        regex::Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned()
+    });
     insta::assert_snapshot!(shown, @"
-    0  <time>  blocked  tiny  15 tokens of prompt, 2 at most; prompt sealed to 1 auditor; rules: misleading-news
-    1  <time>  blocked  tiny  19 tokens of prompt, 2 at most; prompt sealed to 1 auditor; rules: extremist-propaganda
-    2  <time>  begin    tiny  15 tokens of prompt, 2 at most; prompt sealed to 1 auditor; rules: misleading-news
-    3  <time>  end      of 2: 2 tokens, length
+    RECORD  AGE    WHAT      CHECKPOINT  TOKENS              HOW                         RULES
+    0       <age>  blocked   tiny        15 in, up to 2 out  prompt sealed to 1 auditor  misleading-news
+    1       <age>  blocked   tiny        19 in, up to 2 out  prompt sealed to 1 auditor  extremist-propaganda
+    2       <age>  begin     tiny        15 in, up to 2 out  prompt sealed to 1 auditor  misleading-news
+    3       <age>  end of 2  tiny        2 out               length
     ");
 }
 
@@ -251,8 +257,12 @@ fn a_status_without_a_home_or_a_journal_says_so_and_makes_nothing() {
       next: make one with `portcullis identity new --name <your name>`, or name another --home
     ");
     assert!(!scene.at("homes/nobody").exists());
-    assert_eq!(scene.succeed("rosa", "usage status"), "nothing was recorded on this machine yet\n");
-    assert_eq!(scene.succeed("rosa", "usage show"), "nothing was recorded on this machine yet\n");
+    let said = scene.succeed("rosa", "usage status");
+    insta::assert_snapshot!(said, @r#"
+    nothing was recorded on this machine yet
+      next: `portcullis run <checkpoint> "…"` records what it runs of a sealed checkpoint; `portcullis list` shows those on offer
+    "#);
+    assert_eq!(scene.succeed("rosa", "usage show"), said);
     assert!(!scene.at("homes/rosa/usage").exists());
 }
 

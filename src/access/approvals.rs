@@ -1,6 +1,9 @@
 //! How far the boards are with a grant: who signed it, and how many more each board must give.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
 
 use super::Grant;
 use super::rules::RulesInForce;
@@ -21,6 +24,60 @@ pub struct BoardApprovals {
     pub needed: usize,
     /// How many of those are still missing. A person on two boards fills a seat of one.
     pub missing: usize,
+}
+
+impl BoardApprovals {
+    /// How many of those that are needed are given.
+    pub fn given(&self) -> usize {
+        self.needed - self.missing
+    }
+}
+
+/// Approvals of all boards that decide on a request, counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ApprovalTally {
+    /// How many of those that count there are, of all boards together.
+    pub approvals: usize,
+    /// How many there must be; none where the registry answers by itself.
+    pub needed: usize,
+    /// How many each board must still give; those that gave all are left out.
+    pub missing: BTreeMap<BoardName, usize>,
+    /// Whether more than one board must approve.
+    #[serde(skip)]
+    is_of_several: bool,
+}
+
+impl ApprovalTally {
+    /// What these boards gave.
+    pub fn of(boards: &[BoardApprovals]) -> Self {
+        let missing = boards.iter().filter(|board| board.missing > 0);
+        Self {
+            approvals: boards.iter().map(BoardApprovals::given).sum(),
+            needed: boards.iter().map(|board| board.needed).sum(),
+            missing: missing.map(|board| (board.board.clone(), board.missing)).collect(),
+            is_of_several: boards.len() > 1,
+        }
+    }
+
+    /// What must still be given: `1 more`; of several boards `1 more of board and 2 more of ethics`.
+    pub fn outstanding(&self) -> String {
+        let missing = self.missing.iter().map(|(board, count)| match self.is_of_several {
+            true => format!("{count} more of {board}"),
+            false => format!("{count} more"),
+        });
+        missing.collect::<Vec<_>>().join(" and ")
+    }
+}
+
+/// `1 of 2 approvals`; of several boards `2 of 3 approvals, 1 more of ethics to come`.
+impl fmt::Display for ApprovalTally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} approvals", self.approvals, self.needed)?;
+        if self.is_of_several && !self.missing.is_empty() {
+            write!(f, ", {} to come", self.outstanding())?;
+        }
+        Ok(())
+    }
 }
 
 /// What each board gave of what the stage in force demands; empty where the registry grants by itself.

@@ -160,6 +160,12 @@ pub enum Error {
         /// What the rules object to, in words.
         unmet: Vec<String>,
     },
+    /// No rule of the policy says no, and what some want has not come in yet, such as a board's approvals.
+    #[error("the policy does not permit it yet: {}", unmet.join("; "))]
+    Awaited {
+        /// What is missing, in words.
+        unmet: Vec<String>,
+    },
     /// The policy admits the person's organization, and wants one of its registrars to confirm that they belong to it.
     #[error("the policy does not permit it: {}", unmet.join("; "))]
     NotConfirmed {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::approvals::approvals;
 use super::request::Request;
 use super::rules::RulesInForce;
 use super::{Affiliations, CLOCK_TOLERANCE, Error};
@@ -12,7 +13,7 @@ use crate::identity::{Card, VerifyingKey};
 use crate::name::{CheckpointId, Prose};
 use crate::policy::{StageName, Use};
 use crate::seal::{ResealedShare, SealedManifest};
-use crate::statement::{Envelope, Predicate, Statement, Subject, Verified};
+use crate::statement::{self, Envelope, Predicate, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
 /// Leave to use one checkpoint, made out to one person. Its statement's subject is the sealed checkpoint's manifest.
@@ -162,7 +163,10 @@ pub fn verify_grant(
         rules.require_subject(&claim.predicate.checkpoint, claim.subject.digest)?;
         rules.quorum_of(&claim.predicate)
     });
-    let verified = verified.map_err(|error| rules.too_few_signed(envelope, error))?;
+    let verified = verified.map_err(|error| {
+        let error = rules.too_few_signed(envelope, error);
+        board_by_board(error, envelope, (rules, affiliations), now)
+    })?;
     let grant = &verified.predicate;
     let cited = rules.require_cited(grant)?;
     rules.require_stage_reached(&grant.stage)?;
@@ -181,6 +185,27 @@ pub fn verify_grant(
         }
     }
     Ok(verified)
+}
+
+/// Why a grant does not stand that too few of the checkpoint's board signed: if other boards must approve it too, what each of them lacks.
+fn board_by_board(
+    error: Error,
+    envelope: &Envelope,
+    (rules, affiliations): (&RulesInForce, &Affiliations),
+    now: Timestamp,
+) -> Error {
+    let Error::Statement(statement::Error::Threshold(_)) = &error else { return error };
+    let several = approvals(Some(envelope), rules).len() > 1;
+    let Some(claim) = envelope.claim::<Grant>().ok().filter(|_| several) else { return error };
+    if claim.predicate.policy != rules.policy_digest {
+        return error;
+    }
+    let boards = rules.boards.values().chain([&rules.board]);
+    let signers = boards.flat_map(|board| envelope.signers(board)).collect();
+    match rules.objections(&claim.predicate, &signers, affiliations, now).require_none() {
+        Err(awaited @ Error::Awaited { .. }) => awaited,
+        _ => error,
+    }
 }
 
 /// Refuses a verified grant if the policy wants its holder confirmed by a registrar and none confirms them now: of all that

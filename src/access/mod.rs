@@ -25,7 +25,7 @@ mod statements;
 pub use affiliation::{
     Affiliation, Affiliations, MAX_AFFILIATION_DAYS, how_to_be_confirmed, verify_affiliation,
 };
-pub use approvals::{BoardApprovals, approvals};
+pub use approvals::{ApprovalTally, BoardApprovals, approvals};
 pub use error::{Error, ExchangeError, Fault};
 pub use exchange::Exchange;
 pub use grant::{

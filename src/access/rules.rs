@@ -34,7 +34,7 @@ impl Objections {
     /// The rules that failed, or those that wait where none failed; `Ok` where there are neither.
     pub(super) fn require_none(self) -> Result<(), Error> {
         if self.failed.is_empty() && !self.awaited.is_empty() {
-            return Err(Error::NotPermitted { unmet: self.awaited });
+            return Err(Error::Awaited { unmet: self.awaited });
         }
         self.require_possible()
     }

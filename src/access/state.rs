@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Affiliation, Affiliations, Error, ExchangeError, Found, Grant, Request, Revocation, RulesInForce,
-    Statements, approvals, verify_denial, verify_grant, verify_revocation, verify_withdrawal,
+    Affiliation, Affiliations, ApprovalTally, BoardApprovals, Error, ExchangeError, Found, Grant, Request,
+    Revocation, RulesInForce, Statements, approvals, verify_denial, verify_grant, verify_revocation,
+    verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
@@ -18,13 +19,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// The board has not decided.
-    Pending {
-        /// How many approvals of those that count there are, of all boards together.
-        approvals: usize,
-        /// How many there must be; none where the registry answers by itself.
-        needed: usize,
-    },
+    /// The boards have not decided, or not all of them.
+    Pending(ApprovalTally),
     /// A grant stands.
     Granted {
         /// The grant's digest.
@@ -146,13 +142,15 @@ pub fn state_of(
     if request.subject.digest != rules.manifest {
         return State::Outdated { reason: "the catalogue has other weights now".to_owned() };
     }
-    // Of several people, the one who has the fewest approvals.
+    // Of several people, the one who lacks the most.
     let all_signed = answers.signed.len() + answers.standing.len() >= holders;
-    let signed = answers.signed.into_values().min().filter(|_| all_signed).unwrap_or(0);
-    State::Pending {
-        approvals: signed,
-        needed: approvals(None, rules).iter().map(|board| board.needed).sum(),
-    }
+    let signed = answers.signed.into_values().max_by_key(|boards| missing(boards)).filter(|_| all_signed);
+    State::Pending(ApprovalTally::of(&signed.unwrap_or_else(|| approvals(None, rules))))
+}
+
+/// How many approvals all boards together must still give.
+fn missing(boards: &[BoardApprovals]) -> usize {
+    boards.iter().map(|board| board.missing).sum()
 }
 
 /// The last revocation of a grant among `grants` that is made out to `person` for the checkpoint of `rules`: it ends every grant of theirs for
@@ -182,7 +180,7 @@ struct Answers {
     ended: BTreeMap<KeyId, String>,
     /// Why one of them ended with a policy that was replaced: the request may be approved again.
     replaced: Option<String>,
-    signed: BTreeMap<KeyId, usize>,
+    signed: BTreeMap<KeyId, Vec<BoardApprovals>>,
 }
 
 impl Answers {
@@ -217,9 +215,10 @@ impl Answers {
                 Err(_) if claim.predicate.policy != rules.policy_digest => {}
                 Err(_) => {
                     let boards = approvals(Some(&found.envelope), rules);
-                    let given = boards.iter().map(|board| board.needed - board.missing).sum();
-                    let signed = answers.signed.entry(holder).or_default();
-                    *signed = (*signed).max(given);
+                    let known = answers.signed.get(&holder).map(|boards| missing(boards));
+                    if known.is_none_or(|known| missing(&boards) < known) {
+                        answers.signed.insert(holder, boards);
+                    }
                 }
             }
         }
@@ -238,8 +237,8 @@ fn was_granted(envelope: &Envelope, rules: &RulesInForce) -> bool {
 impl std::fmt::Display for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Pending { needed: 0, .. } => f.write_str("pending: the registry answers"),
-            Self::Pending { approvals, needed } => write!(f, "pending: {approvals} of {needed} approvals"),
+            Self::Pending(tally) if tally.needed == 0 => f.write_str("pending: the registry answers"),
+            Self::Pending(tally) => write!(f, "pending: {tally}"),
             Self::Granted { expires, .. } => write!(f, "granted until {}", expires.date()),
             Self::Ended { reason } => write!(f, "ended: {reason}"),
             Self::Denied { reason } => write!(f, "denied: {reason}"),

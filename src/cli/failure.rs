@@ -175,7 +175,9 @@ fn message(error: &anyhow::Error) -> String {
 /// What a script may want of a refusal one by one, beside the message that says all of it.
 fn details(error: &anyhow::Error) -> Option<Value> {
     error.chain().find_map(|cause| {
-        if let Some(access::Error::NotPermitted { unmet }) = cause.downcast_ref() {
+        if let Some(access::Error::NotPermitted { unmet } | access::Error::Awaited { unmet }) =
+            cause.downcast_ref()
+        {
             return Some(json!({ "unmet": unmet }));
         }
         let threshold: Option<&ThresholdNotMet> = cause.downcast_ref();

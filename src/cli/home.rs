@@ -257,7 +257,7 @@ impl Home {
 
     /// For this command, the registry is out of reach.
     pub(super) fn go_offline(&self) {
-        self.outage.found();
+        self.outage.found("it did not answer a moment ago");
     }
 
     /// What is known of the way to the registry.

@@ -1,31 +1,77 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C and SIGTERM. What a command asks for last is what is done.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::failure::INTERRUPTED;
 use super::output::Output;
+use super::progress;
 
 static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
 
+type Action = Box<dyn FnMut() + Send>;
+
+/// What is done at the next signal.
+static ACTION: Mutex<Option<Action>> = Mutex::new(None);
+
 /// Ends the process at once when asked, with a word on what is left. For work that a kill at any instant cannot harm.
 pub(super) fn exit_when_asked(output: Output, word: &'static str) {
-    // The handler can be set once a process; a second command in one process keeps the first handler.
-    let _ = ctrlc::set_handler(move || {
+    when_asked(move || {
+        progress::clear();
         output.note(format_args!("\ninterrupted: {word}"));
-        std::process::exit(INTERRUPTED.into());
+        leave();
     });
+}
+
+/// The same for a bar that is about to be drawn, if nothing else is done at a signal: a process that is killed would leave it on the screen.
+pub(super) fn clear_when_asked() {
+    if action().is_none() {
+        when_asked(leave);
+    }
 }
 
 /// Lets the work go on until it next asks [`asked_to_stop`]; a second Ctrl-C ends the process.
 pub(super) fn remember_when_asked() {
-    let _ = ctrlc::set_handler(|| {
+    when_asked(|| {
         if ASKED_TO_STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED.into());
+            leave();
         }
+    });
+}
+
+/// Ends what `stop` ends at the first signal, and the process at the second.
+pub(super) fn stop_when_asked(stop: impl Fn() + Send + Sync + 'static) {
+    let mut is_asked = false;
+    when_asked(move || {
+        if is_asked {
+            leave();
+        }
+        is_asked = true;
+        stop();
     });
 }
 
 /// Whether someone pressed Ctrl-C since [`remember_when_asked`].
 pub(super) fn asked_to_stop() -> bool {
     ASKED_TO_STOP.load(Ordering::Relaxed)
+}
+
+fn when_asked(act: impl FnMut() + Send + 'static) {
+    *action() = Some(Box::new(act));
+    // The handler can be set once a process, and does what is asked for by then.
+    let _ = ctrlc::set_handler(|| {
+        if let Some(act) = &mut *action() {
+            act();
+        }
+    });
+}
+
+fn action() -> std::sync::MutexGuard<'static, Option<Action>> {
+    ACTION.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the process; of a bar nothing is left.
+fn leave() {
+    progress::clear();
+    std::process::exit(INTERRUPTED.into());
 }

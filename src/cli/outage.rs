@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +37,10 @@ pub(super) struct Outage {
     path: PathBuf,
     /// `--offline`.
     is_wanted: bool,
-    /// Nobody answered in this command.
-    is_found: AtomicBool,
+    /// Why nobody answered in this command.
+    found: Mutex<Option<String>>,
+    /// Somebody answered in this command.
+    has_answered: AtomicBool,
     /// What was remembered is not believed in this command.
     is_doubted: AtomicBool,
     need: Need,
@@ -51,7 +54,14 @@ struct Remembered {
 
 impl Outage {
     pub(super) fn new(path: PathBuf, is_wanted: bool, need: Need) -> Self {
-        Self { path, is_wanted, is_found: AtomicBool::default(), is_doubted: AtomicBool::default(), need }
+        Self {
+            path,
+            is_wanted,
+            found: Mutex::default(),
+            has_answered: AtomicBool::default(),
+            is_doubted: AtomicBool::default(),
+            need,
+        }
     }
 
     /// The same for another attempt, which calls the registry whatever is remembered.
@@ -77,8 +87,8 @@ impl Outage {
         if self.is_wanted {
             return Some("--offline was given".to_owned());
         }
-        if self.is_found.load(Ordering::Relaxed) {
-            return Some("it did not answer a moment ago".to_owned());
+        if let Some(reason) = &*self.found_reason() {
+            return Some(reason.clone());
         }
         if self.need != Need::Nothing || self.is_doubted.load(Ordering::Relaxed) {
             return None;
@@ -89,12 +99,16 @@ impl Outage {
 
     /// Whether it is for what an earlier command found that the registry is not called.
     pub(super) fn is_remembered(&self, registry: &str) -> bool {
-        !self.is_wanted && !self.is_found.load(Ordering::Relaxed) && self.reason(registry).is_some()
+        !self.is_wanted && self.found_reason().is_none() && self.reason(registry).is_some()
     }
 
-    /// For this command, nobody answers.
-    pub(super) fn found(&self) {
-        self.is_found.store(true, Ordering::Relaxed);
+    /// For this command, nobody answers; what was found first is the reason.
+    pub(super) fn found(&self, reason: &str) {
+        self.found_reason().get_or_insert_with(|| reason.to_owned());
+    }
+
+    fn found_reason(&self) -> MutexGuard<'_, Option<String>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many seconds ago nobody answered at `registry`, if that was lately.
@@ -127,12 +141,17 @@ impl Line for HomeLine {
         self.outage.reason(&self.registry)
     }
 
-    fn went_down(&self) {
-        self.outage.found();
+    fn went_down(&self, reason: &str) {
+        self.outage.found(reason);
         self.outage.remember(&self.registry);
     }
 
+    fn has_answered(&self) -> bool {
+        self.outage.has_answered.load(Ordering::Relaxed)
+    }
+
     fn is_up(&self) {
+        self.outage.has_answered.store(true, Ordering::Relaxed);
         if self.outage.path.exists() {
             let _ = fs::remove_file(&self.outage.path);
         }

@@ -42,6 +42,11 @@ impl Output {
         self.json
     }
 
+    /// The same with JSON for a result, whatever the command line says.
+    pub(super) fn as_json(self) -> Self {
+        Self { json: true, ..self }
+    }
+
     /// Whether progress may be drawn on standard error.
     pub(super) fn draws_progress(self) -> bool {
         !self.json && !self.quiet && io::stderr().is_terminal()

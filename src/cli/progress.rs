@@ -1,14 +1,29 @@
 //! Draws progress on standard error when that is a terminal.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
+use super::interrupt;
 use super::output::Output;
 use crate::progress::Progress;
+
+/// The bar that is on the screen.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Leaves nothing of the bar that is on the screen, if there is one: for a process that ends at once.
+pub(super) fn clear() {
+    if let Some(bar) = shown().take() {
+        bar.finish_and_clear();
+    }
+}
+
+fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A bar with rate and time left; nothing but notes where standard error is no terminal.
 pub(super) struct Bar {
@@ -37,16 +52,25 @@ impl Bar {
         if !self.output.draws_progress() {
             return;
         }
+        interrupt::clear_when_asked();
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_style(style);
         bar.set_message(step.to_owned());
+        self.replace(bar);
+    }
+
+    /// Ends the bar of the step before.
+    fn replace(&self, bar: ProgressBar) {
         let mut current = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         self.end(&current);
+        *shown() = Some(bar.clone());
         *current = bar;
     }
 
     /// Draws the bar as it ends: a full one says so, of one that is not full nothing is left.
     fn end(&self, bar: &ProgressBar) {
+        // What is ended is on its line for good: an interrupt would clear another one.
+        shown().take();
         let is_full = bar.length().is_some_and(|length| length > 0 && bar.position() >= length);
         if self.stays && is_full { bar.finish() } else { bar.finish_and_clear() }
     }
@@ -161,5 +185,35 @@ impl Progress for Events {
 
     fn note(&self, message: &str) {
         self.line(&json!({ "event": "note", "message": message }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bar_is_left_unfinished_whatever_becomes_of_its_step() {
+        // Bars share a screen, so one test tries all ends in turn.
+        let begun = |bar: &Bar, length: u64| {
+            let step = ProgressBar::hidden();
+            step.set_length(length);
+            bar.replace(step.clone());
+            step
+        };
+        let bar = Bar::new(Output::new(false, false));
+        let full = begun(&bar, 2);
+        bar.advance(2);
+        let next = begun(&bar, 2);
+        assert!(full.is_finished() && !next.is_finished());
+        bar.advance(1);
+        // As when a step fails: the command returns, and the bar goes with it.
+        drop(bar);
+        assert!(next.is_finished() && shown().is_none());
+        // As at Ctrl-C: nothing returns.
+        let bar = Bar::before(Output::new(false, false));
+        let interrupted = begun(&bar, 2);
+        clear();
+        assert!(interrupted.is_finished() && shown().is_none());
     }
 }

@@ -72,8 +72,9 @@ pub(super) fn catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue
         Err(error) if is_out_of_reach(&error) => {
             let place = home.place()?;
             let trusted = client.load_offline(now).map_err(|_| error)?;
+            let why = why_not.or_else(|| home.offline_because());
             home.go_offline();
-            let why = why_not.map(|why| format!(" ({why})")).unwrap_or_default();
+            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             output.note(format_args!("note: {place} is out of reach{why}; using the catalogue as seen last"));
             trusted
         }

@@ -48,7 +48,8 @@ pub fn score(model: &Model, tokens: &[u32], stride: usize, progress: &dyn Progre
     if tokens.is_empty() {
         return Err(Error::NoTokens);
     }
-    progress.begin_tokens("scoring", tokens.len() as u64);
+    // Nothing predicts the first.
+    progress.begin_tokens("scoring", tokens.len() as u64 - 1);
     let mut cache = model.cache(tokens.len())?;
     let mut sum = 0.0;
     let mut last_logits = Vec::new();

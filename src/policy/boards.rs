@@ -33,11 +33,15 @@ impl Board {
 
 /// Boards by the names that a policy gives them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Boards(BTreeMap<BoardName, Board>);
+pub struct Boards {
+    known: BTreeMap<BoardName, Board>,
+    /// Whether others may have been founded since.
+    may_be_old: bool,
+}
 
 impl FromIterator<(BoardName, Board)> for Boards {
     fn from_iter<T: IntoIterator<Item = (BoardName, Board)>>(boards: T) -> Self {
-        Self(boards.into_iter().collect())
+        Self { known: boards.into_iter().collect(), may_be_old: false }
     }
 }
 
@@ -50,21 +54,32 @@ impl<const N: usize> From<[(BoardName, usize); N]> for Boards {
 impl Boards {
     /// The catalogue's threshold of the checkpoint's own board, where it is known.
     fn own_threshold(&self) -> Option<u32> {
-        match self.0.get(BoardName::own()) {
+        match self.known.get(BoardName::own()) {
             Some(Board::Members { threshold, .. }) => Some(*threshold),
             _ => None,
         }
     }
 
+    /// The same, of a catalogue that nobody asked the registry for: there may be more boards by now.
+    #[must_use]
+    pub fn as_last_seen(self) -> Self {
+        Self { may_be_old: true, ..self }
+    }
+
     /// What a stage demands that these boards cannot give, or hardly.
     pub(super) fn find(&self, findings: &mut Findings<'_>, stage: &Stage) {
-        if self.0.is_empty() {
+        if self.known.is_empty() {
             return;
         }
         let line = stage.lines.approvals;
         let found = findings.found.len();
         for (board, need) in &stage.approvals {
-            match self.0.get(board).map(Board::size) {
+            match self.known.get(board).map(Board::size) {
+                None if self.may_be_old => findings.error(
+                    line,
+                    format!("approvals of {board} are asked for, and the catalogue as last seen here has no such board"),
+                    "`portcullis catalogue refresh` brings what was founded since; otherwise name a board that exists, or found it first",
+                ),
                 None => findings.error(
                     line,
                     format!("approvals of {board} are asked for, and there is no such board"),
@@ -99,7 +114,7 @@ impl Boards {
         let mut people: BTreeMap<PersonKey, BTreeSet<BoardName>> = BTreeMap::new();
         for board in demands.keys() {
             // Of a board whose members are not known, nobody can say who is on another.
-            let Some(Board::Members { people: members, .. }) = self.0.get(*board) else { return };
+            let Some(Board::Members { people: members, .. }) = self.known.get(*board) else { return };
             for member in members {
                 people.entry(*member).or_default().insert((*board).clone());
             }

@@ -337,9 +337,11 @@ impl Registry {
                 Ok((Effect::Changes { request, state, note }, vec![incoming.stands()]))
             }
             // Too few signed yet.
-            Err(access::Error::Statement(_) | access::Error::NotPermitted { .. }) => {
-                Ok((Effect::None, Vec::new()))
-            }
+            Err(
+                access::Error::Statement(_)
+                | access::Error::NotPermitted { .. }
+                | access::Error::Awaited { .. },
+            ) => Ok((Effect::None, Vec::new())),
             Err(error) => Err(error.into()),
         }
     }

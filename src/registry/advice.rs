@@ -220,6 +220,9 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         | E::OtherManifest { .. }
         | E::Expired { .. } => (Fault::Rule, "ask again, under the rules that are in force now"),
         E::PolicyMiscited { .. } => (Fault::Proof, "ask its signers for one that cites the policy in force"),
+        E::Awaited { .. } => {
+            (Fault::Rule, "`portcullis request show <request>` tells whose approvals are missing")
+        }
         E::NoRegistrars { .. } => (
             Fault::Rule,
             "the owners name registrars: `portcullis catalogue organization add <name> --registrar <card>`",

@@ -86,11 +86,11 @@ impl<W: Write> BundleWriter<W> {
         Ok(writer)
     }
 
-    /// Writes a line.
+    /// Writes a line; how many bytes it has.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn write(&mut self, line: &Line) -> Result<(), Error> {
+    pub fn write(&mut self, line: &Line) -> Result<u64, Error> {
         let text = match line {
             Line::File { path, bytes } => {
                 let line = FileLine { file: path.clone(), bytes: BASE64_STANDARD.encode(bytes) };
@@ -98,7 +98,8 @@ impl<W: Write> BundleWriter<W> {
             }
             Line::Record(record) => record_line(record),
         };
-        self.line(&text)
+        self.line(&text)?;
+        Ok(text.len() as u64 + 1)
     }
 
     fn line(&mut self, text: &str) -> Result<(), Error> {

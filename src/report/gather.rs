@@ -30,7 +30,7 @@ pub fn gather(
     let mut bundle = BundleWriter::begin(to, &Header::new(now, String::from_utf8_lossy(&note).into_owned()))?;
     for path in remote.catalogue_listing()?.files {
         if let Some(bytes) = remote.fetch(&path, MOST_FILE)? {
-            bundle.write(&Line::File { path, bytes })?;
+            progress.advance(bundle.write(&Line::File { path, bytes })?);
         }
     }
     let mut next = 0;
@@ -41,7 +41,7 @@ pub fn gather(
         }
         for record in page.records {
             if next < head.size() {
-                bundle.write(&Line::Record(record))?;
+                progress.advance(bundle.write(&Line::Record(record))?);
                 next += 1;
             }
         }

@@ -19,4 +19,4 @@ pub use catalogue_id::CatalogueId;
 pub use envelope::{Envelope, EnvelopeSignature};
 pub use error::Error;
 pub use in_toto::{IN_TOTO, Predicate, Statement, Subject};
-pub use quorum::{Quorum, QuorumError, ThresholdNotMet, Verified};
+pub use quorum::{Quorum, QuorumError, ThresholdNotMet, Verified, form};

@@ -11,7 +11,7 @@ use crate::identity::{Signature, VerifyingKey};
 
 /// Too few distinct keys signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{board} must sign{}", shortfall(*have, *need))]
+#[error("{board} must sign{}", shortfall(board, *have, *need))]
 pub struct ThresholdNotMet {
     /// Whose signatures were counted.
     pub board: String,
@@ -21,16 +21,27 @@ pub struct ThresholdNotMet {
     pub need: usize,
 }
 
-fn shortfall(have: usize, need: usize) -> String {
+fn shortfall(board: &str, have: usize, need: usize) -> String {
+    let its = form(board, "its", "their");
     match need {
         1 => ", and did not".to_owned(),
-        _ => format!(" with {need} distinct keys; {have} of its keys signed"),
+        _ => format!(" with {need} distinct keys; {have} of {its} keys signed"),
     }
+}
+
+/// The form of a word behind a role's name: `the board of tiny signs`, `the owners sign`.
+pub fn form<'a>(role: &str, of_one: &'a str, of_several: &'a str) -> &'a str {
+    if role.starts_with("the owners") { of_several } else { of_one }
 }
 
 /// A threshold that its keys could never meet, or that asks for nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{board} has {keys} distinct keys; its threshold of {threshold} must be between 1 and that")]
+#[error(
+    "{board} {} {keys} distinct key{}; {} threshold of {threshold} must be between 1 and that",
+    form(board, "has", "have"),
+    if *keys == 1 { "" } else { "s" },
+    form(board, "its", "their")
+)]
 pub struct QuorumError {
     /// Whose threshold.
     pub board: String,
@@ -233,6 +244,18 @@ mod tests {
         let (key, signature) = signed(3, b"m");
         let error = board().verify((), b"m", [(key, &signature)]).unwrap_err();
         assert_eq!(error.to_string(), "the board must sign with 2 distinct keys; 1 of its keys signed");
+    }
+
+    #[test]
+    fn verbs_agree_with_the_role() {
+        let met = |board: &str| ThresholdNotMet { board: board.to_owned(), have: 1, need: 2 }.to_string();
+        let quorum = |board: &str| QuorumError { board: board.to_owned(), keys: 3, threshold: 4 }.to_string();
+        let owners = "the owners (root)";
+        insta::assert_snapshot!([met(owners), quorum(owners), quorum("the board of tiny")].join("\n"), @"
+        the owners (root) must sign with 2 distinct keys; 1 of their keys signed
+        the owners (root) have 3 distinct keys; their threshold of 4 must be between 1 and that
+        the board of tiny has 3 distinct keys; its threshold of 4 must be between 1 and that
+        ");
     }
 
     #[test]

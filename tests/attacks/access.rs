@@ -128,10 +128,10 @@ fn one_person_in_the_seats_of_two_boards() {
         draft_grants(&request(&rosa(), &rules), &rules, &Affiliations::default(), now()).unwrap().remove(0);
     let by = |members: &[u8]| verdict(&signed(&draft, members), &rules);
     insta::assert_snapshot!([by(&[1, 2]), by(&[1, 2, 3]), by(&[1, 2, 9]), by(&[2, 3])].join("\n"), @"
-    the policy does not permit it: 0 of 1 approvals of ethics; 1 more of its members approved and counts for another board: one person, one seat
+    the policy does not permit it yet: 0 of 1 approvals of ethics; 1 more of its members approved and counts for another board: one person, one seat
     it counts
     it counts
-    the policy does not permit it: 0 of 1 approvals of ethics
+    the policy does not permit it yet: 0 of 1 approvals of ethics
     ");
     // The policy asks for ethics alone, and two of the own board sign: still three seats.
     let ethics_alone = POLICY.replace("board = 2, ethics = 1", "ethics = 1");
@@ -140,7 +140,7 @@ fn one_person_in_the_seats_of_two_boards() {
         draft_grants(&request(&rosa(), &rules), &rules, &Affiliations::default(), now()).unwrap().remove(0);
     let by = |members: &[u8]| verdict(&signed(&draft, members), &rules);
     insta::assert_snapshot!([by(&[1, 2]), by(&[1, 2, 3])].join("\n"), @"
-    the policy does not permit it: 0 of 1 approvals of ethics; 1 more of its members approved and counts for another board: one person, one seat
+    the policy does not permit it yet: 0 of 1 approvals of ethics; 1 more of its members approved and counts for another board: one person, one seat
     it counts
     ");
 }

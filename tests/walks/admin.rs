@@ -163,15 +163,45 @@ fn an_ethics_board_is_founded_as_the_documentation_says() {
     assert!(early.contains("there is no such board"), "{early}");
     scene.succeed("ada", &typed(add));
     sign(scene, "ben");
+    // The registry has the board by now, and this home did not ask it.
+    let old = scene.run("ada", &typed(check));
+    insta::assert_snapshot!(crate::support::text(&old.stdout) + &crate::support::failure(&old), @"
+    tiny.toml:9: error: internal: approvals of ethics are asked for, and the catalogue as last seen here has no such board
+      next: `portcullis catalogue refresh` brings what was founded since; otherwise name a board that exists, or found it first
+    tiny.toml:19: error: partners: approvals of ethics are asked for, and the catalogue as last seen here has no such board
+      next: `portcullis catalogue refresh` brings what was founded since; otherwise name a board that exists, or found it first
+    tiny.toml:34: warning: public: `lease_hours` binds nobody: the stage is public, so anyone has the weights for good
+      next: drop `lease_hours`, or gate the stage with an agreement
+    exit 4
+    error: tiny.toml should not be signed: 2 errors
+      next: mend what is listed, and check again
+    ");
     scene.succeed("ada", &typed(refresh));
     scene.succeed("ada", &typed(check));
     scene.succeed("ada", &typed(propose));
     sign(scene, "ben");
     let request = scene.request();
-    scene.approve("ada", &request);
+    let approved = scene.succeed("ada", &format!("approve {request}"));
+    assert!(
+        approved.ends_with("1 of 3 approvals: 1 more of board and 1 more of ethics to come.\n"),
+        "{approved}"
+    );
+    let pulled = scene.succeed("rosa", &format!("pull {ID}"));
+    let missing = "the policy does not permit it yet: 1 of 2 approvals of board; 0 of 1 approvals of ethics";
+    assert!(pulled.contains(missing), "{pulled}");
+    let listed = scene.succeed("rosa", "list");
+    assert!(listed.contains(missing), "{listed}");
     scene.approve("ben", &request);
+    // Its own board approved it; the other did not.
     let waits = scene.succeed("rosa", &format!("request show {request}"));
-    assert!(waits.starts_with("pending"), "{waits}");
+    assert!(waits.starts_with("pending: 2 of 3 approvals, 1 more of ethics to come\n"), "{waits}");
+    let seen = scene.succeed("eve", "status");
+    assert!(seen.contains("asks for tiny, pending: 2 of 3 approvals, 1 more of ethics to come"), "{seen}");
+    insta::assert_snapshot!(scene.stable(&scene.refuse("rosa", &format!("run {ID} Hello"))), @"
+    exit 3
+    error: the grant <digits> for `tiny` does not count: the policy does not permit it yet: 0 of 1 approvals of ethics
+      next: `portcullis request show <request>` tells whose approvals are missing: ask them
+    ");
     scene.approve("eve", &request);
     let granted = scene.succeed("rosa", &format!("request show {request}"));
     assert!(granted.starts_with("granted"), "{granted}");
@@ -204,7 +234,7 @@ fn a_founding_in_a_file_is_changed_until_it_is_signed() {
     founding(4, "");
     insta::assert_snapshot!(scene.refuse("ada", &init), @"
     exit 2
-    error: the owners has 3 distinct keys; its threshold of 4 must be between 1 and that
+    error: the owners have 3 distinct keys; their threshold of 4 must be between 1 and that
       next: change the threshold, or who signs
     ");
     insta::assert_snapshot!(scene.refuse("ada", &format!("{init} --owner cards/eve.card")), @"

@@ -148,6 +148,10 @@ fn a_new_policy_is_sound_and_overwrites_nothing() {
     let checked = scene.succeed("ada", "policy check tiny.toml");
     assert!(checked.ends_with("is sound: 3 stages, 0 warnings\n"), "{checked}");
     let before = fs::read(scene.at("tiny.toml")).unwrap();
+    let text = String::from_utf8(before.clone()).unwrap();
+    let stages: Vec<_> = text.split("[[stage]]").skip(1).collect();
+    let confirmed = stages.iter().map(|stage| stage.contains("\naudience.affiliation = \"confirmed\""));
+    assert_eq!(confirmed.collect::<Vec<_>>(), [true, true, false], "{text}");
     insta::assert_snapshot!(scene.refuse("ada", "policy new tiny"), @"
     exit 2
     error: tiny.toml is there already, and is not overwritten
@@ -161,6 +165,7 @@ fn a_new_policy_is_sound_and_overwrites_nothing() {
     assert_eq!(stages.len(), 2);
     assert_eq!((&stages[1]["name"], &stages[1]["approvals"]["board"]), (&"world".into(), &3.into()));
     assert_eq!(stages[0]["limits"]["max_days"], 7);
+    assert_eq!(stages[0]["audience"]["named"]["affiliation"], "confirmed", "{}", stages[0]);
     insta::assert_snapshot!(scene.refuse("ada", "policy new tiny --stage lab,lab --to twice.toml"), @"
     exit 2
     error: the stage `lab` is named twice

@@ -1,7 +1,9 @@
 //! What a researcher, and everybody, meets: lists, `status`, ids, and a registry that does not answer.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::support::people::{ID, Scene};
 use super::support::served::{Database, Served};
@@ -257,7 +259,7 @@ fn a_registry_that_does_not_answer_is_not_waited_for_twice() {
     let first = scene.run("rosa", "run tiny Hello -n 2");
     assert!(first.status.success(), "{}", failure(&first));
     assert!(
-        text(&first.stderr).contains("out of reach; using the catalogue as seen last"),
+        text(&first.stderr).contains("did not answer in time); using the catalogue as seen last"),
         "{}",
         failure(&first)
     );
@@ -270,6 +272,51 @@ fn a_registry_that_does_not_answer_is_not_waited_for_twice() {
     assert!(needed.contains("refused the connection") || needed.contains("did not answer"), "{needed}");
     let told = scene.refuse("rosa", "request list --offline");
     assert!(told.contains("--offline was given") && told.starts_with("exit 5"), "{told}");
+}
+
+#[test]
+fn a_registry_that_is_stopped_or_silent_is_said_soon_and_in_plain_words() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let (request, _) = served.granted();
+    let Served { scene, process, .. } = served;
+    scene.succeed("rosa", "pull tiny");
+    let (url, address) = (process.url.clone(), process.url.strip_prefix("http://").unwrap().to_owned());
+    assert!(process.stop());
+    let commands = [
+        ("rosa", "lease".to_owned()),
+        ("ada", "pull tiny".to_owned()),
+        ("rosa", "request list".to_owned()),
+        ("rosa", "catalogue refresh".to_owned()),
+        ("ada", format!("request show {request}")),
+        ("august", "audit verify".to_owned()),
+    ];
+    let refusals = |most: Duration| {
+        let mut said = BTreeSet::new();
+        for (person, command) in &commands {
+            let begun = Instant::now();
+            let refused = scene.refuse(person, command).replace(&url, "<registry>");
+            assert!(begun.elapsed() < most, "{command} took {:?}: {refused}", begun.elapsed());
+            let notes = refused.lines().filter(|line| line.starts_with("note: ")).count();
+            assert!(notes <= 1, "{command}: {refused}");
+            said.extend(refused.lines().filter(|line| !line.starts_with("note: ")).map(str::to_owned));
+        }
+        said.into_iter().collect::<Vec<_>>().join("\n")
+    };
+    // A command takes a while to begin where others build; the registry refuses at once, and is called twice.
+    insta::assert_snapshot!(refusals(Duration::from_secs(3)), @"
+      next: check the address and the network, and try again
+      next: check the registry's address and the network, and try again
+    error: cannot reach <registry>: nothing listens there: it refused the connection
+    exit 5
+    ");
+    let silent = TcpListener::bind(&address).unwrap();
+    insta::assert_snapshot!(refusals(Duration::from_secs(10)), @"
+      next: check the address and the network, and try again
+      next: check the registry's address and the network, and try again
+    error: cannot reach <registry>: it took the connection and did not answer in time
+    exit 5
+    ");
+    drop(silent);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::catalogue::Error;
 use crate::digest::Sha256Digest;
 use crate::identity::{self, KeyId};
-use crate::statement::{self, QuorumError};
+use crate::statement::{self, QuorumError, form};
 
 /// A change of the catalogue cannot be proposed, signed or published.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +133,7 @@ pub enum RepositoryError {
         role: String,
     },
     /// The signer has no say.
-    #[error("the key {key} has no say in {what}: {who} sign it")]
+    #[error("the key {key} has no say in {what}: {who} {} it", sign(who))]
     NoSay {
         /// Whose key.
         key: KeyId,
@@ -172,4 +172,9 @@ pub enum RepositoryError {
         /// Which role.
         role: String,
     },
+}
+
+/// The verb behind those who sign a role: one board's, or that of the owners or of several boards.
+fn sign(who: &str) -> &'static str {
+    if who.contains(", ") { "sign" } else { form(who, "signs", "sign") }
 }

@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::access::{
-    self, Affiliations, ApprovalShare, Found, Grant, Request, RulesInForce, Statements, draft_grants, merge,
-    verify_denial, verify_grant, verify_request, verify_withdrawal,
+    self, Affiliations, ApprovalShare, ApprovalTally, Found, Grant, Request, RulesInForce, Statements,
+    approvals, draft_grants, merge, verify_denial, verify_grant, verify_request, verify_withdrawal,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -18,7 +18,6 @@ use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::cli::{registry, resolve};
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
-use crate::policy::BoardName;
 use crate::seal::{Locks, reseal_share};
 use crate::statement::{Envelope, Predicate as _, Statement, Subject, Verified};
 use crate::time::Timestamp;
@@ -78,10 +77,11 @@ impl Approve {
             text += &progress.add(&envelope)?;
         }
         text += &progress.words();
-        let Progress { grants, signed, needed, .. } = &progress;
+        let Progress { grants, tally, refusal, .. } = &progress;
         let value = json!({
-            "grant": grants.first(), "grants": grants, "request": request.digest(), "approvals": signed,
-            "needed": needed, "stands": progress.refusal.is_none(),
+            "grant": grants.first(), "grants": grants, "request": request.digest(),
+            "approvals": tally.as_ref().map(|tally| tally.approvals), "needed": tally.as_ref().map(|tally| tally.needed),
+            "missing": tally.as_ref().map(|tally| &tally.missing), "stands": refusal.is_none(),
         });
         output.result(&value, text)
     }
@@ -92,22 +92,23 @@ struct Progress<'a> {
     rules: &'a RulesInForce,
     affiliations: &'a Affiliations,
     grants: Vec<Sha256Digest>,
-    /// Members of the checkpoint's own board who signed the grant that lacks the most.
-    signed: usize,
-    needed: usize,
+    /// What the boards gave of the grant that lacks the most.
+    tally: Option<ApprovalTally>,
     /// Why one of them does not stand yet, if one does not.
     refusal: Option<access::Error>,
 }
 
 impl<'a> Progress<'a> {
     fn new(rules: &'a RulesInForce, affiliations: &'a Affiliations) -> Self {
-        let (grants, signed) = (Vec::new(), usize::MAX);
-        Self { rules, affiliations, grants, signed, needed: needed(rules), refusal: None }
+        Self { rules, affiliations, grants: Vec::new(), tally: None, refusal: None }
     }
 
     fn add(&mut self, envelope: &Envelope) -> anyhow::Result<String> {
         let grant = envelope.claim::<Grant>()?.predicate;
-        self.signed = self.signed.min(envelope.signers(&self.rules.board).len());
+        let tally = ApprovalTally::of(&approvals(Some(envelope), self.rules));
+        if self.tally.as_ref().is_none_or(|known| tally.approvals < known.approvals) {
+            self.tally = Some(tally);
+        }
         let verified = verify_grant(envelope, self.rules, &[], self.affiliations, Timestamp::now());
         self.refusal = self.refusal.take().or(verified.err());
         self.grants.push(envelope.digest());
@@ -123,25 +124,20 @@ impl<'a> Progress<'a> {
 
     /// A grant stands once everything holds that the researcher's own machine will check: every board's approvals, and the agreement.
     fn words(&self) -> String {
-        let (signed, needed) = (self.signed, self.needed);
         match (&self.refusal, self.grants.len()) {
             (None, 1) => {
                 "It stands: the researcher can pull and run, as long as the registry leases.\n".to_owned()
             }
             (None, _) => "They stand: each can pull and run, as long as the registry leases.\n".to_owned(),
-            (Some(_), _) if signed < needed => {
-                format!("{signed} of {needed} approvals: {} more to come.\n", needed - signed)
-            }
-            (Some(error), _) => format!("It does not stand yet: {error}\n"),
+            (Some(error), _) => match &self.tally {
+                Some(tally) if !tally.missing.is_empty() => {
+                    let ApprovalTally { approvals, needed, .. } = tally;
+                    format!("{approvals} of {needed} approvals: {} to come.\n", tally.outstanding())
+                }
+                _ => format!("It does not stand yet: {error}\n"),
+            },
         }
     }
-}
-
-/// How many members must sign: what the board's threshold asks, or the policy where it asks for more.
-fn needed(rules: &RulesInForce) -> usize {
-    let demands = rules.policy.stage(&rules.stage).map(|stage| stage.demands(rules.terms().board_threshold));
-    let own = demands.as_ref().and_then(|demands| demands.get(BoardName::own()));
-    own.map_or(0, |own| usize::try_from(own.need).unwrap_or(usize::MAX))
 }
 
 fn require_not_withdrawn(

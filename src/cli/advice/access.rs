@@ -58,6 +58,9 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             Kind::Denied,
             "request it again under the stage in force: `portcullis request new <checkpoint> --terms`",
         ),
+        Error::Awaited { .. } => {
+            (Kind::Denied, "`portcullis request show <request>` tells whose approvals are missing: ask them")
+        }
         Error::NotPermitted { .. } => {
             (Kind::Denied, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
         }

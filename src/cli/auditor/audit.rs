@@ -8,17 +8,20 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::board_report::{BoardReport, Boards, boards_of};
 use crate::catalogue::Client;
 use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place, write_whole};
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
 use crate::cli::registry;
+use crate::client::Catalogue;
 use crate::log::{HeadNote, LogKey};
 use crate::report::{
     self, BundleReader, Depth, Facts, Verification, report_text, summarize, to_csv, to_html,
     verification_text,
 };
+use crate::statement::Quorum;
 use crate::time::Timestamp;
 use crate::visible::{visible, visible_json};
 
@@ -52,6 +55,9 @@ pub(in crate::cli) struct Bundle {
 }
 
 /// Report what happened in a period: releases, requests, who holds what, usage, cases
+///
+/// An auditor's report rests on the whole record, which is proved first. Members of boards get the requests, grants, decisions and cases of
+/// the checkpoints that they decide on, as text or JSON; the registry puts on the record that they read them.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Report {
     /// The first day, such as 2019-02-14; the log's first, if not given
@@ -147,16 +153,15 @@ impl Bundle {
 
 impl Report {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let (verification, facts) = audit(home, self.bundle.as_deref(), depth(self.quick), output)?;
         let now = Timestamp::now();
+        if let Some((catalogue, boards)) = self.own_boards(home, output)? {
+            return self.of_boards(&catalogue, boards, (home, now), output);
+        }
+        let (verification, facts) = audit(home, self.bundle.as_deref(), depth(self.quick), output)?;
         let span = facts.span.unwrap_or((now, now));
         let from = self.from.unwrap_or_else(|| midnight(span.0));
         let to = self.to.unwrap_or_else(|| midnight(span.1).plus_days(1));
-        if to <= from {
-            return Err(
-                Refusal::usage("the period ends before it begins", "give --from and --to in order").into()
-            );
-        }
+        require_order(from, to)?;
         let mut report = summarize(&facts, verification, (from, to), now);
         report.address = address(home);
         let plain = if output.is_json() { Format::Json } else { Format::Text };
@@ -175,6 +180,53 @@ impl Report {
             }
         }
     }
+}
+
+impl Report {
+    /// The boards of somebody who is on some, and is no auditor: the record is not theirs to read.
+    fn own_boards(&self, home: &Home, output: Output) -> anyhow::Result<Option<(Catalogue, Boards)>> {
+        let (None, Some(card), Place::Address(_)) = (&self.bundle, home.own_card()?, home.place()?) else {
+            return Ok(None);
+        };
+        let catalogue = registry::catalogue(home, output)?;
+        let is_of = |quorum: &Quorum| quorum.keys().contains(&card.verifying_key);
+        if catalogue.auditors().is_some_and(is_of) || is_of(catalogue.registry()) {
+            return Ok(None);
+        }
+        let boards = boards_of(&catalogue, &card);
+        Ok((!boards.is_empty()).then_some((catalogue, boards)))
+    }
+
+    fn of_boards(
+        self,
+        catalogue: &Catalogue,
+        boards: Boards,
+        (home, now): (&Home, Timestamp),
+        output: Output,
+    ) -> anyhow::Result<()> {
+        let output = match self.format {
+            Some(Format::Csv | Format::Html) => {
+                let message = "a report of one's own boards comes as text or JSON only";
+                return Err(
+                    Refusal::usage(message, "leave --format out, or ask an auditor for the page").into()
+                );
+            }
+            Some(Format::Json) => output.as_json(),
+            Some(Format::Text) | None => output,
+        };
+        let to = self.to.unwrap_or_else(|| midnight(now).plus_days(1));
+        if let Some(from) = self.from {
+            require_order(from, to)?;
+        }
+        BoardReport { catalogue, boards, from: self.from, to }.run(home, self.output, output)
+    }
+}
+
+fn require_order(from: Timestamp, to: Timestamp) -> Result<(), Refusal> {
+    if to <= from {
+        return Err(Refusal::usage("the period ends before it begins", "give --from and --to in order"));
+    }
+    Ok(())
 }
 
 /// Where the registry of this home is: whatever was audited is its record, if the home trusts a first root.

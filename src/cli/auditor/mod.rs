@@ -1,5 +1,6 @@
 //! Commands of the auditor.
 
 pub(super) mod audit;
+mod board_report;
 pub(super) mod case;
 pub(super) mod witness;

@@ -10,7 +10,8 @@ use tokio::runtime::Runtime;
 
 use crate::cli::home::Home;
 use crate::cli::identity::new;
-use crate::cli::operator::registry::serve::{begin_log, stop_when_asked};
+use crate::cli::interrupt::stop_when_asked;
+use crate::cli::operator::registry::serve::begin_log;
 use crate::cli::output::Output;
 use crate::cli::signing::{Unattended, unattended};
 use crate::log::{LogKey, WitnessKey};

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::super::home::write_whole;
 use super::super::output::Output;
+use super::REPORT;
 use super::embedded::{AGREEMENT, CHECKPOINTS, EmbeddedCheckpoint, MISUSE_RULES};
 use super::people::People;
-use super::server::Served;
+use super::server::{REGISTRY, SERVE, Served};
 
 const BOARD: [(&str, &str); 3] = [("ada", "Ada"), ("ben", "Ben"), ("cy", "Cy")];
 const OPERATOR: &str = "oscar";
@@ -31,19 +32,16 @@ pub(super) fn prepare(
 ) -> anyhow::Result<Ready> {
     let people = People::new(folder, output)?;
     output.piece("\nServe: a registry on this machine; it keeps statements and ciphertext, and can release nothing by itself\n")?;
-    let init = people.show(OPERATOR, &["registry", "init", "registry"])?;
+    let init = people.show(OPERATOR, &["registry", "init", REGISTRY])?;
     let code = init.lines().find_map(|line| line.trim().strip_prefix("founding code"));
     let code = code.context("the registry has no founding code")?.trim();
-    let registry = Served::start(folder, "registry")?;
-    output.piece(format_args!(
-        "  {OPERATOR:8} $ portcullis registry serve registry\n             listening on {}\n",
-        registry.url
-    ))?;
+    let registry = Served::start(folder)?;
+    people.quote(OPERATOR, &SERVE, &registry.printed)?;
     output.piece("\nFound: a board of three, any two of whom must sign\n")?;
     found(&people, folder, &Founding { url: &registry.url, code, released })?;
     output.piece("\nSeal: each checkpoint under two locks, the board's and the registry's; then policy and stage, signed by two\n")?;
     for embedded in released {
-        release(&people, folder, embedded, output)?;
+        release(&people, folder, embedded)?;
     }
     Ok(Ready { registry, people })
 }
@@ -59,10 +57,12 @@ struct Founding<'a> {
 pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
     let Ready { registry, people } = prepare(folder, &CHECKPOINTS.iter().collect::<Vec<_>>(), output)?;
     write_whole(&folder.join("policies/misuse.toml"), MISUSE_RULES.as_bytes())?;
-    people.show("ada", &["catalogue", "propose", "misuse", "--rules", "policies/misuse.toml"])?;
+    people.run("ada", &["catalogue", "propose", "misuse", "--rules", "policies/misuse.toml"])?;
     sign(&people, "ben")?;
-    output
-        .piece("             in force: the rules by which misuse is looked for, signed by ada and ben\n")?;
+    people.comment(
+        "ada",
+        "proposes policies/misuse.toml; ben signs too: the rules by which misuse is looked for are in force",
+    )?;
     output.piece("\nRequest: a researcher asks; the gate answers by the signed policy\n")?;
     let texts = ask(&people, output)?;
     output
@@ -70,7 +70,7 @@ pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
     people.show(AUDITOR, &["catalogue", "refresh"])?;
     people.show(AUDITOR, &["audit", "verify"])?;
     people.show(AUDITOR, &["audit", "bundle", "--to", "audit.jsonl"])?;
-    people.show(AUDITOR, &["audit", "report", "--format", "html", "--output", "report.html"])?;
+    people.show(AUDITOR, &["audit", "report", "--format", "html", "--output", REPORT])?;
     Ok(json!({ "registry": registry.url, "texts": texts }))
 }
 
@@ -86,10 +86,19 @@ fn found(people: &People, folder: &Path, founding: &Founding<'_>) -> anyhow::Res
         )?;
         people.run(person, &["identity", "card", "--to", &card(person)])?;
     }
-    let mut init: Vec<String> =
-        ["--registry", url, "catalogue", "init", "--founding-code", code, "--owner-threshold", "2"]
-            .map(str::to_owned)
-            .to_vec();
+    let mut init: Vec<String> = [
+        "--registry",
+        url,
+        "catalogue",
+        "init",
+        "--quiet",
+        "--founding-code",
+        code,
+        "--owner-threshold",
+        "2",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for (person, _) in BOARD {
         init.extend(["--owner".to_owned(), card(person)]);
     }
@@ -137,12 +146,7 @@ fn card(person: &str) -> String {
     format!("cards/{person}.card")
 }
 
-fn release(
-    people: &People,
-    folder: &Path,
-    embedded: &EmbeddedCheckpoint,
-    output: Output,
-) -> anyhow::Result<()> {
+fn release(people: &People, folder: &Path, embedded: &EmbeddedCheckpoint) -> anyhow::Result<()> {
     let id = embedded.id;
     let policy = format!("policies/{id}.toml");
     write_whole(&folder.join(&policy), embedded.policy().as_bytes())?;
@@ -166,11 +170,8 @@ fn release(
         ],
     )?;
     sign(people, "ben")?;
-    output.piece(format_args!(
-        "             published in stage `{}`, signed by ada and ben\n",
-        embedded.stage
-    ))?;
-    Ok(())
+    let stage = embedded.stage;
+    people.comment("ada", &format!("proposes policy and stage; ben signs too: published in stage `{stage}`"))
 }
 
 fn ask(people: &People, output: Output) -> anyhow::Result<Value> {
@@ -185,19 +186,22 @@ fn ask(people: &People, output: Output) -> anyhow::Result<Value> {
 
     output.piece("\n  A partner's request: two of the board approve, each adds a share of the key\n")?;
     let request = people.show(RESEARCHER, &new("demo-large", "How well do detectors find its text?"))?;
-    let request = digits(&request)?;
+    // What was signed stands before what came of it, and names digests too.
+    let asked = request.lines().find(|line| line.starts_with("asked for "));
+    let request = digits(asked.context("no request was made")?)?;
     people.show(RESEARCHER, &["pull", "demo-large"])?;
     people.show("ada", &["approve", &request, "--yes"])?;
     people.refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
-    people.show("ben", &["approve", &request, "--yes"])?;
-    let partner = write(people, "demo-large", output)?;
+    // What ben is shown is what ada was.
+    people.show("ben", &["approve", &request, "--yes", "--quiet"])?;
+    let partner = write(people, "demo-large")?;
 
     output.piece("\n  A public stage: the board hands its shares over, and the registry answers anyone\n")?;
     people.show("ada", &["handover", "demo-small", "--yes"])?;
     people.show("cy", &["handover", "demo-small", "--yes"])?;
     people.show(RESEARCHER, &["request", "new", "demo-small", "--purpose", "Curiosity"])?;
     people.show(RESEARCHER, &["pull", "demo-small"])?;
-    let public = write(people, "demo-small", output)?;
+    let public = write(people, "demo-small")?;
 
     let case = review(people, output)?;
     Ok(json!({ "demo-large": partner, "demo-small": public, "case": case }))
@@ -211,10 +215,7 @@ fn review(people: &People, output: Output) -> anyhow::Result<Value> {
     let run = ["run", "demo-large", prompt, "-n", "20", "--seed", "2019", "--temperature", "0.7"];
     people.refused(RESEARCHER, &run)?;
     let justified = [&run[..], &["--justify", "To test a detector"]].concat();
-    output.piece(format_args!(
-        "  {RESEARCHER:8} $ portcullis run demo-large \"{prompt}\" --justify \"To test a detector\"\n             written, and recorded\n"
-    ))?;
-    people.run(RESEARCHER, &justified)?;
+    people.show(RESEARCHER, &justified)?;
     people.show(RESEARCHER, &["usage", "sync"])?;
     let case = digits(&people.show(AUDITOR, &["case", "list"])?)?;
     people.show(AUDITOR, &["case", "show", &case])?;
@@ -226,14 +227,11 @@ fn review(people: &People, output: Output) -> anyhow::Result<Value> {
 }
 
 /// Runs a sealed checkpoint and shows what it wrote.
-fn write(people: &People, id: &str, output: Output) -> anyhow::Result<Value> {
+fn write(people: &People, id: &str) -> anyhow::Result<Value> {
     let prompt = "Blessed are the";
-    let arguments = ["run", id, prompt, "--seed", "2019", "--temperature", "0.7", "-n", "30", "--stop", "\n"];
-    output.piece(format_args!("  {RESEARCHER:8} $ portcullis run {id} \"{prompt}\"\n"))?;
-    let written = people.run(RESEARCHER, &arguments)?;
-    let text = written["samples"][0]["text"].as_str().context("run wrote no text")?;
-    output.piece(format_args!("             {prompt}{text}\n"))?;
-    Ok(json!({ "prompt": prompt, "text": text }))
+    let arguments = ["run", id, prompt, "--seed", "2019", "--temperature", "0.7", "-n", "30"];
+    let printed = people.show(RESEARCHER, &arguments)?;
+    Ok(json!({ "prompt": prompt, "text": printed.trim_end_matches('\n') }))
 }
 
 /// The digits that people name a statement by: the first dozen of a digest, wherever it stands in the text.

@@ -7,6 +7,8 @@ mod replay;
 mod server;
 pub(super) mod trial;
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -19,11 +21,16 @@ use super::{interrupt, units};
 use crate::checkpoint::{self, ImportRequest, ImportSource};
 use crate::progress::Silent;
 use embedded::{CHECKPOINTS, EmbeddedCheckpoint};
+use people::HOMES;
+use server::REGISTRY;
+
+/// The report that the story ends on, in its folder.
+const REPORT: &str = "report.html";
 
 /// Show the main job on four small GPT-2 checkpoints: import, seal, release in stages, request, approve, run
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// Work in this folder and keep it; otherwise in one that is removed at the end
+    /// Work in this folder and keep it; otherwise only the report is kept, as a temporary file
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
 
@@ -39,44 +46,57 @@ pub(super) struct Demo {
 impl Demo {
     pub(super) fn run(self, output: Output) -> anyhow::Result<()> {
         interrupt::exit_when_asked(output, "the demo ends here");
-        match self.dir {
-            Some(folder) => {
-                require_new(&folder)?;
-                if self.replay_2019 {
-                    let result = replay::tell(&folder, self.seed, output)?;
-                    let shown = folder.display();
-                    return output.result(&result, format_args!("\nThe report is {shown}/report.html\n"));
-                }
-                let result = tell(&folder, output)?;
-                let shown = folder.display();
-                let address = result["gate"]["registry"].as_str().unwrap_or_default();
-                let listen = address.trim_start_matches("http://");
-                let more = format!(
-                    "\nIt is all in {shown}. Go on with, for instance:\n  \
-                     portcullis registry serve {shown}/registry --listen {listen} &\n  \
-                     portcullis --home {shown}/homes/rosa request list\n  \
-                     portcullis --home {shown}/homes/ada catalogue status\n  \
-                     portcullis --home {shown}/homes/august audit report\n  \
-                     portcullis --home {shown}/homes/rosa run demo-small \"In the beginning\"\nThe board's report is {shown}/report.html\n"
-                );
-                output.result(&result, more)
-            }
-            None => {
-                let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-                let result = match self.replay_2019 {
-                    true => replay::tell(folder.path(), self.seed, output)?,
-                    false => tell(folder.path(), output)?,
-                };
-                output
-                    .result(&result, "\nNothing of it is kept; `portcullis demo --dir <folder>` keeps it.\n")
-            }
+        let Some(folder) = &self.dir else {
+            let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+            let mut result = self.tell(folder.path(), output)?;
+            let report = keep_report(folder.path())?;
+            result["report"] = json!(report);
+            let shown = report.display();
+            return output.result(
+                &result,
+                format_args!(
+                    "\nThe board's report is {shown}\nNothing else is kept; `portcullis demo --dir <folder>` keeps all of it.\n"
+                ),
+            );
+        };
+        require_new(folder)?;
+        let result = self.tell(folder, output)?;
+        let shown = folder.display();
+        if self.replay_2019 {
+            return output.result(&result, format_args!("\nThe report is {shown}/{REPORT}\n"));
         }
+        let address = result["gate"]["registry"].as_str().unwrap_or_default();
+        let listen = address.trim_start_matches("http://");
+        let more = format!(
+            "\nIt is all in {shown}. Go on with, for instance:\n  \
+             portcullis registry serve {shown}/{REGISTRY} --listen {listen} &\n  \
+             portcullis --home {shown}/{HOMES}/rosa request list\n  \
+             portcullis --home {shown}/{HOMES}/ada catalogue status\n  \
+             portcullis --home {shown}/{HOMES}/august audit report\n  \
+             portcullis --home {shown}/{HOMES}/rosa run demo-small \"In the beginning\"\nThe board's report is {shown}/{REPORT}\n"
+        );
+        output.result(&result, more)
     }
+
+    fn tell(&self, folder: &Path, output: Output) -> anyhow::Result<Value> {
+        if self.replay_2019 { replay::tell(folder, self.seed, output) } else { tell(folder, output) }
+    }
+}
+
+/// Copies the report out of a folder that is about to be removed.
+fn keep_report(folder: &Path) -> anyhow::Result<PathBuf> {
+    let keep = || -> io::Result<PathBuf> {
+        let mut kept = tempfile::Builder::new().prefix("portcullis-demo-").suffix(".html").tempfile()?;
+        io::copy(&mut File::open(folder.join(REPORT))?, kept.as_file_mut())?;
+        let (_, path) = kept.keep().map_err(|error| error.error)?;
+        Ok(path)
+    };
+    keep().context("cannot keep the report")
 }
 
 /// Refuses a folder in which people of an earlier demo live.
 fn require_new(folder: &Path) -> Result<(), Refusal> {
-    if folder.join("homes").exists() {
+    if folder.join(HOMES).exists() {
         let message = format!("{} holds a demo already", folder.display());
         return Err(Refusal::usage(message, "name another folder, or remove this one"));
     }
@@ -98,7 +118,7 @@ fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
         verify(&checkpoint_folder(folder, embedded), output)?;
     }
     let gate = gate::tell(folder, output)?;
-    Ok(json!({ "checkpoints": story, "gate": gate }))
+    Ok(json!({ "checkpoints": story, "gate": gate, "report": folder.join(REPORT) }))
 }
 
 fn checkpoint_folder(folder: &Path, embedded: &EmbeddedCheckpoint) -> PathBuf {

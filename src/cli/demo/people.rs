@@ -1,7 +1,8 @@
 //! The demo's people: each has a home of their own and runs this very program in it, as three people at three terminals would.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -9,7 +10,9 @@ use serde_json::Value;
 use super::super::output::Output;
 
 /// Longest command line that is shown whole.
-const MOST_CHARACTERS: usize = 110;
+const MAX_CHARACTERS: usize = 110;
+/// Where their homes are, in the folder that is everyone's.
+pub(super) const HOMES: &str = "homes";
 
 /// Everyone, in one folder.
 #[derive(Debug)]
@@ -19,12 +22,12 @@ pub(super) struct People {
     output: Output,
 }
 
-/// What a command did.
-pub(super) struct Done {
-    /// Its result.
-    pub(super) value: Value,
-    /// Its refusal, if it failed: the message and what to do next.
-    pub(super) refusal: Option<(String, String)>,
+/// What a command printed.
+struct Printed {
+    /// On standard output and standard error.
+    text: String,
+    /// Whether it did what it was asked to.
+    is_done: bool,
 }
 
 impl People {
@@ -37,80 +40,95 @@ impl People {
 
     /// A person's home.
     pub(super) fn home(&self, person: &str) -> PathBuf {
-        self.folder.join("homes").join(person)
+        self.folder.join(HOMES).join(person)
     }
 
-    /// Runs a command as `person` and shows it with what it printed, which is returned; it must succeed.
+    /// Runs a command as `person` and shows it with all that it prints, which is returned; it must succeed.
     pub(super) fn show(&self, person: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let Printed { text, is_done } = self.print(person, arguments)?;
+        anyhow::ensure!(is_done, "{person} could not `portcullis {}`: {}", typed(arguments), text.trim_end());
+        Ok(text)
+    }
+
+    /// Runs a command as `person`, which the gate must refuse, and shows it with all that it prints.
+    pub(super) fn refused(&self, person: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        let Printed { is_done, .. } = self.print(person, arguments)?;
+        anyhow::ensure!(!is_done, "the gate let {person} `portcullis {}`", typed(arguments));
+        Ok(())
+    }
+
+    /// Shows what a command of `person` printed, as it was printed.
+    pub(super) fn quote(&self, person: &str, arguments: &[&str], printed: &str) -> anyhow::Result<()> {
         self.announce(person, arguments)?;
-        let done = self.command(person, arguments).output()?;
-        let printed = String::from_utf8_lossy(&done.stdout).into_owned();
-        anyhow::ensure!(
-            done.status.success(),
-            "{person} could not `portcullis {}`: {}",
-            shown(arguments),
-            String::from_utf8_lossy(&done.stderr).trim_end()
-        );
-        let printed = printed.replace(&format!("{}/", self.folder.display()), "");
-        for line in printed.lines().filter(|line| !line.trim_start().starts_with("next:")) {
+        for line in printed.lines() {
             self.output.piece(format_args!("             {line}\n"))?;
         }
-        Ok(printed)
+        Ok(())
+    }
+
+    /// Tells what `person` did unseen, as a comment in the place of a command.
+    pub(super) fn comment(&self, person: &str, text: &str) -> anyhow::Result<()> {
+        Ok(self.output.piece(format_args!("  {person:8} # {text}\n"))?)
+    }
+
+    /// Runs a command and shows it with what it prints on standard output and standard error, in the order in which it came.
+    fn print(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Printed> {
+        let (mut reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+        let mut child = {
+            let mut command = self.command(person, arguments);
+            command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+            // This process's ends for writing go with the command: otherwise the text would never end.
+            command.spawn()?
+        };
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes)?;
+        let is_done = child.wait()?.success();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        self.quote(person, arguments, &text)?;
+        Ok(Printed { text, is_done })
     }
 
     fn announce(&self, person: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        let mut line = shown(arguments);
-        if line.chars().count() > MOST_CHARACTERS {
-            line = line.chars().take(MOST_CHARACTERS).chain(" …".chars()).collect();
+        let mut line = typed(arguments);
+        if line.chars().count() > MAX_CHARACTERS {
+            line = line.chars().take(MAX_CHARACTERS).chain(" …".chars()).collect();
         }
         Ok(self.output.piece(format_args!("  {person:8} $ portcullis {line}\n"))?)
     }
 
     /// Runs a command as `person`, unseen; it must succeed.
     pub(super) fn run(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Value> {
-        let done = self.attempt(person, arguments)?;
-        if let Some((message, _)) = done.refusal {
-            anyhow::bail!("{person} could not `portcullis {}`: {message}", shown(arguments));
+        match self.attempt(person, arguments)? {
+            Ok(value) => Ok(value),
+            Err(message) => anyhow::bail!("{person} could not `portcullis {}`: {message}", typed(arguments)),
         }
-        Ok(done.value)
-    }
-
-    /// Runs a command as `person`, which the gate must refuse, and shows both.
-    pub(super) fn refused(&self, person: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        self.announce(person, arguments)?;
-        let Some((message, next)) = self.attempt(person, arguments)?.refusal else {
-            anyhow::bail!("the gate let {person} `portcullis {}`", shown(arguments));
-        };
-        self.output.piece(format_args!("             refused: {message}\n             next: {next}\n"))?;
-        Ok(())
     }
 
     fn command(&self, person: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder).arg("--home").arg(self.home(person)).args(arguments);
-        command.env_remove("PORTCULLIS_REGISTRY");
+        command.current_dir(&self.folder).args(arguments);
+        // As the person would set it once, in the folder where all of them are.
+        command.env("PORTCULLIS_HOME", Path::new(HOMES).join(person)).env_remove("PORTCULLIS_REGISTRY");
         command
     }
 
-    /// Runs a command as `person`.
-    fn attempt(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Done> {
+    /// Runs a command as `person`: its result, or why it was refused.
+    fn attempt(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Result<Value, String>> {
         let done = self.command(person, arguments).arg("--json").output()?;
         if done.status.success() {
-            let value = crate::json::from_slice(&done.stdout).unwrap_or(Value::Null);
-            return Ok(Done { value, refusal: None });
+            return Ok(Ok(crate::json::from_slice(&done.stdout).unwrap_or(Value::Null)));
         }
         let error: Value = done
             .stderr
             .split(|byte| *byte == b'\n')
             .find_map(|line| crate::json::from_slice(line).ok())
             .unwrap_or_default();
-        let text = |name: &str| error["error"][name].as_str().unwrap_or_default().to_owned();
-        Ok(Done { value: Value::Null, refusal: Some((text("message"), text("hint"))) })
+        Ok(Err(error["error"]["message"].as_str().unwrap_or_default().to_owned()))
     }
 }
 
 /// Arguments as one would type them.
-fn shown(arguments: &[&str]) -> String {
+fn typed(arguments: &[&str]) -> String {
     let quoted = arguments.iter().map(|argument| {
         if argument.contains([' ', '(']) { format!("\"{argument}\"") } else { (*argument).to_owned() }
     });

@@ -164,7 +164,8 @@ impl Bench {
 fn measure(measured: &Measured, (prompt, work): (&[u32], &Work), bar: &Bar) -> anyhow::Result<Findings> {
     let model = &measured.model;
     model.measure(prompt, WARM_UP)?;
-    bar.begin_tokens("measuring", (work.rounds * work.tokens) as u64);
+    let batched: usize = work.batches.iter().map(|texts| texts * work.batch_tokens).sum();
+    bar.begin_tokens("measuring", (work.rounds * (work.tokens + batched)) as u64);
     let mut speeds = Vec::new();
     for _ in 0..work.rounds {
         speeds.push(model.measure(prompt, work.tokens)?);
@@ -176,8 +177,11 @@ fn measure(measured: &Measured, (prompt, work): (&[u32], &Work), bar: &Bar) -> a
     let mut batches = Vec::new();
     for &texts in &work.batches {
         let prompts: Vec<_> = (0..texts as u64).map(|text| self::prompt(model, BATCH.0, text)).collect();
-        let rates = (0..work.rounds).map(|_| model.measure_batch(&prompts, work.batch_tokens));
-        let rates = rates.collect::<Result<Vec<_>, _>>()?;
+        let mut rates = Vec::new();
+        for _ in 0..work.rounds {
+            rates.push(model.measure_batch(&prompts, work.batch_tokens)?);
+            bar.advance((texts * work.batch_tokens) as u64);
+        }
         batches.push(BatchSpeed { texts, tokens_per_second: median(&rates, |&rate| rate) });
     }
     let threads = model.processor().map(|(threads, _)| threads);

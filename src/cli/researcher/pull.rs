@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::access::Grant;
 use crate::checkpoint::fetch::BaseUrl;
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
 use crate::cli::progress::{Bar, Events};
 use crate::cli::{interrupt, registry, units};
+use crate::client::remote::RemoteError;
 use crate::client::{self, ChunkSource, Mirror, Parallel, PullOptions, Pulled, Vault};
 use crate::name::CheckpointId;
 use crate::progress::Progress;
-use crate::statement::{Statement, Verified};
 use crate::time::Timestamp;
 
 /// Bring a sealed checkpoint into your vault, with the statements that open it
@@ -53,25 +52,23 @@ impl Pull {
         let options = PullOptions { parallel, ..PullOptions::default() };
         let pull =
             |progress: &dyn Progress| client::pull(&manifest, &source, (&vault, &rules), &options, progress);
-        let pulled = if output.is_json() { pull(&Events::new(output))? } else { pull(&Bar::new(output))? };
+        let pulled = if output.is_json() { pull(&Events::new(output)) } else { pull(&Bar::new(output)) };
+        let pulled = pulled.map_err(|error| out_of_reach(error, home))?;
         let statements = collect(home, &vault, output)?;
         let mut text = describe(&self.checkpoint, &pulled, statements);
         let grant = match home.own_card()? {
-            Some(card) => {
-                client::find_grant(&vault, &rules, &card, Timestamp::now()).map(Verified::into_inner)
-            }
+            Some(card) => client::find_grant(&vault, &rules, &card, Timestamp::now()),
             None => {
                 Err(client::Error::NoGrant { checkpoint: self.checkpoint.clone(), name: "you".to_owned() })
             }
         };
-        text += &describe_grant(&self.checkpoint, &grant);
-        let stands = grant.is_ok();
         let expires = grant.as_ref().ok().map(|grant| grant.predicate.expires);
-        let refused = grant.err().map(|error| error.to_string());
+        let refusal = grant.err().map(Refused::of);
+        text += &describe_grant(&self.checkpoint, expires, refusal.as_ref());
         output.result(
             &json!({
                 "event": "done", "checkpoint": self.checkpoint, "pulled": pulled, "statements": statements,
-                "grant": { "stands": stands, "expires": expires, "refused": refused },
+                "grant": { "stands": refusal.is_none(), "expires": expires, "refused": refusal.map(|refusal| refusal.reason) },
             }),
             text,
         )
@@ -83,6 +80,8 @@ impl Pull {
         }
         let mut mirrors: Vec<_> = self.mirror.iter().cloned().map(Mirror::Plain).collect();
         Ok(match home.place()? {
+            // One that did not answer a moment ago gives no chunks either.
+            Place::Address(_) if home.is_offline() => ChunkSource::Mirrors(mirrors),
             Place::Address(address) => {
                 mirrors.push(Mirror::Registry(address));
                 ChunkSource::Mirrors(mirrors)
@@ -95,18 +94,48 @@ impl Pull {
     }
 }
 
+/// Without mirrors, what is missing is the registry.
+fn out_of_reach(error: client::Error, home: &Home) -> anyhow::Error {
+    match (&error, home.offline_because(), home.address()) {
+        (client::Error::NoMirror { reason, .. }, Some(why), Ok(Some(address))) if reason.is_empty() => {
+            RemoteError::Unreachable { registry: address.to_string(), reason: why }.into()
+        }
+        _ => error.into(),
+    }
+}
+
+/// Why no grant of this person's stands.
+struct Refused {
+    /// None is made out to them.
+    is_none: bool,
+    /// The same in words, to its last cause.
+    reason: String,
+}
+
+impl Refused {
+    fn of(error: client::Error) -> Self {
+        let is_none = matches!(error, client::Error::NoGrant { .. });
+        Self { is_none, reason: format!("{:#}", anyhow::Error::from(error)) }
+    }
+}
+
 /// How this person's grant stands.
-fn describe_grant(checkpoint: &CheckpointId, grant: &Result<Statement<Grant>, client::Error>) -> String {
-    match grant {
-        Ok(grant) => {
-            let until = grant.predicate.expires;
+fn describe_grant(
+    checkpoint: &CheckpointId,
+    expires: Option<Timestamp>,
+    refusal: Option<&Refused>,
+) -> String {
+    match (expires, refusal) {
+        (Some(until), _) => {
             format!("your grant stands until {until}\n  next: `portcullis run {checkpoint} \"…\"`\n")
         }
-        Err(client::Error::NoGrant { .. }) => {
+        (None, Some(Refused { is_none: false, reason })) => {
+            format!("{reason}\n  next: `portcullis status` tells what to do\n")
+        }
+        (None, _) => {
             "no grant is made out to you yet: these weights stay closed until one is\n  next: `portcullis status` tells how your requests stand\n"
                 .to_owned()
         }
-        Err(error) => format!("{error}\n  next: `portcullis status` tells what to do\n"),
     }
 }
 

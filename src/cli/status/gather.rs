@@ -163,7 +163,7 @@ fn online(
 
 fn own_request((request, state): &Standing) -> OwnRequest {
     let word = match state {
-        State::Pending { .. } => "pending",
+        State::Pending(_) => "pending",
         State::Granted { .. } => "granted",
         State::Ended { .. } => "ended",
         State::Denied { .. } => "denied",

@@ -82,7 +82,9 @@ fn to_decide(
 ) -> anyhow::Result<Vec<Task>> {
     let mut tasks = Vec::new();
     for (request, state) in requests {
-        let State::Pending { needed: 1.., .. } = state else { continue };
+        if !matches!(state, State::Pending(tally) if tally.needed > 0) {
+            continue;
+        }
         let asked = &request.predicate;
         let is_own = asked.holders()?.iter().any(|holder| holder.verifying_key == card.verifying_key);
         let Ok(rules) = catalogue.rules_in_force(&asked.checkpoint) else { continue };

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{self, HeaderValue};
@@ -22,6 +23,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 const SILENCES: u32 = 2;
 /// Longest wait between two calls of a registry that may be starting anew.
 const BETWEEN_CALLS: Duration = Duration::from_secs(1);
+/// Why nobody answered, if the connection stood.
+const SILENT: &str = "it took the connection and did not answer in time";
 /// How long it is waited for before anybody is told.
 const UNTOLD: Duration = Duration::from_secs(1);
 
@@ -32,6 +35,7 @@ pub(super) struct Http {
     runtime: Runtime,
     patience: Patience,
     line: Arc<dyn Line>,
+    has_answered: AtomicBool,
 }
 
 /// What is asked. Every question can be put again without harm.
@@ -148,13 +152,11 @@ struct Failed {
     tries: u32,
     /// Whether there was no way to the registry.
     is_down: bool,
-    /// Whether it may be starting anew.
-    may_return: bool,
 }
 
 impl From<RemoteError> for Failed {
     fn from(error: RemoteError) -> Self {
-        Self { error, tries: 1, is_down: false, may_return: false }
+        Self { error, tries: 1, is_down: false }
     }
 }
 
@@ -174,7 +176,8 @@ impl Http {
         }
         let client = builder.build().map_err(|error| failed(&error))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        Ok(Self { base, client, runtime: runtime.map_err(|error| failed(&error))?, patience, line })
+        let runtime = runtime.map_err(|error| failed(&error))?;
+        Ok(Self { base, client, runtime, patience, line, has_answered: AtomicBool::default() })
     }
 
     pub(super) fn base(&self) -> &BaseUrl {
@@ -212,14 +215,15 @@ impl Http {
                 }
                 Ok((answer, _)) => return Ok(answer),
                 Err(failed) => {
-                    let may_return = failed.may_return && begun.elapsed() < self.patience.restart;
-                    if tried >= failed.tries && !may_return {
-                        if failed.is_down {
-                            self.line.went_down();
+                    if tried >= failed.tries {
+                        if let (true, RemoteError::Unreachable { reason, .. }) =
+                            (failed.is_down, &failed.error)
+                        {
+                            self.line.went_down(reason);
                         }
                         return Err(failed.error);
                     }
-                    (Err(failed.error), None, failed.may_return)
+                    (Err(failed.error), None, false)
                 }
             };
             let may_return = may_return && begun.elapsed() < self.patience.restart;
@@ -252,12 +256,12 @@ impl Http {
                 (false, false) => self.patience.tries,
             };
             let is_down = error.is_connect() || error.is_timeout();
-            let may_return = is_refusal(&error);
             let reason = reason(&error.without_url());
             let error = RemoteError::Unreachable { registry: self.base.to_string(), reason };
-            Failed { error, tries, is_down, may_return }
+            Failed { error, tries, is_down }
         };
-        let mut response = self.client.execute(request).await.map_err(unreachable)?;
+        let mut response = self.response(request).await?.map_err(unreachable)?;
+        self.has_answered.store(true, Ordering::Relaxed);
         let status = response.status();
         let advised = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let advised = advised.and_then(|text| parse_retry_after(text, SystemTime::now()));
@@ -276,6 +280,22 @@ impl Http {
             bytes.extend_from_slice(&piece);
         }
         Ok((Answer { registry: self.base.to_string(), status, bytes, date }, advised))
+    }
+
+    /// The beginning of an answer. One that is the first of all has to come soon: later ones may take their time, such as for work or for
+    /// witnesses.
+    async fn response(
+        &self,
+        request: reqwest::Request,
+    ) -> Result<Result<reqwest::Response, reqwest::Error>, Failed> {
+        let response = self.client.execute(request);
+        if self.has_answered.load(Ordering::Relaxed) || self.line.has_answered() {
+            return Ok(response.await);
+        }
+        tokio::time::timeout(self.patience.first, response).await.map_err(|_| {
+            let (registry, reason) = (self.base.to_string(), SILENT.to_owned());
+            Failed { error: RemoteError::Unreachable { registry, reason }, tries: 1, is_down: true }
+        })
     }
 
     fn request(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<reqwest::Request, RemoteError> {
@@ -329,7 +349,7 @@ fn reason(error: &reqwest::Error) -> String {
     }
     match (error.is_timeout(), error.is_connect()) {
         (true, true) => "nothing answered there in time".to_owned(),
-        (true, false) => "it took the connection and did not answer in time".to_owned(),
+        (true, false) => SILENT.to_owned(),
         (false, _) => {
             let causes: Vec<_> = causes(error).map(ToString::to_string).collect();
             causes.join(": ")

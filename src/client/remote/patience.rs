@@ -7,13 +7,15 @@ use std::time::Duration;
 pub struct Patience {
     /// For name lookup, connection and TLS together.
     pub connect: Duration,
-    /// For each silence before and inside an answer.
+    /// For the first answer of all, from the question on: a registry that never says a word is not waited for longer.
+    pub first: Duration,
+    /// For each silence before and inside an answer of one that did answer before.
     pub silence: Duration,
     /// How often a question is put.
     pub tries: u32,
     /// How often a registry is called that refuses the connection.
     pub calls: u32,
-    /// How long to wait for one that refuses the connection, or says that it is busy, since it may be starting anew.
+    /// How long to wait for one that says that it is busy, since it may be starting anew.
     pub restart: Duration,
 }
 
@@ -21,6 +23,7 @@ impl Patience {
     /// For commands that can do nothing without the registry.
     pub const NORMAL: Self = Self {
         connect: Duration::from_secs(5),
+        first: Duration::from_secs(6),
         silence: Duration::from_secs(30),
         tries: 4,
         calls: 2,
@@ -30,6 +33,7 @@ impl Patience {
     /// For commands that go on without it.
     pub const BRIEF: Self = Self {
         connect: Duration::from_secs(2),
+        first: Duration::from_secs(5),
         silence: Duration::from_secs(5),
         tries: 1,
         calls: 1,
@@ -45,8 +49,11 @@ pub trait Line: Send + Sync {
     /// Why the registry is not called at all, if it is not.
     fn is_down(&self) -> Option<String>;
 
-    /// Nobody answered.
-    fn went_down(&self);
+    /// Nobody answered, for this reason.
+    fn went_down(&self, reason: &str);
+
+    /// Whether somebody answered already, be it to another question.
+    fn has_answered(&self) -> bool;
 
     /// Somebody answered.
     fn is_up(&self);
@@ -64,7 +71,11 @@ impl Line for AnyLine {
         None
     }
 
-    fn went_down(&self) {}
+    fn went_down(&self, _reason: &str) {}
+
+    fn has_answered(&self) -> bool {
+        false
+    }
 
     fn is_up(&self) {}
 

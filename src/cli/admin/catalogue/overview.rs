@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::words;
 use crate::catalogue::{AUDITORS, CheckpointFile, RoleSummary, Roster, StageTarget};
+use crate::cli::page::Page;
+use crate::cli::table::{Cell, Fit, Table, Tone};
 use crate::name::CheckpointId;
 use crate::policy::Policy;
 use crate::statement::Quorum;
@@ -70,49 +72,93 @@ impl<'a> Overview<'a> {
         Ok(Self { sources, checkpoints, boards })
     }
 
-    /// In words, as tables.
-    pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        text += &columns(["CHECKPOINT", "STAGE", "SINCE", "POLICY", "MUST SIGN"], self.checkpoint_rows());
-        text += &columns(["BOARD", "FOR", "MUST SIGN"], self.board_rows());
-        text += &columns(["ROLE", "VERSION", "EXPIRES", "SIGNED BY"], self.role_rows());
-        text
+    /// Puts it on a page, as tables.
+    pub(super) fn show(&self, page: &mut Page) {
+        page.table(&self.checkpoint_table());
+        page.gap();
+        page.table(&self.board_table());
+        page.gap();
+        page.table(&self.role_table());
     }
 
-    fn checkpoint_rows(&self) -> Vec<[String; 5]> {
-        let row = |checkpoint: &Checkpoint<'_>| {
-            let Checkpoint { name, quorum, stage, policy, .. } = checkpoint;
+    fn checkpoint_table(&self) -> Table<5> {
+        let mut table = Table::new([
+            ("CHECKPOINT", Fit::Cut),
+            ("STAGE", Fit::Cut),
+            ("SINCE", Fit::Whole),
+            ("POLICY", Fit::Whole),
+            ("MUST SIGN", Fit::Cut),
+        ]);
+        for Checkpoint { name, quorum, stage, policy, .. } in &self.checkpoints {
             let (stage, since) = match stage {
-                Some(stage) => (stage.stage.to_string(), stage.since.date()),
-                None => ("not released".to_owned(), String::new()),
+                Some(stage) => (Cell::new(&stage.stage), stage.since.date()),
+                None => (Cell::new("not released").toned(Tone::Faint), String::new()),
             };
             let policy = policy.as_ref().map(|policy| format!("version {}", policy.version));
-            [name.to_string(), stage, since, policy.unwrap_or_default(), self.must_sign(quorum)]
-        };
-        self.checkpoints.iter().map(row).collect()
+            table.row([
+                Cell::new(name),
+                stage,
+                Cell::new(since),
+                Cell::new(policy.unwrap_or_default()),
+                Cell::new(self.must_sign(quorum)),
+            ]);
+        }
+        table
     }
 
-    fn board_rows(&self) -> Vec<[String; 3]> {
-        let row = |(name, quorum, asked_by): &(&CheckpointId, &Quorum, Vec<String>)| {
+    /// The owners, and the boards of which no checkpoint is named.
+    fn board_table(&self) -> Table<3> {
+        let mut table = Table::new([("BOARD", Fit::Cut), ("FOR", Fit::Cut), ("MUST SIGN", Fit::Cut)]);
+        for (purpose, quorum) in self.owners() {
+            table.row([Cell::new("owners"), Cell::new(purpose), Cell::new(self.must_sign(quorum))]);
+        }
+        for (name, quorum, asked_by) in &self.boards {
             let purpose = match asked_by.as_slice() {
                 _ if name.as_str() == AUDITORS => "review of use".to_owned(),
                 [] => "nothing published yet".to_owned(),
                 asked_by => format!("requests for {}", asked_by.join(", ")),
             };
-            [name.to_string(), purpose, self.must_sign(quorum)]
-        };
-        self.boards.iter().map(row).collect()
+            table.row([Cell::new(name), Cell::new(purpose), Cell::new(self.must_sign(quorum))]);
+        }
+        table
     }
 
-    fn role_rows(&self) -> Vec<[String; 4]> {
+    /// The owners and what they sign: once if the same people sign both.
+    fn owners(&self) -> Vec<(&'static str, &Quorum)> {
+        let role = |name| self.sources.roles.iter().find(|role| role.role == name).map(|role| &role.quorum);
+        match (role("root"), role("targets")) {
+            (Some(root), Some(targets))
+                if root.keys() == targets.keys() && root.threshold() == targets.threshold() =>
+            {
+                vec![("roots, boards and rules", root)]
+            }
+            (root, targets) => [("roots", root), ("boards and rules", targets)]
+                .into_iter()
+                .filter_map(|(purpose, quorum)| Some((purpose, quorum?)))
+                .collect(),
+        }
+    }
+
+    fn role_table(&self) -> Table<4> {
         let Sources { roles, roster, now, .. } = self.sources;
-        let row = |role: &RoleSummary| {
+        let mut table = Table::new([
+            ("ROLE", Fit::Cut),
+            ("VERSION", Fit::Whole),
+            ("EXPIRES", Fit::Whole),
+            ("SIGNED BY", Fit::Cut),
+        ]);
+        for role in *roles {
             let until = format!("{} ({})", role.expires.date(), words::from_now(role.expires, *now));
             let must = format!("{} of {} must", role.quorum.threshold(), role.quorum.keys().len());
-            let signed = format!("{} ({must})", words::names(&role.signers, roster));
-            [role.role.clone(), role.version.to_string(), until, signed]
-        };
-        roles.iter().map(row).collect()
+            let tone = if role.expires.seconds_since(*now) <= 0 { Tone::Bad } else { Tone::Plain };
+            table.row([
+                Cell::new(&role.role),
+                Cell::new(role.version),
+                Cell::new(until).toned(tone),
+                Cell::new(format!("{} ({must})", words::names(&role.signers, roster))),
+            ]);
+        }
+        table
     }
 
     /// `2 of Ada, Ben, Cy`.
@@ -160,20 +206,4 @@ impl<'a> Overview<'a> {
             "roles": roles.collect::<Vec<_>>(),
         })
     }
-}
-
-/// Rows under headers; nothing where there are none.
-fn columns<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
-    let mut lines = vec![headers.map(str::to_owned)];
-    lines.extend(rows);
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: &[String; N]| {
-        let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    lines.iter().map(line).chain(["\n".to_owned()]).collect()
 }

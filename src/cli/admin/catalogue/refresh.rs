@@ -8,6 +8,7 @@ use super::overview::{Overview, Sources};
 use crate::catalogue::{Client, Error, MOST_ROOT_BYTES, Roster};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::page::Page;
 use crate::cli::{files, registry};
 use crate::time::Timestamp;
 
@@ -46,6 +47,8 @@ impl Refresh {
         let overview = Overview::of(&sources)?;
         let mut value = overview.json();
         value["targets"] = catalogue.targets().len().into();
-        output.result(&value, overview.text().trim_end().to_owned() + "\n")
+        let mut page = Page::new();
+        overview.show(&mut page);
+        output.page(&value, &page)
     }
 }

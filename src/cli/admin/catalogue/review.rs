@@ -201,10 +201,12 @@ fn describe_signers(before: Option<&Quorum>, after: Option<&Quorum>, roster: &Ro
     let gone: Vec<_> = old.difference(new).collect();
     let come: Vec<_> = new.difference(old).collect();
     if !gone.is_empty() {
-        parts.push(format!("{} leaves", words::names(gone, roster)));
+        let leave = if gone.len() == 1 { "leaves" } else { "leave" };
+        parts.push(format!("{} {leave}", words::names(gone, roster)));
     }
     if !come.is_empty() {
-        parts.push(format!("{} joins", words::names_and_ids(come, roster)));
+        let join = if come.len() == 1 { "joins" } else { "join" };
+        parts.push(format!("{} {join}", words::names_and_ids(come, roster)));
     }
     parts.push(format!("threshold {} (was {})", threshold(after), threshold(before)));
     format!("{quorum}: {}", parts.join(", "))

@@ -1,7 +1,5 @@
 //! `portcullis catalogue status`.
 
-use std::fmt::Write as _;
-
 use clap::Args;
 
 use super::overview::{Overview, Sources};
@@ -9,6 +7,7 @@ use super::words;
 use super::workshop::Workshop;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::page::Page;
 use crate::time::Timestamp;
 
 /// Show checkpoints with their stages, boards, who signed what, what expires when, and what is proposed
@@ -29,24 +28,26 @@ impl StatusCommand {
             file: &|checkpoint, file| Ok(repository.published_file(checkpoint, file)?),
         };
         let overview = Overview::of(&sources)?;
-        let mut text = overview.text();
+        let mut page = Page::new();
+        overview.show(&mut page);
+        page.gap();
         if status.roles.is_empty() {
-            writeln!(text, "nothing is published yet\n")?;
+            page.line("nothing is published yet");
+            page.gap();
         }
         for standing in &status.open {
-            writeln!(text, "proposed  {}, version {}", standing.subject, standing.version)?;
+            page.line(format_args!("proposed  {}, version {}", standing.subject, standing.version));
             for tally in &standing.tallies {
-                writeln!(text, "          {}", words::tally(tally, &status.roster))?;
+                page.line(format_args!("          {}", words::tally(tally, &status.roster)));
             }
         }
-        if status.open.is_empty() {
-            writeln!(text, "nothing is proposed")?;
-        } else {
-            writeln!(text, "  next: read it with `portcullis catalogue review`")?;
-        }
+        page.line(match status.open.is_empty() {
+            true => "nothing is proposed",
+            false => "  next: read it with `portcullis catalogue review`",
+        });
         let mut value = overview.json();
         let open = status.open.iter().map(|standing| words::standing_json(standing, &status.roster));
         value["proposed"] = open.collect();
-        output.result(&value, text)
+        output.page(&value, &page)
     }
 }

@@ -55,7 +55,11 @@ impl Check {
             let policy = read(path)?;
             let shown = path.display().to_string();
             let named = |catalogue: &TrustedCatalogue| boards(&policy, |role| catalogue.board(role).cloned());
-            let known = catalogue.as_ref().filter(|_| sizes == Boards::default()).and_then(named);
+            let known = catalogue
+                .as_ref()
+                .filter(|_| sizes == Boards::default())
+                .and_then(named)
+                .map(Boards::as_last_seen);
             let mut findings = policy::check(&policy, known.as_ref().unwrap_or(&sizes), now);
             if let Some(before) = &before {
                 require_same(before, &policy)?;

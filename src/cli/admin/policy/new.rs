@@ -120,6 +120,7 @@ impl New {
             "\n[[stage]]\n\
              name = \"{name}\"\n\
              audience.organizations = [{organization}]  # or audience = \"anyone\", or audience.people = [\"<key>\"]\n\
+             audience.affiliation = \"confirmed\"   # by a registrar whom the owners named; without this line the name on a card is enough\n\
              approvals = {{ board = {board} }}        # distinct people; of several boards: {{ board = {board}, ethics = 1 }}\n\
              agreement = \"agreement.md\"       # the text that applicants accept, proposed with --agreement\n\
              uses = [\"research\"]             # the uses that a request may name\n\

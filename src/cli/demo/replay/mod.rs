@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::super::interrupt;
 use super::super::output::Output;
+use super::REPORT;
 use super::people::People;
 use super::server::Served;
 use crate::time::Timestamp;
@@ -56,12 +57,12 @@ pub(super) fn tell(folder: &Path, seed: u64, output: Output) -> anyhow::Result<V
     output.piece(format_args!(
         "\n  {story}\n\nThe registry is served as it stands now; the auditor joins it and checks all of it\n"
     ))?;
-    let registry = Served::start(folder, "registry")?;
+    let registry = Served::start(folder)?;
     people.run("august", &["join", &registry.url, "--root", "1.root.json"])?;
     people.show("august", &["audit", "verify"])?;
     people.show("august", &["audit", "bundle", "--to", "audit.jsonl"])?;
     let period = ["--from", "2019-02-14", "--to", "2019-11-15", "--bundle", "audit.jsonl"];
-    let report = ["audit", "report", "--format", "html", "--output", "report.html"];
+    let report = ["audit", "report", "--format", "html", "--output", REPORT];
     people.show("august", &[&report[..], &period[..]].concat())?;
-    Ok(json!({ "story": story, "registry": registry.url, "report": folder.join("report.html") }))
+    Ok(json!({ "story": story, "registry": registry.url, "report": folder.join(REPORT) }))
 }

@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use super::settings;
 use crate::blob::Blobs;
 use crate::cli::home::Home;
+use crate::cli::interrupt::stop_when_asked;
 use crate::cli::output::Output;
 use crate::cli::signing::{Unattended, unattended};
 use crate::registry::{Registry, WitnessAddress};
@@ -82,19 +83,6 @@ fn announce(server: &Server, settings: &Settings, output: Output) -> anyhow::Res
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", server.address());
     output.result(&json!({ "listening": url }), format_args!("listening on {url}\n"))
-}
-
-/// Ends what `stop` ends at the first signal, and the process at the second.
-pub(in crate::cli) fn stop_when_asked(stop: impl Fn() + Send + Sync + 'static) {
-    // A second signal ends the process at once.
-    let mut asked = false;
-    let _ = ctrlc::set_handler(move || {
-        if asked {
-            std::process::exit(crate::cli::failure::INTERRUPTED.into());
-        }
-        asked = true;
-        stop();
-    });
 }
 
 /// Where lines of the log go, each whole: what others wrote may be in any of them, so nothing hidden goes out as it is, and no text begins a

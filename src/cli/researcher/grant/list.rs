@@ -118,7 +118,8 @@ fn refused(one: &Found, beside: &Beside<'_>, rules: &RulesInForce, now: Timestam
     })
 }
 
-fn table(grants: &[Standing], now: Timestamp) -> Table<7> {
+/// Grants as a table.
+pub(in crate::cli) fn table(grants: &[Standing], now: Timestamp) -> Table<7> {
     let mut table = Table::new([
         ("GRANT", Fit::Whole),
         ("CHECKPOINT", Fit::Cut),
@@ -147,7 +148,8 @@ fn table(grants: &[Standing], now: Timestamp) -> Table<7> {
     table
 }
 
-fn to_json(grant: &Standing) -> Value {
+/// A grant as JSON.
+pub(in crate::cli) fn to_json(grant: &Standing) -> Value {
     json!({
         "digest": grant.found.digest, "grant": grant.claim.predicate, "stands": grant.refused.is_none(),
         "refused": grant.refused,

@@ -41,7 +41,7 @@ impl List {
         requests.retain(|(request, state)| {
             let is_wanted = |wanted: &CheckpointId| request.predicate.checkpoint == *wanted;
             self.checkpoint.as_ref().is_none_or(is_wanted)
-                && (!self.pending || matches!(state, State::Pending { .. }))
+                && (!self.pending || matches!(state, State::Pending(_)))
         });
         let mut page = Page::new();
         page.table_or(&table(&requests, now), "no requests");
@@ -117,7 +117,7 @@ pub(in crate::cli) fn table(requests: &[Standing], now: Timestamp) -> Table<6> {
 /// The tone of a state.
 pub(in crate::cli) fn tone(state: &State) -> Tone {
     match state {
-        State::Pending { .. } => Tone::Waits,
+        State::Pending(_) => Tone::Waits,
         State::Granted { .. } => Tone::Good,
         State::Ended { .. } | State::Denied { .. } => Tone::Bad,
         State::Withdrawn | State::Outdated { .. } => Tone::Faint,

@@ -47,7 +47,7 @@ impl Show {
         };
         let author = (asked.card.verifying_key.id(), asked.card.name.to_string());
         let names = Names { catalogue: &catalogue, author };
-        let given = approvals(furthest_behind(&evidence, &rules).as_ref(), &rules);
+        let given = approvals(furthest_behind(&evidence, &state, &rules).as_ref(), &rules);
         let when = standing.as_ref().map(|standing| standing.approvals.as_slice()).unwrap_or_default();
 
         let mut page = Page::new();
@@ -97,11 +97,15 @@ fn described(
     Ok(text)
 }
 
-/// Of the grants that answer a request, one for each person, the one that lacks the most.
-fn furthest_behind(evidence: &Evidence, rules: &RulesInForce) -> Option<Envelope> {
+/// Of the grants that answer a request, one for each person, the one that lacks the most. While it is pending, signatures under an earlier
+/// policy count for nothing.
+fn furthest_behind(evidence: &Evidence, state: &State, rules: &RulesInForce) -> Option<Envelope> {
     let mut best = std::collections::BTreeMap::new();
     for found in &evidence.grants {
         let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
+        if matches!(state, State::Pending(_)) && claim.predicate.policy != rules.policy_digest {
+            continue;
+        }
         let holder = claim.predicate.researcher.verifying_key.id();
         let missing: usize = approvals(Some(&found.envelope), rules).iter().map(|board| board.missing).sum();
         let known = best.entry(holder).or_insert((missing, found));
@@ -128,7 +132,7 @@ fn approved(
         .collect();
     let by = if signed.is_empty() { "nobody yet".to_owned() } else { signed.join(", ") };
     let missing = match (board.missing, state) {
-        (missing @ 1.., State::Pending { .. }) => {
+        (missing @ 1.., State::Pending(_)) => {
             let mut open: Vec<_> = board.open.iter().map(called).collect();
             open.sort();
             format!("; {missing} more of {}", open.join(", "))

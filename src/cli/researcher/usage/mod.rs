@@ -1,10 +1,12 @@
 //! `portcullis usage`: the journal of what was run on this machine.
 
+mod show;
+
 use std::fmt::Write as _;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::access::{RulesInForce, Statements as _};
 use crate::api::JournalState;
@@ -13,12 +15,12 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
 use crate::cli::outage::Need;
 use crate::cli::output::Output;
+use crate::cli::page::Page;
 use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory, Unattended, unattended};
 use crate::client;
 use crate::digest::Sha256Digest;
 use crate::log::EntryKind;
-use crate::misuse::RuleId;
 use crate::name::Prose;
 use crate::statement::{Predicate as _, Quorum};
 use crate::time::Timestamp;
@@ -27,19 +29,11 @@ use crate::usage::{Event, Journal, JournalDeclaration, JournalId, SignedRecord, 
 /// The record of what you ran on this machine, and its way to the registry
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum UsageCommand {
-    Show(Show),
+    Show(show::Show),
     Sync(Sync),
     Status(Status),
     Declare(Declare),
     Explain(Explain),
-}
-
-/// List the records of this machine's journal, each checked
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Show {
-    /// Only the last N
-    #[arg(long, value_name = "N")]
-    last: Option<usize>,
 }
 
 /// Bring what is not there yet to the registry; leases need it
@@ -104,64 +98,6 @@ impl UsageCommand {
             Self::Explain(explain) => explain.run(home, output),
         }
     }
-}
-
-impl Show {
-    fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let mut records = Vec::new();
-        verify(home, &mut |record| records.push(record.clone()))?;
-        let skip = records.len().saturating_sub(self.last.unwrap_or(usize::MAX));
-        let records = &records[skip..];
-        let mut text = String::new();
-        for record in records {
-            writeln!(text, "{}", line(record))?;
-        }
-        if records.is_empty() {
-            text.push_str("nothing was recorded on this machine yet\n");
-        }
-        let values: Vec<Value> = records.iter().map(|record| json!(record.record())).collect();
-        output.result(&values, text)
-    }
-}
-
-fn line(record: &SignedRecord) -> String {
-    let record = record.record();
-    let (seq, at) = (record.seq, record.at);
-    match &record.event {
-        Event::Begin(begin) => {
-            let kept = match &begin.prompt {
-                None => "counts only".to_owned(),
-                Some(kept) if kept.sealed.is_empty() => format!("prompt {}", short(&kept.sha256.to_string())),
-                Some(kept) => format!("prompt sealed to {}", people(kept.sealed.len())),
-            };
-            let what = if begin.blocked { "blocked" } else { "begin" };
-            let hits = if begin.hits.is_empty() {
-                String::new()
-            } else {
-                format!("; rules: {}", RuleId::list(&begin.hits))
-            };
-            format!(
-                "{seq:>6}  {at}  {what:<8} {}  {} tokens of prompt, {} at most; {kept}{hits}",
-                begin.checkpoint, begin.prompt_tokens, begin.max_tokens
-            )
-        }
-        Event::End(end) => {
-            let hits = if end.hits.is_empty() {
-                String::new()
-            } else {
-                format!("; rules: {}", RuleId::list(&end.hits))
-            };
-            format!("{seq:>6}  {at}  end      of {}: {} tokens, {}{hits}", end.begin, end.tokens, end.finish)
-        }
-    }
-}
-
-fn people(count: usize) -> String {
-    if count == 1 { "1 auditor".to_owned() } else { format!("{count} auditors") }
-}
-
-fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
 }
 
 fn run_sync(home: &Home, output: Output) -> anyhow::Result<()> {
@@ -310,8 +246,9 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
         }
     })?;
     let Some(journal) = Journal::open_existing(&home.journal())? else {
-        let text = "nothing was recorded on this machine yet\n";
-        return output.result(&json!({ "journal": null, "spent": [] }), text);
+        let mut page = Page::new();
+        nothing_recorded(&mut page);
+        return output.page(&json!({ "journal": null, "spent": [] }), &page);
     };
     let Some(Summary { records, synced, open, .. }) = summary else { anyhow::bail!("the journal went away") };
     let mut text = format!("the journal holds: {records} records, each signed and in its place\n");
@@ -333,6 +270,12 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
         text.push_str("  next: `portcullis usage sync`\n");
     }
     output.result(&json!({ "journal": summary, "spent": spent }), text)
+}
+
+/// Says that there is no journal yet, and what begins one.
+fn nothing_recorded(page: &mut Page) {
+    page.line("nothing was recorded on this machine yet");
+    page.line("  next: `portcullis run <checkpoint> \"…\"` records what it runs of a sealed checkpoint; `portcullis list` shows those on offer");
 }
 
 /// Checks the whole journal against this home's own key; nothing where there is no journal yet.

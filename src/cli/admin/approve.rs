@@ -140,7 +140,7 @@ impl<'a> Progress<'a> {
 /// How many members must sign: what the board's threshold asks, or the policy where it asks for more.
 fn needed(rules: &RulesInForce) -> usize {
     let demands = rules.policy.stage(&rules.stage).map(|stage| stage.demands(rules.terms().board_threshold));
-    let own = demands.as_ref().and_then(|demands| demands.get(BoardName::own()));
+    let own = demands.and_then(|demands| demands.get(BoardName::own()));
     own.map_or(0, |own| usize::try_from(own.need).unwrap_or(usize::MAX))
 }
 

@@ -94,17 +94,18 @@ pub fn approvals(grant: Option<&Envelope>, rules: &RulesInForce) -> Vec<BoardApp
     let demands = stage.demands(rules.terms().board_threshold);
     let all = rules.boards.values().chain([&rules.board]).flat_map(signers).collect::<BTreeSet<_>>();
     let people = rules.people(&all);
-    let seats = fill_seats(&demands, &std::collections::BTreeMap::new(), &people);
+    let counts = std::collections::BTreeMap::new();
+    let seats = fill_seats(demands, &counts, &people);
     let board =
         |name: &BoardName| if name == BoardName::own() { Some(&rules.board) } else { rules.boards.get(name) };
-    let approvals = seats.iter().map(|(name, seats)| {
+    let approvals = seats.map(|(name, seats)| {
         let signed = board(name).map(signers).unwrap_or_default();
         let members = board(name).into_iter().flat_map(Quorum::keys).copied();
         let open = members.filter(|key| Some(*key) != own && !signed.contains(key)).collect();
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let needed = count(seats.demand.need);
         let missing = needed.saturating_sub(count(seats.filled));
-        BoardApprovals { board: (*name).clone(), signed, open, needed, missing }
+        BoardApprovals { board: name.clone(), signed, open, needed, missing }
     });
     approvals.collect()
 }

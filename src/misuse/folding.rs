@@ -10,17 +10,32 @@ use unicode_security::skeleton;
 
 use crate::visible::is_hidden;
 
-/// The text in form NFKD (UAX #15) without marks, hidden characters and letters that look like ASCII letters (UTS #39). ASCII without
-/// controls is its own folding, which costs nothing.
+/// The text in form NFKD (UAX #15) without marks, hidden characters and letters that look like ASCII letters (UTS #39), any run of white
+/// space as one space. Plain ASCII is its own folding, which costs nothing.
 pub(super) fn fold(text: &str) -> Cow<'_, str> {
-    if text.chars().all(|c| c.is_ascii() && !is_hidden(c)) {
+    if is_folded(text) {
         return Cow::Borrowed(text);
     }
     let mut folded = String::with_capacity(text.len());
-    for c in text.nfkd().filter(|c| !is_hidden(*c) && !is_combining_mark(*c)) {
-        if c.is_ascii() { folded.push(c) } else { push_lookalike(c, &mut folded) }
+    for c in text.nfkd().filter(|c| c.is_whitespace() || !is_hidden(*c) && !is_combining_mark(*c)) {
+        match c {
+            c if c.is_whitespace() => {
+                if !folded.ends_with(' ') {
+                    folded.push(' ');
+                }
+            }
+            c if c.is_ascii() => folded.push(c),
+            c => push_lookalike(c, &mut folded),
+        }
     }
     Cow::Owned(folded)
+}
+
+/// Whether a text is ASCII without controls, and no two spaces follow one another.
+fn is_folded(text: &str) -> bool {
+    let is_plain = |byte: &u8| *byte == b' ' || byte.is_ascii_graphic();
+    let bytes = text.as_bytes();
+    bytes.iter().all(is_plain) && !bytes.windows(2).any(|pair| pair == b"  ")
 }
 
 /// Appends the ASCII that a character looks like, or else the character. Its case stays: the table writes a capital `I` as `l`.
@@ -53,10 +68,13 @@ mod tests {
             ("f\u{336}a\u{336}k\u{336}e\u{336}", "fake"),
             ("\u{406}van", "Ivan"),
             ("f\u{1b}ake", "fake"),
+            ("fake\nnews", "fake news"),
+            ("fake \t\r\n\u{2028}\u{3000}   news", "fake news"),
+            ("fake\u{200b} \u{85}news", "fake news"),
             ("ニュース", "ニュース"),
         ] {
             assert_eq!(fold(text), seen, "{text:?}");
         }
-        assert!(matches!(fold("plain\ntext"), Cow::Borrowed(_)));
+        assert!(matches!(fold("plain text"), Cow::Borrowed(_)));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::Findings;
-use super::seats::{Demand, fill_seats};
+use super::seats::{Demands, fill_seats};
 use super::stage::Stage;
 use super::word::{BoardName, PersonKey};
 
@@ -106,27 +106,27 @@ impl Boards {
             let remedy = format!("write `board = {}`, or rotate the board to another threshold", own.need);
             findings.warning(line, words, remedy);
         }
-        self.overlaps(findings, stage, &demands);
+        self.overlaps(findings, stage, demands);
     }
 
     /// One person on two boards fills one seat: are there people for all?
-    fn overlaps(&self, findings: &mut Findings<'_>, stage: &Stage, demands: &BTreeMap<&BoardName, Demand>) {
+    fn overlaps(&self, findings: &mut Findings<'_>, stage: &Stage, demands: Demands<'_>) {
         let mut people: BTreeMap<PersonKey, BTreeSet<BoardName>> = BTreeMap::new();
-        for board in demands.keys() {
+        for (board, _) in demands.iter() {
             // Of a board whose members are not known, nobody can say who is on another.
-            let Some(Board::Members { people: members, .. }) = self.known.get(*board) else { return };
+            let Some(Board::Members { people: members, .. }) = self.known.get(board) else { return };
             for member in members {
-                people.entry(*member).or_default().insert((*board).clone());
+                people.entry(*member).or_default().insert(board.clone());
             }
         }
         let shared = people.values().filter(|boards| boards.len() > 1).count();
         if shared == 0 {
             return;
         }
-        let need: u64 = demands.values().map(|demand| u64::from(demand.need)).sum();
+        let need: u64 = demands.iter().map(|(_, demand)| u64::from(demand.need)).sum();
         let filled = |people: &BTreeMap<_, _>| -> u64 {
-            let seats = fill_seats(demands, &BTreeMap::new(), people);
-            seats.values().map(|seats| u64::from(seats.filled)).sum()
+            let counts = BTreeMap::new();
+            fill_seats(demands, &counts, people).map(|(_, seats)| u64::from(seats.filled)).sum()
         };
         let line = stage.lines.approvals;
         let sit = if shared == 1 { "1 sits".to_owned() } else { format!("{shared} sit") };

@@ -189,7 +189,7 @@ fn ask_stage<'a>(
         rules.push(answer(Rule::Approvals, true, Matter::NoApprovals));
     }
     let demands = stage.demands(terms.board_threshold);
-    for (board, seats) in fill_seats(&demands, &asked.approvals, &asked.approvers) {
+    for (board, seats) in fill_seats(demands, &asked.approvals, &asked.approvers) {
         let verdict = if seats.filled >= seats.demand.need { Verdict::Passed } else { Verdict::Awaits };
         rules.push(RuleOutcome {
             rule: Rule::Approvals,

@@ -31,7 +31,7 @@ pub use document::{MOST_BYTES, SCHEMA};
 pub use enter::{Entry, EntryOutcome, EntryRule, Measurement, Standing, may_enter};
 pub use error::Error;
 pub use release::{ReleaseError, ReleaseFiles};
-pub use seats::{Demand, Seats, fill_seats};
+pub use seats::{Demand, Demands, Seats, fill_seats};
 pub use simulate::{Simulated, Simulation, simulate};
 pub use stage::{AffiliationProof, Audience, EvidenceBound, Limits, Policy, Requires, Stage, UsageMode};
 pub use succession::{Succession, require_succession};

@@ -5,6 +5,7 @@
 //! in which people signed nor their keys decide whether a demand is met.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use super::stage::Stage;
 use super::word::{BoardName, PersonKey};
@@ -18,20 +19,40 @@ pub struct Demand {
     pub by_catalogue: bool,
 }
 
+/// What each board must give, by board. It is read at every decision, so it allocates nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Demands<'a> {
+    by_policy: &'a BTreeMap<BoardName, NonZeroU32>,
+    /// The catalogue's threshold of the checkpoint's own board.
+    own_threshold: Option<u32>,
+}
+
 impl Stage {
     /// What each board must give before a grant of this stage counts: what the policy asks for and, of the checkpoint's own board,
-    /// never less than the catalogue's threshold of it. Where the policy asks for nobody's approval there is no demand.
-    pub fn demands(&self, board_threshold: Option<u32>) -> BTreeMap<&BoardName, Demand> {
-        let by_policy = |need: u32| Demand { need, by_catalogue: false };
-        let mut demands: BTreeMap<_, _> =
-            self.approvals.iter().map(|(board, need)| (board, by_policy(need.get()))).collect();
-        if let Some(threshold) = board_threshold.filter(|_| !demands.is_empty()) {
-            let own = demands.entry(BoardName::own()).or_insert(by_policy(0));
-            if own.need < threshold {
-                *own = Demand { need: threshold, by_catalogue: true };
-            }
-        }
-        demands
+    /// never less than the catalogue's threshold of it. If the policy asks for nobody's approval there is no demand.
+    pub fn demands(&self, board_threshold: Option<u32>) -> Demands<'_> {
+        let own_threshold = board_threshold.filter(|_| !self.approvals.is_empty());
+        Demands { by_policy: &self.approvals, own_threshold }
+    }
+}
+
+impl<'a> Demands<'a> {
+    /// Each board with its demand: the checkpoint's own first if the catalogue alone demands it, the others in the order of their names.
+    pub fn iter(self) -> impl Iterator<Item = (&'a BoardName, Demand)> {
+        let own =
+            self.own_threshold.filter(|need| *need > 0 && !self.by_policy.contains_key(BoardName::own()));
+        let own = own.map(|need| (BoardName::own(), Demand { need, by_catalogue: true }));
+        let by_policy = self.by_policy.iter().map(move |(board, need)| {
+            let need = need.get();
+            let more = self.own_threshold.filter(|more| *more > need && board == BoardName::own());
+            (board, Demand { need: more.unwrap_or(need), by_catalogue: more.is_some() })
+        });
+        own.into_iter().chain(by_policy)
+    }
+
+    /// What one board must give.
+    pub fn get(self, board: &BoardName) -> Option<Demand> {
+        self.iter().find(|(demanded, _)| *demanded == board).map(|(_, demand)| demand)
     }
 }
 
@@ -46,33 +67,28 @@ pub struct Seats {
     pub elsewhere: u32,
 }
 
-/// Fills the seats that are demanded. `counts` are people of one board each, of whom no more is known; `people` are those who are
-/// known by their keys, with the boards on which each sits.
+/// Fills the seats that are demanded, board by board. `counts` are people of one board each, of whom no more is known; `people` are those
+/// who are known by their keys, with the boards on which each sits.
 pub fn fill_seats<'a>(
-    demands: &BTreeMap<&'a BoardName, Demand>,
+    demands: Demands<'a>,
     counts: &BTreeMap<BoardName, u32>,
     people: &'a BTreeMap<PersonKey, BTreeSet<BoardName>>,
-) -> BTreeMap<&'a BoardName, Seats> {
+) -> impl Iterator<Item = (&'a BoardName, Seats)> {
     let anonymous =
-        |board: &BoardName, demand: &Demand| counts.get(board).copied().unwrap_or_default().min(demand.need);
-    let open = demands.iter().map(|(board, demand)| (*board, demand.need - anonymous(board, demand)));
-    let mut seating = Seating { people, open: open.collect(), seated: BTreeMap::new() };
-    for person in people.keys() {
-        seating.seat(person, &mut BTreeSet::new());
+        |board: &BoardName, demand: Demand| counts.get(board).copied().unwrap_or_default().min(demand.need);
+    let mut seating = Seating { people, open: BTreeMap::new(), seated: BTreeMap::new() };
+    if !people.is_empty() {
+        let open = demands.iter().map(|(board, demand)| (board, demand.need - anonymous(board, demand)));
+        seating.open = open.collect();
+        people.keys().for_each(|person| {
+            seating.seat(person, &mut BTreeSet::new());
+        });
     }
-    let is_seated_beside = |board: &BoardName, person: &PersonKey| {
-        let mut others = seating.seated.iter().filter(|(other, _)| **other != board);
-        others.any(|(_, seated)| seated.contains(&person))
-    };
-    let seats = demands.iter().map(|(board, demand)| {
+    demands.iter().map(move |(board, demand)| {
         let named = seating.seated.get(board).map_or(0, Vec::len);
-        let elsewhere =
-            people.iter().filter(|(person, on)| on.contains(*board) && is_seated_beside(board, person));
         let filled = anonymous(board, demand) + u32::try_from(named).unwrap_or(u32::MAX);
-        let elsewhere = u32::try_from(elsewhere.count()).unwrap_or(u32::MAX);
-        (*board, Seats { demand: *demand, filled, elsewhere })
-    });
-    seats.collect()
+        (board, Seats { demand, filled, elsewhere: seating.seated_beside(board) })
+    })
 }
 
 /// People as they are seated.
@@ -84,6 +100,16 @@ struct Seating<'a> {
 }
 
 impl<'a> Seating<'a> {
+    /// How many of a board's members fill a seat of another.
+    fn seated_beside(&self, board: &BoardName) -> u32 {
+        let is_beside = |person: &PersonKey| {
+            let mut others = self.seated.iter().filter(|(other, _)| **other != board);
+            others.any(|(_, seated)| seated.contains(&person))
+        };
+        let beside = self.people.iter().filter(|(person, on)| on.contains(board) && is_beside(person));
+        u32::try_from(beside.count()).unwrap_or(u32::MAX)
+    }
+
     /// Seats a person, others moving up where that makes room; whether there was a seat. No board is tried twice, so this ends, and
     /// goes no deeper than there are boards.
     fn seat(&mut self, person: &'a PersonKey, tried: &mut BTreeSet<&'a BoardName>) -> bool {
@@ -120,14 +146,34 @@ mod tests {
     }
 
     fn filled(demands: &[(&str, u32)], people: &[&[&str]]) -> u32 {
-        let names: Vec<_> = demands.iter().map(|(name, _)| board(name)).collect();
-        let needs = demands.iter().map(|(_, need)| Demand { need: *need, by_catalogue: false });
-        let demands = names.iter().zip(needs).collect();
+        let by_policy: BTreeMap<_, _> =
+            demands.iter().map(|(name, need)| (board(name), NonZeroU32::new(*need).unwrap())).collect();
+        let demands = Demands { by_policy: &by_policy, own_threshold: None };
         let person = |(seed, boards): (u8, &&[&str])| {
             (PersonKey::from_bytes([seed; 32]), boards.iter().map(|name| board(name)).collect())
         };
         let people = (0..).zip(people).map(person).collect();
-        fill_seats(&demands, &BTreeMap::new(), &people).values().map(|seats| seats.filled).sum()
+        fill_seats(demands, &BTreeMap::new(), &people).map(|(_, seats)| seats.filled).sum()
+    }
+
+    #[test]
+    fn the_greater_of_policy_and_catalogue_binds() {
+        let demands = |own: Option<u32>, threshold: Option<u32>| {
+            let by_policy: BTreeMap<_, _> = [("ethics", Some(1)), ("board", own)]
+                .into_iter()
+                .filter_map(|(name, need)| Some((board(name), NonZeroU32::new(need?)?)))
+                .collect();
+            let demands = Demands { by_policy: &by_policy, own_threshold: threshold };
+            demands
+                .iter()
+                .map(|(board, demand)| (board.to_string(), demand.need, demand.by_catalogue))
+                .collect::<Vec<_>>()
+        };
+        let named = |name: &str, need, by| (name.to_owned(), need, by);
+        assert_eq!(demands(Some(1), None), [named("board", 1, false), named("ethics", 1, false)]);
+        assert_eq!(demands(Some(1), Some(2)), [named("board", 2, true), named("ethics", 1, false)]);
+        assert_eq!(demands(Some(3), Some(2)), [named("board", 3, false), named("ethics", 1, false)]);
+        assert_eq!(demands(None, Some(2)), [named("board", 2, true), named("ethics", 1, false)]);
     }
 
     #[test]

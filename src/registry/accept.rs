@@ -374,10 +374,12 @@ impl Registry {
         for digest in digests {
             let envelope = self.grant(digest).await?;
             let affiliations = self.affiliations_of_grant(&envelope, incoming.rules).await?;
-            if let Ok(grant) = verify_grant(&envelope, incoming.rules, &[], &affiliations, incoming.now)
-                && self.ended(&grant.predicate, incoming.rules).await?.is_none()
-            {
-                standing.insert(grant.predicate.researcher.verifying_key.id());
+            if let Ok(grant) = verify_grant(&envelope, incoming.rules, &[], &affiliations, incoming.now) {
+                let holder = grant.predicate.researcher.verifying_key.id();
+                let sanctions = self.store.sanctions(holder, &incoming.rules.checkpoint).await?;
+                if !sanctions.ends(grant.predicate.issued) {
+                    standing.insert(holder);
+                }
             }
         }
         Ok(standing)
@@ -401,6 +403,7 @@ impl Registry {
         incoming: &Incoming<'_>,
     ) -> Result<(bool, Option<RequestState>), Error> {
         let revocation = verify_revocation(incoming.envelope, incoming.rules)?;
+        require_fresh(revocation.created, incoming.now)?;
         let claim = self.grant(revocation.grant).await?.claim::<Grant>()?.predicate;
         let mut others = self.holders_with_grants(claim.request, incoming).await?;
         others.remove(&claim.researcher.verifying_key.id());
@@ -415,7 +418,9 @@ impl Registry {
         let filed = incoming.filed(signer_of(revocation.signers())?, holder);
         let grant = SanctionedGrant { grant: revocation.grant, holder, checkpoint: claim.checkpoint };
         let statement = incoming.envelope.digest();
-        let revoked = SanctionChange::Revoked { statement, grant, at: incoming.now };
+        // A grant whose signer's clock ran ahead ends as well.
+        let at = incoming.now.max(claim.issued);
+        let revoked = SanctionChange::Revoked { statement, grant, at };
         let filing = Filing::one(filed).with(effect).with_sanction(revoked);
         Ok((self.file(filing).await?, Some(state)))
     }
@@ -447,8 +452,14 @@ impl Registry {
                     Err(Error::Access(_) | Error::Suspended { .. }) => continue,
                     may => may?,
                 }
-                if !self.answer(&request, incoming).await? {
-                    return Ok(());
+                match self.answer(&request, incoming).await {
+                    // One that the rules of today refuse keeps nobody else waiting.
+                    Err(Error::Access(_)) => {}
+                    answered => {
+                        if !answered? {
+                            return Ok(());
+                        }
+                    }
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::erase::Erasure;
 use super::part::{Cursor, Part, Slice};
 use super::reveal::{Disclosure, Revealed};
 use super::{Error, Reading, Registry, Waiting};
-use crate::access::{self, Affiliation, Grant, Handover, Revocation};
+use crate::access::{self, Affiliation, Handover, Revocation};
 use crate::api::{ApprovalItem, JournalState, SanctionItem};
 use crate::catalogue::{Parcel, Subject};
 use crate::digest::Sha256Digest;
@@ -309,11 +309,10 @@ impl Registry {
         reader: KeyId,
         now: Timestamp,
     ) -> Result<Revealed<GrantDecision>, Error> {
-        let (envelope, counts) = self.decide(digest, reader, now).await?;
-        let grant = envelope.claim::<Grant>()?.predicate;
+        let (grant, decision) = self.decide(digest, reader, now).await?;
         let holder = grant.researcher.verifying_key.id();
         let disclosure = Disclosure::of_one("decision", digest, &grant.checkpoint, [holder]);
-        self.reveal(reader, disclosure, GrantDecision { envelope, counts }).await
+        self.reveal(reader, disclosure, decision).await
     }
 
     /// A lease, as an answer to the grant's holder, who alone gets one.

@@ -1,15 +1,17 @@
 //! Requests and grants as they stand, and leases for them.
 
-use super::journals::leased;
-use super::{Error, LeaseTerms, Registry, issue_lease};
-use crate::access::{self, Grant, Lease, verify_grant};
+use super::journals::leased as journal_leased;
+use super::lists::GrantDecision;
+use super::{Error, Issued, LeaseTerms, Registry, issue_lease};
+use crate::access::{Grant, Lease, verify_grant};
 use crate::api::JournalState;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
 use crate::statement::{Envelope, Predicate as _};
-use crate::store::{Event, Filed, Filing, RequestRow, RequestState, StatementRow};
+use crate::store::{Event, Filed, Filing, RequestRow, RequestState, Sanctions, StatementRow};
 use crate::time::Timestamp;
+use crate::usage::JournalMark;
 
 /// How long a request waits, as far as can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,9 @@ pub struct Waiting {
     /// Seconds that nine of ten took at most.
     pub p90: Option<i64>,
 }
+
+/// How often a lease is tried while the journal that it binds moves on.
+const TRIES: usize = 3;
 
 impl Registry {
     /// What happened to a request, and how long it may wait yet.
@@ -61,8 +66,8 @@ impl Registry {
         digest: Sha256Digest,
         reader: KeyId,
         now: Timestamp,
-    ) -> Result<(Envelope, Result<(), access::Error>), Error> {
-        let envelope = self.grant(digest).await?;
+    ) -> Result<(Grant, GrantDecision), Error> {
+        let (envelope, sanctions) = self.grant_and_sanctions(digest).await?;
         let claim = envelope.claim::<Grant>()?.predicate;
         let view = self.view().await?;
         let holder = claim.researcher.verifying_key.id();
@@ -70,14 +75,14 @@ impl Registry {
             return Err(Error::NotYours);
         }
         let rules = view.rules(&claim.checkpoint)?;
-        let counts = match self.ended(&claim, &rules).await? {
+        let counts = match self.ended(&claim, sanctions, &rules).await? {
             Some(revoked) => Err(revoked),
             None => {
                 let affiliations = self.affiliations([&claim.researcher], &rules).await?;
                 verify_grant(&envelope, &rules, &[], &affiliations, now).map(|_| ())
             }
         };
-        Ok((envelope, counts))
+        Ok((claim, GrantDecision { envelope, counts }))
     }
 
     /// Issues a lease for a grant to its holder, if it counts now.
@@ -100,23 +105,36 @@ impl Registry {
         let rules = self.view().await?.rules(&claim.checkpoint)?;
         let locks = self.locks(&rules).await?;
         self.require_unsanctioned(&claim, &rules, now).await?;
-        let mark = self.require_accounted(reader, journal, now).await?;
         self.require_logged(EntryKind::Grant, grant).await?;
         let affiliations = self.affiliations([&claim.researcher], &rules).await?;
-        let terms = LeaseTerms {
-            grant: &envelope,
-            revocations: &[],
-            affiliations: &affiliations,
-            rules: &rules,
-            locks: &locks,
-            journal: Some(mark),
-        };
-        let issued = issue_lease(&terms, self.keys(), now)?;
+        let mut mark = self.require_accounted(reader, journal, now).await?;
+        // Another lease or batch of the same journal may come in meanwhile.
+        for _ in 0..TRIES {
+            let terms = LeaseTerms {
+                grant: &envelope,
+                revocations: &[],
+                affiliations: &affiliations,
+                rules: &rules,
+                locks: &locks,
+                journal: Some(mark),
+            };
+            let issued = issue_lease(&terms, self.keys(), now)?;
+            if self.file_lease(&Leased { grant, reader, mark: &mark, issued: &issued }, now).await? {
+                return Ok(issued.lease);
+            }
+            mark = self.require_accounted(reader, journal, now).await?;
+        }
+        Err(Error::Unsynced { known: mark.records, told: mark.records })
+    }
+
+    /// Files a lease with what it changes of its journal, and sees to it that it is in the log; whether it was filed.
+    async fn file_lease(&self, leased: &Leased<'_>, now: Timestamp) -> Result<bool, Error> {
+        let Leased { grant, reader, mark, issued } = *leased;
         let row = StatementRow {
             digest: issued.lease.digest(),
             signer: self.key_id(),
             kind: Lease::KIND.to_owned(),
-            checkpoint: claim.checkpoint,
+            checkpoint: issued.grant.predicate.checkpoint.clone(),
             about: Some(grant),
             holder: reader,
             envelope: issued.lease.to_json(),
@@ -124,27 +142,44 @@ impl Registry {
         };
         let entry = Entry::new(EntryKind::Lease, now, row.digest).of(&row.checkpoint).about(Some(grant));
         let lease = row.digest;
-        let usage = Some(leased(&mark, reader, &issued, now));
+        let usage = Some(journal_leased(mark, reader, issued, now));
         if !self.store.put(Filing { usage, ..Filing::one(Filed { row, entry: Some(entry) }) }).await? {
-            // Another batch of the journal came in meanwhile.
-            return Err(Error::Unsynced { known: mark.records, told: mark.records });
+            return Ok(false);
         }
         // It takes effect once it is in the log (P3).
         self.require_logged(EntryKind::Lease, lease).await?;
-        Ok(issued.lease)
+        Ok(true)
     }
 
     /// The grant with this digest, the signatures of all who signed it in one envelope.
     pub(super) async fn grant(&self, digest: Sha256Digest) -> Result<Envelope, Error> {
-        let mut grant: Option<Envelope> = None;
-        let rows = self.store.statement(digest).await?;
-        for row in rows.into_iter().filter(|row| row.kind == Grant::KIND && !row.is_erased()) {
-            let envelope = Envelope::parse(row.envelope.as_bytes())?;
-            match &mut grant {
-                Some(grant) => grant.merge(&envelope)?,
-                None => grant = Some(envelope),
-            }
-        }
-        grant.ok_or(Error::Unknown { what: "grant", digest })
+        merged(digest, self.store.statement(digest).await?)
     }
+
+    /// The same, with what stands against its holder.
+    async fn grant_and_sanctions(&self, digest: Sha256Digest) -> Result<(Envelope, Sanctions), Error> {
+        let (rows, sanctions) = self.store.statement_and_sanctions(digest).await?;
+        Ok((merged(digest, rows)?, sanctions))
+    }
+}
+
+/// A lease that is to be filed: for whom, under which grant, and how its journal stood.
+struct Leased<'a> {
+    grant: Sha256Digest,
+    reader: KeyId,
+    mark: &'a JournalMark,
+    issued: &'a Issued,
+}
+
+/// The signatures of all who signed a grant in one envelope.
+fn merged(digest: Sha256Digest, rows: Vec<StatementRow>) -> Result<Envelope, Error> {
+    let mut grant: Option<Envelope> = None;
+    for row in rows.into_iter().filter(|row| row.kind == Grant::KIND && !row.is_erased()) {
+        let envelope = Envelope::parse(row.envelope.as_bytes())?;
+        match &mut grant {
+            Some(grant) => grant.merge(&envelope)?,
+            None => grant = Some(envelope),
+        }
+    }
+    grant.ok_or(Error::Unknown { what: "grant", digest })
 }

@@ -8,7 +8,7 @@ use crate::identity::KeyId;
 use crate::misuse::{Case, CaseStep, Step};
 use crate::name::{CheckpointId, Prose};
 use crate::statement::{Envelope, Predicate as _};
-use crate::store::{Page, SanctionChange, SanctionedGrant};
+use crate::store::{Page, SanctionChange, SanctionedGrant, Sanctions};
 use crate::time::Timestamp;
 
 impl Registry {
@@ -45,10 +45,10 @@ impl Registry {
     pub(super) async fn ended(
         &self,
         grant: &Grant,
+        sanctions: Sanctions,
         rules: &RulesInForce,
     ) -> Result<Option<access::Error>, Error> {
         let holder = grant.researcher.verifying_key.id();
-        let sanctions = self.store.sanctions(holder, &grant.checkpoint).await?;
         match sanctions.revoked.filter(|_| sanctions.ends(grant.issued)) {
             Some(on) => Ok(Some(self.revoked(holder, rules, on).await?)),
             None => Ok(None),

@@ -6,7 +6,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Error, Store, parse, parse_option};
+use super::{Error, MOST_ROWS, StatementRow, Store, parse, parse_option, statements};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::misuse::Outcome;
@@ -127,8 +127,37 @@ impl Store {
         .bind(checkpoint.to_string())
         .fetch_one(&self.pool)
         .await?;
-        let revoked = time(&row, "revoked")?.max(time(&row, "ended")?);
-        Ok(Sanctions { revoked, cleared: time(&row, "cleared")?, suspended_until: time(&row, "suspended")? })
+        read_sanctions(&row)
+    }
+
+    /// A statement by its digest, as each who signed it handed it in, and what stands against the person whom it concerns for its
+    /// checkpoint: one question instead of two, because decisions are asked for more often than all else.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Row`], [`Error::TooMany`].
+    pub async fn statement_and_sanctions(
+        &self,
+        digest: Sha256Digest,
+    ) -> Result<(Vec<StatementRow>, Sanctions), Error> {
+        const { assert!(MOST_ROWS == 1000) };
+        let rows = sqlx::query(
+            "SELECT s.*, \
+             COALESCE((SELECT MAX(at) FROM revocations WHERE holder = s.holder AND checkpoint = s.checkpoint), 0) AS revoked, \
+             COALESCE((SELECT MAX(decided) FROM cases WHERE holder = s.holder AND checkpoint = s.checkpoint AND outcome = 'revoke'), 0) AS ended, \
+             COALESCE((SELECT MAX(clears) FROM cases WHERE holder = s.holder AND checkpoint = s.checkpoint \
+             AND outcome IN ('no-finding', 'warn')), 0) AS cleared, \
+             COALESCE((SELECT MAX(until) FROM cases WHERE holder = s.holder AND checkpoint = s.checkpoint AND outcome = 'suspend'), 0) AS suspended \
+             FROM statements s WHERE s.digest = $1 ORDER BY s.seq LIMIT 1001",
+        )
+        .bind(digest.to_string())
+        .fetch_all(&self.pool)
+        .await?;
+        if rows.len() > 1000 {
+            return Err(Error::TooMany { table: "statements", most: MOST_ROWS });
+        }
+        let sanctions = rows.first().map(read_sanctions).transpose()?.unwrap_or_default();
+        let rows = rows.iter().map(statements::read).collect::<Result<_, _>>()?;
+        Ok((rows, sanctions))
     }
 
     /// The last revocation that ended a person's grants for a checkpoint.
@@ -303,6 +332,11 @@ async fn open_case(transaction: &mut Transaction<'static, Any>, opening: &Openin
         .await?;
     }
     Ok(())
+}
+
+fn read_sanctions(row: &AnyRow) -> Result<Sanctions, Error> {
+    let revoked = time(row, "revoked")?.max(time(row, "ended")?);
+    Ok(Sanctions { revoked, cleared: time(row, "cleared")?, suspended_until: time(row, "suspended")? })
 }
 
 /// A grant and a rule, as one key.

@@ -551,7 +551,7 @@ async fn apply(
     }
 }
 
-fn read(row: &AnyRow) -> Result<StatementRow, Error> {
+pub(super) fn read(row: &AnyRow) -> Result<StatementRow, Error> {
     let text = |name: &str| row.try_get::<String, _>(name);
     Ok(StatementRow {
         digest: parse(TABLE, &text("digest")?)?,

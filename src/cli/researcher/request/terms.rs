@@ -113,7 +113,7 @@ fn days(most: Option<u32>) -> String {
 fn approvals(stage: &Stage, rules: &RulesInForce) -> String {
     let demands = stage.demands(rules.terms().board_threshold);
     let approvals = demands.iter().map(|(board, demand)| {
-        let board = if *board == BoardName::own() { "the board" } else { board.as_str() };
+        let board = if board == BoardName::own() { "the board" } else { board.as_str() };
         format!("{} of {board}", demand.need)
     });
     let approvals: Vec<_> = approvals.collect();

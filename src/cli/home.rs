@@ -402,7 +402,7 @@ fn write_whole_as(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(parent)?;
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+        let mut file = super::files::new_beside(parent)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         use std::os::unix::fs::PermissionsExt as _;

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use crate::cli::home::Home;
 use crate::cli::identity::new;
 use crate::cli::operator::registry::serve::{begin_log, stop_when_asked};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::cli::signing::{Unattended, unattended};
 use crate::log::{LogKey, WitnessKey};
 use crate::name::Label;
@@ -76,7 +76,7 @@ impl Init {
             "made a witness in {}\n  key  {key}\nOperators name it in portcullis.toml, everybody else with `portcullis join <registry>` and --witness {key}.\n",
             self.folder.display()
         );
-        output.result(&json!({ "folder": self.folder, "key": key.to_string() }), text)
+        output.result(&json!({ "folder": shown(&self.folder), "key": key.to_string() }), text)
     }
 }
 

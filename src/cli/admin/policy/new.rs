@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::catalogue::Client;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::name::CheckpointId;
 use crate::policy::{self, Boards, Organization, Policy, SCHEMA, Severity, StageName};
 use crate::time::Timestamp;
@@ -73,13 +73,13 @@ impl New {
         }
         let path = self.to.unwrap_or_else(|| format!("{}.toml", self.checkpoint).into());
         write_new(&path, &text)?;
-        let shown = path.display();
+        let path = shown(path);
         let value = json!({ "checkpoint": self.checkpoint, "path": path, "version": policy.version });
         let next = format!(
-            "edit it, then `portcullis policy check {shown}` and `portcullis catalogue propose {} --policy {shown}`",
+            "edit it, then `portcullis policy check {path}` and `portcullis catalogue propose {} --policy {path}`",
             self.checkpoint
         );
-        output.result(&value, format!("wrote {shown}\n  next: {next}\n"))
+        output.result(&value, format!("wrote {path}\n  next: {next}\n"))
     }
 
     /// The threshold of the checkpoint's board, by the catalogue that this home saw last.

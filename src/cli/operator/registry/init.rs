@@ -10,7 +10,7 @@ use super::SETTINGS;
 use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, write_secret, write_whole};
 use crate::cli::identity::new;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::digest::Sha256Digest;
 use crate::name::Label;
 
@@ -59,18 +59,19 @@ impl Init {
         // What was written last is on the disk before the code is shown, once.
         write_whole(&card, &std::fs::read(&card)?)?;
         let key_id = identity.card().verifying_key.id();
-        let (folder, shown) = (self.folder.display(), card.display());
+        let folder = self.folder.display();
         let text = format!(
-            "made a registry in {folder}: key {}\n  card           {shown}\n  settings       {}\n  founding code  {}\n\
+            "made a registry in {folder}: key {}\n  card           {}\n  settings       {}\n  founding code  {}\n\
              Whoever founds the catalogue needs card and code; the code is shown this once.\n  \
              next: `portcullis registry serve {folder}`, then `portcullis --registry <URL> catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`\n",
             key_id.short(),
+            card.display(),
             settings.display(),
             *code,
         );
         output.result(
             &json!({
-                "folder": self.folder, "key_id": key_id, "card": card, "settings": settings,
+                "folder": shown(&self.folder), "key_id": key_id, "card": shown(&card), "settings": shown(&settings),
                 "founding_code": *code,
             }),
             text,

@@ -383,9 +383,9 @@ fn refusals_say_what_to_do() {
         of("--home zoe --registry c catalogue refresh"),
         of("--home zoe --registry c catalogue refresh --root policy.toml"),
     ].join("\n"), @"
-    exit 2
-    error: there is no catalogue in nowhere/catalogue
-      next: check --registry, or begin with `portcullis catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`
+    exit 5
+    error: there is no folder nowhere
+      next: check the path; for a server, write its address with http:// or https://
 
     exit 2
     error: the policy governs gpt2-124m, not gpt2-1.5b

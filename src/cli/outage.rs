@@ -74,6 +74,11 @@ impl Outage {
 
     /// Why `registry` is not called, if it is not.
     pub(super) fn reason(&self, registry: &str) -> Option<String> {
+    /// Whether this command goes on without the registry.
+    pub(super) fn is_borne(&self) -> bool {
+        self.need == Need::Nothing
+    }
+
         if self.is_wanted {
             return Some("--offline was given".to_owned());
         }

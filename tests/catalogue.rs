@@ -445,7 +445,7 @@ fn refusals_say_what_to_do() {
 
     exit 2
     error: no root of trust is in zoe/catalogue; none is ever taken from a server unasked
-      next: give the root file that the owners handed you, with `portcullis catalogue refresh --root <file>`
+      next: join it once: `portcullis join <invitation>`, or `portcullis join <registry> --root <file>` with the root that the owners handed you; before it is founded, its owners use `portcullis catalogue review`
 
     exit 4
     error: the root given is not what it should be: expected value at line 1 column 1

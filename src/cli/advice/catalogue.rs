@@ -15,7 +15,7 @@ pub(super) fn explain_catalogue(error: &Error) -> (Kind, Option<String>) {
         E::Busy { .. } => (Kind::Unavailable, "wait until it ends and try again"),
         E::NoRoot { .. } => (
             Kind::Usage,
-            "give the root file that the owners handed you, with `portcullis catalogue refresh --root <file>`",
+            "join it once: `portcullis join <invitation>`, or `portcullis join <registry> --root <file>` with the root that the owners handed you; before it is founded, its owners use `portcullis catalogue review`",
         ),
         E::OtherRoot { .. } => {
             (Kind::Denied, "if you mean to change to another catalogue, use another --home for it")

@@ -136,9 +136,7 @@ fn recipient(path: &Path) -> anyhow::Result<Recipient> {
 
 /// The board of the catalogue, and its registry, by the cards that the owners signed.
 fn recipients_of_board(catalogue: &Catalogue, id: &CheckpointId) -> anyhow::Result<Recipients> {
-    let board = catalogue
-        .board(id)
-        .ok_or_else(|| crate::client::Error::UnknownCheckpoint { checkpoint: id.clone() })?;
+    let board = catalogue.board_of(id)?;
     let of = |key| Ok::<_, crate::client::Error>(Recipient::from(&*catalogue.card(key)?));
     let members = board.keys().iter().map(of).collect::<Result<_, _>>()?;
     let registry = catalogue.registry().keys().first().context("the catalogue names no registry")?;

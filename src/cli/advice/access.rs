@@ -187,10 +187,12 @@ fn record_hint(error: &client::Error) -> (Kind, Option<String>) {
 fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
     use client::Error as E;
     let (kind, hint) = match error {
-        E::UnknownCheckpoint { .. } => (
+        E::UnknownCheckpoint { nearest: Some(nearest), .. } => {
+            (Kind::Usage, format!("did you mean {nearest}? `portcullis list` names them"))
+        }
+        E::UnknownCheckpoint { nearest: None, .. } => (
             Kind::Usage,
-            "`portcullis catalogue status` lists them; for a folder on this machine, check its path"
-                .to_owned(),
+            "`portcullis list` names them; for a folder on this machine, check its path".to_owned(),
         ),
         E::NotPublished { checkpoint, .. } | E::UnknownStage { checkpoint, .. } => (
             Kind::Denied,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use serde_json::Value;
 
 use super::overview::{Overview, Sources};
 use super::words;
@@ -18,7 +19,7 @@ pub(in crate::cli) struct StatusCommand {}
 impl StatusCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        let workshop = Workshop::open(home, output)?;
+        let workshop = Workshop::open_to_look(home, output)?;
         let repository = workshop.repository();
         let status = repository.status()?;
         let sources = Sources {
@@ -39,14 +40,16 @@ impl StatusCommand {
                 writeln!(text, "          {}", words::tally(tally, &status.roster))?;
             }
         }
-        if status.open.is_empty() {
+        if workshop.is_kept_from_me() {
+            writeln!(text, "what is proposed is for owners and board members to see")?;
+        } else if status.open.is_empty() {
             writeln!(text, "nothing is proposed")?;
         } else {
             writeln!(text, "  next: read it with `portcullis catalogue review`")?;
         }
         let mut value = overview.json();
         let open = status.open.iter().map(|standing| words::standing_json(standing, &status.roster));
-        value["proposed"] = open.collect();
+        value["proposed"] = if workshop.is_kept_from_me() { Value::Null } else { open.collect() };
         output.result(&value, text)
     }
 }

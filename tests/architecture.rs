@@ -320,3 +320,52 @@ fn labels_of_measurements_are_static_texts() {
     }
     assert!(made.is_empty(), "{made:#?}");
 }
+
+/// `json!` panics on a path that is not UTF-8: a path goes into JSON as `output::shown` has it.
+#[test]
+fn json_takes_no_path_as_it_is() {
+    let typed =
+        regex::Regex::new(r"(\w+): &?(?:'\w+ )?(?:mut )?(?:Option<&?)?(?:std::path::)?Path(?:Buf)?\b")
+            .unwrap();
+    let joined =
+        regex::Regex::new(r"let (\w+) = [^;]*\.(?:join\([^;]*\)|path\(\)|to_path_buf\(\));").unwrap();
+    // Lists of words are joined, too.
+    let is_text = |found: &str| {
+        ["collect", "format!", "[\"", "\", \"", "join(\" \")"].iter().any(|word| found.contains(word))
+    };
+    let entry = regex::Regex::new(r#""(\w+)": ([^,}]+)"#).unwrap();
+    let (mut paths, mut seen) = (Vec::new(), 0);
+    for path in sources("src") {
+        let text = fs::read_to_string(&path).unwrap();
+        let joined = joined.captures_iter(&text).filter(|found| !is_text(&found[0]));
+        let shown: BTreeSet<_> = typed
+            .captures_iter(&text)
+            .chain(joined)
+            .map(|found| found[1].to_owned())
+            .filter(|name| !text.contains(&format!("let {name} = shown(")))
+            .collect();
+        for call in text.split("json!(").skip(1) {
+            // Up to where the call ends.
+            let mut depth = 1;
+            let end = call.find(|c| {
+                depth += match c {
+                    '(' => 1,
+                    ')' => -1,
+                    _ => 0,
+                };
+                depth == 0
+            });
+            for found in entry.captures_iter(&call[..end.unwrap_or(call.len())]) {
+                let value = found[2].trim();
+                let last = value.trim_start_matches('&').trim_start_matches("self.");
+                let is_path = shown.contains(last) || last.ends_with(".path()") || last.ends_with(".path");
+                seen += usize::from(value.starts_with("shown("));
+                if is_path && !value.starts_with("shown(") {
+                    paths.push(format!("{}: {}", path.display(), &found[0]));
+                }
+            }
+        }
+    }
+    assert!(seen > 5, "the reader of JSON finds {seen} paths");
+    assert!(paths.is_empty(), "write shown(path): {paths:#?}");
+}

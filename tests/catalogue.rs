@@ -390,9 +390,9 @@ fn refusals_say_what_to_do() {
         of("--home zoe --registry c catalogue refresh"),
         of("--home zoe --registry c catalogue refresh --root policy.toml"),
     ].join("\n"), @"
-    exit 2
-    error: there is no catalogue in nowhere/catalogue
-      next: check --registry, or begin with `portcullis catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`
+    exit 5
+    error: there is no folder nowhere
+      next: check the path; for a server, write its address with http:// or https://
 
     exit 2
     error: the policy governs gpt2-124m, not gpt2-1.5b
@@ -452,7 +452,7 @@ fn refusals_say_what_to_do() {
 
     exit 2
     error: no root of trust is in zoe/catalogue; none is ever taken from a server unasked
-      next: give the root file that the owners handed you, with `portcullis catalogue refresh --root <file>`
+      next: join it once: `portcullis join <invitation>`, or `portcullis join <registry> --root <file>` with the root that the owners handed you; before it is founded, its owners use `portcullis catalogue review`
 
     exit 4
     error: the root given is not what it should be: expected value at line 1 column 1

@@ -197,6 +197,9 @@ fn texts_beyond_the_days_tokens_are_refused_and_those_before_them_shown() {
     scene.succeed("rosa", &format!("bench {ID} --rounds 1 --batch 2 --prompt 8 --tokens 4"));
     let spent = scene.json("rosa", "usage status")["spent"][0].clone();
     assert_eq!((spent["tokens"].as_u64(), spent["promised"].as_u64()), (Some(10), Some(0)));
+    assert_eq!((spent["limit"].as_u64(), spent["left"].as_u64()), (Some(10), Some(0)));
+    let said = scene.succeed("rosa", "usage status");
+    assert!(said.contains("10 of 10 tokens in the last 24 hours; 0 left"), "{said}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! What a home holds is its owner's; names in it came from a verified catalogue.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Arg, Command};
@@ -14,6 +15,7 @@ use crate::access::Grant;
 use crate::access::Statements as _;
 use crate::catalogue::{Folder, TrustedCatalogue};
 use crate::client::Vault;
+use crate::name::CheckpointId;
 use crate::policy::Policy;
 use crate::time::Timestamp;
 
@@ -66,7 +68,15 @@ fn catalogue() -> Option<TrustedCatalogue> {
 }
 
 fn checkpoints() -> Vec<String> {
-    catalogue().iter().flat_map(TrustedCatalogue::checkpoints).map(ToString::to_string).collect()
+    let Some(catalogue) = catalogue() else { return Vec::new() };
+    // A board that a policy names is no checkpoint, unless it published one.
+    let policies = policies(&catalogue);
+    let stages = policies.iter().flat_map(|policy| &policy.stages);
+    let boards: BTreeSet<_> =
+        stages.flat_map(|stage| stage.approvals.keys()).map(ToString::to_string).collect();
+    let published: BTreeSet<_> = catalogue.published_checkpoints().collect();
+    let is_one = |name: &&CheckpointId| published.contains(name) || !boards.contains(name.as_str());
+    catalogue.checkpoints().filter(is_one).map(ToString::to_string).collect()
 }
 
 fn roles() -> Vec<String> {
@@ -75,18 +85,21 @@ fn roles() -> Vec<String> {
     boards.into_iter().chain(["root", "targets", "misuse", "registry"].map(str::to_owned)).collect()
 }
 
-/// The stages of all policies that this home has read.
-fn stages() -> Vec<String> {
-    let Some(catalogue) = catalogue() else { return Vec::new() };
+/// The policies that this home has read.
+fn policies(catalogue: &TrustedCatalogue) -> Vec<Policy> {
     // What was not read before is nowhere: no registry is asked.
     let nowhere = Folder::new("/nonexistent");
     let policy = |checkpoint| {
         let text = catalogue.policy(&nowhere, checkpoint).ok()?;
         Policy::parse(&String::from_utf8_lossy(&text)).ok()
     };
-    let policies = catalogue.checkpoints().filter_map(policy);
+    catalogue.checkpoints().filter_map(policy).collect()
+}
+
+fn stages() -> Vec<String> {
+    let policies = catalogue().map(|catalogue| policies(&catalogue)).unwrap_or_default();
     let mut stages: Vec<_> =
-        policies.flat_map(|policy| policy.stages).map(|stage| stage.name.to_string()).collect();
+        policies.into_iter().flat_map(|policy| policy.stages).map(|stage| stage.name.to_string()).collect();
     stages.sort();
     stages.dedup();
     stages

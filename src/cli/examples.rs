@@ -103,6 +103,7 @@ portcullis misuse check misuse.toml
 portcullis misuse test text.txt                                      # which rules a text would meet
 portcullis witness init witness --name witness.example/1
 portcullis registry init registry --name "Example registry"
+portcullis registry init registry --new-founding-code                # the one before is lost
 portcullis registry serve registry
 portcullis registry backup registry --to monday.jsonl
 portcullis registry restore registry --from monday.jsonl

@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind as UsageKind};
 use serde_json::{Value, json};
 
 use super::advice;
@@ -101,6 +101,11 @@ pub(super) fn shortened(mut error: clap::Error) -> clap::Error {
 /// Reports a command line that clap refused, or the help that it was asked for.
 pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if error.kind() == UsageKind::InvalidUtf8
+        && let Some(refusal) = not_utf_8()
+    {
+        return report(&refusal.into(), wants_json);
+    }
     if !wants_json || !error.use_stderr() {
         // Where nothing can be written, the exit code is all that can be said. An argument may come from elsewhere, such as a pasted name.
         let typed: String =
@@ -114,6 +119,30 @@ pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
     }
     let refusal: anyhow::Error = usage_refusal(&error.to_string()).into();
     report(&refusal, true)
+}
+
+/// Which argument is not UTF-8: clap says that there is one. Several may be, of which some may be so: all are named.
+fn not_utf_8() -> Option<Refusal> {
+    let arguments = std::env::args_os().skip(1).map(|argument| (String::new(), argument));
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with("PORTCULLIS_"))?;
+        Some((format!("{name}="), value))
+    });
+    let bad: Vec<_> = arguments
+        .chain(variables)
+        .filter_map(|(name, value)| {
+            value.into_string().err().map(|value| format!("`{name}{}`", value.display()))
+        })
+        .collect();
+    let message = match bad.as_slice() {
+        [] => return None,
+        [only] => format!("the argument {only} is not UTF-8"),
+        several => format!("one of these must be UTF-8, and is not: {}", several.join(", ")),
+    };
+    Some(Refusal::usage(
+        message,
+        "rename what it names, or lead to it by a symbolic link whose name is UTF-8",
+    ))
 }
 
 /// What clap says, whole: the refusal with the arguments that it is about, its tips as what to do next, and the usage.

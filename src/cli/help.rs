@@ -9,7 +9,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 use serde_json::json;
 
-use super::output::Output;
+use super::output::{Output, shown};
 
 /// Whose commands are whose; every command is in one group (a test of this file checks it).
 const GROUPS: [(&str, &[&str]); 6] = [
@@ -92,8 +92,8 @@ impl Man {
         let refused = || format!("cannot write man pages into {}", folder.display());
         fs::create_dir_all(&folder).with_context(refused)?;
         clap_mangen::generate_to(command, &folder).with_context(refused)?;
-        let shown = folder.display();
-        output.result(&json!({ "folder": folder }), format_args!("wrote man pages into {shown}\n"))
+        let folder = shown(folder);
+        output.result(&json!({ "folder": folder }), format_args!("wrote man pages into {folder}\n"))
     }
 }
 

@@ -67,12 +67,62 @@ pub(super) enum Place {
     Address(BaseUrl),
 }
 
-impl FromStr for Place {
-    type Err = FetchError;
+/// What names no place.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PlaceError {
+    /// An address without what makes it one.
+    #[error("there is no folder {text}; for a server, write http://{text} or https://{text}")]
+    NoScheme { text: String },
+    /// No address that can be used.
+    #[error("{text} is no address of a registry ({source}); for a server, write http://… or https://…")]
+    Address {
+        text: String,
+        #[source]
+        source: FetchError,
+    },
+}
 
-    fn from_str(text: &str) -> Result<Self, FetchError> {
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
         // `c:` and the like are no schemes; whoever writes `://` means an address.
-        if text.contains("://") { text.parse().map(Self::Address) } else { Ok(Self::Folder(text.into())) }
+        if text.contains("://") {
+            let address =
+                text.parse().map_err(|source| PlaceError::Address { text: text.to_owned(), source });
+            return address.map(Self::Address);
+        }
+        if has_a_port(text) && !Path::new(text).exists() {
+            return Err(PlaceError::NoScheme { text: text.to_owned() });
+        }
+        Ok(Self::Folder(text.into()))
+    }
+}
+
+/// Whether a text begins as `localhost:7488` does.
+fn has_a_port(text: &str) -> bool {
+    let host = text.split('/').next().unwrap_or_default();
+    host.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+impl Place {
+    /// Refuses a folder that is not there or holds no registry: it would pass for one in which nothing ever happened.
+    pub(super) fn require_there(&self) -> Result<(), Refusal> {
+        let Self::Folder(folder) = self else { return Ok(()) };
+        if folder.join("catalogue").is_dir() {
+            return Ok(());
+        }
+        let shown = folder.display();
+        let message = match folder.is_dir() {
+            true => format!("the folder {shown} holds no registry: it has no catalogue"),
+            false => format!("there is no folder {shown}"),
+        };
+        Err(Refusal::unavailable(
+            message,
+            "check the path; for a server, write its address with http:// or https://",
+        ))
     }
 }
 
@@ -402,7 +452,7 @@ fn write_whole_as(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(parent)?;
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+        let mut file = super::files::new_beside(parent)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         use std::os::unix::fs::PermissionsExt as _;

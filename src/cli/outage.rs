@@ -52,6 +52,19 @@ struct Remembered {
     at: Timestamp,
 }
 
+/// Why nobody is called if the command line says so.
+pub(super) const OFFLINE: &str = "--offline was given";
+
+/// What to do about a registry that does not answer, for this reason.
+pub(super) fn next_step(reason: &str) -> &'static str {
+    // The one who gave it knows the address and the network.
+    if reason.contains(OFFLINE) {
+        "leave out --offline (this needs the registry)"
+    } else {
+        "check the address and the network, and try again"
+    }
+}
+
 impl Outage {
     pub(super) fn new(path: PathBuf, is_wanted: bool, need: Need) -> Self {
         Self {
@@ -71,6 +84,11 @@ impl Outage {
         outage
     }
 
+    /// Whether this command goes on without the registry.
+    pub(super) fn is_borne(&self) -> bool {
+        self.need == Need::Nothing
+    }
+
     /// How long this command waits for the registry.
     pub(super) fn patience(&self) -> Patience {
         match self.need {
@@ -85,7 +103,7 @@ impl Outage {
     /// Why `registry` is not called, if it is not.
     pub(super) fn reason(&self, registry: &str) -> Option<String> {
         if self.is_wanted {
-            return Some("--offline was given".to_owned());
+            return Some(OFFLINE.to_owned());
         }
         if let Some(reason) = &*self.found_reason() {
             return Some(reason.clone());

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -22,7 +23,14 @@ fn print(text: impl Display) -> Result<(), CannotPrint> {
 
 /// Writes text that a program may read as it is; a terminal is shown what is hidden in it.
 fn print_file(text: impl Display) -> Result<(), CannotPrint> {
-    if io::stdout().is_terminal() { print(visible(&text.to_string())) } else { print(text) }
+    // The end of a line in CSV is no text of others.
+    let shown = || text.to_string().replace("\r\n", "\n");
+    if io::stdout().is_terminal() { print(visible(&shown())) } else { print(text) }
+}
+
+/// A path as text, for JSON: a path need not be UTF-8, and `json!` panics on one that is not.
+pub(super) fn shown(path: impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
 }
 
 /// Where and how a command speaks.

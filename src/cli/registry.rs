@@ -71,7 +71,11 @@ pub(super) fn catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue
     let trusted = match refreshed {
         Err(error) if is_out_of_reach(&error) => {
             let place = home.place()?;
-            let trusted = client.load_offline(now).map_err(|_| error)?;
+            let trusted = client.load_offline(now);
+            if trusted.is_err() {
+                place.require_there()?;
+            }
+            let trusted = trusted.map_err(|_| error)?;
             let why = why_not.or_else(|| home.offline_because());
             home.go_offline();
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
@@ -130,7 +134,12 @@ pub(super) fn record(home: &Home) -> anyhow::Result<Record> {
 
 /// The registry's statements.
 pub(super) fn statements(home: &Home, output: Output) -> anyhow::Result<Box<dyn Statements>> {
-    Ok(match home.place()? {
+    let place = home.place()?;
+    // Who goes on with what was seen last knows that it is not there.
+    if !(home.is_offline() && home.outage().is_borne()) {
+        place.require_there()?;
+    }
+    Ok(match place {
         Place::Folder(_) => Box::new(Exchange::at(home.exchange()?)),
         Place::Address(address) => Box::new(remote(home, &address, output)?),
     })

@@ -28,6 +28,8 @@ pub enum Error {
     UnknownCheckpoint {
         /// Which.
         checkpoint: CheckpointId,
+        /// The one of that may be meant.
+        nearest: Option<CheckpointId>,
     },
     /// The board has not published everything that a checkpoint needs.
     #[error("the catalogue has no {what} for `{checkpoint}` yet")]

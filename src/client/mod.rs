@@ -26,7 +26,7 @@ pub use record::Record;
 pub use recorder::{Asked, Ended, Recorder};
 pub use recorders::{Begun, Recorders};
 pub use recovery::Recovery;
-pub use rules::Catalogue;
+pub use rules::{Catalogue, unknown_checkpoint};
 pub use sync::sync;
 pub use upload::{Uploaded, upload};
 pub use vault::Vault;

@@ -38,11 +38,7 @@ impl Catalogue {
     /// # Errors
     /// [`Error::UnknownCheckpoint`], [`Error::NotPublished`], [`Error::Policy`], [`Error::NotText`], [`Error::Catalogue`].
     pub fn rules_in_force(&self, checkpoint: &CheckpointId) -> Result<RulesInForce, Error> {
-        let board = self
-            .trusted
-            .board(checkpoint)
-            .ok_or_else(|| Error::UnknownCheckpoint { checkpoint: checkpoint.clone() })?
-            .clone();
+        let board = self.board_of(checkpoint)?.clone();
         let text = self.required(checkpoint, CheckpointFile::Policy, "policy")?;
         let policy_digest = Sha256Digest::of(&text);
         let text = String::from_utf8(text)
@@ -78,6 +74,14 @@ impl Catalogue {
             organizations,
             registrar_names,
         })
+    }
+
+    /// The board of a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCheckpoint`].
+    pub fn board_of(&self, checkpoint: &CheckpointId) -> Result<&Quorum, Error> {
+        self.trusted.board(checkpoint).ok_or_else(|| unknown_checkpoint(checkpoint, &self.trusted))
     }
 
     /// Who audits, where the owners named auditors.
@@ -205,4 +209,16 @@ impl Catalogue {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Letters that may be wrong in a name that is guessed.
+const MAX_MISTAKES: usize = 3;
+
+/// A checkpoint that a catalogue does not have, with the one of its own that may be meant.
+pub fn unknown_checkpoint(checkpoint: &CheckpointId, catalogue: &TrustedCatalogue) -> Error {
+    let distance = |known: &CheckpointId| strsim::levenshtein(known.as_str(), checkpoint.as_str());
+    let nearest = catalogue.checkpoints().min_by_key(|known| distance(known));
+    // A name of which nothing is right is no guess.
+    let is_near = |known: &&CheckpointId| distance(known) <= MAX_MISTAKES.min(checkpoint.as_str().len() / 2);
+    Error::UnknownCheckpoint { checkpoint: checkpoint.clone(), nearest: nearest.filter(is_near).cloned() }
 }

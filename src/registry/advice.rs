@@ -119,9 +119,13 @@ impl Error {
                 Fault::Busy,
                 "the owners found it with `portcullis catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`, and sign",
             ),
+            Self::FoundedForAnother { .. } => (
+                Fault::Request,
+                "give the card of this registry with --registry-card: its operator has it as `registry.card` in the registry's folder",
+            ),
             Self::FoundingCode => (
                 Fault::Rule,
-                "give the code that `registry init` showed, with --founding-code; its operator can make another with `registry init`",
+                "give the code that `registry init` showed, with --founding-code; its operator can make another with `registry init <folder> --new-founding-code`",
             ),
             Self::NotSealed { .. } => (Fault::Busy, "a board member runs `portcullis seal <folder>`"),
             Self::Unknown { .. } => (Fault::Request, "check the digest, and that it was handed in here"),

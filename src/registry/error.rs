@@ -47,6 +47,12 @@ pub enum Error {
         /// Whose.
         key: KeyId,
     },
+    /// A founding names another registry.
+    #[error("the founding names another key as the registry's: this registry's is {own}")]
+    FoundedForAnother {
+        /// The key of this registry.
+        own: KeyId,
+    },
     /// The catalogue that the registry serves does not hold.
     #[error(transparent)]
     Catalogue(#[from] catalogue::Error),

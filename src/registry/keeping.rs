@@ -82,6 +82,14 @@ impl Registry {
         let received = self
             .change(|repository| {
                 let received = repository.receive(subject, parcel, offer)?;
+                if !is_founded {
+                    // By another's key, nothing of it could ever be published here.
+                    let own = self.signer.verifying_key();
+                    repository.require_publishable_by(&own).map_err(|error| match error {
+                        RepositoryError::NotTheRegistry { .. } => Error::FoundedForAnother { own: own.id() },
+                        error => error.into(),
+                    })?;
+                }
                 if let Subject::Board(checkpoint) = subject {
                     require_coherent(repository, checkpoint)?;
                 }

@@ -433,18 +433,24 @@ impl Replay {
 
     /// What is missing was erased, or nobody says where it is.
     fn judge_missing(&mut self) {
+        // A grant and the approvals of it are entries of one statement: each statement counts once, as what it came to.
+        let mut erased = BTreeMap::<Sha256Digest, ErasedFact>::new();
         for (place, entry) in std::mem::take(&mut self.missing) {
             let Entry { kind, statement, at, checkpoint, .. } = entry;
             if self.erased.contains(&statement) {
-                // A grant's statement is that of its approvals, which are counted themselves.
-                self.found.erased += u64::from(kind != EntryKind::Grant);
-                self.facts.erased.push(ErasedFact { at, checkpoint, kind });
+                let fact = ErasedFact { at, checkpoint, kind };
+                let known = erased.entry(statement).or_insert_with(|| fact.clone());
+                if kind == EntryKind::Grant {
+                    *known = fact;
+                }
             } else if kind != EntryKind::Grant {
                 let what =
                     format!("{kind} {}: its statement is missing, and nobody erased it", short(statement));
                 self.found.find(Some(place), what);
             }
         }
+        self.found.erased = erased.len() as u64;
+        self.facts.erased = erased.into_values().collect();
     }
 
     fn head(&mut self, note: &HeadNote) {

@@ -100,8 +100,17 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     insta::assert_snapshot!(of("ada", &("-q ".to_owned() + &init(&served, &BOARD, "4929a7ae72c58ea71c6df862bf5f3cbb"))), @"
     exit 3
     error: <url> refuses: the founding code is wrong, or none was given
-      next: give the code that `registry init` showed, with --founding-code; its operator can make another with `registry init`
+      next: give the code that `registry init` showed, with --founding-code; its operator can make another with `registry init <folder> --new-founding-code`
     ");
+    // Nothing is kept of a founding that this registry could never publish.
+    let anothers = init(&served, &BOARD, &served.code).replace("reg/registry.card", "cards/ada.card");
+    insta::assert_snapshot!(of("ada", &format!("-q {anothers}")), @"
+    exit 2
+    error: <url> refuses: the founding names another key as the registry's: this registry's is <digest>
+      next: give the card of this registry with --registry-card: its operator has it as `registry.card` in the registry's folder
+    ");
+    let open = scene.json("ada", &format!("catalogue review --registry {url}"));
+    assert!(open["proposed"].as_array().unwrap().is_empty(), "{open}");
     insta::assert_snapshot!(of("ada", &format!("catalogue root --registry {url}")), @"
     exit 5
     error: the catalogue of <url> is not published yet, and so has no root of trust

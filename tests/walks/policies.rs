@@ -60,12 +60,18 @@ fn a_list_of_requests_is_put_to_a_draft() {
     let key = regex::Regex::new(r"\b[0-9a-f]{8}\b").unwrap();
     let said = scene.stable(&pipe(scene, "ada", simulate, &list));
     insta::assert_snapshot!(key.replace_all(&said, "<key>"), @"
-    1. <key> of 'University': refuses, and the policy in force waits
+    1. rosa (<key>) of 'University': refuses, and the policy in force waits
        draft: days: 30 days are asked for, and at most 10 may be
        draft: approvals: 0 of 2 approvals of board
        in force: approvals: 0 of 2 approvals of board
     of 1 requests, the draft permits 0, lets 0 wait and refuses 1; 1 answers change
     exit 0
+    ");
+    let mistyped = simulate.replace("--stage partners", "--stage partnerz");
+    insta::assert_snapshot!(scene.stable(&pipe(scene, "ada", &mistyped, &list)), @"
+    exit 2
+    error: the draft has no stage `partnerz`
+      next: its stages: internal, partners, public
     ");
     let said = pipe(scene, "ada", simulate, "[{\"colour\": 1}]");
     assert!(said.contains("standard input is no list of requests"), "{said}");

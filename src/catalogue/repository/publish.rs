@@ -124,6 +124,15 @@ impl Repository {
         Ok(Publication { version: timestamp_version, expires, published: taken, held })
     }
 
+    /// Refuses a proposed root by which this key could not publish.
+    ///
+    /// # Errors
+    /// [`RepositoryError::NotTheRegistry`]; what is wrong with the catalogue or the proposal.
+    pub fn require_publishable_by(&self, key: &VerifyingKey) -> Result<(), RepositoryError> {
+        let drafts = self.drafts(self.published()?.as_ref())?;
+        drafts.root.as_ref().map_or(Ok(()), |root| require_registry(root, key))
+    }
+
     /// Target files first, then the metadata that lists them.
     fn write_role(&self, subject: &Subject, document: &Document<TargetsRole>) -> Result<(), RepositoryError> {
         for (path, file) in &document.role().targets {

@@ -10,7 +10,7 @@ use super::show;
 use crate::checkpoint::fetch::FetchOptions;
 use crate::checkpoint::{self, ImportRequest, ImportSource};
 use crate::cli::failure::Refusal;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::cli::progress::Bar;
 use crate::cli::{interrupt, units};
 
@@ -57,7 +57,7 @@ impl Import {
         let bar = Bar::new(output);
         let imported = checkpoint::import(&request, &bar)?;
         drop(bar);
-        let to = request.destination.display().to_string();
+        let to = shown(&request.destination);
         let manifest = imported.checkpoint.manifest();
         let id = &manifest.checkpoint;
         let done = if imported.already_there {

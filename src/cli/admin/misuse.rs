@@ -11,7 +11,7 @@ use serde_json::json;
 use super::policy::{counted, text};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::cli::progress::read_stdin;
 use crate::cli::registry;
 use crate::misuse::{Hit, MOST_BYTES, Rules, Scorer};
@@ -110,7 +110,8 @@ impl Check {
             *kinds.entry(rule.name.to_string()).or_default() += 1;
         }
         let listed: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        let (file, version, count) = (path.display().to_string(), rules.version, rules.rules.len());
+        let file = shown(&path);
+        let (version, count) = (rules.version, rules.rules.len());
         let result = json!({ "file": file, "version": version, "rules": count, "kinds": kinds });
         let listed = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
         let count = counted(count, "rule");

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::checkpoint::Checkpoint;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::cli::progress::Bar;
 use crate::cli::{files, interrupt, registry, units};
 use crate::client::{self, Catalogue, Uploaded};
@@ -96,7 +96,7 @@ impl Seal {
         }
         let value = json!({
             "handed_in": handed_in,
-            "checkpoint": id, "folder": destination, "manifest": sealed.digest, "chunks": chunks,
+            "checkpoint": id, "folder": shown(&destination), "manifest": sealed.digest, "chunks": chunks,
             "bytes": sealed.manifest.sealed_size(), "already_there": sealed.already_there,
             "resumed_bytes": sealed.resumed_bytes, "threshold": recipients.threshold(),
         });
@@ -136,9 +136,7 @@ fn recipient(path: &Path) -> anyhow::Result<Recipient> {
 
 /// The board of the catalogue, and its registry, by the cards that the owners signed.
 fn recipients_of_board(catalogue: &Catalogue, id: &CheckpointId) -> anyhow::Result<Recipients> {
-    let board = catalogue
-        .board(id)
-        .ok_or_else(|| crate::client::Error::UnknownCheckpoint { checkpoint: id.clone() })?;
+    let board = catalogue.board_of(id)?;
     let of = |key| Ok::<_, crate::client::Error>(Recipient::from(&*catalogue.card(key)?));
     let members = board.keys().iter().map(of).collect::<Result<_, _>>()?;
     let registry = catalogue.registry().keys().first().context("the catalogue names no registry")?;

@@ -4,6 +4,7 @@ use super::identity::explain_statement;
 use super::{catalogue, hint_for_io, seal};
 use crate::access::{Error, ExchangeError, Fault, how_to_be_confirmed};
 use crate::cli::failure::Kind;
+use crate::cli::outage::next_step;
 use crate::client::remote::RemoteError;
 use crate::{client, registry, store};
 
@@ -104,9 +105,7 @@ pub(super) fn explain_exchange(error: &ExchangeError) -> (Kind, Option<String>) 
         ),
         ExchangeError::Ambiguous { .. } => (Kind::Usage, "give more digits"),
         ExchangeError::Refused { fault, next, .. } => return (kind_of(*fault), next.clone()),
-        ExchangeError::Unreachable { .. } => {
-            (Kind::Unavailable, "check the address and the network, and try again")
-        }
+        ExchangeError::Unreachable { reason, .. } => (Kind::Unavailable, next_step(reason)),
     };
     (kind, Some(hint.to_owned()))
 }
@@ -114,8 +113,8 @@ pub(super) fn explain_exchange(error: &ExchangeError) -> (Kind, Option<String>) 
 pub(super) fn explain_remote(error: &RemoteError) -> (Kind, Option<String>) {
     match error {
         RemoteError::Refused { fault, next, .. } => (kind_of(*fault), next.clone()),
-        RemoteError::Unreachable { .. } => {
-            (Kind::Unavailable, Some("check the address and the network, and try again".to_owned()))
+        RemoteError::Unreachable { reason, .. } => {
+            (Kind::Unavailable, Some(next_step(reason).to_owned()))
         }
         RemoteError::Unexpected { .. } => {
             (Kind::Unverified, Some("check the address; tell whoever runs this server".to_owned()))
@@ -190,10 +189,12 @@ fn record_hint(error: &client::Error) -> (Kind, Option<String>) {
 fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
     use client::Error as E;
     let (kind, hint) = match error {
-        E::UnknownCheckpoint { .. } => (
+        E::UnknownCheckpoint { nearest: Some(nearest), .. } => {
+            (Kind::Usage, format!("did you mean {nearest}? `portcullis list` names them"))
+        }
+        E::UnknownCheckpoint { nearest: None, .. } => (
             Kind::Usage,
-            "`portcullis catalogue status` lists them; for a folder on this machine, check its path"
-                .to_owned(),
+            "`portcullis list` names them; for a folder on this machine, check its path".to_owned(),
         ),
         E::NotPublished { checkpoint, .. } | E::UnknownStage { checkpoint, .. } => (
             Kind::Denied,

@@ -4,18 +4,17 @@ use super::hint_for_io;
 use super::identity::{explain_identity, explain_statement};
 use crate::catalogue::{Error, RepositoryError};
 use crate::cli::failure::Kind;
+use crate::cli::outage::next_step;
 
 pub(super) fn explain_catalogue(error: &Error) -> (Kind, Option<String>) {
     use Error as E;
     let (kind, hint) = match error {
         E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
-        E::Unreachable { .. } => {
-            (Kind::Unavailable, "check the registry's address and the network, and try again")
-        }
+        E::Unreachable { reason } => (Kind::Unavailable, next_step(reason)),
         E::Busy { .. } => (Kind::Unavailable, "wait until it ends and try again"),
         E::NoRoot { .. } => (
             Kind::Usage,
-            "give the root file that the owners handed you, with `portcullis catalogue refresh --root <file>`",
+            "join it once: `portcullis join <invitation>`, or `portcullis join <registry> --root <file>` with the root that the owners handed you; before it is founded, its owners use `portcullis catalogue review`",
         ),
         E::OtherRoot { .. } => {
             (Kind::Denied, "if you mean to change to another catalogue, use another --home for it")

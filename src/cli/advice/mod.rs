@@ -17,6 +17,7 @@ mod usage;
 use std::io::{self, ErrorKind};
 
 use super::failure::{Kind, Refusal};
+use super::home::PlaceError;
 use super::output::CannotPrint;
 use crate::checkpoint::fetch::FetchError;
 use crate::inference;
@@ -33,6 +34,7 @@ pub(super) fn explain(error: &anyhow::Error) -> Advice {
 fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
     of(cause, |refusal: &Refusal| (refusal.kind, refusal.hint.clone()))
         .or_else(|| of(cause, explain_printing))
+        .or_else(|| of(cause, |_: &PlaceError| mistyped("a folder is named by its path")))
         .or_else(|| of(cause, checkpoint::explain_checkpoint))
         .or_else(|| of(cause, identity::explain_identity))
         .or_else(|| of(cause, catalogue::explain_repository))

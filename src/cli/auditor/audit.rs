@@ -11,8 +11,9 @@ use serde_json::json;
 use super::board_report::{BoardReport, Boards, boards_of};
 use crate::catalogue::Client;
 use crate::cli::failure::Refusal;
-use crate::cli::home::{Home, Place, write_whole};
-use crate::cli::output::Output;
+use crate::cli::files;
+use crate::cli::home::{Home, Place};
+use crate::cli::output::{Output, shown};
 use crate::cli::progress::Bar;
 use crate::cli::registry;
 use crate::client::Catalogue;
@@ -137,17 +138,12 @@ impl Verify {
 
 impl Bundle {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let parent =
-            self.to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
-        let entries = gather(home, file.as_file_mut(), output)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.to).map_err(|error| error.error)?;
-        let to = self.to.display();
+        let entries = files::write_by(&self.to, |file| gather(home, file, output))?;
+        let to = shown(&self.to);
         let text = format!(
             "wrote {to}: {entries} entries with what they record\n  next: portcullis audit verify --bundle {to}\n"
         );
-        output.result(&json!({ "path": self.to, "entries": entries }), text)
+        output.result(&json!({ "path": to, "entries": entries }), text)
     }
 }
 
@@ -166,17 +162,17 @@ impl Report {
         report.address = address(home);
         let plain = if output.is_json() { Format::Json } else { Format::Text };
         let text = match self.format.unwrap_or(plain) {
-            Format::Text => report_text(&report),
+            Format::Text => visible(&report_text(&report)).into_owned(),
             Format::Json => visible_json(&serde_json::to_string_pretty(&report)?).into_owned() + "\n",
             Format::Csv => to_csv(&report),
             Format::Html => to_html(&report),
         };
         match self.output {
-            None => output.raw(visible(&text)),
+            None => output.raw(text),
             Some(path) => {
-                write_whole(&path, text.as_bytes())?;
-                let shown = path.display();
-                output.result(&json!({ "path": path }), format_args!("wrote {shown}\n"))
+                files::write(&path, text.as_bytes())?;
+                let path = shown(path);
+                output.result(&json!({ "path": path }), format_args!("wrote {path}\n"))
             }
         }
     }

@@ -8,14 +8,15 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::identity::new;
 use crate::cli::interrupt::stop_when_asked;
 use crate::cli::operator::registry::serve::begin_log;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::cli::signing::{Unattended, unattended};
 use crate::log::{LogKey, WitnessKey};
-use crate::name::Label;
+use crate::name::{Label, NameError};
 use crate::server::WitnessServer;
 
 /// Watch a registry's log and cosign its heads, so that it cannot show two faces
@@ -70,22 +71,37 @@ impl Init {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let own = home.elsewhere(self.folder.clone());
         // The name is refused before a key is made for it.
-        let label: Label = self.name.chars().take(60).collect::<String>().parse()?;
+        let label = label(&self.name)?;
         let identity = new::make(&own, (label, None), true, output)?;
         let key = WitnessKey::new(&self.name, identity.card().verifying_key)?;
         let text = format!(
             "made a witness in {}\n  key  {key}\nOperators name it in portcullis.toml, everybody else with `portcullis join <registry>` and --witness {key}.\n",
             self.folder.display()
         );
-        output.result(&json!({ "folder": self.folder, "key": key.to_string() }), text)
+        output.result(&json!({ "folder": shown(&self.folder), "key": key.to_string() }), text)
     }
+}
+
+/// What a witness's identity is called: its name, as far as a label takes it.
+fn label(name: &str) -> Result<Label, NameError> {
+    name.chars().take(60).collect::<String>().parse()
 }
 
 impl Serve {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         begin_log(false, output)?;
         let own = home.elsewhere(self.folder.clone());
-        let (_, signer) = unattended(&own, Unattended::Witness, output)?;
+        let (identity, signer) = unattended(&own, Unattended::Witness, output)?;
+        let made = &identity.card().name;
+        if label(&self.name)? != *made {
+            let message = format!(
+                "the witness in {} was made as {made}, and not as {}",
+                self.folder.display(),
+                self.name
+            );
+            let hint = "give the name it was made with: those who watch know its key by it";
+            return Err(Refusal::usage(message, hint).into());
+        }
         let runtime = Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
             let heads = self.folder.join("heads");

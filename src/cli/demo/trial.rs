@@ -12,7 +12,7 @@ use super::embedded::CHECKPOINTS;
 use super::gate::{self, Ready};
 use super::{import, require_new};
 use crate::cli::failure::Refusal;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 
 /// The checkpoint that is played with.
 const PLAYED: &str = "demo-large";
@@ -74,7 +74,7 @@ fn play(folder: &Path, is_kept: bool, output: Output) -> anyhow::Result<()> {
     }
     let typed: Vec<_> =
         commands.iter().map(|(what, command)| json!({ "what": what, "command": command })).collect();
-    let value = json!({ "folder": folder, "registry": ready.registry.url, "serve": serve(&ready), "commands": typed });
+    let value = json!({ "folder": shown(folder), "registry": ready.registry.url, "serve": serve(&ready), "commands": typed });
     if !can_play(output) {
         return output.result(&value, text);
     }

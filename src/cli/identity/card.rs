@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
 use super::keep_card;
 use crate::cli::files;
-use crate::cli::home::{self, Home};
-use crate::cli::output::Output;
+use crate::cli::home::Home;
+use crate::cli::output::{Output, shown};
 use crate::cli::signing::{Unattended, unattended};
 use crate::identity::Error;
 use crate::statement::verify_card;
@@ -35,9 +36,9 @@ impl CardCommand {
         match self.to {
             None => output.raw(card.to_json()),
             Some(file) => {
-                home::write_whole(&file, card.to_json().as_bytes())?;
-                output
-                    .result(&serde_json::json!({ "path": file }), format_args!("wrote {}\n", file.display()))
+                files::write(&file, card.to_json().as_bytes())?;
+                let file = shown(file);
+                output.result(&json!({ "path": file }), format_args!("wrote {file}\n"))
             }
         }
     }

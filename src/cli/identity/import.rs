@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{describe, keep_card};
 use crate::cli::home::{self, Home};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::identity::{Error, IdentityFile, Protection};
 
 /// Take over an identity file from another machine or a backup
@@ -34,7 +34,7 @@ impl Import {
         own.create(&identity, &passphrase.map_or(Protection::None, Protection::Passphrase))?;
         keep_card(home, &identity, &*signer)?;
         let card = identity.card();
-        let value = json!({ "card": card, "key_id": card.verifying_key.id(), "path": own.path() });
+        let value = json!({ "card": card, "key_id": card.verifying_key.id(), "path": shown(own.path()) });
         output.result(&value, describe(card))
     }
 }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{describe, keep_card};
 use crate::cli::failure::Refusal;
 use crate::cli::home::{self, Home};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::identity::{AgentSigner, Error, Identity, Protection, VerifyingKey};
 use crate::name::Label;
 use crate::time::Timestamp;
@@ -48,7 +48,8 @@ impl New {
             describe(card),
             file.path().display(),
         );
-        output.result(&json!({ "card": card, "key_id": card.verifying_key.id(), "path": file.path() }), text)
+        let path = shown(file.path());
+        output.result(&json!({ "card": card, "key_id": card.verifying_key.id(), "path": path }), text)
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::home::Home;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::identity::Protection;
 
 /// Change the passphrase of your identity, or take it away
@@ -35,6 +35,6 @@ impl Passphrase {
         } else {
             format!("{path} has a new passphrase; copies made before still open with the old one\n")
         };
-        output.result(&json!({ "path": file.path(), "protected": !self.no_passphrase }), text)
+        output.result(&json!({ "path": shown(file.path()), "protected": !self.no_passphrase }), text)
     }
 }

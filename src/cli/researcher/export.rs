@@ -8,7 +8,7 @@ use serde_json::json;
 use super::gate::{self, Passed};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::cli::progress::Bar;
 use crate::cli::{interrupt, units};
 use crate::name::CheckpointId;
@@ -50,8 +50,9 @@ impl Export {
         let bar = Bar::new(output);
         let exported = opened.unseal_to(&self.to, &bar)?;
         drop(bar);
-        let (size, to) = (exported.manifest().size(), self.to.display());
+        let to = shown(&self.to);
+        let size = exported.manifest().size();
         let text = format!("exported {} to {to}: {}\n", self.checkpoint, units::bytes(size));
-        output.result(&json!({ "checkpoint": self.checkpoint, "folder": self.to, "bytes": size }), text)
+        output.result(&json!({ "checkpoint": self.checkpoint, "folder": to, "bytes": size }), text)
     }
 }

@@ -41,6 +41,9 @@ pub(in crate::cli) struct Join {
 impl Join {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let (place, invitation) = named(&self.to)?;
+        if invitation.is_none() {
+            place.require_there()?;
+        }
         let need = self.witnesses_needed.unwrap_or(self.witness.len());
         if need > self.witness.len() {
             let message = format!("{need} witnesses are needed, and {} are named", self.witness.len());

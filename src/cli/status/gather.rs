@@ -47,8 +47,20 @@ pub(super) struct Registry {
     pub(super) out_of_reach: Option<String>,
     /// Why nothing of its catalogue can be used, if that is so.
     pub(super) closed: Option<String>,
+    /// What there is to trust, if this home trusts no catalogue yet.
+    #[serde(skip)]
+    pub(super) trust: Option<Trust>,
     /// When requests and what waits were seen, if they are not of now.
     pub(super) seen_at: Option<Timestamp>,
+}
+
+/// What a home that trusts no catalogue yet finds at a registry.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trust {
+    /// A catalogue in force.
+    ToJoin,
+    /// None that its owners have signed.
+    ToFound,
 }
 
 /// A request of this person's.
@@ -80,8 +92,13 @@ pub(super) fn overview(home: &Home, output: Output) -> anyhow::Result<Overview> 
     };
     if home.has_joined()? {
         let quiet = Output::new(false, true);
-        let mut place =
-            Registry { place: home.place()?.to_string(), out_of_reach: None, closed: None, seen_at: None };
+        let mut place = Registry {
+            place: home.place()?.to_string(),
+            out_of_reach: None,
+            closed: None,
+            trust: None,
+            seen_at: None,
+        };
         let before = home.offline_because();
         match registry::catalogue(home, quiet) {
             Ok(catalogue) => {
@@ -92,6 +109,7 @@ pub(super) fn overview(home: &Home, output: Output) -> anyhow::Result<Overview> 
             }
             Err(error) => {
                 place.out_of_reach = before.or_else(|| home.offline_because());
+                place.trust = untrusted(home, &error, output);
                 place.closed = Some(format!("{error:#}"));
             }
         }
@@ -99,6 +117,17 @@ pub(super) fn overview(home: &Home, output: Output) -> anyhow::Result<Overview> 
     }
     overview.next = next::steps(&overview, now);
     Ok(overview)
+}
+
+/// Whether there is a catalogue that this home could trust, if that is what it lacks.
+fn untrusted(home: &Home, error: &anyhow::Error, output: Output) -> Option<Trust> {
+    let lacks_root = matches!(error.downcast_ref(), Some(crate::catalogue::Error::NoRoot { .. }));
+    if !lacks_root || home.is_offline() {
+        return None;
+    }
+    let remote = registry::catalogue_remote(home, output).ok()?;
+    let root = remote.fetch("metadata/1.root.json", crate::catalogue::MOST_ROOT_BYTES).ok()?;
+    Some(if root.is_some() { Trust::ToJoin } else { Trust::ToFound })
 }
 
 /// What the catalogue and, while it answers, the registry say.

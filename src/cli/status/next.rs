@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::gather::{Overview, OwnRequest};
+use super::gather::{Overview, OwnRequest, Trust};
 use crate::cli::registry::short_digest;
 use crate::cli::researcher::list::{Offer, OwnGrant};
 use crate::time::Timestamp;
@@ -41,8 +41,10 @@ pub(super) fn steps(overview: &Overview, now: Timestamp) -> Vec<Step> {
         ];
     };
     let mut steps: Vec<_> = overview.waiting.iter().map(|task| step(&task.command, &task.what)).collect();
-    if let Some(closed) = &registry.closed {
-        steps.push(step("portcullis catalogue refresh", closed));
+    match (registry.trust, &registry.closed) {
+        (Some(trust), _) => steps.extend(to_trust(trust, &registry.place)),
+        (None, Some(closed)) => steps.push(step("portcullis catalogue refresh", closed)),
+        (None, None) => {}
     }
     for offer in &overview.checkpoints {
         steps.extend(of_offer(offer, &overview.requests, now));
@@ -60,6 +62,26 @@ pub(super) fn steps(overview: &Overview, now: Timestamp) -> Vec<Step> {
     steps.dedup();
     steps.truncate(MAX_STEPS);
     steps
+}
+
+/// How somebody comes to trust the catalogue of a registry.
+fn to_trust(trust: Trust, place: &str) -> Vec<Step> {
+    match trust {
+        Trust::ToFound => vec![step(
+            format!("portcullis --registry {place} catalogue review"),
+            "the catalogue is not founded yet: shows what is proposed; its owners sign it with `catalogue sign`",
+        )],
+        Trust::ToJoin => vec![
+            step(
+                "portcullis join <invitation>",
+                "trusts the registry's root once; whoever joined prints an invitation with `catalogue invite`",
+            ),
+            step(
+                format!("portcullis --registry {place} catalogue root --to 1.root.json"),
+                "if you are one of its founders: writes the root that you signed, to join by and to hand out",
+            ),
+        ],
+    }
 }
 
 /// What to do about one checkpoint.

@@ -54,21 +54,11 @@ impl<W: io::Write> Lines<W> {
 }
 
 impl Store {
-    /// Writes a backup that `signer` signs to a file, which appears whole; how many rows it has.
+    /// Writes a backup that `signer` signs into a file; how many rows it has.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::File`], [`Error::Backup`] where it cannot be signed.
-    pub async fn backup(&self, to: &Path, signer: &dyn Signer, now: Timestamp) -> Result<u64, Error> {
-        let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
-        let rows = self.dump(file.as_file_mut(), signer, now).await?;
-        file.as_file().sync_all()?;
-        file.persist(to).map_err(|error| error.error)?;
-        File::open(parent)?.sync_all()?;
-        Ok(rows)
-    }
-
-    async fn dump(&self, to: &mut File, signer: &dyn Signer, now: Timestamp) -> Result<u64, Error> {
+    pub async fn backup(&self, to: &mut File, signer: &dyn Signer, now: Timestamp) -> Result<u64, Error> {
         let mut lines = Lines { to: BufWriter::new(to), hasher: Sha256Hasher::default(), rows: 0 };
         lines.write(&json!({ "portcullis-backup": FORM }))?;
         let mut transaction = self.pool.begin().await?;

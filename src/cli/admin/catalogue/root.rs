@@ -7,8 +7,9 @@ use serde_json::json;
 
 use crate::catalogue::MOST_ROOT_BYTES;
 use crate::cli::failure::Refusal;
-use crate::cli::home::{Home, write_whole};
-use crate::cli::output::Output;
+use crate::cli::files;
+use crate::cli::home::Home;
+use crate::cli::output::{Output, shown};
 use crate::cli::registry;
 use crate::digest::Sha256Digest;
 
@@ -31,9 +32,12 @@ impl Root {
                 "its owners sign it first: `portcullis catalogue review` shows what is proposed",
             )
         })?;
-        write_whole(&self.to, &root)?;
+        files::write(&self.to, &root)?;
         let digest = Sha256Digest::of(&root);
-        let text = format!("wrote {}, SHA-256 {digest}\n", self.to.display());
-        output.result(&json!({ "path": self.to, "sha256": digest }), text)
+        let to = self.to.display();
+        let text = format!(
+            "wrote {to}, SHA-256 {digest}\n  next: compare the SHA-256 with the other owners', hand the file out by another way than the registry, and `portcullis join {place} --root {to}`\n"
+        );
+        output.result(&json!({ "path": shown(&self.to), "sha256": digest }), text)
     }
 }

@@ -12,6 +12,7 @@ use crate::catalogue::{Review, Subject};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::registry;
 use crate::cli::signing::{Consent, Named, ProposalPaper, Signatory};
 use crate::digest::Sha256Digest;
 use crate::time::Timestamp;
@@ -61,6 +62,14 @@ impl Sign {
         }
         for subject in &published {
             writeln!(text, "in force  {subject}: it had its signatures, and the registry published it")?;
+        }
+        // Whoever founds a catalogue trusts none before it is there.
+        if published.contains(&Subject::Root) && registry::client(home).root()?.is_none() {
+            let place = home.place()?;
+            writeln!(
+                text,
+                "  next: `portcullis --registry {place} catalogue root --to 1.root.json`, then `portcullis join {place} --root 1.root.json`"
+            )?;
         }
         let published: Vec<_> = published.iter().map(ToString::to_string).collect();
         let signed = [words::standing_json(&standing, &roster)];

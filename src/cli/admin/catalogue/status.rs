@@ -1,6 +1,7 @@
 //! `portcullis catalogue status`.
 
 use clap::Args;
+use serde_json::Value;
 
 use super::overview::{Overview, Sources};
 use super::words;
@@ -17,7 +18,7 @@ pub(in crate::cli) struct StatusCommand {}
 impl StatusCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        let workshop = Workshop::open(home, output)?;
+        let workshop = Workshop::open_to_look(home, output)?;
         let repository = workshop.repository();
         let status = repository.status()?;
         let sources = Sources {
@@ -41,13 +42,16 @@ impl StatusCommand {
                 page.line(format_args!("          {}", words::tally(tally, &status.roster)));
             }
         }
-        page.line(match status.open.is_empty() {
-            true => "nothing is proposed",
-            false => "  next: read it with `portcullis catalogue review`",
+        page.line(if workshop.is_kept_from_me() {
+            "what is proposed is for owners and board members to see"
+        } else if status.open.is_empty() {
+            "nothing is proposed"
+        } else {
+            "  next: read it with `portcullis catalogue review`"
         });
         let mut value = overview.json();
         let open = status.open.iter().map(|standing| words::standing_json(standing, &status.roster));
-        value["proposed"] = open.collect();
+        value["proposed"] = if workshop.is_kept_from_me() { Value::Null } else { open.collect() };
         output.page(&value, &page)
     }
 }

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::access::Fault;
 use crate::catalogue::{
     Client, Error, Folder, Offer, Parcel, Proposer, Remote as _, Repository, RepositoryError, Subject,
 };
@@ -18,7 +19,7 @@ use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place, write_whole};
 use crate::cli::output::Output;
 use crate::cli::registry;
-use crate::client::remote::RemoteRegistry;
+use crate::client::remote::{RemoteError, RemoteRegistry};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::time::Timestamp;
@@ -32,6 +33,8 @@ pub(in crate::cli) struct Workshop {
     source: Source,
     /// What was proposed when the copy was made.
     before: BTreeMap<Subject, Parcel>,
+    /// Whether the registry does not tell this person what is proposed.
+    is_kept_from_me: bool,
     /// What the registry calls proposed, and nobody who may propose it signed.
     refused: Vec<(Subject, RepositoryError)>,
     copy: TempDir,
@@ -62,6 +65,23 @@ impl Source {
 impl Workshop {
     /// Copies the catalogue of the home's registry.
     pub(in crate::cli) fn open(home: &Home, output: Output) -> anyhow::Result<Self> {
+        Self::open_with(home, output, |source| source.proposals().map(Some))
+    }
+
+    /// The same to look at, also for those who keep nothing of it, to whom proposals are not told.
+    pub(super) fn open_to_look(home: &Home, output: Output) -> anyhow::Result<Self> {
+        home.place()?.require_there()?;
+        Self::open_with(home, output, |source| match source.proposals() {
+            Err(error) if is_not_told(&error) => Ok(None),
+            proposals => proposals.map(Some),
+        })
+    }
+
+    fn open_with(
+        home: &Home,
+        output: Output,
+        proposals: impl FnOnce(&Source) -> anyhow::Result<Option<BTreeSet<Subject>>>,
+    ) -> anyhow::Result<Self> {
         let copy = tempfile::tempdir().context("cannot make a temporary folder")?;
         let (source, name) = match home.place()? {
             Place::Folder(_) => {
@@ -85,7 +105,9 @@ impl Workshop {
         let repository = Repository::at(copy.path()).named(name);
         let (mut before, mut refused) = (BTreeMap::new(), Vec::new());
         // In the order in which each follows from the one before it.
-        for subject in source.proposals()? {
+        let proposed = proposals(&source)?;
+        let is_kept_from_me = proposed.is_none();
+        for subject in proposed.unwrap_or_default() {
             let parcel = source.proposal(&subject)?;
             match repository.receive(&subject, &parcel, Offer::Proposal { by: None }) {
                 // As it lies here, so that only what is changed here is handed in.
@@ -93,7 +115,7 @@ impl Workshop {
                 Err(error) => refused.push((subject, error)),
             }
         }
-        Ok(Self { repository, source, before, refused, copy })
+        Ok(Self { repository, source, before, is_kept_from_me, refused, copy })
     }
 
     /// The same where a catalogue is to be founded, and none may be yet.
@@ -114,6 +136,11 @@ impl Workshop {
     /// Whether it is a folder that the registry publishes when it is told.
     pub(super) fn is_folder(&self) -> bool {
         matches!(self.source, Source::Folder(_))
+    }
+
+    /// Whether what is proposed is told to its keepers only, and this person is none.
+    pub(super) fn is_kept_from_me(&self) -> bool {
+        self.is_kept_from_me
     }
 
     /// What the registry calls proposed and was not taken for a proposal, and why.
@@ -219,6 +246,16 @@ impl Workshop {
 }
 
 /// Copies the files of a folder, if there is one.
+/// Whether a registry keeps something from the one who asks, or they have no identity to ask with.
+fn is_not_told(error: &anyhow::Error) -> bool {
+    let rule = |fault: &Fault| matches!(fault, Fault::Rule);
+    match error.downcast_ref::<RemoteError>() {
+        Some(RemoteError::Refused { fault, .. }) => rule(fault),
+        Some(RemoteError::Credentials { .. }) => true,
+        _ => false,
+    }
+}
+
 fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(from) {
         Ok(entries) => entries,

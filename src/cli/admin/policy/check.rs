@@ -10,7 +10,7 @@ use super::{boards, counted, read};
 use crate::catalogue::{Client, TrustedCatalogue};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::policy::{self, Board, BoardName, Boards, Finding, Policy, Severity};
 use crate::time::Timestamp;
 
@@ -53,7 +53,7 @@ impl Check {
         let (mut errors, mut bad) = (0, Vec::new());
         for path in &self.policies {
             let policy = read(path)?;
-            let shown = path.display().to_string();
+            let shown = shown(path);
             let named = |catalogue: &TrustedCatalogue| boards(&policy, |role| catalogue.board(role).cloned());
             let known = catalogue
                 .as_ref()

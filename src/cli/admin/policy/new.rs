@@ -10,10 +10,11 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-use crate::catalogue::Client;
+use crate::catalogue::{Client, TrustedCatalogue};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
+use crate::client;
 use crate::name::CheckpointId;
 use crate::policy::{self, Boards, Organization, Policy, SCHEMA, Severity, StageName};
 use crate::time::Timestamp;
@@ -71,20 +72,37 @@ impl New {
         if let Some(found) = findings.iter().find(|found| found.severity == Severity::Error) {
             return Err(Refusal::usage(found.words.clone(), found.remedy.clone()).into());
         }
-        let path = self.to.unwrap_or_else(|| format!("{}.toml", self.checkpoint).into());
+        let path = self.to.clone().unwrap_or_else(|| format!("{}.toml", self.checkpoint).into());
         write_new(&path, &text)?;
-        let shown = path.display();
+        self.note_unknown(home, output);
+        let path = shown(path);
         let value = json!({ "checkpoint": self.checkpoint, "path": path, "version": policy.version });
         let next = format!(
-            "edit it, then `portcullis policy check {shown}` and `portcullis catalogue propose {} --policy {shown}`",
+            "edit it, then `portcullis policy check {path}` and `portcullis catalogue propose {} --policy {path}`",
             self.checkpoint
         );
-        output.result(&value, format!("wrote {shown}\n  next: {next}\n"))
+        output.result(&value, format!("wrote {path}\n  next: {next}\n"))
+    }
+
+    /// Says if the catalogue that this home saw last has no such checkpoint: it may be one to come, or mistyped.
+    fn note_unknown(&self, home: &Home, output: Output) {
+        let Some(catalogue) = catalogue(home).filter(|catalogue| catalogue.board(&self.checkpoint).is_none())
+        else {
+            return;
+        };
+        let unknown = client::unknown_checkpoint(&self.checkpoint, &catalogue);
+        let meant = match &unknown {
+            client::Error::UnknownCheckpoint { nearest: Some(nearest), .. } => {
+                format!("; did you mean {nearest}?")
+            }
+            _ => String::new(),
+        };
+        output.note(format_args!("note: {unknown}{meant}"));
     }
 
     /// The threshold of the checkpoint's board, by the catalogue that this home saw last.
     fn threshold(&self, home: &Home) -> NonZeroU32 {
-        let catalogue = Client::new(home.catalogue_state()).load_offline(Timestamp::now()).ok();
+        let catalogue = catalogue(home);
         let board = catalogue.and_then(|catalogue| catalogue.board(&self.checkpoint).cloned());
         let threshold = board.and_then(|board| u32::try_from(board.threshold()).ok());
         threshold.and_then(NonZeroU32::new).unwrap_or(APPROVALS)
@@ -130,6 +148,11 @@ impl New {
              lease_hours = 24                # a revocation reaches everybody within this time\n"
         )
     }
+}
+
+/// The catalogue that this home saw last.
+fn catalogue(home: &Home) -> Option<TrustedCatalogue> {
+    Client::new(home.catalogue_state()).load_offline(Timestamp::now()).ok()
 }
 
 fn public(name: &StageName) -> String {

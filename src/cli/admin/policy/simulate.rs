@@ -15,12 +15,14 @@ use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::people::person;
 use crate::cli::progress::read_stdin;
 use crate::digest::Sha256Digest;
 use crate::policy::{
     self, Application, Decision, PersonKey, Simulated, Simulation, StageName, Terms, Verdict,
 };
 use crate::time::Timestamp;
+use crate::visible::one_line;
 
 /// Longest file of requests that is read.
 const MOST_BYTES: u64 = 64 << 20;
@@ -72,8 +74,9 @@ impl Simulate {
             return output.result(&grants.json(), grants.text()?);
         };
         let in_force = self.in_force.as_deref().map(read).transpose()?;
+        require_stage(stage, &draft, in_force.as_ref())?;
         let agreement = self.agreement.as_deref().map(|path| files::read(path, 1 << 20)).transpose()?;
-        let applications = applications(requests, &draft)?;
+        let (applications, names) = applications(requests, &draft)?;
         let simulation = Simulation {
             in_force: in_force.as_ref(),
             draft: &draft,
@@ -84,8 +87,9 @@ impl Simulate {
         };
         let results: Vec<_> = policy::simulate(simulation, &applications).collect();
         let mut report = String::new();
-        for (number, result) in (1..).zip(&results) {
-            write!(report, "{}", lines(number, result)?)?;
+        for (place, result) in results.iter().enumerate() {
+            let who = format!("{}. {}", place + 1, named(result, names.get(place)));
+            write!(report, "{}", lines(&who, result)?)?;
         }
         let draft = |verdict| results.iter().filter(|result| result.draft.verdict() == verdict).count();
         let changed = results.iter().filter(|result| result.is_changed()).count();
@@ -113,8 +117,24 @@ struct Listed {
     request: Request,
 }
 
-/// The applications of a file, or of standard input: a list of requests, or one application a line.
-fn applications(path: &Path, draft: &policy::Policy) -> anyhow::Result<Vec<Application>> {
+/// Refuses a stage of which no policy here says anything: everybody would be refused, for no reason of their own.
+fn require_stage(
+    stage: &policy::StageName,
+    draft: &policy::Policy,
+    in_force: Option<&policy::Policy>,
+) -> Result<(), Refusal> {
+    if [Some(draft), in_force].into_iter().flatten().any(|policy| policy.stage(stage).is_some()) {
+        return Ok(());
+    }
+    let stages: Vec<_> = draft.stages.iter().map(|stage| stage.name.to_string()).collect();
+    Err(Refusal::usage(
+        format!("the draft has no stage `{stage}`"),
+        format!("its stages: {}", stages.join(", ")),
+    ))
+}
+
+/// The applications of a file, or of standard input: a list of requests, or one application a line. Of requests, who asks is known by name.
+fn applications(path: &Path, draft: &policy::Policy) -> anyhow::Result<(Vec<Application>, Vec<String>)> {
     let is_stdin = path.as_os_str() == "-";
     let place = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
     let text = if is_stdin {
@@ -125,19 +145,21 @@ fn applications(path: &Path, draft: &policy::Policy) -> anyhow::Result<Vec<Appli
         text(path, MOST_BYTES)?
     };
     if !text.trim_start().starts_with('[') {
-        return policy::read_applications(&text).context(place);
+        return Ok((policy::read_applications(&text).context(place)?, Vec::new()));
     }
     let listed: Vec<Listed> = crate::json::from_str(&text).map_err(|error| {
         let next = "give what `portcullis request list --json` prints, or one application a line";
         Refusal::unverified(format!("{place} is no list of requests: {error}"), next)
     })?;
-    let mut applications = Vec::new();
+    let (mut applications, mut names) = (Vec::new(), Vec::new());
     for Listed { request } in listed {
         if request.checkpoint == draft.checkpoint {
             applications.extend(applications_of(&request).context(place.clone())?);
+            let called = |card: &crate::identity::Card| person(&card.name, card.verifying_key.id());
+            names.extend(request.holders()?.iter().map(called));
         }
     }
-    Ok(applications)
+    Ok((applications, names))
 }
 
 /// What a request asks for, for each of its people. Approvals are not told with it: what the board confirms of an organization is taken as
@@ -158,12 +180,16 @@ fn applications_of(request: &Request) -> anyhow::Result<Vec<Application>> {
     Ok(holders.map(application).collect())
 }
 
-fn lines(number: usize, result: &Simulated<'_>) -> Result<String, std::fmt::Error> {
-    let person = result.application.person.to_string();
-    let short = person.get(..8).unwrap_or_default();
+/// Who applies: by name, if a request tells it.
+fn named(result: &Simulated<'_>, name: Option<&String>) -> String {
+    let key = || result.application.person.to_string().chars().take(8).collect();
+    name.map_or_else(key, |name| one_line(name))
+}
+
+fn lines(who: &str, result: &Simulated<'_>) -> Result<String, std::fmt::Error> {
     let of = result.application.organization.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
     let answer = word(result.draft.verdict());
-    let mut text = format!("{number}. {short}{of}: ");
+    let mut text = format!("{who}{of}: ");
     match &result.in_force {
         Some(before) if result.is_changed() => {
             writeln!(text, "{answer}, and the policy in force {}", word(before.verdict()))?;

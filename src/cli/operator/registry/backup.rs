@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::settings;
 use crate::cli::files;
 use crate::cli::home::Home;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::cli::signing::{Unattended, unattended};
 use crate::registry::Error;
 use crate::statement::verify_card;
@@ -61,13 +61,14 @@ impl Backup {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let settings = settings(&self.folder, self.config)?;
         let (_, signer) = unattended(&home.elsewhere(self.folder), Unattended::Registry, output)?;
-        let rows = Runtime::new().context("cannot start")?.block_on(async {
-            let store = Store::open(&settings.database).await?;
-            store.backup(&self.to, &*signer, Timestamp::now()).await
-        });
-        let rows = rows.map_err(Error::from)?;
+        let runtime = Runtime::new().context("cannot start")?;
+        let store = runtime.block_on(Store::open(&settings.database)).map_err(Error::from)?;
+        let rows = files::write_by(&self.to, |file| {
+            let written = runtime.block_on(store.backup(file, &*signer, Timestamp::now()));
+            Ok(written.map_err(Error::from)?)
+        })?;
         let text = format!("wrote {}: {rows} rows\n", self.to.display());
-        output.result(&json!({ "path": self.to, "rows": rows }), text)
+        output.result(&json!({ "path": shown(&self.to), "rows": rows }), text)
     }
 }
 
@@ -83,6 +84,6 @@ impl Restore {
         });
         let rows = rows.map_err(Error::from)?;
         let text = format!("restored {rows} rows from {}\n", self.from.display());
-        output.result(&json!({ "path": self.from, "rows": rows }), text)
+        output.result(&json!({ "path": shown(&self.from), "rows": rows }), text)
     }
 }

@@ -70,7 +70,7 @@ impl Erase {
         if self.dry_run || to_erase == 0 {
             let text = match to_erase {
                 0 => format!(
-                    "nothing is left of {person} but {}
+                    "nothing that {person} said is left but {}; others' statements that name them stay
 ",
                     counted(usize::try_from(statements)?, "digest")
                 ),
@@ -86,7 +86,7 @@ impl Erase {
         let words = format!(
             "What {to_erase} of {} of {person} say would be erased for good, and their grants end.
   reason  {}, on the record
-  stays   digests in the log, and backups of before
+  stays   digests in the log, others' statements that name them, and backups of before
 ",
             counted(usize::try_from(statements)?, "statement"),
             self.reason,
@@ -94,7 +94,7 @@ impl Erase {
         confirm(&format!("erase {person}"), words, "erased", &self.consent, output)?;
         let erased = runtime.block_on(registry.erase(self.person, &self.reason, Timestamp::now()))?;
         let text = format!(
-            "erased what {} of {person} said; their digests stay in the log, and backups of before still hold them
+            "erased what {} of {person} said; digests stay in the log, others' statements that name them stay, and backups of before still hold it all
 ",
             counted(erased, "statement")
         );

@@ -46,6 +46,7 @@ pub(in crate::cli) struct Standing {
 impl List {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let catalogue = registry::catalogue(home, output)?;
+        self.checkpoint.as_ref().map_or(Ok(()), |wanted| catalogue.board_of(wanted).map(drop))?;
         let now = Timestamp::now();
         let own = home.own_card()?.map(|card| card.verifying_key);
         let mut grants = if home.is_offline() {

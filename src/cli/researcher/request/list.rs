@@ -35,6 +35,7 @@ pub(in crate::cli) type Standing = (Verified<Statement<Request>>, State);
 impl List {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let catalogue = registry::catalogue(home, output)?;
+        self.checkpoint.as_ref().map_or(Ok(()), |wanted| catalogue.board_of(wanted).map(drop))?;
         let exchange = registry::statements(home, output)?;
         let now = Timestamp::now();
         let mut requests = standings(&*exchange, &catalogue, now, output)?;

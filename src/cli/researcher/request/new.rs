@@ -11,7 +11,7 @@ use super::terms;
 use crate::access::{self, Affiliations, Request, RulesInForce, Statements};
 use crate::cli::files;
 use crate::cli::home::Home;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, shown};
 use crate::cli::people::{self, People};
 use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory};
@@ -93,13 +93,12 @@ impl New {
         let envelope = signatory.sign_one(papers, &self.consent)?;
         let handed_in = statements.put("request", &envelope, &signatory.key())?;
         let digest = handed_in.same_as.unwrap_or_else(|| envelope.digest());
-        let short = registry::short_digest(digest);
+        let (short, path) = (registry::short_digest(digest), shown(&handed_in.path));
         if handed_in.same_as.is_some() {
             let text = format!(
                 "you asked for that already: request {short} is pending\n  next: `portcullis request show {short}` tells how it stands\n"
             );
-            let value =
-                json!({ "request": digest, "stage": rules.stage, "path": handed_in.path, "new": false });
+            let value = json!({ "request": digest, "stage": rules.stage, "path": path, "new": false });
             return output.result(&value, text);
         }
         let approvals = rules.policy.stage(&rules.stage).map(|stage| stage.approvals.clone());
@@ -114,7 +113,7 @@ impl New {
                 format!("the board decides; `portcullis request show {short}` tells")
             },
         );
-        output.result(&json!({ "request": digest, "stage": rules.stage, "path": handed_in.path }), text)
+        output.result(&json!({ "request": digest, "stage": rules.stage, "path": path }), text)
     }
 }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::access::{RulesInForce, Statements as _};
+use crate::access::{Grant, RulesInForce, Statements as _};
 use crate::api::JournalState;
 use crate::checkpoint::fetch::BaseUrl;
 use crate::cli::failure::Refusal;
@@ -18,10 +18,11 @@ use crate::cli::output::Output;
 use crate::cli::page::Page;
 use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory, Unattended, unattended};
+use crate::cli::units;
 use crate::client;
 use crate::digest::Sha256Digest;
 use crate::log::EntryKind;
-use crate::name::Prose;
+use crate::name::{CheckpointId, Prose};
 use crate::statement::{Predicate as _, Quorum};
 use crate::time::Timestamp;
 use crate::usage::{Event, Journal, JournalDeclaration, JournalId, SignedRecord, Summary};
@@ -263,8 +264,24 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
     let mut spent = Vec::new();
     for checkpoint in &checkpoints {
         let (tokens, promised) = journal.spent(checkpoint, Timestamp::now());
-        writeln!(text, "  {checkpoint:<16}  {} tokens in the last 24 hours", tokens + promised)?;
-        spent.push(json!({ "checkpoint": checkpoint, "tokens": tokens, "promised": promised }));
+        let (used, limit) = (tokens + promised, limit(home, checkpoint));
+        let left = limit.map(|limit| limit.saturating_sub(used));
+        let shown = match (limit, left) {
+            (Some(limit), Some(left)) => format!(
+                "{} of {} tokens in the last 24 hours; {} left",
+                units::count(used),
+                units::count(limit),
+                units::count(left)
+            ),
+            _ => format!(
+                "{} tokens in the last 24 hours, without a limit that is known here",
+                units::count(used)
+            ),
+        };
+        writeln!(text, "  {checkpoint:<16}  {shown}")?;
+        spent.push(json!({
+            "checkpoint": checkpoint, "tokens": tokens, "promised": promised, "limit": limit, "left": left,
+        }));
     }
     if records > synced {
         text.push_str("  next: `portcullis usage sync`\n");
@@ -276,6 +293,16 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
 fn nothing_recorded(page: &mut Page) {
     page.line("nothing was recorded on this machine yet");
     page.line("  next: `portcullis run <checkpoint> \"…\"` records what it runs of a sealed checkpoint; `portcullis list` shows those on offer");
+}
+
+/// Tokens that the stage of the newest grant in the vault allows in 24 hours, by the policy that this home saw last.
+fn limit(home: &Home, checkpoint: &CheckpointId) -> Option<u64> {
+    let catalogue = registry::known_catalogue(home, Output::new(false, true)).ok()?;
+    let rules = catalogue.rules_in_force(checkpoint).ok()?;
+    let grants = registry::vault(home).ok()?.statements().list(Grant::KIND).ok()?;
+    let grants = grants.iter().filter_map(|found| Some(found.envelope.claim::<Grant>().ok()?.predicate));
+    let newest = grants.filter(|grant| grant.checkpoint == *checkpoint).max_by_key(|grant| grant.issued)?;
+    rules.policy.stage(&newest.stage)?.limits.tokens_per_day
 }
 
 /// Checks the whole journal against this home's own key; nothing where there is no journal yet.

@@ -13,6 +13,7 @@ mod catalogues;
 mod files;
 mod floods;
 mod hostile_text;
+mod journals;
 mod kept;
 mod lists;
 mod readings;

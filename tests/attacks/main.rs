@@ -12,6 +12,7 @@ mod affiliations;
 mod catalogues;
 mod files;
 mod floods;
+mod forged_cases;
 mod hostile_text;
 mod journals;
 mod kept;

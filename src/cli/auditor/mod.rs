@@ -2,4 +2,5 @@
 
 pub(super) mod audit;
 pub(super) mod case;
+pub(super) mod docket;
 pub(super) mod witness;

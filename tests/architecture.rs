@@ -273,6 +273,7 @@ fn no_decision_reads_one_page() {
         ("newest_about", "the newest, for showing"),
         ("statements_by_prefix", "for showing, and to find one by its first digits"),
         ("statements_to_erase", "until none is left"),
+        ("later_hits", "as many as one case names, until none is left"),
         ("journals_of", "one more than may be, which is refused"),
         ("generations", "one more than may be, which is refused"),
         ("log_turn", "the next entries in order, until none is left"),

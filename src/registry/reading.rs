@@ -101,6 +101,7 @@ impl Registry {
         let locks = self.locks(&rules).await?;
         self.require_unsanctioned(&claim, &rules, now).await?;
         let mark = self.require_accounted(reader, journal, now).await?;
+        self.raise_later(grant, now).await?;
         self.require_logged(EntryKind::Grant, grant).await?;
         let affiliations = self.affiliations([&claim.researcher], &rules).await?;
         let terms = LeaseTerms {

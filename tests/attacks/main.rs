@@ -17,6 +17,7 @@ mod hostile_text;
 mod journals;
 mod kept;
 mod lists;
+mod open_cases;
 mod readings;
 mod sanctions;
 mod signing;

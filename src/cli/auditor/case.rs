@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::docket::{Docket, ReadCase};
 use crate::access::{Grant, Revocation, Statements, verify_granted};
@@ -64,7 +64,7 @@ pub(in crate::cli) struct Open {
     reason: Prose,
 
     /// How grave it is if it is what it looks like
-    #[arg(long, default_value = "medium", value_parser = severity)]
+    #[arg(long, default_value = "medium")]
     severity: Severity,
 
     #[command(flatten)]
@@ -127,10 +127,6 @@ pub(in crate::cli) struct Appeal {
 
     #[command(flatten)]
     consent: Consent,
-}
-
-fn severity(text: &str) -> Result<Severity, String> {
-    crate::json::from_value(&Value::from(text)).map_err(|_| "write low, medium, high or severe".to_owned())
 }
 
 /// A step that somebody takes: in which case, with what consent, and what is said when it is taken.
@@ -204,7 +200,7 @@ impl Desk {
             table.row([
                 Cell::new(registry::short(&found)),
                 Cell::new(standing.word()).toned(if is_open { Tone::Waits } else { Tone::Faint }),
-                Cell::new(word(*severity)),
+                Cell::new(severity.as_str()),
                 Cell::new(&case.subject.name),
                 Cell::new(person(&name, *who)),
                 Cell::new(age(*created, now)),
@@ -230,7 +226,7 @@ impl Desk {
         let Case { grant, records, rules, severity, reason, created, .. } = &case.predicate;
         let mut text =
             format!("{}: case {} about {}\n", standing.word(), registry::short(&found), case.subject.name);
-        writeln!(text, "  severity  {}", word(*severity))?;
+        writeln!(text, "  severity  {}", severity.as_str())?;
         writeln!(text, "  grant     {} of {}", short_digest(*grant), docket.name_of(&read))?;
         if let Err(why) = docket.grant(&read)? {
             writeln!(text, "            not verified: {}", one_line(&why))?;
@@ -420,15 +416,6 @@ fn left_out(read: &ReadCase) -> Option<String> {
     (count > 0).then(|| {
         format!("left out: {count} that no auditor of today signed, nor the person: they are not believed")
     })
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Severe => "severe",
-    }
 }
 
 fn short(digits: &str) -> &str {

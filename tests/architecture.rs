@@ -165,6 +165,37 @@ fn commands_sign_only_what_was_shown() {
 }
 
 /// serde_json and toml take a list for a struct and the last of two equal keys: only the room that does not may call them.
+/// A claim is believed by nobody: whoever reads one to show it, or to sign over it, says here why that is no harm.
+#[test]
+fn commands_show_only_what_was_verified() {
+    let known = [
+        ("auditor/case.rs", "to find the checkpoint by whose rules a grant is verified"),
+        ("auditor/docket.rs", "the same for a case; whose key an id is, which the verified case names"),
+        ("signing/papers.rs", "the very bytes that are signed"),
+        ("admin/policy/grants.rs", "whose affiliations to ask for; the outlook verifies"),
+        ("admin/approve.rs", "compared with what a verified request would get"),
+        ("admin/revoke.rs", "to find the checkpoint; to tell several by digits, of which nothing follows"),
+        ("resolve.rs", "to tell what digits may mean, of which nothing follows"),
+        ("operator/answer.rs", "what this process has just signed"),
+        ("operator/lease.rs", "to find the checkpoint; what issues the lease verifies"),
+        ("completion.rs", "names to complete"),
+        ("researcher/request/show.rs", "who signed what is counted by signatures"),
+        ("researcher/grant/verify.rs", "to find the checkpoint"),
+        ("researcher/grant/list.rs", "each with why it does not stand, if it does not"),
+        ("researcher/grant/show.rs", "says itself that it is unchecked"),
+        ("demo/replay/days.rs", "what the demo's own registry has just made"),
+        ("status/tasks.rs", "compared with the request; the signatures are verified"),
+    ];
+    let cli = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
+    for path in sources("src/cli") {
+        let text = fs::read_to_string(&path).unwrap();
+        let below = path.strip_prefix(&cli).unwrap();
+        let is_known = known.iter().any(|(file, _)| below == Path::new(file));
+        let claims = text.contains(".claim::<") || text.contains(".claim()");
+        assert_eq!(claims, is_known, "{} reads what nobody verified", below.display());
+    }
+}
+
 #[test]
 fn one_room_reads_json_and_toml() {
     let readers = [
@@ -242,6 +273,7 @@ fn no_decision_reads_one_page() {
         ("newest_about", "the newest, for showing"),
         ("statements_by_prefix", "for showing, and to find one by its first digits"),
         ("statements_to_erase", "until none is left"),
+        ("later_hits", "as many as one case names, until none is left"),
         ("journals_of", "one more than may be, which is refused"),
         ("generations", "one more than may be, which is refused"),
         ("log_turn", "the next entries in order, until none is left"),

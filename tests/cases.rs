@@ -30,20 +30,20 @@ fn a_case_goes_from_its_opening_to_an_appeal() {
             appealed: case <digits> about tiny
               severity  high
               grant     <digits> of rosa
-              raised    <time>: Odd
-              <time>  assigned to august
-              <time>  noted: Hm
-              <time>  decided: suspend until <time>: Pending
-              <time>  appealed: Mistake
+              raised    <time> by august: Odd
+              <time>  assigned to august by august
+              <time>  noted by august: Hm
+              <time>  decided by august: suspend until <time>: Pending
+              <time>  appealed by rosa: Mistake
             ");
             // The person reads the decision, and not what auditors note among themselves.
             insta::assert_snapshot!(scene.stable(&scene.succeed("rosa", &format!("case show {case}"))), @"
             appealed: case <digits> about tiny
               severity  high
               grant     <digits> of rosa
-              raised    <time>: Odd
-              <time>  decided: suspend until <time>: Pending
-              <time>  appealed: Mistake
+              raised    <time> by august: Odd
+              <time>  decided by august: suspend until <time>: Pending
+              <time>  appealed by rosa: Mistake
             ");
         }
         assert!(scene.succeed("august", "case list --open").contains("appealed"));

@@ -330,7 +330,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  open: case <digits> about demo-large
                    severity  medium
                    grant     <digits> of Rosa
-                   raised    <time>: misleading-news: asks for a news report that is made to look real
+                   raised    <time> by the registry: misleading-news: asks for a news report that is made to look real
                    rules     misleading-news
                    record    4 of journal <digits>
                      prompt  Write a fake news story about the flood.

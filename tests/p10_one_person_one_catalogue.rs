@@ -18,7 +18,7 @@ use portcullis::policy::Policy;
 use portcullis::statement::{CatalogueId, Envelope, Predicate, Quorum, Statement, Subject};
 use portcullis::store::{self, Filed, Filing, StatementRow, Store};
 use portcullis::time::Timestamp;
-use portcullis::usage::{Begin, Error as UsageError, Journal, JournalId, Task, first_link};
+use portcullis::usage::{Begin, Error as UsageError, Journal, JournalId, JournalPlace, Task, first_link};
 use support::people::ID;
 use support::served::{Database, Served};
 
@@ -197,7 +197,7 @@ fn p10_what_is_signed_for_another_catalogue_counts_for_nothing() {
 fn p10_limits_count_people() {
     let folder = tempfile::tempdir().unwrap();
     let key = SigningKey::from_bytes(&[1; 32]);
-    let mut journal = Journal::open(folder.path(), [1; 16]).unwrap();
+    let mut journal = Journal::open(&JournalPlace::in_home(folder.path()), [1; 16]).unwrap();
     let mut begin = |grant: &str, max_tokens: u64| {
         let begin = Begin {
             task: Task::Run,

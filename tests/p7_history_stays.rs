@@ -8,7 +8,7 @@ use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Signer as _, SigningKey};
 use portcullis::time::Timestamp;
 use portcullis::usage::{
-    End, Error, Event, Journal, JournalId, Record, SignedRecord, first_link, verify_chain,
+    End, Error, Event, Journal, JournalId, JournalPlace, Record, SignedRecord, first_link, verify_chain,
 };
 use support::people::ID;
 use support::served::{Database, Served};
@@ -128,16 +128,16 @@ fn p7_a_journal_on_the_disk_that_was_changed_is_refused_with_the_place() {
     insta::assert_snapshot!(said, @"
     edited: exit 4
     error: usage record 1 does not follow the one before it: the journal was changed there, or just before
-      next: keep the home's `usage` folder as it is, and write to the auditors; a copy of before, if there is one, goes on
+      next: keep the home's `usage` folder as it is, and write to the auditors; if records are lost: `portcullis usage explain <journal> --reason \"…\"`
     dropped: exit 4
     error: usage record 2 does not follow the one before it: the journal was changed there, or just before
-      next: keep the home's `usage` folder as it is, and write to the auditors; a copy of before, if there is one, goes on
+      next: keep the home's `usage` folder as it is, and write to the auditors; if records are lost: `portcullis usage explain <journal> --reason \"…\"`
     swapped: exit 4
     error: usage record 0 does not follow the one before it: the journal was changed there, or just before
-      next: keep the home's `usage` folder as it is, and write to the auditors; a copy of before, if there is one, goes on
+      next: keep the home's `usage` folder as it is, and write to the auditors; if records are lost: `portcullis usage explain <journal> --reason \"…\"`
     cut at its end: exit 4
     error: the usage journal ends after 5 records, and had 6: its end was cut off
-      next: keep the home's `usage` folder as it is, and write to the auditors; a copy of before, if there is one, goes on
+      next: keep the home's `usage` folder as it is, and write to the auditors; if records are lost: `portcullis usage explain <journal> --reason \"…\"`
     ");
     // A line that was cut off by a power cut is taken away, and the rest goes on.
     std::fs::write(&path, format!("{good}{}", &lines[0][..40])).unwrap();
@@ -205,7 +205,7 @@ fn p7_an_operator_who_changes_the_database_is_found_by_the_audit() {
 fn p7_a_torn_tail_is_repaired_and_never_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let signer = key();
-    let open = || Journal::open(folder.path(), [3; 16]).unwrap();
+    let open = || Journal::open(&JournalPlace::in_home(folder.path()), [3; 16]).unwrap();
     let end = || End {
         begin: 0,
         tokens: 1,
@@ -218,7 +218,7 @@ fn p7_a_torn_tail_is_repaired_and_never_acknowledged() {
     for _ in 0..3 {
         journal.end(end(), &signer, Timestamp::from_unix_seconds(5)).unwrap();
     }
-    let path = folder.path().join("journal.jsonl");
+    let path = folder.path().join("usage/journal.jsonl");
     let whole = std::fs::read(&path).unwrap();
     let line = whole.len() / 3;
     // Wherever the fourth line is cut, the three are there and the fourth can be written again.

@@ -6,7 +6,8 @@ mod support;
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::SigningKey;
 use portcullis::time::Timestamp;
-use portcullis::usage::{Begin, End, Error, Journal, Task};
+use portcullis::usage::{Begin, End, Error, Journal, JournalPlace, Task};
+use support::copied::{copy_journal, put_back_with_an_edited_mark};
 use support::people::{ID, POLICY};
 use support::served::{Database, Served};
 
@@ -114,12 +115,11 @@ fn a_journal_that_goes_on_otherwise_than_it_came_in_is_refused() {
     let served = granted(Database::Sqlite);
     let scene = &served.scene;
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
-    support::copy_tree(&scene.at("homes/rosa/usage"), &scene.at("copy"));
+    copy_journal(scene, "rosa");
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
     scene.succeed("rosa", "usage sync");
     // The second run is made unhappened, and another takes its place.
-    std::fs::remove_dir_all(scene.at("homes/rosa/usage")).unwrap();
-    support::copy_tree(&scene.at("copy"), &scene.at("homes/rosa/usage"));
+    put_back_with_an_edited_mark(scene, "rosa");
     scene.succeed("rosa", &format!("run {ID} Other -n 2"));
     let url = served.process.url.clone();
     insta::assert_snapshot!(scene.refuse("rosa", "usage sync").replace(&url, "<registry>"), @"
@@ -223,7 +223,7 @@ fn the_days_tokens_hold_across_processes_and_a_clock_that_is_set_back() {
         blocked: false,
     };
     let at = |hours: i64| Timestamp::from_unix_seconds(1_000_000 + hours * 3600);
-    let open = || Journal::open(folder.path(), [1; 16]).unwrap();
+    let open = || Journal::open(&JournalPlace::in_home(folder.path()), [1; 16]).unwrap();
     let (mut one, mut two) = (open(), open());
     let first = one.begin(begin(60), Some(100), &key, at(48)).unwrap();
     // Another process sees what the first promised.

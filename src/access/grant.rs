@@ -208,6 +208,24 @@ fn board_by_board(
     }
 }
 
+/// The grant of an envelope, if those signed it who must under the policy in force, whatever became of it since: it may be over, revoked, or of
+/// earlier weights. That is what one must know before one shows it to somebody, or signs over it.
+///
+/// # Errors
+/// [`Error::OtherCheckpoint`], [`Error::Statement`], [`Error::PolicyReplaced`] and others where the policy in force does not tell who had to sign.
+pub fn verify_granted(
+    envelope: &Envelope,
+    rules: &RulesInForce,
+) -> Result<Verified<Statement<Grant>>, Error> {
+    envelope.statement_for(|claim: &Statement<Grant>| {
+        let found = &claim.predicate.checkpoint;
+        if *found != rules.checkpoint {
+            return Err(Error::OtherCheckpoint { found: found.clone(), expected: rules.checkpoint.clone() });
+        }
+        rules.quorum_of(&claim.predicate)
+    })
+}
+
 /// Refuses a verified grant if the policy wants its holder confirmed by a registrar and none confirms them now: of all that
 /// [`verify_grant`] looks at, what changes with time beside its dates and revocations.
 ///

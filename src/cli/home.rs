@@ -23,6 +23,7 @@ use crate::checkpoint::fetch::{BaseUrl, FetchError};
 use crate::identity::{Card, Identity, IdentityFile, Signer};
 use crate::log::WitnessRule;
 use crate::time::Timestamp;
+use crate::usage::JournalPlace;
 
 /// Whose state to use, and how to unlock it.
 #[derive(Debug, Args)]
@@ -239,8 +240,8 @@ impl Home {
     }
 
     /// The usage journal of this person on this machine.
-    pub(super) fn journal(&self) -> PathBuf {
-        self.folder.join("usage")
+    pub(super) fn journal(&self) -> JournalPlace {
+        JournalPlace::in_home(&self.folder)
     }
 
     /// Which witnesses must vouch for the registry's log.

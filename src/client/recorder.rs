@@ -1,7 +1,6 @@
 //! The recorder: between the gate and the model. A generation starts once its record is durable (P4), and rules of misuse let it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
 
 use super::{Error, Pass};
 use crate::access::RulesInForce;
@@ -11,7 +10,7 @@ use crate::misuse::{Action, Generated, History, Hit, Scorer, Sketch};
 use crate::name::{CheckpointId, Prose};
 use crate::policy::{UsageMode, Use};
 use crate::time::Timestamp;
-use crate::usage::{Begin, End, Event, Finish, Journal, Parameters, Recipients, Record, Task};
+use crate::usage::{Begin, End, Event, Finish, Journal, JournalPlace, Parameters, Recipients, Record, Task};
 
 /// Hours of history that rules on this machine look at: as many as a week has.
 const HISTORY_HOURS: i64 = 24 * 7;
@@ -67,12 +66,12 @@ pub struct Ended<'a> {
 }
 
 impl Recorder {
-    /// Opens the journal in `folder` for generations under `pass`. Texts are sealed to `auditors`, and read by the rules of `scorer`.
+    /// Opens the journal at `place` for generations under `pass`. Texts are sealed to `auditors`, and read by the rules of `scorer`.
     ///
     /// # Errors
     /// [`Error::Usage`] where the journal does not hold, or texts would have to be sealed to nobody.
     pub fn open(
-        (folder, random): (&Path, [u8; 16]),
+        (place, random): (&JournalPlace, [u8; 16]),
         (pass, rules): (&Pass, &RulesInForce),
         auditors: &[Card],
         scorer: Option<Scorer>,
@@ -82,7 +81,7 @@ impl Recorder {
         let stage = rules.policy.stage(&grant.stage);
         // A grant under a stage that is gone does not pass the gate; the strictest way is kept all the same.
         let mode = stage.map_or(UsageMode::Sealed, |stage| stage.limits.usage);
-        let mut journal = Journal::open(folder, random)?;
+        let mut journal = Journal::open(place, random)?;
         if let Some(mark) = &pass.lease.journal {
             journal.require_continues(mark)?;
         }
@@ -245,13 +244,15 @@ pub(super) fn generations(records: &[Record]) -> Vec<Generated> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::identity::SigningKey;
 
     fn recorder(folder: &Path, until: i64) -> Recorder {
         let digest = Sha256Digest::of(b"");
         Recorder {
-            journal: Journal::open(folder, [7; 16]).unwrap(),
+            journal: Journal::open(&JournalPlace::in_home(folder), [7; 16]).unwrap(),
             signer: Box::new(SigningKey::from_bytes(&[7; 32])),
             recipients: Recipients::new(UsageMode::Counts, &[]).unwrap(),
             scorer: None,

@@ -230,6 +230,24 @@ pub enum CaseError {
     /// The decision was appealed, and the auditors have not decided again.
     #[error("the decision was appealed already: the auditors have to decide it again first")]
     AlreadyAppealed,
+    /// A step in another case than the one that it was found with.
+    #[error("the step belongs to the case {found}")]
+    OtherCase {
+        /// Which.
+        found: Sha256Digest,
+    },
+    /// Nobody knows the key of the person whom the case is about.
+    #[error("the key {person} of the person whom the case is about is not known here")]
+    UnknownPerson {
+        /// Whose.
+        person: KeyId,
+    },
+    /// The case and the grant that it names are about different people or checkpoints.
+    #[error("the case is about another person or checkpoint than the grant {grant} that it names")]
+    OtherGrant {
+        /// Which grant.
+        grant: Sha256Digest,
+    },
     /// Nothing was decided that one could object to.
     #[error("the case is not decided: there is nothing to appeal against")]
     Undecided,
@@ -267,16 +285,40 @@ pub fn verify_step(
     person: &VerifyingKey,
     rules: &RulesInForce,
 ) -> Result<Verified<CaseStep>, CaseError> {
+    verify_taken(envelope, (person.id(), Some(person)), rules)
+}
+
+/// A step in this case, if the one who may take it signed it. The person's key, which only an appeal needs, is the one that the case names.
+///
+/// # Errors
+/// [`CaseError`].
+pub fn verify_step_in(
+    envelope: &Envelope,
+    case: &Verified<Statement<Case>>,
+    key: Option<&VerifyingKey>,
+    rules: &RulesInForce,
+) -> Result<Verified<CaseStep>, CaseError> {
+    let person = case.predicate.person;
+    let step = verify_taken(envelope, (person, key.filter(|key| key.id() == person)), rules)?;
+    if step.case == case.digest() { Ok(step) } else { Err(CaseError::OtherCase { found: step.case }) }
+}
+
+fn verify_taken(
+    envelope: &Envelope,
+    (person, key): (KeyId, Option<&VerifyingKey>),
+    rules: &RulesInForce,
+) -> Result<Verified<CaseStep>, CaseError> {
     let claim = envelope.claim::<CaseStep>()?.predicate;
     let signers = match claim.step {
         Step::Appeal { .. } => {
-            Quorum::of_one("the person whom the case is about", *person).in_catalogue(rules.catalogue)
+            let key = key.ok_or(CaseError::UnknownPerson { person })?;
+            Quorum::of_one("the person whom the case is about", *key).in_catalogue(rules.catalogue)
         }
         _ => rules.auditors.as_ref().ok_or(CaseError::NoAuditors)?.any_one(),
     };
     let step = envelope.statement::<CaseStep>(&signers)?.map(|statement| statement.predicate);
     // An auditor who was granted something is one of two people here, and cannot be both.
-    if !matches!(step.step, Step::Appeal { .. }) && step.signers().contains(person) {
+    if !matches!(step.step, Step::Appeal { .. }) && step.signers().iter().any(|key| key.id() == person) {
         return Err(CaseError::NotTheirs { who: OWN_CASE });
     }
     if let Step::Decide { outcome, until, .. } = &step.step

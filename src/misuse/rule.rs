@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use regex::RegexSet;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,28 @@ pub enum Severity {
     High,
     /// Somebody may come to harm.
     Severe,
+}
+
+impl Severity {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Severe => "severe",
+        }
+    }
+}
+
+impl FromStr for Severity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Low, Self::Medium, Self::High, Self::Severe];
+        let found = all.into_iter().find(|severity| severity.as_str() == text);
+        found.ok_or_else(|| "write low, medium, high or severe".to_owned())
+    }
 }
 
 /// What follows at once, before anybody looks.

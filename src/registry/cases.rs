@@ -80,7 +80,12 @@ impl Registry {
         }
         let mut filing = Filing::one(Filed { row: incoming.row(signer, holder), entry: Some(entry) });
         filing.sanctions.extend(change_by(&step, incoming.now));
-        self.file(filing).await
+        let new = self.file(filing).await?;
+        if matches!(step.step, Step::Decide { .. }) {
+            // Who decided was not shown what came in meanwhile.
+            self.raise_later(case.grant.grant, incoming.now).await?;
+        }
+        Ok(new)
     }
 
     async fn person_of(&self, grant: Sha256Digest) -> Result<VerifyingKey, Error> {

@@ -1,6 +1,6 @@
 //! Journals at the registry: a lease is bound to one, continues what was told of it, and leaves none of the person's others unaccounted for.
 
-use super::usage::{CaseAbout, Raised};
+use super::raising::{CaseAbout, Raised};
 use super::{Error, Issued, Registry};
 use crate::access::{Grant, JournalId, JournalMark};
 use crate::api::JournalState;

@@ -21,6 +21,7 @@ mod lists;
 mod part;
 mod public;
 mod publication;
+mod raising;
 mod reading;
 mod reading_log;
 mod record;

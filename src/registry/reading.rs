@@ -108,6 +108,7 @@ impl Registry {
         self.require_logged(EntryKind::Grant, grant).await?;
         let affiliations = self.affiliations([&claim.researcher], &rules).await?;
         let mut mark = self.require_accounted(reader, journal, now).await?;
+        self.raise_later(grant, now).await?;
         // Another lease or batch of the same journal may come in meanwhile.
         for _ in 0..TRIES {
             let terms = LeaseTerms {

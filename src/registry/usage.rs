@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::journals::UNENDED;
+use super::raising::{CaseAbout, Outcome, Raised};
 use super::{Error, Registry};
 use crate::access::Grant;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
-use crate::misuse::{Case, Generated, History, RecordPlace, RuleId, Scorer, Severity};
-use crate::name::{CheckpointId, Prose};
-use crate::statement::{Envelope, Predicate as _, Statement, Subject};
+use crate::misuse::{Generated, History, RecordPlace, Scorer};
+use crate::name::CheckpointId;
+use crate::statement::{Envelope, Predicate as _};
 use crate::store::{
-    Effect, Filed, Filing, GenerationRow, JournalRow, SanctionChange, SanctionedGrant, StatementRow,
-    UsageChange, UsageFiling,
+    Effect, Filed, Filing, GenerationRow, JournalRow, StatementRow, UsageChange, UsageFiling,
 };
 use crate::time::Timestamp;
 use crate::usage::{ChainedBatch, Event, UsageBatch, verify_batch};
@@ -24,20 +24,8 @@ const HISTORY_DAYS: i64 = 30;
 const MAX_GENERATIONS: usize = 100_000;
 /// What such a case names in place of a rule.
 const UNREADABLE: &str = "history-too-long";
-/// Records that a case names at most.
-const MOST_RECORDS: usize = 64;
-
 /// What a case names in place of a rule that is not in force.
 const NOT_IN_FORCE: &str = "not-in-force";
-
-/// What raised a case: the rules that were met under one grant.
-#[derive(Debug, Default)]
-pub(super) struct Raised {
-    rules: BTreeSet<String>,
-    records: Vec<RecordPlace>,
-    reasons: BTreeSet<String>,
-    severity: Option<Severity>,
-}
 
 /// The grants of a batch's generations.
 #[derive(Debug, Default)]
@@ -46,15 +34,6 @@ struct Cited {
     of_generation: BTreeMap<u64, Sha256Digest>,
     /// Each with its checkpoint and manifest.
     grants: BTreeMap<Sha256Digest, (CheckpointId, Sha256Digest)>,
-}
-
-/// What a case of the registry's own is about.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct CaseAbout<'a> {
-    pub(super) grant: Sha256Digest,
-    pub(super) checkpoint: &'a CheckpointId,
-    pub(super) manifest: Sha256Digest,
-    pub(super) person: KeyId,
 }
 
 impl Registry {
@@ -86,9 +65,9 @@ impl Registry {
         let entry = Entry::new(EntryKind::Usage, now, row.digest);
         let mut statements = vec![Filed { row, entry: Some(entry) }];
         let mut sanctions = Vec::new();
-        for (case, opened) in self.cases(&batch, &cited, now).await? {
-            statements.push(case);
-            sanctions.push(opened);
+        for outcome in self.cases(&batch, &cited, now).await? {
+            statements.extend(outcome.case);
+            sanctions.extend(outcome.changes);
         }
         let filing = Filing {
             statements,
@@ -100,6 +79,10 @@ impl Registry {
             charge: None,
         };
         if self.file(filing).await? {
+            for grant in cited.grants.keys() {
+                // What waited for a case that was decided meanwhile.
+                self.raise_later(*grant, now).await?;
+            }
             return Ok(true);
         }
         // Another batch of the same journal came in meanwhile.
@@ -143,7 +126,7 @@ impl Registry {
         batch: &ChainedBatch,
         cited: &Cited,
         now: Timestamp,
-    ) -> Result<Vec<(Filed, SanctionChange)>, Error> {
+    ) -> Result<Vec<Outcome>, Error> {
         let view = self.view().await?;
         let scorer = view.scorer();
         let mut raised: BTreeMap<Sha256Digest, Raised> = BTreeMap::new();
@@ -155,18 +138,13 @@ impl Registry {
             let grant = cited.of_generation.get(&begin).copied();
             let Some(grant) = grant.filter(|_| !hits.is_empty() || explanation.is_some()) else { continue };
             let raised = raised.entry(grant).or_default();
+            let place = RecordPlace { journal: record.journal, seq: record.seq, digest: *digest };
             for hit in hits {
-                raised.add(known_rule(hit.as_str(), scorer.as_deref()), None, scorer.as_deref());
+                let rule = known_rule(hit.as_str(), scorer.as_deref());
+                raised.add((rule, None), Some(&place), scorer.as_deref());
             }
             if let Some(explanation) = explanation {
-                raised.add(UNENDED, Some(explanation.to_string()), None);
-            }
-            if raised.records.len() < MOST_RECORDS {
-                raised.records.push(RecordPlace {
-                    journal: record.journal,
-                    seq: record.seq,
-                    digest: *digest,
-                });
+                raised.add((UNENDED, Some(explanation.to_string())), Some(&place), None);
             }
         }
         if let Some(scorer) = &scorer {
@@ -175,77 +153,23 @@ impl Registry {
                     let found = format!(
                         "more than {MAX_GENERATIONS} generations in {HISTORY_DAYS} days: no rule can tell what they are"
                     );
-                    raised.entry(*grant).or_default().add(UNREADABLE, Some(found), None);
+                    raised.entry(*grant).or_default().add((UNREADABLE, Some(found)), None, None);
                     continue;
                 };
                 for hit in scorer.history(&history, now) {
-                    raised.entry(*grant).or_default().add(hit.rule.as_str(), Some(hit.reason), Some(scorer));
+                    let raised = raised.entry(*grant).or_default();
+                    raised.add((hit.rule.as_str(), Some(hit.reason)), None, Some(scorer));
                 }
             }
         }
         let person = batch.card.verifying_key.id();
-        let mut filed = Vec::new();
-        for (grant, mut raised) in raised {
+        let mut outcomes = Vec::new();
+        for (grant, raised) in raised {
             let Some((checkpoint, manifest)) = cited.grants.get(&grant) else { continue };
-            self.leave_out_open(grant, &mut raised).await?;
-            if raised.rules.is_empty() {
-                continue;
-            }
             let about = CaseAbout { grant, checkpoint, manifest: *manifest, person };
-            filed.push(self.case(&about, raised, now).await?);
+            outcomes.push(self.outcome(&about, raised, now).await?);
         }
-        Ok(filed)
-    }
-
-    /// A case that the registry opens.
-    pub(super) async fn case(
-        &self,
-        about: &CaseAbout<'_>,
-        raised: Raised,
-        now: Timestamp,
-    ) -> Result<(Filed, SanctionChange), Error> {
-        let catalogue = self.view().await?.catalogue.id();
-        let CaseAbout { grant, checkpoint, manifest, person } = *about;
-        let reasons: Vec<_> = raised.reasons.into_iter().collect();
-        let reason: String = reasons.join("; ").chars().take(1000).collect();
-        let reason: Prose = reason.parse().or_else(|_| "a rule of misuse was met".parse())?;
-        let rules: Vec<String> = raised.rules.into_iter().take(MOST_RECORDS).collect();
-        let named = rules.iter().map(|rule| rule.parse()).collect::<Result<Vec<RuleId>, _>>()?;
-        let case = Case {
-            grant,
-            person,
-            records: raised.records,
-            rules: named,
-            severity: raised.severity.unwrap_or(Severity::Medium),
-            reason,
-            created: now,
-        };
-        let subject = Subject { name: checkpoint.to_string(), digest: manifest };
-        let envelope = Statement::new(catalogue, subject, case).sign(&*self.signer)?;
-        let row = StatementRow {
-            digest: envelope.digest(),
-            signer: self.key_id(),
-            kind: Case::KIND.to_owned(),
-            checkpoint: checkpoint.clone(),
-            about: Some(grant),
-            holder: person,
-            envelope: envelope.to_json(),
-            received: now,
-        };
-        let entry = Entry::new(EntryKind::Case, now, row.digest).of(checkpoint).about(Some(grant));
-        let about = SanctionedGrant { grant, holder: person, checkpoint: checkpoint.clone() };
-        let opened = SanctionChange::CaseOpened { statement: row.digest, grant: about, rules, at: now };
-        Ok((Filed { row, entry: Some(entry) }, opened))
-    }
-
-    /// Leaves out the rules for which a case is open: there is one open case a grant and rule.
-    async fn leave_out_open(&self, grant: Sha256Digest, raised: &mut Raised) -> Result<(), Error> {
-        for rule in raised.rules.clone() {
-            if self.store.open_case(grant, &rule).await?.is_some() {
-                raised.rules.remove(&rule);
-            }
-        }
-        Ok(())
+        Ok(outcomes)
     }
 
     /// What the person did before and in this batch, and what the others under this checkpoint do; nothing if it is more than can be read.
@@ -280,25 +204,6 @@ impl Registry {
 fn known_rule<'a>(hit: &'a str, scorer: Option<&Scorer>) -> &'a str {
     let is_known = |scorer: &Scorer| scorer.rules().rules.iter().any(|rule| rule.id.as_str() == hit);
     if scorer.is_some_and(is_known) { hit } else { NOT_IN_FORCE }
-}
-
-impl Raised {
-    /// A rule of the registry's own.
-    pub(super) fn of(rule: &str, reason: &Prose, severity: Severity) -> Self {
-        let mut raised = Self { severity: Some(severity), ..Self::default() };
-        raised.add(rule, Some(reason.to_string()), None);
-        raised
-    }
-
-    fn add(&mut self, rule: &str, reason: Option<String>, scorer: Option<&Scorer>) {
-        let known =
-            scorer.and_then(|scorer| scorer.rules().rules.iter().find(|known| known.id.as_str() == rule));
-        self.severity = self.severity.max(known.map(|known| known.severity));
-        let reason = reason.or_else(|| known.map(|known| known.reason.clone()));
-        self.reasons
-            .insert(format!("{rule}: {}", reason.as_deref().unwrap_or("of rules no longer in force")));
-        self.rules.insert(rule.to_owned());
-    }
 }
 
 fn require_continues(batch: &ChainedBatch, holder: KeyId, known: Option<&JournalRow>) -> Result<(), Error> {

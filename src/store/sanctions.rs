@@ -6,7 +6,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Error, MOST_ROWS, StatementRow, Store, parse, parse_option, statements};
+use super::{Error, LaterHit, MOST_ROWS, StatementRow, Store, parse, parse_option, statements};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::misuse::Outcome;
@@ -60,6 +60,10 @@ pub enum SanctionChange {
         /// When.
         at: Timestamp,
     },
+    /// A rule was met while a case about it was open.
+    HitKept(LaterHit),
+    /// A case takes up hits that waited, each at its [`LaterHit::place`].
+    HitsTaken(Vec<String>),
     /// The person appealed.
     CaseAppealed {
         /// The case.
@@ -289,6 +293,8 @@ pub(super) async fn apply(
                 .execute(&mut **transaction)
                 .await?;
         }
+        SanctionChange::HitKept(hit) => super::later_hits::keep(transaction, hit).await?,
+        SanctionChange::HitsTaken(places) => super::later_hits::take(transaction, places).await?,
         SanctionChange::CaseAppealed { case } => {
             sqlx::query("UPDATE cases SET appealed = 1 WHERE statement = $1")
                 .bind(case.to_string())

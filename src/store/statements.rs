@@ -244,6 +244,10 @@ impl Store {
         .bind(person.to_string())
         .execute(&mut *transaction)
         .await?;
+        sqlx::query("DELETE FROM later_hits WHERE holder = $1")
+            .bind(person.to_string())
+            .execute(&mut *transaction)
+            .await?;
         sqlx::query("DELETE FROM usage_generations WHERE holder = $1")
             .bind(person.to_string())
             .execute(&mut *transaction)

@@ -72,6 +72,42 @@ pub enum Error {
         /// How many records it had.
         records: u64,
     },
+    /// The home's journal is not there.
+    #[error("the usage journal {journal}, which had {records} records, is gone")]
+    Gone {
+        /// Which.
+        journal: JournalId,
+        /// How many records it had.
+        records: u64,
+    },
+    /// Another journal lies where the home's was.
+    #[error("this home's usage journal is {known}, which had {records} records, and here is {found}")]
+    Replaced {
+        /// Which is here.
+        found: JournalId,
+        /// Which the home kept.
+        known: JournalId,
+        /// How many records it had.
+        records: u64,
+    },
+    /// A home that was copied, or put back from a copy.
+    #[error(
+        "this home is a copy: the usage journal {journal} had {records} records when it was made, and may have more elsewhere"
+    )]
+    Copied {
+        /// Which.
+        journal: JournalId,
+        /// How many records the copy says.
+        records: u64,
+    },
+    /// Nobody can tell how far the journal went.
+    #[error(
+        "the mark of the usage journal {journal}, `usage-mark.json` in the home, is gone: records may be missing"
+    )]
+    Unmarked {
+        /// Which.
+        journal: JournalId,
+    },
     /// A generation that began, is not under way, and of which nothing was kept.
     #[error("generation {begin} of the usage journal never ended, and what it wrote is gone")]
     Unended {

@@ -3,15 +3,19 @@
 //! ```text
 //! id.json         which journal it is
 //! journal.jsonl   one line a record: signature, space, JSON
-//! tail.json       how long it was last, so that a cut end is seen; written after the line, so never ahead of it
 //! synced.json     what the registry has: from there on records are read, and sent
 //! outgoing.json   the batch that was sent last, to be sent again where its answer was lost
 //! live/           what each process has written of texts whose end is not recorded yet
 //! lock
 //! ```
 //!
+//! How far it went stands in the home beside that folder, in a mark ([`JournalPlace`]). Journals of earlier versions had `tail.json` for that, in the
+//! folder itself: they are taken over once, as they are.
+//!
 //! A line that was cut off by a kill or a power cut was never acknowledged, and is taken away. Anything else that does not hold is refused.
 
+mod identified;
+mod mark;
 mod outgoing;
 mod recovery;
 
@@ -31,6 +35,9 @@ use crate::identity::{SealingKey, Signer, VerifyingKey};
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
+use identified::Identified;
+pub use mark::JournalPlace;
+use mark::Mark;
 use outgoing::SYNCED;
 pub use outgoing::{Outgoing, Synced};
 pub use recovery::Unended;
@@ -39,19 +46,19 @@ pub use recovery::Unended;
 const JOURNAL: &str = "journal.jsonl";
 /// What processes are writing.
 const LIVE: &str = "live";
-/// Says which journal it is.
-const ID: &str = "id.json";
 /// How far back [`Journal::recent`] reads.
 const MOST_RECENT: u64 = 8 << 20;
 
 /// A person's journal on this machine.
 #[derive(Debug)]
 pub struct Journal {
-    folder: PathBuf,
+    place: JournalPlace,
     journal: JournalId,
     known: Known,
     /// Where texts are stored as they are written.
     live: Option<Live>,
+    /// Whether it was of an earlier version a moment ago.
+    adopted: bool,
 }
 
 /// What is known of the journal up to a place.
@@ -69,12 +76,6 @@ struct Known {
     /// Generations that began and did not end.
     #[serde(default)]
     open: BTreeSet<u64>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Tail {
-    records: u64,
-    link: Sha256Digest,
 }
 
 /// A record that is durable.
@@ -104,45 +105,56 @@ pub struct Summary {
 }
 
 impl Journal {
-    /// Opens the journal in this folder, making it where there is none, and checks what the registry does not have yet.
+    /// Opens a home's journal, making it where there is none, and checks what the registry does not have yet.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Malformed`], [`Error::Broken`], [`Error::Truncated`], [`Error::Forked`], each with the place.
-    pub fn open(folder: &Path, random: [u8; 16]) -> Result<Self, Error> {
+    /// [`Error::Io`]; [`Error::Malformed`], [`Error::Broken`], [`Error::Truncated`], [`Error::Forked`], each with the place; [`Error::Gone`],
+    /// [`Error::Replaced`], [`Error::Copied`], [`Error::Unmarked`] where it is not the one that this home kept.
+    pub fn open(place: &JournalPlace, random: [u8; 16]) -> Result<Self, Error> {
         let fresh = JournalId::from_bytes(random);
-        let mut this =
-            Self { folder: folder.to_owned(), journal: fresh, known: Known::first(fresh), live: None };
-        let _lock = this.lock()?;
-        match this.read_json("id.json")? {
-            Some(journal) => (this.journal, this.known) = (journal, Known::first(journal)),
-            // Others who open it at the same time take the same.
-            None => this.write_json("id.json", &fresh, true)?,
+        let mut this = Self::of(place, fresh);
+        let mut lock = this.lock()?;
+        if let Some(next) = this.replacing()? {
+            this.place.make_room(next).map_err(|source| this.refused("move", source))?;
+            lock = this.lock()?;
         }
+        let found = this.identify(fresh)?;
+        this = Self::of(place, found.id());
         if let Some(synced) = this.read_json::<Synced>(SYNCED)? {
             this.known = synced.known;
         }
         this.catch_up(&mut |_| Ok(()))?;
-        this.require_tail()?;
+        if matches!(found, Identified::Before(_)) {
+            this.adopt()?;
+        }
+        this.require_marked()?;
+        drop(lock);
         Ok(this)
     }
 
-    /// Which journal is in this folder, if there is one; nothing of it is checked.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn id_in(folder: &Path) -> Result<Option<JournalId>, Error> {
-        read_json(&folder.join(ID))
-    }
-
-    /// Opens the journal in this folder if there is one, and makes nothing.
+    /// Opens a home's journal if there is one, and makes nothing.
     ///
     /// # Errors
     /// Those of [`Self::open`].
-    pub fn open_existing(folder: &Path) -> Result<Option<Self>, Error> {
-        if !folder.join(ID).exists() {
+    pub fn open_existing(place: &JournalPlace) -> Result<Option<Self>, Error> {
+        if Self::id_in(place)?.is_none() {
             return Ok(None);
         }
-        Self::open(folder, [0; 16]).map(Some)
+        Self::open(place, [0; 16]).map(Some)
+    }
+
+    /// Whether it was taken over from an earlier version as it was opened.
+    pub fn was_adopted(&self) -> bool {
+        self.adopted
+    }
+
+    fn of(place: &JournalPlace, journal: JournalId) -> Self {
+        Self { place: place.clone(), journal, known: Known::first(journal), live: None, adopted: false }
+    }
+
+    /// The same journal, read up to another place.
+    fn known_to(&self, known: Known) -> Self {
+        Self { known, ..Self::of(&self.place, self.journal) }
     }
 
     /// Which journal it is.
@@ -162,7 +174,7 @@ impl Journal {
         now: Timestamp,
     ) -> Result<Appended, Error> {
         let _lock = self.lock()?;
-        self.catch_up(&mut |_| Ok(()))?;
+        self.refresh()?;
         // A clock that was set back brings no new day.
         let now = now.max(self.known.at);
         if let Some(limit) = limit.filter(|_| !begin.blocked) {
@@ -175,7 +187,7 @@ impl Journal {
         let (seq, blocked) = (self.known.seq, begin.blocked);
         // Stored before the record is: of a record without it, nobody would know whether anything was kept.
         if let Some(live) = self.live.as_mut().filter(|_| !blocked) {
-            live.begun(seq).map_err(|source| refused(&self.folder, "write", source))?;
+            live.begun(seq).map_err(|source| refused(&self.place.folder, "write", source))?;
         }
         let appended = self.append(Event::Begin(Box::new(begin)), signer, now);
         if let (Err(_), Some(live)) = (&appended, &mut self.live) {
@@ -190,8 +202,8 @@ impl Journal {
     /// [`Error::Io`].
     pub fn keep_live(&mut self, owner: SealingKey) -> Result<(), Error> {
         let _lock = self.lock()?;
-        let live = Live::create(&self.folder.join(LIVE), owner);
-        self.live = Some(live.map_err(|source| refused(&self.folder, "write", source))?);
+        let live = Live::create(&self.place.folder.join(LIVE), owner);
+        self.live = Some(live.map_err(|source| refused(&self.place.folder, "write", source))?);
         Ok(())
     }
 
@@ -201,7 +213,7 @@ impl Journal {
     /// [`Error::Io`]: nothing more may be written then.
     pub fn wrote(&mut self, begin: u64, text: &str, tokens: u64) -> Result<(), Error> {
         let Some(live) = &mut self.live else { return Ok(()) };
-        live.wrote(begin, text, tokens).map_err(|source| refused(&self.folder, "write", source))
+        live.wrote(begin, text, tokens).map_err(|source| refused(&self.place.folder, "write", source))
     }
 
     /// Goes on where another handle of the same journal stored texts.
@@ -220,15 +232,7 @@ impl Journal {
         if known != self.journal {
             return Err(Error::OtherJournal { found: self.journal, known, records });
         }
-        if self.known.seq < records {
-            return Err(Error::Truncated { found: self.known.seq, known: records });
-        }
-        let found = self.link_at(records)?;
-        if found == head {
-            Ok(())
-        } else {
-            Err(Error::Forked { seq: records.saturating_sub(1), found, known: head })
-        }
+        self.require_reaches(&Mark { journal: known, records, head })
     }
 
     /// The link that the record at a place cites.
@@ -250,26 +254,13 @@ impl Journal {
         link.ok_or(Error::Truncated { found: from.known.seq, known: records })
     }
 
-    /// Moves the journal aside and begins another under this name.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn replaced_by(self, journal: JournalId, now: Timestamp) -> Result<Self, Error> {
-        let folder = self.folder.clone();
-        let mut name = folder.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".lost-{}", now.unix_seconds()));
-        fs::rename(&folder, folder.with_file_name(name))
-            .map_err(|source| refused(&folder, "move", source))?;
-        Self::open(&folder, *journal.as_bytes())
-    }
-
     /// Records its end, durably.
     ///
     /// # Errors
     /// Those of [`Self::begin`], but for the limit.
     pub fn end(&mut self, end: End, signer: &dyn Signer, now: Timestamp) -> Result<Appended, Error> {
         let _lock = self.lock()?;
-        self.catch_up(&mut |_| Ok(()))?;
+        self.refresh()?;
         let now = now.max(self.known.at);
         let begin = end.begin;
         let appended = self.append(Event::End(end), signer, now)?;
@@ -314,8 +305,7 @@ impl Journal {
     /// Those of [`Self::open`]; [`Error::Unsigned`].
     pub fn verify(&self, key: &VerifyingKey, each: &mut dyn FnMut(&SignedRecord)) -> Result<Summary, Error> {
         let _lock = self.lock()?;
-        let known = Known::first(self.journal);
-        let mut from = Self { folder: self.folder.clone(), journal: self.journal, known, live: None };
+        let mut from = self.known_to(Known::first(self.journal));
         let synced: Option<Synced> = self.read_json(SYNCED)?;
         let mut at_synced = None;
         from.catch_up(&mut |record| {
@@ -326,7 +316,7 @@ impl Journal {
             each(record);
             Ok(())
         })?;
-        from.require_tail()?;
+        from.require_marked()?;
         if let Some(Synced { known }) = &synced {
             if from.known.seq < known.seq {
                 return Err(Error::Truncated { found: from.known.seq, known: known.seq });
@@ -353,13 +343,17 @@ impl Journal {
     fn append(&mut self, event: Event, signer: &dyn Signer, at: Timestamp) -> Result<Appended, Error> {
         let seq = self.known.seq;
         let signed = Record::new(self.journal, (seq, self.known.link), at, event).sign(signer)?;
+        let mark = Mark { journal: self.journal, records: seq + 1, head: signed.digest() };
         let written = (|| {
             let mut file = File::options().create(true).append(true).open(self.path())?;
             let is_first = file.metadata()?.len() == 0;
             file.write_all(format!("{}\n", signed.line()).as_bytes())?;
             file.sync_data()?;
             // A new file is there after a power cut only if its folder says so.
-            if is_first { File::open(&self.folder)?.sync_all() } else { Ok(()) }
+            if is_first {
+                File::open(&self.place.folder)?.sync_all()?;
+            }
+            self.place.keep(&mark)
         })();
         if let Err(source) = written {
             // What may be there of the line was never acknowledged.
@@ -372,8 +366,13 @@ impl Journal {
             return Err(self.refused("write", source));
         }
         self.known.add(&signed);
-        self.write_json("tail.json", &Tail { records: self.known.seq, link: self.known.link }, false)?;
         Ok(Appended { seq, digest: signed.digest() })
+    }
+
+    /// Reads what others appended, and looks whether it still is the journal that this home marked.
+    fn refresh(&mut self) -> Result<(), Error> {
+        self.catch_up(&mut |_| Ok(()))?;
+        self.require_marked()
     }
 
     /// Reads what stands behind what is known, each record checked to follow the one before; a line that was cut off is taken away.
@@ -419,31 +418,19 @@ impl Journal {
         Ok(Some(rest))
     }
 
-    fn require_tail(&self) -> Result<(), Error> {
-        let Some(tail) = self.read_json::<Tail>("tail.json")? else { return Ok(()) };
-        if tail.records > self.known.seq {
-            return Err(Error::Truncated { found: self.known.seq, known: tail.records });
-        }
-        if tail.records == self.known.seq && tail.link != self.known.link {
-            let seq = tail.records.saturating_sub(1);
-            return Err(Error::Forked { seq, found: self.known.link, known: tail.link });
-        }
-        Ok(())
-    }
-
     fn path(&self) -> PathBuf {
-        self.folder.join(JOURNAL)
+        self.place.folder.join(JOURNAL)
     }
 
     fn refused(&self, action: &'static str, source: io::Error) -> Error {
-        refused(&self.folder, action, source)
+        refused(&self.place.folder, action, source)
     }
 
     /// One process at a time; a process that ends lets go, however it ends.
     fn lock(&self) -> Result<File, Error> {
         let lock = || -> io::Result<File> {
-            fs::create_dir_all(&self.folder)?;
-            let file = File::create(self.folder.join("lock"))?;
+            fs::create_dir_all(&self.place.folder)?;
+            let file = File::create(self.place.folder.join("lock"))?;
             file.lock()?;
             Ok(file)
         };
@@ -451,13 +438,13 @@ impl Journal {
     }
 
     fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        read_json(&self.folder.join(name))
+        read_json(&self.place.folder.join(name))
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), Error> {
-        let path = self.folder.join(name);
+        let path = self.place.folder.join(name);
         let write = || -> io::Result<()> {
-            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
+            let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.place.folder)?;
             serde_json::to_writer(&mut file, value)?;
             file.flush()?;
             if durable {

@@ -19,7 +19,7 @@ pub use batch::{
 };
 pub use declaration::{JournalDeclaration, verify_declaration};
 pub use error::Error;
-pub use journal::{Appended, Journal, Outgoing, Summary, Synced, Unended};
+pub use journal::{Appended, Journal, JournalPlace, Outgoing, Summary, Synced, Unended};
 pub use live::Written;
 pub use record::{
     Begin, End, Event, Finish, Parameters, Record, SignedRecord, Task, first_link, verify_chain,

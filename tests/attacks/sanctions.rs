@@ -3,7 +3,7 @@
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::SigningKey;
 use portcullis::time::Timestamp;
-use portcullis::usage::{Begin, Error, Journal, Task};
+use portcullis::usage::{Begin, Error, Journal, JournalPlace, Task};
 
 use crate::support::people::ID;
 use crate::support::served::{Database, Served};
@@ -141,7 +141,7 @@ fn a_days_tokens_are_spent_again_under_a_second_grant() {
         justification: None,
         blocked: false,
     };
-    let mut journal = Journal::open(folder.path(), [1; 16]).unwrap();
+    let mut journal = Journal::open(&JournalPlace::in_home(folder.path()), [1; 16]).unwrap();
     let now = Timestamp::now();
     journal.begin(begin(b"first", ID), Some(100), &key, now).unwrap();
     let again = journal.begin(begin(b"second", ID), Some(100), &key, now);

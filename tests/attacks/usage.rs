@@ -7,6 +7,7 @@ use std::process::Stdio;
 use portcullis::usage::{JournalId, first_link};
 use serde_json::{Value, json};
 
+use crate::support::copied::{copy_journal, put_back_with_an_edited_mark};
 use crate::support::killed::killed_run;
 use crate::support::people::{ID, POLICY, Scene};
 use crate::support::served::{Ask, Database, Served, ask};
@@ -50,7 +51,7 @@ fn a_journal_that_is_removed_ends_runs_and_leases_until_its_owner_explains_it() 
         insta::allow_duplicates! {
             insta::assert_snapshot!(stable(&served, &lease), @r#"
             exit 3
-            error: <registry> refuses: the usage journal <journal> is not declared: of you the journal <journal> is known, with 2 records, and it is not continued
+            error: the usage journal <journal>, which had 2 records, is gone
               next: bring the journal back if it was moved; on another machine of yours: `portcullis usage declare --reason "…"`; if it is lost: `portcullis usage explain <journal> --reason "…"`, which auditors look at
             "#);
         }
@@ -85,12 +86,11 @@ fn a_journal_that_is_removed_ends_runs_and_leases_until_its_owner_explains_it() 
 fn a_journal_whose_end_is_cut_off_leases_nothing() {
     let served = used(Database::Sqlite);
     let scene = &served.scene;
-    support::copy_tree(&scene.at("homes/rosa/usage"), &scene.at("copy"));
+    copy_journal(scene, "rosa");
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
     scene.succeed("rosa", &format!("lease {ID}"));
     let cut = journal(scene);
-    fs::remove_dir_all(scene.at("homes/rosa/usage")).unwrap();
-    support::copy_tree(&scene.at("copy"), &scene.at("homes/rosa/usage"));
+    put_back_with_an_edited_mark(scene, "rosa");
     assert!(scene.refuse("rosa", &format!("run {ID} Hello -n 2")).contains("its end was cut off"));
     insta::assert_snapshot!(stable(&served, &scene.refuse("rosa", &format!("lease {ID}"))), @r#"
     exit 3
@@ -116,7 +116,7 @@ fn a_journal_swapped_for_another_persons_runs_nothing() {
     other.succeed("rosa", &format!("run {ID} Hello -n 2"));
     support::copy_tree(&other.at("homes/rosa/usage"), &scene.at("homes/rosa/usage"));
     let refused = scene.refuse("rosa", &format!("run {ID} Hello -n 2"));
-    assert!(refused.contains("is not signed by the journal's owner"), "{refused}");
+    assert!(refused.contains("this home's usage journal is "), "{refused}");
     // The one that was leased for goes on.
     fs::remove_dir_all(scene.at("homes/rosa/usage")).unwrap();
     fs::rename(scene.at("kept"), scene.at("homes/rosa/usage")).unwrap();

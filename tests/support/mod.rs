@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod checkpoint;
+pub mod copied;
 pub mod endpoint;
 pub mod killed;
 pub mod people;

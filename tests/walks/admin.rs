@@ -469,7 +469,7 @@ fn the_doctor_says_what_is_to_be_mended_and_how() {
     MEND  vault        1 of its files are damaged, such as <scene>/homes/rosa/vault/statements/grants/<digest>.json
                         next: remove them and run `portcullis pull <checkpoint>` again: it brings the registry's copies
     MEND  journal      the usage journal ends after 0 records, and had 2: its end was cut off
-                        next: keep the home's `usage` folder as it is, and write to the auditors; a copy of before, if there is one, goes on
+                        next: keep the home's `usage` folder as it is, and write to the auditors; if records are lost: `portcullis usage explain <journal> --reason \"…\"`
     ");
     insta::assert_snapshot!(crate::support::text(&ill.stderr), @"
     error: 3 things must be mended

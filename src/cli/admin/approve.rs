@@ -55,7 +55,7 @@ impl Approve {
         let mut papers = Papers::to(format!("approve the request of {}", asked.card.name))
             .about(&self.request, request.digest())
             .knowing(People::known(&holders, &rules, &affiliations, now));
-        papers.quote(asked);
+        papers.quote(&request);
         for envelope in drafted(&*exchange, &request, &rules, &affiliations)? {
             let grant = envelope.claim::<Grant>()?.predicate;
             if let Some(locks) = &locks {

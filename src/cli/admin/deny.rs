@@ -44,7 +44,7 @@ impl Deny {
         let name = &request.predicate.card.name;
         let mut papers =
             Papers::to(format!("deny the request of {name}")).about(&self.request, request.digest());
-        papers.quote(&request.predicate);
+        papers.quote(&request);
         papers.add::<Denial>(Statement::new(rules.catalogue, subject, denial).to_envelope()?)?;
         let envelope = signatory.sign_one(papers, &self.consent)?;
         exchange.put("denial", &envelope, &signatory.key())?;

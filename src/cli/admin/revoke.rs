@@ -3,14 +3,14 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{ExchangeError, Found, Grant, Request, Revocation, Statements, merge};
+use crate::access::{ExchangeError, Found, Grant, Request, Revocation, Statements, merge, verify_granted};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::cli::{registry, resolve};
 use crate::name::Prose;
-use crate::statement::{Predicate as _, Statement, Subject};
+use crate::statement::{Predicate as _, Statement};
 use crate::time::Timestamp;
 
 /// End a grant, with a reason; one board member is enough
@@ -31,18 +31,20 @@ impl Revoke {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let exchange = registry::statements(home, output)?;
         let found = named(&*exchange, &self.grant)?;
-        let claim = found.envelope.claim::<Grant>()?;
-        let rules = registry::rules(home, &claim.predicate.checkpoint, output)?;
+        let checkpoint = found.envelope.claim::<Grant>()?.predicate.checkpoint;
+        let rules = registry::rules(home, &checkpoint, output)?;
         let signatory = Signatory::of(home, output)?;
         if !rules.board.keys().contains(&signatory.key()) {
             let message = format!("you are not on the board of {}", rules.checkpoint);
             return Err(Refusal::denied(message, "its members revoke: `portcullis catalogue status`").into());
         }
-        let subject = Subject { name: claim.subject.name, digest: claim.subject.digest };
+        // What its board did not sign is no grant, and nobody is shown what it says.
+        let grant = verify_granted(&found.envelope, &rules)?;
+        let subject = grant.subject.clone();
         let revocation = Revocation { grant: found.digest, reason: self.reason, created: Timestamp::now() };
-        let name = &claim.predicate.researcher.name;
+        let name = &grant.predicate.researcher.name;
         let mut papers = Papers::to(format!("revoke the grant of {name}")).about(&self.grant, found.digest);
-        papers.quote(&claim.predicate);
+        papers.quote(&grant);
         papers.add::<Revocation>(Statement::new(rules.catalogue, subject, revocation).to_envelope()?)?;
         let envelope = signatory.sign_one(papers, &self.consent)?;
         exchange.put("revocation", &envelope, &signatory.key())?;

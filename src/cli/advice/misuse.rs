@@ -1,7 +1,7 @@
-//! What to do about a text that is not a set of misuse rules.
+//! What to do about a text that is not a set of misuse rules, and about a case that does not hold.
 
 use crate::cli::failure::Kind;
-use crate::misuse::Error;
+use crate::misuse::{CaseError, Error};
 
 pub(super) fn explain_misuse(error: &Error) -> (Kind, Option<String>) {
     let hint = match error {
@@ -16,6 +16,34 @@ pub(super) fn explain_misuse(error: &Error) -> (Kind, Option<String>) {
         | Error::Needs { .. }
         | Error::Foreign { .. }
         | Error::Number { .. } => "correct that line; docs/policy.md tells the format",
+    };
+    (Kind::Unverified, Some(hint.to_owned()))
+}
+
+pub(super) fn explain_case(error: &CaseError) -> (Kind, Option<String>) {
+    let hint = match error {
+        CaseError::NotTheirs { .. }
+        | CaseError::AlreadyOpen { .. }
+        | CaseError::AlreadyAppealed
+        | CaseError::Undecided => {
+            return (
+                Kind::Denied,
+                Some(
+                    "`portcullis case show <case>` tells how the case stands, and who may do what".to_owned(),
+                ),
+            );
+        }
+        CaseError::NoAuditors => {
+            "the owners name auditors: `portcullis catalogue rotate auditors --add <card>`"
+        }
+        CaseError::Statement(_)
+        | CaseError::TooMany
+        | CaseError::Until
+        | CaseError::OtherCase { .. }
+        | CaseError::OtherGrant { .. }
+        | CaseError::UnknownPerson { .. } => {
+            "believe nothing that it says, and tell the owners: `portcullis audit verify` shows what the log has of it"
+        }
     };
     (Kind::Unverified, Some(hint.to_owned()))
 }

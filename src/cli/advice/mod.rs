@@ -50,6 +50,7 @@ fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
         .or_else(|| of(cause, access::explain_exchange))
         .or_else(|| of(cause, seal::explain_seal))
         .or_else(|| of(cause, |_: &crate::name::NameError| mistyped("check the spelling")))
+        .or_else(|| of(cause, misuse::explain_case))
         .or_else(|| of(cause, identity::explain_statement))
         .or_else(|| of(cause, policy::explain_policy))
         .or_else(|| of(cause, misuse::explain_misuse))

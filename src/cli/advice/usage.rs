@@ -22,9 +22,23 @@ pub(super) fn explain_usage(error: &Error) -> (Kind, Option<String>) {
             Kind::Unavailable,
             "the owners name auditors: `portcullis catalogue rotate auditors --add <card>`",
         ),
-        Error::OtherJournal { known, .. } => {
+        Error::OtherJournal { known, .. }
+        | Error::Replaced { known, .. }
+        | Error::Gone { journal: known, .. } => {
             let hint = format!(
                 "bring the journal back if it was moved; on another machine of yours: `portcullis usage declare --reason \"…\"`; if it is lost: `portcullis usage explain {known} --reason \"…\"`, which auditors look at"
+            );
+            return (Kind::Denied, Some(hint));
+        }
+        Error::Copied { journal, .. } => {
+            let hint = format!(
+                "use the home that it was copied from; on another machine of yours: `portcullis usage declare --reason \"…\"`; if that home is lost: `portcullis usage explain {journal} --reason \"…\"`, which auditors look at"
+            );
+            return (Kind::Denied, Some(hint));
+        }
+        Error::Unmarked { journal } => {
+            let hint = format!(
+                "bring it back if it was moved; if it is lost: `portcullis usage explain {journal} --reason \"…\"`, which auditors look at"
             );
             return (Kind::Denied, Some(hint));
         }
@@ -47,7 +61,7 @@ pub(super) fn explain_usage(error: &Error) -> (Kind, Option<String>) {
         | Error::Forked { .. }
         | Error::Batch { .. } => (
             Kind::Unverified,
-            "keep the home's `usage` folder as it is, and write to the auditors; a copy of before, if there is one, goes on",
+            "keep the home's `usage` folder as it is, and write to the auditors; if records are lost: `portcullis usage explain <journal> --reason \"…\"`",
         ),
     };
     (kind, Some(hint.to_owned()))

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::access::{Found, Grant, Revocation, Statements};
+use super::docket::{Docket, ReadCase};
+use crate::access::{Grant, Revocation, Statements, verify_granted};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -18,9 +19,7 @@ use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::cli::table::{Cell, Fit, Table, Tone};
 use crate::cli::units::age;
 use crate::client::Catalogue;
-use crate::digest::Sha256Digest;
-use crate::identity::KeyId;
-use crate::misuse::{Case, CaseStep, Outcome, RuleId, Severity, Standing, Step};
+use crate::misuse::{Case, CaseStep, Outcome, RuleId, Severity, Step};
 use crate::name::Prose;
 use crate::statement::{Predicate, Statement};
 use crate::time::Timestamp;
@@ -65,7 +64,7 @@ pub(in crate::cli) struct Open {
     reason: Prose,
 
     /// How grave it is if it is what it looks like
-    #[arg(long, default_value = "medium", value_parser = severity)]
+    #[arg(long, default_value = "medium")]
     severity: Severity,
 
     #[command(flatten)]
@@ -130,10 +129,6 @@ pub(in crate::cli) struct Appeal {
     consent: Consent,
 }
 
-fn severity(text: &str) -> Result<Severity, String> {
-    crate::json::from_value(&Value::from(text)).map_err(|_| "write low, medium, high or severe".to_owned())
-}
-
 /// A step that somebody takes: in which case, with what consent, and what is said when it is taken.
 struct Taking<'a> {
     case: &'a str,
@@ -189,26 +184,34 @@ impl Desk {
             ("WHY", Fit::Cut),
         ];
         let (mut table, mut values) = (Table::new(columns), Vec::new());
-        let (now, mut names) = (Timestamp::now(), BTreeMap::new());
+        let (now, docket, mut left_out) = (Timestamp::now(), self.docket(), 0);
         for found in self.statements.list(Case::KIND)? {
-            let case = found.envelope.claim::<Case>()?;
-            let standing = Standing::after(&self.steps(found.digest)?);
+            let Ok(read) = docket.read(&found) else {
+                left_out += 1;
+                continue;
+            };
+            let (case, standing) = (&read.case, read.standing());
             if list.open && !matches!(standing.word(), "open" | "appealed") {
                 continue;
             }
             let Case { severity, rules, reason, created, person: who, .. } = &case.predicate;
             let is_open = matches!(standing.word(), "open" | "appealed");
-            let name = names.entry(*who).or_insert_with(|| self.name_of(case.predicate.grant, *who));
+            let name = docket.name_of(&read);
             table.row([
                 Cell::new(registry::short(&found)),
                 Cell::new(standing.word()).toned(if is_open { Tone::Waits } else { Tone::Faint }),
-                Cell::new(word(*severity)),
+                Cell::new(severity.as_str()),
                 Cell::new(&case.subject.name),
-                Cell::new(person(name, *who)),
+                Cell::new(person(&name, *who)),
                 Cell::new(age(*created, now)),
                 Cell::new(if rules.is_empty() { reason.to_string() } else { RuleId::list(rules) }),
             ]);
             values.push(json!({ "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "standing": standing }));
+        }
+        if left_out > 0 {
+            output.note(format_args!(
+                "note: {left_out} cases are left out: neither the registry nor an auditor of today signed them; `portcullis case show <case>` says what is wrong with one"
+            ));
         }
         let mut page = Page::new();
         page.table_or(&table, "no case");
@@ -217,15 +220,19 @@ impl Desk {
 
     fn show(&self, prefix: &str, output: Output) -> anyhow::Result<()> {
         let found = resolve::case(&*self.statements, prefix)?;
-        let case = found.envelope.claim::<Case>()?;
-        let steps = self.steps(found.digest)?;
-        let standing = Standing::after(&steps);
-        let Case { grant, person, records, rules, severity, reason, created } = &case.predicate;
+        let docket = self.docket();
+        let read = docket.read(&found)?;
+        let (case, standing) = (&read.case, read.standing());
+        let Case { grant, records, rules, severity, reason, created, .. } = &case.predicate;
         let mut text =
             format!("{}: case {} about {}\n", standing.word(), registry::short(&found), case.subject.name);
-        writeln!(text, "  severity  {}", word(*severity))?;
-        writeln!(text, "  grant     {} of {}", short_digest(*grant), self.name_of(*grant, *person))?;
-        writeln!(text, "  raised    {created}: {}", one_line(reason.as_str()))?;
+        writeln!(text, "  severity  {}", severity.as_str())?;
+        writeln!(text, "  grant     {} of {}", short_digest(*grant), docket.name_of(&read))?;
+        if let Err(why) = docket.grant(&read)? {
+            writeln!(text, "            not verified: {}", one_line(&why))?;
+        }
+        let by = docket.opened_by(&read);
+        writeln!(text, "  raised    {created} by {}: {}", one_line(&by), one_line(reason.as_str()))?;
         if !rules.is_empty() {
             writeln!(text, "  rules     {}", one_line(&RuleId::list(rules)))?;
         }
@@ -238,12 +245,18 @@ impl Desk {
                 }
             }
         }
-        for step in &steps {
-            writeln!(text, "  {}  {}", step.created, one_line(&self.words(&step.step)))?;
+        let mut steps = Vec::new();
+        for step in &read.steps {
+            let by = docket.taken_by(step, &read);
+            writeln!(text, "  {}  {}", step.created, one_line(&words(&docket, (step, &by))))?;
+            steps.push(json!({ "step": **step, "by": by }));
+        }
+        if let Some(said) = left_out(&read) {
+            writeln!(text, "  {said}")?;
         }
         let value = json!({
-            "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "steps": steps, "standing": standing,
-            "texts": texts,
+            "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "by": docket.opened_by(&read),
+            "steps": steps, "left_out": read.left_out, "standing": standing, "texts": texts,
         });
         output.result(&value, text)
     }
@@ -288,7 +301,8 @@ impl Desk {
 
     fn open(&self, open: Open, output: Output) -> anyhow::Result<()> {
         let found = resolve::grant(&*self.statements, &open.grant)?;
-        let grant = found.envelope.claim::<Grant>()?;
+        let checkpoint = found.envelope.claim::<Grant>()?.predicate.checkpoint;
+        let grant = verify_granted(&found.envelope, &self.catalogue.rules_in_force(&checkpoint)?)?;
         let case = Case {
             grant: found.digest,
             person: grant.predicate.researcher.verifying_key.id(),
@@ -300,8 +314,9 @@ impl Desk {
         };
         let name = &grant.predicate.researcher.name;
         let mut papers = Papers::to(format!("open a case about {name}")).about(&open.grant, found.digest);
-        papers.quote(&grant.predicate);
-        papers.add::<Case>(Statement::new(self.catalogue.id(), grant.subject, case).to_envelope()?)?;
+        papers.quote(&grant);
+        let subject = grant.subject.clone();
+        papers.add::<Case>(Statement::new(self.catalogue.id(), subject, case).to_envelope()?)?;
         let envelope = self.signatory.sign_one(papers, &open.consent)?;
         self.statements.put(Case::KIND, &envelope, &self.signatory.key())?;
         let digits = short_digest(envelope.digest());
@@ -326,86 +341,81 @@ impl Desk {
         self.take(taking, Step::Decide { outcome, reason, until }, output)
     }
 
-    /// Takes a step in a case; one that revokes ends the grant, too, in a statement of its own.
+    /// Takes a step in a case; one that revokes ends the grant, too, in a statement of its own, which is handed in only once the step was taken.
     fn take(&self, taking: Taking<'_>, step: Step, output: Output) -> anyhow::Result<()> {
         let found = resolve::case(&*self.statements, taking.case)?;
-        let case = found.envelope.claim::<Case>()?;
-        let mut papers = self.papers(&found, &case.predicate)?.about(taking.case, found.digest);
-        let (subject, created) = (case.subject, Timestamp::now());
-        if let Step::Decide { outcome: Outcome::Revoke, reason, .. } = &step {
-            let predicate = Revocation { grant: case.predicate.grant, reason: reason.clone(), created };
-            let statement = Statement::new(self.catalogue.id(), subject.clone(), predicate);
+        let docket = self.docket();
+        let read = docket.read(&found)?;
+        let mut papers = self.papers(&docket, &read)?.about(taking.case, found.digest);
+        let (subject, created) = (read.case.subject.clone(), Timestamp::now());
+        let revocation = match &step {
+            Step::Decide { outcome: Outcome::Revoke, reason, .. } => {
+                let grant = read.case.predicate.grant;
+                Some(Revocation { grant, reason: reason.clone(), created })
+            }
+            _ => None,
+        };
+        let step = CaseStep { case: found.digest, step, created };
+        let statement = Statement::new(self.catalogue.id(), subject.clone(), step.clone());
+        papers.add::<CaseStep>(statement.to_envelope()?)?;
+        if let Some(revocation) = revocation {
+            let statement = Statement::new(self.catalogue.id(), subject, revocation);
             papers.add::<Revocation>(statement.to_envelope()?)?;
         }
-        let step = CaseStep { case: found.digest, step, created };
-        papers.add::<CaseStep>(Statement::new(self.catalogue.id(), subject, step.clone()).to_envelope()?)?;
         let mut taken = None;
         for envelope in self.signatory.sign(papers, taking.consent)? {
             let kind = if envelope.kind()? == CaseStep::KIND { CaseStep::KIND } else { Revocation::KIND };
             self.statements.put(kind, &envelope, &self.signatory.key())?;
-            taken = Some(envelope.digest());
+            taken = taken.or(Some(envelope.digest()));
         }
         let text = format!("case {}: {}\n", registry::short(&found), taking.said);
         output.result(&json!({ "case": found.digest, "step": taken, "taken": step }), text)
     }
 
     /// Papers that show a case: whom it is about, what they were granted, what was found, and what happened so far.
-    fn papers(&self, found: &Found, case: &Case) -> anyhow::Result<Papers> {
-        let name = self.name_of(case.grant, case.person);
-        let mut papers = Papers::to(format!("take a step in the case about {name}"));
-        papers.quote(case);
-        papers.line("raised", case.created.to_string());
-        let granted = self.statements.find(Grant::KIND, &case.grant.to_string());
-        if let Some(grant) = granted.ok().and_then(|found| found.envelope.claim::<Grant>().ok()) {
-            papers.quote(&grant.predicate);
+    fn papers(&self, docket: &Docket<'_>, read: &ReadCase) -> anyhow::Result<Papers> {
+        let mut papers = Papers::to(format!("take a step in the case about {}", docket.name_of(read)));
+        papers.quote(&read.case);
+        let created = read.case.predicate.created;
+        papers.line("raised", format!("{created} by {}", docket.opened_by(read)));
+        match docket.grant(read)? {
+            Ok(grant) => papers.quote(&grant),
+            Err(why) => papers.line("granted", format!("not shown, for it is not verified: {why}")),
         }
-        for step in self.steps(found.digest)? {
-            papers.line("so far", format!("{}  {}", step.created, self.words(&step.step)));
+        for step in &read.steps {
+            let by = docket.taken_by(step, read);
+            papers.line("so far", format!("{}  {}", step.created, words(docket, (step, &by))));
+        }
+        if let Some(said) = left_out(read) {
+            papers.line("so far", said);
         }
         Ok(papers)
     }
 
-    /// The steps of a case that this person may read, in order.
-    fn steps(&self, case: Sha256Digest) -> anyhow::Result<Vec<CaseStep>> {
-        let found = self.statements.about(CaseStep::KIND, case)?;
-        found.iter().map(|found: &Found| Ok(found.envelope.claim::<CaseStep>()?.predicate)).collect()
-    }
-
-    fn words(&self, step: &Step) -> String {
-        match step {
-            Step::Assign { to } => format!("assigned to {}", self.member(*to)),
-            Step::Comment { text } => format!("noted: {text}"),
-            Step::Decide { outcome, reason, until } => {
-                let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
-                format!("decided: {outcome}{until}: {reason}")
-            }
-            Step::Appeal { text } => format!("appealed: {text}"),
-        }
-    }
-
-    fn member(&self, id: KeyId) -> String {
-        let keys = self.catalogue.auditors().into_iter().flat_map(|auditors| auditors.keys());
-        let key = keys.into_iter().find(|key| key.id() == id);
-        key.map_or_else(|| format!("key {}", id.short()), |key| self.catalogue.name_of(key))
-    }
-
-    fn name_of(&self, grant: Sha256Digest, person: KeyId) -> String {
-        let found = self.statements.find(Grant::KIND, &grant.to_string());
-        let claim = found.ok().and_then(|found| found.envelope.claim::<Grant>().ok());
-        claim.map_or_else(
-            || format!("key {}", person.short()),
-            |claim| claim.predicate.researcher.name.to_string(),
-        )
+    fn docket(&self) -> Docket<'_> {
+        Docket::new(&self.catalogue, &*self.statements)
     }
 }
 
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Severe => "severe",
+/// What somebody did in a case.
+fn words(docket: &Docket<'_>, (step, by): (&CaseStep, &str)) -> String {
+    match &step.step {
+        Step::Assign { to } => format!("assigned to {} by {by}", docket.member(*to)),
+        Step::Comment { text } => format!("noted by {by}: {text}"),
+        Step::Decide { outcome, reason, until } => {
+            let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+            format!("decided by {by}: {outcome}{until}: {reason}")
+        }
+        Step::Appeal { text } => format!("appealed by {by}: {text}"),
     }
+}
+
+/// That steps of a case are not shown.
+fn left_out(read: &ReadCase) -> Option<String> {
+    let count = read.left_out;
+    (count > 0).then(|| {
+        format!("left out: {count} that no auditor of today signed, nor the person: they are not believed")
+    })
 }
 
 fn short(digits: &str) -> &str {

@@ -3,4 +3,5 @@
 pub(super) mod audit;
 mod board_report;
 pub(super) mod case;
+pub(super) mod docket;
 pub(super) mod witness;

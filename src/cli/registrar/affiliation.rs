@@ -1,5 +1,6 @@
 //! `portcullis affiliation confirm`, `withdraw` and `list`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ use crate::cli::{files, registry};
 use crate::client::Catalogue;
 use crate::identity::{Card, VerifyingKey};
 use crate::name::{Label, Prose};
-use crate::statement::{Predicate as _, verify_card};
+use crate::statement::{Predicate as _, Quorum, verify_card};
 use crate::time::Timestamp;
 use crate::visible::visible;
 
@@ -193,7 +194,7 @@ fn say(
     let signatory = Signatory::of(home, output)?;
     require_registrar(&catalogue, &said.organization, &signatory.key())?;
     let exchange = registry::statements(home, output)?;
-    let said = after_the_last(said, &*exchange)?;
+    let said = after_the_last(said, &*exchange, &catalogue.organizations()?)?;
     let value = json!({ "affiliation": said });
     let mut papers = Papers::to(action);
     papers.add::<Affiliation>(said.statement(catalogue.id()).to_envelope()?)?;
@@ -203,10 +204,16 @@ fn say(
 }
 
 /// The last word counts: this one is dated after what was said before, also if that was a moment ago.
-fn after_the_last(mut said: Affiliation, exchange: &dyn Statements) -> anyhow::Result<Affiliation> {
+fn after_the_last(
+    mut said: Affiliation,
+    exchange: &dyn Statements,
+    organizations: &BTreeMap<Label, Quorum>,
+) -> anyhow::Result<Affiliation> {
     let about = Affiliation::id(&said.person.verifying_key, &said.organization);
     for found in exchange.newest(Affiliation::KIND, about)? {
-        let last = found.envelope.claim::<Affiliation>()?.predicate.created;
+        // What no registrar signed was not said.
+        let Ok(last) = verify_affiliation(&found.envelope, organizations) else { continue };
+        let last = last.created;
         // No farther ahead than any clock may be.
         if last.seconds_since(said.created) >= 0
             && last.seconds_since(said.created) < crate::access::CLOCK_TOLERANCE

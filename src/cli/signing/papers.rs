@@ -5,7 +5,7 @@ use super::ask::Question;
 use crate::catalogue::{Standing, Subject};
 use crate::cli::people::People;
 use crate::digest::Sha256Digest;
-use crate::statement::Envelope;
+use crate::statement::{Envelope, Statement, Verified};
 use crate::visible::{Untrusted, quoted, visible};
 
 /// How the command line names what is signed.
@@ -67,8 +67,13 @@ impl Papers {
         self.lines.push((name.to_owned(), value.into()));
     }
 
-    /// The lines of a statement that is not signed here, such as the request that a grant answers.
-    pub(in crate::cli) fn quote<P: InWords>(&mut self, predicate: &P) {
+    /// The lines of a statement that others signed, such as the request that a grant answers. One that nobody verified is not shown: people
+    /// sign by what they read here.
+    pub(in crate::cli) fn quote<P: InWords>(&mut self, statement: &Verified<Statement<P>>) {
+        self.say(&statement.predicate);
+    }
+
+    fn say<P: InWords>(&mut self, predicate: &P) {
         let lines = predicate.in_words(&self.people);
         self.lines.extend(lines.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
@@ -77,7 +82,7 @@ impl Papers {
     pub(in crate::cli) fn add<P: InWords>(&mut self, envelope: Envelope) -> anyhow::Result<()> {
         let statement = envelope.claim::<P>()?;
         self.line(P::KIND, format!("{} on {}", envelope.digest(), statement.subject.name));
-        self.quote(&statement.predicate);
+        self.say(&statement.predicate);
         self.envelopes.push(envelope);
         Ok(())
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{Evidence, Grant, State, Statements};
 use crate::cli::admin::catalogue::proposals_to_sign;
+use crate::cli::auditor::docket::Docket;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::people::person;
@@ -12,7 +13,7 @@ use crate::cli::researcher::request::list::Standing;
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
-use crate::misuse::{Case, CaseStep, Standing as CaseStanding};
+use crate::misuse::{Case, CaseStep};
 use crate::statement::{Predicate as _, Quorum};
 use crate::time::Timestamp;
 
@@ -116,16 +117,12 @@ fn cases(catalogue: &Catalogue, (card, statements): (&Card, &dyn Statements)) ->
         catalogue.auditors().is_some_and(|auditors| auditors.keys().contains(&card.verifying_key));
     let found = statements.list(Case::KIND)?;
     let steps = if found.is_empty() { Vec::new() } else { statements.list(CaseStep::KIND)? };
-    let steps: Vec<_> = steps
-        .iter()
-        .filter_map(|step| step.envelope.claim::<CaseStep>().ok())
-        .map(|step| step.predicate)
-        .collect();
+    let docket = Docket::new(catalogue, statements);
     let mut tasks = Vec::new();
     for one in &found {
-        let Ok(case) = one.envelope.claim::<Case>() else { continue };
-        let of_this: Vec<_> = steps.iter().filter(|step| step.case == one.digest).cloned().collect();
-        let standing = CaseStanding::after(&of_this);
+        // What nobody signed who may waits for nobody.
+        let Ok(read) = docket.read_with(one, &steps) else { continue };
+        let (case, standing) = (&read.case, read.standing());
         let is_mine = case.predicate.person == card.verifying_key.id();
         let is_open = matches!(standing.word(), "open" | "appealed");
         if is_open && (is_auditor || is_mine) {

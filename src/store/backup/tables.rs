@@ -33,7 +33,7 @@ pub(super) struct Table {
 }
 
 /// Every table but those that end with the database: sessions, challenges, a day's quotas.
-pub(super) const TABLES: [Table; 14] = [
+pub(super) const TABLES: [Table; 15] = [
     Table {
         name: "statements",
         columns: &[
@@ -141,6 +141,21 @@ pub(super) const TABLES: [Table; 14] = [
         ],
     },
     Table { name: "open_case_rules", columns: &[("place", Text), ("case_digest", Text)] },
+    Table {
+        name: "later_hits",
+        columns: &[
+            ("place", Text),
+            ("grant_digest", Text),
+            ("holder", Text),
+            ("rule", Text),
+            ("journal", Text),
+            ("seq", Number),
+            ("record", Text),
+            ("severity", Text),
+            ("reason", Text),
+            ("at", Number),
+        ],
+    },
     Table { name: "log_tiles", columns: &[("name", Text), ("bytes", Bytes)] },
     Table {
         name: "log_head",

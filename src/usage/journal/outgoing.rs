@@ -109,6 +109,6 @@ impl Journal {
     pub(super) fn at_synced(&self) -> Result<Self, Error> {
         let synced: Option<Synced> = self.read_json(SYNCED)?;
         let known = synced.map_or_else(|| Known::first(self.journal), |synced| synced.known);
-        Ok(Self { folder: self.folder.clone(), journal: self.journal, known, live: None })
+        Ok(self.known_to(known))
     }
 }

@@ -36,7 +36,7 @@ impl Journal {
         end: &dyn Fn(&Unended<'_>) -> Result<End, Error>,
     ) -> Result<usize, Error> {
         let _lock = self.lock()?;
-        self.catch_up(&mut |_| Ok(()))?;
+        self.refresh()?;
         let found = self.salvaged(Some(key))?;
         let orphans: Vec<u64> =
             self.known.open.iter().copied().filter(|seq| !found.under_way.contains(seq)).collect();
@@ -72,7 +72,7 @@ impl Journal {
         now: Timestamp,
     ) -> Result<(), Error> {
         let _lock = self.lock()?;
-        self.catch_up(&mut |_| Ok(()))?;
+        self.refresh()?;
         let is_open = self.known.open.contains(&seq) && !self.salvaged(None)?.under_way.contains(&seq);
         let begun = self.begun(&[seq])?.remove(&seq);
         let begin = begun.filter(|_| is_open).ok_or(Error::NothingToExplain { begin: seq })?;
@@ -96,7 +96,7 @@ impl Journal {
     }
 
     fn salvaged(&self, key: Option<&OpeningKey>) -> Result<Salvage, Error> {
-        salvage(&self.folder.join(LIVE), key).map_err(|source| self.refused("read", source))
+        salvage(&self.place.folder.join(LIVE), key).map_err(|source| self.refused("read", source))
     }
 
     /// The beginnings at these places.

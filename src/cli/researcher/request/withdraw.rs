@@ -40,7 +40,7 @@ impl Withdraw {
         let subject = Subject { name: request.subject.name.clone(), digest: request.subject.digest };
         let withdrawal = Withdrawal { request: request.digest(), created: Timestamp::now() };
         let mut papers = Papers::to("withdraw your request").about(&self.request, request.digest());
-        papers.quote(&request.predicate);
+        papers.quote(&request);
         papers.add::<Withdrawal>(Statement::new(catalogue.id(), subject, withdrawal).to_envelope()?)?;
         let envelope = signatory.sign_one(papers, &self.consent)?;
         exchange.put("withdrawal", &envelope, &signatory.key())?;

@@ -25,7 +25,7 @@ use crate::log::EntryKind;
 use crate::name::{CheckpointId, Prose};
 use crate::statement::{Predicate as _, Quorum};
 use crate::time::Timestamp;
-use crate::usage::{Event, Journal, JournalDeclaration, JournalId, SignedRecord, Summary};
+use crate::usage::{Error, Event, Journal, JournalDeclaration, JournalId, SignedRecord, Summary};
 
 /// The record of what you ran on this machine, and its way to the registry
 #[derive(Debug, Subcommand)]
@@ -131,6 +131,11 @@ pub(super) fn sync(home: &Home, rules: &RulesInForce, output: Output) -> anyhow:
 
 /// Ends the records of processes that were killed, with what they had stored.
 pub(super) fn recover(home: &Home, journal: &mut Journal, output: Output) -> anyhow::Result<()> {
+    if journal.was_adopted() {
+        output.note(format_args!(
+            "note: the usage journal is of an earlier version; from now on this home marks how far it goes"
+        ));
+    }
     let Summary { open, under_way, .. } = journal.summary()?;
     if open <= under_way.len() {
         return Ok(());
@@ -202,8 +207,16 @@ fn declare(
 impl Declare {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         address(home)?;
-        let journal = Journal::open(&home.journal(), rand::random())?.id();
+        let place = home.journal();
+        let (journal, is_new) = match Journal::open(&place, rand::random()) {
+            // What is here belongs to another machine, or went there.
+            Err(Error::Copied { .. } | Error::Gone { .. }) => (JournalId::from_bytes(rand::random()), true),
+            journal => (journal?.id(), false),
+        };
         let declaration = declare(home, journal, Vec::new(), self.reason, output)?;
+        if is_new {
+            Journal::replace(&place, journal)?;
+        }
         let text = format!(
             "declared the journal {journal} of this machine, on the record\n  next: `portcullis lease`\n"
         );
@@ -221,22 +234,30 @@ impl Explain {
                 let text = format!("record {seq} is ended with your words; auditors will look at it\n");
                 output.result(&json!({ "record": seq, "journal": journal.id() }), text)
             }
-            What::Journal(lost) => {
-                address(home)?;
-                let journal = Journal::open(&home.journal(), rand::random())?;
-                let is_here = journal.id() == lost;
-                let next = if is_here { JournalId::from_bytes(rand::random()) } else { journal.id() };
-                let declaration = declare(home, next, vec![lost], self.reason, output)?;
-                if is_here {
-                    journal.replaced_by(next, Timestamp::now())?;
-                }
-                let text = format!(
-                    "declared the journal {lost} lost, on the record: auditors will look at it; {next} goes on\n  next: `portcullis lease`\n"
-                );
-                output.result(&json!({ "lost": lost, "journal": next, "declaration": declaration }), text)
-            }
+            What::Journal(lost) => explain_loss(home, lost, self.reason, output),
         }
     }
+}
+
+/// Declares a journal lost, which this home need not be able to read any more; another goes on.
+fn explain_loss(home: &Home, lost: JournalId, reason: Prose, output: Output) -> anyhow::Result<()> {
+    let place = home.journal();
+    let is_here = Journal::is_of(&place, lost)?;
+    let is_told = if is_here { home.address()?.is_some() } else { address(home).map(|_| true)? };
+    let next = if is_here {
+        JournalId::from_bytes(rand::random())
+    } else {
+        Journal::open(&place, rand::random())?.id()
+    };
+    // A registry that is a folder knows no journals: nobody is told.
+    let declaration = is_told.then(|| declare(home, next, vec![lost], reason, output)).transpose()?;
+    if is_here {
+        Journal::replace(&place, next)?;
+    }
+    let told = if is_told { "on the record: auditors will look at it" } else { "for this machine alone" };
+    let text =
+        format!("declared the journal {lost} lost, {told}; {next} goes on\n  next: `portcullis lease`\n");
+    output.result(&json!({ "lost": lost, "journal": next, "declaration": declaration }), text)
 }
 
 fn status(home: &Home, output: Output) -> anyhow::Result<()> {

@@ -1,0 +1,153 @@
+//! Whether what lies in the folder is the journal that this home marked, and goes as far.
+
+use std::fs;
+use std::io::ErrorKind;
+
+use serde::{Deserialize, Serialize};
+
+use super::mark::Mark;
+use super::{Journal, JournalPlace, read_json, refused};
+use crate::digest::Sha256Digest;
+use crate::usage::{Error, JournalId};
+
+/// Says which journal it is.
+const ID: &str = "id.json";
+/// How long it was last, in journals of versions that marked nothing outside.
+const TAIL: &str = "tail.json";
+
+/// What a journal's folder says of itself.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Identified {
+    /// A journal that has a mark outside.
+    Marked { journal: JournalId, marked: bool },
+    /// One of an earlier version.
+    Before(JournalId),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Tail {
+    records: u64,
+    link: Sha256Digest,
+}
+
+impl Journal {
+    /// Which journal a home has, if it has one; nothing of it is checked.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn id_in(place: &JournalPlace) -> Result<Option<JournalId>, Error> {
+        match read_json::<Identified>(&place.folder.join(ID))? {
+            Some(found) => Ok(Some(found.id())),
+            None => place.marked(),
+        }
+    }
+
+    /// Whether this home has, or had, this journal, whatever became of it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn is_of(place: &JournalPlace, journal: JournalId) -> Result<bool, Error> {
+        Ok(Self::id_in(place)? == Some(journal) || place.marked()? == Some(journal))
+    }
+
+    /// Moves aside what is left of a home's journal, and begins another under this name.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn replace(place: &JournalPlace, journal: JournalId) -> Result<Self, Error> {
+        let marked = place.keep(&Mark::first(journal));
+        marked.map_err(|source| refused(&place.folder, "replace", source))?;
+        // With the new mark there, opening makes the room, after a kill too.
+        Self::open(place, *journal.as_bytes())
+    }
+
+    /// The journal for which a replacement made no room yet: its mark is there, and the folder is another's.
+    pub(super) fn replacing(&self) -> Result<Option<JournalId>, Error> {
+        let Some(mark) = self.place.mark()?.filter(|mark| mark.records == 0) else { return Ok(None) };
+        let here = self.read_json::<Identified>(ID)?.map(Identified::id);
+        let is_its_own = here == Some(mark.journal) || here.is_none() && self.is_empty();
+        Ok((!is_its_own).then_some(mark.journal))
+    }
+
+    /// Which journal is in the folder, if it is the one that the home marked; a home without any gets `fresh`.
+    pub(super) fn identify(&self, fresh: JournalId) -> Result<Identified, Error> {
+        let found = match (self.read_json::<Identified>(ID)?, self.place.mark()?) {
+            (Some(found), Some(Mark { journal: known, .. })) if found.id() == known => return Ok(found),
+            (Some(found @ Identified::Before(_)), None) => return Ok(found),
+            (Some(found), Some(Mark { journal: known, records, .. })) => {
+                return Err(Error::Replaced { found: found.id(), known, records });
+            }
+            (Some(found), None) => return Err(Error::Unmarked { journal: found.id() }),
+            (None, Some(Mark { journal, records: records @ 1.., .. })) if self.is_empty() => {
+                return Err(Error::Gone { journal, records });
+            }
+            (None, Some(Mark { journal, .. })) => journal,
+            (None, None) if !self.is_empty() => return Err(Error::Unmarked { journal: fresh }),
+            // Others who open it at the same time take the same.
+            (None, None) => {
+                self.place.keep(&Mark::first(fresh)).map_err(|source| self.refused("write", source))?;
+                fresh
+            }
+        };
+        let found = Identified::Marked { journal: found, marked: true };
+        self.write_json(ID, &found, true)?;
+        Ok(found)
+    }
+
+    /// Takes over a journal of an earlier version, if its end is the one that it kept.
+    pub(super) fn adopt(&mut self) -> Result<(), Error> {
+        let mark = Mark { journal: self.journal, records: self.known.seq, head: self.known.link };
+        if self.place.mark()?.is_none() {
+            match self.read_json::<Tail>(TAIL)? {
+                Some(Tail { records, link }) => {
+                    self.require_reaches(&Mark { records, head: link, ..mark })?
+                }
+                None if self.known.seq == 0 => {}
+                None => return Err(Error::Unmarked { journal: self.journal }),
+            }
+            self.place.keep(&mark).map_err(|source| self.refused("write", source))?;
+        }
+        self.write_json(ID, &Identified::Marked { journal: self.journal, marked: true }, true)?;
+        drop(fs::remove_file(self.place.folder.join(TAIL)));
+        self.adopted = true;
+        Ok(())
+    }
+
+    /// Refuses a journal that does not reach as far as this home marked, or got there by another way.
+    pub(super) fn require_marked(&self) -> Result<(), Error> {
+        let mark = self.place.mark()?.ok_or(Error::Unmarked { journal: self.journal })?;
+        if mark.journal != self.journal {
+            let Mark { journal: known, records, .. } = mark;
+            return Err(Error::Replaced { found: self.journal, known, records });
+        }
+        self.require_reaches(&mark)
+    }
+
+    pub(super) fn require_reaches(&self, mark: &Mark) -> Result<(), Error> {
+        if self.known.seq < mark.records {
+            return Err(Error::Truncated { found: self.known.seq, known: mark.records });
+        }
+        let found = self.link_at(mark.records)?;
+        if found == mark.head {
+            Ok(())
+        } else {
+            Err(Error::Forked { seq: mark.records.saturating_sub(1), found, known: mark.head })
+        }
+    }
+
+    /// Whether there is no line. What cannot be looked at is no reason to begin another.
+    fn is_empty(&self) -> bool {
+        match fs::metadata(self.path()) {
+            Ok(file) => file.len() == 0,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        }
+    }
+}
+
+impl Identified {
+    pub(super) fn id(self) -> JournalId {
+        let (Self::Marked { journal, .. } | Self::Before(journal)) = self;
+        journal
+    }
+}

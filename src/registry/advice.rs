@@ -232,6 +232,11 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
             (Fault::Rule, "name members of your own organization only, each once; ask twice for more")
         }
         E::OtherCheckpoint { .. }
+        E::NoOrigin => (Fault::Proof, "use a later version of this program: earlier ones do not name it"),
+        E::OtherOrigin { .. } => (
+            Fault::Proof,
+            "use the registry's own address; if this one leads to it and is no stranger's, its operator adds it to `origins` in portcullis.toml",
+        ),
         | E::OtherRequest { .. }
         | E::OtherGrant { .. }
         | E::LeaseTooLong { .. } => (Fault::Request, "hand in the statement that belongs here"),

@@ -41,6 +41,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::Origin;
 use crate::api::{MOST_CHUNK_BYTES, MOST_PROPOSAL_BYTES, MOST_SEAL_BYTES, MOST_STATEMENT_BYTES};
 use crate::digest::Sha256Digest;
 use crate::registry::Registry;
@@ -57,6 +58,8 @@ struct Parts {
     founding_code: Option<Sha256Digest>,
     presign: bool,
     behind_proxy: bool,
+    /// Where clients speak to it.
+    origins: Vec<Origin>,
     patience: Duration,
 }
 

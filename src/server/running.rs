@@ -112,9 +112,13 @@ impl Server {
             registry,
             limits: Limits::new(&limits),
             metrics,
+        if settings.origins.is_empty() && !address.ip().is_loopback() {
+            tracing::warn!(%address, "clients can sign in only at the address that is listened on: name those that they use in `origins`");
+        }
             founding_code: settings.founding_code_sha256,
             presign: settings.presign,
             behind_proxy: settings.behind_proxy,
+            origins: settings.origins_at(address),
             patience: Duration::from_secs(limits.seconds.max(1)),
         });
         Ok(Self { app, listener, address, tls, handle: Handle::new() })

@@ -1,11 +1,14 @@
 //! `portcullis.toml`: where a registry listens, and where it keeps what.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::access::Origin;
 use crate::api::WorkDemand;
+use crate::checkpoint::fetch::BaseUrl;
 use crate::digest::Sha256Digest;
 use crate::registry::IntakeRules;
 
@@ -35,6 +38,10 @@ pub struct Settings {
     /// Whether the last address of `X-Forwarded-For` is who asks: only behind a proxy that writes it.
     #[serde(default)]
     pub behind_proxy: bool,
+    /// Where clients speak to it, if that is not where it listens: behind a proxy, by a name. Sessions are opened at these only, so that whoever
+    /// relays a sign-in gets nothing for it.
+    #[serde(default)]
+    pub origins: Vec<Origin>,
     /// How much is taken.
     #[serde(default)]
     pub limits: LimitSettings,
@@ -199,6 +206,26 @@ impl Settings {
     ///
     /// # Errors
     /// [`SettingsError::PlainHttp`].
+    /// Where clients speak to a registry that listens at `address`: where the settings say, or else there, which on this machine has several
+    /// names.
+    pub(super) fn origins_at(&self, address: SocketAddr) -> Vec<Origin> {
+        if !self.origins.is_empty() {
+            return self.origins.clone();
+        }
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mut hosts = vec![address];
+        let mut names = Vec::new();
+        if address.ip().is_loopback() || address.ip().is_unspecified() {
+            let own = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+            hosts.extend(own.map(|ip| SocketAddr::new(ip, address.port())));
+            names.push(format!("localhost:{}", address.port()));
+        }
+        let hosts = hosts.into_iter().map(|host| host.to_string()).chain(names);
+        let bases = hosts.filter_map(|host| format!("{scheme}://{host}").parse::<BaseUrl>().ok());
+        let origins: BTreeSet<_> = bases.map(|base| Origin::from(&base)).collect();
+        origins.into_iter().collect()
+    }
+
     pub fn require_private_or_tls(&self) -> Result<(), SettingsError> {
         if self.tls.is_some() || self.plain_http || self.listen.ip().is_loopback() {
             return Ok(());

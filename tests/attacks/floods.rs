@@ -487,7 +487,8 @@ fn a_session_with_junk_beside_its_signature_is_refused_before_any_is_checked() {
     let rosa = served.scene.identity("rosa");
     let registry = served.get("/v1/registry").json()["key_id"].as_str().unwrap().parse().unwrap();
     let challenge = served.post("/v1/challenges", "{}").json()["challenge"].as_str().unwrap().to_owned();
-    let session = Session { registry, card: rosa.card().clone(), created: Timestamp::now() };
+    let origin = Some(served.process.url.parse().unwrap());
+    let session = Session { registry, origin, card: rosa.card().clone(), created: Timestamp::now() };
     let subject = Subject { name: "session".to_owned(), digest: Sha256Digest::of(challenge.as_bytes()) };
     let session = Statement::in_no_catalogue(subject, session).sign(&*rosa.signer(None).unwrap()).unwrap();
     let mut json: Value = serde_json::from_str(&session.to_json()).unwrap();

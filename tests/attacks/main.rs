@@ -18,6 +18,7 @@ mod lists;
 mod readings;
 mod sanctions;
 mod signing;
+mod relay;
 mod subjects;
 mod texts;
 mod usage;

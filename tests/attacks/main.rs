@@ -10,6 +10,7 @@ mod world;
 mod access;
 mod affiliations;
 mod catalogues;
+mod endless;
 mod files;
 mod floods;
 mod hostile_text;

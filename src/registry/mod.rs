@@ -17,6 +17,7 @@ mod intake;
 mod journals;
 mod keeping;
 mod lease;
+mod leased;
 mod lists;
 mod part;
 mod public;

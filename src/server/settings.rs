@@ -96,6 +96,8 @@ pub struct LimitSettings {
     pub statements_per_person: u32,
     /// MiB of usage of one person in a day; 0 is no limit.
     pub usage_mib_per_person: u32,
+    /// The same of one person for whom no board ever approved anything.
+    pub usage_mib_per_public_person: u32,
 }
 
 impl LimitSettings {
@@ -108,6 +110,7 @@ impl LimitSettings {
             newcomer_requests: self.newcomer_requests,
             statements_per_person: self.statements_per_person,
             usage_bytes: u64::from(self.usage_mib_per_person) << 20,
+            public_usage_bytes: u64::from(self.usage_mib_per_public_person) << 20,
         }
     }
 }
@@ -126,6 +129,7 @@ impl Default for LimitSettings {
             requests_per_person: intake.requests_per_person,
             statements_per_person: intake.statements_per_person,
             usage_mib_per_person: u32::try_from(intake.usage_bytes >> 20).unwrap_or(u32::MAX),
+            usage_mib_per_public_person: u32::try_from(intake.public_usage_bytes >> 20).unwrap_or(u32::MAX),
         }
     }
 }
@@ -202,10 +206,6 @@ impl Settings {
         self
     }
 
-    /// Refuses to speak plain HTTP to others, unless told.
-    ///
-    /// # Errors
-    /// [`SettingsError::PlainHttp`].
     /// Where clients speak to a registry that listens at `address`: where the settings say, or else there, which on this machine has several
     /// names.
     pub(super) fn origins_at(&self, address: SocketAddr) -> Vec<Origin> {
@@ -226,6 +226,10 @@ impl Settings {
         origins.into_iter().collect()
     }
 
+    /// Refuses to speak plain HTTP to others, unless told.
+    ///
+    /// # Errors
+    /// [`SettingsError::PlainHttp`].
     pub fn require_private_or_tls(&self) -> Result<(), SettingsError> {
         if self.tls.is_some() || self.plain_http || self.listen.ip().is_loopback() {
             return Ok(());

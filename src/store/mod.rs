@@ -19,7 +19,7 @@ mod writer;
 pub use backup::BackupTrust;
 pub use catalogue::CatalogueFiles;
 pub use error::Error;
-pub use intake::{IntakeRefusal, NewcomerQuota, RequestIntake, RequestQuota, StatementQuota};
+pub use intake::{Approval, IntakeRefusal, NewcomerQuota, RequestIntake, RequestQuota, StatementQuota};
 pub use log::{HeadRow, RecordRow, Turn, WaitingEntry};
 pub use requests::{Event, Page, RequestFilter, RequestRow, RequestState};
 pub use sanctions::{CaseRow, SanctionChange, SanctionedGrant, Sanctions};

@@ -16,6 +16,7 @@ mod floods;
 mod hostile_text;
 mod kept;
 mod lists;
+mod public;
 mod readings;
 mod sanctions;
 mod signing;

@@ -45,6 +45,7 @@ use crate::access::Origin;
 use crate::api::{MOST_CHUNK_BYTES, MOST_PROPOSAL_BYTES, MOST_SEAL_BYTES, MOST_STATEMENT_BYTES};
 use crate::digest::Sha256Digest;
 use crate::registry::Registry;
+use crate::web::Lines;
 use limits::Limits;
 
 /// What every handler has at hand.
@@ -60,6 +61,8 @@ struct Parts {
     behind_proxy: bool,
     /// Where clients speak to it.
     origins: Vec<Origin>,
+    /// Connections, for answers to count on.
+    lines: Lines,
     patience: Duration,
 }
 
@@ -165,6 +168,7 @@ fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::bound_time))
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(axum::middleware::from_fn(middleware::observe))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::pace))
         .with_state(app)
 }
 

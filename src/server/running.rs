@@ -19,8 +19,6 @@ use crate::web::Acceptor;
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 4096;
-/// Connections of one address at a time.
-const MAX_CONNECTIONS_OF_ONE: usize = 128;
 /// Questions under way on one connection of HTTP/2: each may hold two pieces of its answer while nobody takes them.
 const MAX_STREAMS: u32 = 16;
 /// How long requests under way may take once the server was asked to end.
@@ -117,10 +115,12 @@ impl Server {
         }
         let limits = settings.limits;
         let patience = Duration::from_secs(limits.seconds.max(1));
-        let connections = Acceptor::new(MAX_CONNECTIONS, patience);
+        let mut connections = Acceptor::new(MAX_CONNECTIONS, patience);
         // Behind a proxy every connection is the proxy's.
-        let share = if settings.behind_proxy { MAX_CONNECTIONS } else { MAX_CONNECTIONS_OF_ONE };
-        let connections = connections.sharing(share);
+        if limits.connections_per_address > 0 && !settings.behind_proxy {
+            let share = usize::try_from(limits.connections_per_address).unwrap_or(MAX_CONNECTIONS);
+            connections = connections.sharing(share);
+        }
         let app = Arc::new(Parts {
             registry,
             limits: Limits::new(&limits),

@@ -80,6 +80,8 @@ pub struct LimitSettings {
     pub per_address: u32,
     /// Units of work a second for one identity; 0 is no limit.
     pub per_identity: u32,
+    /// Connections of one address at a time; 0 is no limit.
+    pub connections_per_address: u32,
     /// Seconds that a request may take to come and to be answered.
     pub seconds: u64,
     /// Zero bits of the work that a newcomer does for a request; 0 is none.
@@ -121,6 +123,7 @@ impl Default for LimitSettings {
         Self {
             per_address: 500,
             per_identity: 200,
+            connections_per_address: 128,
             seconds: 60,
             newcomer_work_bits: intake.work_bits,
             newcomer_requests_per_address: 20,

@@ -83,7 +83,8 @@ impl Acceptor {
         }
         *count += 1;
         drop(households);
-        Ok(Place { peer, households: Arc::clone(&self.households), lines: self.lines.clone(), _room: room })
+        let (households, lines) = (Arc::clone(&self.households), self.lines.clone());
+        Ok(Place { peer, households, line: lines.open(peer), lines, _room: room })
     }
 }
 
@@ -92,12 +93,13 @@ struct Place {
     peer: SocketAddr,
     households: Arc<Mutex<HashMap<IpAddr, usize>>>,
     lines: Lines,
+    line: Line,
     _room: OwnedSemaphorePermit,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.lines.close(self.peer);
+        self.lines.close(self.peer, &self.line);
         let household = household(self.peer.ip());
         let mut households = self.households.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = households.get_mut(&household) {
@@ -117,8 +119,8 @@ impl<I: Peer, S> Accept<I, S> for Acceptor {
     fn accept(&self, stream: I, service: S) -> Self::Future {
         let place = stream.peer().and_then(|peer| self.place(peer));
         ready(place.map(|place| {
-            let (line, patience) = (self.lines.open(place.peer), self.patience);
-            (Connection { stream, patience, stalled: None, line, look: None, _place: place }, service)
+            let patience = self.patience;
+            (Connection { stream, patience, stalled: None, look: None, place }, service)
         }))
     }
 }
@@ -129,10 +131,9 @@ pub(crate) struct Connection<I> {
     patience: Duration,
     /// Ends when a client has taken nothing for too long.
     stalled: Option<Pin<Box<Sleep>>>,
-    line: Line,
     /// Ends when it is time to look whether answers are taken.
     look: Option<Pin<Box<Sleep>>>,
-    _place: Place,
+    place: Place,
 }
 
 impl<I> Connection<I> {
@@ -151,7 +152,7 @@ impl<I> Connection<I> {
         let pause = self.patience / LOOKS;
         let look = self.look.get_or_insert_with(|| Box::pin(sleep(pause)));
         while look.as_mut().poll(cx).is_ready() {
-            if self.line.is_stalled(self.patience) {
+            if self.place.line.is_stalled(self.patience) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             look.as_mut().reset(Instant::now() + pause);

@@ -56,9 +56,12 @@ impl Lines {
         line
     }
 
-    /// That connection is over.
-    pub(super) fn close(&self, peer: SocketAddr) {
-        lock(&self.0).remove(&peer);
+    /// That connection is over; another of the same address and port may have begun.
+    pub(super) fn close(&self, peer: SocketAddr, line: &Line) {
+        let mut lines = lock(&self.0);
+        if lines.get(&peer).is_some_and(|known| Arc::ptr_eq(&known.0, &line.0)) {
+            lines.remove(&peer);
+        }
     }
 
     /// An answer to this client, in pieces that count on its connection.

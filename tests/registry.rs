@@ -309,7 +309,8 @@ fn only_a_fresh_answer_to_an_own_challenge_opens_a_session(database: Database) {
     let registry: KeyId = served.get("/v1/registry").json()["key_id"].as_str().unwrap().parse().unwrap();
     let challenge = || served.post("/v1/challenges", "").json()["challenge"].as_str().unwrap().to_owned();
     let answer = |challenge: &str, registry: KeyId, created: Timestamp| {
-        let session = Session { registry, card: rosa.card().clone(), created };
+        let origin = Some(served.process.url.parse().unwrap());
+        let session = Session { registry, origin, card: rosa.card().clone(), created };
         let digest = Sha256Digest::of(challenge.as_bytes());
         let subject = Subject { name: "anything".to_owned(), digest };
         let envelope = Statement::in_no_catalogue(subject, session).sign(&*rosa.signer(None).unwrap());

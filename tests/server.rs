@@ -137,7 +137,7 @@ fn settings_that_are_wrong_or_unsafe_are_refused() {
       |
     2 | limit = 3
       | ^^^^^
-    unknown field `limit`, expected one of `schema`, `listen`, `database`, `blobs`, `presign`, `tls`, `plain_http`, `behind_proxy`, `limits`, `witness`, `founding_code_sha256`
+    unknown field `limit`, expected one of `schema`, `listen`, `database`, `blobs`, `presign`, `tls`, `plain_http`, `behind_proxy`, `origins`, `limits`, `witness`, `founding_code_sha256`
 
       next: docs/registry.md tells of all settings
     exit 2

@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use portcullis::access::{Request, Session};
+use portcullis::access::{Origin, Request, Session};
 use portcullis::api::{JournalState, LogReceipt};
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, KeyId, Signer};
@@ -32,6 +32,7 @@ struct Researcher {
     identity: Identity,
     signer: Box<dyn Signer>,
     registry: KeyId,
+    origin: Origin,
     grant: String,
     agreement: Sha256Digest,
     catalogue: CatalogueId,
@@ -101,7 +102,8 @@ fn journal_of(number: usize) -> JournalId {
 impl Researcher {
     fn answer(&self, challenge: &str) -> String {
         let created = Timestamp::now();
-        let session = Session { registry: self.registry, card: self.identity.card().clone(), created };
+        let (origin, card) = (Some(self.origin.clone()), self.identity.card().clone());
+        let session = Session { registry: self.registry, origin, card, created };
         let digest = Sha256Digest::of(challenge.as_bytes());
         let subject = Subject { name: "session".to_owned(), digest };
         Statement::in_no_catalogue(subject, session).sign(&*self.signer).unwrap().to_json()
@@ -189,6 +191,7 @@ pub(crate) async fn simulate(setting: &Setting, rate: f64) {
         signer: identity.signer(None).unwrap(),
         identity,
         registry: info.json()["key_id"].as_str().unwrap().parse().unwrap(),
+        origin: setting.served.process.url.parse().unwrap(),
         grant: setting.grant.clone(),
         agreement: Sha256Digest::of(&fs::read(scene.at("agreement.md")).unwrap()),
         catalogue: scene.catalogue_id("ada"),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{Contacts, Registrars};
+use super::{Contacts, Origin, Registrars};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::name::{CheckpointId, Label, Prose};
@@ -230,6 +230,17 @@ pub enum Error {
         /// Whose was expected.
         expected: KeyId,
     },
+    /// An answer to a challenge that does not say where it was given.
+    #[error("the sign-in does not name the address at which the registry was asked")]
+    NoOrigin,
+    /// An answer that was given at an address that is not the registry's.
+    #[error("the sign-in was made at {found}, and this registry is at {}", listed(expected))]
+    OtherOrigin {
+        /// Where.
+        found: Origin,
+        /// Where the registry is.
+        expected: Vec<Origin>,
+    },
     /// The grant is made out to other keys than the ones here.
     #[error("the grant is made out to {holder}, whose keys are not those of {found}")]
     OtherHolder {
@@ -312,4 +323,9 @@ pub enum Fault {
     Proof,
     /// Not now.
     Busy,
+}
+
+fn listed(origins: &[Origin]) -> String {
+    let origins: Vec<_> = origins.iter().map(ToString::to_string).collect();
+    origins.join(", ")
 }

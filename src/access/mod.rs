@@ -15,6 +15,7 @@ mod handover;
 mod index;
 mod journal;
 mod lease;
+mod origin;
 mod outlook;
 mod request;
 mod rules;
@@ -36,12 +37,13 @@ pub use handover::{Handover, handover_context, verify_handover};
 pub use index::{Index, KINDS, index};
 pub use journal::{JournalId, JournalIdError, JournalMark};
 pub use lease::{Lease, check_lease, lease_context, verify_lease};
+pub use origin::{Origin, OriginError};
 pub use outlook::{Outlook, outlook};
 pub use request::{
     Denial, MOST_MEMBERS, Request, Withdrawal, asks, verify_denial, verify_request, verify_withdrawal,
 };
 pub use rules::{Contacts, Objections, Registrars, RulesInForce};
-pub use session::{Session, verify_session};
+pub use session::{Session, SessionPlace, verify_session};
 pub use state::{Evidence, State, last_revocation_of, state_of};
 pub use statements::{DigestPrefix, Found, HandedIn, Statements, merge, only};
 

@@ -12,7 +12,7 @@ use futures_util::stream::{self, BoxStream};
 use super::{Error, Piece, blocking};
 
 /// Bytes that are read at once.
-const PIECE: u64 = 512 << 10;
+const PIECE: u64 = 128 << 10;
 
 pub(super) fn create(place: &str) -> Result<PathBuf, Error> {
     let folder = PathBuf::from(place);

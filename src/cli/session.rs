@@ -9,7 +9,7 @@ use super::home::{Home, write_secret};
 use super::output::Output;
 use super::registry;
 use super::signing::{Unattended, unattended};
-use crate::access::Session;
+use crate::access::{Origin, Session};
 use crate::api::Bearer;
 use crate::checkpoint::fetch::BaseUrl;
 use crate::client::remote::Credentials;
@@ -43,13 +43,15 @@ impl HomeCredentials {
         Self { home: home.clone(), output, registry, kept: Mutex::new(kept) }
     }
 
-    fn try_answer(&self, challenge: &str) -> anyhow::Result<Envelope> {
-        // Bound to the key that the owners named, so that no other registry can use the answer.
+    fn try_answer(&self, challenge: &str, origin: &Origin) -> anyhow::Result<Envelope> {
+        // Bound to the key that the owners named, so that no other registry can use the answer, and to the address at which it was asked for, so
+        // that nobody who passes it on to that registry can.
         let catalogue = registry::client(&self.home).load_offline(Timestamp::now())?;
         let named = catalogue.registry().keys().first().map(crate::identity::VerifyingKey::id);
         let registry = named.ok_or_else(|| anyhow::anyhow!("the catalogue names no registry"))?;
         let (identity, signer) = unattended(&self.home, Unattended::Session, self.output)?;
-        let session = Session { registry, card: identity.card().clone(), created: Timestamp::now() };
+        let (origin, card) = (Some(origin.clone()), identity.card().clone());
+        let session = Session { registry, origin, card, created: Timestamp::now() };
         let subject = Subject { name: self.registry.clone(), digest: Sha256Digest::of(challenge.as_bytes()) };
         Ok(Statement::in_no_catalogue(subject, session).sign(&*signer)?)
     }
@@ -72,7 +74,7 @@ impl Credentials for HomeCredentials {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
     }
 
-    fn answer(&self, challenge: &str) -> Result<Envelope, String> {
-        self.try_answer(challenge).map_err(|error| format!("{error:#}"))
+    fn answer(&self, challenge: &str, origin: &Origin) -> Result<Envelope, String> {
+        self.try_answer(challenge, origin).map_err(|error| format!("{error:#}"))
     }
 }

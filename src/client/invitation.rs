@@ -59,9 +59,13 @@ pub enum InvitationError {
     Registry,
 }
 
-/// The first 80 bits of a catalogue's id, for people to compare: `8a41 5c0f 9d22 71be 04aa`.
+/// What a fingerprint begins from, before the catalogue's id and the registry's address.
+const DOMAIN: &[u8] = b"portcullis/v1/invitation\n";
+
+/// The first 80 bits of a digest over a catalogue's id and its registry's address, for people to compare: `8a41 5c0f 9d22 71be 04aa`. The same
+/// catalogue at another address, where somebody may listen in between, has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint(CatalogueId);
+pub struct Fingerprint(Sha256Digest);
 
 impl Invitation {
     /// An invitation to the registry at this address, which must show this catalogue.
@@ -94,7 +98,7 @@ impl Invitation {
 
     /// What people compare.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint(self.catalogue)
+        Fingerprint::of(self.catalogue, &self.registry)
     }
 }
 
@@ -138,15 +142,16 @@ impl fmt::Display for Invitation {
     }
 }
 
-impl From<CatalogueId> for Fingerprint {
-    fn from(catalogue: CatalogueId) -> Self {
-        Self(catalogue)
+impl Fingerprint {
+    /// The fingerprint of a catalogue at a registry's address.
+    pub fn of(catalogue: CatalogueId, registry: &str) -> Self {
+        Self(Sha256Digest::of(&[DOMAIN, catalogue.digest().as_bytes(), registry.as_bytes()].concat()))
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, pair) in self.0.digest().as_bytes().chunks(2).take(5).enumerate() {
+        for (at, pair) in self.0.as_bytes().chunks(2).take(5).enumerate() {
             if at > 0 {
                 f.write_str(" ")?;
             }
@@ -173,7 +178,7 @@ mod tests {
     fn an_invitation_is_one_line_that_stays_as_it_is() {
         // What was sent once must be understood for ever.
         insta::assert_snapshot!(example().to_string(), @"portcullis-invite1q9gtxyh4e0r3vavl2csdwwnucy2p2urnf86pkr8qkl8hk7q8asca56r5w3c8xw309aex2emfwd68y7fwv4uxzmtsd3jsxxu54s");
-        insta::assert_snapshot!(example().fingerprint(), @"50b3 12f5 cbc7 1675 9f56");
+        insta::assert_snapshot!(example().fingerprint(), @"fecc 6640 8fbf 676a b364");
         let text = example().to_string();
         for written in [text.clone(), text.to_uppercase(), format!(" {} \n {}", &text[..40], &text[40..])] {
             assert_eq!(written.parse(), Ok(example()), "{written}");

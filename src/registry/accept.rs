@@ -105,7 +105,7 @@ impl Registry {
         if index.kind == UsageBatch::KIND {
             let person = author.filter(|_| standing != Standing::Named);
             if let Some(person) = person {
-                self.require_room_for_usage(person, now).await?;
+                self.require_room_for_usage(person, standing, now).await?;
             }
             let new = self.accept_usage(envelope, now).await?;
             if let Some(person) = person.filter(|_| new) {

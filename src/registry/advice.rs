@@ -115,6 +115,11 @@ impl Error {
             }
             Self::NotTheRegistry { .. } => (Fault::Rule, "use the registry's own key"),
             Self::Gated { .. } => (Fault::Rule, "ask with `portcullis request new <checkpoint> --terms`"),
+            Self::NotLeased { .. } | Self::NotKept { .. } => (
+                Fault::Rule,
+                "bring in what this program recorded, as it is; `portcullis usage explain <journal>` gives up a journal that is no such record",
+            ),
+            Self::Crowded => (Fault::Busy, "try again in some seconds"),
             Self::Unfounded => (
                 Fault::Busy,
                 "the owners found it with `portcullis catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`, and sign",
@@ -234,6 +239,11 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         E::Revoked { .. } => (Fault::Rule, "stop using it; write to the board"),
         E::NotYet { .. } => (Fault::Proof, "set the clock, and make it again"),
         E::OtherRegistry { .. } => (Fault::Proof, "check the registry's address"),
+        E::NoOrigin => (Fault::Proof, "use a later version of this program: earlier ones do not name it"),
+        E::OtherOrigin { .. } => (
+            Fault::Proof,
+            "use the registry's own address; if this one leads to it and is no stranger's, its operator adds it to `origins` in portcullis.toml",
+        ),
         E::OtherHolder { .. } => (Fault::Rule, "use the identity that it was made out to"),
         E::TooManyMembers { .. } | E::OtherOrganization { .. } | E::NamedTwice { .. } => {
             (Fault::Rule, "name members of your own organization only, each once; ask twice for more")

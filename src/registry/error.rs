@@ -218,6 +218,29 @@ pub enum Error {
     /// Too many change the catalogue at once.
     #[error("too many change the catalogue at once")]
     Busy,
+    /// A generation for which no lease was issued.
+    #[error("record {seq} counts for nothing: {reason}")]
+    NotLeased {
+        /// Its record.
+        seq: u64,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A record holds more of a text than its stage keeps.
+    #[error(
+        "record {seq} holds what only a stage with `usage = \"{holds}\"` keeps, and its stage keeps `{mode}`"
+    )]
+    NotKept {
+        /// Which.
+        seq: u64,
+        /// What it holds.
+        holds: &'static str,
+        /// What is kept.
+        mode: &'static str,
+    },
+    /// Many read from public checkpoints.
+    #[error("as many chunks are open for readers as may be at a time")]
+    Crowded,
     /// The sealed checkpoint was not handed in.
     #[error("the sealed checkpoint {checkpoint} was not handed in yet")]
     NotSealed {

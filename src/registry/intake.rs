@@ -9,10 +9,14 @@ use super::{Error, Registry, View};
 use crate::access::{Grant, MOST_MEMBERS, Request, asks};
 use crate::api::{WorkDemand, WorkProof};
 use crate::digest::Sha256Digest;
-use crate::identity::KeyId;
+use crate::identity::{KeyId, VerifyingKey};
 use crate::misuse::{Case, CaseStep};
+use crate::name::CheckpointId;
+use crate::policy::Stage;
 use crate::statement::{Envelope, Error as StatementError, Predicate as _, Statement};
-use crate::store::{self, Filing, IntakeRefusal, NewcomerQuota, RequestIntake, RequestQuota, StatementQuota};
+use crate::store::{
+    self, Approval, Filing, IntakeRefusal, NewcomerQuota, RequestIntake, RequestQuota, StatementQuota,
+};
 use crate::time::Timestamp;
 use crate::usage::{JournalDeclaration, UsageBatch};
 
@@ -44,6 +48,8 @@ pub struct IntakeRules {
     pub statements_per_person: u32,
     /// Bytes of usage of one person in a day.
     pub usage_bytes: u64,
+    /// The same of one person whom no board knows.
+    pub public_usage_bytes: u64,
 }
 
 impl Default for IntakeRules {
@@ -55,6 +61,7 @@ impl Default for IntakeRules {
             newcomer_requests: 500,
             statements_per_person: 2000,
             usage_bytes: 256 << 20,
+            public_usage_bytes: 8 << 20,
         }
     }
 }
@@ -64,10 +71,22 @@ impl Default for IntakeRules {
 pub enum Standing {
     /// The catalogue names their key: an owner, a member of a board, an auditor, the registry.
     Named,
-    /// A board, or the registry of a public stage, approved a grant for them before.
+    /// A board approved a grant for them before.
     Known,
+    /// The registry of a public stage granted them something, which it does for everybody who asks: no board knows them.
+    Public,
     /// Nobody knows them yet.
     Newcomer,
+}
+
+impl Standing {
+    /// The same for a request at a public checkpoint, or at one whose board decides: there, whom the registry alone knows is a newcomer.
+    fn at(self, is_public: bool) -> Self {
+        match self {
+            Self::Public if !is_public => Self::Newcomer,
+            standing => standing,
+        }
+    }
 }
 
 /// A statement whose size and number of signatures are those of its kind. None of its signatures is checked yet.
@@ -130,7 +149,8 @@ impl Registry {
             Request::KIND => {
                 let request = envelope.claim::<Request>()?.predicate;
                 weighed.signatures += require_cards(&request)?;
-                weighed.standing = self.known_as(&view, request.card.verifying_key.id()).await?;
+                let standing = self.known_as(&view, request.card.verifying_key.id()).await?;
+                weighed.standing = standing.at(is_public(&view, &request.checkpoint));
                 weighed.is_here = self.store.request(envelope.digest()).await?.is_some();
                 if weighed.costs_work() {
                     weighed.load_bits = self.load_bits(&request).await?;
@@ -202,8 +222,16 @@ impl Registry {
 
     /// Refuses usage of somebody who handed in as much as may be in a day. Only what was verified is counted, so nobody uses up what is
     /// another's.
-    pub(super) async fn require_room_for_usage(&self, person: KeyId, now: Timestamp) -> Result<(), Error> {
-        let most = self.intake.usage_bytes;
+    pub(super) async fn require_room_for_usage(
+        &self,
+        person: KeyId,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let most = match standing {
+            Standing::Public => self.intake.public_usage_bytes,
+            _ => self.intake.usage_bytes,
+        };
         if most > 0 && self.store.usage_of_day(person, now).await? >= most {
             return Err(store::Error::from(IntakeRefusal::UsageDay { most }).into());
         }
@@ -260,10 +288,16 @@ impl Registry {
     }
 
     async fn known_as(&self, view: &View, key: KeyId) -> Result<Standing, Error> {
-        Ok(match key {
-            key if view.names(key) => Standing::Named,
-            key if self.store.was_approved(key).await? => Standing::Known,
-            _ => Standing::Newcomer,
+        if view.names(key) {
+            return Ok(Standing::Named);
+        }
+        let mut registry: Vec<KeyId> =
+            view.catalogue.registry().keys().iter().map(VerifyingKey::id).collect();
+        registry.push(self.key_id());
+        Ok(match self.store.approval_of(key, &registry).await? {
+            Some(Approval::Board) => Standing::Known,
+            Some(Approval::Registry) => Standing::Public,
+            None => Standing::Newcomer,
         })
     }
 
@@ -287,11 +321,15 @@ impl Registry {
         };
         let quota = match standing {
             Standing::Named => None,
-            Standing::Known => Some(quota(None)),
+            Standing::Known | Standing::Public => Some(quota(None)),
             Standing::Newcomer => Some(quota(Some(NewcomerQuota { all: rules.newcomer_requests, network }))),
         };
         Ok(RequestIntake { asks, quota })
     }
+}
+
+fn is_public(view: &View, checkpoint: &CheckpointId) -> bool {
+    view.rules(checkpoint).is_ok_and(|rules| rules.policy.stage(&rules.stage).is_some_and(Stage::is_public))
 }
 
 /// One signature, but for a grant, which carries those of its boards.

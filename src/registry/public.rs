@@ -1,13 +1,13 @@
 //! Checkpoints of a public stage in the open: the board handed its lock over, on the record, so that anybody may read them (P1).
 
-use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
 use axum::body::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 
 use super::answer::handed_over;
+use super::public_file::{self, PublicRange, PublicReader};
+use super::room::Room;
 use super::{Error, Registry};
 use crate::blob::Blobs;
 use crate::checkpoint::manifest::FileEntry;
@@ -20,8 +20,9 @@ use crate::seal::{ChunkOpener, ContentKey, combine};
 pub struct PublicCheckpoint {
     /// The digest of its sealed manifest.
     pub manifest: Sha256Digest,
-    opener: Arc<ChunkOpener>,
-    blobs: Blobs,
+    pub(super) opener: Arc<ChunkOpener>,
+    pub(super) blobs: Blobs,
+    pub(super) room: Arc<Room>,
 }
 
 impl Registry {
@@ -52,7 +53,12 @@ impl Registry {
                 opener
             }
         };
-        Ok(PublicCheckpoint { manifest: rules.manifest, opener, blobs: self.blobs.clone() })
+        Ok(PublicCheckpoint {
+            manifest: rules.manifest,
+            opener,
+            blobs: self.blobs.clone(),
+            room: self.room.clone(),
+        })
     }
 }
 
@@ -62,37 +68,22 @@ impl PublicCheckpoint {
         &self.opener.manifest().plain.files
     }
 
-    /// A file's bytes in `range`, opened chunk by chunk as they are read.
-    pub fn stream(&self, file: usize, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
-        let size = self.opener.manifest().seal.chunk_size.bytes();
-        let this = self.clone();
-        stream::try_unfold((this, range), move |(this, range)| async move {
-            if range.is_empty() {
-                return Ok(None);
-            }
-            let index = range.start / size;
-            let plain = this.chunk(file, index).await?;
-            let begin = usize::try_from(range.start - index * size).unwrap_or(usize::MAX);
-            let end = usize::try_from((range.end - index * size).min(size)).unwrap_or(usize::MAX);
-            let piece = plain.slice(begin.min(plain.len())..end.min(plain.len()));
-            let next = range.start + piece.len() as u64;
-            // A chunk that is shorter than its manifest says was refused before.
-            let rest = if piece.is_empty() { range.end..range.end } else { next..range.end };
-            Ok(Some((piece, (this, rest))))
-        })
-        .boxed()
+    /// How long the first chunk is that is opened for these bytes.
+    pub fn first_chunk_bytes(&self, wanted: &PublicRange) -> u64 {
+        let index = wanted.bytes.start / self.opener.manifest().seal.chunk_size.bytes();
+        let entry = usize::try_from(index).ok().and_then(|index| self.opener.chunks(wanted.file).get(index));
+        entry.map_or(0, |entry| entry.size)
     }
 
-    async fn chunk(&self, file: usize, index: u64) -> Result<Bytes, Error> {
-        let entry = usize::try_from(index).ok().and_then(|index| self.opener.chunks(file).get(index));
-        let entry = *entry.ok_or(Error::Unknown { what: "chunk", digest: self.manifest })?;
-        let mut pieces = self.blobs.stream(entry.sha256, 0..entry.size).await?;
-        let mut ciphertext = Vec::with_capacity(usize::try_from(entry.size).unwrap_or_default());
-        while let Some(piece) = pieces.next().await {
-            ciphertext.extend_from_slice(&piece?);
-        }
-        let opener = self.opener.clone();
-        let opened = tokio::task::spawn_blocking(move || opener.open(file, index, ciphertext)).await;
-        Ok(Bytes::from(opened.map_err(|_| Error::Busy)??))
+    /// A file's bytes, opened chunk by chunk as they are read, the first before this returns.
+    ///
+    /// # Errors
+    /// [`Error::Crowded`] where there is no room for another chunk, [`Error::Seal`], [`Error::Blob`].
+    pub async fn read(
+        &self,
+        wanted: PublicRange,
+        reader: PublicReader,
+    ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        public_file::read(self.clone(), wanted, reader).await
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::reading_log::Readings;
 use super::record::Sequencer;
+use super::room::Room;
 use super::session::Bearers;
 use super::witnessing::{WitnessAddress, Witnesses};
 use super::{Error, IntakeRules, Keys};
@@ -43,6 +44,8 @@ pub struct Registry {
     pub(super) challenge_key: OnceLock<Sha256Digest>,
     /// Checkpoints of public stages that somebody read, by their sealed manifests.
     pub(super) opened: Mutex<BTreeMap<Sha256Digest, Arc<ChunkOpener>>>,
+    /// Room for their chunks while they are read.
+    pub(super) room: Arc<Room>,
 }
 
 /// The catalogue at one version.
@@ -81,6 +84,7 @@ impl Registry {
             intake: IntakeRules::default(),
             challenge_key: OnceLock::new(),
             opened: Mutex::default(),
+            room: Arc::default(),
         }
     }
 

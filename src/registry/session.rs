@@ -9,7 +9,7 @@ use rand::Rng as _;
 
 use super::intake::require_signatures;
 use super::{Error, Registry};
-use crate::access::{Session, verify_session};
+use crate::access::{Origin, Session, SessionPlace, verify_session};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::statement::{Envelope, Predicate as _};
@@ -33,17 +33,19 @@ impl Registry {
         Ok((challenge, expires))
     }
 
-    /// A bearer for the right answer to a challenge that was handed out here and not used yet.
+    /// A bearer for the right answer to a challenge that was handed out here, at one of the registry's own `origins`, and not used yet.
     ///
     /// # Errors
     /// [`Error::Access`], [`Error::Challenge`], [`Error::Store`].
     pub async fn open_session(
         &self,
         answer: &Envelope,
+        origins: &[Origin],
         now: Timestamp,
     ) -> Result<(String, Timestamp), Error> {
         require_signatures(Session::KIND, answer, 1)?;
-        let (challenge, session) = verify_session(answer, self.key_id(), now)?;
+        let (challenge, session) =
+            verify_session(answer, SessionPlace { registry: self.key_id(), origins }, now)?;
         let (bearer, expires) = (random_text(), now.plus_seconds(BEARER_SECONDS));
         let holder = session.card.verifying_key.id();
         let digest = Sha256Digest::of(bearer.as_bytes());

@@ -51,6 +51,7 @@ impl Registry {
         }
         require_continues(&batch, holder, known.as_ref())?;
         let cited = self.cited(&batch, holder).await?;
+        self.require_leased(&batch, holder, &cited.of_generation).await?;
         let usage = usage_filing(&batch, holder, known.is_some(), now);
         let row = StatementRow {
             digest: envelope.digest(),

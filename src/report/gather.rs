@@ -11,6 +11,11 @@ use crate::time::Timestamp;
 
 /// Longest file of a catalogue.
 const MOST_FILE: u64 = 64 << 20;
+/// Most files of a catalogue, and most bytes of all of them: each version of its metadata is one.
+const MAX_FILES: usize = 100_000;
+const MAX_FILES_BYTES: u64 = 4 << 30;
+/// Fewest records of a page that is not the last: a registry that gives one at a time never ends.
+const MIN_RECORDS: u64 = 100;
 
 /// Writes a bundle of everything that the registry shows an auditor; the head of the log that it covers.
 ///
@@ -28,15 +33,25 @@ pub fn gather(
     let head = HeadNote::parse(&note)?.claim();
     progress.begin("reading the log", None);
     let mut bundle = BundleWriter::begin(to, &Header::new(now, String::from_utf8_lossy(&note).into_owned()))?;
-    for path in remote.catalogue_listing()?.files {
+    let files = remote.catalogue_listing()?.files;
+    let endless =
+        |what: &str| Error::Bundle { reason: format!("the registry's catalogue has more than {what}") };
+    if files.len() > MAX_FILES {
+        return Err(endless(&format!("{MAX_FILES} files")));
+    }
+    let mut left = MAX_FILES_BYTES;
+    for path in files {
         if let Some(bytes) = remote.fetch(&path, MOST_FILE)? {
+            let enough = left.checked_sub(bytes.len() as u64);
+            left = enough.ok_or_else(|| endless(&format!("{} GiB", MAX_FILES_BYTES >> 30)))?;
             progress.advance(bundle.write(&Line::File { path, bytes })?);
         }
     }
     let mut next = 0;
     while next < head.size() {
-        if page.from != next || page.records.is_empty() {
-            let reason = format!("the registry does not give entry {next} of {}", head.size());
+        let fewest = MIN_RECORDS.min(head.size() - next);
+        if page.from != next || (page.records.len() as u64) < fewest {
+            let reason = format!("the registry does not give the entries from {next} on, of {}", head.size());
             return Err(Error::Bundle { reason });
         }
         for record in page.records {

@@ -14,7 +14,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{self, Entry, EntryKind, Growth, HeadNote, LogKey, TreeHead, WitnessRule};
 use crate::name::CheckpointId;
-use crate::policy::{self, EntryRule, Policy, Verdict, diff};
+use crate::policy::{self, EntryRule, Policy, UsageMode, Verdict, diff};
 use crate::seal::SealedManifest;
 use crate::statement::{Envelope, Quorum, Statement, Verified};
 use crate::time::Timestamp;
@@ -117,6 +117,8 @@ pub(super) struct LeaseSpan {
     pub(super) journal: Option<JournalId>,
     /// The tokens in 24 hours that the policy allowed when it was issued; `None` where it set no limit.
     pub(super) tokens_per_day: Option<u64>,
+    /// What its stage kept of texts when it was issued, if that is known.
+    pub(super) usage: Option<UsageMode>,
 }
 
 /// A grant that was verified, and under which rules.

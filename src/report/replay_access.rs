@@ -174,7 +174,9 @@ impl Replay {
         let ReadLease { grant, issued, expires, journal, signed } = lease;
         let tokens_per_day =
             entry.checkpoint.as_ref().and_then(|checkpoint| self.tokens_per_day(checkpoint, grant));
-        let span = LeaseSpan { grant, issued, expires, journal, tokens_per_day };
+        let usage = entry.checkpoint.as_ref().and_then(|checkpoint| self.limits(checkpoint, grant));
+        let usage = usage.map(|limits| limits.usage);
+        let span = LeaseSpan { grant, issued, expires, journal, tokens_per_day, usage };
         self.leases.insert(entry.statement, span);
         if let Some(fact) = self.facts.grants.get_mut(&grant) {
             fact.leases += 1;

@@ -11,11 +11,12 @@ use crate::identity::KeyId;
 use crate::log::{self, Entry, Part, Tiles};
 use crate::misuse::{Case, CaseStep, Standing, verify_case, verify_step};
 use crate::name::CheckpointId;
+use crate::policy::{Limits, UsageMode};
 use crate::registry::Reading;
 use crate::statement::{Envelope, Predicate as _, Statement};
 use crate::time::Timestamp;
 use crate::usage::{
-    Begin, ChainedBatch, Event, JournalDeclaration, JournalId, first_link, verify_declaration,
+    Begin, ChainedBatch, Event, JournalDeclaration, JournalId, Record, first_link, verify_declaration,
 };
 
 /// Journals as they came in.
@@ -37,6 +38,8 @@ struct Open {
     promised: u64,
     spend: Option<SpendIndex>,
     is_flagged: bool,
+    /// What the stage kept of texts when the lease was issued.
+    kept: Option<UsageMode>,
 }
 
 impl Journals {
@@ -79,11 +82,12 @@ impl Replay {
         self.journals.next.insert(batch.journal, batch.next);
         let mut wrong = Vec::new();
         for (record, _) in &batch.records {
+            let kept = self.require_kept(batch.journal, record);
             let judged = match &record.event {
                 Event::Begin(begin) => self.begun(batch, (record.seq, record.at), begin, entry.at),
                 Event::End(end) => self.ended((batch.journal, end.begin), end.tokens, !end.hits.is_empty()),
             };
-            wrong.extend(judged.err().map(|what| format!("record {}: {what}", record.seq)));
+            wrong.extend(kept.and(judged).err().map(|what| format!("record {}: {what}", record.seq)));
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
     }
@@ -99,7 +103,7 @@ impl Replay {
         let usage = self.facts.usage.entry((begin.checkpoint.clone(), begin.grant, day)).or_default();
         if begin.blocked {
             usage.blocked += 1;
-            return Ok(());
+            return self.require_leased(batch, at, begin);
         }
         usage.generations += 1;
         let is_flagged = !begin.hits.is_empty();
@@ -116,7 +120,8 @@ impl Replay {
         let account = Account { person: holder, checkpoint: checkpoint.clone() };
         let spend =
             limit.map(|limit| self.journals.spending.begun(&account, (at, promised), limit, self.place));
-        let open = Open { holder, grant, checkpoint, at, promised, spend, is_flagged };
+        let kept = self.leases.get(&begin.lease).and_then(|lease| lease.usage);
+        let open = Open { holder, grant, checkpoint, at, promised, spend, is_flagged, kept };
         self.journals.open.insert((batch.journal, seq), open);
         let fact = self
             .facts
@@ -128,8 +133,19 @@ impl Replay {
         if fact.key != holder {
             return Err(format!("its grant {} is another person's", short(grant)));
         }
+        if fact.checkpoint != begin.checkpoint {
+            return Err(format!("its grant {} is for {}", short(grant), fact.checkpoint));
+        }
+        self.require_leased(batch, at, begin)
+    }
+
+    /// Refuses a generation for which no lease was issued, or one that did not run then, or is for another journal or grant.
+    fn require_leased(&self, batch: &ChainedBatch, at: Timestamp, begin: &Begin) -> Result<(), String> {
         let lease = self.leases.get(&begin.lease).ok_or("no lease for it is in the log")?;
-        if lease.grant != grant || at >= lease.expires || at.plus_seconds(CLOCK_TOLERANCE) < lease.issued {
+        if lease.grant != begin.grant
+            || at >= lease.expires
+            || at.plus_seconds(CLOCK_TOLERANCE) < lease.issued
+        {
             return Err(format!("at {at} its lease did not run"));
         }
         if lease.journal.is_some_and(|journal| journal != batch.journal) {
@@ -140,9 +156,39 @@ impl Replay {
 
     /// The tokens in 24 hours that the policy in force allows under a grant.
     pub(super) fn tokens_per_day(&mut self, checkpoint: &CheckpointId, grant: Sha256Digest) -> Option<u64> {
+        self.limits(checkpoint, grant)?.tokens_per_day
+    }
+
+    /// The limits of a grant's stage by the policy in force.
+    pub(super) fn limits(&mut self, checkpoint: &CheckpointId, grant: Sha256Digest) -> Option<Limits> {
         let rules = self.rules(checkpoint).ok()?;
         let stage = self.facts.grants.get(&grant)?.stage.parse().ok()?;
-        rules.policy.stage(&stage)?.limits.tokens_per_day
+        Some(rules.policy.stage(&stage)?.limits)
+    }
+
+    /// Refuses texts of which neither the policy in force nor the one by which the lease was issued keeps as much.
+    fn require_kept(&mut self, journal: JournalId, record: &Record) -> Result<(), String> {
+        let holds = record.event.holds();
+        if holds == UsageMode::Counts {
+            return Ok(());
+        }
+        let (checkpoint, grant, leased) = match &record.event {
+            Event::Begin(begin) => {
+                let lease = self.leases.get(&begin.lease);
+                (begin.checkpoint.clone(), begin.grant, lease.and_then(|lease| lease.usage))
+            }
+            Event::End(end) => match self.journals.open.get(&(journal, end.begin)) {
+                Some(open) => (open.checkpoint.clone(), open.grant, open.kept),
+                // That it ends what never began is found elsewhere.
+                None => return Ok(()),
+            },
+        };
+        let now = self.limits(&checkpoint, grant).map(|limits| limits.usage);
+        let Some(mode) = now.into_iter().chain(leased).min().filter(|mode| *mode > holds) else {
+            return Ok(());
+        };
+        let (holds, mode) = (holds.as_str(), mode.as_str());
+        Err(format!("it holds what `usage = \"{holds}\"` keeps, and its stage keeps `{mode}`"))
     }
 
     fn ended(&mut self, begin: (JournalId, u64), tokens: u64, is_flagged: bool) -> Result<(), String> {

@@ -4,19 +4,23 @@
 //! where to ask. The protocol is as `huggingface_hub` speaks it: `GET /api/models/<repository>[/revision/<revision>]` and
 //! `/tree/<revision>` list, `HEAD` and `GET /<repository>/resolve/<revision>/<file>` tell and send.
 
-use axum::Json;
+use std::ops::Range;
+use std::sync::Arc;
+
 use axum::body::Body as Sent;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::App;
 use super::extract::Path;
+use super::limits::{Cost, Origin};
 use super::problem::Refusal;
 use super::range::{self, Part};
 use crate::name::CheckpointId;
-use crate::registry::{Error, PublicCheckpoint};
+use crate::registry::{Error, PublicCheckpoint, PublicRange, PublicReader};
 
 /// The revision that everybody means.
 const MAIN: &str = "main";
@@ -64,6 +68,8 @@ pub(super) async fn tree(
 pub(super) async fn resolve(
     State(app): State<App>,
     Path((repository, revision, name)): Path<(String, String, String)>,
+    Extension(origin): Extension<Origin>,
+    method: Method,
     headers: HeaderMap,
 ) -> Response {
     let checkpoint = match find(&app, &repository, &revision).await {
@@ -88,7 +94,14 @@ pub(super) async fn resolve(
     let content_range = bytes.as_ref().map(|bytes| format!("bytes {}-{}/{size}", bytes.start, bytes.end - 1));
     let bytes = bytes.unwrap_or(0..size);
     let length = bytes.end - bytes.start;
-    let mut response = (status, Sent::from_stream(checkpoint.stream(at, bytes))).into_response();
+    let body = match method {
+        Method::HEAD => Sent::empty(),
+        _ => match plain(&app, &checkpoint, (at, bytes), origin).await {
+            Ok(body) => body,
+            Err(refusal) => return refusal.into_response(),
+        },
+    };
+    let mut response = (status, body).into_response();
     let told = [
         ("content-type", Some("application/octet-stream".to_owned())),
         ("content-length", Some(length.to_string())),
@@ -106,6 +119,21 @@ pub(super) async fn resolve(
         }
     }
     response
+}
+
+/// A file's bytes in the plain, as many chunks as the address pays for.
+async fn plain(
+    app: &App,
+    checkpoint: &PublicCheckpoint,
+    (file, bytes): (usize, Range<u64>),
+    origin: Origin,
+) -> Result<Sent, Refusal> {
+    let wanted = PublicRange { file, bytes };
+    app.limits.address(origin, Cost::of_opening(checkpoint.first_chunk_bytes(&wanted)))?;
+    let limits = app.clone();
+    let pay = move |bytes| limits.limits.address_later(origin, Cost::of_opening(bytes));
+    let reader = PublicReader { share: origin.share(PublicReader::SHARES), pay: Arc::new(pay) };
+    Ok(Sent::from_stream(checkpoint.read(wanted, reader).await?))
 }
 
 fn info(repository: &str, checkpoint: &PublicCheckpoint) -> Value {

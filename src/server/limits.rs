@@ -10,6 +10,7 @@
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -18,6 +19,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use super::problem::Refusal;
 use super::settings::LimitSettings;
 use crate::identity::KeyId;
+use crate::web::household;
 
 /// Seconds of its rate that a bucket holds.
 const BURST_SECONDS: u32 = 2;
@@ -31,6 +33,8 @@ const SIGNATURES_A_UNIT: usize = 4;
 const SESSION_UNITS: u32 = 10;
 /// Units that a proposal costs whom the catalogue does not know: all of the catalogue is unpacked for it.
 const PROPOSAL_UNITS: u32 = 50;
+/// Bytes of a chunk whose opening costs one unit: it is read, hashed and decrypted whole, however little of it is asked for.
+const OPENED_BYTES_A_UNIT: u64 = 1 << 20;
 /// Hours in which the bucket of newcomers' requests refills.
 const DAY_HOURS: u32 = 24;
 
@@ -57,6 +61,11 @@ impl Cost {
         Self(PROPOSAL_UNITS)
     }
 
+    /// What opening a chunk of so many bytes costs.
+    pub(super) fn of_opening(bytes: u64) -> Self {
+        Self::of(bytes.div_ceil(OPENED_BYTES_A_UNIT))
+    }
+
     /// What a challenge costs, or a session.
     pub(super) fn of_session() -> Self {
         Self(SESSION_UNITS)
@@ -74,13 +83,14 @@ pub(super) struct Origin(IpAddr);
 impl Origin {
     /// The origin of an address: one household has a whole /64 of IPv6 addresses.
     pub(super) fn of(address: IpAddr) -> Self {
-        Self(match address {
-            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-                Some(v4) => IpAddr::V4(v4),
-                None => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-            },
-            v4 @ IpAddr::V4(_) => v4,
-        })
+        Self(household(address))
+    }
+
+    /// Which of so many shares of something is its own; others may have the same by chance.
+    pub(super) fn share(self, count: usize) -> usize {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let hash = KEY.hash_one(self);
+        usize::try_from(hash % count.max(1) as u64).unwrap_or(0)
     }
 }
 
@@ -120,6 +130,11 @@ impl Limits {
             cost,
             "this address asks for more work than this registry does",
         )
+    }
+
+    /// Charges an address for what it asked before; how long to wait first, if it asks for too much.
+    pub(super) fn address_later(&self, origin: Origin, cost: Cost) -> Result<(), Duration> {
+        take(self.addresses.as_ref(), &origin, cost)
     }
 
     /// Charges an identity.
@@ -171,27 +186,21 @@ impl Buckets {
 }
 
 fn charge(buckets: Option<&Buckets>, key: &impl Hash, cost: Cost, words: &str) -> Result<(), Refusal> {
+    take(buckets, key, cost).map_err(|wait| Refusal::too_many(words, wait.as_secs() + 1))
+}
+
+/// Takes units out of a bucket; how long it takes until there are as many, if there are not.
+fn take(buckets: Option<&Buckets>, key: &impl Hash, cost: Cost) -> Result<(), Duration> {
     let Some(buckets) = buckets else { return Ok(()) };
     // What costs more than half of a bucket takes half of it: a bucket is never full while requests come.
     let Some(units) = NonZeroU32::new(cost.0.min((buckets.burst.get() / 2).max(1))) else { return Ok(()) };
     let Ok(charged) = buckets.limiter.check_key_n(&buckets.of(key), units) else { return Ok(()) };
-    charged.map_err(|until| {
-        let wait = until.wait_time_from(DefaultClock::default().now());
-        Refusal::too_many(words, wait.as_secs() + 1)
-    })
+    charged.map_err(|until| until.wait_time_from(DefaultClock::default().now()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_household_is_one_origin_and_a_mapped_address_is_its_host() {
-        let of = |text: &str| Origin::of(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
-    }
 
     #[test]
     fn a_flood_of_addresses_takes_no_more_than_the_buckets_that_there_are() {

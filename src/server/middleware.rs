@@ -52,6 +52,16 @@ fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     value.rsplit(',').next()?.trim().parse().ok()
 }
 
+/// Hands the answer out in pieces that count on its connection until the client takes them.
+pub(super) async fn pace(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    app.lines.pace(peer, next.run(request).await)
+}
+
 /// Measures the answer and writes a line about it. No header is written: some are secrets.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let begun = Instant::now();

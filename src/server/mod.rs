@@ -41,9 +41,11 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::Origin;
 use crate::api::{MOST_CHUNK_BYTES, MOST_PROPOSAL_BYTES, MOST_SEAL_BYTES, MOST_STATEMENT_BYTES};
 use crate::digest::Sha256Digest;
 use crate::registry::Registry;
+use crate::web::Lines;
 use limits::Limits;
 
 /// What every handler has at hand.
@@ -57,6 +59,10 @@ struct Parts {
     founding_code: Option<Sha256Digest>,
     presign: bool,
     behind_proxy: bool,
+    /// Where clients speak to it.
+    origins: Vec<Origin>,
+    /// Connections, for answers to count on.
+    lines: Lines,
     patience: Duration,
 }
 
@@ -162,6 +168,7 @@ fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::bound_time))
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(axum::middleware::from_fn(middleware::observe))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::pace))
         .with_state(app)
 }
 

@@ -107,6 +107,7 @@ impl From<Error> for Refusal {
         let mut refusal = Self::new(status, kind, detail).next(next);
         refusal.retry_after = match &error {
             Error::Store(store::Error::Intake(refusal)) => Some(retry_after(refusal)),
+            Error::Crowded => Some(5),
             _ => (fault == Fault::Busy).then_some(1),
         };
         if let Error::WorkNeeded { demand } = error {

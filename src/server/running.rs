@@ -19,6 +19,8 @@ use crate::web::Acceptor;
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 4096;
+/// Questions under way on one connection of HTTP/2: each may hold two pieces of its answer while nobody takes them.
+const MAX_STREAMS: u32 = 16;
 /// How long requests under way may take once the server was asked to end.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often the catalogue's timestamp is renewed.
@@ -70,6 +72,7 @@ pub struct Server {
     app: App,
     listener: TcpListener,
     address: SocketAddr,
+    connections: Acceptor,
     tls: Option<RustlsConfig>,
     handle: Handle<SocketAddr>,
 }
@@ -107,7 +110,17 @@ impl Server {
         let metrics = recorder.handle();
         // A process has one recorder; a second server in it, as in tests, measures into the first's.
         drop(metrics::set_global_recorder(recorder));
+        if settings.origins.is_empty() && !address.ip().is_loopback() {
+            tracing::warn!(%address, "clients can sign in only at the address that is listened on: name those that they use in `origins`");
+        }
         let limits = settings.limits;
+        let patience = Duration::from_secs(limits.seconds.max(1));
+        let mut connections = Acceptor::new(MAX_CONNECTIONS, patience);
+        // Behind a proxy every connection is the proxy's.
+        if limits.connections_per_address > 0 && !settings.behind_proxy {
+            let share = usize::try_from(limits.connections_per_address).unwrap_or(MAX_CONNECTIONS);
+            connections = connections.sharing(share);
+        }
         let app = Arc::new(Parts {
             registry,
             limits: Limits::new(&limits),
@@ -115,9 +128,11 @@ impl Server {
             founding_code: settings.founding_code_sha256,
             presign: settings.presign,
             behind_proxy: settings.behind_proxy,
-            patience: Duration::from_secs(limits.seconds.max(1)),
+            origins: settings.origins_at(address),
+            lines: connections.lines(),
+            patience,
         });
-        Ok(Self { app, listener, address, tls, handle: Handle::new() })
+        Ok(Self { app, listener, address, connections, tls, handle: Handle::new() })
     }
 
     /// Where it listens.
@@ -138,8 +153,9 @@ impl Server {
     pub async fn run(self) -> Result<(), ServeError> {
         let service = router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let tasks = [republish(self.app.clone()), keep_up(self.app.clone()), sequence(self.app.clone())];
-        let connections = Acceptor::new(MAX_CONNECTIONS, self.app.patience);
-        let server = axum_server::from_tcp(self.listener).map_err(ServeError::Io)?;
+        let connections = self.connections;
+        let mut server = axum_server::from_tcp(self.listener).map_err(ServeError::Io)?;
+        server.http_builder().http2().max_concurrent_streams(MAX_STREAMS);
         let server = server.handle(self.handle).first_request_timeout(FIRST_REQUEST);
         let served = match self.tls {
             None => server.acceptor(connections).serve(service).await,

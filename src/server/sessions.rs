@@ -22,7 +22,8 @@ pub(super) async fn challenge(
     Ok((StatusCode::CREATED, Json(Challenge { challenge, expires })))
 }
 
-/// Hands out a bearer for a challenge's answer: a statement of kind `session` whose subject is the challenge's SHA-256.
+/// Hands out a bearer for a challenge's answer: a statement of kind `session` whose subject is the challenge's SHA-256, and which names
+/// the registry's key id and the origin (`https://registry.example`) that the client speaks to.
 #[utoipa::path(
     post,
     path = "/v1/sessions",
@@ -37,6 +38,6 @@ pub(super) async fn open(
     Signed(answer): Signed,
 ) -> Result<(StatusCode, Json<Bearer>), Refusal> {
     app.limits.address(origin, Cost::of_session())?;
-    let (bearer, expires) = app.registry.open_session(&answer, Timestamp::now()).await?;
+    let (bearer, expires) = app.registry.open_session(&answer, &app.origins, Timestamp::now()).await?;
     Ok((StatusCode::CREATED, Json(Bearer { bearer, expires })))
 }

@@ -1,11 +1,14 @@
 //! `portcullis.toml`: where a registry listens, and where it keeps what.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::access::Origin;
 use crate::api::WorkDemand;
+use crate::checkpoint::fetch::BaseUrl;
 use crate::digest::Sha256Digest;
 use crate::registry::IntakeRules;
 
@@ -35,6 +38,10 @@ pub struct Settings {
     /// Whether the last address of `X-Forwarded-For` is who asks: only behind a proxy that writes it.
     #[serde(default)]
     pub behind_proxy: bool,
+    /// Where clients speak to it, if that is not where it listens: behind a proxy, by a name. Sessions are opened at these only, so that whoever
+    /// relays a sign-in gets nothing for it.
+    #[serde(default)]
+    pub origins: Vec<Origin>,
     /// How much is taken.
     #[serde(default)]
     pub limits: LimitSettings,
@@ -73,6 +80,8 @@ pub struct LimitSettings {
     pub per_address: u32,
     /// Units of work a second for one identity; 0 is no limit.
     pub per_identity: u32,
+    /// Connections of one address at a time; 0 is no limit.
+    pub connections_per_address: u32,
     /// Seconds that a request may take to come and to be answered.
     pub seconds: u64,
     /// Zero bits of the work that a newcomer does for a request; 0 is none.
@@ -89,6 +98,8 @@ pub struct LimitSettings {
     pub statements_per_person: u32,
     /// MiB of usage of one person in a day; 0 is no limit.
     pub usage_mib_per_person: u32,
+    /// The same of one person for whom no board ever approved anything.
+    pub usage_mib_per_public_person: u32,
 }
 
 impl LimitSettings {
@@ -101,6 +112,7 @@ impl LimitSettings {
             newcomer_requests: self.newcomer_requests,
             statements_per_person: self.statements_per_person,
             usage_bytes: u64::from(self.usage_mib_per_person) << 20,
+            public_usage_bytes: u64::from(self.usage_mib_per_public_person) << 20,
         }
     }
 }
@@ -111,6 +123,7 @@ impl Default for LimitSettings {
         Self {
             per_address: 500,
             per_identity: 200,
+            connections_per_address: 128,
             seconds: 60,
             newcomer_work_bits: intake.work_bits,
             newcomer_requests_per_address: 20,
@@ -119,6 +132,7 @@ impl Default for LimitSettings {
             requests_per_person: intake.requests_per_person,
             statements_per_person: intake.statements_per_person,
             usage_mib_per_person: u32::try_from(intake.usage_bytes >> 20).unwrap_or(u32::MAX),
+            usage_mib_per_public_person: u32::try_from(intake.public_usage_bytes >> 20).unwrap_or(u32::MAX),
         }
     }
 }
@@ -193,6 +207,26 @@ impl Settings {
             tls.key = folder.join(&tls.key);
         }
         self
+    }
+
+    /// Where clients speak to a registry that listens at `address`: where the settings say, or else there, which on this machine has several
+    /// names.
+    pub(super) fn origins_at(&self, address: SocketAddr) -> Vec<Origin> {
+        if !self.origins.is_empty() {
+            return self.origins.clone();
+        }
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mut hosts = vec![address];
+        let mut names = Vec::new();
+        if address.ip().is_loopback() || address.ip().is_unspecified() {
+            let own = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+            hosts.extend(own.map(|ip| SocketAddr::new(ip, address.port())));
+            names.push(format!("localhost:{}", address.port()));
+        }
+        let hosts = hosts.into_iter().map(|host| host.to_string()).chain(names);
+        let bases = hosts.filter_map(|host| format!("{scheme}://{host}").parse::<BaseUrl>().ok());
+        let origins: BTreeSet<_> = bases.map(|base| Origin::from(&base)).collect();
+        origins.into_iter().collect()
     }
 
     /// Refuses to speak plain HTTP to others, unless told.

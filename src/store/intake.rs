@@ -103,6 +103,15 @@ pub struct RequestIntake {
     pub quota: Option<RequestQuota>,
 }
 
+/// By whom somebody was approved for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approval {
+    /// By somebody on a board.
+    Board,
+    /// By the registry of a public stage alone, which approves everybody.
+    Registry,
+}
+
 /// How much one author may ask; 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestQuota {
@@ -188,17 +197,25 @@ impl Store {
         Ok(())
     }
 
-    /// Whether somebody on a board, or the registry of a public stage, ever approved a grant for this person.
+    /// Who ever approved a grant for this person, where `registry` are the keys of the registry.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn was_approved(&self, person: KeyId) -> Result<bool, Error> {
-        let row =
-            sqlx::query("SELECT 1 AS found FROM statements WHERE holder = $1 AND kind = 'grant' LIMIT 1")
+    pub async fn approval_of(&self, person: KeyId, registry: &[KeyId]) -> Result<Option<Approval>, Error> {
+        let signers =
+            sqlx::query("SELECT DISTINCT signer FROM statements WHERE holder = $1 AND kind = 'grant'")
                 .bind(person.to_string())
-                .fetch_optional(&self.pool)
+                .fetch_all(&self.pool)
                 .await?;
-        Ok(row.is_some())
+        let mut approval = None;
+        for row in signers {
+            let signer: KeyId = parse("statements", &row.try_get::<String, _>("signer")?)?;
+            if !registry.contains(&signer) {
+                return Ok(Some(Approval::Board));
+            }
+            approval = Some(Approval::Registry);
+        }
+        Ok(approval)
     }
 }
 

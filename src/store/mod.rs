@@ -20,7 +20,7 @@ mod writer;
 pub use backup::BackupTrust;
 pub use catalogue::CatalogueFiles;
 pub use error::Error;
-pub use intake::{IntakeRefusal, NewcomerQuota, RequestIntake, RequestQuota, StatementQuota};
+pub use intake::{Approval, IntakeRefusal, NewcomerQuota, RequestIntake, RequestQuota, StatementQuota};
 pub use later_hits::LaterHit;
 pub use log::{HeadRow, RecordRow, Turn, WaitingEntry};
 pub use requests::{Event, Page, RequestFilter, RequestRow, RequestState};

@@ -11,7 +11,7 @@ use crate::access::JournalId;
 use crate::digest::Sha256Digest;
 use crate::identity::{Signature, Signer, VerifyingKey};
 use crate::name::{CheckpointId, Prose};
-use crate::policy::RuleId;
+use crate::policy::{RuleId, UsageMode};
 use crate::time::Timestamp;
 
 /// The form of records.
@@ -170,6 +170,22 @@ pub enum Event {
     Begin(Box<Begin>),
     /// The end.
     End(End),
+}
+
+impl Event {
+    /// What a stage must keep for the texts that it holds; of numbers alone, every stage does.
+    pub fn holds(&self) -> UsageMode {
+        let (text, has_sketch) = match self {
+            Self::Begin(begin) => (begin.prompt.as_ref(), begin.sketch.is_some()),
+            Self::End(end) => (end.output.as_ref(), false),
+        };
+        match text {
+            _ if has_sketch => UsageMode::Sealed,
+            Some(text) if !text.sealed.is_empty() => UsageMode::Sealed,
+            Some(_) => UsageMode::Digest,
+            None => UsageMode::Counts,
+        }
+    }
 }
 
 /// One record of a journal.

@@ -7,7 +7,9 @@
 mod connections;
 mod host;
 mod label;
+mod pace;
 
-pub(crate) use connections::Acceptor;
+pub(crate) use connections::{Acceptor, household};
 pub(crate) use host::Host;
 pub(crate) use label::{Labels, RouteLabel, method_label, status_label};
+pub(crate) use pace::Lines;

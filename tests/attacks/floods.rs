@@ -70,7 +70,7 @@ fn two_hosts_in_one_request_are_refused_by_registry_and_endpoint_alike() {
 }
 
 /// A request for the checkpoint by somebody whose key was just made; `edit` changes it before it is signed.
-fn stranger_request(served: &Served, number: u32, edit: impl FnOnce(&mut Request)) -> Envelope {
+pub(super) fn stranger_request(served: &Served, number: u32, edit: impl FnOnce(&mut Request)) -> Envelope {
     let mut seed = [7; 32];
     seed[..4].copy_from_slice(&number.to_be_bytes());
     let (name, lab) = (format!("Stranger {number}").parse().unwrap(), "Lab".parse().unwrap());
@@ -95,7 +95,7 @@ fn stranger_request(served: &Served, number: u32, edit: impl FnOnce(&mut Request
     Statement::new(catalogue, subject, request).sign(&*identity.signer(None).unwrap()).unwrap()
 }
 
-fn hand_in(served: &Served, envelope: &Envelope, work: Option<String>) -> Answer {
+pub(super) fn hand_in(served: &Served, envelope: &Envelope, work: Option<String>) -> Answer {
     ask(&Ask {
         url: format!("{}/v1/statements", served.process.url),
         method: "POST",
@@ -106,14 +106,14 @@ fn hand_in(served: &Served, envelope: &Envelope, work: Option<String>) -> Answer
 }
 
 /// Does the work that the registry asks for, and hands the statement in with it.
-fn pay_and_hand_in(served: &Served, envelope: &Envelope) -> Answer {
+pub(super) fn pay_and_hand_in(served: &Served, envelope: &Envelope) -> Answer {
     let asked = hand_in(served, envelope, None);
     assert_eq!(asked.status, 403, "{}", asked.text);
     let demand: WorkDemand = serde_json::from_value(asked.json()["work"].clone()).unwrap();
     hand_in(served, envelope, Some(demand.solve(envelope.digest(), || true).unwrap().to_header()))
 }
 
-fn said(answer: &Answer) -> String {
+pub(super) fn said(answer: &Answer) -> String {
     let problem = answer.json();
     let text = |name: &str| problem[name].as_str().unwrap().to_owned();
     format!("{} {}\n  next: {}", answer.status, text("detail"), text("next"))
@@ -487,7 +487,8 @@ fn a_session_with_junk_beside_its_signature_is_refused_before_any_is_checked() {
     let rosa = served.scene.identity("rosa");
     let registry = served.get("/v1/registry").json()["key_id"].as_str().unwrap().parse().unwrap();
     let challenge = served.post("/v1/challenges", "{}").json()["challenge"].as_str().unwrap().to_owned();
-    let session = Session { registry, card: rosa.card().clone(), created: Timestamp::now() };
+    let origin = Some(served.process.url.parse().unwrap());
+    let session = Session { registry, origin, card: rosa.card().clone(), created: Timestamp::now() };
     let subject = Subject { name: "session".to_owned(), digest: Sha256Digest::of(challenge.as_bytes()) };
     let session = Statement::in_no_catalogue(subject, session).sign(&*rosa.signer(None).unwrap()).unwrap();
     let mut json: Value = serde_json::from_str(&session.to_json()).unwrap();

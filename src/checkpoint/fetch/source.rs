@@ -140,6 +140,11 @@ impl BaseUrl {
         self.0.origin() == url.origin()
     }
 
+    /// Scheme, host and port, as browsers write them.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// Whether a credential may travel to this place.
     pub fn keeps_secrets(&self) -> bool {
         self.0.scheme() == "https" || is_loopback(&self.0)

@@ -85,7 +85,9 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             Kind::Usage,
             "name members of your own organization only (`identity card` prints one's card), each once; ask twice for more",
         ),
-        Error::OtherRegistry { .. } => (Kind::Unverified, "check the registry's address"),
+        Error::NoOrigin | Error::OtherOrigin { .. } | Error::OtherRegistry { .. } => {
+            (Kind::Unverified, "check the registry's address")
+        }
         Error::OtherHolder { .. } => (Kind::Denied, "use the identity that it was made out to (--home)"),
     };
     (kind, Some(hint.to_owned()))

@@ -13,6 +13,7 @@ use crate::cli::output::Output;
 use crate::cli::{files, registry};
 use crate::client::{Catalogue as ClientCatalogue, Fingerprint, Invitation};
 use crate::log::{WitnessKey, WitnessRule};
+use crate::statement::CatalogueId;
 use crate::time::Timestamp;
 
 /// Longest root of trust that any TUF client takes.
@@ -56,7 +57,7 @@ impl Join {
         };
         let founded = Client::founded_by(&root)?;
         if let Some(invitation) = invitation.filter(|invitation| invitation.catalogue() != founded) {
-            return Err(other_catalogue(&invitation, founded.into()).into());
+            return Err(other_catalogue(&invitation, founded).into());
         }
         home.folder()?;
         Client::new(home.catalogue_state()).trust(&root)?;
@@ -68,7 +69,7 @@ impl Join {
         home.note_clock(now);
         let catalogue = ClientCatalogue::new(trusted, remote);
         let owners = catalogue.owners();
-        let fingerprint = Fingerprint::from(founded).to_string();
+        let fingerprint = Fingerprint::of(founded, &place.to_string()).to_string();
         let mut text = format!(
             "joined {place}: {} owners, {} of whom must sign a change of trust\n  \
              fingerprint  {fingerprint}: compare it with what the owners say, by another way than this came\n",
@@ -114,8 +115,9 @@ fn no_root(place: &Place) -> Refusal {
     )
 }
 
-fn other_catalogue(invitation: &Invitation, found: Fingerprint) -> Refusal {
+fn other_catalogue(invitation: &Invitation, found: CatalogueId) -> Refusal {
     let registry = invitation.registry();
+    let found = Fingerprint::of(found, registry);
     Refusal::unverified(
         format!(
             "the invitation is to the catalogue {}, and {registry} shows {found}: nothing was trusted",

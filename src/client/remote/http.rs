@@ -25,6 +25,8 @@ const SILENCES: u32 = 2;
 const BETWEEN_CALLS: Duration = Duration::from_secs(1);
 /// Why nobody answered, if the connection stood.
 const SILENT: &str = "it took the connection and did not answer in time";
+/// How long a question and its answer may take in all, however steadily the answer comes: as long as a registry waits for a question.
+const LONGEST_ANSWER: Duration = Duration::from_secs(600);
 /// How long it is waited for before anybody is told.
 const UNTOLD: Duration = Duration::from_secs(1);
 
@@ -94,6 +96,11 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// How long it is.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// When the server says that it answered; the caller's clock may say otherwise.
@@ -208,7 +215,7 @@ impl Http {
         let (begun, mut tried, mut is_told) = (Instant::now(), 0, false);
         loop {
             tried += 1;
-            let (failed, advised, may_return) = match self.once(ask, bearer).await {
+            let (failed, advised, may_return) = match self.in_time(ask, bearer).await {
                 Ok((answer, advised)) if is_temporary(answer.status) => {
                     let is_starting = answer.status == StatusCode::SERVICE_UNAVAILABLE && advised.is_none();
                     (Ok(answer), advised, is_starting)
@@ -242,6 +249,22 @@ impl Http {
                 wait = wait.min(BETWEEN_CALLS);
             }
             tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
+        }
+    }
+
+    /// Puts a question once. A registry that sends a byte now and then is no reason to wait for ever.
+    async fn in_time(
+        &self,
+        ask: &Ask<'_>,
+        bearer: Option<&str>,
+    ) -> Result<(Answer, Option<Duration>), Failed> {
+        match tokio::time::timeout(LONGEST_ANSWER, self.once(ask, bearer)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let reason =
+                    format!("its answer did not end within {} minutes", LONGEST_ANSWER.as_secs() / 60);
+                Err(RemoteError::Unreachable { registry: self.base.to_string(), reason }.into())
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod catalogue;
 mod error;
 mod http;
 mod log;
+mod pages;
 mod patience;
 mod repository;
 mod sealed;

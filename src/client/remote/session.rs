@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 
 use super::http::{Answer, Ask};
 use super::{MOST_ANSWER, RemoteError, RemoteRegistry};
+use crate::access::Origin;
 use crate::api::{Bearer, Challenge};
 use crate::statement::Envelope;
 
@@ -17,11 +18,11 @@ pub trait Credentials: Send + Sync {
     /// Keeps a bearer for next time.
     fn keep(&self, bearer: &Bearer);
 
-    /// The answer to a challenge, signed; or why there is none.
+    /// The answer to a challenge that was given at `origin`, signed; or why there is none.
     ///
     /// # Errors
     /// Words that say why not.
-    fn answer(&self, challenge: &str) -> Result<Envelope, String>;
+    fn answer(&self, challenge: &str, origin: &Origin) -> Result<Envelope, String>;
 }
 
 /// Nobody in particular: what is public is all they can read.
@@ -35,7 +36,7 @@ impl Credentials for Nobody {
 
     fn keep(&self, _bearer: &Bearer) {}
 
-    fn answer(&self, _challenge: &str) -> Result<Envelope, String> {
+    fn answer(&self, _challenge: &str, _origin: &Origin) -> Result<Envelope, String> {
         Err("nobody is asking".to_owned())
     }
 }
@@ -66,7 +67,8 @@ impl RemoteRegistry {
             return Err(self.http.unexpected("a challenge without end"));
         }
         let credentials = |reason| RemoteError::Credentials { registry: self.base().to_string(), reason };
-        let answer = self.credentials.answer(&challenge.challenge).map_err(credentials)?;
+        let answer =
+            self.credentials.answer(&challenge.challenge, &self.base().into()).map_err(credentials)?;
         let session = Ask::post(&["v1", "sessions"], answer.to_json().into_bytes());
         let bearer: Bearer = self.http.ask(&session, None)?.json()?;
         self.credentials.keep(&bearer);

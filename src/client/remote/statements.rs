@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::http::Ask;
+use super::pages::{Endless, MAX_ROWS, PAGE, Page, Pages};
 use super::{MOST_PAGE, RemoteError, RemoteRegistry};
 use crate::access::{DigestPrefix, ExchangeError, Found, HandedIn, Statements, merge, only};
 use crate::api::{StatementPage, StatementReceipt, WORK, WorkDemand, WorkProof};
@@ -12,10 +13,6 @@ use crate::identity::VerifyingKey;
 use crate::misuse::{Case, CaseStep};
 use crate::statement::{Envelope, Predicate as _};
 
-/// Most statements of one kind that are read.
-const MOST_STATEMENTS: usize = 100_000;
-/// Statements of a page.
-const PAGE: usize = 1000;
 /// How long work may take before anybody is told.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a challenge of a registry is good at least.
@@ -105,30 +102,33 @@ impl RemoteRegistry {
         which: Option<(&'static str, String)>,
     ) -> Result<Vec<Found>, ExchangeError> {
         let mut found = Vec::new();
-        let mut after: Option<String> = None;
+        let (mut pages, mut after) = (Pages::default(), None);
         loop {
             let mut ask = Ask::get(&["v1", "statements"], MOST_PAGE);
             ask.query = vec![("kind", kind.to_owned()), ("limit", PAGE.to_string())];
             ask.query.extend(which.clone());
             ask.query.extend(after.take().map(|after| ("after", after)));
-            let page: StatementPage = self.ask_as_myself(&ask)?.json()?;
-            let came = page.statements.len();
+            let answer = self.ask_as_myself(&ask)?;
+            let bytes = answer.len();
+            let page: StatementPage = answer.json()?;
+            let came = Page { rows: page.statements.len(), bytes, next: page.next.clone() };
+            after = pages.turn(came).map_err(|endless| self.endless(endless))?;
             // What is no statement of the kind is passed over, as in a folder; what is one is verified when it is used.
             found.extend(parse_all(kind, &page));
-            match page.next {
-                Some(_) if found.len() > MOST_STATEMENTS => {
-                    let path = PathBuf::from(self.base().to_string());
-                    return Err(ExchangeError::TooMany { path, most: MOST_STATEMENTS });
-                }
-                Some(next) if came > 0 => after = Some(next),
-                Some(_) => return Err(self.endless().into()),
-                None => return Ok(found),
+            if after.is_none() {
+                return Ok(found);
             }
         }
     }
 
-    fn endless(&self) -> RemoteError {
-        self.http.unexpected("empty pages without end")
+    fn endless(&self, endless: Endless) -> ExchangeError {
+        match endless {
+            Endless::Rows => {
+                let path = PathBuf::from(self.base().to_string());
+                ExchangeError::TooMany { path, most: MAX_ROWS }
+            }
+            endless => self.http.unexpected(endless.to_string()).into(),
+        }
     }
 }
 

@@ -1,0 +1,117 @@
+//! What a usage record must rest on: a lease that was issued here to the person whose record it is, and a stage that keeps the texts that it holds.
+//!
+//! Records are their owner's word about what they did. Who could write any would fill the log with bytes of their choice, and cases with
+//! generations that never were.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::{Error, Registry};
+use crate::access::{CLOCK_TOLERANCE, Grant, Lease};
+use crate::digest::Sha256Digest;
+use crate::identity::KeyId;
+use crate::name::CheckpointId;
+use crate::policy::{Policy, UsageMode};
+use crate::statement::{Envelope, Predicate as _};
+use crate::usage::{ChainedBatch, Event};
+
+/// The grant of each generation, by the record with which it began.
+type Grants = BTreeMap<u64, Sha256Digest>;
+
+impl Registry {
+    /// Refuses a batch of which a generation has no lease that was issued to its owner for it, or which holds texts that the stage does not keep.
+    ///
+    /// # Errors
+    /// [`Error::NotLeased`], [`Error::NotKept`], [`Error::Store`].
+    pub(super) async fn require_leased(
+        &self,
+        batch: &ChainedBatch,
+        holder: KeyId,
+        grants: &Grants,
+    ) -> Result<(), Error> {
+        let mut leases: BTreeMap<Sha256Digest, (CheckpointId, Lease)> = BTreeMap::new();
+        for (record, _) in &batch.records {
+            let Event::Begin(begin) = &record.event else { continue };
+            let lease = match leases.entry(begin.lease) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let lease = self.lease_of(begin.lease, holder).await?;
+                    let reason = "no lease for it was issued to this person here";
+                    place.insert(lease.ok_or(Error::NotLeased { seq: record.seq, reason })?)
+                }
+            };
+            let (checkpoint, lease) = lease;
+            let refused = |reason| Err(Error::NotLeased { seq: record.seq, reason });
+            if *checkpoint != begin.checkpoint {
+                return refused("its lease is for another checkpoint");
+            }
+            if lease.grant != begin.grant {
+                return refused("its lease is for another grant");
+            }
+            if lease.journal.is_some_and(|mark| mark.journal != batch.journal) {
+                return refused("its lease is for another journal");
+            }
+            let (begun, ended) =
+                (lease.issued.plus_seconds(-CLOCK_TOLERANCE), lease.expires.plus_seconds(CLOCK_TOLERANCE));
+            if record.at < begun || record.at >= ended {
+                return refused("its lease did not run at that time");
+            }
+        }
+        self.require_kept(batch, grants).await
+    }
+
+    /// The lease that a generation cites, if it was issued to this person, and for which checkpoint.
+    async fn lease_of(
+        &self,
+        lease: Sha256Digest,
+        holder: KeyId,
+    ) -> Result<Option<(CheckpointId, Lease)>, Error> {
+        let rows = self.store.statement(lease).await?;
+        let row = rows.into_iter().find(|row| row.kind == Lease::KIND && !row.is_erased());
+        let Some(row) = row.filter(|row| row.holder == holder) else { return Ok(None) };
+        let lease = Envelope::parse(row.envelope.as_bytes())?.claim::<Lease>()?.predicate;
+        Ok(Some((row.checkpoint, lease)))
+    }
+
+    /// Refuses texts of which the stage that they were written under keeps less.
+    async fn require_kept(&self, batch: &ChainedBatch, grants: &Grants) -> Result<(), Error> {
+        let mut modes: BTreeMap<Sha256Digest, UsageMode> = BTreeMap::new();
+        for (record, _) in &batch.records {
+            let holds = record.event.holds();
+            if holds == UsageMode::Counts {
+                continue;
+            }
+            let begin = match &record.event {
+                Event::Begin(_) => record.seq,
+                Event::End(end) => end.begin,
+            };
+            let unknown = "it ends what never began";
+            let grant = *grants.get(&begin).ok_or(Error::NotLeased { seq: record.seq, reason: unknown })?;
+            let mode = match modes.get(&grant) {
+                Some(mode) => *mode,
+                None => self.mode_of(grant).await?,
+            };
+            modes.insert(grant, mode);
+            if mode > holds {
+                return Err(Error::NotKept { seq: record.seq, holds: holds.as_str(), mode: mode.as_str() });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the stage of a grant keeps, or ever kept: a record may be of the days of an earlier policy.
+    async fn mode_of(&self, grant: Sha256Digest) -> Result<UsageMode, Error> {
+        let grant = self.grant(grant).await?.claim::<Grant>()?.predicate;
+        let files = self.files().await?;
+        let folder = format!("targets/{}/", grant.checkpoint);
+        let published = files.files.iter().filter(|(path, _)| {
+            path.strip_prefix(&folder)
+                .is_some_and(|name| name == "policy.toml" || name.ends_with(".policy.toml"))
+        });
+        let policies = published
+            .filter_map(|(_, bytes)| Policy::parse(std::str::from_utf8(bytes).ok()?).ok())
+            .filter(|policy| policy.checkpoint == grant.checkpoint);
+        let modes = policies.filter_map(|policy| Some(policy.stage(&grant.stage)?.limits.usage));
+        Ok(modes.min().unwrap_or(UsageMode::Counts))
+    }
+}

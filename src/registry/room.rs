@@ -1,0 +1,88 @@
+//! Room for chunks that are open in the plain: a chunk opens whole, and many read at once, each as slowly as they like.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::Error;
+
+/// Bytes of chunks that are open at a time.
+const MAX_OPENED: u64 = 256 << 20;
+/// Bytes of which room is counted.
+const UNIT: u64 = 64 << 10;
+/// Part of the room that one reader may fill: the longest chunk fits.
+const PART: u64 = 4;
+/// Shares of the room, each for some readers: as many as make it a chance that two that matter have the same.
+pub(super) const SHARES: usize = 1024;
+/// How long somebody waits for room.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The room.
+pub(super) struct Room {
+    all: Arc<Semaphore>,
+    shares: Vec<Arc<Semaphore>>,
+    patience: Duration,
+}
+
+/// Room that is taken, for as long as this is held.
+#[derive(Debug)]
+pub(super) struct Place {
+    _share: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        let units = usize::try_from(MAX_OPENED / UNIT).unwrap_or(1);
+        let share = usize::try_from(MAX_OPENED / UNIT / PART).unwrap_or(1);
+        Self {
+            all: Arc::new(Semaphore::new(units)),
+            shares: (0..SHARES).map(|_| Arc::new(Semaphore::new(share))).collect(),
+            patience: PATIENCE,
+        }
+    }
+}
+
+impl Room {
+    /// Waits for room for a chunk of so many bytes, in one's own share first: whoever fills that keeps nobody else waiting.
+    ///
+    /// # Errors
+    /// [`Error::Crowded`].
+    pub(super) async fn enter(&self, share: usize, bytes: u64) -> Result<Place, Error> {
+        let units = u32::try_from(bytes.div_ceil(UNIT).clamp(1, MAX_OPENED / UNIT / PART)).unwrap_or(1);
+        let share = self.shares.get(share % SHARES).ok_or(Error::Crowded)?;
+        let entered = timeout(self.patience, async {
+            let share = Arc::clone(share).acquire_many_owned(units).await?;
+            let all = Arc::clone(&self.all).acquire_many_owned(units).await?;
+            Ok::<_, tokio::sync::AcquireError>(Place { _share: share, _all: all })
+        });
+        entered.await.map_err(|_| Error::Crowded)?.map_err(|_| Error::Crowded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_fills_their_share_waits_and_others_do_not() {
+        let room = Room { patience: Duration::from_millis(50), ..Room::default() };
+        let chunk = 8 << 20;
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            held.push(room.enter(1, chunk).await.unwrap());
+        }
+        let refused = room.enter(1, chunk).await.unwrap_err();
+        assert_eq!(refused.to_string(), "as many chunks are open for readers as may be at a time");
+        assert!(room.enter(2, 64 << 20).await.is_ok(), "the longest chunk fits into a share");
+        held.pop();
+        assert!(room.enter(1, chunk).await.is_ok());
+        for share in 2..5 {
+            held.push(room.enter(share, 64 << 20).await.unwrap());
+        }
+        held.push(room.enter(6, chunk).await.unwrap());
+        assert!(matches!(room.enter(7, chunk).await, Err(Error::Crowded)), "all of it is full");
+    }
+}

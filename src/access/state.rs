@@ -175,6 +175,14 @@ pub fn last_revocation_of(
     verified.filter(|found| is_theirs(found.grant)).max_by_key(|found| found.created)
 }
 
+/// Why a grant has ended, if one of these revocations names it and holds.
+pub fn revocation_of(grant: Sha256Digest, revocations: &[Envelope], rules: &RulesInForce) -> Option<Error> {
+    let mut verified = revocations.iter().filter_map(|found| verify_revocation(found, rules).ok());
+    let revoked = verified.find(|revocation| revocation.grant == grant)?;
+    let (reason, on) = (revoked.reason.clone(), revoked.created);
+    Some(Error::Revoked { reason, on, board: rules.contacts.clone() })
+}
+
 /// The grants that answer one request, by the key of the person to whom each is made out.
 #[derive(Default)]
 struct Answers {
@@ -197,6 +205,11 @@ impl Answers {
         for found in grants {
             let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
             let holder = claim.predicate.researcher.verifying_key.id();
+            // One that was revoked is over, however many signed it before or since.
+            if let Some(revoked) = revocation_of(found.digest, &evidence.revocations, rules) {
+                answers.ended.insert(holder, revoked.to_string());
+                continue;
+            }
             match verify_grant(&found.envelope, rules, &evidence.revocations, &affiliations, now) {
                 Ok(grant) => {
                     answers.standing.insert(holder, (grant.digest(), grant.predicate.expires));

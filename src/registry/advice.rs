@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::Error;
 use crate::access::{self, Fault};
 use crate::catalogue::RepositoryError;
+use crate::digest::Sha256Digest;
 use crate::policy::{ReleaseError, Succession};
 use crate::store::IntakeRefusal;
 use crate::{blob, store};
@@ -19,8 +20,30 @@ impl Error {
         if let Self::Access(access::Error::NotConfirmed { organization, registrars, .. }) = self {
             return (Fault::Rule, access::how_to_be_confirmed(organization, registrars).into());
         }
+        if let Some(next) = self.about_grants() {
+            return (Fault::Rule, next.into());
+        }
         let (fault, next) = self.about_form().unwrap_or_else(|| self.usual_step());
         (fault, next.into())
+    }
+
+    /// The same of approvals and revocations that come too late or too early.
+    fn about_grants(&self) -> Option<String> {
+        Some(match self {
+            Self::ApprovalOfEnded { request, .. } => {
+                format!("`portcullis approve {}` drafts another, if the request still waits", short(*request))
+            }
+            Self::GrantedAlready { .. } => {
+                "nothing is left to approve: `portcullis grant list` shows it".to_owned()
+            }
+            Self::NothingToApprove { checkpoint, .. } => format!(
+                "it grants once the board has handed over its shares: `portcullis handover {checkpoint}`"
+            ),
+            Self::NeverStood { request, .. } => {
+                format!("if its request waits, deny it: `portcullis deny {} --reason \"…\"`", short(*request))
+            }
+            _ => return None,
+        })
     }
 
     /// The same of what is refused for its form, its price or its number, before anybody looks at what it says.
@@ -103,6 +126,11 @@ impl Error {
                 Fault::Rule,
                 "a grant is ended with `portcullis revoke <grant> --reason \"…\"`; for anything else, ask with a new request",
             ),
+            // Told above, with the names that it has.
+            Self::ApprovalOfEnded { .. }
+            | Self::GrantedAlready { .. }
+            | Self::NothingToApprove { .. }
+            | Self::NeverStood { .. } => (Fault::Rule, "`portcullis request list` shows how it stands"),
             Self::OwnRequest => (Fault::Rule, "leave it to the other members"),
             Self::NoMember { .. } => (Fault::Rule, "let a member of the board sign it"),
             Self::Seal(_) => (Fault::Proof, "seal the checkpoint again, and hand in every part of it"),
@@ -180,6 +208,11 @@ impl Error {
             | Self::Busy => (Fault::Busy, "try again; the operator finds more in the registry's log"),
         }
     }
+}
+
+/// The first digits of a digest, by which people name it.
+fn short(digest: Sha256Digest) -> String {
+    digest.to_string().chars().take(12).collect()
 }
 
 fn of_intake(refusal: &IntakeRefusal) -> (Fault, &'static str) {

@@ -2,6 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
+mod ended;
 mod policies;
 mod researcher;
 #[path = "../support/mod.rs"]

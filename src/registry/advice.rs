@@ -277,6 +277,10 @@ fn of_release(error: &ReleaseError) -> (Fault, &'static str) {
     match error {
         E::NoStage { .. } => (
             Fault::Request,
+        ),
+        E::InStage { .. } => (
+            Fault::Request,
+            "name another stage; a policy, an agreement or a manifest is proposed without one",
             "name a stage of the policy in force, or propose a policy that has it with --policy",
         ),
         E::OtherCheckpoint { .. } => (Fault::Request, "give the file of the checkpoint that you name"),

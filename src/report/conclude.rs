@@ -8,7 +8,7 @@ use crate::log::EntryKind;
 impl Replay {
     /// What was proved, in words; and what was not.
     pub(super) fn say(&mut self) {
-        let void = self.found.void.len() as u64;
+        let void = self.void_grants;
         let count = |kind| {
             let all = self.found.kinds.get(&kind).copied().unwrap_or(0);
             // A grant that took no effect is told apart.

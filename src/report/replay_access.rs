@@ -127,6 +127,7 @@ impl Replay {
         };
         let what = format!("the grant {} had its last approval after {revoked}", short(entry.statement));
         self.found.void(self.place, what);
+        self.void_grants += 1;
         Ok(true)
     }
 

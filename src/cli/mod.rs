@@ -10,6 +10,7 @@ mod examples;
 mod failure;
 mod files;
 mod help;
+mod handovers;
 mod home;
 mod identity;
 mod interrupt;

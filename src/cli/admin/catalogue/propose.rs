@@ -14,6 +14,7 @@ use crate::catalogue::{CheckpointFile, Repository, StageTarget, Subject, TargetP
 use crate::cli::admin::policy::boards as boards_of;
 use crate::cli::failure::Refusal;
 use crate::cli::files;
+use crate::cli::handovers;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
@@ -167,7 +168,11 @@ impl Propose {
         let proposing =
             Proposing { workshop, signatory: &signatory, consent: &self.terms.consent, founding_code: None };
         let done = proposing.hand_in(now)?;
-        let text = format!("proposed and signed a change of {subject}\n{}", done.next_steps()?);
+        let text = format!(
+            "proposed and signed a change of {subject}\n{}{}",
+            done.next_steps()?,
+            handovers::next_steps(home, &done.published, output)
+        );
         let value = json!({ "proposed": subject.to_string(), "expires": expires, "roles": done.json(), "published": done.published_json() });
         output.result(&value, text)
     }
@@ -202,11 +207,6 @@ impl Propose {
         Ok(files)
     }
 
-    /// The rules of misuse that are proposed; another text comes under a later version, so that records and cases tell which was meant.
-    fn rules(&self, home: &Home, output: Output) -> anyhow::Result<BTreeMap<TargetPath, Vec<u8>>> {
-        let read = |path: &PathBuf| {
-            let bytes = files::read(path, MOST_BYTES)?;
-            let rules = Rules::parse(&String::from_utf8_lossy(&bytes)).context("the rules cannot be used")?;
     /// A checkpoint does not enter the stage that it is in: its days would count anew. What else is proposed comes into force in that stage.
     fn keep_stage(
         &self,
@@ -232,6 +232,11 @@ impl Propose {
         Ok(())
     }
 
+    /// The rules of misuse that are proposed; another text comes under a later version, so that records and cases tell which was meant.
+    fn rules(&self, home: &Home, output: Output) -> anyhow::Result<BTreeMap<TargetPath, Vec<u8>>> {
+        let read = |path: &PathBuf| {
+            let bytes = files::read(path, MOST_BYTES)?;
+            let rules = Rules::parse(&String::from_utf8_lossy(&bytes)).context("the rules cannot be used")?;
             let known = registry::known_catalogue(home, output).ok();
             let published = known.and_then(|catalogue| catalogue.scorer().ok().flatten());
             if let Some(published) =

@@ -10,6 +10,7 @@ use super::words;
 use super::workshop::Workshop;
 use crate::catalogue::{Review, Subject};
 use crate::cli::failure::Refusal;
+use crate::cli::handovers;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::signing::{Consent, Named, ProposalPaper, Signatory};
@@ -62,6 +63,7 @@ impl Sign {
         for subject in &published {
             writeln!(text, "in force  {subject}: it had its signatures, and the registry published it")?;
         }
+        text += &handovers::next_steps(home, &published, output);
         let published: Vec<_> = published.iter().map(ToString::to_string).collect();
         let signed = [words::standing_json(&standing, &roster)];
         output.result(&json!({ "signed": signed, "published": published }), text)

@@ -112,7 +112,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  1 of 2 approvals: 1 more to come.
       rosa     $ portcullis run demo-large "Blessed are the"
                  refused: the grant <digits> for `demo-large` does not count: the board of demo-large must sign with 2 distinct keys; 1 of its keys signed
-                 next: ask the board's other members to approve; signatures of keys that left the board do not count
+                 next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
       ben      $ portcullis approve <digits> --yes
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
                  It stands: the researcher can pull and run, as long as the registry leases.

@@ -13,9 +13,8 @@ use crate::{blob, store};
 impl Error {
     /// Why it was refused and what to do next.
     pub fn next_step(&self) -> (Fault, Cow<'static, str>) {
-        if let Self::Access(access::Error::Revoked { board, .. }) = self {
-            let next = format!("stop using it; write to {board} if you think that this is a mistake");
-            return (Fault::Rule, next.into());
+        if let Self::Access(access::Error::Revoked { board, by_auditor, .. }) = self {
+            return (Fault::Rule, access::how_to_object(board, *by_auditor).into());
         }
         if let Self::Access(access::Error::NotConfirmed { organization, registrars, .. }) = self {
             return (Fault::Rule, access::how_to_be_confirmed(organization, registrars).into());
@@ -277,11 +276,11 @@ fn of_release(error: &ReleaseError) -> (Fault, &'static str) {
     match error {
         E::NoStage { .. } => (
             Fault::Request,
+            "name a stage of the policy in force, or propose a policy that has it with --policy",
         ),
         E::InStage { .. } => (
             Fault::Request,
             "name another stage; a policy, an agreement or a manifest is proposed without one",
-            "name a stage of the policy in force, or propose a policy that has it with --policy",
         ),
         E::OtherCheckpoint { .. } => (Fault::Request, "give the file of the checkpoint that you name"),
         E::Succession { source: Succession::OldVersion { .. }, .. } => {

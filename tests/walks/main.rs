@@ -7,3 +7,4 @@ mod policies;
 mod researcher;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;

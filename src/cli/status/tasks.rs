@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{Evidence, Grant, State, Statements};
 use crate::cli::admin::catalogue::proposals_to_sign;
+use crate::cli::decided::decisions;
 use crate::cli::handovers::{self, Outstanding};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -68,6 +69,25 @@ pub(super) fn waiting(
     }
     tasks.extend(to_hand_over(catalogue, (card, statements))?);
     tasks.extend(cases(catalogue, (card, statements))?);
+    tasks.extend(decided(catalogue, (card, statements))?);
+    Ok(tasks)
+}
+
+/// What auditors decided about this person; a case that is open again for an appeal is told already.
+fn decided(catalogue: &Catalogue, (card, statements): (&Card, &dyn Statements)) -> anyhow::Result<Vec<Task>> {
+    let (mut tasks, now) = (Vec::new(), Timestamp::now());
+    for checkpoint in catalogue.checkpoints() {
+        let Ok(rules) = catalogue.rules_in_force(checkpoint) else { continue };
+        let decisions = decisions(statements, &rules, &[card.verifying_key])?;
+        for decision in decisions.iter().filter(|decision| !decision.standing.appealed) {
+            tasks.extend(decision.words(now).map(|words| Task {
+                kind: "case".to_owned(),
+                what: format!("a case about you over {checkpoint}: {words}"),
+                since: decision.standing.decided,
+                command: format!("portcullis case show {}", short_digest(decision.case)),
+            }));
+        }
+    }
     Ok(tasks)
 }
 

@@ -158,10 +158,10 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  case <digits>: the grant is revoked: no further lease is issued
       rosa     $ portcullis lease demo-large
                  refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
-                 next: stop using it; write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board if you think that this is a mistake
+                 next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason "…"` objects; or write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board
       rosa     $ portcullis run demo-large "Blessed are the"
                  refused: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
-                 next: stop using it; write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board if you think that this is a mistake
+                 next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason "…"` objects; or write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board
 
     Audit: from the first root on, what is in force, who signed it, what happened; nobody's word is believed
       august   $ portcullis catalogue refresh

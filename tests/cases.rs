@@ -78,7 +78,7 @@ fn a_decision_to_revoke_ends_the_grant() {
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Misuse
-      next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
+      next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason \"…\"` objects; or write to ada (Lab), ben (Lab) or cy (Lab) of the board
     ");
 }
 

@@ -269,7 +269,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  1 of 2 approvals: 1 more to come.
       rosa     $ portcullis run demo-large "Blessed are the"
                  error: the grant <digits> for `demo-large` does not count: the board of demo-large must sign with 2 distinct keys; 1 of its keys signed
-                   next: ask the board's other members to approve; signatures of keys that left the board do not count
+                   next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
       ben      $ portcullis approve <digits> --yes --quiet
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
                  It stands: the researcher can pull and run, as long as the registry leases.
@@ -364,10 +364,10 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  case <digits>: the grant is revoked: no further lease is issued
       rosa     $ portcullis lease demo-large
                  error: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
-                   next: stop using it; write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board if you think that this is a mistake
+                   next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason "…"` objects; or write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board
       rosa     $ portcullis run demo-large "Blessed are the"
                  error: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
-                   next: stop using it; write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board if you think that this is a mistake
+                   next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason "…"` objects; or write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board
 
     Audit: from the first root on, what is in force, who signed it, what happened; nobody's word is believed
       august   $ portcullis catalogue refresh

@@ -74,7 +74,7 @@ fn each_missing_piece_is_named() {
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
-      next: ask the board's other members to approve; signatures of keys that left the board do not count
+      next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
 
     exit 3
     error: there is no live lease for the grant <digits> of `tiny`
@@ -254,7 +254,7 @@ fn a_revocation_a_new_policy_a_stage_moved_back_and_a_rotation_each_end_a_grant(
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
-      next: ask the board's other members to approve; signatures of keys that left the board do not count
+      next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen

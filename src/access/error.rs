@@ -202,9 +202,11 @@ pub enum Error {
         /// Whom to write to.
         board: Contacts,
     },
-    /// A board member ended it.
+    /// A board member or an auditor ended it.
     #[error("the grant was revoked on {on}: {reason}")]
     Revoked {
+        /// Whether an auditor did, which they do in a case.
+        by_auditor: bool,
         /// Why.
         reason: Prose,
         /// When.

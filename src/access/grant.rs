@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::approvals::approvals;
 use super::request::Request;
 use super::rules::RulesInForce;
-use super::{Affiliations, CLOCK_TOLERANCE, Error};
+use super::{Affiliations, CLOCK_TOLERANCE, Error, revocation_of};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
 use crate::name::{CheckpointId, Prose};
@@ -176,13 +176,8 @@ pub fn verify_grant(
         signers.extend(envelope.signers_beside(&signers, board));
     }
     rules.require_permitted(grant, cited, rules.objections(grant, &signers, affiliations, now))?;
-    for revocation in revocations {
-        if let Ok(revocation) = verify_revocation(revocation, rules)
-            && revocation.grant == verified.digest()
-        {
-            let (reason, on) = (revocation.reason.clone(), revocation.created);
-            return Err(Error::Revoked { reason, on, board: rules.contacts.clone() });
-        }
+    if let Some(revoked) = revocation_of(verified.digest(), revocations, rules) {
+        return Err(revoked);
     }
     Ok(verified)
 }

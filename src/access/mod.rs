@@ -44,7 +44,7 @@ pub use request::{
 };
 pub use rules::{Contacts, Objections, Registrars, RulesInForce};
 pub use session::{Session, SessionPlace, verify_session};
-pub use state::{Evidence, State, last_revocation_of, state_of};
+pub use state::{Evidence, State, how_to_object, last_revocation_of, revocation_of, state_of};
 pub use statements::{DigestPrefix, Found, HandedIn, Statements, merge, only};
 
 /// How far a clock may run behind the one that dated a statement, in seconds.

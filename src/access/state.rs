@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Affiliation, Affiliations, ApprovalTally, BoardApprovals, Error, ExchangeError, Found, Grant, Request,
-    Revocation, RulesInForce, Statements, approvals, verify_denial, verify_grant, verify_revocation,
+    Affiliation, Affiliations, ApprovalTally, BoardApprovals, Contacts, Error, ExchangeError, Found, Grant,
+    Request, Revocation, RulesInForce, Statements, approvals, verify_denial, verify_grant, verify_revocation,
     verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
@@ -173,6 +173,41 @@ pub fn last_revocation_of(
     verified.filter(|found| is_theirs(found.grant)).max_by_key(|found| found.created)
 }
 
+/// Why a grant has ended, if one of these revocations names it and holds.
+pub fn revocation_of(grant: Sha256Digest, revocations: &[Envelope], rules: &RulesInForce) -> Option<Error> {
+    let mut verified = revocations.iter().filter_map(|found| verify_revocation(found, rules).ok());
+    let revoked = verified.find(|revocation| revocation.grant == grant)?;
+    Some(rules.revoked(&revoked))
+}
+
+impl RulesInForce {
+    /// Why a revocation ended a grant.
+    pub fn revoked(&self, revocation: &Verified<Revocation>) -> Error {
+        Error::Revoked {
+            by_auditor: revocation.signers().iter().any(|key| self.is_auditors(key)),
+            reason: revocation.reason.clone(),
+            on: revocation.created,
+            board: self.contacts.clone(),
+        }
+    }
+
+    /// Whether a key is an auditor's, and not a board member's.
+    fn is_auditors(&self, key: &VerifyingKey) -> bool {
+        self.auditors.as_ref().is_some_and(|auditors| auditors.keys().contains(key))
+            && !self.board.keys().contains(key)
+    }
+}
+
+/// What somebody does whose grant was revoked: auditors did so in a case, to which its person may object.
+pub fn how_to_object(board: &Contacts, by_auditor: bool) -> String {
+    if by_auditor {
+        return format!(
+            "stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason \"…\"` objects; or write to {board}"
+        );
+    }
+    format!("stop using it; write to {board} if you think that this is a mistake")
+}
+
 /// The grants that answer one request, by the key of the person to whom each is made out.
 #[derive(Default)]
 struct Answers {
@@ -195,6 +230,11 @@ impl Answers {
         for found in grants {
             let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
             let holder = claim.predicate.researcher.verifying_key.id();
+            // One that was revoked is over, however many signed it before or since.
+            if let Some(revoked) = revocation_of(found.digest, &evidence.revocations, rules) {
+                answers.ended.insert(holder, revoked.to_string());
+                continue;
+            }
             match verify_grant(&found.envelope, rules, &evidence.revocations, &affiliations, now) {
                 Ok(grant) => {
                     answers.standing.insert(holder, (grant.digest(), grant.predicate.expires));

@@ -9,12 +9,36 @@ use crate::access::{Affiliation, Affiliations, RulesInForce, Statements};
 use crate::client::Catalogue;
 use crate::identity::{Card, KeyId, VerifyingKey};
 use crate::name::Label;
-use crate::statement::{Predicate as _, Quorum};
+use crate::statement::{Predicate as _, Quorum, Verified};
 use crate::time::Timestamp;
+use crate::visible::one_line;
 
 /// What is known of people beside their cards. Without anything known, each organization is shown as unconfirmed.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct People(BTreeMap<VerifyingKey, Confirmed>);
+pub(in crate::cli) struct People(BTreeMap<VerifyingKey, Said>);
+
+/// The last that a registrar said of a person and the organization on their card.
+#[derive(Debug, Clone)]
+enum Said {
+    Confirmed(Confirmed),
+    /// In words: `Remy withdrew it on 2026-05-31: Left in May`.
+    NoLonger(String),
+}
+
+impl Said {
+    fn of(last: &Verified<Affiliation>, rules: &RulesInForce, now: Timestamp) -> Option<Self> {
+        let by = last.signers().iter().find_map(|key| rules.registrar_names.get(key))?;
+        if now < last.until {
+            return Some(Self::Confirmed(Confirmed { by: by.clone(), until: last.until }));
+        }
+        Some(Self::NoLonger(if last.withdraws() {
+            let why = last.reason.iter().map(|reason| format!(": {}", one_line(reason.as_str())));
+            format!("{by} withdrew it on {}{}", last.created.date(), why.collect::<String>())
+        } else {
+            format!("{by} confirmed it until {}, and nobody since", last.until.date())
+        }))
+    }
+}
 
 /// By whom, and until when, a person is confirmed to belong to the organization on their card.
 #[derive(Debug, Clone)]
@@ -31,12 +55,11 @@ impl People {
         affiliations: &Affiliations,
         now: Timestamp,
     ) -> Self {
-        let confirmed = |card: &Card| {
-            let said = affiliations.standing(card, rules, now)?;
-            let by = said.signers().iter().find_map(|key| rules.registrar_names.get(key))?;
-            Some((card.verifying_key, Confirmed { by: by.clone(), until: said.until }))
+        let said = |card: &Card| {
+            let last = affiliations.last(card, rules, now)?;
+            Some((card.verifying_key, Said::of(last, rules, now)?))
         };
-        Self(cards.into_iter().filter_map(confirmed).collect())
+        Self(cards.into_iter().filter_map(said).collect())
     }
 
     /// `Rosa, Example Lab (unconfirmed), key 8a41…`.
@@ -48,11 +71,12 @@ impl People {
         format!("{}{organization}, key {}{caution}", card.name, card.verifying_key.id())
     }
 
-    /// `Example Lab (unconfirmed)`, or `Example Lab (confirmed by Remy until 2027-01-31)`, if the card names an organization.
+    /// `Example Lab (unconfirmed)`, `Example Lab (confirmed by Remy until 2027-01-31)`, or who withdrew it, if the card names an organization.
     pub(in crate::cli) fn organization(&self, card: &Card) -> Option<String> {
         let organization = card.organization.as_ref()?;
         Some(match self.0.get(&card.verifying_key) {
-            Some(Confirmed { by, until }) => {
+            Some(Said::NoLonger(words)) => format!("{organization} (unconfirmed: {words})"),
+            Some(Said::Confirmed(Confirmed { by, until })) => {
                 format!("{organization} (confirmed by {by} until {})", until.date())
             }
             None => format!("{organization} (unconfirmed)"),
@@ -61,14 +85,22 @@ impl People {
 
     /// Whether the card names an organization that no registrar confirms.
     pub(in crate::cli) fn is_unconfirmed(&self, card: &Card) -> bool {
-        card.organization.is_some() && !self.0.contains_key(&card.verifying_key)
+        card.organization.is_some() && !matches!(self.0.get(&card.verifying_key), Some(Said::Confirmed(_)))
+    }
+
+    /// What a registrar said against it, or that none said anything: what a member who approves sets their own word against.
+    pub(in crate::cli) fn why_unconfirmed(&self, card: &Card) -> &str {
+        match self.0.get(&card.verifying_key) {
+            Some(Said::NoLonger(words)) => words,
+            _ => "no registrar did",
+        }
     }
 
     /// Who confirms the organization on a card, and until when; `null` if it is unconfirmed.
     pub(in crate::cli) fn confirmed_json(&self, card: &Card) -> Value {
         match self.0.get(&card.verifying_key) {
-            Some(Confirmed { by, until }) => json!({ "by": by, "until": until }),
-            None => Value::Null,
+            Some(Said::Confirmed(Confirmed { by, until })) => json!({ "by": by, "until": until }),
+            Some(Said::NoLonger(_)) | None => Value::Null,
         }
     }
 }

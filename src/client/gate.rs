@@ -129,10 +129,7 @@ impl OwnGrants {
         let grant = access::verify_grant(envelope, rules, &self.revocations, &self.affiliations, now)?;
         require_holder(&grant.predicate, card)?;
         match self.last.as_ref().filter(|last| grant.predicate.issued <= last.created) {
-            Some(last) => {
-                let (reason, on) = (last.reason.clone(), last.created);
-                Err(access::Error::Revoked { reason, on, board: rules.contacts.clone() })
-            }
+            Some(last) => Err(rules.revoked(last)),
             None => Ok(grant),
         }
     }

@@ -15,6 +15,8 @@ pub struct ReleaseFiles {
     pub manifest: Option<Vec<u8>>,
     /// The stage that the checkpoint is in.
     pub stage: Option<Vec<u8>>,
+    /// The stage that is in force.
+    pub published_stage: Option<Vec<u8>>,
     /// The policy's text that is in force.
     pub published_policy: Option<Vec<u8>>,
     /// The texts of all policies that were ever in force.
@@ -80,6 +82,14 @@ pub enum ReleaseError {
         /// Which stage was named.
         stage: String,
     },
+    /// A stage that the checkpoint is in: to enter it again would only count its days anew.
+    #[error("{checkpoint} is in stage `{stage}` already: entering it again would count its days anew")]
+    InStage {
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// Which stage.
+        stage: String,
+    },
     /// The stage's agreement is nowhere.
     #[error("stage `{stage}` of {checkpoint} asks for an agreement, and there is none")]
     NoAgreement {
@@ -107,6 +117,7 @@ impl ReleaseFiles {
         let target: StageTarget = crate::json::from_slice(bytes)
             .map_err(|error| ReleaseError::Stage { reason: error.to_string() })?;
         require_same("stage", target.checkpoint.as_str(), checkpoint)?;
+        self.require_entered(bytes, &target, checkpoint)?;
         let (checkpoint, stage) = (checkpoint.clone(), target.stage.to_string());
         let Some(policy) = policy else {
             return Err(ReleaseError::NoPolicy { checkpoint, stage });
@@ -123,6 +134,23 @@ impl ReleaseFiles {
 }
 
 impl ReleaseFiles {
+    /// A new stage file names a new stage.
+    fn require_entered(
+        &self,
+        bytes: &[u8],
+        target: &StageTarget,
+        checkpoint: &CheckpointId,
+    ) -> Result<(), ReleaseError> {
+        let published = self.published_stage.as_deref().filter(|published| *published != bytes);
+        let published: Option<StageTarget> = published.and_then(|bytes| crate::json::from_slice(bytes).ok());
+        match published.filter(|published| published.stage == target.stage) {
+            Some(_) => {
+                Err(ReleaseError::InStage { checkpoint: checkpoint.clone(), stage: target.stage.to_string() })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// A text that came back under an old version, or that keeps grants which ended, would revive them.
     fn require_succession(
         &self,

@@ -7,8 +7,7 @@ use super::intake::{Standing, Weighed};
 use super::{AnswerTerms, Error, Registry, answer_request, answers_itself};
 use crate::access::{
     self, Affiliation, CLOCK_TOLERANCE, Denial, Grant, Request, Revocation, RulesInForce, Withdrawal,
-    draft_grants, verify_denial, verify_grant, verify_handover, verify_request, verify_revocation,
-    verify_withdrawal,
+    draft_grants, verify_denial, verify_handover, verify_request, verify_revocation, verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
@@ -71,7 +70,7 @@ impl Incoming<'_> {
     }
 
     /// The entry that says that a grant has all its approvals.
-    fn stands(&self) -> Entry {
+    pub(super) fn stands(&self) -> Entry {
         Entry::new(EntryKind::Grant, self.now, self.envelope.digest())
             .of(&self.index.checkpoint)
             .about(self.index.about)
@@ -304,87 +303,6 @@ impl Registry {
         Err(Error::Busy)
     }
 
-    /// What a grant changes, once its signatures are merged with those that are `known`.
-    async fn effect_of_grant(
-        &self,
-        incoming: &Incoming<'_>,
-        request: &Verified<Statement<Request>>,
-        known: &[StatementRow],
-    ) -> Result<(Effect, Vec<Entry>), Error> {
-        let claim = incoming.envelope.claim::<Grant>()?;
-        if known.is_empty() {
-            require_fresh(claim.predicate.issued, incoming.now)?;
-        }
-        let standing = self.store.request(request.digest()).await?;
-        if let Some(row) = standing
-            && matches!(row.state, RequestState::Withdrawn | RequestState::Denied)
-        {
-            return Err(Error::Over { request: request.digest(), state: row.state });
-        }
-        let mut merged = incoming.envelope.signed_by_any(&incoming.rules.deciders());
-        for row in known {
-            merged.merge(&Envelope::parse(row.envelope.as_bytes())?)?;
-        }
-        let affiliations = self.affiliations([&claim.predicate.researcher], incoming.rules).await?;
-        match verify_grant(&merged, incoming.rules, &[], &affiliations, incoming.now) {
-            // Of a request for several people, the last of them.
-            Ok(_) if !self.others_stand(request, &claim.predicate, incoming).await? => {
-                Ok((Effect::None, vec![incoming.stands()]))
-            }
-            Ok(_) => {
-                let note = format!("until {}", claim.predicate.expires);
-                let (request, state) = (request.digest(), RequestState::Granted);
-                Ok((Effect::Changes { request, state, note }, vec![incoming.stands()]))
-            }
-            // Too few signed yet.
-            Err(
-                access::Error::Statement(_)
-                | access::Error::NotPermitted { .. }
-                | access::Error::Awaited { .. },
-            ) => Ok((Effect::None, Vec::new())),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Whether everybody for whom a request asks, but for the one of this grant, has a grant that counts.
-    async fn others_stand(
-        &self,
-        request: &Verified<Statement<Request>>,
-        grant: &Grant,
-        incoming: &Incoming<'_>,
-    ) -> Result<bool, Error> {
-        let mut others = request.predicate.holders()?;
-        others.retain(|holder| holder.verifying_key != grant.researcher.verifying_key);
-        if others.is_empty() {
-            return Ok(true);
-        }
-        let standing = self.holders_with_grants(request.digest(), incoming).await?;
-        Ok(others.iter().all(|holder| standing.contains(&holder.verifying_key.id())))
-    }
-
-    /// Who has a grant that counts now and answers a request.
-    async fn holders_with_grants(
-        &self,
-        request: Sha256Digest,
-        incoming: &Incoming<'_>,
-    ) -> Result<BTreeSet<KeyId>, Error> {
-        let answers = self.store.grants_that_answer(request).await?;
-        let digests: BTreeSet<_> = answers.iter().map(|row| row.digest).collect();
-        let mut standing = BTreeSet::new();
-        for digest in digests {
-            let envelope = self.grant(digest).await?;
-            let affiliations = self.affiliations_of_grant(&envelope, incoming.rules).await?;
-            if let Ok(grant) = verify_grant(&envelope, incoming.rules, &[], &affiliations, incoming.now) {
-                let holder = grant.predicate.researcher.verifying_key.id();
-                let sanctions = self.store.sanctions(holder, &incoming.rules.checkpoint).await?;
-                if !sanctions.ends(grant.predicate.issued) {
-                    standing.insert(holder);
-                }
-            }
-        }
-        Ok(standing)
-    }
-
     /// A share may come before the grant that its member signs; whose it is, the grant tells.
     async fn accept_share(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
         let board = &incoming.rules.board;
@@ -405,6 +323,7 @@ impl Registry {
         let revocation = verify_revocation(incoming.envelope, incoming.rules)?;
         require_fresh(revocation.created, incoming.now)?;
         let claim = self.grant(revocation.grant).await?.claim::<Grant>()?.predicate;
+        self.require_stood(revocation.grant, &claim).await?;
         let mut others = self.holders_with_grants(claim.request, incoming).await?;
         others.remove(&claim.researcher.verifying_key.id());
         let (state, note) = if others.is_empty() {

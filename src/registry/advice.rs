@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::Error;
 use crate::access::{self, Fault};
 use crate::catalogue::RepositoryError;
+use crate::digest::Sha256Digest;
 use crate::policy::{ReleaseError, Succession};
 use crate::store::IntakeRefusal;
 use crate::{blob, store};
@@ -12,15 +13,36 @@ use crate::{blob, store};
 impl Error {
     /// Why it was refused and what to do next.
     pub fn next_step(&self) -> (Fault, Cow<'static, str>) {
-        if let Self::Access(access::Error::Revoked { board, .. }) = self {
-            let next = format!("stop using it; write to {board} if you think that this is a mistake");
-            return (Fault::Rule, next.into());
+        if let Self::Access(access::Error::Revoked { board, by_auditor, .. }) = self {
+            return (Fault::Rule, access::how_to_object(board, *by_auditor).into());
         }
         if let Self::Access(access::Error::NotConfirmed { organization, registrars, .. }) = self {
             return (Fault::Rule, access::how_to_be_confirmed(organization, registrars).into());
         }
+        if let Some(next) = self.about_grants() {
+            return (Fault::Rule, next.into());
+        }
         let (fault, next) = self.about_form().unwrap_or_else(|| self.usual_step());
         (fault, next.into())
+    }
+
+    /// The same of approvals and revocations that come too late or too early.
+    fn about_grants(&self) -> Option<String> {
+        Some(match self {
+            Self::ApprovalOfEnded { request, .. } => {
+                format!("`portcullis approve {}` drafts another, if the request still waits", short(*request))
+            }
+            Self::GrantedAlready { .. } => {
+                "nothing is left to approve: `portcullis grant list` shows it".to_owned()
+            }
+            Self::NothingToApprove { checkpoint, .. } => format!(
+                "it grants once the board has handed over its shares: `portcullis handover {checkpoint}`"
+            ),
+            Self::NeverStood { request, .. } => {
+                format!("if its request waits, deny it: `portcullis deny {} --reason \"…\"`", short(*request))
+            }
+            _ => return None,
+        })
     }
 
     /// The same of what is refused for its form, its price or its number, before anybody looks at what it says.
@@ -103,6 +125,11 @@ impl Error {
                 Fault::Rule,
                 "a grant is ended with `portcullis revoke <grant> --reason \"…\"`; for anything else, ask with a new request",
             ),
+            // Told above, with the names that it has.
+            Self::ApprovalOfEnded { .. }
+            | Self::GrantedAlready { .. }
+            | Self::NothingToApprove { .. }
+            | Self::NeverStood { .. } => (Fault::Rule, "`portcullis request list` shows how it stands"),
             Self::OwnRequest => (Fault::Rule, "leave it to the other members"),
             Self::NoMember { .. } => (Fault::Rule, "let a member of the board sign it"),
             Self::Seal(_) => (Fault::Proof, "seal the checkpoint again, and hand in every part of it"),
@@ -191,6 +218,11 @@ impl Error {
     }
 }
 
+/// The first digits of a digest, by which people name it.
+fn short(digest: Sha256Digest) -> String {
+    digest.to_string().chars().take(12).collect()
+}
+
 fn of_intake(refusal: &IntakeRefusal) -> (Fault, &'static str) {
     match refusal {
         IntakeRefusal::Repeated { .. } => {
@@ -262,6 +294,10 @@ fn of_release(error: &ReleaseError) -> (Fault, &'static str) {
         E::NoStage { .. } => (
             Fault::Request,
             "name a stage of the policy in force, or propose a policy that has it with --policy",
+        ),
+        E::InStage { .. } => (
+            Fault::Request,
+            "name another stage; a policy, an agreement or a manifest is proposed without one",
         ),
         E::OtherCheckpoint { .. } => (Fault::Request, "give the file of the checkpoint that you name"),
         E::Succession { source: Succession::OldVersion { .. }, .. } => {

@@ -19,6 +19,7 @@ impl Registry {
             return Ok(false);
         }
         let grant = self.grant(case.predicate.grant).await?.claim::<Grant>()?.predicate;
+        self.require_stood(case.predicate.grant, &grant).await?;
         let holder = grant.researcher.verifying_key.id();
         if case.predicate.person != holder {
             return Err(Error::Case(CaseError::NotTheirs {

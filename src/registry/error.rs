@@ -286,6 +286,42 @@ pub enum Error {
         /// How it stands.
         state: store::RequestState,
     },
+    /// An approval under a grant that a revocation ended.
+    #[error("the grant {grant} cannot be approved any more: {why}")]
+    ApprovalOfEnded {
+        /// Which grant.
+        grant: Sha256Digest,
+        /// The request that it answers.
+        request: Sha256Digest,
+        /// What ended it.
+        why: Box<access::Error>,
+    },
+    /// An approval of another grant than the one that answers the request already.
+    #[error("the request {request} is granted already: the grant {grant} stands")]
+    GrantedAlready {
+        /// Which request.
+        request: Sha256Digest,
+        /// The grant that stands.
+        grant: Sha256Digest,
+    },
+    /// An approval in a stage where the registry itself grants.
+    #[error(
+        "{checkpoint} is in stage `{stage}`, where the registry itself grants, and no approval is asked for"
+    )]
+    NothingToApprove {
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// Its stage.
+        stage: String,
+    },
+    /// A revocation of a grant, or a case about one, that never had all its signatures.
+    #[error("the grant {grant} does not stand: it never had all the signatures that it needs")]
+    NeverStood {
+        /// Which grant.
+        grant: Sha256Digest,
+        /// The request that it answers.
+        request: Sha256Digest,
+    },
     /// What a registrar says of a person, dated before what is here of the same person and organization.
     #[error("a registrar said something later of this person: the last word is dated {last}")]
     NotTheLastWord {

@@ -12,6 +12,7 @@ mod audit;
 mod cases;
 mod erase;
 mod error;
+mod grants;
 mod index;
 mod intake;
 mod journals;

@@ -75,7 +75,7 @@ impl Registry {
             return Err(Error::NotYours);
         }
         let rules = view.rules(&claim.checkpoint)?;
-        let counts = match self.ended(&claim, sanctions, &rules).await? {
+        let counts = match self.ended_by(&claim, sanctions, &rules).await? {
             Some(revoked) => Err(revoked),
             None => {
                 let affiliations = self.affiliations([&claim.researcher], &rules).await?;

@@ -17,6 +17,7 @@ pub fn require_coherent(repository: &Repository, checkpoint: &CheckpointId) -> R
         policy: file(CheckpointFile::Policy)?,
         manifest: file(CheckpointFile::Manifest)?,
         stage: file(CheckpointFile::Stage)?,
+        published_stage: repository.published_file(checkpoint, CheckpointFile::Stage)?,
         published_policy: repository.published_file(checkpoint, CheckpointFile::Policy)?,
         earlier_policies: repository.published_policies(checkpoint)?,
         has_agreement: file(CheckpointFile::Agreement)?.is_some(),

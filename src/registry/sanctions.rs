@@ -4,7 +4,7 @@ use super::{Error, Registry};
 use crate::access::{self, Grant, Request, Revocation, RulesInForce};
 use crate::api::SanctionItem;
 use crate::digest::Sha256Digest;
-use crate::identity::KeyId;
+use crate::identity::{KeyId, VerifyingKey};
 use crate::misuse::{Case, CaseStep, Step};
 use crate::name::{CheckpointId, Prose};
 use crate::statement::{Envelope, Predicate as _};
@@ -43,6 +43,17 @@ impl Registry {
 
     /// Why a grant has ended, if a revocation ended it.
     pub(super) async fn ended(
+        &self,
+        grant: &Grant,
+        rules: &RulesInForce,
+    ) -> Result<Option<access::Error>, Error> {
+        let holder = grant.researcher.verifying_key.id();
+        let sanctions = self.store.sanctions(holder, &grant.checkpoint).await?;
+        self.ended_by(grant, sanctions, rules).await
+    }
+
+    /// The same, if what stands against its holder is known.
+    pub(super) async fn ended_by(
         &self,
         grant: &Grant,
         sanctions: Sanctions,
@@ -110,24 +121,26 @@ impl Registry {
         on: Timestamp,
     ) -> Result<access::Error, Error> {
         let board = rules.contacts.clone();
-        let reason = self.reason_of_revocation(holder, &rules.checkpoint).await?;
-        let reason = match reason {
-            Some(reason) => reason,
-            None => "a case was decided so".parse()?,
+        let found = self.reason_of_revocation(holder, &rules.checkpoint).await?;
+        let (reason, by) = match found {
+            Some((reason, by)) => (reason, Some(by)),
+            None => ("a case was decided so".parse()?, None),
         };
-        Ok(access::Error::Revoked { reason, on, board })
+        let mut members = rules.board.keys().iter().map(VerifyingKey::id);
+        let by_auditor = by.is_none_or(|by| !members.any(|member| member == by));
+        Ok(access::Error::Revoked { by_auditor, reason, on, board })
     }
 
     async fn reason_of_revocation(
         &self,
         holder: KeyId,
         checkpoint: &CheckpointId,
-    ) -> Result<Option<Prose>, Error> {
+    ) -> Result<Option<(Prose, KeyId)>, Error> {
         let Some(digest) = self.store.last_revocation(holder, checkpoint).await? else { return Ok(None) };
         let rows = self.store.statement(digest).await?;
         let Some(row) = rows.iter().find(|row| !row.is_erased()) else { return Ok(None) };
         let revocation = Envelope::parse(row.envelope.as_bytes())?.claim::<Revocation>()?;
-        Ok(Some(revocation.predicate.reason))
+        Ok(Some((revocation.predicate.reason, row.signer)))
     }
 
     /// Works out what stands against people from statements that came in before that was kept; whether there was any. Each was verified

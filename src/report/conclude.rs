@@ -8,7 +8,12 @@ use crate::log::EntryKind;
 impl Replay {
     /// What was proved, in words; and what was not.
     pub(super) fn say(&mut self) {
-        let count = |kind| self.found.kinds.get(&kind).copied().unwrap_or(0);
+        let void = self.void_grants;
+        let count = |kind| {
+            let all = self.found.kinds.get(&kind).copied().unwrap_or(0);
+            // A grant that took no effect is told apart.
+            if kind == EntryKind::Grant { all.saturating_sub(void) } else { all }
+        };
         let mut proved = vec![
             match self.found.entries {
                 1 => "1 entry has the root that the head states".to_owned(),

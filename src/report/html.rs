@@ -67,8 +67,9 @@ fn verdict(page: &mut String, verification: &Verification) {
     let more = (more > 0).then(|| format!("and {}", counted(more, "more finding")));
     let remarks =
         verification.remarks.iter().take(10).map(|remark| format!("Overruled by a board: {}", remark.what));
+    let void = verification.void.iter().take(10).map(|void| format!("Of no effect: {}", void.what));
     let unproved = verification.unproved.iter().map(|line| format!("Not proved: {line}"));
-    list(page, findings.chain(more).chain(remarks).chain(unproved));
+    list(page, findings.chain(more).chain(remarks).chain(void).chain(unproved));
     page.push_str("</section>\n");
 }
 

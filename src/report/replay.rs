@@ -163,6 +163,8 @@ pub(super) struct Replay {
     pub(super) revoked: BTreeMap<(KeyId, CheckpointId), Timestamp>,
     /// What registrars said of people.
     pub(super) affiliations: Affiliations,
+    /// Grants that were revoked before their last approval.
+    pub(super) void_grants: u64,
     /// The entry that is judged.
     pub(super) place: u64,
 }
@@ -199,6 +201,7 @@ impl Replay {
             cases_of: BTreeMap::new(),
             revoked: BTreeMap::new(),
             affiliations: Affiliations::default(),
+            void_grants: 0,
             place: 0,
         })
     }
@@ -374,6 +377,15 @@ impl Replay {
     /// A board may overrule the pace of its own policy; an audit says that it did.
     fn stage_entered(&mut self, at: Timestamp, checkpoint: CheckpointId, rules: &RulesInForce) {
         let before = self.facts.stages.iter().rev().find(|fact| fact.checkpoint == checkpoint);
+        if let Some(before) = before.filter(|before| before.stage == rules.stage.as_str()) {
+            let what = format!(
+                "{checkpoint} entered stage `{}`, which it was in already: its days count from {}",
+                rules.stage,
+                before.at.date()
+            );
+            self.found.void(self.place, what);
+            return;
+        }
         let before = before.and_then(|fact| Some((fact.stage.parse().ok()?, fact.at)));
         let from = before.as_ref().map(|(stage, since)| policy::Standing { stage, since: *since });
         // Evidence is judged where it is signed; days and order are plain from the record itself.

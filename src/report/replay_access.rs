@@ -79,6 +79,9 @@ impl Replay {
     }
 
     pub(super) fn grant(&mut self, entry: &Entry) -> Result<(), String> {
+        if self.is_void(entry)? {
+            return Ok(());
+        }
         if self.checks_signatures() && !self.not_here.contains(&entry.statement) {
             self.verified(entry.statement, entry.at)?;
         }
@@ -109,6 +112,23 @@ impl Replay {
             request.answer.get_or_insert((entry.at, "granted"));
         }
         Ok(())
+    }
+
+    /// Whether a grant was revoked before it had its last approval, which is told: it never counted, and a lease under it would be found.
+    fn is_void(&mut self, entry: &Entry) -> Result<bool, String> {
+        let Some(standing) = self.grants.get(&entry.statement) else { return Ok(false) };
+        if standing.revocations.is_empty() {
+            return Ok(false);
+        }
+        let (checkpoint, revocations) = (standing.checkpoint.clone(), standing.revocations.clone());
+        let rules = self.rules(&checkpoint)?;
+        let Some(revoked) = access::revocation_of(entry.statement, &revocations, &rules) else {
+            return Ok(false);
+        };
+        let what = format!("the grant {} had its last approval after {revoked}", short(entry.statement));
+        self.found.void(self.place, what);
+        self.void_grants += 1;
+        Ok(true)
     }
 
     /// A grant, verified by the rules that were in force at a time.
@@ -153,14 +173,34 @@ impl Replay {
         let checkpoint = standing.checkpoint.clone();
         let rules = self.rules_referred_to(entry, &checkpoint)?;
         let revocation = access::verify_revocation(&envelope, &rules).map_err(|error| error.to_string())?;
-        if let Some(fact) = self.facts.grants.get_mut(&revocation.grant) {
-            fact.revoked.get_or_insert((entry.at, revocation.reason.to_string()));
+        match self.facts.grants.get_mut(&revocation.grant) {
+            Some(fact) => {
+                fact.revoked.get_or_insert((entry.at, revocation.reason.to_string()));
+            }
+            None => self.revoked_early(entry.at, &revocation)?,
         }
         let holder = self.holder_key(revocation.grant)?.id();
         let last = self.revoked.entry((holder, checkpoint)).or_insert(entry.at);
         *last = entry.at.max(*last);
         if let Some(standing) = self.grants.get_mut(&revocation.grant) {
             standing.revocations.push(envelope);
+        }
+        Ok(())
+    }
+
+    /// A revocation of a grant that never stood answers its request as a denial does: nobody may approve that grant any more.
+    fn revoked_early(&mut self, at: Timestamp, revocation: &Revocation) -> Result<(), String> {
+        let grant = revocation.grant;
+        if self.not_here.contains(&grant) || self.erased.contains(&grant) {
+            return Ok(());
+        }
+        let standing = self.grants.get(&grant).ok_or("its grant is not in the log before it")?;
+        let claim = standing.envelope.claim::<Grant>().map_err(|error| error.to_string())?.predicate;
+        let Some(request) = self.facts.requests.get_mut(&claim.request) else { return Ok(()) };
+        if request.answer.is_none() {
+            let reason =
+                format!("{} (its grant was revoked before it had every approval)", revocation.reason);
+            (request.answer, request.reason) = (Some((at, "denied")), Some(reason));
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ pub fn verification_text(verification: &Verification) -> String {
         findings,
         finding_count,
         remarks,
+        void,
         unproved,
         ..
     } = verification;
@@ -40,11 +41,13 @@ pub fn verification_text(verification: &Verification) -> String {
             }
         }
     }
-    if !remarks.is_empty() {
-        let _ = writeln!(text, "overruled by a board:");
-        for remark in remarks.iter().take(MOST_ROWS) {
-            let place = remark.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
-            let _ = writeln!(text, "  * {place}{}", remark.what);
+    for (title, noted) in [("overruled by a board", remarks), ("of no effect", void)] {
+        if !noted.is_empty() {
+            let _ = writeln!(text, "{title}:");
+        }
+        for noted in noted.iter().take(MOST_ROWS) {
+            let place = noted.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
+            let _ = writeln!(text, "  * {place}{}", one_line(&noted.what));
         }
     }
     if !findings.is_empty() {

@@ -40,6 +40,9 @@ pub struct Verification {
     pub finding_count: u64,
     /// What a board did against its own policy, which it may: the record holds, and somebody should know.
     pub remarks: Vec<Finding>,
+    /// What was recorded and took no effect, such as a grant that was revoked before its last approval: the record holds, and nobody could
+    /// use it.
+    pub void: Vec<Finding>,
     /// What could not be proved, in words.
     pub unproved: Vec<String>,
     /// Statements that were erased, as the log says.
@@ -64,6 +67,13 @@ impl Verification {
     pub(super) fn remark(&mut self, entry: u64, what: impl Into<String>) {
         if self.remarks.len() < MOST_FINDINGS {
             self.remarks.push(Finding { entry: Some(entry), what: what.into() });
+        }
+    }
+
+    /// Takes down what was recorded and took no effect.
+    pub(super) fn void(&mut self, entry: u64, what: impl Into<String>) {
+        if self.void.len() < MOST_FINDINGS {
+            self.void.push(Finding { entry: Some(entry), what: what.into() });
         }
     }
 }

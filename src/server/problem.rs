@@ -89,7 +89,14 @@ impl From<Error> for Refusal {
             (Error::Store(store::Error::Intake(_)), _) => {
                 (StatusCode::TOO_MANY_REQUESTS, ("too-many", "too many requests"))
             }
-            (Error::Over { .. }, _) => (StatusCode::CONFLICT, ("conflict", "it stands otherwise already")),
+            (
+                Error::Over { .. }
+                | Error::ApprovalOfEnded { .. }
+                | Error::GrantedAlready { .. }
+                | Error::NothingToApprove { .. }
+                | Error::NeverStood { .. },
+                _,
+            ) => (StatusCode::CONFLICT, ("conflict", "it stands otherwise already")),
             (_, Fault::Request) => (StatusCode::BAD_REQUEST, ("malformed", "the request makes no sense")),
             (_, Fault::Rule) => (StatusCode::FORBIDDEN, ("denied", "a rule forbids it")),
             (_, Fault::Proof) => (StatusCode::UNPROCESSABLE_ENTITY, ("unverified", "it does not verify")),

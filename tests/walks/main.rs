@@ -2,8 +2,10 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
+mod ended;
 mod mistyped;
 mod policies;
 mod researcher;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;

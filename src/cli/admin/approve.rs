@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
+use super::approvable;
 use crate::access::{
     self, Affiliations, ApprovalShare, ApprovalTally, Found, Grant, Request, RulesInForce, Statements,
-    approvals, draft_grants, merge, verify_denial, verify_grant, verify_request, verify_withdrawal,
+    approvals, draft_grants, merge, verify_grant, verify_request,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -16,7 +17,6 @@ use crate::cli::output::Output;
 use crate::cli::people::{self, People};
 use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::cli::{registry, resolve};
-use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
 use crate::seal::{Locks, reseal_share};
 use crate::statement::{Envelope, Predicate as _, Statement, Subject, Verified};
@@ -40,8 +40,7 @@ impl Approve {
         let request = verify_request(&found.envelope, catalogue.id())?;
         let asked = &request.predicate;
         let rules = catalogue.rules_in_force(&asked.checkpoint)?;
-        require_not_withdrawn(&*exchange, &request)?;
-        require_not_denied(&*exchange, &request, (&rules, &catalogue))?;
+        approvable::require(&*exchange, &request, (&rules, &catalogue))?;
         let signatory = Signatory::of(home, output)?;
         require_may_approve(asked, &rules, &signatory)?;
 
@@ -56,7 +55,9 @@ impl Approve {
             .about(&self.request, request.digest())
             .knowing(People::known(&holders, &rules, &affiliations, now));
         papers.quote(&request);
-        for envelope in drafted(&*exchange, &request, &rules, &affiliations)? {
+        let drafts = drafted(&*exchange, &request, &rules, &affiliations)?;
+        approvable::require_wanted(&*exchange, &request, &rules, &drafts)?;
+        for envelope in drafts {
             let grant = envelope.claim::<Grant>()?.predicate;
             if let Some(locks) = &locks {
                 let share = share(locks, &grant, envelope.digest(), &signatory)?;
@@ -67,7 +68,9 @@ impl Approve {
             }
             papers.add::<Grant>(envelope)?;
         }
-        let (mut text, mut progress) = (String::new(), Progress::new(&rules, &affiliations));
+        let revocations = registry::revocations(&*exchange)?;
+        let standing = Beside { affiliations: &affiliations, revocations: &revocations };
+        let (mut text, mut progress) = (String::new(), Progress::new(&rules, standing));
         for envelope in signatory.sign(papers, &self.consent)? {
             if envelope.kind()? == ApprovalShare::KIND {
                 exchange.put("share", &envelope, &signatory.key())?;
@@ -87,10 +90,17 @@ impl Approve {
     }
 }
 
+/// What bears on a grant beside itself.
+#[derive(Clone, Copy)]
+struct Beside<'a> {
+    affiliations: &'a Affiliations,
+    revocations: &'a [Envelope],
+}
+
 /// How far the grants are that answer a request.
 struct Progress<'a> {
     rules: &'a RulesInForce,
-    affiliations: &'a Affiliations,
+    beside: Beside<'a>,
     grants: Vec<Sha256Digest>,
     /// What the boards gave of the grant that lacks the most.
     tally: Option<ApprovalTally>,
@@ -99,8 +109,8 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(rules: &'a RulesInForce, affiliations: &'a Affiliations) -> Self {
-        Self { rules, affiliations, grants: Vec::new(), tally: None, refusal: None }
+    fn new(rules: &'a RulesInForce, beside: Beside<'a>) -> Self {
+        Self { rules, beside, grants: Vec::new(), tally: None, refusal: None }
     }
 
     fn add(&mut self, envelope: &Envelope) -> anyhow::Result<String> {
@@ -109,7 +119,8 @@ impl<'a> Progress<'a> {
         if self.tally.as_ref().is_none_or(|known| tally.approvals < known.approvals) {
             self.tally = Some(tally);
         }
-        let verified = verify_grant(envelope, self.rules, &[], self.affiliations, Timestamp::now());
+        let Beside { affiliations, revocations } = self.beside;
+        let verified = verify_grant(envelope, self.rules, revocations, affiliations, Timestamp::now());
         self.refusal = self.refusal.take().or(verified.err());
         self.grants.push(envelope.digest());
         Ok(format!(
@@ -138,45 +149,6 @@ impl<'a> Progress<'a> {
             },
         }
     }
-}
-
-fn require_not_withdrawn(
-    exchange: &dyn Statements,
-    request: &Verified<Statement<Request>>,
-) -> anyhow::Result<()> {
-    let withdrawals = exchange.list("withdrawal")?;
-    if withdrawals.iter().any(|found| verify_withdrawal(&found.envelope, request).is_ok()) {
-        let message = format!("{} took this request back", request.predicate.card.name);
-        return Err(Refusal::denied(message, "ask them to request it again").into());
-    }
-    Ok(())
-}
-
-/// A denial ends a request: its author reads why, and asks anew.
-fn require_not_denied(
-    exchange: &dyn Statements,
-    request: &Verified<Statement<Request>>,
-    (rules, catalogue): (&RulesInForce, &Catalogue),
-) -> anyhow::Result<()> {
-    for found in exchange.about("denial", request.digest())? {
-        if let Ok(denial) = verify_denial(&found.envelope, request.digest(), rules) {
-            let author = &request.predicate.card.name;
-            let by: Vec<_> = denial.signers().iter().map(|key| catalogue.name_of(key)).collect();
-            let message = format!(
-                "{} denied the request of {author} on {}: {}",
-                by.join(" and "),
-                denial.created.date(),
-                denial.reason
-            );
-            let next = format!(
-                "a denial ends a request, so {author} has to ask again: `portcullis request new {} --renew {}`",
-                request.predicate.checkpoint,
-                registry::short_digest(request.digest())
-            );
-            return Err(Refusal::denied(message, next).into());
-        }
-    }
-    Ok(())
 }
 
 fn require_may_approve(asked: &Request, rules: &RulesInForce, signatory: &Signatory) -> anyhow::Result<()> {
@@ -211,7 +183,8 @@ fn drafted(
     let mut begun: Vec<_> = found.into_iter().filter(answers).collect();
     // Whichever board began: an ethics board's member may be the first.
     let deciders = rules.deciders();
-    begun.retain(|found| !found.envelope.signers(&deciders).is_empty());
+    let ended = approvable::Ended::read(exchange, rules)?;
+    begun.retain(|found| !found.envelope.signers(&deciders).is_empty() && !ended.ends(found));
     begun.sort_by_key(|found| std::cmp::Reverse(found.envelope.signers(&deciders).len()));
     let mut known = BTreeMap::new();
     for found in begun {

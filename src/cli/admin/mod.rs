@@ -1,5 +1,6 @@
 //! Commands of the release administrator.
 
+mod approvable;
 pub(super) mod approve;
 pub(super) mod catalogue;
 pub(super) mod deny;

@@ -3,7 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{ExchangeError, Found, Grant, Request, Revocation, Statements, merge, verify_granted};
+use crate::access::{
+    ExchangeError, Found, Grant, Request, Revocation, RulesInForce, Statements, approvals, merge,
+    verify_granted,
+};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -38,6 +41,7 @@ impl Revoke {
             let message = format!("you are not on the board of {}", rules.checkpoint);
             return Err(Refusal::denied(message, "its members revoke: `portcullis catalogue status`").into());
         }
+        require_stood(&found, &rules, (home, output))?;
         // What its board did not sign is no grant, and nobody is shown what it says.
         let grant = verify_granted(&found.envelope, &rules)?;
         let subject = grant.subject.clone();
@@ -49,11 +53,40 @@ impl Revoke {
         let envelope = signatory.sign_one(papers, &self.consent)?;
         exchange.put("revocation", &envelope, &signatory.key())?;
         let text = format!(
-            "revoked the grant {} of {name}: no further lease is issued; the one that runs ends by itself\n",
+            "revoked the grant {} of {name}: no further lease is issued; one that runs ends within {} hours\n",
             registry::short(&found),
+            rules.lease_hours(&grant.predicate.stage),
         );
         output.result(&json!({ "grant": found.digest }), text)
     }
+}
+
+/// Refuses the grant that still lacks approvals: there is nothing to end, and what waits is its request. Where today's rules do not tell
+/// whether it once had them all, the registry says so.
+fn require_stood(found: &Found, rules: &RulesInForce, (home, output): (&Home, Output)) -> anyhow::Result<()> {
+    let grant = found.envelope.claim::<Grant>()?.predicate;
+    let boards = approvals(Some(&found.envelope), rules);
+    let needed: usize = boards.iter().map(|board| board.needed).sum();
+    let missing: usize = boards.iter().map(|board| board.missing).sum();
+    if missing == 0 || grant.policy != rules.policy_digest {
+        return Ok(());
+    }
+    let short = registry::short_digest(grant.request);
+    let mut next = format!("deny the request that it answers: `portcullis deny {short} --reason <why>`");
+    if let Some(address) = home.address()? {
+        match registry::remote(home, &address, output)?.standing(grant.request)?.request.state.as_str() {
+            "pending" => {}
+            // Members left the board, or its threshold rose, since.
+            "granted" => return Ok(()),
+            state => next = format!("nothing is left to do: the request {short} is {state}"),
+        }
+    }
+    let message = format!(
+        "the grant {} does not stand yet: {} of {needed} approvals",
+        registry::short(found),
+        needed - missing
+    );
+    Err(Refusal::denied(message, next).into())
 }
 
 /// The grant that begins with these digits, or the one that answers the request that does.

@@ -2,7 +2,7 @@
 
 use super::identity::explain_statement;
 use super::{catalogue, hint_for_io, seal};
-use crate::access::{Error, ExchangeError, Fault, how_to_be_confirmed};
+use crate::access::{Error, ExchangeError, Fault, how_to_be_confirmed, how_to_object};
 use crate::cli::failure::Kind;
 use crate::cli::outage::next_step;
 use crate::client::remote::RemoteError;
@@ -29,9 +29,7 @@ fn about_what_ended(error: &Error) -> Option<String> {
         Error::Expired { board, .. } => format!(
             "ask again with `portcullis request new <checkpoint> --renew <request> --purpose <why>`, or write to {board}"
         ),
-        Error::Revoked { board, .. } => {
-            format!("stop using it; write to {board} if you think that this is a mistake")
-        }
+        Error::Revoked { board, by_auditor, .. } => how_to_object(board, *by_auditor),
         _ => return None,
     })
 }
@@ -43,7 +41,7 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
     let (kind, hint) = match error {
         Error::Statement(crate::statement::Error::Threshold(_)) => (
             Kind::Denied,
-            "ask the board's other members to approve; signatures of keys that left the board do not count",
+            "`portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count",
         ),
         Error::Statement(error) => return explain_statement(error),
         Error::Board { .. } => (

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{pull, usage};
 use crate::access::{Grant, Lease, RulesInForce};
+use crate::cli::decided::decisions;
 use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
 use crate::cli::operator::lease::Issue;
@@ -141,7 +142,7 @@ pub(in crate::cli) fn keep_alive(
         return Ok(());
     }
     match (renew(home, (vault, rules), &grant, output), live) {
-        (Ok(_), _) => Ok(()),
+        (Ok(_), _) => tell_decisions(home, rules, card, output),
         (Err(error), Some(lease)) => {
             let until = lease.expires;
             output.note(format_args!("note: the lease is not renewed ({error:#}); it is good until {until}"));
@@ -149,4 +150,19 @@ pub(in crate::cli) fn keep_alive(
         }
         (Err(error), None) => Err(error),
     }
+}
+
+/// Tells a person what auditors decided about them; asked with each new lease, not with each run.
+fn tell_decisions(home: &Home, rules: &RulesInForce, card: &Card, output: Output) -> anyhow::Result<()> {
+    let statements = registry::statements(home, output)?;
+    let now = Timestamp::now();
+    for decision in decisions(&*statements, rules, &[card.verifying_key])? {
+        if let Some(words) = decision.words(now) {
+            let case = registry::short_digest(decision.case);
+            output.note(format_args!(
+                "note: auditors decided a case about you: {words} (`portcullis case show {case}`)"
+            ));
+        }
+    }
+    Ok(())
 }

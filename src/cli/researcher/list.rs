@@ -51,6 +51,8 @@ pub(in crate::cli) struct OwnGrant {
     pub(in crate::cli) expires: Timestamp,
     /// Why it does not stand, if it does not.
     pub(in crate::cli) refused: Option<String>,
+    /// Until when its person is suspended, if they are.
+    pub(in crate::cli) suspended: Option<Timestamp>,
 }
 
 impl List {
@@ -121,13 +123,16 @@ fn offer(
     (card, own): (Option<&Card>, &[grants::Standing]),
     now: Timestamp,
 ) -> anyhow::Result<Offer> {
-    let of_this = own.iter().filter(|grant| grant.claim.predicate.checkpoint == rules.checkpoint);
+    // A draft that lacks approvals is none: its request tells how it stands.
+    let of_this =
+        own.iter().filter(|grant| grant.stood && grant.claim.predicate.checkpoint == rules.checkpoint);
     let best = of_this.max_by_key(|grant| (grant.refused.is_none(), grant.claim.predicate.expires));
     let grant = best.map(|grant| OwnGrant {
         digest: grant.found.digest,
         request: grant.claim.predicate.request,
         expires: grant.claim.predicate.expires,
         refused: grant.refused.clone(),
+        suspended: grant.suspended,
     });
     let verified = card.and_then(|card| client::find_grant(vault, rules, card, now).ok());
     let lease = match &verified {
@@ -199,6 +204,9 @@ pub(in crate::cli) fn table(offers: &[Offer], now: Timestamp) -> Table<5> {
 
 fn grant_cell(offer: &Offer, now: Timestamp) -> Cell {
     match &offer.grant {
+        Some(OwnGrant { refused: None, suspended: Some(until), .. }) => {
+            Cell::new(format!("suspended until {until}")).toned(Tone::Bad)
+        }
         Some(OwnGrant { refused: None, expires, .. }) => {
             Cell::new(format!("stands, {} left", left(*expires, now))).toned(Tone::Good)
         }

@@ -1,7 +1,9 @@
 //! In a public stage nobody decides: what is missing to open a checkpoint is asked for and pulled, without a command for each.
 
 use super::pull;
-use crate::access::{self, Affiliations, Request, RulesInForce};
+use super::request::list::standings;
+use crate::access::{self, Affiliations, Request, RulesInForce, State};
+use crate::cli::handovers;
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
@@ -9,6 +11,7 @@ use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory};
 use crate::client::{self, Catalogue, ChunkSource, Mirror, PullOptions, Vault};
 use crate::digest::Sha256Digest;
+use crate::identity::Card;
 use crate::policy::Stage;
 use crate::seal;
 use crate::statement::{Statement, Subject};
@@ -33,8 +36,11 @@ pub(super) fn see_to(
     }
     let identity = home.identity(output)?;
     let granted = || client::find_grant(vault, rules, identity.card(), Timestamp::now());
-    if matches!(granted(), Err(client::Error::NoGrant { .. })) {
+    if granted().is_err_and(|error| may_ask(&error)) {
         ask(home, (vault, rules), stage, output)?;
+    }
+    if granted().is_err_and(|error| may_ask(&error)) {
+        require_shares(home, catalogue, (rules, identity.card()), output)?;
     }
     let folder = vault.sealed(&rules.checkpoint, rules.manifest);
     if granted().is_ok() && !folder.join(seal::MANIFEST).exists() {
@@ -44,6 +50,42 @@ pub(super) fn see_to(
         client::pull(&manifest, &source, (vault, rules), &PullOptions::default(), &Bar::before(output))?;
     }
     Ok(())
+}
+
+/// Refuses where a request of this person waits for the board's shares. What else it may wait for, the registry's queue tells.
+fn require_shares(
+    home: &Home,
+    catalogue: &Catalogue,
+    (rules, card): (&RulesInForce, &Card),
+    output: Output,
+) -> anyhow::Result<()> {
+    let statements = registry::statements(home, output)?;
+    let all = standings(&*statements, catalogue, Timestamp::now(), output)?;
+    let waiting = all.iter().rev().find(|(request, state)| {
+        request.predicate.card.verifying_key == card.verifying_key
+            && request.predicate.checkpoint == rules.checkpoint
+            && matches!(state, State::Pending(tally) if tally.needed == 0)
+    });
+    let (Some((request, _)), Some(address)) = (waiting, home.address()?) else { return Ok(()) };
+    let standing = registry::remote(home, &address, output)?.standing(request.digest())?;
+    if !standing.sanctions.is_empty() {
+        return Ok(());
+    }
+    Err(handovers::refusal(rules, &registry::short_digest(request.digest())).into())
+}
+
+/// Whether a new request may mend it: there is no grant, or what there is ended or never stood. One that was revoked is not asked for again
+/// without the person's knowledge.
+fn may_ask(error: &client::Error) -> bool {
+    use access::Error as A;
+    match error {
+        client::Error::NoGrant { .. } => true,
+        client::Error::GrantRefused { source, .. } => !matches!(
+            **source,
+            A::Revoked { .. } | A::OtherHolder { .. } | A::NotYet { .. } | A::PolicyMiscited { .. }
+        ),
+        _ => false,
+    }
 }
 
 /// Asks for what anybody is given. An agreement, or uses to choose from, are for people to read first.

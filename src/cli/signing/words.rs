@@ -63,11 +63,8 @@ impl InWords for Grant {
         let organization =
             self.researcher.organization.as_ref().filter(|_| people.is_unconfirmed(&self.researcher));
         lines.extend(organization.map(|organization| {
-            let name = &self.researcher.name;
-            (
-                "confirms",
-                format!("that {name} belongs to {organization}: no registrar did, and by signing you do"),
-            )
+            let (name, why) = (&self.researcher.name, people.why_unconfirmed(&self.researcher));
+            ("confirms", format!("that {name} belongs to {organization}: {why}, and by signing you do"))
         }));
         lines
     }

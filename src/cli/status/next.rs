@@ -89,6 +89,8 @@ fn of_offer(offer: &Offer, requests: &[OwnRequest], now: Timestamp) -> Vec<Step>
     let checkpoint = &offer.checkpoint;
     let mut steps = Vec::new();
     match &offer.grant {
+        // Nothing is leased meanwhile; what waits names the case.
+        Some(OwnGrant { refused: None, suspended: Some(_), .. }) => {}
         Some(OwnGrant { refused: None, expires, request, .. }) => {
             if offer.pulled.is_none() {
                 steps.push(step(
@@ -122,11 +124,12 @@ fn of_offer(offer: &Offer, requests: &[OwnRequest], now: Timestamp) -> Vec<Step>
                     format!("portcullis pull {checkpoint}"),
                     "your request was granted; brings grant and weights",
                 )),
-                (_, Some(OwnGrant { request, .. })) => steps.push(step(
+                (_, Some(OwnGrant { request, .. })) if !offer.is_public => steps.push(step(
                     format!("portcullis request new {checkpoint} --renew {}", short_digest(*request)),
                     "your grant does not stand any more",
                 )),
-                (None, None) if offer.is_public => {
+                // What was denied or ended before it was public is asked for anew, unless it was revoked: then the registry says so.
+                _ if offer.is_public => {
                     steps.push(step(
                         format!("portcullis run {checkpoint} \"…\""),
                         "public: asks and pulls by itself",

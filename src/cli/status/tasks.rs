@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::access::{Evidence, Grant, State, Statements};
 use crate::cli::admin::catalogue::proposals_to_sign;
 use crate::cli::auditor::docket::Docket;
+use crate::cli::decided::decisions;
+use crate::cli::handovers::{self, Outstanding};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::people::person;
@@ -20,7 +22,7 @@ use crate::time::Timestamp;
 /// Something that waits for this person.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Task {
-    /// `request`, `proposal` or `case`.
+    /// `request`, `proposal`, `handover` or `case`.
     pub(super) kind: String,
     /// What it is, in words.
     pub(super) what: String,
@@ -66,7 +68,53 @@ pub(super) fn waiting(
             });
         }
     }
+    tasks.extend(to_hand_over(catalogue, (card, statements))?);
     tasks.extend(cases(catalogue, (card, statements))?);
+    tasks.extend(decided(catalogue, (card, statements))?);
+    Ok(tasks)
+}
+
+/// What auditors decided about this person; a case that is open again for an appeal is told already.
+fn decided(catalogue: &Catalogue, (card, statements): (&Card, &dyn Statements)) -> anyhow::Result<Vec<Task>> {
+    let (mut tasks, now) = (Vec::new(), Timestamp::now());
+    for checkpoint in catalogue.checkpoints() {
+        let Ok(rules) = catalogue.rules_in_force(checkpoint) else { continue };
+        let decisions = decisions(statements, &rules, &[card.verifying_key])?;
+        for decision in decisions.iter().filter(|decision| !decision.standing.appealed) {
+            tasks.extend(decision.words(now).map(|words| Task {
+                kind: "case".to_owned(),
+                what: format!("a case about you over {checkpoint}: {words}"),
+                since: decision.standing.decided,
+                command: format!("portcullis case show {}", short_digest(decision.case)),
+            }));
+        }
+    }
+    Ok(tasks)
+}
+
+/// Shares that this member has not handed over, of checkpoints that open to nobody before that.
+fn to_hand_over(
+    catalogue: &Catalogue,
+    (card, statements): (&Card, &dyn Statements),
+) -> anyhow::Result<Vec<Task>> {
+    let mut tasks = Vec::new();
+    for checkpoint in catalogue.checkpoints() {
+        let is_member =
+            catalogue.board(checkpoint).is_some_and(|board| board.keys().contains(&card.verifying_key));
+        let Ok(rules) = catalogue.rules_in_force(checkpoint) else { continue };
+        if !is_member {
+            continue;
+        }
+        let missing = Outstanding::of(catalogue, statements, &rules)?;
+        if let Some(missing) = missing.filter(|missing| missing.lacks(&card.verifying_key)) {
+            tasks.push(Task {
+                kind: "handover".to_owned(),
+                what: format!("{checkpoint} opens to nobody in stage `{}` yet: {missing}", rules.stage),
+                since: None,
+                command: handovers::command(checkpoint),
+            });
+        }
+    }
     Ok(tasks)
 }
 

@@ -134,6 +134,10 @@ fn stage_in_words(
         return Ok(vec!["warning: this names no stage that any program can use".to_owned()]);
     };
     let before: Option<StageTarget> = before.and_then(|bytes| crate::json::from_slice(bytes).ok());
+    if before.as_ref().is_some_and(|before| before.stage == after.stage) {
+        let words = format!("warning: it is in {} already: its days would count anew", after.stage);
+        return Ok(vec![words]);
+    }
     let from = before.map_or_else(|| "not released".to_owned(), |before| before.stage.to_string());
     let mut lines = vec![format!("moves from {from} to {}", after.stage)];
     let unmet = conditions.unmet(&after.stage)?;

@@ -10,10 +10,11 @@ use serde_json::json;
 use super::conditions::Conditions;
 use super::hand_in::Proposing;
 use super::workshop::Workshop;
-use crate::catalogue::{CheckpointFile, StageTarget, Subject, TargetPath};
+use crate::catalogue::{CheckpointFile, Repository, StageTarget, Subject, TargetPath};
 use crate::cli::admin::policy::boards as boards_of;
 use crate::cli::failure::Refusal;
 use crate::cli::files;
+use crate::cli::handovers;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
@@ -130,7 +131,8 @@ impl Propose {
         match &subject {
             Subject::Board(checkpoint) => {
                 self.require_no(self.rules.as_deref(), "--rules", "misuse")?;
-                let files = self.files(checkpoint, now)?;
+                let mut files = self.files(checkpoint, now)?;
+                self.keep_stage((repository, checkpoint), &mut files, output)?;
                 if let Some(policy) = files.get(&CheckpointFile::Policy) {
                     let policy = Policy::parse(&String::from_utf8_lossy(policy))
                         .context("the policy cannot be used")?;
@@ -166,7 +168,11 @@ impl Propose {
         let proposing =
             Proposing { workshop, signatory: &signatory, consent: &self.terms.consent, founding_code: None };
         let done = proposing.hand_in(now)?;
-        let text = format!("proposed and signed a change of {subject}\n{}", done.next_steps()?);
+        let text = format!(
+            "proposed and signed a change of {subject}\n{}{}",
+            done.next_steps()?,
+            handovers::next_steps(home, &done.published, output)
+        );
         let value = json!({ "proposed": subject.to_string(), "expires": expires, "roles": done.json(), "published": done.published_json() });
         output.result(&value, text)
     }
@@ -199,6 +205,31 @@ impl Propose {
             files.insert(CheckpointFile::Stage, json);
         }
         Ok(files)
+    }
+
+    /// A checkpoint does not enter the stage that it is in: its days would count anew. What else is proposed comes into force in that stage.
+    fn keep_stage(
+        &self,
+        (repository, checkpoint): (&Repository, &CheckpointId),
+        files: &mut BTreeMap<CheckpointFile, Vec<u8>>,
+        output: Output,
+    ) -> anyhow::Result<()> {
+        let published = repository.published_file(checkpoint, CheckpointFile::Stage)?;
+        let (Some(stage), Some(published)) = (&self.stage, published) else { return Ok(()) };
+        let target: Option<StageTarget> = crate::json::from_slice(&published).ok();
+        if target.is_none_or(|target| target.stage != *stage) {
+            return Ok(());
+        }
+        // An open proposal may name another stage: this one takes that back.
+        let proposed = repository.proposed_file(checkpoint, CheckpointFile::Stage)?;
+        if (files.len() == 1 && proposed.as_ref() == Some(&published)) || !self.terms.evidence.is_empty() {
+            let message = format!("{checkpoint} is in stage `{stage}` already");
+            let hint = "name another stage; a policy, an agreement or a manifest is proposed without one: `portcullis catalogue propose`";
+            return Err(Refusal::usage(message, hint).into());
+        }
+        output.note(format_args!("note: {checkpoint} is in stage `{stage}` already, and stays in it"));
+        files.insert(CheckpointFile::Stage, published);
+        Ok(())
     }
 
     /// The rules of misuse that are proposed; another text comes under a later version, so that records and cases tell which was meant.

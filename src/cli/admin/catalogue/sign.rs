@@ -10,6 +10,7 @@ use super::words;
 use super::workshop::Workshop;
 use crate::catalogue::{Review, Subject};
 use crate::cli::failure::Refusal;
+use crate::cli::handovers;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
@@ -71,6 +72,7 @@ impl Sign {
                 "  next: `portcullis --registry {place} catalogue root --to 1.root.json`, then `portcullis join {place} --root 1.root.json`"
             )?;
         }
+        text += &handovers::next_steps(home, &published, output);
         let published: Vec<_> = published.iter().map(ToString::to_string).collect();
         let signed = [words::standing_json(&standing, &roster)];
         output.result(&json!({ "signed": signed, "published": published }), text)

@@ -6,8 +6,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::access::{
-    self, Affiliations, Found, Grant, RulesInForce, Statements, last_revocation_of, verify_grant,
+    self, Affiliations, Evidence, Found, Grant, Request, RulesInForce, State, Statements, last_revocation_of,
+    state_of, verify_grant, verify_request,
 };
+use crate::cli::decided::decisions;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::page::Page;
@@ -16,6 +18,7 @@ use crate::cli::registry;
 use crate::cli::table::{Cell, Fit, Table, Tone};
 use crate::cli::units::{age, left};
 use crate::client::Catalogue;
+use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
 use crate::statement::{Envelope, Predicate as _, Statement};
 use crate::time::Timestamp;
@@ -41,6 +44,10 @@ pub(in crate::cli) struct Standing {
     pub(in crate::cli) claim: Statement<Grant>,
     /// The rule that refuses it, in words, if it does not stand.
     pub(in crate::cli) refused: Option<String>,
+    /// Whether it stands or stood once: before that it is a draft that some members signed.
+    pub(in crate::cli) stood: bool,
+    /// Until when its person is suspended, so that nothing is leased under it.
+    pub(in crate::cli) suspended: Option<Timestamp>,
 }
 
 impl List {
@@ -82,19 +89,55 @@ pub(in crate::cli) fn standings(
         let Ok(claim) = one.envelope.claim::<Grant>() else { continue };
         let checkpoint = &claim.predicate.checkpoint;
         let rules = rules.entry(checkpoint.clone()).or_insert_with(|| catalogue.rules_in_force(checkpoint));
-        let refused = match rules {
+        let (refused, stood) = match rules {
             Ok(rules) => {
                 let affiliations = affiliations(statements, [&claim.predicate.researcher], rules)?;
                 let beside =
                     Beside { grants: &found, revocations: &revocations, affiliations: &affiliations };
-                refused(one, &beside, rules, now).map(|error| error.to_string())
+                let error = refused(one, &beside, rules, now);
+                match unfinished(&one.envelope, rules) {
+                    Some(so_far) if !matches!(error, None | Some(access::Error::Revoked { .. })) => {
+                        let request = (claim.predicate.request, catalogue);
+                        (Some(so_far.words(statements, request, (rules, now))?), false)
+                    }
+                    so_far => (error.map(|error| error.to_string()), so_far.is_none()),
+                }
             }
-            Err(error) => Some(error.to_string()),
+            Err(error) => (Some(error.to_string()), true),
         };
-        grants.push(Standing { found: one.clone(), claim, refused });
+        grants.push(Standing { found: one.clone(), claim, refused, stood, suspended: None });
+    }
+    for (checkpoint, rules) in &rules {
+        if let Ok(rules) = rules {
+            suspend(statements, rules, grants.iter_mut().filter(|one| one.is_of(checkpoint)), now)?;
+        }
     }
     grants.sort_by_key(|grant| grant.claim.predicate.issued);
     Ok(grants)
+}
+
+impl Standing {
+    fn is_of(&self, checkpoint: &CheckpointId) -> bool {
+        self.claim.predicate.checkpoint == *checkpoint
+    }
+}
+
+/// Notes the suspensions of people for a checkpoint: they bar every grant of theirs.
+fn suspend<'a>(
+    statements: &dyn Statements,
+    rules: &RulesInForce,
+    grants: impl Iterator<Item = &'a mut Standing>,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let grants: Vec<_> = grants.collect();
+    let people: Vec<_> = grants.iter().map(|grant| grant.claim.predicate.researcher.verifying_key).collect();
+    let decisions = decisions(statements, rules, &people)?;
+    for grant in grants {
+        let person = grant.claim.predicate.researcher.verifying_key;
+        let own = decisions.iter().filter(|decision| decision.person == person);
+        grant.suspended = own.filter_map(|decision| decision.standing.suspended_until(now)).max();
+    }
+    Ok(())
 }
 
 /// What bears on a grant beside itself.
@@ -107,16 +150,51 @@ struct Beside<'a> {
 /// Why a grant does not stand, if it does not.
 fn refused(one: &Found, beside: &Beside<'_>, rules: &RulesInForce, now: Timestamp) -> Option<access::Error> {
     let Beside { grants, revocations, affiliations } = *beside;
+    if let Some(revoked) = access::revocation_of(one.digest, revocations, rules) {
+        return Some(revoked);
+    }
     let grant = match verify_grant(&one.envelope, rules, revocations, affiliations, now) {
         Ok(grant) => grant.into_inner().predicate,
         Err(error) => return Some(error),
     };
     let last = last_revocation_of(&grant.researcher.verifying_key, grants, revocations, rules)?;
-    (grant.issued <= last.created).then(|| access::Error::Revoked {
-        reason: last.reason.clone(),
-        on: last.created,
-        board: rules.contacts.clone(),
-    })
+    (grant.issued <= last.created).then(|| rules.revoked(&last))
+}
+
+/// How far a draft came that lacks approvals still.
+struct SoFar {
+    given: usize,
+    needed: usize,
+}
+
+/// The approvals of a grant under the policy in force, if some are missing; of one under an earlier policy nothing is said here.
+fn unfinished(envelope: &Envelope, rules: &RulesInForce) -> Option<SoFar> {
+    let boards = access::approvals(Some(envelope), rules);
+    let claim = envelope.claim::<Grant>().ok()?.predicate;
+    let needed: usize = boards.iter().map(|board| board.needed).sum();
+    let missing: usize = boards.iter().map(|board| board.missing).sum();
+    (missing > 0 && claim.policy == rules.policy_digest).then(|| SoFar { given: needed - missing, needed })
+}
+
+impl SoFar {
+    /// What became of it: its request waits, or is over.
+    fn words(
+        &self,
+        statements: &dyn Statements,
+        (request, catalogue): (Sha256Digest, &Catalogue),
+        (rules, now): (&RulesInForce, Timestamp),
+    ) -> anyhow::Result<String> {
+        let Self { given, needed } = self;
+        let waits = format!("waits: {given} of {needed} approvals");
+        let Ok(found) = statements.find(Request::KIND, &request.to_string()) else { return Ok(waits) };
+        let Ok(request) = verify_request(&found.envelope, catalogue.id()) else { return Ok(waits) };
+        let state = state_of(&request, &Evidence::about(statements, request.digest())?, rules, now);
+        Ok(match state {
+            State::Pending { .. } => waits,
+            State::Granted { .. } => "never stood: another grant answers its request".to_owned(),
+            state => format!("never stood: its request is {state}"),
+        })
+    }
 }
 
 /// Grants as a table.
@@ -130,10 +208,14 @@ pub(in crate::cli) fn table(grants: &[Standing], now: Timestamp) -> Table<7> {
         ("LEFT", Fit::Whole),
         ("STATE", Fit::Cut),
     ]);
-    for Standing { found, claim, refused } in grants {
+    for Standing { found, claim, refused, suspended, .. } in grants {
         let Grant { checkpoint, researcher, stage, issued, expires, .. } = &claim.predicate;
         let state = match refused {
-            None => Cell::new("stands").toned(Tone::Good),
+            None => match suspended {
+                Some(until) => Cell::new(format!("suspended until {until}")).toned(Tone::Bad),
+                None => Cell::new("stands").toned(Tone::Good),
+            },
+            Some(reason) if reason.starts_with("waits") => Cell::new(reason).toned(Tone::Waits),
             Some(reason) => Cell::new(reason).toned(Tone::Bad),
         };
         table.row([
@@ -153,6 +235,6 @@ pub(in crate::cli) fn table(grants: &[Standing], now: Timestamp) -> Table<7> {
 pub(in crate::cli) fn to_json(grant: &Standing) -> Value {
     json!({
         "digest": grant.found.digest, "grant": grant.claim.predicate, "stands": grant.refused.is_none(),
-        "refused": grant.refused,
+        "stood": grant.stood, "refused": grant.refused, "suspended_until": grant.suspended,
     })
 }

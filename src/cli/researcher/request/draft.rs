@@ -72,7 +72,7 @@ impl Draft {
         if asks {
             output.note(terms.trim_end());
         }
-        let accepts = match rules.agreement {
+        let accepts = match terms::agreement_of(rules) {
             Some(_) if !self.accepts && asks => {
                 if !agrees("\nAccept this agreement?")? {
                     let message = "you did not accept the agreement: nothing was asked for";

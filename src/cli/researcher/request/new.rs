@@ -64,6 +64,7 @@ impl New {
         let catalogue = registry::catalogue(home, output)?;
         let rules = catalogue.rules_in_force(&self.checkpoint)?;
         let agreement = catalogue.agreement(&self.checkpoint)?;
+        let agreement = agreement.filter(|_| terms::agreement_of(&rules).is_some());
         if self.terms {
             return terms::print(&rules, agreement.as_deref(), output);
         }
@@ -75,7 +76,7 @@ impl New {
             purpose: wanted.purpose,
             uses: wanted.uses,
             days: wanted.days,
-            agreement: rules.agreement.filter(|_| wanted.accepts),
+            agreement: terms::agreement_of(&rules).filter(|_| wanted.accepts),
             renews: wanted.renews,
             card: signatory.card().clone(),
             members: self.members.iter().map(|path| files::envelope(path)).collect::<Result<_, _>>()?,

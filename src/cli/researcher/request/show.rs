@@ -11,6 +11,7 @@ use crate::access::{
     BoardApprovals, Evidence, Grant, Request, RulesInForce, State, approvals, state_of, verify_request,
 };
 use crate::api::{ApprovalItem, RequestStanding};
+use crate::cli::handovers;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::page::Page;
@@ -55,6 +56,16 @@ impl Show {
         page.line(described(asked, request.digest(), (&rules, &people))?);
         for board in &given {
             page.line(format_args!("  approved     {}", approved(board, &state, (&catalogue, when))));
+        }
+        let is_barred = standing.as_ref().is_some_and(|standing| !standing.sanctions.is_empty());
+        if matches!(&state, State::Pending(tally) if tally.needed == 0)
+            && handovers::grants_itself(&rules)
+            && !is_barred
+        {
+            page.line(format_args!(
+                "  waits for    the board, which has not handed over its shares: its members run `{}`",
+                handovers::command(&rules.checkpoint)
+            ));
         }
         if let Some(standing) = &standing {
             let more = queue::describe(standing, &names);

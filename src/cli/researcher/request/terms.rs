@@ -44,6 +44,12 @@ pub(super) fn words(rules: &RulesInForce, agreement: Option<&str>) -> anyhow::Re
     Ok(text)
 }
 
+/// The agreement that the stage in force asks for; a file that lies there for other stages is none.
+pub(super) fn agreement_of(rules: &RulesInForce) -> Option<Sha256Digest> {
+    let stage = rules.policy.stage(&rules.stage)?;
+    rules.agreement.filter(|_| stage.agreement.is_some())
+}
+
 /// The rules of the stage in force. A policy that lacks it is the board's mistake, and lets nobody ask.
 fn stage(rules: &RulesInForce) -> Result<&Stage, Refusal> {
     rules.policy.stage(&rules.stage).ok_or_else(|| {

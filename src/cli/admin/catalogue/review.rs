@@ -82,7 +82,7 @@ fn replaced_policy(review: &Review) -> Option<&[u8]> {
 }
 
 /// The new bytes of a file of a checkpoint, if a proposal replaces it.
-fn replaced<'a>(review: &'a Review, file: CheckpointFile) -> Option<&'a [u8]> {
+fn replaced(review: &Review, file: CheckpointFile) -> Option<&[u8]> {
     let name = format!("/{}", file.name());
     review.changes.iter().find_map(|change| match change {
         Change::File { path, after: Some((_, Some(bytes))), .. } if path.as_str().ends_with(&name) => {

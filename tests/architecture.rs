@@ -171,7 +171,10 @@ fn commands_show_only_what_was_verified() {
     let known = [
         ("auditor/case.rs", "to find the checkpoint by whose rules a grant is verified"),
         ("auditor/docket.rs", "the same for a case; whose key an id is, which the verified case names"),
+        ("auditor/board_report.rs", "to find the checkpoint by whose rules each is verified"),
         ("signing/papers.rs", "the very bytes that are signed"),
+        ("admin/approvable.rs", "to find whose grant it is; what ends or answers a request is verified"),
+        ("researcher/usage/mod.rs", "which stage of the policy in force the newest grant of the vault names"),
         ("admin/policy/grants.rs", "whose affiliations to ask for; the outlook verifies"),
         ("admin/approve.rs", "compared with what a verified request would get"),
         ("admin/revoke.rs", "to find the checkpoint; to tell several by digits, of which nothing follows"),

@@ -25,7 +25,7 @@ fn latin(name: &str) -> OsString {
 /// Runs a command as whoever has the home; in its words, `@name` is a path that is no UTF-8.
 fn run_latin(folder: &Path, home: &OsStr, command: &str) -> Output {
     let words = command.split_whitespace().map(|word| match word.split_once('@') {
-        Some((before, name)) if before.is_empty() => latin(name),
+        Some(("", name)) => latin(name),
         _ => OsString::from(word),
     });
     portcullis().current_dir(folder).arg("--home").arg(home).args(words).output().unwrap()
@@ -86,9 +86,9 @@ fn a_report_is_the_same_bytes_to_a_pipe_as_to_a_file() {
     let scene = &served.scene;
     scene.succeed("august", "audit bundle --to audit.jsonl");
     let days = "--from 2019-01-01 --to 2019-02-01 --bundle audit.jsonl";
+    let times = regex::Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\d\d:\d\d(:\d\d)?").unwrap();
     for format in ["csv", "html", "json", "text"] {
         // What names its own moment differs from run to run.
-        let times = regex::Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\d\d:\d\d(:\d\d)?").unwrap();
         let same = |bytes: &[u8]| times.replace_all(&text(bytes), "<time>").into_owned();
         let report = format!("audit report {days} --format {format}");
         let piped = scene.run("august", &report);

@@ -8,7 +8,7 @@ use portcullis::identity::{Card, Identity};
 use portcullis::misuse::{Rules, Scorer};
 use portcullis::policy::UsageMode;
 use portcullis::time::Timestamp;
-use portcullis::usage::{Begin, End, Journal, Recipients, Task};
+use portcullis::usage::{Begin, End, Journal, JournalPlace, Recipients, Task};
 
 use crate::milliseconds;
 
@@ -29,7 +29,7 @@ pub(crate) fn measure() {
     let prompt =
         "In a shocking finding, scientists discovered a herd of unicorns living in a remote valley. "
             .repeat(4);
-    let mut journal = Journal::open(folder.path(), [1; 16]).unwrap();
+    let mut journal = Journal::open(&JournalPlace::in_home(folder.path()), [1; 16]).unwrap();
     journal.keep_live(rosa.card().sealing_key).unwrap();
     let (mut before, mut behind) = (Vec::new(), Vec::new());
     for _ in 0..RECORDS {
@@ -69,7 +69,7 @@ pub(crate) fn measure() {
 
 fn print(folder: &Path, before: &mut [Duration], behind: &mut [Duration]) {
     let opened = Instant::now();
-    Journal::open(folder, [1; 16]).unwrap();
+    Journal::open(&JournalPlace::in_home(folder), [1; 16]).unwrap();
     let opened = opened.elapsed();
     println!("## The journal\n\n| what | p50 ms | p99 ms |\n|---|---|---|");
     for (name, times) in [("before the first token", before), ("behind the last", behind)] {

@@ -80,7 +80,7 @@ impl fmt::Display for CheckpointId {
 serde_as_text!(CheckpointId);
 
 /// What a person or an organization is called: 1 to 120 characters on one line, in Unicode's form NFC, none of them hidden
-/// ([`crate::visible`]).
+/// ([`crate::visible`]), its words parted by one space (U+0020) each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label(String);
 
@@ -116,7 +116,8 @@ impl FromStr for Label {
         // Two ways to write one name are one name.
         let name: String = text.nfc().collect();
         let is_short = (1..=120).contains(&name.chars().count());
-        if is_short && !name.contains(['\n', '\t']) && is_plain(&name) {
+        let is_blank = |c: char| c.is_whitespace() && c != ' ' || matches!(c, '\u{fe0f}' | '\u{2800}');
+        if is_short && !name.contains(is_blank) && !name.contains("  ") && is_plain(&name) {
             Ok(Self(name))
         } else {
             Err(refused())
@@ -203,6 +204,9 @@ mod tests {
             assert_eq!(good.parse::<Label>().unwrap().as_str(), good);
         }
         for bad in ["", " Ada", "Ada\n", "A\u{202e}da", "\u{200b}", "\u{1b}[31m", &"a".repeat(121)] {
+            assert!(bad.parse::<Label>().is_err(), "{bad:?}");
+        }
+        for bad in ["Example\u{a0}Lab", "Example  Lab", "Ada\u{fe0f}", "Ada\u{2800}", "Example\u{3000}Lab"] {
             assert!(bad.parse::<Label>().is_err(), "{bad:?}");
         }
         for hidden in ['\u{61c}', '\u{2060}', '\u{ad}', '\u{3164}', '\u{180e}', '\u{e0041}', '\u{200d}'] {

@@ -12,7 +12,7 @@ pub fn is_hidden(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
             | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
@@ -29,13 +29,18 @@ pub fn joins(before: Option<char>, joiner: char, after: Option<char>) -> bool {
         && after.is_some_and(takes_joiners)
 }
 
+/// Whether this variation selector (U+FE0F) has nothing before it that it could show as a picture.
+fn selects_nothing(before: Option<char>, c: char) -> bool {
+    c == '\u{fe0f}' && before.is_none_or(|before| before.is_alphabetic() || before.is_whitespace())
+}
+
 /// The hidden characters of a text, but for joiners where they belong.
 fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
     let neighbour =
         |at: usize, c: char| (text[..at].chars().next_back(), text[at + c.len_utf8()..].chars().next());
     text.char_indices().filter(move |(at, c)| {
         let (before, after) = neighbour(*at, *c);
-        is_hidden(*c) && !joins(before, *c, after)
+        (is_hidden(*c) && !joins(before, *c, after)) || selects_nothing(before, *c)
     })
 }
 
@@ -61,15 +66,35 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same on one line: a text of others in a list or a log cannot begin a line of its own.
+/// The same on one line: a text of others in a list or a log cannot begin a line of its own, nor set words into columns.
 pub fn one_line(text: &str) -> String {
-    visible(text).replace('\n', "\\n").replace('\t', " ")
+    narrowed(&visible(text).replace('\n', "\\n").replace('\t', " "))
+}
+
+/// Any run of blanks within a line as one space: nobody can fill the rest of a terminal's line and go on where a line of this program's own
+/// would begin, in its columns.
+fn narrowed(line: &str) -> String {
+    let mut narrow = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c {
+            c if !c.is_whitespace() => narrow.push(c),
+            _ if narrow.ends_with(' ') => {}
+            _ => narrow.push(' '),
+        }
+    }
+    narrow
 }
 
 /// A text of others as a whole, behind what its first line begins with: each further line begins with `indent` spaces and a bar, which no line
-/// of this program's own does.
+/// of this program's own does. Runs of blanks within a line are one space; those at its beginning stay, behind the bar.
 pub fn quoted(text: &str, indent: usize) -> String {
-    visible(text).replace('\n', &format!("\n{:indent$}| ", ""))
+    let shown = visible(text);
+    let lines = shown.split('\n').map(|line| {
+        let words = line.trim_start();
+        let (margin, words) = (&line[..line.len() - words.len()], narrowed(words));
+        format!("{}{words}", margin.replace('\t', "  ").chars().take(40).collect::<String>())
+    });
+    lines.collect::<Vec<_>>().join(&format!("\n{:indent$}| ", ""))
 }
 
 /// JSON with everything hidden in its texts as escapes: the same data to every reader, and nothing that steers a terminal.
@@ -144,6 +169,9 @@ mod tests {
             ("می\u{200c}خواهم", "می\u{200c}خواهم"),
             ("क\u{94d}\u{200d}ष", "क\u{94d}\u{200d}ष"),
             ("ad\u{200d}min", "ad\\u{200d}min"),
+            ("Ada\u{fe0f}", "Ada\\u{fe0f}"),
+            ("\u{2764}\u{fe0f}", "\u{2764}\u{fe0f}"),
+            ("Ada\u{2800}", "Ada\\u{2800}"),
         ] {
             assert_eq!(visible(text), shown);
             assert_eq!(is_plain(text), text == shown);
@@ -151,6 +179,11 @@ mod tests {
         assert_eq!(one_line("granted\nby ada\u{7}"), "granted\\nby ada\\u{7}");
         assert_eq!(Untrusted::from("a\nb\u{202e}").to_string(), "a\\nb\\u{202e}");
         assert_eq!(quoted("one\ntwo", 2), "one\n  | two");
+        assert_eq!(one_line("Study.      confirms    that"), "Study. confirms that");
+        assert_eq!(
+            quoted("Study.\u{3000}   confirms    that\n    x = 1", 2),
+            "Study. confirms that\n  |     x = 1"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! People as commands show them: by name and key, with the organization that their card names and who confirms it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use serde_json::{Value, json};
@@ -15,7 +15,49 @@ use crate::visible::one_line;
 
 /// What is known of people beside their cards. Without anything known, each organization is shown as unconfirmed.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct People(BTreeMap<VerifyingKey, Said>);
+pub(in crate::cli) struct People {
+    said: BTreeMap<VerifyingKey, Said>,
+    /// Names that are taken: of the board's members and of organizations that have registrars.
+    taken: Taken,
+}
+
+/// Names that others may be taken for.
+#[derive(Debug, Default)]
+struct Taken {
+    members: Vec<(String, Label)>,
+    member_keys: BTreeSet<VerifyingKey>,
+    organizations: Vec<Label>,
+}
+
+impl Taken {
+    fn of(rules: &RulesInForce) -> Self {
+        let name = |contact: &String| {
+            let name = contact.split(" (").next().unwrap_or(contact);
+            Some((name.to_owned(), name.parse().ok()?))
+        };
+        Self {
+            members: rules.contacts.0.iter().filter_map(name).collect(),
+            member_keys: rules.board.keys().clone(),
+            organizations: rules.organizations.keys().cloned().collect(),
+        }
+    }
+
+    /// What to beware of in the names on a card, if anything.
+    fn caution(&self, card: &Card) -> String {
+        if card.name.mixes_scripts() || card.organization.as_ref().is_some_and(Label::mixes_scripts) {
+            return "; BEWARE: letters of several scripts".to_owned();
+        }
+        let member = self.members.iter().find(|(_, name)| name.looks_like(&card.name));
+        if let Some((name, _)) = member.filter(|_| !self.member_keys.contains(&card.verifying_key)) {
+            return format!("; BEWARE: looks like {name} of the board, and has another key");
+        }
+        let is_alike = |other: &&Label| {
+            card.organization.as_ref().is_some_and(|own| own != *other && own.looks_like(other))
+        };
+        let other = self.organizations.iter().find(is_alike);
+        other.map(|other| format!("; BEWARE: its organization looks like {other}")).unwrap_or_default()
+    }
+}
 
 /// The last that a registrar said of a person and the organization on their card.
 #[derive(Debug, Clone)]
@@ -59,22 +101,20 @@ impl People {
             let last = affiliations.last(card, rules, now)?;
             Some((card.verifying_key, Said::of(last, rules, now)?))
         };
-        Self(cards.into_iter().filter_map(said).collect())
+        Self { said: cards.into_iter().filter_map(said).collect(), taken: Taken::of(rules) }
     }
 
     /// `Rosa, Example Lab (unconfirmed), key 8a41…`.
     pub(in crate::cli) fn describe(&self, card: &Card) -> String {
         let organization = self.organization(card).map(|words| format!(", {words}")).unwrap_or_default();
-        let deceives =
-            card.name.mixes_scripts() || card.organization.as_ref().is_some_and(Label::mixes_scripts);
-        let caution = if deceives { "; BEWARE: letters of several scripts" } else { "" };
+        let caution = self.taken.caution(card);
         format!("{}{organization}, key {}{caution}", card.name, card.verifying_key.id())
     }
 
     /// `Example Lab (unconfirmed)`, `Example Lab (confirmed by Remy until 2027-01-31)`, or who withdrew it, if the card names an organization.
     pub(in crate::cli) fn organization(&self, card: &Card) -> Option<String> {
         let organization = card.organization.as_ref()?;
-        Some(match self.0.get(&card.verifying_key) {
+        Some(match self.said.get(&card.verifying_key) {
             Some(Said::NoLonger(words)) => format!("{organization} (unconfirmed: {words})"),
             Some(Said::Confirmed(Confirmed { by, until })) => {
                 format!("{organization} (confirmed by {by} until {})", until.date())
@@ -85,12 +125,12 @@ impl People {
 
     /// Whether the card names an organization that no registrar confirms.
     pub(in crate::cli) fn is_unconfirmed(&self, card: &Card) -> bool {
-        card.organization.is_some() && !matches!(self.0.get(&card.verifying_key), Some(Said::Confirmed(_)))
+        card.organization.is_some() && !matches!(self.said.get(&card.verifying_key), Some(Said::Confirmed(_)))
     }
 
     /// What a registrar said against it, or that none said anything: what a member who approves sets their own word against.
     pub(in crate::cli) fn why_unconfirmed(&self, card: &Card) -> &str {
-        match self.0.get(&card.verifying_key) {
+        match self.said.get(&card.verifying_key) {
             Some(Said::NoLonger(words)) => words,
             _ => "no registrar did",
         }
@@ -98,7 +138,7 @@ impl People {
 
     /// Who confirms the organization on a card, and until when; `null` if it is unconfirmed.
     pub(in crate::cli) fn confirmed_json(&self, card: &Card) -> Value {
-        match self.0.get(&card.verifying_key) {
+        match self.said.get(&card.verifying_key) {
             Some(Said::Confirmed(Confirmed { by, until })) => json!({ "by": by, "until": until }),
             Some(Said::NoLonger(_)) | None => Value::Null,
         }
@@ -160,5 +200,32 @@ impl Names<'_> {
             }
             None => format!("key {}", key.short()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+
+    fn card(seed: u8, name: &str, organization: &str) -> Card {
+        let words = (name.parse().unwrap(), Some(organization.parse().unwrap()));
+        Identity::new(words, &[seed; 32], &[seed; 32], Timestamp::now()).card().clone()
+    }
+
+    #[test]
+    fn names_that_look_like_those_of_others_are_marked() {
+        let ada = card(1, "Ada", "Example Lab");
+        let taken = Taken {
+            members: vec![("Ada".to_owned(), "Ada".parse().unwrap())],
+            member_keys: [ada.verifying_key].into(),
+            organizations: vec!["Example Lab".parse().unwrap()],
+        };
+        assert_eq!(taken.caution(&ada), "");
+        assert_eq!(taken.caution(&card(2, "Rosa", "Example Lab")), "");
+        let beware = |name: &str, organization: &str| taken.caution(&card(3, name, organization));
+        assert_eq!(beware("ADA", "Other"), "; BEWARE: looks like Ada of the board, and has another key");
+        assert_eq!(beware("Rosa", "Examp1e Lab"), "; BEWARE: its organization looks like Example Lab");
+        assert_eq!(beware("Rosa \u{410}b", "Other"), "; BEWARE: letters of several scripts");
     }
 }

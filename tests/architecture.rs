@@ -273,6 +273,7 @@ fn no_decision_reads_one_page() {
         ("history", "events of a request, for showing"),
         ("decision_times", "the last decisions, of which a median is shown"),
         ("statement", "one more than may be, which is refused"),
+        ("statement_and_sanctions", "one more than may be, which is refused"),
         ("newest_about", "the newest, for showing"),
         ("statements_by_prefix", "for showing, and to find one by its first digits"),
         ("statements_to_erase", "until none is left"),

@@ -132,7 +132,8 @@ fn others_take_no_step_in_a_case() {
 fn a_board_member_gets_a_report_of_their_checkpoints_and_the_reading_is_on_the_record() {
     let (served, grant) = used(Database::Sqlite);
     let scene = &served.scene;
-    let denied = scene.request();
+    let again = format!("request new {ID} --purpose Again --use detection --days 30 --accept-agreement");
+    let denied = scene.digits(&scene.json("rosa", &again)["request"]);
     scene.succeed("ben", &format!("deny {denied} --reason Twice"));
     let case = scene.digits(&scene.json("august", &format!("case open {grant} --reason Odd"))["case"]);
     scene.succeed("august", &format!("case decide {case} revoke --reason Misuse"));

@@ -144,7 +144,7 @@ impl Error {
             Self::Gated { .. } => (Fault::Rule, "ask with `portcullis request new <checkpoint> --terms`"),
             Self::NotLeased { .. } | Self::NotKept { .. } => (
                 Fault::Rule,
-                "bring in what this program recorded, as it is; `portcullis usage explain <journal>` gives up a journal that is no such record",
+                "bring in what this program recorded, as it is; `portcullis usage explain <journal> --reason \"…\"` gives up a journal that is no such record",
             ),
             Self::Crowded => (Fault::Busy, "try again in some seconds"),
             Self::Unfounded => (

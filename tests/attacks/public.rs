@@ -104,15 +104,15 @@ fn a_public_grant_lets_nobody_write_records_of_what_was_never_leased_or_kept() {
     ];
     insta::assert_snapshot!(served.scene.stable(&heard.join("\n")), @r#"
     403 record 0 counts for nothing: no lease for it was issued to this person here
-      next: bring in what this program recorded, as it is; `portcullis usage explain <journal>` gives up a journal that is no such record
+      next: bring in what this program recorded, as it is; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
     404 there is no grant <digest> here
       next: check the digest, and that it was handed in here
     403 record 0 counts for nothing: its lease is for another checkpoint
-      next: bring in what this program recorded, as it is; `portcullis usage explain <journal>` gives up a journal that is no such record
+      next: bring in what this program recorded, as it is; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
     403 record 0 holds what only a stage with `usage = "digest"` keeps, and its stage keeps `counts`
-      next: bring in what this program recorded, as it is; `portcullis usage explain <journal>` gives up a journal that is no such record
+      next: bring in what this program recorded, as it is; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
     403 record 0 holds what only a stage with `usage = "sealed"` keeps, and its stage keeps `counts`
-      next: bring in what this program recorded, as it is; `portcullis usage explain <journal>` gives up a journal that is no such record
+      next: bring in what this program recorded, as it is; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
     "#);
     // What was leased, and holds numbers alone, is taken.
     let taken = hand_in_as(begin(eve.grant, eve.lease));

@@ -89,7 +89,7 @@ fn a_checkpoint_does_not_enter_the_stage_that_it_is_in() {
             insta::assert_snapshot!(scene.refuse("ada", command), @"
             exit 2
             error: tiny is in stage `partners` already
-              next: name another stage; a policy, an agreement or a manifest is proposed without one: `portcullis catalogue propose`
+              next: name another stage; a policy, an agreement or a manifest is proposed without one: `portcullis catalogue propose tiny --policy policy.toml`
             ");
         }
     }

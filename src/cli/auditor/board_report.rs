@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::access::{Denial, Revocation, RulesInForce, Statements, verify_denial, verify_revocation};
-use crate::cli::home::{Home, write_whole};
-use crate::cli::output::Output;
+use crate::cli::files;
+use crate::cli::home::Home;
+use crate::cli::output::{Output, shown};
 use crate::cli::page::Page;
 use crate::cli::people::{fingerprint, person};
 use crate::cli::registry;
@@ -65,17 +66,17 @@ struct Findings {
 
 impl BoardReport<'_> {
     /// Reads everything and writes it to standard output, or to a file.
-    pub(super) fn run(&self, home: &Home, to: Option<PathBuf>, output: Output) -> anyhow::Result<()> {
+    pub(super) fn run(&self, home: &Home, target: Option<PathBuf>, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
         let found = self.read(home, now, output)?;
         let (value, page) = (self.json(&found), self.page(&found, now));
-        let Some(path) = to else { return output.page(&value, &page) };
+        let Some(path) = target else { return output.page(&value, &page) };
         let text = match output.is_json() {
             true => serde_json::to_string_pretty(&value)? + "\n",
             false => console::strip_ansi_codes(page.text()).into_owned(),
         };
-        write_whole(&path, text.as_bytes())?;
-        output.result(&json!({ "path": path }), format_args!("wrote {}\n", path.display()))
+        files::write(&path, text.as_bytes())?;
+        output.result(&json!({ "path": shown(&path) }), format_args!("wrote {}\n", path.display()))
     }
 
     fn within(&self, at: Timestamp) -> bool {

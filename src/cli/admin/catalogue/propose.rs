@@ -224,7 +224,9 @@ impl Propose {
         let proposed = repository.proposed_file(checkpoint, CheckpointFile::Stage)?;
         if (files.len() == 1 && proposed.as_ref() == Some(&published)) || !self.terms.evidence.is_empty() {
             let message = format!("{checkpoint} is in stage `{stage}` already");
-            let hint = "name another stage; a policy, an agreement or a manifest is proposed without one: `portcullis catalogue propose`";
+            let hint = format!(
+                "name another stage; a policy, an agreement or a manifest is proposed without one: `portcullis catalogue propose {checkpoint} --policy policy.toml`"
+            );
             return Err(Refusal::usage(message, hint).into());
         }
         output.note(format_args!("note: {checkpoint} is in stage `{stage}` already, and stays in it"));

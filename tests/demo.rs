@@ -152,7 +152,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    settings       registry/portcullis.toml
                    founding code  <digits>
                  Whoever founds the catalogue needs card and code; the code is shown this once.
-                   next: `portcullis registry serve registry`, then `portcullis --registry <URL> catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`
+                   next: `portcullis registry serve registry`, then `portcullis --registry <URL> catalogue init --owner <card> --owner-threshold <count> --registry-card <card> --founding-code <code>`, with --board <checkpoint>=<count>:<card>,<card> for each checkpoint
       oscar    $ portcullis registry serve registry --listen 127.0.0.1:<port> --quiet
                  listening on http://127.0.0.1:<port>
 
@@ -191,8 +191,10 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    the owners (targets): signed by Ada, Ben; complete
                  in force  root: it had its signatures, and the registry published it
                  in force  targets: it had its signatures, and the registry published it
+                   next: `portcullis --registry http://127.0.0.1:<port> catalogue root --to 1.root.json`, then `portcullis join http://127.0.0.1:<port> --root 1.root.json`
       ada      $ portcullis --registry http://127.0.0.1:<port> catalogue root --to 1.root.json
                  wrote 1.root.json, SHA-256 <digits>
+                   next: compare the SHA-256 with the other owners', hand the file out by another way than the registry, and `portcullis join http://127.0.0.1:<port> --root 1.root.json`
       rosa     $ portcullis join http://127.0.0.1:<port> --root 1.root.json
                  joined http://127.0.0.1:<port>: 3 owners, 2 of whom must sign a change of trust
                    fingerprint  <fingerprint>: compare it with what the owners say, by another way than this came
@@ -263,7 +265,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    days        30, from <time> until <time>
                    agreement   accepted: <digits>
                    request     <digits>
-                   policy      <digits>
+                   policy      version 1, <digits>
                    confirms    that Rosa belongs to Example University: no registrar did, and by signing you do
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
                  1 of 2 approvals: 1 more to come.
@@ -345,21 +347,21 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    rules       misleading-news
                    severity    medium
                    reason      misleading-news: asks for a news report that is made to look real
-                   raised      <time>
+                   raised      <time> by the registry
                    for         Rosa, Example University (unconfirmed), key <digits>
                    checkpoint  demo-large in stage `partners`
                    uses        detection
                    days        30, from <time> until <time>
                    agreement   accepted: <digits>
                    request     <digits>
-                   policy      <digits>
+                   policy      version 1, <digits>
                    confirms    that Rosa belongs to Example University: no registrar did, and by signing you do
-                   revocation  <digits> on demo-large
-                   grant       <digits>
-                   reason      Invented news are not in the granted use
                    case-step   <digits> on demo-large
                    case        <digits>
                    decides     revoke
+                   reason      Invented news are not in the granted use
+                   revocation  <digits> on demo-large
+                   grant       <digits>
                    reason      Invented news are not in the granted use
                  case <digits>: the grant is revoked: no further lease is issued
       rosa     $ portcullis lease demo-large

@@ -121,7 +121,7 @@ fn what_the_policy_could_never_permit_is_answered_at_once() {
 
     exit 2
     error: the catalogue has no checkpoint `gpt2`
-      next: `portcullis catalogue status` lists them; for a folder on this machine, check its path
+      next: `portcullis list` names them; for a folder on this machine, check its path
     ");
 }
 

@@ -403,16 +403,10 @@ fn simulate_replays_requests_against_a_draft() {
     let report: Value = serde_json::from_str(&succeed(folder.path(), &format!("{alone} --json"))).unwrap();
     assert_eq!(report["requests"][0]["draft"]["verdict"], "failed");
     assert_eq!(report["requests"][0]["draft"]["rules"][0]["rule"], "policy-for-this-checkpoint");
-    insta::assert_snapshot!(succeed(folder.path(), &format!("policy simulate draft.toml --stage secret {at}")), @"
-    1. 0f0f0f0f of 'Example University': refuses
-       draft: stage-exists: the policy has no stage secret
-    2. 0f0f0f0f of 'Cornell University': refuses
-       draft: stage-exists: the policy has no stage secret
-    3. 0f0f0f0f of 'Example University': refuses
-       draft: stage-exists: the policy has no stage secret
-    4. 0f0f0f0f of 'Example University': refuses
-       draft: stage-exists: the policy has no stage secret
-    of 4 requests, the draft permits 0, lets 0 wait and refuses 4
+    insta::assert_snapshot!(refuse(folder.path(), &format!("policy simulate draft.toml --stage secret {at}")), @"
+    exit 2
+    error: the draft has no stage `secret`
+      next: its stages: partners, public
     ");
     write("requests.jsonl", "\n{\"checkpoint\": \"demo-small\", \"colour\": 1}\n");
     insta::assert_snapshot!(refuse(folder.path(), &format!("policy simulate draft.toml --stage partners {at}")), @"

@@ -503,7 +503,11 @@ fn the_newest_of_many_can_be_asked_for(database: Database) {
 fn keepers_change_the_catalogue_over_http(database: Database) {
     let served = Served::founded(database);
     let scene = &served.scene;
-    insta::assert_snapshot!(no_url(&served, &scene.refuse("eve", "catalogue status")), @"
+    assert!(
+        scene.json("eve", "catalogue status")["proposed"].is_null(),
+        "what is proposed is for those who sign"
+    );
+    insta::assert_snapshot!(no_url(&served, &scene.refuse("eve", "catalogue review")), @"
     exit 3
     error: <registry> refuses: this is not for you to read or to do
       next: use the identity whose it is (--home)

@@ -97,9 +97,12 @@ fn the_comment_on_a_case_begins_a_line_that_looks_like_the_programs_own() {
     ]);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", failure(&output));
-    for command in ["case show", "case show --json"] {
+    // Nor are words set into columns, as the program's own are.
+    for (command, comment) in
+        [("case show", "fine\\ndecided no-finding"), ("case show --json", "fine\\ndecided  no-finding")]
+    {
         let shown = scene.succeed("august", &format!("{command} {case}"));
-        assert!(shown.contains("fine\\ndecided  no-finding"), "{shown}");
+        assert!(shown.contains(comment), "{shown}");
     }
 }
 

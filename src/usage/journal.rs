@@ -23,7 +23,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use serde::{Deserialize, Serialize};
 
@@ -345,14 +344,17 @@ impl Journal {
         let seq = self.known.seq;
         let signed = Record::new(self.journal, (seq, self.known.link), at, event).sign(signer)?;
         let mark = Mark { journal: self.journal, records: seq + 1, head: signed.digest() };
-        // The disk takes record and mark at once; the mark comes into force behind the record.
-        let written = thread::scope(|scope| {
-            let prepared = scope.spawn(|| self.place.prepare(&mark));
-            let appended = self.append_line(&signed);
-            let prepared =
-                prepared.join().unwrap_or_else(|_| Err(io::Error::other("the writer of the mark panicked")));
-            appended.and(prepared).and_then(|prepared| self.place.replace(prepared))
-        });
+        let written = (|| {
+            let mut file = File::options().create(true).append(true).open(self.path())?;
+            let is_first = file.metadata()?.len() == 0;
+            file.write_all(format!("{}\n", signed.line()).as_bytes())?;
+            file.sync_data()?;
+            // A new file is there after a power cut only if its folder says so.
+            if is_first {
+                File::open(&self.place.folder)?.sync_all()?;
+            }
+            self.place.keep(&mark)
+        })();
         if let Err(source) = written {
             // What may be there of the line was never acknowledged.
             drop(
@@ -365,18 +367,6 @@ impl Journal {
         }
         self.known.add(&signed);
         Ok(Appended { seq, digest: signed.digest() })
-    }
-
-    fn append_line(&self, signed: &SignedRecord) -> io::Result<()> {
-        let mut file = File::options().create(true).append(true).open(self.path())?;
-        let is_first = file.metadata()?.len() == 0;
-        file.write_all(format!("{}\n", signed.line()).as_bytes())?;
-        file.sync_data()?;
-        // A new file is there after a power cut only if its folder says so.
-        if is_first {
-            File::open(&self.place.folder)?.sync_all()?;
-        }
-        Ok(())
     }
 
     /// Reads what others appended, and looks whether it still is the journal that this home marked.

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 use crate::digest::Sha256Digest;
 use crate::usage::record::first_link;
@@ -99,11 +98,6 @@ impl JournalPlace {
 
     /// Puts a new mark in the place of the last, whole or not at all.
     pub(super) fn keep(&self, mark: &Mark) -> io::Result<()> {
-        self.replace(self.prepare(mark)?)
-    }
-
-    /// Writes a new mark beside the last, to be put in its place.
-    pub(super) fn prepare(&self, mark: &Mark) -> io::Result<NamedTempFile> {
         let home = self.mark.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(home)?;
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(home)?;
@@ -113,12 +107,7 @@ impl JournalPlace {
         file.flush()?;
         // After a power cut there is this mark or the one before, never an empty one.
         file.as_file().sync_data()?;
-        Ok(file)
-    }
-
-    /// Puts a mark that was prepared in the place of the last.
-    pub(super) fn replace(&self, prepared: NamedTempFile) -> io::Result<()> {
-        prepared.persist(&self.mark).map_err(|error| error.error)?;
+        file.persist(&self.mark).map_err(|error| error.error)?;
         Ok(())
     }
 

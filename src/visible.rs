@@ -68,7 +68,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// The same on one line: a text of others in a list or a log cannot begin a line of its own, nor set words into columns.
 pub fn one_line(text: &str) -> String {
-    narrowed(&visible(text).replace('\n', "\\n").replace('\t', " "))
+    narrowed(&one_row(text))
+}
+
+/// The same with its blanks as they are: for a row that this program sets into columns itself, and for data.
+pub fn one_row(text: &str) -> String {
+    visible(text).replace('\n', "\\n").replace('\t', " ")
 }
 
 /// Any run of blanks within a line as one space: nobody can fill the rest of a terminal's line and go on where a line of this program's own

@@ -11,7 +11,7 @@ use super::advice;
 use super::output::CannotPrint;
 use crate::access;
 use crate::statement::ThresholdNotMet;
-use crate::visible::{one_line, visible, visible_json};
+use crate::visible::{one_row, visible, visible_json};
 
 /// Exit code after Ctrl-C, as shells have it: 128 + SIGINT.
 pub(super) const INTERRUPTED: u8 = 130;
@@ -110,7 +110,7 @@ pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
         // Where nothing can be written, the exit code is all that can be said. An argument may come from elsewhere, such as a pasted name.
         let typed: String =
             std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-        let _ = if !error.use_stderr() || typed == one_line(&typed) {
+        let _ = if !error.use_stderr() || typed == one_row(&typed) {
             error.print()
         } else {
             writeln!(io::stderr(), "{}", in_its_place(error.to_string().trim_end()))
@@ -187,7 +187,7 @@ pub(super) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
 fn in_its_place(message: &str) -> String {
     let forges = |line: &str| ["error:", "next:"].iter().any(|word| line.trim_start().starts_with(word));
     let message = visible(message);
-    if message.lines().skip(1).any(forges) { one_line(&message) } else { message.into_owned() }
+    if message.lines().skip(1).any(forges) { one_row(&message) } else { message.into_owned() }
 }
 
 /// The error and its causes in one line, each said once.

@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::summary::Usage;
-use crate::visible::one_line;
+use crate::visible::one_row;
 
 /// What a spreadsheet takes for the beginning of a formula, also in full width.
 const FORMULA: [char; 10] = ['=', '+', '-', '@', '|', '%', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
@@ -190,7 +190,7 @@ fn line(cells: [&str; 9]) -> String {
 
 /// A cell; one that a spreadsheet would take for a formula is kept from that.
 fn quoted(cell: &str) -> String {
-    let cell = one_line(cell);
+    let cell = one_row(cell);
     let is_formula = cell.starts_with(FORMULA);
     let cell = if is_formula { format!("'{cell}") } else { cell };
     if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }

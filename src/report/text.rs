@@ -6,7 +6,7 @@ use super::summary::{ErasedRow, Usage};
 use super::{Report, Verification};
 use crate::log::EntryKind;
 use crate::time::Timestamp;
-use crate::visible::one_line;
+use crate::visible::{one_line, one_row};
 
 /// Rows of a table that are shown in text; the other formats have all of them.
 const MOST_ROWS: usize = 20;
@@ -197,7 +197,7 @@ fn table(text: &mut String, title: &str, rows: impl ExactSizeIterator<Item = Str
     }
     let _ = writeln!(text, "\n{title}");
     for row in rows.take(MOST_ROWS) {
-        let _ = writeln!(text, "  {}", one_line(&row));
+        let _ = writeln!(text, "  {}", one_row(&row));
     }
     if count > MOST_ROWS {
         let _ = writeln!(text, "  … and {} more", count - MOST_ROWS);

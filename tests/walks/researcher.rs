@@ -303,13 +303,13 @@ fn a_registry_that_is_stopped_or_silent_is_said_soon_and_in_plain_words() {
         said.into_iter().collect::<Vec<_>>().join("\n")
     };
     // A command takes a while to begin where others build; the registry refuses at once, and is called twice.
-    insta::assert_snapshot!(refusals(Duration::from_secs(3)), @"
+    insta::assert_snapshot!(refusals(Duration::from_secs(8)), @"
       next: check the address and the network, and try again
     error: cannot reach <registry>: nothing listens there: it refused the connection
     exit 5
     ");
     let silent = TcpListener::bind(&address).unwrap();
-    insta::assert_snapshot!(refusals(Duration::from_secs(10)), @"
+    insta::assert_snapshot!(refusals(Duration::from_secs(20)), @"
       next: check the address and the network, and try again
     error: cannot reach <registry>: it took the connection and did not answer in time
     exit 5

@@ -66,6 +66,11 @@ impl Affiliation {
         self.until <= self.created
     }
 
+    /// When the confirmation ends, as known at `now`. A withdrawal ends it at once, also if the registrar's clock is ahead of ours.
+    pub fn ends(&self, now: Timestamp) -> Timestamp {
+        if self.withdraws() { self.until.min(now) } else { self.until }
+    }
+
     fn require_sound(&self, subject: &Subject) -> Result<(), StatementError> {
         let malformed =
             |reason: &str| StatementError::Malformed { kind: Self::KIND, reason: reason.to_owned() };
@@ -154,6 +159,30 @@ impl Affiliations {
         rules: &RulesInForce,
         now: Timestamp,
     ) -> Option<&Verified<Affiliation>> {
-        self.last(card, rules, now).filter(|said| now < said.until)
+        self.last(card, rules, now).filter(|said| now < said.ends(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+
+    #[test]
+    fn a_withdrawal_of_a_clock_ahead_ends_at_once() {
+        let now = Timestamp::now();
+        let name = ("rosa".parse().unwrap(), Some("University".parse().unwrap()));
+        let person = Identity::new(name, &[1; 32], &[2; 32], now);
+        let said = |created: Timestamp, until: Timestamp| Affiliation {
+            organization: "University".parse().unwrap(),
+            person: person.card().clone(),
+            created,
+            until,
+            reason: None,
+        };
+        let ahead = now.plus_seconds(60);
+        assert_eq!(said(ahead, ahead).ends(now), now);
+        assert_eq!(said(now, now.plus_days(1)).ends(now), now.plus_days(1));
+        assert_eq!(said(now, now).ends(ahead), now);
     }
 }

@@ -137,7 +137,7 @@ impl RulesInForce {
         // Nobody approves their own request.
         let mut approvers = self.people(signers);
         approvers.remove(&PersonKey::from_bytes(*grant.researcher.verifying_key.as_bytes()));
-        let confirmed_until = affiliations.last(&grant.researcher, self, now).map(|said| said.until);
+        let confirmed_until = affiliations.last(&grant.researcher, self, now).map(|said| said.ends(now));
         let is_confirmed = confirmed_until.is_some_and(|until| now < until);
         let application = Application {
             checkpoint: grant.checkpoint.clone(),

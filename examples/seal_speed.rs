@@ -60,8 +60,8 @@ fn main() -> anyhow::Result<()> {
     let (reference, ..) = median(&speeds[1]);
     println!("| step | GB/s | of openssl × cores |\n|---|---:|---:|");
     for (step, speeds) in STEPS.iter().zip(&speeds) {
-        let (middle, least, most) = median(speeds);
-        println!("| {step} | {middle:.2} ({least:.2}–{most:.2}) | {:.0} % |", 100.0 * middle / reference);
+        let (middle, least, max) = median(speeds);
+        println!("| {step} | {middle:.2} ({least:.2}–{max:.2}) | {:.0} % |", 100.0 * middle / reference);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// Most bytes that are written at once: those of a signature.
-const MOST: usize = 64;
+const MAX: usize = 64;
 
 /// Exactly `N` bytes of lower-case hexadecimal digits.
 pub(crate) fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -16,8 +16,8 @@ pub(crate) fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// Writes bytes in hexadecimal digits.
 pub(crate) fn write(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut digits = [0; 2 * MOST];
-    for part in bytes.chunks(MOST) {
+    let mut digits = [0; 2 * MAX];
+    for part in bytes.chunks(MAX) {
         f.write_str(base16ct::lower::encode_str(part, &mut digits).map_err(|_| fmt::Error)?)?;
     }
     Ok(())

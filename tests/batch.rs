@@ -80,8 +80,8 @@ fn a_text_is_the_same_whatever_is_written_beside_it_and_when_it_began() {
     ] {
         let model = load(name, precision);
         let texts = texts(&model);
-        for (most, kept) in [(1, 0), (4, 0), (16, 0), (4, 1 << 30), (3, 40_000)] {
-            let mut batch = Batch::new(&model, most).keeping(kept);
+        for (max, kept) in [(1, 0), (4, 0), (16, 0), (4, 1 << 30), (3, 40_000)] {
+            let mut batch = Batch::new(&model, max).keeping(kept);
             let mut ids = Vec::new();
             let (ended, _) = finish(&mut batch, |batch, passes| {
                 // Two more with each pass, so that texts begin while others are being written.
@@ -94,7 +94,7 @@ fn a_text_is_the_same_whatever_is_written_beside_it_and_when_it_began() {
             assert_eq!(ended.len(), texts.len());
             for (id, (prompt, options)) in ids.iter().zip(&texts) {
                 let expected = alone(&model, prompt, options);
-                assert_eq!(ended[id].tokens, expected.tokens, "{name} {precision} {most} {kept}");
+                assert_eq!(ended[id].tokens, expected.tokens, "{name} {precision} {max} {kept}");
                 assert_eq!(ended[id].finish, expected.finish);
                 assert_eq!(ended[id].prompt_tokens, prompt.len());
             }
@@ -108,8 +108,8 @@ fn guesses_change_no_text_whoever_guesses() {
     let (model, other) = (load("f32", Precision::F32), load("f32", Precision::Q4));
     let texts = texts(&model);
     for speculation in [Speculation::Lookup, Speculation::Draft(&model), Speculation::Draft(&other)] {
-        for most in [1, 5] {
-            let mut batch = Batch::new(&model, most).speculating(speculation).unwrap();
+        for max in [1, 5] {
+            let mut batch = Batch::new(&model, max).speculating(speculation).unwrap();
             let ids: Vec<_> =
                 texts.iter().map(|(prompt, options)| batch.begin(prompt.clone(), options).unwrap()).collect();
             let (ended, _) = finish(&mut batch, |_, _| ());

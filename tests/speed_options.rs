@@ -74,10 +74,10 @@ fn score_says_what_rounding_costs() {
     let score = |how: &str| {
         json(&succeed(folder.path(), &format!("--json score demo/checkpoints/demo-small first.txt {how}")))
     };
-    for (how, most) in [("--quantize q8", 1.005), ("--quantize q4", 1.05)] {
+    for (how, max) in [("--quantize q8", 1.005), ("--quantize q4", 1.05)] {
         let said = score(how);
         let ratio = said["unrounded"]["perplexity_ratio"].as_f64().unwrap();
-        assert!((0.995..most).contains(&ratio), "{how}: {ratio}");
+        assert!((0.995..max).contains(&ratio), "{how}: {ratio}");
         assert_eq!(said["unrounded"]["dtype"], "f16");
     }
     assert_eq!(score("--quantize none")["unrounded"], Value::Null);

@@ -28,9 +28,9 @@ impl Watched {
 }
 
 impl Remote for Watched {
-    fn fetch(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, Error> {
+    fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, Error> {
         self.asked.lock().unwrap().push(path.to_owned());
-        self.memory.fetch(path, most)
+        self.memory.fetch(path, max)
     }
 }
 

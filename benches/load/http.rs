@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 
 /// Longest answer that is read.
-const MOST: usize = 64 << 20;
+const MAX: usize = 64 << 20;
 
 /// What was measured.
 pub(crate) struct Report {
@@ -80,7 +80,7 @@ impl Connection {
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
-        assert!(length <= MOST);
+        assert!(length <= MAX);
         while self.buffer.len() < end + length {
             self.more().await;
         }

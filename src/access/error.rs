@@ -63,12 +63,12 @@ pub enum Error {
         index: ShareIndex,
     },
     /// A request names too many people.
-    #[error("it names {count} members; at most {most} may be named in one request")]
+    #[error("it names {count} members; at most {max} may be named in one request")]
     TooManyMembers {
         /// How many.
         count: usize,
         /// How many may be.
-        most: usize,
+        max: usize,
     },
     /// A request is for somebody of another organization than its author's.
     #[error("{member} is not of {}, by their card", organization.as_ref().map_or("the author's organization, which has none on record", Label::as_str))]
@@ -267,12 +267,12 @@ pub enum ExchangeError {
         source: io::Error,
     },
     /// More files than a folder of statements is read with.
-    #[error("{} holds more than {most} statements", path.display())]
+    #[error("{} holds more than {max} statements", path.display())]
     TooMany {
         /// Which folder.
         path: PathBuf,
         /// How many are read.
-        most: usize,
+        max: usize,
     },
     /// What no digest begins with.
     #[error("`{typed}` names no {kind}: give 6 to 64 hexadecimal digits, the first of its digest")]

@@ -16,9 +16,9 @@ use crate::identity::VerifyingKey;
 use crate::statement::{Envelope, Predicate as _};
 
 /// Most files of one kind that are read.
-const MOST_FILES: usize = 100_000;
+const MAX_FILES: usize = 100_000;
 /// Longest accepted statement.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 /// A folder of statements.
 #[derive(Debug, Clone)]
@@ -100,8 +100,8 @@ impl Exchange {
             if path.extension().is_some_and(|extension| extension == "json") {
                 paths.push(path);
             }
-            if paths.len() > MOST_FILES {
-                return Err(ExchangeError::TooMany { path: folder, most: MOST_FILES });
+            if paths.len() > MAX_FILES {
+                return Err(ExchangeError::TooMany { path: folder, max: MAX_FILES });
             }
         }
         paths.sort();
@@ -154,7 +154,7 @@ fn parse(kind: &str, path: PathBuf) -> Option<Found> {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

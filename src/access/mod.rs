@@ -40,7 +40,7 @@ pub use lease::{Lease, check_lease, lease_context, verify_lease};
 pub use origin::{Origin, OriginError};
 pub use outlook::{Outlook, outlook};
 pub use request::{
-    Denial, MOST_MEMBERS, Request, Withdrawal, asks, verify_denial, verify_request, verify_withdrawal,
+    Denial, MAX_MEMBERS, Request, Withdrawal, asks, verify_denial, verify_request, verify_withdrawal,
 };
 pub use rules::{Contacts, Objections, Registrars, RulesInForce};
 pub use session::{Session, SessionPlace, verify_session};

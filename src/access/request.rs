@@ -33,7 +33,7 @@ pub struct Request {
     pub renews: Option<Sha256Digest>,
     /// Who asks: to these keys a grant will be made out.
     pub card: Card,
-    /// Signed cards of others of the same organization for whom it asks, too, at most [`MOST_MEMBERS`]: each gets a grant of their own.
+    /// Signed cards of others of the same organization for whom it asks, too, at most [`MAX_MEMBERS`]: each gets a grant of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Envelope>,
     /// When.
@@ -45,7 +45,7 @@ impl Predicate for Request {
 }
 
 /// Most people whom one request may name beside its author.
-pub const MOST_MEMBERS: usize = 50;
+pub const MAX_MEMBERS: usize = 50;
 
 impl Request {
     /// For whom it asks: its author, then the members whom it names.
@@ -54,8 +54,8 @@ impl Request {
     /// [`Error::TooManyMembers`], [`Error::Statement`] where a member's card is not signed by its own key, [`Error::OtherOrganization`],
     /// [`Error::NamedTwice`].
     pub fn holders(&self) -> Result<Vec<Card>, Error> {
-        if self.members.len() > MOST_MEMBERS {
-            return Err(Error::TooManyMembers { count: self.members.len(), most: MOST_MEMBERS });
+        if self.members.len() > MAX_MEMBERS {
+            return Err(Error::TooManyMembers { count: self.members.len(), max: MAX_MEMBERS });
         }
         let mut holders = vec![self.card.clone()];
         for envelope in &self.members {

@@ -30,10 +30,10 @@ pub use work::{WORK, WorkDemand, WorkProof, WorkProofError};
 pub const FOUNDING_CODE: &str = "portcullis-founding-code";
 
 /// Longest accepted statement, in bytes.
-pub const MOST_STATEMENT_BYTES: usize = 1 << 20;
+pub const MAX_STATEMENT_BYTES: usize = 1 << 20;
 /// Longest accepted proposal of the catalogue, in bytes: a manifest of 64 MiB in base64, and the rest.
-pub const MOST_PROPOSAL_BYTES: usize = 96 << 20;
+pub const MAX_PROPOSAL_BYTES: usize = 96 << 20;
 /// Longest accepted chunk, in bytes: the largest plaintext and its tag.
-pub const MOST_CHUNK_BYTES: usize = (64 << 20) + 16;
+pub const MAX_CHUNK_BYTES: usize = (64 << 20) + 16;
 /// Longest accepted sealed manifest with its shares, in bytes.
-pub const MOST_SEAL_BYTES: usize = 96 << 20;
+pub const MAX_SEAL_BYTES: usize = 96 << 20;

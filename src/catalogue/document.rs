@@ -17,7 +17,7 @@ use crate::statement::{CatalogueId, Quorum, QuorumError};
 use crate::time::Timestamp;
 
 /// Most signatures that are looked at.
-const MOST_SIGNATURES: usize = 256;
+const MAX_SIGNATURES: usize = 256;
 /// The version of TUF that this program writes.
 const SPEC_VERSION: &str = "1.0.31";
 
@@ -65,13 +65,13 @@ impl<T: Role> Document<T> {
     /// # Errors
     /// [`Error::TooLong`], [`Error::Malformed`].
     pub fn parse(file: &str, bytes: Vec<u8>) -> Result<Self, Error> {
-        if bytes.len() as u64 > T::MOST_BYTES {
-            return Err(Error::TooLong { file: file.to_owned(), most: T::MOST_BYTES });
+        if bytes.len() as u64 > T::MAX_BYTES {
+            return Err(Error::TooLong { file: file.to_owned(), max: T::MAX_BYTES });
         }
         let Wire { signed, signatures } =
             crate::json::from_slice(&bytes).map_err(|error| Error::malformed(file, error))?;
-        if signatures.len() > MOST_SIGNATURES {
-            return Err(Error::malformed(file, format!("it has more than {MOST_SIGNATURES} signatures")));
+        if signatures.len() > MAX_SIGNATURES {
+            return Err(Error::malformed(file, format!("it has more than {MAX_SIGNATURES} signatures")));
         }
         // 4.2.1: with one key id twice, two programs could judge the same file differently.
         let ids: BTreeSet<_> = signatures.iter().map(|signature| &signature.keyid).collect();

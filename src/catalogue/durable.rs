@@ -25,8 +25,8 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     attempt().map_err(Error::io("write", path))
 }
 
-/// Reads a file of at most `most` bytes; `None` where there is none. `name` is what refusals call it.
-pub(super) fn read(path: &Path, name: &str, most: u64) -> Result<Option<Vec<u8>>, Error> {
+/// Reads a file of at most `max` bytes; `None` where there is none. `name` is what refusals call it.
+pub(super) fn read(path: &Path, name: &str, max: u64) -> Result<Option<Vec<u8>>, Error> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -35,9 +35,9 @@ pub(super) fn read(path: &Path, name: &str, most: u64) -> Result<Option<Vec<u8>>
         Err(error) => return Err(Error::io("read", path)(error)),
     };
     let mut bytes = Vec::new();
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    if bytes.len() as u64 > most {
-        return Err(Error::TooLong { file: name.to_owned(), most });
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    if bytes.len() as u64 > max {
+        return Err(Error::TooLong { file: name.to_owned(), max });
     }
     Ok(Some(bytes))
 }

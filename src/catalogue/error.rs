@@ -72,12 +72,12 @@ pub enum Error {
         file: String,
     },
     /// A file is longer than it may be.
-    #[error("{file} is longer than the {most} bytes it may have")]
+    #[error("{file} is longer than the {max} bytes it may have")]
     TooLong {
         /// Which file.
         file: String,
         /// How long it may be.
-        most: u64,
+        max: u64,
     },
     /// Not TUF metadata, or not of this kind.
     #[error("{file} is not what it should be: {reason}")]

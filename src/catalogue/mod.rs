@@ -41,7 +41,7 @@ pub use repository::{
     RepositoryError, Review, Roster, Rotation, Standing, Status, Subject, Tally,
 };
 pub use role_name::{AUDITORS, RoleName, RoleNameError};
-pub use schema::MOST_ROOT_BYTES;
+pub use schema::MAX_ROOT_BYTES;
 pub use schema::{
     Delegation, Delegations, FileMeta, Hashes, Key, Role, RoleKeys, RootRole, SnapshotOnly, SnapshotRole,
     TargetFile, TargetsRole, TimestampRole, TopLevel,

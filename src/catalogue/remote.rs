@@ -9,8 +9,8 @@ pub trait Remote: Send + Sync {
     /// The file at `path`, relative to the catalogue; `None` where there is none.
     ///
     /// # Errors
-    /// [`Error::TooLong`] where it is longer than `most` bytes; what the transport says.
-    fn fetch(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, Error>;
+    /// [`Error::TooLong`] where it is longer than `max` bytes; what the transport says.
+    fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, Error>;
 }
 
 /// A catalogue in a folder.
@@ -27,12 +27,12 @@ impl Folder {
 }
 
 impl Remote for Folder {
-    fn fetch(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, Error> {
+    fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, Error> {
         // Every path is made from checked names; this is the second lock on the door.
         if path.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
             return Err(Error::Missing { file: path.to_owned() });
         }
-        durable::read(&self.path.join(path), path, most)
+        durable::read(&self.path.join(path), path, max)
     }
 }
 

@@ -11,11 +11,11 @@ use crate::name::CheckpointId;
 pub const AUDITORS: &str = "auditors";
 
 /// Longest name of a role, in bytes.
-const MOST_BYTES: usize = 80;
+const MAX_BYTES: usize = 80;
 
 /// A text is no role's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a role's name has 1 to {MOST_BYTES} bytes and no control characters")]
+#[error("a role's name has 1 to {MAX_BYTES} bytes and no control characters")]
 pub struct RoleNameError;
 
 /// A delegated role's name. It names files and URLs only through [`Self::file_stem`].
@@ -50,7 +50,7 @@ impl FromStr for RoleName {
     type Err = RoleNameError;
 
     fn from_str(text: &str) -> Result<Self, RoleNameError> {
-        if (1..=MOST_BYTES).contains(&text.len()) && !text.chars().any(char::is_control) {
+        if (1..=MAX_BYTES).contains(&text.len()) && !text.chars().any(char::is_control) {
             Ok(Self(text.to_owned()))
         } else {
             Err(RoleNameError)

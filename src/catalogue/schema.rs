@@ -13,17 +13,17 @@ use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 
 /// Most roles that a catalogue delegates to, as other clients have it.
-pub(super) const MOST_DELEGATIONS: usize = 32;
+pub(super) const MAX_DELEGATIONS: usize = 32;
 
 /// Longest accepted root.
-pub const MOST_ROOT_BYTES: u64 = 512_000;
+pub const MAX_ROOT_BYTES: u64 = 512_000;
 
 /// One kind of metadata.
 pub trait Role: Serialize + for<'a> Deserialize<'a> {
     /// Its `_type`.
     const TYPE: &'static str;
     /// Longest accepted file, as other clients have it.
-    const MOST_BYTES: u64;
+    const MAX_BYTES: u64;
 
     /// What the form demands beyond its fields.
     ///
@@ -101,7 +101,7 @@ pub struct TopLevel {
 
 impl Role for RootRole {
     const TYPE: &'static str = "root";
-    const MOST_BYTES: u64 = MOST_ROOT_BYTES;
+    const MAX_BYTES: u64 = MAX_ROOT_BYTES;
 
     fn check(&self, file: &str) -> Result<(), Error> {
         if self.consistent_snapshot {
@@ -156,7 +156,7 @@ pub struct SnapshotOnly {
 
 impl Role for TimestampRole {
     const TYPE: &'static str = "timestamp";
-    const MOST_BYTES: u64 = 16_384;
+    const MAX_BYTES: u64 = 16_384;
 }
 
 /// `snapshot`: the versions of all targets metadata.
@@ -168,7 +168,7 @@ pub struct SnapshotRole {
 
 impl Role for SnapshotRole {
     const TYPE: &'static str = "snapshot";
-    const MOST_BYTES: u64 = 2_000_000;
+    const MAX_BYTES: u64 = 2_000_000;
 }
 
 /// `targets`, and every role that it delegates to.
@@ -235,15 +235,12 @@ impl Delegation {
 
 impl Role for TargetsRole {
     const TYPE: &'static str = "targets";
-    const MOST_BYTES: u64 = 5_000_000;
+    const MAX_BYTES: u64 = 5_000_000;
 
     fn check(&self, file: &str) -> Result<(), Error> {
         let roles = self.delegations.iter().flat_map(|delegations| &delegations.roles);
-        if roles.clone().count() > MOST_DELEGATIONS {
-            return Err(Error::malformed(
-                file,
-                format!("it delegates to more than {MOST_DELEGATIONS} roles"),
-            ));
+        if roles.clone().count() > MAX_DELEGATIONS {
+            return Err(Error::malformed(file, format!("it delegates to more than {MAX_DELEGATIONS} roles")));
         }
         for role in roles {
             if is_top_level(role.name.as_str()) {

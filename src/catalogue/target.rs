@@ -11,7 +11,7 @@ use crate::name::{CheckpointId, Label};
 use crate::time::Timestamp;
 
 /// Longest path of a target.
-const MOST_PATH_BYTES: usize = 256;
+const MAX_PATH_BYTES: usize = 256;
 
 /// A text is no path of a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +62,7 @@ impl FromStr for TargetPath {
     fn from_str(text: &str) -> Result<Self, TargetPathError> {
         let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_');
         let good = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(allowed);
-        if text.len() <= MOST_PATH_BYTES && text.split('/').all(good) {
+        if text.len() <= MAX_PATH_BYTES && text.split('/').all(good) {
             Ok(Self(text.to_owned()))
         } else {
             Err(TargetPathError { text: text.chars().take(80).collect() })

@@ -15,7 +15,7 @@ use crate::statement::{CatalogueId, Envelope, Quorum, Verified, verify_card};
 use crate::time::Timestamp;
 
 /// Longest target that is fetched into memory; a manifest of a large checkpoint takes a few MB.
-const MOST_TARGET_BYTES: u64 = 64 << 20;
+const MAX_TARGET_BYTES: u64 = 64 << 20;
 
 /// Delegated roles by name.
 pub(super) type Delegated = BTreeMap<RoleName, Document<TargetsRole>>;
@@ -344,8 +344,8 @@ pub(super) fn info(
 /// A target's bytes, verified: from `cache` where they are there, or else from `remote`.
 pub(super) fn fetch(remote: &dyn Remote, cache: Option<&Path>, info: &TargetInfo) -> Result<Vec<u8>, Error> {
     let file = info.path.as_str();
-    if info.length > MOST_TARGET_BYTES {
-        return Err(Error::TooLong { file: file.to_owned(), most: MOST_TARGET_BYTES });
+    if info.length > MAX_TARGET_BYTES {
+        return Err(Error::TooLong { file: file.to_owned(), max: MAX_TARGET_BYTES });
     }
     let cached = cache.map(|cache| cache.join(info.sha256.to_string()));
     if let Some(cached) = &cached

@@ -23,14 +23,14 @@ pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
     Ok((file, size))
 }
 
-/// The bytes of a file that must not be longer than `most`.
-pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+/// The bytes of a file that must not be longer than `max`.
+pub(super) fn read(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
     let (file, size) = open(path)?;
-    if size > most {
-        return Err(Error::TooLong { path: path.to_owned(), size, most });
+    if size > max {
+        return Err(Error::TooLong { path: path.to_owned(), size, max });
     }
     let mut bytes = Vec::new();
-    file.take(most) // it may be growing
+    file.take(max) // it may be growing
         .read_to_end(&mut bytes)
         .map_err(Error::io("read", path))?;
     Ok(bytes)

@@ -79,14 +79,14 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// A small file is not small.
-    #[error("{} has {size} bytes; at most {most} are accepted", path.display())]
+    #[error("{} has {size} bytes; at most {max} are accepted", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
         /// Its size.
         size: u64,
         /// The most that is accepted.
-        most: u64,
+        max: u64,
     },
     /// The name is no checkpoint's and cannot become one's.
     #[error(transparent)]
@@ -155,14 +155,14 @@ pub enum Error {
         name: String,
     },
     /// No shards, or too many.
-    #[error("{} names {count} shards; 1 to {most} are accepted", path.display())]
+    #[error("{} names {count} shards; 1 to {max} are accepted", path.display())]
     ShardCount {
         /// The index.
         path: PathBuf,
         /// How many.
         count: usize,
         /// How many are accepted.
-        most: usize,
+        max: usize,
     },
     /// Two tensors of one name.
     #[error("tensor `{name}` is there twice")]

@@ -87,8 +87,8 @@ fn altered(folder: &Path, problem: FileProblem) -> Error {
 }
 
 /// Reads a small file whole and hands it out only if it is what the manifest says.
-fn read_checked(folder: &Path, manifest: &Manifest, name: &str, most: u64) -> Result<Vec<u8>, Error> {
-    let bytes = bounded::read(&folder.join(name), most)?;
+fn read_checked(folder: &Path, manifest: &Manifest, name: &str, max: u64) -> Result<Vec<u8>, Error> {
+    let bytes = bounded::read(&folder.join(name), max)?;
     let found = Sha256Digest::of(&bytes);
     match manifest.file(name) {
         Some(entry) if entry.sha256 != found => {

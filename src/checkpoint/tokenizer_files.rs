@@ -50,14 +50,14 @@ pub(crate) struct TokenizerBytes<'a> {
 }
 
 impl TokenizerFiles {
-    /// Parses the bytes of both files, for a model of `most_tokens` tokens; fewer are fine, since embeddings are padded.
+    /// Parses the bytes of both files, for a model of `max_tokens` tokens; fewer are fine, since embeddings are padded.
     ///
     /// # Errors
     /// Every variant of [`TokenizerFilesError`].
-    pub fn parse(vocabulary: &[u8], merges: &[u8], most_tokens: usize) -> Result<Self, TokenizerFilesError> {
+    pub fn parse(vocabulary: &[u8], merges: &[u8], max_tokens: usize) -> Result<Self, TokenizerFilesError> {
         let json = text(TokenizerFile::Vocabulary, vocabulary)?;
         let lines = text(TokenizerFile::Merges, merges)?;
-        let vocabulary = parse_vocabulary(json, most_tokens.min(limits::VOCABULARY))?;
+        let vocabulary = parse_vocabulary(json, max_tokens.min(limits::VOCABULARY))?;
         let merges = parse_merges(lines, &vocabulary)?;
         Ok(Self { vocabulary, merges, facts: None })
     }
@@ -94,21 +94,21 @@ impl TokenizerFiles {
         }
     }
 
-    /// The vocabulary and merges of a `tokenizer.json`, for a model of `most_tokens` tokens.
+    /// The vocabulary and merges of a `tokenizer.json`, for a model of `max_tokens` tokens.
     ///
     /// # Errors
     /// [`TokenizerFilesError`].
-    pub fn of_model(file: &Map<String, Value>, most_tokens: usize) -> Result<Self, TokenizerFilesError> {
+    pub fn of_model(file: &Map<String, Value>, max_tokens: usize) -> Result<Self, TokenizerFilesError> {
         let model = model_bytes(file)?;
-        Self::parse(&model.vocabulary, &model.merges, most_tokens)
+        Self::parse(&model.vocabulary, &model.merges, max_tokens)
     }
 
     /// The same files with facts, which the tokenizers library takes.
     ///
     /// # Errors
     /// [`TokenizerFilesError`].
-    pub fn with_facts(self, facts: Facts, most_tokens: usize) -> Result<Self, TokenizerFilesError> {
-        facts::check_tokens(&facts, &self, most_tokens)?;
+    pub fn with_facts(self, facts: Facts, max_tokens: usize) -> Result<Self, TokenizerFilesError> {
+        facts::check_tokens(&facts, &self, max_tokens)?;
         facts.check_parts()?;
         Ok(Self { facts: Some(facts), ..self })
     }
@@ -201,15 +201,15 @@ fn text(file: TokenizerFile, bytes: &[u8]) -> Result<&str, TokenizerFilesError> 
         .map_err(|error| TokenizerFilesError::NotUtf8 { file, offset: error.valid_up_to() })
 }
 
-fn parse_vocabulary(json: &str, most: usize) -> Result<Vec<String>, TokenizerFilesError> {
+fn parse_vocabulary(json: &str, max: usize) -> Result<Vec<String>, TokenizerFilesError> {
     let Entries { kept, found } =
         // The parser's own message is left out: it would quote what it found, however long that is.
         crate::json::from_str_of_own_keys(json).map_err(|error| TokenizerFilesError::MalformedVocabulary {
             line: error.line(),
             column: error.column(),
         })?;
-    if found > most {
-        return Err(TokenizerFilesError::TooManyTokens { found, most });
+    if found > max {
+        return Err(TokenizerFilesError::TooManyTokens { found, max });
     }
     let mut by_id: Vec<Option<String>> = vec![None; kept.len()];
     for (token, id) in kept {

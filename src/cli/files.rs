@@ -13,16 +13,16 @@ use super::failure::Refusal;
 use crate::statement::Envelope;
 
 /// Longest statement or text file that a command accepts.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads a file of at most `most` bytes.
-pub(super) fn read(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
+/// Reads a file of at most `max` bytes.
+pub(super) fn read(path: &Path, max: u64) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(max + 1).read_to_end(&mut bytes))
         .with_context(|| format!("cannot read {}", path.display()))?;
-    if bytes.len() as u64 > most {
-        let message = format!("{} is longer than {most} bytes", path.display());
+    if bytes.len() as u64 > max {
+        let message = format!("{} is longer than {max} bytes", path.display());
         return Err(Refusal::unverified(message, "check that it is the file you mean").into());
     }
     Ok(bytes)
@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
 
 /// Reads a signed statement; nothing of it is verified yet.
 pub(super) fn envelope(path: &Path) -> anyhow::Result<Envelope> {
-    Envelope::parse(&read(path, MOST_BYTES)?).with_context(|| format!("cannot use {}", path.display()))
+    Envelope::parse(&read(path, MAX_BYTES)?).with_context(|| format!("cannot use {}", path.display()))
 }
 
 /// Writes the file that a person named.

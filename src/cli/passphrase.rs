@@ -16,9 +16,9 @@ use super::output::Output;
 const VARIABLE: &str = "PORTCULLIS_PASSPHRASE";
 
 /// Longest accepted passphrase.
-const MOST_BYTES: u64 = 1024;
+const MAX_BYTES: u64 = 1024;
 /// Shortest accepted new passphrase, in characters.
-const LEAST_CHARACTERS: usize = 8;
+const MIN_CHARACTERS: usize = 8;
 /// How often a new passphrase is asked for.
 const TRIES: u32 = 3;
 
@@ -95,10 +95,10 @@ fn ask(prompt: &str) -> anyhow::Result<SecretString> {
 }
 
 fn ask_twice(output: Output) -> anyhow::Result<SecretString> {
-    let prompt = format!("new passphrase, {LEAST_CHARACTERS} characters or more: ");
+    let prompt = format!("new passphrase, {MIN_CHARACTERS} characters or more: ");
     for _ in 0..TRIES {
         let first = ask(&prompt)?;
-        if first.expose_secret().chars().count() < LEAST_CHARACTERS {
+        if first.expose_secret().chars().count() < MIN_CHARACTERS {
             output.note("that is shorter; several words protect better than odd characters");
             continue;
         }
@@ -112,11 +112,11 @@ fn ask_twice(output: Output) -> anyhow::Result<SecretString> {
 }
 
 fn require_length(passphrase: SecretString) -> anyhow::Result<SecretString> {
-    if passphrase.expose_secret().chars().count() >= LEAST_CHARACTERS {
+    if passphrase.expose_secret().chars().count() >= MIN_CHARACTERS {
         return Ok(passphrase);
     }
     Err(Refusal::usage(
-        format!("the passphrase is shorter than {LEAST_CHARACTERS} characters"),
+        format!("the passphrase is shorter than {MIN_CHARACTERS} characters"),
         "use several words: length protects better than odd characters",
     )
     .into())
@@ -126,14 +126,14 @@ fn require_length(passphrase: SecretString) -> anyhow::Result<SecretString> {
 fn read_descriptor(fd: i32) -> anyhow::Result<SecretString> {
     let refused = || format!("cannot read a passphrase from file descriptor {fd}");
     let file = File::open(format!("/dev/fd/{fd}")).with_context(refused)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_BYTES as usize + 1));
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).with_context(refused)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES as usize + 1));
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).with_context(refused)?;
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
-        Ok(text) if !text.is_empty() && bytes.len() as u64 <= MOST_BYTES => Ok(text.to_owned().into()),
+        Ok(text) if !text.is_empty() && bytes.len() as u64 <= MAX_BYTES => Ok(text.to_owned().into()),
         _ => Err(Refusal::usage(
-            format!("file descriptor {fd} holds no passphrase of 1 to {MOST_BYTES} bytes in UTF-8"),
+            format!("file descriptor {fd} holds no passphrase of 1 to {MAX_BYTES} bytes in UTF-8"),
             "give it as one line, such as `--passphrase-fd 3 3<file`",
         )
         .into()),

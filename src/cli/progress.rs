@@ -114,13 +114,13 @@ impl Progress for Bar {
     }
 }
 
-/// Reads standard input whole, of at most `most` bytes.
-pub(super) fn read_stdin(most: u64) -> io::Result<Vec<u8>> {
+/// Reads standard input whole, of at most `max` bytes.
+pub(super) fn read_stdin(max: u64) -> io::Result<Vec<u8>> {
     use io::Read as _;
     let mut bytes = Vec::new();
-    io::stdin().lock().take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {most} bytes")));
+    io::stdin().lock().take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {max} bytes")));
     }
     Ok(bytes)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::catalogue::{Client, MOST_ROOT_BYTES};
+use crate::catalogue::{Client, MAX_ROOT_BYTES};
 use crate::checkpoint::fetch::BaseUrl;
 use crate::cli::files;
 use crate::client::remote::TufRepository;
@@ -67,7 +67,7 @@ impl TufClient {
         let now = Timestamp::now();
         match &self.action {
             Action::Init { root } => {
-                client.trust(&files::read(root, MOST_ROOT_BYTES)?)?;
+                client.trust(&files::read(root, MAX_ROOT_BYTES)?)?;
             }
             Action::Refresh => {
                 client.refresh(&self.repository()?, now)?;

@@ -22,7 +22,7 @@ use crate::log::{
 use crate::statement::Quorum;
 
 /// Longest file that is read.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 /// How often a receipt is asked for while other commands accept newer heads.
 const TRIES: usize = 4;
 
@@ -181,7 +181,7 @@ impl Record {
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
         let mut bytes = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
+        let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
         match read {
             Ok(_) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -76,7 +76,7 @@ pub fn upload(
 }
 
 fn shares(folder: &Path) -> Result<Vec<u8>, Error> {
-    bounded(&folder.join(seal::SHARES), Locks::MOST_SHARES_BYTES)
+    bounded(&folder.join(seal::SHARES), Locks::MAX_SHARES_BYTES)
 }
 
 fn read(folder: &Path, chunk: &ChunkEntry) -> Result<Vec<u8>, Error> {
@@ -85,10 +85,10 @@ fn read(folder: &Path, chunk: &ChunkEntry) -> Result<Vec<u8>, Error> {
     if Sha256Digest::of(&bytes) == chunk.sha256 { Ok(bytes) } else { Err(Error::WrongChunk { path }) }
 }
 
-fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+fn bounded(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(max + 1).read_to_end(&mut bytes))
         .map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
     Ok(bytes)
 }

@@ -6,11 +6,11 @@ use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
 use super::problem::Problem;
-use super::{MOST_REQUEST_BYTES, PATIENCE, Parts, request};
+use super::{MAX_REQUEST_BYTES, PATIENCE, Parts, request};
 
 /// Bytes after which nobody listens any more. Up to there a body that is too large is read and thrown away: its client would find
 /// the connection cut, and not the answer.
-const MOST_HEARD: usize = 8 * MOST_REQUEST_BYTES;
+const MAX_HEARD: usize = 8 * MAX_REQUEST_BYTES;
 
 /// Reads a request for completions.
 pub(super) async fn read(app: &Parts, request: Request) -> Result<request::Request, Problem> {
@@ -29,13 +29,13 @@ async fn collect(body: Body) -> Result<Vec<u8>, Problem> {
         let piece =
             piece.map_err(|_| Problem::malformed("the request broke off before its end: send it again"))?;
         heard += piece.len();
-        if heard <= MOST_REQUEST_BYTES {
+        if heard <= MAX_REQUEST_BYTES {
             kept.extend_from_slice(&piece);
-        } else if heard <= MOST_HEARD {
+        } else if heard <= MAX_HEARD {
             kept = Vec::new();
         } else {
             break;
         }
     }
-    if heard > MOST_REQUEST_BYTES { Err(Problem::too_large()) } else { Ok(kept) }
+    if heard > MAX_REQUEST_BYTES { Err(Problem::too_large()) } else { Ok(kept) }
 }

@@ -62,8 +62,8 @@ pub(super) async fn create(
 /// Hands all texts of a request to the clerk, if there is a place for each.
 fn ask(app: &Parts, request: &Request) -> Result<(Place, Inbox), Problem> {
     let texts = request.prompts.len() * request.each;
-    if texts > app.most_texts {
-        let message = format!("at most {} texts are taken at a time here", app.most_texts);
+    if texts > app.max_texts {
+        let message = format!("at most {} texts are taken at a time here", app.max_texts);
         return Err(Problem::invalid("n", message));
     }
     // The request's check bounded the number.

@@ -43,11 +43,11 @@ pub use running::{Endpoint, EndpointError, Listening, Settings};
 pub use watch::{Key, KeyError};
 
 /// Most bytes of a request: a full context in every one of as many prompts as are taken.
-const MOST_REQUEST_BYTES: usize = 2 << 20;
+const MAX_REQUEST_BYTES: usize = 2 << 20;
 /// How long a whole request may take to come, and how long a client may leave its answer untouched.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Most requests that are read at a time: with each of them up to [`MOST_REQUEST_BYTES`] are held.
-const MOST_READ: usize = 32;
+/// Most requests that are read at a time: with each of them up to [`MAX_REQUEST_BYTES`] are held.
+const MAX_READ: usize = 32;
 
 /// What is served.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ struct Parts {
     loopback: bool,
     /// A permit for each text that may be under way or wait.
     places: Arc<Semaphore>,
-    most_texts: usize,
+    max_texts: usize,
     /// A permit for each request that may be read at a time.
     readers: Semaphore,
     clerk: mpsc::Sender<ToClerk>,
@@ -105,7 +105,7 @@ fn router(app: App) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::not_done_here)
-        .layer(DefaultBodyLimit::max(MOST_REQUEST_BYTES))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(axum::middleware::from_fn(watch::require_host))
         .layer(axum::middleware::from_fn(watch::observe))
@@ -114,7 +114,7 @@ fn router(app: App) -> Router {
 
 /// Measurements in Prometheus' text format.
 async fn measurements(State(app): State<App>) -> Response {
-    let waiting = app.most_texts - app.places.available_permits();
+    let waiting = app.max_texts - app.places.available_permits();
     metrics::gauge!("portcullis_completions_under_way").set(waiting as f64);
     let content = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (content, app.metrics.render()).into_response()

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::{MOST_REQUEST_BYTES, PATIENCE};
+use super::{MAX_REQUEST_BYTES, PATIENCE};
 
 /// What is refused.
 #[derive(Debug, Clone, Serialize)]
@@ -76,7 +76,7 @@ impl Problem {
     pub(super) fn too_large() -> Self {
         let message = format!(
             "the request is larger than {} MiB, the most that is read of one: send fewer or shorter prompts",
-            MOST_REQUEST_BYTES >> 20
+            MAX_REQUEST_BYTES >> 20
         );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", message)
     }

@@ -9,12 +9,12 @@ use crate::inference::tokenizer::SpecialTokens;
 use crate::inference::{Error, GenerationOptions, Sampling};
 
 /// Most texts of one request.
-const MOST_TEXTS: usize = 128;
+const MAX_TEXTS: usize = 128;
 /// Most alternatives shown of a token.
-const MOST_LOGPROBS: usize = 5;
+const MAX_LOGPROBS: usize = 5;
 /// Most texts to stop at, and bytes of each.
-const MOST_STOPS: usize = 4;
-const MOST_STOP_BYTES: usize = 1024;
+const MAX_STOPS: usize = 4;
+const MAX_STOP_BYTES: usize = 1024;
 
 /// The body of a request.
 #[derive(Debug, Deserialize)]
@@ -106,14 +106,14 @@ impl Request {
             let message = "the list of prompts is empty: give at least one, or leave `prompt` out for a text of the model's own";
             return Err(Problem::invalid("prompt", message));
         }
-        if each == 0 || prompts.len().saturating_mul(each) > MOST_TEXTS {
-            let message = format!("a request is for 1 to {MOST_TEXTS} texts, those of all prompts together");
+        if each == 0 || prompts.len().saturating_mul(each) > MAX_TEXTS {
+            let message = format!("a request is for 1 to {MAX_TEXTS} texts, those of all prompts together");
             return Err(Problem::invalid("n", message));
         }
         let max_tokens = body.max_tokens.unwrap_or(16);
         prompts.iter().try_for_each(|prompt| fits(prompt, max_tokens, served))?;
-        if body.logprobs.is_some_and(|count| count > MOST_LOGPROBS) {
-            let message = format!("the log probabilities of up to {MOST_LOGPROBS} tokens are shown");
+        if body.logprobs.is_some_and(|count| count > MAX_LOGPROBS) {
+            let message = format!("the log probabilities of up to {MAX_LOGPROBS} tokens are shown");
             return Err(Problem::invalid("logprobs", message));
         }
         let sampling = Sampling {
@@ -174,7 +174,7 @@ fn prompts(prompt: Option<Prompt>, served: &Served) -> Result<Vec<Vec<u32>>, Pro
     let mut prompts = match prompt {
         None => vec![Vec::new()],
         Some(Prompt::Text(text)) => vec![encode(&text)],
-        Some(Prompt::Texts(texts)) => texts.iter().take(MOST_TEXTS + 1).map(|text| encode(text)).collect(),
+        Some(Prompt::Texts(texts)) => texts.iter().take(MAX_TEXTS + 1).map(|text| encode(text)).collect(),
         Some(Prompt::Tokens(tokens)) => vec![tokens],
         Some(Prompt::ManyTokens(many)) => many,
     };
@@ -209,8 +209,8 @@ fn stops(stop: Option<Stop>) -> Result<Vec<String>, Problem> {
         Some(Stop::One(stop)) => vec![stop],
         Some(Stop::Several(stops)) => stops,
     };
-    if stops.len() > MOST_STOPS || stops.iter().any(|stop| stop.len() > MOST_STOP_BYTES) {
-        let message = format!("a text stops at up to {MOST_STOPS} texts of up to {MOST_STOP_BYTES} bytes");
+    if stops.len() > MAX_STOPS || stops.iter().any(|stop| stop.len() > MAX_STOP_BYTES) {
+        let message = format!("a text stops at up to {MAX_STOPS} texts of up to {MAX_STOP_BYTES} bytes");
         return Err(Problem::invalid("stop", message));
     }
     Ok(stops)
@@ -275,8 +275,8 @@ mod tests {
                 body[name] = value;
             }
             if let Ok(request) = Request::parse(body.to_string().as_bytes(), &served) {
-                prop_assert!((1..=MOST_TEXTS).contains(&(request.prompts.len() * request.each)));
-                prop_assert!(request.stop.len() <= MOST_STOPS);
+                prop_assert!((1..=MAX_TEXTS).contains(&(request.prompts.len() * request.each)));
+                prop_assert!(request.stop.len() <= MAX_STOPS);
                 prop_assert!(request.options.sampling.check().is_ok());
                 for prompt in &request.prompts {
                     prop_assert!(!prompt.is_empty());

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::clerk::{self, Ledger, ToClerk};
 use super::writer::{self, Room};
-use super::{App, Key, MOST_READ, PATIENCE, Parts, Served, router};
+use super::{App, Key, MAX_READ, PATIENCE, Parts, Served, router};
 use crate::inference::{self, KeyValueCache};
 use crate::time::Timestamp;
 use crate::web::Acceptor;
@@ -40,7 +40,7 @@ pub struct Settings {
     /// What clients must prove to have.
     pub key: Option<Key>,
     /// Most texts under way and waiting.
-    pub most_texts: usize,
+    pub max_texts: usize,
     /// Most texts that are written at a time.
     pub at_a_time: usize,
 }
@@ -145,15 +145,15 @@ impl Endpoint {
         let served = Arc::new(served);
         let closing = Arc::<Closing>::default();
         let (clerk, threads) = threads(&served, ledger, &closing, settings.at_a_time)?;
-        let most_texts = settings.most_texts.clamp(1, Semaphore::MAX_PERMITS);
+        let max_texts = settings.max_texts.clamp(1, Semaphore::MAX_PERMITS);
         let app = Arc::new(Parts {
             served,
             since: Timestamp::now(),
             key: settings.key,
             loopback: settings.listen.ip().is_loopback(),
-            places: Arc::new(Semaphore::new(most_texts)),
-            most_texts,
-            readers: Semaphore::new(MOST_READ),
+            places: Arc::new(Semaphore::new(max_texts)),
+            max_texts,
+            readers: Semaphore::new(MAX_READ),
             clerk,
             metrics,
         });

@@ -19,12 +19,12 @@ use crate::name::Label;
 use crate::time::Timestamp;
 
 /// Longest accepted identity file; a real one takes under 1 kB.
-const MOST_BYTES: u64 = 64 << 10;
+const MAX_BYTES: u64 = 64 << 10;
 
 /// scrypt's work factor, as a power of two: about half a second on a small machine of today.
 const WORK_FACTOR: u8 = 17;
 /// Work that a file may ask for before it is refused: sixteen times as much.
-const MOST_WORK: u8 = 21;
+const MAX_WORK: u8 = 21;
 
 const AGE_MAGIC: &[u8] = b"age-encryption.org/";
 
@@ -195,16 +195,16 @@ impl IdentityFile {
             return Err(Error::Readable { path: self.path.clone(), mode });
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", &self.path))?;
-        if bytes.len() as u64 > MOST_BYTES {
-            return Err(self.malformed(format!("it is longer than {MOST_BYTES} bytes")));
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", &self.path))?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(self.malformed(format!("it is longer than {MAX_BYTES} bytes")));
         }
         Ok(bytes)
     }
 
     fn decrypt(&self, bytes: &[u8], passphrase: SecretString) -> Result<Vec<u8>, Error> {
         let mut key = age::scrypt::Identity::new(passphrase);
-        key.set_max_work_factor(MOST_WORK);
+        key.set_max_work_factor(MAX_WORK);
         age::decrypt(&key, bytes).map_err(|error| match error {
             age::DecryptError::DecryptionFailed
             | age::DecryptError::KeyDecryptionFailed

@@ -109,16 +109,16 @@ pub struct Generation {
     pub timings: Timings,
 }
 
-/// How likely `token` and the `most` likeliest are by `logits`, which are finite.
-pub(super) fn log_probability(logits: &[f32], token: u32, most: usize) -> LogProbability {
+/// How likely `token` and the `max` likeliest are by `logits`, which are finite.
+pub(super) fn log_probability(logits: &[f32], token: u32, max: usize) -> LogProbability {
     let normalizer = log_sum_exp(logits);
     let of = |token: u32| f64::from(logits[token as usize]) - normalizer;
     let order = |&a: &u32, &b: &u32| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b));
     let mut ranked: Vec<u32> = (0u32..).zip(logits).map(|(token, _)| token).collect();
-    if most > 0 && most < ranked.len() {
-        ranked.select_nth_unstable_by(most - 1, order);
+    if max > 0 && max < ranked.len() {
+        ranked.select_nth_unstable_by(max - 1, order);
     }
-    ranked.truncate(most);
+    ranked.truncate(max);
     ranked.sort_unstable_by(order);
     let likeliest = ranked.into_iter().map(|token| Alternative { token, log_probability: of(token) });
     LogProbability { chosen: of(token), likeliest: likeliest.collect() }

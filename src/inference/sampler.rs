@@ -91,7 +91,7 @@ impl Sampler {
     /// # Errors
     /// As [`Self::choose`].
     pub(super) fn guess(&mut self, logits: &[f32], ahead: usize) -> Result<u32, Error> {
-        let (likeliest, most) = greatest(logits).ok_or(Error::LogitNotFinite)?;
+        let (likeliest, max) = greatest(logits).ok_or(Error::LogitNotFinite)?;
         let Sampling { temperature, top_k, top_p, .. } = self.sampling;
         if temperature == 0.0 {
             return Ok(likeliest as u32);
@@ -100,7 +100,7 @@ impl Sampler {
             let draw = self.uniform();
             self.upcoming.push_back(draw);
         }
-        let scale = (most, f64::from(temperature));
+        let scale = (max, f64::from(temperature));
         let mut candidates = match top_k.filter(|&k| k < logits.len()) {
             Some(k) => Candidates::likeliest(logits, k, scale),
             None => Candidates { tokens: None, weights: weights(logits, scale) },

@@ -58,12 +58,12 @@ pub enum Error {
         reason: String,
     },
     /// An entry that is too long for a bundle.
-    #[error("an entry of {size} bytes; at most {most} fit")]
+    #[error("an entry of {size} bytes; at most {max} fit")]
     TooLong {
         /// How long it is.
         size: usize,
         /// How long it may be.
-        most: usize,
+        max: usize,
     },
     /// An entry that this program would not have written.
     #[error("the entry is malformed: {reason}")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::proof::{ours, theirs};
 use super::tile::{Part, TILE_WIDTH};
-use super::{Bundle, Error, MOST_ENTRIES, Tiles, TreeHead, leaf_hash};
+use super::{Bundle, Error, MAX_ENTRIES, Tiles, TreeHead, leaf_hash};
 use crate::digest::Sha256Digest;
 
 /// A log that grows: the last, partial part of each level, in memory.
@@ -63,11 +63,11 @@ impl Growth {
     /// # Errors
     /// [`Error::TooLong`], [`Error::Size`] where the log is full.
     pub fn append(&mut self, entry: &[u8]) -> Result<u64, Error> {
-        if self.size == MOST_ENTRIES {
-            return Err(Error::Size { size: MOST_ENTRIES + 1 });
+        if self.size == MAX_ENTRIES {
+            return Err(Error::Size { size: MAX_ENTRIES + 1 });
         }
-        if entry.len() > super::MOST_ENTRY_BYTES {
-            return Err(Error::TooLong { size: entry.len(), most: super::MOST_ENTRY_BYTES });
+        if entry.len() > super::MAX_ENTRY_BYTES {
+            return Err(Error::TooLong { size: entry.len(), max: super::MAX_ENTRY_BYTES });
         }
         let index = self.size;
         self.entries.entries.push(entry.to_vec());

@@ -9,12 +9,12 @@ use signed_note::{Note, Signature, is_key_name_valid, key_id};
 use tlog_tiles::Checkpoint;
 
 use super::proof::{ours, theirs};
-use super::{Error, MOST_ENTRIES};
+use super::{Error, MAX_ENTRIES};
 use crate::digest::Sha256Digest;
 use crate::identity::{self, Signer, VerifyingKey};
 
 /// Longest head that is read, in bytes: text, and some dozens of witnesses.
-const MOST_BYTES: usize = 64 << 10;
+const MAX_BYTES: usize = 64 << 10;
 /// What stands before an Ed25519 key that signs heads (signed-note, "Signature types").
 const ED25519: u8 = 1;
 
@@ -34,7 +34,7 @@ impl TreeHead {
     /// # Errors
     /// [`Error::Size`].
     pub fn new(size: u64, root: Sha256Digest) -> Result<Self, Error> {
-        if size > MOST_ENTRIES || (size == 0 && root != Self::EMPTY.root) {
+        if size > MAX_ENTRIES || (size == 0 && root != Self::EMPTY.root) {
             return Err(Error::Size { size });
         }
         Ok(Self { size, root })
@@ -169,8 +169,8 @@ impl HeadNote {
     /// [`Error::Head`], [`Error::Size`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let malformed = |reason: &str| Error::Head { reason: reason.to_owned() };
-        if bytes.len() > MOST_BYTES {
-            return Err(Error::Head { reason: format!("it is longer than {MOST_BYTES} bytes") });
+        if bytes.len() > MAX_BYTES {
+            return Err(Error::Head { reason: format!("it is longer than {MAX_BYTES} bytes") });
         }
         let note = Note::from_bytes(bytes).map_err(|error| malformed(&error.to_string()))?;
         let text = String::from_utf8(note.text().to_vec()).map_err(|_| malformed("it is no UTF-8"))?;
@@ -233,7 +233,7 @@ impl HeadNote {
     /// # Errors
     /// [`Error::Head`].
     pub fn add(&mut self, lines: &[u8]) -> Result<(), Error> {
-        if lines.len() > MOST_BYTES {
+        if lines.len() > MAX_BYTES {
             return Err(Error::Head { reason: "there are too many signatures".to_owned() });
         }
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

@@ -25,7 +25,7 @@ pub use proof::{
     ConsistencyProof, InclusionProof, Tiles, leaf_hash, prove_consistency, prove_inclusion, require_entries,
 };
 pub use receipt::Receipt;
-pub use tile::{Bundle, MOST_ENTRY_BYTES, Part, TILE_WIDTH};
+pub use tile::{Bundle, MAX_ENTRY_BYTES, Part, TILE_WIDTH};
 pub use witness::{Cosigned, WitnessKey, WitnessRule, cosign};
 pub use witnessing::{Offered, WitnessRefusal};
 
@@ -38,4 +38,4 @@ pub fn origin(first_root: Sha256Digest) -> String {
 }
 
 /// Most entries of a log; sizes beyond it are refused wherever they come from.
-pub const MOST_ENTRIES: u64 = 1 << 48;
+pub const MAX_ENTRIES: u64 = 1 << 48;

@@ -11,9 +11,9 @@ use crate::digest::Sha256Digest;
 /// What a proof begins with.
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 /// Most hashes of a proof: as many as the tree can be high.
-const MOST_HASHES: usize = 64;
+const MAX_HASHES: usize = 64;
 /// Longest proof that is read, in bytes.
-const MOST_BYTES: usize = 128 << 10;
+const MAX_BYTES: usize = 128 << 10;
 
 /// An entry, its place, and a head that covers it; nothing of it is checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,7 @@ impl Receipt {
     /// [`Error::Proof`], [`Error::Head`].
     pub fn parse(entry: Vec<u8>, proof: &str) -> Result<Self, Error> {
         let malformed = |reason: &str| Error::Proof { reason: reason.to_owned() };
-        if proof.len() > MOST_BYTES {
+        if proof.len() > MAX_BYTES {
             return Err(malformed("it is too long"));
         }
         let (head, note) = proof.split_once("\n\n").ok_or_else(|| malformed("it has no head"))?;
@@ -71,7 +71,7 @@ impl Receipt {
         for line in lines {
             let hash = BASE64_STANDARD.decode(line).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
             path.push(Sha256Digest::from_bytes(hash.ok_or_else(|| malformed("a line is no hash"))?));
-            if path.len() > MOST_HASHES {
+            if path.len() > MAX_HASHES {
                 return Err(malformed("it has too many hashes"));
             }
         }

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Error, MOST_ENTRIES};
+use super::{Error, MAX_ENTRIES};
 
 /// Hashes of a whole tile, entries of a whole bundle.
 pub const TILE_WIDTH: u64 = 256;
 /// Longest entry, in bytes: its length stands before it in 16 bits.
-pub const MOST_ENTRY_BYTES: usize = 65_535;
-/// Levels that a log can have: 256^6 is [`MOST_ENTRIES`].
-const MOST_LEVELS: u8 = 6;
+pub const MAX_ENTRY_BYTES: usize = 65_535;
+/// Levels that a log can have: 256^6 is [`MAX_ENTRIES`].
+const MAX_LEVELS: u8 = 6;
 
 /// A part of the log that is a file: hashes at a level, or entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,13 +88,13 @@ fn parse(text: &str) -> Option<Part> {
     let (level, place) = path.strip_prefix("tile/")?.split_once('/')?;
     let level = match level {
         "entries" => None,
-        level => Some(level.parse().ok().filter(|level| *level < MOST_LEVELS)?),
+        level => Some(level.parse().ok().filter(|level| *level < MAX_LEVELS)?),
     };
     let mut index: u64 = 0;
     for group in place.split('/') {
         let digits = group.strip_prefix('x').unwrap_or(group);
         let value: u64 = digits.parse().ok().filter(|_| digits.len() == 3)?;
-        index = index.checked_mul(1000)?.checked_add(value).filter(|index| *index < MOST_ENTRIES)?;
+        index = index.checked_mul(1000)?.checked_add(value).filter(|index| *index < MAX_ENTRIES)?;
     }
     Some(Part { level, index, width })
 }
@@ -135,7 +135,7 @@ impl Bundle {
         let mut bytes = Vec::new();
         for entry in &self.entries {
             let length = u16::try_from(entry.len())
-                .map_err(|_| Error::TooLong { size: entry.len(), most: MOST_ENTRY_BYTES })?;
+                .map_err(|_| Error::TooLong { size: entry.len(), max: MAX_ENTRY_BYTES })?;
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(entry);
         }
@@ -178,14 +178,14 @@ mod tests {
 
     #[test]
     fn a_bundle_reads_back_and_a_cut_one_is_refused() {
-        let bundle = Bundle { entries: vec![b"first".to_vec(), Vec::new(), vec![7; MOST_ENTRY_BYTES]] };
+        let bundle = Bundle { entries: vec![b"first".to_vec(), Vec::new(), vec![7; MAX_ENTRY_BYTES]] };
         let bytes = bundle.to_bytes().unwrap();
         assert_eq!(&bytes[..9], b"\0\x05first\0\0");
         assert_eq!(Bundle::parse(&bytes).unwrap(), bundle);
         let refusal = |bytes: &[u8]| Bundle::parse(bytes).unwrap_err().to_string();
         assert_eq!(refusal(&bytes[..8]), "the bundle of entries is malformed: it ends within entry 1");
         assert_eq!(refusal(&[0; 514]), "the bundle of entries is malformed: it has more than 256 entries");
-        let long = Bundle { entries: vec![vec![0; MOST_ENTRY_BYTES + 1]] };
+        let long = Bundle { entries: vec![vec![0; MAX_ENTRY_BYTES + 1]] };
         assert_eq!(long.to_bytes().unwrap_err().to_string(), "an entry of 65536 bytes; at most 65535 fit");
     }
 }

@@ -7,7 +7,7 @@ use super::{ConsistencyProof, Error, HeadNote, LogKey, TreeHead};
 use crate::digest::Sha256Digest;
 
 /// Most lines of a proof.
-const MOST_LINES: usize = 63;
+const MAX_LINES: usize = 63;
 
 /// A head that a log offers, and the proof that it continues an earlier one.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +67,7 @@ impl Offered {
         for line in lines {
             let hash = BASE64_STANDARD.decode(line).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
             path.push(Sha256Digest::from_bytes(hash.ok_or_else(|| malformed("a line is no hash"))?));
-            if path.len() > MOST_LINES {
+            if path.len() > MAX_LINES {
                 return Err(malformed("its proof has too many lines"));
             }
         }

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 use crate::usage::JournalId;
 
 /// Most records and rules that an opening names.
-const MOST_NAMED: usize = 64;
+const MAX_NAMED: usize = 64;
 
 /// Who may not take part in a case but by an appeal.
 const OWN_CASE: &str = "the auditor whom the case is about";
@@ -216,7 +216,7 @@ pub enum CaseError {
         who: &'static str,
     },
     /// More than a case can sensibly name.
-    #[error("a case names at most {MOST_NAMED} records and rules")]
+    #[error("a case names at most {MAX_NAMED} records and rules")]
     TooMany,
     /// A suspension without an end, or an end without a suspension.
     #[error("a suspension has an end, and nothing else does")]
@@ -267,7 +267,7 @@ pub fn verify_case(
         (Err(_), Some(auditors)) => envelope.statement::<Case>(&auditors.any_one())?,
         (Err(error), None) => return Err(error.into()),
     };
-    if case.predicate.records.len() > MOST_NAMED || case.predicate.rules.len() > MOST_NAMED {
+    if case.predicate.records.len() > MAX_NAMED || case.predicate.rules.len() > MAX_NAMED {
         return Err(CaseError::TooMany);
     }
     if case.signers().iter().any(|signer| signer.id() == case.predicate.person) {

@@ -16,14 +16,14 @@ use crate::policy::excerpt::{Excerpt, message_of, place_of};
 use crate::policy::{RuleId, Use};
 
 /// Longest text of rules that is read.
-pub const MOST_BYTES: usize = 64 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024;
 /// The version of the format that is read.
 pub const SCHEMA: u32 = 1;
-const MOST_RULES: usize = 64;
-const MOST_PATTERNS: usize = 256;
-const MOST_PATTERN_BYTES: usize = 512;
+const MAX_RULES: usize = 64;
+const MAX_PATTERNS: usize = 256;
+const MAX_PATTERN_BYTES: usize = 512;
 /// Largest compiled form of one rule's patterns.
-const MOST_PROGRAM_BYTES: usize = 1 << 20;
+const MAX_PROGRAM_BYTES: usize = 1 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,7 +62,7 @@ impl Rules {
     ///
     /// The first thing that is wrong, with its line, column and the line itself.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        if text.len() > MOST_BYTES {
+        if text.len() > MAX_BYTES {
             return Err(Error::TooLong { bytes: text.len() });
         }
         let parsed: RulesText = toml::Deserializer::parse(text)
@@ -72,10 +72,10 @@ impl Rules {
         if *parsed.schema.get_ref() != SCHEMA {
             return Err(Error::Schema { at, found: parsed.schema.into_inner() });
         }
-        let mut most = [("rules", parsed.rule.len(), MOST_RULES), ("patterns", 0, MOST_PATTERNS)];
-        most[1].1 = parsed.rule.iter().filter_map(|rule| Some(rule.patterns.as_ref()?.get_ref().len())).sum();
-        if let Some((what, count, most)) = most.into_iter().find(|(_, count, most)| count > most) {
-            return Err(Error::TooMany { at, what, count, most });
+        let mut max = [("rules", parsed.rule.len(), MAX_RULES), ("patterns", 0, MAX_PATTERNS)];
+        max[1].1 = parsed.rule.iter().filter_map(|rule| Some(rule.patterns.as_ref()?.get_ref().len())).sum();
+        if let Some((what, count, max)) = max.into_iter().find(|(_, count, max)| count > max) {
+            return Err(Error::TooMany { at, what, count, max });
         }
         let mut ids = BTreeSet::new();
         for RuleText { id, .. } in &parsed.rule {
@@ -199,8 +199,8 @@ impl RuleText {
         };
         for pattern in &patterns {
             let (place, pattern) = (pattern.span(), pattern.get_ref());
-            if pattern.len() > MOST_PATTERN_BYTES {
-                return Err(refusal(place, format!("it is longer than {MOST_PATTERN_BYTES} bytes")));
+            if pattern.len() > MAX_PATTERN_BYTES {
+                return Err(refusal(place, format!("it is longer than {MAX_PATTERN_BYTES} bytes")));
             }
             // One at a time first, so that the refusal points at the one.
             let set =
@@ -241,8 +241,8 @@ impl RuleText {
 fn build(patterns: &[&str]) -> Result<RegexSet, regex::Error> {
     RegexSetBuilder::new(patterns)
         .case_insensitive(true)
-        .size_limit(MOST_PROGRAM_BYTES)
-        .dfa_size_limit(MOST_PROGRAM_BYTES)
+        .size_limit(MAX_PROGRAM_BYTES)
+        .dfa_size_limit(MAX_PROGRAM_BYTES)
         .nest_limit(32)
         .build()
 }

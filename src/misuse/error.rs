@@ -1,6 +1,6 @@
 //! Why a text is not a set of misuse rules.
 
-use super::document::{MOST_BYTES, SCHEMA};
+use super::document::{MAX_BYTES, SCHEMA};
 use super::rule::KindName;
 use crate::policy::RuleId;
 use crate::policy::excerpt::Excerpt;
@@ -9,7 +9,7 @@ use crate::policy::excerpt::Excerpt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The text is too long to be read.
-    #[error("{bytes} bytes are too long for misuse rules: at most {MOST_BYTES} are read")]
+    #[error("{bytes} bytes are too long for misuse rules: at most {MAX_BYTES} are read")]
     TooLong {
         /// Its length.
         bytes: usize,
@@ -31,7 +31,7 @@ pub enum Error {
         found: u32,
     },
     /// More than rules can sensibly be.
-    #[error("{at}{count} {what} are too many: at most {most} are read")]
+    #[error("{at}{count} {what} are too many: at most {max} are read")]
     TooMany {
         /// Where.
         at: Excerpt,
@@ -40,7 +40,7 @@ pub enum Error {
         /// How many.
         count: usize,
         /// How many are read.
-        most: usize,
+        max: usize,
     },
     /// Two rules of one name, so that a case could not say which one raised it.
     #[error("{at}rule `{id}` stands twice: each rule has an id of its own")]

@@ -16,7 +16,7 @@ pub use crate::policy::RuleId;
 pub use case::{
     Case, CaseError, CaseStep, Outcome, RecordPlace, Standing, Step, verify_case, verify_step, verify_step_in,
 };
-pub use document::{MOST_BYTES, SCHEMA};
+pub use document::{MAX_BYTES, SCHEMA};
 pub use error::Error;
 pub use rule::{Action, KindName, Rule, RuleKind, Rules, Scope, Severity, Yardstick};
 pub use scoring::{Generated, History, Hit, Scorer};

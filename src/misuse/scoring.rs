@@ -11,7 +11,7 @@ use crate::policy::{RuleId, Use};
 use crate::time::Timestamp;
 
 /// Most bytes of a text that rules read.
-const MOST_TEXT_BYTES: usize = 256 << 10;
+const MAX_TEXT_BYTES: usize = 256 << 10;
 
 /// A rule that was met.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +154,7 @@ fn single(pattern: &str) -> Result<Regex, regex::Error> {
 }
 
 fn cut(text: &str) -> &str {
-    let mut end = text.len().min(MOST_TEXT_BYTES);
+    let mut end = text.len().min(MAX_TEXT_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -15,9 +15,9 @@ use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
 /// Longest line that is read.
-const MOST_LINE_BYTES: usize = 64 * 1024;
+const MAX_LINE_BYTES: usize = 64 * 1024;
 /// Most lines that are read.
-const MOST_LINES: usize = 1_000_000;
+const MAX_LINES: usize = 1_000_000;
 
 /// What someone asks for, and what has come in for it so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,12 +68,12 @@ pub fn read_applications(text: &str) -> Result<Vec<Application>, Error> {
         if json.trim().is_empty() {
             continue;
         }
-        if applications.len() == MOST_LINES {
-            return Err(Error::TooManyApplications { most: MOST_LINES });
+        if applications.len() == MAX_LINES {
+            return Err(Error::TooManyApplications { max: MAX_LINES });
         }
         let refusal = |message: String| Error::Application { line, message };
-        if json.len() > MOST_LINE_BYTES {
-            return Err(refusal(format!("{} bytes are more than {MOST_LINE_BYTES}", json.len())));
+        if json.len() > MAX_LINE_BYTES {
+            return Err(refusal(format!("{} bytes are more than {MAX_LINE_BYTES}", json.len())));
         }
         let application = crate::json::from_str(json).map_err(|error| {
             let words = error.to_string();

@@ -195,16 +195,16 @@ fn is_count(metric: &str) -> bool {
 }
 
 fn evidence(findings: &mut Findings<'_>, bound: &EvidenceBound) {
-    let (least, most) = (bound.at_least, bound.at_most);
+    let (least, max) = (bound.at_least, bound.at_most);
     let share = is_share(bound.metric.as_str());
-    let unmet = if let (Some(least), Some(most)) = (least, most)
-        && least > most
+    let unmet = if let (Some(least), Some(max)) = (least, max)
+        && least > max
     {
-        format!("at least {least} and at most {most} at once")
+        format!("at least {least} and at most {max} at once")
     } else if let Some(least) = least.filter(|least| share && *least > 1.0) {
         format!("at least {least}, and a share is at most 1")
-    } else if let Some(most) = most.filter(|most| (share || is_count(bound.metric.as_str())) && *most < 0.0) {
-        format!("at most {most}, and it is never below 0")
+    } else if let Some(max) = max.filter(|max| (share || is_count(bound.metric.as_str())) && *max < 0.0) {
+        format!("at most {max}, and it is never below 0")
     } else {
         return;
     };

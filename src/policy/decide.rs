@@ -79,7 +79,7 @@ enum Matter<'a> {
     Audience { audience: &'a Audience, person: PersonKey, organization: Option<&'a Organization> },
     Affiliation { organization: Option<&'a Organization>, until: Option<Timestamp> },
     Uses { allowed: &'a BTreeSet<Use>, asked: &'a BTreeSet<Use>, public: bool },
-    Days { most: Option<u32>, asked: u32 },
+    Days { max: Option<u32>, asked: u32 },
     Agreement { name: Option<&'a AgreementName>, force: Option<Sha256Digest>, signed: Option<Sha256Digest> },
     Approvals { board: &'a BoardName, seats: Seats },
     NoApprovals,
@@ -171,9 +171,9 @@ fn ask_stage<'a>(
     let uses = Matter::Uses { allowed: &stage.uses, asked: &asked.uses, public };
     rules.push(answer(Rule::Uses, in_uses, uses));
 
-    let most = stage.limits.max_days;
-    let in_days = asked.days > 0 && most.is_none_or(|most| asked.days <= most);
-    rules.push(answer(Rule::Days, in_days, Matter::Days { most, asked: asked.days }));
+    let max = stage.limits.max_days;
+    let in_days = asked.days > 0 && max.is_none_or(|max| asked.days <= max);
+    rules.push(answer(Rule::Days, in_days, Matter::Days { max, asked: asked.days }));
 
     let (force, signed) = (terms.agreement, asked.agreement);
     let verdict = match (&stage.agreement, force, signed) {
@@ -226,9 +226,9 @@ impl fmt::Display for RuleOutcome<'_> {
             Matter::Days { asked: 0, .. } => {
                 f.write_str("0 days are asked for, and a grant lasts at least 1")
             }
-            Matter::Days { most: None, asked } => write!(f, "{} asked for, and no limit is set", Days(asked)),
-            Matter::Days { most: Some(most), asked } => {
-                write!(f, "{} asked for, and at most {most} may be", Days(asked))
+            Matter::Days { max: None, asked } => write!(f, "{} asked for, and no limit is set", Days(asked)),
+            Matter::Days { max: Some(max), asked } => {
+                write!(f, "{} asked for, and at most {max} may be", Days(asked))
             }
             Matter::Agreement { name, force, signed } => say_agreement(f, name, force, signed),
             Matter::Approvals { board, seats } => say_approvals(f, board, seats),

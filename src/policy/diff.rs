@@ -346,6 +346,6 @@ fn same(one: &EvidenceBound, other: &EvidenceBound) -> bool {
 /// Whether everything that `old` accepts is accepted by `new` too.
 fn eases(old: &EvidenceBound, new: &EvidenceBound) -> bool {
     let least = |bound: &EvidenceBound| bound.at_least.unwrap_or(f64::NEG_INFINITY);
-    let most = |bound: &EvidenceBound| bound.at_most.unwrap_or(f64::INFINITY);
-    least(new) <= least(old) && most(new) >= most(old) && new.samples <= old.samples
+    let max = |bound: &EvidenceBound| bound.at_most.unwrap_or(f64::INFINITY);
+    least(new) <= least(old) && max(new) >= max(old) && new.samples <= old.samples
 }

@@ -24,11 +24,11 @@ use super::word::{AgreementName, BoardName, EvidenceKind, Metric, StageName};
 use crate::name::CheckpointId;
 
 /// Longest policy that is read.
-pub const MOST_BYTES: usize = 64 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024;
 /// The version of the format that is read.
 pub const SCHEMA: u32 = 1;
-const MOST_STAGES: usize = 32;
-const MOST_ITEMS: usize = 256;
+const MAX_STAGES: usize = 32;
+const MAX_ITEMS: usize = 256;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,7 +135,7 @@ impl Policy {
     ///
     /// The first thing that is wrong, with its line, column and the line itself.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        if text.len() > MOST_BYTES {
+        if text.len() > MAX_BYTES {
             return Err(Error::TooLong { bytes: text.len() });
         }
         let parsed: PolicyText = toml::Deserializer::parse(text)
@@ -162,7 +162,7 @@ impl Policy {
         if stages.is_empty() {
             return Err(Error::NoStages { at: Excerpt::of(text, place) });
         }
-        bounded(text, place, ("stages", stages.len(), MOST_STAGES))?;
+        bounded(text, place, ("stages", stages.len(), MAX_STAGES))?;
         let mut names = BTreeSet::new();
         for StageText { name, .. } in &stages {
             if !names.insert(name.get_ref()) {
@@ -185,9 +185,9 @@ impl Policy {
 
 /// Refuses more of something than a policy can sensibly hold.
 fn bounded(text: &str, place: std::ops::Range<usize>, of: (&'static str, usize, usize)) -> Result<(), Error> {
-    let (what, count, most) = of;
-    if count > most {
-        return Err(Error::TooMany { at: Excerpt::of(text, place), what, count, most });
+    let (what, count, max) = of;
+    if count > max {
+        return Err(Error::TooMany { at: Excerpt::of(text, place), what, count, max });
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ impl StageText {
             AudienceText::Anyone => Audience::Anyone,
             AudienceText::Named(NamedText { organizations, people, affiliation }) => {
                 let count = organizations.len() + people.len();
-                bounded(text, audience_place, ("names", count, MOST_ITEMS))?;
+                bounded(text, audience_place, ("names", count, MAX_ITEMS))?;
                 Audience::Named {
                     organizations: words(text, organizations)?,
                     people: words(text, people)?,
@@ -224,11 +224,11 @@ impl StageText {
         let place = self.name.span();
         let says_approvals = self.approvals.is_some();
         let uses = self.uses.map(Spanned::into_inner).unwrap_or_default();
-        bounded(text, place.clone(), ("uses", uses.len(), MOST_ITEMS))?;
+        bounded(text, place.clone(), ("uses", uses.len(), MAX_ITEMS))?;
         let approvals = self.approvals.map(Spanned::into_inner).unwrap_or_default();
-        bounded(text, place.clone(), ("boards", approvals.len(), MOST_STAGES))?;
+        bounded(text, place.clone(), ("boards", approvals.len(), MAX_STAGES))?;
         let evidence = self.requires.evidence;
-        bounded(text, place.clone(), ("pieces of evidence", evidence.len(), MOST_ITEMS))?;
+        bounded(text, place.clone(), ("pieces of evidence", evidence.len(), MAX_ITEMS))?;
         let stage = Stage {
             name: self.name.into_inner(),
             audience,

@@ -1,6 +1,6 @@
 //! Why a policy is none.
 
-use super::document::{MOST_BYTES, SCHEMA};
+use super::document::{MAX_BYTES, SCHEMA};
 use super::excerpt::Excerpt;
 use super::word::StageName;
 
@@ -8,7 +8,7 @@ use super::word::StageName;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The text is too long to be read.
-    #[error("{bytes} bytes are too long for a policy: at most {MOST_BYTES} are read")]
+    #[error("{bytes} bytes are too long for a policy: at most {MAX_BYTES} are read")]
     TooLong {
         /// Its length.
         bytes: usize,
@@ -64,7 +64,7 @@ pub enum Error {
         at: Excerpt,
     },
     /// Longer than a policy can sensibly be.
-    #[error("{at}{count} {what} are too many: at most {most} are read")]
+    #[error("{at}{count} {what} are too many: at most {max} are read")]
     TooMany {
         /// Where.
         at: Excerpt,
@@ -73,7 +73,7 @@ pub enum Error {
         /// How many.
         count: usize,
         /// How many are read.
-        most: usize,
+        max: usize,
     },
     /// Two stages of one name, so that nobody could say which one is meant.
     #[error("{at}stage `{name}` stands twice: each stage has a name of its own")]
@@ -116,9 +116,9 @@ pub enum Error {
         message: String,
     },
     /// Too many applications at once.
-    #[error("more than {most} applications are too many for one simulation")]
+    #[error("more than {max} applications are too many for one simulation")]
     TooManyApplications {
         /// How many are read.
-        most: usize,
+        max: usize,
     },
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 /// Most characters of a line that are shown.
 const WINDOW: usize = 120;
 /// Most characters of a parser's message that are repeated.
-const MOST_MESSAGE: usize = 400;
+const MAX_MESSAGE: usize = 400;
 
 /// A place in a text, with its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub fn line_of(source: &str, at: usize) -> usize {
 
 /// What a TOML parser said, in one bounded line without characters that steer a terminal.
 pub fn message_of(error: &toml::de::Error) -> String {
-    let spoken = error.message().chars().take(MOST_MESSAGE);
+    let spoken = error.message().chars().take(MAX_MESSAGE);
     spoken.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -27,7 +27,7 @@ pub use boards::{Board, Boards};
 pub use check::{Finding, Severity, check, check_succession};
 pub use decide::{Decision, Rule, RuleOutcome, Verdict, decide};
 pub use diff::{Change, Effect, diff};
-pub use document::{MOST_BYTES, SCHEMA};
+pub use document::{MAX_BYTES, SCHEMA};
 pub use enter::{Entry, EntryOutcome, EntryRule, Measurement, Standing, may_enter};
 pub use error::Error;
 pub use release::{ReleaseError, ReleaseFiles};

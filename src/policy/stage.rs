@@ -238,7 +238,7 @@ impl EvidenceBound {
     pub fn admits(&self, value: f64) -> bool {
         value.is_finite()
             && self.at_least.is_none_or(|least| value >= least)
-            && self.at_most.is_none_or(|most| value <= most)
+            && self.at_most.is_none_or(|max| value <= max)
     }
 }
 
@@ -247,9 +247,9 @@ impl std::fmt::Display for EvidenceBound {
         let Self { kind, metric, at_least, at_most, samples, .. } = self;
         write!(f, "{kind} {metric}")?;
         match (at_least, at_most) {
-            (Some(least), Some(most)) => write!(f, " from {least} to {most}")?,
+            (Some(least), Some(max)) => write!(f, " from {least} to {max}")?,
             (Some(least), None) => write!(f, " of at least {least}")?,
-            (None, Some(most)) => write!(f, " of at most {most}")?,
+            (None, Some(max)) => write!(f, " of at most {max}")?,
             (None, None) => {}
         }
         if *samples > 0 { write!(f, " on {samples} samples") } else { Ok(()) }

@@ -14,7 +14,7 @@ use crate::hex;
 use crate::name::{Label, NameError};
 
 /// Longest word, in bytes.
-const MOST_BYTES: usize = 64;
+const MAX_BYTES: usize = 64;
 
 /// A text does not have the form of its kind of word.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +50,7 @@ macro_rules! word {
             fn from_str(text: &str) -> Result<Self, WordError> {
                 let begins_well = text.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric());
                 let allowed = |c: u8| matches!(c, b'a'..=b'z' | b'0'..=b'9' | $allowed);
-                if begins_well && text.len() <= MOST_BYTES && text.bytes().all(allowed) {
+                if begins_well && text.len() <= MAX_BYTES && text.bytes().all(allowed) {
                     Ok(Self(text.to_owned()))
                 } else {
                     Err(WordError::new(text, $what, $form))

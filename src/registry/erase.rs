@@ -31,7 +31,7 @@ impl Predicate for Erasure {
 }
 
 /// Statements that one erasure names at most.
-const MOST_AT_ONCE: usize = 5000;
+const MAX_AT_ONCE: usize = 5000;
 
 /// What a registry holds of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Registry {
         let catalogue = self.view().await?.catalogue.id();
         let mut erased = 0;
         loop {
-            let digests = self.store.statements_to_erase(person, MOST_AT_ONCE).await?;
+            let digests = self.store.statements_to_erase(person, MAX_AT_ONCE).await?;
             if digests.is_empty() {
                 break;
             }

@@ -157,10 +157,10 @@ pub enum Error {
     #[error("no usage journal of yours is known: the first needs no declaration")]
     NothingToDeclare,
     /// More journals than one person may have.
-    #[error("one person has at most {most} usage journals that are not lost")]
+    #[error("one person has at most {max} usage journals that are not lost")]
     TooManyJournals {
         /// How many.
-        most: usize,
+        max: usize,
     },
     /// A loss while the case about an earlier one is open.
     #[error("the case {case} about a usage journal that was lost earlier is not decided yet")]

@@ -6,7 +6,7 @@ use rand::Rng as _;
 
 use super::index::{Index, index};
 use super::{Error, Registry, View};
-use crate::access::{Grant, MOST_MEMBERS, Request, asks};
+use crate::access::{Grant, MAX_MEMBERS, Request, asks};
 use crate::api::{WorkDemand, WorkProof};
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
@@ -131,7 +131,7 @@ impl Registry {
         let bounds = bounds(&found, &view);
         if envelope.payload().len() > bounds.payload {
             return Err(
-                StatementError::TooLong { size: envelope.payload().len(), most: bounds.payload }.into()
+                StatementError::TooLong { size: envelope.payload().len(), max: bounds.payload }.into()
             );
         }
         require_signatures(&found, envelope, bounds.signatures)?;
@@ -228,12 +228,12 @@ impl Registry {
         standing: Standing,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let most = match standing {
+        let max = match standing {
             Standing::Public => self.intake.public_usage_bytes,
             _ => self.intake.usage_bytes,
         };
-        if most > 0 && self.store.usage_of_day(person, now).await? >= most {
-            return Err(store::Error::from(IntakeRefusal::UsageDay { most }).into());
+        if max > 0 && self.store.usage_of_day(person, now).await? >= max {
+            return Err(store::Error::from(IntakeRefusal::UsageDay { max }).into());
         }
         Ok(())
     }
@@ -248,17 +248,17 @@ impl Registry {
     /// One bit more for each quarter of the day's quota that newcomers used up, so that the last of it costs the most; at most
     /// [`MAX_LOAD_BITS`].
     async fn load_bits(&self, request: &Request) -> Result<u32, Error> {
-        let most = u64::from(self.intake.newcomer_requests);
-        if most == 0 {
+        let max = u64::from(self.intake.newcomer_requests);
+        if max == 0 {
             return Ok(0);
         }
         let taken = u64::from(self.store.newcomers_of_day(&request.checkpoint, (self.clock)()).await?);
-        Ok(u32::try_from(taken * 4 / most).unwrap_or(MAX_LOAD_BITS).min(MAX_LOAD_BITS))
+        Ok(u32::try_from(taken * 4 / max).unwrap_or(MAX_LOAD_BITS).min(MAX_LOAD_BITS))
     }
 
     /// What a filing of people's statements costs them.
     pub(super) async fn file(&self, filing: Filing) -> Result<bool, Error> {
-        let quota = StatementQuota { most: self.intake.statements_per_person, registry: self.key_id() };
+        let quota = StatementQuota { max: self.intake.statements_per_person, registry: self.key_id() };
         Ok(self.store.put(Filing { charge: Some(quota), ..filing }).await?)
     }
 
@@ -335,27 +335,27 @@ fn is_public(view: &View, checkpoint: &CheckpointId) -> bool {
 /// One signature, but for a grant, which carries those of its boards.
 fn bounds(kind: &str, view: &View) -> Bounds {
     match kind {
-        Request::KIND => Bounds { payload: MAX_PAYLOAD + MOST_MEMBERS * MAX_CARD, signatures: 1 },
-        Grant::KIND => Bounds { payload: MAX_PAYLOAD, signatures: view.most_members().max(1) },
+        Request::KIND => Bounds { payload: MAX_PAYLOAD + MAX_MEMBERS * MAX_CARD, signatures: 1 },
+        Grant::KIND => Bounds { payload: MAX_PAYLOAD, signatures: view.max_members().max(1) },
         Case::KIND | CaseStep::KIND => Bounds { payload: MAX_CASE, signatures: 1 },
         UsageBatch::KIND => Bounds { payload: MAX_BATCH, signatures: 1 },
         _ => Bounds { payload: MAX_PAYLOAD, signatures: 1 },
     }
 }
 
-pub(super) fn require_signatures(kind: &str, envelope: &Envelope, most: usize) -> Result<(), Error> {
+pub(super) fn require_signatures(kind: &str, envelope: &Envelope, max: usize) -> Result<(), Error> {
     let count = envelope.signatures().len();
-    if (1..=most).contains(&count) {
+    if (1..=max).contains(&count) {
         return Ok(());
     }
-    Err(StatementError::SignatureCount { kind: kind.to_owned(), count, most }.into())
+    Err(StatementError::SignatureCount { kind: kind.to_owned(), count, max }.into())
 }
 
 /// The cards that a request names carry one signature each; how many there are.
 fn require_cards(request: &Request) -> Result<usize, Error> {
-    if request.members.len() > MOST_MEMBERS {
+    if request.members.len() > MAX_MEMBERS {
         let count = request.members.len();
-        return Err(crate::access::Error::TooManyMembers { count, most: MOST_MEMBERS }.into());
+        return Err(crate::access::Error::TooManyMembers { count, max: MAX_MEMBERS }.into());
     }
     for card in &request.members {
         require_signatures("card", card, 1)?;

@@ -60,7 +60,7 @@ impl Registry {
     async fn journals_of(&self, holder: KeyId) -> Result<Vec<JournalRow>, Error> {
         let rows = self.store.journals_of(holder, MAX_JOURNALS + 1).await?;
         // No decision is made from a list that was cut off.
-        if rows.len() > MAX_JOURNALS { Err(Error::TooManyJournals { most: MAX_JOURNALS }) } else { Ok(rows) }
+        if rows.len() > MAX_JOURNALS { Err(Error::TooManyJournals { max: MAX_JOURNALS }) } else { Ok(rows) }
     }
 
     /// Refuses a batch of a journal that is new while others of the person are known: it must have been declared.
@@ -162,7 +162,7 @@ impl Registry {
         }
         let stay = rows.iter().filter(|row| !row.is_lost && !said.lost.contains(&row.journal));
         if stay.count() + usize::from(known.is_none()) > MAX_OPEN {
-            return Err(Error::TooManyJournals { most: MAX_OPEN });
+            return Err(Error::TooManyJournals { max: MAX_OPEN });
         }
         let row = StatementRow {
             digest: envelope.digest(),

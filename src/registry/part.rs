@@ -5,23 +5,23 @@ use std::str::FromStr;
 
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
-use crate::store::{MOST_ROWS, RequestRow, StatementRow};
+use crate::store::{MAX_ROWS, RequestRow, StatementRow};
 
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Slice {
     /// What comes after this row.
     pub after: Option<Cursor>,
-    /// At most so many rows, [`MOST_ROWS`] at the most.
+    /// At most so many rows, [`MAX_ROWS`] at the most.
     pub limit: i64,
 }
 
 impl Slice {
     /// The first rows, as many as one answer holds.
-    pub const FIRST: Self = Self { after: None, limit: MOST_ROWS };
+    pub const FIRST: Self = Self { after: None, limit: MAX_ROWS };
 
     pub(super) fn limit(self) -> i64 {
-        self.limit.clamp(1, MOST_ROWS)
+        self.limit.clamp(1, MAX_ROWS)
     }
 
     pub(super) fn rows(self) -> usize {

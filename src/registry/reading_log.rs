@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 /// Seconds for which the same reading by the same person is one.
 const SAME: i64 = 3600;
 /// Readings that are remembered for that.
-const MOST_REMEMBERED: usize = 100_000;
+const MAX_REMEMBERED: usize = 100_000;
 
 /// Somebody who decides, audits or operates read what concerns others. Its subject is the digest of what was read; the registry signs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,10 +59,10 @@ impl Readings {
 
     pub(super) fn remember(&self, reader: KeyId, read: Sha256Digest, now: Timestamp) {
         let mut known = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_REMEMBERED {
+        if known.len() >= MAX_REMEMBERED {
             known.retain(|_, at| now.seconds_since(*at) < SAME);
         }
-        if known.len() < MOST_REMEMBERED {
+        if known.len() < MAX_REMEMBERED {
             known.insert((reader, read), now);
         }
     }

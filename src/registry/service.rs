@@ -271,7 +271,7 @@ impl View {
     }
 
     /// How many members the boards have that a checkpoint's grant may need, where these are most.
-    pub fn most_members(&self) -> usize {
+    pub fn max_members(&self) -> usize {
         let of = |checkpoint: &CheckpointId| {
             let rules = self.rules(checkpoint).ok();
             let boards = rules.iter().flat_map(|rules| rules.boards.values().chain([&rules.board]));
@@ -301,10 +301,10 @@ impl View {
 struct Held(Arc<CatalogueFiles>);
 
 impl Remote for Held {
-    fn fetch(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, catalogue::Error> {
+    fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, catalogue::Error> {
         match self.0.files.get(path) {
-            Some(bytes) if bytes.len() as u64 > most => {
-                Err(catalogue::Error::TooLong { file: path.to_owned(), most })
+            Some(bytes) if bytes.len() as u64 > max => {
+                Err(catalogue::Error::TooLong { file: path.to_owned(), max })
             }
             found => Ok(found.cloned()),
         }

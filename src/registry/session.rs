@@ -20,7 +20,7 @@ const CHALLENGE_SECONDS: i64 = 120;
 /// Seconds for which a bearer is good.
 const BEARER_SECONDS: i64 = 3600;
 /// Bearers that are remembered without asking the database: some 10 MB.
-const MOST_BEARERS: usize = 100_000;
+const MAX_BEARERS: usize = 100_000;
 
 impl Registry {
     /// A new challenge: 32 random bytes as text, and until when it can be answered.
@@ -84,11 +84,11 @@ impl Bearers {
 
     fn put(&self, digest: Sha256Digest, (holder, expires): (KeyId, Timestamp), now: Timestamp) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_BEARERS {
+        if known.len() >= MAX_BEARERS {
             known.retain(|_, (_, expires)| now < *expires);
         }
         // With so many at once, the database is asked each time for the rest.
-        if known.len() < MOST_BEARERS {
+        if known.len() < MAX_BEARERS {
             known.insert(digest, (holder, expires));
         }
     }

@@ -16,7 +16,7 @@ use crate::log::{HeadNote, TreeHead, WitnessKey, WitnessRule, prove_consistency}
 /// How long a witness may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer of a witness.
-const MOST_ANSWER: usize = 16 << 10;
+const MAX_ANSWER: usize = 16 << 10;
 /// How often a witness that had seen less, or more, is asked in one round.
 const TRIES: usize = 3;
 
@@ -170,7 +170,7 @@ impl Registry {
         let status = response.status();
         let mut bytes = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
-            if bytes.len() + piece.len() > MOST_ANSWER {
+            if bytes.len() + piece.len() > MAX_ANSWER {
                 return Err("its answer has no end".to_owned());
             }
             bytes.extend_from_slice(&piece);

@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 /// The form of bundles.
 const FORM: u32 = 1;
 /// Longest line: a file of a catalogue in base64.
-const MOST_LINE: u64 = 192 << 20;
+const MAX_LINE: u64 = 192 << 20;
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,9 +180,9 @@ impl<R: BufRead> BundleReader<R> {
     ///
     /// # Errors
     /// [`Error::Bundle`], [`Error::Io`].
-    pub fn next_texts(&mut self, most: usize) -> Result<Vec<String>, Error> {
+    pub fn next_texts(&mut self, max: usize) -> Result<Vec<String>, Error> {
         let mut texts = Vec::new();
-        while texts.len() < most && !self.has_ended {
+        while texts.len() < max && !self.has_ended {
             self.read_line()?;
             if self.text.starts_with("{\"lines\":") {
                 let Ok(EndLine { lines, sha256 }) = crate::json::from_str(&self.text) else {
@@ -208,7 +208,7 @@ impl<R: BufRead> BundleReader<R> {
 
     fn read_line(&mut self) -> Result<(), Error> {
         self.text.clear();
-        let count = (&mut self.from).take(MOST_LINE).read_line(&mut self.text)?;
+        let count = (&mut self.from).take(MAX_LINE).read_line(&mut self.text)?;
         if count == 0 || !self.text.ends_with('\n') {
             return Err(refused("it was cut off"));
         }

@@ -134,8 +134,8 @@ const TOP: f64 = 24.0;
 
 /// Stacked bars: for each label the values of each series.
 pub(super) fn bars(title: &str, series: &[&str], rows: &[(String, Vec<u64>)]) -> String {
-    let most = rows.iter().map(|(_, values)| values.iter().sum::<u64>()).max().unwrap_or(0).max(1);
-    let top = ceiling(most);
+    let max = rows.iter().map(|(_, values)| values.iter().sum::<u64>()).max().unwrap_or(0).max(1);
+    let top = ceiling(max);
     let words = rows.iter().map(|(label, values)| {
         let values = series.iter().zip(values).map(|(name, value)| format!("{} {name}", count(*value)));
         format!("{label}: {}", values.collect::<Vec<_>>().join(", "))

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::time::Timestamp;
 
 /// Longest file of a catalogue.
-const MOST_FILE: u64 = 64 << 20;
+const MAX_FILE: u64 = 64 << 20;
 /// Most files of a catalogue, and most bytes of all of them: each version of its metadata is one.
 const MAX_FILES: usize = 100_000;
 const MAX_FILES_BYTES: u64 = 4 << 30;
@@ -41,7 +41,7 @@ pub fn gather(
     }
     let mut left = MAX_FILES_BYTES;
     for path in files {
-        if let Some(bytes) = remote.fetch(&path, MOST_FILE)? {
+        if let Some(bytes) = remote.fetch(&path, MAX_FILE)? {
             let enough = left.checked_sub(bytes.len() as u64);
             left = enough.ok_or_else(|| endless(&format!("{} GiB", MAX_FILES_BYTES >> 30)))?;
             progress.advance(bundle.write(&Line::File { path, bytes })?);

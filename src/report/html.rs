@@ -11,7 +11,7 @@ use super::{Report, Verification};
 use crate::time::Timestamp;
 
 /// People who are shown by name among those who hold a grant.
-const MOST_HOLDINGS: usize = 20;
+const MAX_HOLDINGS: usize = 20;
 
 /// A report as one self-contained page.
 pub fn to_html(report: &Report) -> String {
@@ -183,7 +183,7 @@ fn holdings(page: &mut String, report: &Report) {
             rows.into_iter(),
         );
         holding.sort_by(|one, two| (two.tokens, &one.person).cmp(&(one.tokens, &two.person)));
-        let shown = holding.len().min(MOST_HOLDINGS);
+        let shown = holding.len().min(MAX_HOLDINGS);
         let rows = holding[..shown].iter().map(|row| {
             vec![
                 row.person.clone(),

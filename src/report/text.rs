@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 use crate::visible::{one_line, one_row};
 
 /// Rows of a table that are shown in text; the other formats have all of them.
-const MOST_ROWS: usize = 20;
+const MAX_ROWS: usize = 20;
 
 /// A verification in words.
 pub fn verification_text(verification: &Verification) -> String {
@@ -45,18 +45,18 @@ pub fn verification_text(verification: &Verification) -> String {
         if !noted.is_empty() {
             let _ = writeln!(text, "{title}:");
         }
-        for noted in noted.iter().take(MOST_ROWS) {
+        for noted in noted.iter().take(MAX_ROWS) {
             let place = noted.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
             let _ = writeln!(text, "  * {place}{}", one_line(&noted.what));
         }
     }
     if !findings.is_empty() {
         let _ = writeln!(text, "found:");
-        for finding in findings.iter().take(MOST_ROWS) {
+        for finding in findings.iter().take(MAX_ROWS) {
             let place = finding.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
             let _ = writeln!(text, "  ! {place}{}", one_line(&finding.what));
         }
-        let more = finding_count.saturating_sub(findings.len().min(MOST_ROWS) as u64);
+        let more = finding_count.saturating_sub(findings.len().min(MAX_ROWS) as u64);
         if more > 0 {
             let _ = writeln!(text, "  … and {more} more: --json has them");
         }
@@ -112,7 +112,7 @@ pub fn report_text(report: &Report) -> String {
         erased => format!(", {erased} erased"),
     };
     let _ = writeln!(text, "\nGrants: {holds} hold, {ended} ended in the period{erased}");
-    for row in report.holdings.iter().filter(|row| row.state == "holds").take(MOST_ROWS) {
+    for row in report.holdings.iter().filter(|row| row.state == "holds").take(MAX_ROWS) {
         let _ = writeln!(text, "  {:<14} {:<30} until {}", row.checkpoint, row.person, row.until.date());
     }
     reasons(&mut text, report);
@@ -196,11 +196,11 @@ fn table(text: &mut String, title: &str, rows: impl ExactSizeIterator<Item = Str
         return;
     }
     let _ = writeln!(text, "\n{title}");
-    for row in rows.take(MOST_ROWS) {
+    for row in rows.take(MAX_ROWS) {
         let _ = writeln!(text, "  {}", one_row(&row));
     }
-    if count > MOST_ROWS {
-        let _ = writeln!(text, "  … and {} more", count - MOST_ROWS);
+    if count > MAX_ROWS {
+        let _ = writeln!(text, "  … and {} more", count - MAX_ROWS);
     }
 }
 

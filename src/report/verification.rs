@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::log::EntryKind;
 
 /// Findings that are kept in words; the rest is counted.
-const MOST_FINDINGS: usize = 1000;
+const MAX_FINDINGS: usize = 1000;
 
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,21 +58,21 @@ impl Verification {
     /// Takes a finding down.
     pub(super) fn find(&mut self, entry: Option<u64>, what: impl Into<String>) {
         self.finding_count += 1;
-        if self.findings.len() < MOST_FINDINGS {
+        if self.findings.len() < MAX_FINDINGS {
             self.findings.push(Finding { entry, what: what.into() });
         }
     }
 
     /// Takes down what does hold, and yet breaks a rule that its board may overrule.
     pub(super) fn remark(&mut self, entry: u64, what: impl Into<String>) {
-        if self.remarks.len() < MOST_FINDINGS {
+        if self.remarks.len() < MAX_FINDINGS {
             self.remarks.push(Finding { entry: Some(entry), what: what.into() });
         }
     }
 
     /// Takes down what was recorded and took no effect.
     pub(super) fn void(&mut self, entry: u64, what: impl Into<String>) {
-        if self.void.len() < MOST_FINDINGS {
+        if self.void.len() < MAX_FINDINGS {
             self.void.push(Finding { entry: Some(entry), what: what.into() });
         }
     }

@@ -14,7 +14,7 @@ use super::ChunkEntry;
 use crate::digest::Sha256Digest;
 
 /// Longest list that is read: a hundred bytes each for half a million chunks.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Chunks whose digests were checked since the machine last started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl CheckedChunks {
     /// The list in a sealed folder; an empty one where there is none that can be used.
     pub fn read(folder: &Path) -> Self {
         let path = folder.join(Self::NAME);
-        let is_short = fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_BYTES);
+        let is_short = fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() <= MAX_BYTES);
         let text = if is_short { fs::read(&path).ok() } else { None };
         let list: Option<Self> = text.and_then(|text| crate::json::from_slice(&text).ok());
         let current = boot();

@@ -48,9 +48,9 @@ pub struct Locks {
 
 impl Locks {
     /// Longest accepted manifest in bytes.
-    pub const MOST_MANIFEST_BYTES: u64 = manifest::MAX_SIZE;
+    pub const MAX_MANIFEST_BYTES: u64 = manifest::MAX_SIZE;
     /// Longest accepted file of shares in bytes.
-    pub const MOST_SHARES_BYTES: u64 = shares::MOST_BYTES;
+    pub const MAX_SHARES_BYTES: u64 = shares::MAX_BYTES;
 
     /// Parses both, the manifest being the one that a grant or the catalogue cites.
     ///
@@ -124,7 +124,7 @@ impl SealedCheckpoint {
     /// # Errors
     /// [`Error::NotSealed`], [`Error::Shares`], [`Error::Io`].
     pub fn shares(&self) -> Result<SealedShares, Error> {
-        let json = read_bounded(&self.folder.join(SHARES), shares::MOST_BYTES)?
+        let json = read_bounded(&self.folder.join(SHARES), shares::MAX_BYTES)?
             .ok_or_else(|| Error::NotSealed { folder: self.folder.clone(), name: SHARES })?;
         own_shares(&json, &self.manifest, self.digest)
     }

@@ -127,7 +127,7 @@ pub(super) struct ChunkReader {
     checked: Mutex<CheckedChunks>,
     /// The latest used at the end.
     kept: Mutex<VecDeque<(Key, Slot)>>,
-    most_kept: usize,
+    max_kept: usize,
 }
 
 impl ChunkReader {
@@ -136,9 +136,9 @@ impl ChunkReader {
         (folder, checked): (ChunkFolder, CheckedChunks),
         ciphers: Vec<FileCipher>,
     ) -> Self {
-        let most_kept = rayon::current_num_threads().max(1) + 1;
+        let max_kept = rayon::current_num_threads().max(1) + 1;
         let (buffers, kept, checked) = (Arc::default(), Mutex::default(), Mutex::new(checked));
-        Self { manifest, folder, ciphers, buffers, checked, kept, most_kept }
+        Self { manifest, folder, ciphers, buffers, checked, kept, max_kept }
     }
 
     /// What was checked, here and before.
@@ -214,7 +214,7 @@ impl ChunkReader {
         let found = kept.iter().position(|(other, _)| *other == key).and_then(|at| kept.remove(at));
         let (_, slot) = found.unwrap_or_else(|| (key, Slot::default()));
         kept.push_back((key, Arc::clone(&slot)));
-        if kept.len() > self.most_kept {
+        if kept.len() > self.max_kept {
             kept.pop_front();
         }
         slot

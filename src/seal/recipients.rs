@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::identity::{Card, KeyId, SealingKey};
 
 /// Most members that a board can have: GF(256) has so many points beside zero.
-const MOST_MEMBERS: usize = 255;
+const MAX_MEMBERS: usize = 255;
 
 /// Whom something is sealed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Recipients {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecipientsError {
     /// No member, or too many.
-    #[error("a board of {count} members; 1 to {MOST_MEMBERS} can share a key")]
+    #[error("a board of {count} members; 1 to {MAX_MEMBERS} can share a key")]
     BoardSize {
         /// How many.
         count: usize,
@@ -74,7 +74,7 @@ impl Recipients {
     /// Every variant of [`RecipientsError`].
     pub fn new(threshold: u8, board: Vec<Recipient>, registry: Recipient) -> Result<Self, RecipientsError> {
         let members = board.len();
-        if !(1..=MOST_MEMBERS).contains(&members) {
+        if !(1..=MAX_MEMBERS).contains(&members) {
             return Err(RecipientsError::BoardSize { count: members });
         }
         if threshold == 0 || usize::from(threshold) > members {

@@ -23,7 +23,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::OpeningKey;
 
 /// Longest accepted session file; with a board of 255 it takes 11 kB.
-const MOST_BYTES: u64 = 64 << 10;
+const MAX_BYTES: u64 = 64 << 10;
 
 /// What a sealing must not lose.
 pub(super) struct Session {
@@ -89,7 +89,7 @@ impl Session {
         recipients: &Recipients,
         (sealer, context): (&OpeningKey, &[u8]),
     ) -> Result<Option<Self>, Error> {
-        let Some(json) = read_bounded(&staging.session(), MOST_BYTES)? else {
+        let Some(json) = read_bounded(&staging.session(), MAX_BYTES)? else {
             return Ok(None);
         };
         let Ok(sealed) = crate::json::from_slice::<SealedMessage>(&json) else {

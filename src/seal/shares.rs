@@ -15,7 +15,7 @@ use crate::identity::{KeyId, OpeningKey, SealingKey};
 use crate::name::CheckpointId;
 
 /// Longest accepted `shares.json`; a board of 255 takes 80 kB.
-pub(super) const MOST_BYTES: u64 = 1 << 20;
+pub(super) const MAX_BYTES: u64 = 1 << 20;
 
 const SCHEMA: u32 = 1;
 
@@ -95,8 +95,8 @@ impl SealedShares {
     /// [`Error::Shares`].
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
         let malformed = |reason: String| Error::Shares { reason };
-        if json.len() as u64 > MOST_BYTES {
-            return Err(malformed(format!("it has {} bytes; at most {MOST_BYTES} are accepted", json.len())));
+        if json.len() as u64 > MAX_BYTES {
+            return Err(malformed(format!("it has {} bytes; at most {MAX_BYTES} are accepted", json.len())));
         }
         let shares: Self = crate::json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
         if shares.schema != SCHEMA {

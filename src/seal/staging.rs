@@ -139,20 +139,20 @@ pub(super) fn holds(file: &File, bytes: &[u8], position: u64) -> io::Result<bool
     Ok(true)
 }
 
-/// The bytes of a regular file of at most `most` bytes; `None` where there is none of that name.
-pub(super) fn read_bounded(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Error> {
+/// The bytes of a regular file of at most `max` bytes; `None` where there is none of that name.
+pub(super) fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Error> {
     let metadata = match path.metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         metadata => metadata.map_err(Error::io("open", path))?,
     };
     // Anything but a regular file is refused before it is opened, since a pipe would block.
-    if !metadata.is_file() || metadata.len() > most {
-        let refusal = format!("not a regular file of at most {most} bytes");
+    if !metadata.is_file() || metadata.len() > max {
+        let refusal = format!("not a regular file of at most {max} bytes");
         return Err(Error::io("open", path)(io::Error::new(ErrorKind::InvalidInput, refusal)));
     }
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(most).read_to_end(&mut bytes))
+        .and_then(|file| file.take(max).read_to_end(&mut bytes))
         .map_err(Error::io("read", path))?;
     Ok(Some(bytes))
 }

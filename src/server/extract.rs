@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 use super::App;
 use super::limits::{Cost, Origin};
 use super::problem::Refusal;
-use crate::api::{FOUNDING_CODE, MOST_STATEMENT_BYTES, WORK, WorkProof, WorkProofError};
+use crate::api::{FOUNDING_CODE, MAX_STATEMENT_BYTES, WORK, WorkProof, WorkProofError};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::statement::Envelope;
@@ -174,7 +174,7 @@ impl FromRequestParts<App> for Paid {
         let origin = parts.extensions.get::<Origin>().copied();
         // The middleware that measures addresses stands before every handler.
         let origin = origin.ok_or_else(|| Refusal::malformed("the request comes from nowhere"))?;
-        let length = body_length(parts).min(MOST_STATEMENT_BYTES as u64);
+        let length = body_length(parts).min(MAX_STATEMENT_BYTES as u64);
         app.limits.address(origin, Cost::of_bytes(length))?;
         Ok(Self(origin))
     }
@@ -215,7 +215,7 @@ impl FromRequestParts<App> for Proposer {
         if let Some(origin) = parts.extensions.get::<Origin>() {
             app.limits.address(*origin, Cost::of_proposal())?;
         }
-        if body_length(parts) <= MOST_STATEMENT_BYTES as u64 {
+        if body_length(parts) <= MAX_STATEMENT_BYTES as u64 {
             return Ok(Self { key, knows_code });
         }
         Err(too_long("a proposal of such a length takes a keeper's bearer, or the founding code"))

@@ -42,7 +42,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::Origin;
-use crate::api::{MOST_CHUNK_BYTES, MOST_PROPOSAL_BYTES, MOST_SEAL_BYTES, MOST_STATEMENT_BYTES};
+use crate::api::{MAX_CHUNK_BYTES, MAX_PROPOSAL_BYTES, MAX_SEAL_BYTES, MAX_STATEMENT_BYTES};
 use crate::digest::Sha256Digest;
 use crate::registry::Registry;
 use crate::web::Lines;
@@ -112,16 +112,16 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(statements::list, statements::accept))
         .routes(routes!(sessions::open))
         .routes(routes!(requests::assign))
-        .layer(DefaultBodyLimit::max(MOST_STATEMENT_BYTES));
+        .layer(DefaultBodyLimit::max(MAX_STATEMENT_BYTES));
     let proposals = OpenApiRouter::new()
         .routes(routes!(catalogue::proposal, catalogue::propose, catalogue::withdraw))
-        .layer(DefaultBodyLimit::max(MOST_PROPOSAL_BYTES));
+        .layer(DefaultBodyLimit::max(MAX_PROPOSAL_BYTES));
     let chunks = OpenApiRouter::new()
         .routes(routes!(chunks::get, chunks::put))
-        .layer(DefaultBodyLimit::max(MOST_CHUNK_BYTES));
+        .layer(DefaultBodyLimit::max(MAX_CHUNK_BYTES));
     let seals = OpenApiRouter::new()
         .routes(routes!(checkpoints::put_seal))
-        .layer(DefaultBodyLimit::max(MOST_SEAL_BYTES));
+        .layer(DefaultBodyLimit::max(MAX_SEAL_BYTES));
     let small = OpenApiRouter::new()
         .routes(routes!(health::registry))
         .routes(routes!(health::alive))

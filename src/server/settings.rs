@@ -157,12 +157,12 @@ pub enum SettingsError {
         schema: u32,
     },
     /// More work than any client does.
-    #[error("{} asks newcomers for more than {most} bits of work", path.display())]
+    #[error("{} asks newcomers for more than {max} bits of work", path.display())]
     WorkBits {
         /// Which file.
         path: PathBuf,
         /// How many bits there may be.
-        most: u32,
+        max: u32,
     },
     /// It would speak plain HTTP to the world.
     #[error("it would listen on {listen} in plain HTTP, where others can read and change what is said")]
@@ -188,8 +188,8 @@ impl Settings {
             return Err(SettingsError::Schema { path: path.to_owned(), schema: settings.schema });
         }
         if settings.limits.newcomer_work_bits > WorkDemand::MAX_BITS {
-            let (path, most) = (path.to_owned(), WorkDemand::MAX_BITS);
-            return Err(SettingsError::WorkBits { path, most });
+            let (path, max) = (path.to_owned(), WorkDemand::MAX_BITS);
+            return Err(SettingsError::WorkBits { path, max });
         }
         Ok(settings.below(path.parent().unwrap_or(Path::new("."))))
     }

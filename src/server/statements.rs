@@ -15,7 +15,7 @@ use super::problem::{Refusal, Refusals};
 use crate::api::{StatementItem, StatementPage, StatementReceipt};
 use crate::digest::Sha256Digest;
 use crate::registry::{CursorError, Error, KINDS, Part, Slice, StatementQuery};
-use crate::store::{MOST_ROWS, StatementRow};
+use crate::store::{MAX_ROWS, StatementRow};
 use crate::time::Timestamp;
 
 /// Which statements, and which part of them.
@@ -141,7 +141,7 @@ pub(super) fn slice(after: Option<&str>, limit: Option<i64>) -> Result<Slice, Re
     let after =
         after.map_err(|error: CursorError| Refusal::malformed(format!("the query: after: {error}")))?;
     match limit.unwrap_or(100) {
-        limit @ 1..=MOST_ROWS => Ok(Slice { after, limit }),
-        _ => Err(Refusal::malformed(format!("the query: limit is not 1 to {MOST_ROWS}"))),
+        limit @ 1..=MAX_ROWS => Ok(Slice { after, limit }),
+        _ => Err(Refusal::malformed(format!("the query: limit is not 1 to {MAX_ROWS}"))),
     }
 }

@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 use crate::web::Acceptor;
 
 /// Longest request: a head with the cosignatures of others, and a proof.
-const MOST_BODY: usize = 128 << 10;
+const MAX_BODY: usize = 128 << 10;
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 256;
@@ -89,7 +89,7 @@ impl WitnessServer {
     pub async fn run(self) -> Result<(), ServeError> {
         let router = Router::new()
             .route("/add-checkpoint", axum::routing::post(add_checkpoint))
-            .layer(DefaultBodyLimit::max(MOST_BODY))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(axum::middleware::from_fn(require_host))
             .with_state(self.witness);
         let server = axum_server::from_tcp(self.listener).map_err(ServeError::Io)?.handle(self.handle);

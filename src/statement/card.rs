@@ -29,7 +29,7 @@ pub fn verify_card(envelope: &Envelope) -> Result<Verified<Card>, Error> {
     // One more would be somebody else's, and each costs whoever looks at the card.
     if envelope.signatures().len() != 1 {
         let count = envelope.signatures().len();
-        return Err(Error::SignatureCount { kind: Card::KIND.to_owned(), count, most: 1 });
+        return Err(Error::SignatureCount { kind: Card::KIND.to_owned(), count, max: 1 });
     }
     let not_self_signed = || Error::CardNotSelfSigned { name: claim.predicate.name.to_string() };
     if claim.subject != subject(&claim.predicate) {

@@ -13,9 +13,9 @@ use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, Signature, Signer, VerifyingKey};
 
 /// Longest accepted envelope and payload.
-pub(super) const MOST_BYTES: usize = 1 << 20;
+pub(super) const MAX_BYTES: usize = 1 << 20;
 /// Most signatures that are looked at.
-const MOST_SIGNATURES: usize = 64;
+const MAX_SIGNATURES: usize = 64;
 
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -73,8 +73,8 @@ impl TryFrom<Wire> for Envelope {
     type Error = Error;
 
     fn try_from(wire: Wire) -> Result<Self, Error> {
-        if wire.signatures.is_empty() || wire.signatures.len() > MOST_SIGNATURES {
-            let reason = format!("it has {} signatures, not 1 to {MOST_SIGNATURES}", wire.signatures.len());
+        if wire.signatures.is_empty() || wire.signatures.len() > MAX_SIGNATURES {
+            let reason = format!("it has {} signatures, not 1 to {MAX_SIGNATURES}", wire.signatures.len());
             return Err(Error::Envelope { reason });
         }
         let mut signatures = Vec::with_capacity(wire.signatures.len());
@@ -115,8 +115,8 @@ impl Envelope {
     /// # Errors
     /// [`Error::TooLong`], [`Error::Envelope`].
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
-        if json.len() > MOST_BYTES {
-            return Err(Error::TooLong { size: json.len(), most: MOST_BYTES });
+        if json.len() > MAX_BYTES {
+            return Err(Error::TooLong { size: json.len(), max: MAX_BYTES });
         }
         let wire: Wire =
             crate::json::from_slice(json).map_err(|error| Error::Envelope { reason: error.to_string() })?;
@@ -150,7 +150,7 @@ impl Envelope {
             return Err(Error::OtherPayload);
         }
         for signature in &other.signatures {
-            if !self.signatures.contains(signature) && self.signatures.len() < MOST_SIGNATURES {
+            if !self.signatures.contains(signature) && self.signatures.len() < MAX_SIGNATURES {
                 self.signatures.push(signature.clone());
             }
         }
@@ -277,7 +277,7 @@ mod tests {
             refusal(&json.replace("aGVsbG8=", "aGVs bG8")),
             refusal(r#"{"payload":"","payloadType":"","signatures":[]}"#),
             refusal(&format!(r#"{{"payload":"","payloadType":"","signatures":[{many}]}}"#)),
-            refusal(&" ".repeat(MOST_BYTES + 1)),
+            refusal(&" ".repeat(MAX_BYTES + 1)),
         ].join("\n"), @"
         not a signed statement: EOF while parsing a value at line 1 column 0
         not a signed statement: missing field `payloadType` at line 10 column 1

@@ -14,12 +14,12 @@ pub enum Error {
         reason: String,
     },
     /// Longer than any statement may be.
-    #[error("a statement of {size} bytes; at most {most} are accepted")]
+    #[error("a statement of {size} bytes; at most {max} are accepted")]
     TooLong {
         /// How long it is.
         size: usize,
         /// How long it may be.
-        most: usize,
+        max: usize,
     },
     /// Signed, but not as an in-toto statement.
     #[error("the signed payload is a `{found}`, not a `{expected}`")]
@@ -71,14 +71,14 @@ pub enum Error {
         name: String,
     },
     /// More signatures than the kind has, or none.
-    #[error("a {kind} carries {}; this one carries {count}", carried(*most))]
+    #[error("a {kind} carries {}; this one carries {count}", carried(*max))]
     SignatureCount {
         /// Its kind.
         kind: String,
         /// How many it carries.
         count: usize,
         /// How many it may carry.
-        most: usize,
+        max: usize,
     },
     /// Another payload than the one that others signed.
     #[error("these signatures are over other bytes and cannot be merged")]
@@ -101,9 +101,9 @@ impl Error {
     }
 }
 
-fn carried(most: usize) -> String {
-    match most {
+fn carried(max: usize) -> String {
+    match max {
         1 => "one signature".to_owned(),
-        _ => format!("1 to {most} signatures"),
+        _ => format!("1 to {max} signatures"),
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::catalogue_id::CatalogueId;
-use super::envelope::{Envelope, MOST_BYTES};
+use super::envelope::{Envelope, MAX_BYTES};
 use super::quorum::{Quorum, Verified};
 use crate::digest::Sha256Digest;
 use crate::identity::Signer;
@@ -106,8 +106,8 @@ impl<P: Predicate> Statement<P> {
             return Err(Error::NoCatalogue { kind: P::KIND });
         }
         let payload = self.payload()?;
-        if payload.len() > MOST_BYTES / 2 {
-            return Err(Error::TooLong { size: payload.len(), most: MOST_BYTES / 2 });
+        if payload.len() > MAX_BYTES / 2 {
+            return Err(Error::TooLong { size: payload.len(), max: MAX_BYTES / 2 });
         }
         Ok(Envelope::new(IN_TOTO, payload))
     }

@@ -37,12 +37,12 @@ pub enum Error {
         reason: String,
     },
     /// More rows than a decision reads; deciding on a part of them would be guessing.
-    #[error("more than {most} rows of {table} bear on this: nothing is decided on a part of them")]
+    #[error("more than {max} rows of {table} bear on this: nothing is decided on a part of them")]
     TooMany {
         /// Which table.
         table: &'static str,
         /// How many are read.
-        most: i64,
+        max: i64,
     },
     /// A backup's file cannot be read or written.
     #[error("the backup's file fails")]

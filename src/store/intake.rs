@@ -25,42 +25,42 @@ pub enum IntakeRefusal {
         request: Sha256Digest,
     },
     /// One person has as many requests in one queue as may be.
-    #[error("{most} requests of one person may be pending for a checkpoint at a time")]
+    #[error("{max} requests of one person may be pending for a checkpoint at a time")]
     Pending {
         /// How many may be.
-        most: u32,
+        max: u32,
     },
     /// One person asked as often as may be in a day.
-    #[error("one person may make {most} requests in a day")]
+    #[error("one person may make {max} requests in a day")]
     PersonDay {
         /// How often.
-        most: u32,
+        max: u32,
     },
     /// One person signed as many statements of a kind as may be in a day.
-    #[error("one person may hand in {most} statements of the kind `{kind}` in a day")]
+    #[error("one person may hand in {max} statements of the kind `{kind}` in a day")]
     KindDay {
         /// Of which kind.
         kind: String,
         /// How many.
-        most: u32,
+        max: u32,
     },
     /// Newcomers of one network asked for one checkpoint as often as may be in a day.
-    #[error("newcomers of one network may make {most} requests for a checkpoint in a day")]
+    #[error("newcomers of one network may make {max} requests for a checkpoint in a day")]
     NetworkDay {
         /// How often.
-        most: u32,
+        max: u32,
     },
     /// One person handed in as much usage as may be in a day.
-    #[error("one person may hand in {} MiB of usage in a day", mebibytes(*most))]
+    #[error("one person may hand in {} MiB of usage in a day", mebibytes(*max))]
     UsageDay {
         /// How many bytes.
-        most: u64,
+        max: u64,
     },
     /// Newcomers asked for one checkpoint as often as may be in a day.
-    #[error("newcomers may make {most} requests for a checkpoint in a day, all of them together")]
+    #[error("newcomers may make {max} requests for a checkpoint in a day, all of them together")]
     NewcomersDay {
         /// How often.
-        most: u32,
+        max: u32,
     },
 }
 
@@ -73,7 +73,7 @@ fn mebibytes(bytes: u64) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatementQuota {
     /// How many.
-    pub most: u32,
+    pub max: u32,
     /// The registry's own key, which is not counted.
     pub registry: KeyId,
 }
@@ -230,8 +230,8 @@ pub(super) async fn admit(
     // Counting comes first: its row keeps others with the same key waiting until this transaction is over.
     let person = format!("person/{}", row.holder);
     let a_day = quota.map_or(0, |quota| quota.a_day);
-    if !count(transaction, Counted { what: &person, day, most: a_day }).await? {
-        return Err(IntakeRefusal::PersonDay { most: a_day }.into());
+    if !count(transaction, Counted { what: &person, day, max: a_day }).await? {
+        return Err(IntakeRefusal::PersonDay { max: a_day }.into());
     }
     let same = sqlx::query(
         "SELECT digest FROM requests WHERE holder = $1 AND asks = $2 AND state = 'pending' LIMIT 1",
@@ -246,23 +246,23 @@ pub(super) async fn admit(
     }
     let Some(quota) = quota else { return Ok(()) };
     if quota.pending > 0 && pending(transaction, row).await? >= i64::from(quota.pending) {
-        return Err(IntakeRefusal::Pending { most: quota.pending }.into());
+        return Err(IntakeRefusal::Pending { max: quota.pending }.into());
     }
     let Some(newcomers) = quota.newcomers.filter(|newcomers| newcomers.all > 0) else { return Ok(()) };
     // A network that has not asked today is let in beyond the quota, so that whoever uses it up keeps out nobody but their neighbours.
-    let mut most = newcomers.all;
+    let mut max = newcomers.all;
     if let Some(network) = newcomers.network {
         let what = format!("newcomers/{}/{network}", row.checkpoint);
         let share = newcomers.share();
-        if count(transaction, Counted { what: &what, day, most: 1 }).await? {
-            most = most.saturating_mul(RESERVE);
-        } else if !count(transaction, Counted { what: &what, day, most: share }).await? {
-            return Err(IntakeRefusal::NetworkDay { most: share }.into());
+        if count(transaction, Counted { what: &what, day, max: 1 }).await? {
+            max = max.saturating_mul(RESERVE);
+        } else if !count(transaction, Counted { what: &what, day, max: share }).await? {
+            return Err(IntakeRefusal::NetworkDay { max: share }.into());
         }
     }
     let all = newcomers_of(&row.checkpoint);
-    if !count(transaction, Counted { what: &all, day, most }).await? {
-        return Err(IntakeRefusal::NewcomersDay { most: newcomers.all }.into());
+    if !count(transaction, Counted { what: &all, day, max }).await? {
+        return Err(IntakeRefusal::NewcomersDay { max: newcomers.all }.into());
     }
     Ok(())
 }
@@ -277,15 +277,15 @@ pub(super) async fn charge(
     row: &StatementRow,
     quota: StatementQuota,
 ) -> Result<(), Error> {
-    let StatementQuota { most, registry } = quota;
-    if most == 0 || row.signer == registry {
+    let StatementQuota { max, registry } = quota;
+    if max == 0 || row.signer == registry {
         return Ok(());
     }
     let what = format!("kind/{}/{}", row.kind, row.signer);
-    if count(transaction, Counted { what: &what, day: day_of(row.received), most }).await? {
+    if count(transaction, Counted { what: &what, day: day_of(row.received), max }).await? {
         return Ok(());
     }
-    Err(IntakeRefusal::KindDay { kind: row.kind.clone(), most }.into())
+    Err(IntakeRefusal::KindDay { kind: row.kind.clone(), max }.into())
 }
 
 fn day_of(now: Timestamp) -> i64 {
@@ -297,19 +297,19 @@ struct Counted<'a> {
     what: &'a str,
     day: i64,
     /// How often it may happen; 0 is no limit.
-    most: u32,
+    max: u32,
 }
 
 /// Counts one more, unless there were as many as may be; whether it did.
 async fn count(transaction: &mut Transaction<'static, Any>, counted: Counted<'_>) -> Result<bool, Error> {
-    let most = if counted.most == 0 { i64::MAX } else { i64::from(counted.most) };
+    let max = if counted.max == 0 { i64::MAX } else { i64::from(counted.max) };
     let done = sqlx::query(
         "INSERT INTO intake_counts (what, day, count) VALUES ($1, $2, 1) \
          ON CONFLICT (what, day) DO UPDATE SET count = intake_counts.count + 1 WHERE intake_counts.count < $3",
     )
     .bind(counted.what)
     .bind(counted.day)
-    .bind(most)
+    .bind(max)
     .execute(&mut **transaction)
     .await?;
     Ok(done.rows_affected() == 1)

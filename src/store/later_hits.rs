@@ -43,14 +43,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
-    pub async fn later_hits(&self, grant: Sha256Digest, most: usize) -> Result<Vec<LaterHit>, Error> {
+    pub async fn later_hits(&self, grant: Sha256Digest, max: usize) -> Result<Vec<LaterHit>, Error> {
         let rows = sqlx::query(
             "SELECT * FROM later_hits WHERE grant_digest = $1 AND NOT EXISTS \
              (SELECT 1 FROM open_case_rules WHERE open_case_rules.place = later_hits.grant_digest || '/' || later_hits.rule) \
              ORDER BY at, place LIMIT $2",
         )
         .bind(grant.to_string())
-        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .bind(i64::try_from(max).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(read).collect()

@@ -14,7 +14,7 @@ use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind, Part, TreeHead};
 
 /// Most entries that one turn takes.
-const MOST_ENTRIES: i64 = 10_000;
+const MAX_ENTRIES: i64 = 10_000;
 
 /// Places that one statement gives.
 const AT_ONCE: usize = 500;
@@ -211,7 +211,7 @@ impl Store {
         let row = sqlx::query("SELECT * FROM log_head").fetch_one(&mut *transaction).await?;
         let head = read_head(&row)?;
         let rows = sqlx::query("SELECT seq, entry FROM log_entries WHERE place < 0 ORDER BY seq LIMIT $1")
-            .bind(MOST_ENTRIES)
+            .bind(MAX_ENTRIES)
             .fetch_all(&mut *transaction)
             .await?;
         let waiting = rows
@@ -225,7 +225,7 @@ impl Store {
 impl Turn {
     /// Whether nothing waits that was written before this turn began.
     pub fn takes_all(&self) -> bool {
-        i64::try_from(self.waiting.len()).is_ok_and(|waiting| waiting < MOST_ENTRIES)
+        i64::try_from(self.waiting.len()).is_ok_and(|waiting| waiting < MAX_ENTRIES)
     }
 
     /// The tiles and entries at the log's right edge, by which it grows.

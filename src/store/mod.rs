@@ -38,7 +38,7 @@ use sqlx::{Any, AnyPool, Connection as _, Executor as _, Transaction};
 use writer::Writer;
 
 /// Most rows that one query hands out.
-pub const MOST_ROWS: i64 = 1000;
+pub const MAX_ROWS: i64 = 1000;
 
 /// How long a query waits for a connection or a lock.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Error, MOST_ROWS, StatementRow, Store, option_text, parse, parse_option};
+use super::{Error, MAX_ROWS, StatementRow, Store, option_text, parse, parse_option};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::name::CheckpointId;
@@ -117,17 +117,17 @@ pub enum RequestFilter {
 pub struct Page {
     /// What comes after this place.
     pub after: i64,
-    /// At most so many rows, [`MOST_ROWS`] at the most.
+    /// At most so many rows, [`MAX_ROWS`] at the most.
     pub limit: i64,
 }
 
 impl Page {
     /// The first rows, as many as one query hands out.
-    pub const FIRST: Self = Self { after: 0, limit: MOST_ROWS };
+    pub const FIRST: Self = Self { after: 0, limit: MAX_ROWS };
 
     /// How many rows are wanted, within bounds.
     pub fn rows(self) -> i64 {
-        self.limit.clamp(1, MOST_ROWS)
+        self.limit.clamp(1, MAX_ROWS)
     }
 }
 
@@ -180,7 +180,7 @@ impl Store {
     pub async fn history(&self, request: Sha256Digest) -> Result<Vec<Event>, Error> {
         let rows = sqlx::query("SELECT * FROM request_events WHERE request = $1 ORDER BY seq LIMIT $2")
             .bind(request.to_string())
-            .bind(MOST_ROWS)
+            .bind(MAX_ROWS)
             .fetch_all(&self.pool)
             .await?;
         rows.iter()

@@ -6,7 +6,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Error, LaterHit, MOST_ROWS, StatementRow, Store, parse, parse_option, statements};
+use super::{Error, LaterHit, MAX_ROWS, StatementRow, Store, parse, parse_option, statements};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::misuse::Outcome;
@@ -143,7 +143,7 @@ impl Store {
         &self,
         digest: Sha256Digest,
     ) -> Result<(Vec<StatementRow>, Sanctions), Error> {
-        const { assert!(MOST_ROWS == 1000) };
+        const { assert!(MAX_ROWS == 1000) };
         let rows = sqlx::query(
             "SELECT s.*, \
              COALESCE((SELECT MAX(at) FROM revocations WHERE holder = s.holder AND checkpoint = s.checkpoint), 0) AS revoked, \
@@ -157,7 +157,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         if rows.len() > 1000 {
-            return Err(Error::TooMany { table: "statements", most: MOST_ROWS });
+            return Err(Error::TooMany { table: "statements", max: MAX_ROWS });
         }
         let sanctions = rows.first().map(read_sanctions).transpose()?.unwrap_or_default();
         let rows = rows.iter().map(statements::read).collect::<Result<_, _>>()?;

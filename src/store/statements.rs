@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
 use super::requests::{OpenedRequest, RequestState, change_request, open_request};
-use super::{Error, MOST_ROWS, Page, Store, option_text, parse, parse_option};
+use super::{Error, MAX_ROWS, Page, Store, option_text, parse, parse_option};
 use super::{RequestIntake, SanctionChange, StatementQuota, UsageChange};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
@@ -183,13 +183,13 @@ impl Store {
     pub async fn statements_to_erase(
         &self,
         person: KeyId,
-        most: usize,
+        max: usize,
     ) -> Result<BTreeSet<Sha256Digest>, Error> {
         let rows = sqlx::query(
             "SELECT DISTINCT digest FROM statements WHERE holder = $1 AND envelope <> '' ORDER BY digest LIMIT $2",
         )
         .bind(person.to_string())
-        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .bind(i64::try_from(max).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(|row| parse(TABLE, &row.try_get::<String, _>("digest")?)).collect()
@@ -262,13 +262,13 @@ impl Store {
     /// [`Error::Database`], [`Error::Row`], [`Error::TooMany`].
     pub async fn statement(&self, digest: Sha256Digest) -> Result<Vec<StatementRow>, Error> {
         // SQLite plans a query anew whenever another LIMIT is bound to it, and this one is asked most often of all.
-        const { assert!(MOST_ROWS == 1000) };
+        const { assert!(MAX_ROWS == 1000) };
         let rows = sqlx::query("SELECT * FROM statements WHERE digest = $1 ORDER BY seq LIMIT 1001")
             .bind(digest.to_string())
             .fetch_all(&self.pool)
             .await?;
         if rows.len() > 1000 {
-            return Err(Error::TooMany { table: TABLE, most: MOST_ROWS });
+            return Err(Error::TooMany { table: TABLE, max: MAX_ROWS });
         }
         rows.iter().map(read).collect()
     }
@@ -358,7 +358,7 @@ impl Store {
             sqlx::query("SELECT * FROM statements WHERE about = $1 AND kind = $2 ORDER BY seq DESC LIMIT $3")
                 .bind(about.to_string())
                 .bind(kind)
-                .bind(limit.clamp(1, MOST_ROWS))
+                .bind(limit.clamp(1, MAX_ROWS))
                 .fetch_all(&self.pool)
                 .await?;
         rows.iter().map(numbered).collect()

@@ -103,10 +103,10 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
-    pub async fn journals_of(&self, holder: KeyId, most: usize) -> Result<Vec<JournalRow>, Error> {
+    pub async fn journals_of(&self, holder: KeyId, max: usize) -> Result<Vec<JournalRow>, Error> {
         let rows = sqlx::query("SELECT * FROM usage_journals WHERE holder = $1 ORDER BY journal LIMIT $2")
             .bind(holder.to_string())
-            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .bind(i64::try_from(max).unwrap_or(i64::MAX))
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(read).collect()
@@ -154,7 +154,7 @@ impl Store {
         Ok(grant.and_then(|grant| grant.parse().ok()))
     }
 
-    /// A person's generations since a time, the oldest first; nothing if there are more than `most`, since a part of them tells less than it
+    /// A person's generations since a time, the oldest first; nothing if there are more than `max`, since a part of them tells less than it
     /// seems to.
     ///
     /// # Errors
@@ -163,9 +163,9 @@ impl Store {
         &self,
         holder: KeyId,
         since: Timestamp,
-        most: usize,
+        max: usize,
     ) -> Result<Option<Vec<(Timestamp, u64, String)>>, Error> {
-        let bound = i64::try_from(most).unwrap_or(i64::MAX - 1) + 1;
+        let bound = i64::try_from(max).unwrap_or(i64::MAX - 1) + 1;
         let rows = sqlx::query(
             "SELECT at, tokens, sketch FROM usage_generations WHERE holder = $1 AND at > $2 ORDER BY at LIMIT $3",
         )
@@ -174,7 +174,7 @@ impl Store {
         .bind(bound)
         .fetch_all(&self.pool)
         .await?;
-        if rows.len() > most {
+        if rows.len() > max {
             return Ok(None);
         }
         let read = |row: &sqlx::any::AnyRow| {

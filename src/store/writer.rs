@@ -9,9 +9,9 @@ use super::Error;
 use super::statements::{Filing, put};
 
 /// Filings that may wait.
-const MOST_WAITING: usize = 4096;
+const MAX_WAITING: usize = 4096;
 /// Filings of one transaction.
-const MOST_AT_ONCE: usize = 512;
+const MAX_AT_ONCE: usize = 512;
 
 struct Job {
     filing: Filing,
@@ -27,10 +27,10 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the task; it ends when nobody can send to it any more.
     pub(super) fn start(pool: AnyPool) -> Self {
-        let (jobs, mut waiting) = mpsc::channel(MOST_WAITING);
+        let (jobs, mut waiting) = mpsc::channel(MAX_WAITING);
         tokio::spawn(async move {
             let mut batch = Vec::new();
-            while waiting.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
+            while waiting.recv_many(&mut batch, MAX_AT_ONCE).await > 0 {
                 write(&pool, std::mem::take(&mut batch)).await;
             }
         });

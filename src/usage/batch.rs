@@ -10,9 +10,9 @@ use crate::statement::{self, CatalogueId, Envelope, Predicate, Quorum, Statement
 use crate::time::Timestamp;
 
 /// Most bytes of records in a batch: with their signatures and base64 it stays below what a statement may have.
-pub const MOST_BATCH_BYTES: usize = 600 << 10;
+pub const MAX_BATCH_BYTES: usize = 600 << 10;
 /// Most records of a batch.
-const MOST_RECORDS: usize = 10_000;
+const MAX_RECORDS: usize = 10_000;
 
 /// Records of a journal, in a row. Its statement's subject is the digest of the last of them; the journal's owner signs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ fn chained(
 ) -> Result<ChainedBatch, Error> {
     let UsageBatch { card, journal, first, previous, records: lines, created } = &statement.predicate;
     let refused = |reason: &str| Error::Batch { reason: reason.to_owned() };
-    if lines.is_empty() || lines.len() > MOST_RECORDS {
+    if lines.is_empty() || lines.len() > MAX_RECORDS {
         return Err(refused("it has no records, or too many"));
     }
     if *first == 0 && *previous != first_link(*journal) {

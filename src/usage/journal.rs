@@ -47,7 +47,7 @@ const JOURNAL: &str = "journal.jsonl";
 /// What processes are writing.
 const LIVE: &str = "live";
 /// How far back [`Journal::recent`] reads.
-const MOST_RECENT: u64 = 8 << 20;
+const MAX_RECENT: u64 = 8 << 20;
 
 /// A person's journal on this machine.
 #[derive(Debug)]
@@ -282,10 +282,10 @@ impl Journal {
     pub fn recent(&self, since: Timestamp) -> Result<Vec<Record>, Error> {
         let read = || -> io::Result<Vec<u8>> {
             let mut file = File::open(self.path())?;
-            let begin = file.metadata()?.len().saturating_sub(MOST_RECENT);
+            let begin = file.metadata()?.len().saturating_sub(MAX_RECENT);
             file.seek(SeekFrom::Start(begin))?;
             let mut bytes = Vec::new();
-            file.take(MOST_RECENT).read_to_end(&mut bytes)?;
+            file.take(MAX_RECENT).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
         let bytes = match read() {

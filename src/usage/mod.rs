@@ -15,7 +15,7 @@ mod spent;
 
 pub use crate::access::{JournalId, JournalMark};
 pub use batch::{
-    ChainedBatch, MOST_BATCH_BYTES, UsageBatch, claimed_batch, make_batch, verify_batch, verify_batch_as_one,
+    ChainedBatch, MAX_BATCH_BYTES, UsageBatch, claimed_batch, make_batch, verify_batch, verify_batch_as_one,
 };
 pub use declaration::{JournalDeclaration, verify_declaration};
 pub use error::Error;
@@ -24,4 +24,4 @@ pub use live::Written;
 pub use record::{
     Begin, End, Event, Finish, Parameters, Record, SignedRecord, Task, first_link, verify_chain,
 };
-pub use sealed_text::{KeptText, MOST_TEXT_BYTES, Recipients};
+pub use sealed_text::{KeptText, MAX_TEXT_BYTES, Recipients};

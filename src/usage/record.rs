@@ -21,7 +21,7 @@ const DOMAIN: &str = "portcullis/v1/usage-record\n";
 /// Most rules that a record names: as many as a catalogue has.
 const MAX_HITS: usize = 64;
 /// Longest line, in bytes.
-pub(super) const MOST_LINE_BYTES: usize = 512 << 10;
+pub(super) const MAX_LINE_BYTES: usize = 512 << 10;
 
 /// What weights are opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -255,8 +255,8 @@ impl SignedRecord {
     /// [`Error::Malformed`].
     pub fn parse(line: &str, seq: u64) -> Result<Self, Error> {
         let malformed = |reason: String| Error::Malformed { seq, reason };
-        if line.len() > MOST_LINE_BYTES {
-            return Err(malformed(format!("it is longer than {MOST_LINE_BYTES} bytes")));
+        if line.len() > MAX_LINE_BYTES {
+            return Err(malformed(format!("it is longer than {MAX_LINE_BYTES} bytes")));
         }
         let (_, json) = line.split_once(' ').ok_or_else(|| malformed("it has no signature".to_owned()))?;
         let record: Record = crate::json::from_str(json).map_err(|error| malformed(error.to_string()))?;

@@ -15,9 +15,9 @@ use crate::seal::{Purpose, SealedMessage, open_with, seal_to};
 /// What texts are sealed for.
 const PURPOSE: Purpose = Purpose::new("portcullis/v1/usage-text");
 /// Most bytes of a text that are sealed; of a longer one, its beginning.
-pub const MOST_TEXT_BYTES: usize = 64 << 10;
+pub const MAX_TEXT_BYTES: usize = 64 << 10;
 /// Most auditors to whom a text is sealed.
-const MOST_RECIPIENTS: usize = 4;
+const MAX_RECIPIENTS: usize = 4;
 
 /// A prompt or an output, as far as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct KeptText {
     pub sha256: Sha256Digest,
     /// How long it is, in bytes.
     pub bytes: u64,
-    /// The text, or the first [`MOST_TEXT_BYTES`] of it, sealed to each auditor by the id of their key.
+    /// The text, or the first [`MAX_TEXT_BYTES`] of it, sealed to each auditor by the id of their key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sealed: BTreeMap<KeyId, SealedMessage>,
 }
@@ -47,7 +47,7 @@ impl Recipients {
     pub fn new<'a>(mode: UsageMode, auditors: impl IntoIterator<Item = &'a Card>) -> Result<Self, Error> {
         let auditors: Vec<_> = auditors
             .into_iter()
-            .take(MOST_RECIPIENTS)
+            .take(MAX_RECIPIENTS)
             .map(|card| (card.verifying_key.id(), card.sealing_key))
             .collect();
         if mode == UsageMode::Sealed && auditors.is_empty() {
@@ -72,7 +72,7 @@ impl Recipients {
         let sha256 = Sha256Digest::of(text.as_bytes());
         let mut sealed = BTreeMap::new();
         if self.mode == UsageMode::Sealed {
-            let mut end = text.len().min(MOST_TEXT_BYTES);
+            let mut end = text.len().min(MAX_TEXT_BYTES);
             while !text.is_char_boundary(end) {
                 end -= 1;
             }

@@ -161,9 +161,9 @@ pub struct Memory {
 }
 
 impl Remote for Memory {
-    fn fetch(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, Error> {
+    fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, Error> {
         match self.files.get(path) {
-            Some(bytes) if bytes.len() as u64 > most => Err(Error::TooLong { file: path.to_owned(), most }),
+            Some(bytes) if bytes.len() as u64 > max => Err(Error::TooLong { file: path.to_owned(), max }),
             bytes => Ok(bytes.cloned()),
         }
     }

@@ -290,12 +290,12 @@ fn a_registry_that_is_stopped_or_silent_is_said_soon_and_in_plain_words() {
         ("ada", format!("request show {request}")),
         ("august", "audit verify".to_owned()),
     ];
-    let refusals = |most: Duration| {
+    let refusals = |max: Duration| {
         let mut said = BTreeSet::new();
         for (person, command) in &commands {
             let begun = Instant::now();
             let refused = scene.refuse(person, command).replace(&url, "<registry>");
-            assert!(begun.elapsed() < most, "{command} took {:?}: {refused}", begun.elapsed());
+            assert!(begun.elapsed() < max, "{command} took {:?}: {refused}", begun.elapsed());
             let notes = refused.lines().filter(|line| line.starts_with("note: ")).count();
             assert!(notes <= 1, "{command}: {refused}");
             said.extend(refused.lines().filter(|line| !line.starts_with("note: ")).map(str::to_owned));

@@ -25,7 +25,7 @@ use super::document::TopRole;
 use super::schema::{Delegation, FileMeta, RootRole, TargetsRole, TimestampRole};
 use super::trusted::{Closed, Delegated, Parts};
 use super::{Document, Error, Keyring, Remote, RoleName, TrustedCatalogue, verify};
-use crate::catalogue::schema::{MOST_DELEGATIONS, SnapshotRole};
+use crate::catalogue::schema::{MAX_DELEGATIONS, SnapshotRole};
 use crate::digest::Sha256Digest;
 use crate::statement::CatalogueId;
 use crate::time::Timestamp;
@@ -37,7 +37,7 @@ use state::State;
 pub const CLOCK_TOLERANCE: i64 = 5 * 60;
 
 /// Most new roots that one refresh follows.
-const MOST_ROOTS: u64 = 32;
+const MAX_ROOTS: u64 = 32;
 
 /// Timestamp, snapshot and targets.
 type Top = (Document<TimestampRole>, Document<SnapshotRole>, Document<TargetsRole>);
@@ -172,9 +172,9 @@ impl Client {
     /// 5.3: every root from the trusted one on, each signed by the one before it.
     fn follow_roots(&self, remote: &dyn Remote) -> Result<Document<RootRole>, Error> {
         let mut root = self.trusted_root()?;
-        for _ in 0..MOST_ROOTS {
+        for _ in 0..MAX_ROOTS {
             let path = format!("metadata/{}", verify::root_file(root.version() + 1));
-            let Some(bytes) = remote.fetch(&path, <RootRole as super::Role>::MOST_BYTES)? else {
+            let Some(bytes) = remote.fetch(&path, <RootRole as super::Role>::MAX_BYTES)? else {
                 break;
             };
             let next = verify::next_root(&root, bytes)?;
@@ -285,10 +285,10 @@ fn delegated(
         if found.contains_key(name) || closed.contains_key(name) {
             continue;
         }
-        if found.len() + closed.len() == MOST_DELEGATIONS {
+        if found.len() + closed.len() == MAX_DELEGATIONS {
             return Err(Error::malformed(
                 targets.file(),
-                format!("more than {MOST_DELEGATIONS} roles follow from it"),
+                format!("more than {MAX_DELEGATIONS} roles follow from it"),
             ));
         }
         let document = match role(&keyring, &name.file_stem(), listed, source, now) {

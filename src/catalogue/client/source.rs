@@ -43,14 +43,14 @@ pub(super) struct Online<'a> {
 }
 
 impl Online<'_> {
-    fn fetch(&self, file: &str, most: u64) -> Result<Vec<u8>, Error> {
-        let fetched = self.remote.fetch(&format!("metadata/{file}"), most)?;
+    fn fetch(&self, file: &str, max: u64) -> Result<Vec<u8>, Error> {
+        let fetched = self.remote.fetch(&format!("metadata/{file}"), max)?;
         fetched.ok_or_else(|| Error::Missing { file: file.to_owned() })
     }
 
     /// Writes what is not there already.
-    fn keep(&self, name: &str, bytes: &[u8], most: u64) -> Result<(), Error> {
-        if self.state.read(name, most).ok().flatten().is_some_and(|kept| kept == bytes) {
+    fn keep(&self, name: &str, bytes: &[u8], max: u64) -> Result<(), Error> {
+        if self.state.read(name, max).ok().flatten().is_some_and(|kept| kept == bytes) {
             return Ok(());
         }
         self.state.keep(name, bytes)
@@ -59,34 +59,34 @@ impl Online<'_> {
 
 impl Source for Online<'_> {
     fn timestamp(&self) -> Result<Vec<u8>, Error> {
-        self.fetch("timestamp.json", TimestampRole::MOST_BYTES)
+        self.fetch("timestamp.json", TimestampRole::MAX_BYTES)
     }
 
     fn snapshot(&self, version: u64) -> Result<Vec<u8>, Error> {
-        self.fetch(&verify::snapshot_file(version), SnapshotRole::MOST_BYTES)
+        self.fetch(&verify::snapshot_file(version), SnapshotRole::MAX_BYTES)
     }
 
     fn targets(&self, role: &str, version: u64) -> Result<Vec<u8>, Error> {
-        self.fetch(&verify::targets_file(role, version), TargetsRole::MOST_BYTES)
+        self.fetch(&verify::targets_file(role, version), TargetsRole::MAX_BYTES)
     }
 
     fn kept_snapshot(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.state.read(&format!("{}/snapshot.json", self.epoch), SnapshotRole::MOST_BYTES)
+        self.state.read(&format!("{}/snapshot.json", self.epoch), SnapshotRole::MAX_BYTES)
     }
 
     fn kept_targets(&self, role: &str) -> Result<Option<Vec<u8>>, Error> {
         // What is damaged here is only a copy: it is fetched again.
-        Ok(self.state.read(&format!("targets/{role}.json"), TargetsRole::MOST_BYTES).ok().flatten())
+        Ok(self.state.read(&format!("targets/{role}.json"), TargetsRole::MAX_BYTES).ok().flatten())
     }
 
     fn keep_timestamp(&self, document: &Document<TimestampRole>) -> Result<(), Error> {
         let name = format!("{}/timestamp.json", self.epoch);
-        self.keep(&name, document.bytes(), TimestampRole::MOST_BYTES)
+        self.keep(&name, document.bytes(), TimestampRole::MAX_BYTES)
     }
 
     fn keep_snapshot(&self, document: &Document<SnapshotRole>) -> Result<(), Error> {
         let name = format!("{}/snapshot.json", self.epoch);
-        self.keep(&name, document.bytes(), SnapshotRole::MOST_BYTES)
+        self.keep(&name, document.bytes(), SnapshotRole::MAX_BYTES)
     }
 
     fn keep_targets(&self, role: &str, document: &Document<TargetsRole>) -> Result<(), Error> {
@@ -100,21 +100,21 @@ pub(super) struct Offline<'a> {
 }
 
 impl Offline<'_> {
-    fn read(&self, name: &str, most: u64) -> Result<Vec<u8>, Error> {
-        self.state.read(name, most)?.ok_or_else(|| Error::Missing { file: name.to_owned() })
+    fn read(&self, name: &str, max: u64) -> Result<Vec<u8>, Error> {
+        self.state.read(name, max)?.ok_or_else(|| Error::Missing { file: name.to_owned() })
     }
 }
 
 impl Source for Offline<'_> {
     fn timestamp(&self) -> Result<Vec<u8>, Error> {
-        self.read(&format!("{}/timestamp.json", self.epoch), TimestampRole::MOST_BYTES)
+        self.read(&format!("{}/timestamp.json", self.epoch), TimestampRole::MAX_BYTES)
     }
 
     fn snapshot(&self, _version: u64) -> Result<Vec<u8>, Error> {
-        self.read(&format!("{}/snapshot.json", self.epoch), SnapshotRole::MOST_BYTES)
+        self.read(&format!("{}/snapshot.json", self.epoch), SnapshotRole::MAX_BYTES)
     }
 
     fn targets(&self, role: &str, _version: u64) -> Result<Vec<u8>, Error> {
-        self.read(&format!("targets/{role}.json"), TargetsRole::MOST_BYTES)
+        self.read(&format!("targets/{role}.json"), TargetsRole::MAX_BYTES)
     }
 }

@@ -41,7 +41,7 @@ struct First {
 }
 
 /// Longest accepted `clock.json` and `first.json`.
-const MOST_NOTE_BYTES: u64 = 1024;
+const MAX_NOTE_BYTES: u64 = 1024;
 
 type Seen = (Option<Document<TimestampRole>>, Option<Document<SnapshotRole>>);
 
@@ -63,7 +63,7 @@ impl State {
     }
 
     pub(super) fn root(&self) -> Result<Option<Document<RootRole>>, Error> {
-        self.parse("root.json", RootRole::MOST_BYTES, |bytes| verify::first_root("root.json", bytes))
+        self.parse("root.json", RootRole::MAX_BYTES, |bytes| verify::first_root("root.json", bytes))
     }
 
     /// The digest of the root that the user trusted.
@@ -124,10 +124,10 @@ impl State {
     pub(super) fn seen(&self, root: &Document<RootRole>) -> Result<Seen, Error> {
         let epoch = self.epoch(root);
         let timestamp =
-            self.parse(&format!("{epoch}/timestamp.json"), TimestampRole::MOST_BYTES, |bytes| {
+            self.parse(&format!("{epoch}/timestamp.json"), TimestampRole::MAX_BYTES, |bytes| {
                 verify::next_timestamp(root, None, bytes)
             })?;
-        let snapshot = self.parse(&format!("{epoch}/snapshot.json"), SnapshotRole::MOST_BYTES, |bytes| {
+        let snapshot = self.parse(&format!("{epoch}/snapshot.json"), SnapshotRole::MAX_BYTES, |bytes| {
             let document = Document::parse("snapshot.json", bytes)?;
             Keyring::of(root, TopRole::Snapshot)?.verify(&document)?;
             Ok(document)
@@ -147,8 +147,8 @@ impl State {
         self.keep_note("clock.json", &Clock { latest: now })
     }
 
-    pub(super) fn read(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, Error> {
-        durable::read(&self.folder.join(name), name, most)
+    pub(super) fn read(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, Error> {
+        durable::read(&self.folder.join(name), name, max)
     }
 
     pub(super) fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
@@ -170,7 +170,7 @@ impl State {
             for entry in entries {
                 let path = entry.map_err(Error::io("list", &folder))?.path();
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-                if let Some(bytes) = durable::read(&path, &name, TargetsRole::MOST_BYTES)? {
+                if let Some(bytes) = durable::read(&path, &name, TargetsRole::MAX_BYTES)? {
                     files.push((name, bytes));
                 }
             }
@@ -183,11 +183,11 @@ impl State {
     fn parse<T>(
         &self,
         name: &str,
-        most: u64,
+        max: u64,
         parse: impl FnOnce(Vec<u8>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         let damaged = |source| Error::State { path: self.folder.join(name), source: Box::new(source) };
-        match self.read(name, most) {
+        match self.read(name, max) {
             Ok(Some(bytes)) => parse(bytes).map(Some).map_err(damaged),
             Ok(None) => Ok(None),
             Err(error @ Error::TooLong { .. }) => Err(damaged(error)),
@@ -196,7 +196,7 @@ impl State {
     }
 
     fn note<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, Error> {
-        self.parse(name, MOST_NOTE_BYTES, |bytes| {
+        self.parse(name, MAX_NOTE_BYTES, |bytes| {
             crate::json::from_slice(&bytes).map_err(|error| Error::malformed(name, error))
         })
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::RepositoryError;
 use crate::catalogue::schema::{
-    Delegation, Delegations, Key, MOST_DELEGATIONS, RoleKeys, TargetFile, TargetsRole, is_top_level,
+    Delegation, Delegations, Key, MAX_DELEGATIONS, RoleKeys, TargetFile, TargetsRole, is_top_level,
 };
 use crate::catalogue::target::TargetPath;
 use crate::digest::Sha256Digest;
@@ -196,8 +196,8 @@ pub(super) fn delegate(
             terminating: true,
         }),
     }
-    if delegations.roles.len() > MOST_DELEGATIONS {
-        return Err(RepositoryError::TooManyBoards { most: MOST_DELEGATIONS });
+    if delegations.roles.len() > MAX_DELEGATIONS {
+        return Err(RepositoryError::TooManyBoards { max: MAX_DELEGATIONS });
     }
     let used: BTreeSet<_> = delegations.roles.iter().flat_map(|role| role.signers.keyids.clone()).collect();
     keep_keys(&mut delegations.keys, keys, &used);

@@ -99,7 +99,7 @@ impl Repository {
         subject: &Subject,
     ) -> Result<Option<Document<T>>, RepositoryError> {
         let name = format!("proposals/{subject}/{subject}.json");
-        let Some(bytes) = durable::read(&self.folder.join(&name), &name, T::MOST_BYTES)? else {
+        let Some(bytes) = durable::read(&self.folder.join(&name), &name, T::MAX_BYTES)? else {
             return Ok(None);
         };
         let document = Document::parse(&name, bytes)?;

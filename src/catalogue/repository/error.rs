@@ -53,10 +53,10 @@ pub enum RepositoryError {
         known: String,
     },
     /// More boards than other clients accept.
-    #[error("a catalogue has at most {most} boards")]
+    #[error("a catalogue has at most {max} boards")]
     TooManyBoards {
         /// How many it may have.
-        most: usize,
+        max: usize,
     },
     /// The change changes nothing.
     #[error("nothing of {role} would change")]

@@ -9,7 +9,7 @@ use crate::name::CheckpointId;
 use crate::statement::CatalogueId;
 
 /// More roots than any catalogue's life sees.
-const MOST_ROOTS: u64 = 10_000;
+const MAX_ROOTS: u64 = 10_000;
 /// Longest policy that any program reads, in bytes.
 const MAX_POLICY: u64 = 64 * 1024;
 
@@ -36,7 +36,7 @@ impl Repository {
         let mut root = verify::first_root(&verify::root_file(1), bytes)?;
         let id = CatalogueId::new(root.digest());
         let mut before = None;
-        while root.version() < MOST_ROOTS
+        while root.version() < MAX_ROOTS
             && let Some(bytes) = self.fetch::<RootRole>(&verify::root_file(root.version() + 1))?
         {
             let next = verify::next_root(&root, bytes)?;
@@ -77,7 +77,7 @@ impl Repository {
     }
 
     fn fetch<T: Role>(&self, file: &str) -> Result<Option<Vec<u8>>, Error> {
-        Folder::new(&self.folder).fetch(&format!("metadata/{file}"), T::MOST_BYTES)
+        Folder::new(&self.folder).fetch(&format!("metadata/{file}"), T::MAX_BYTES)
     }
 
     fn require<T: Role>(&self, file: &str) -> Result<Vec<u8>, Error> {

@@ -138,14 +138,14 @@ pub enum ConfigError {
         field: &'static str,
     },
     /// A size is zero or beyond [`limits`].
-    #[error("`{field}` is {value}, outside 1..={most}")]
+    #[error("`{field}` is {value}, outside 1..={max}")]
     OutOfRange {
         /// The field's name.
         field: &'static str,
         /// What the file says.
         value: u64,
         /// The largest accepted value.
-        most: usize,
+        max: usize,
     },
     /// Attention heads of uneven width.
     #[error("`n_head` = {heads} does not divide `n_embd` = {width}")]
@@ -294,12 +294,12 @@ struct NormalForm {
     scale_attn_by_inverse_layer_idx: Option<bool>,
 }
 
-fn size(field: &'static str, value: Option<u64>, most: usize) -> Result<usize, ConfigError> {
+fn size(field: &'static str, value: Option<u64>, max: usize) -> Result<usize, ConfigError> {
     let value = value.ok_or(ConfigError::Missing { field })?;
-    usize::try_from(value).ok().filter(|size| (1..=most).contains(size)).ok_or(ConfigError::OutOfRange {
+    usize::try_from(value).ok().filter(|size| (1..=max).contains(size)).ok_or(ConfigError::OutOfRange {
         field,
         value,
-        most,
+        max,
     })
 }
 

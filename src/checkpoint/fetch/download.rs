@@ -19,9 +19,9 @@ use crate::digest::Sha256Digest;
 use crate::progress::Progress;
 
 /// How often a file is begun that changes under our hands.
-const MOST_BEGINNINGS: u32 = 5;
+const MAX_BEGINNINGS: u32 = 5;
 /// A file without a stated length is held in memory, if its kind is no larger than this.
-const MOST_IN_MEMORY: u64 = 64 << 20;
+const MAX_IN_MEMORY: u64 = 64 << 20;
 
 /// Everything that the downloads of one fetch share.
 pub(super) struct Session<'a> {
@@ -70,7 +70,7 @@ impl Session<'_> {
     }
 
     async fn download(&self, mut probe: Probe) -> Result<FetchedFile, FetchError> {
-        for _ in 0..MOST_BEGINNINGS {
+        for _ in 0..MAX_BEGINNINGS {
             match self.attempt(&probe).await {
                 Ok(Some(fetched)) => return Ok(fetched),
                 Ok(None) => {}
@@ -79,7 +79,7 @@ impl Session<'_> {
                 Err(other) => return Err(other),
             }
         }
-        Err(FetchError::Unsteady { file: probe.file.name, times: MOST_BEGINNINGS })
+        Err(FetchError::Unsteady { file: probe.file.name, times: MAX_BEGINNINGS })
     }
 
     /// Fetches what is missing; `None` where the file must be gone over once more.
@@ -277,7 +277,7 @@ impl Session<'_> {
 
     async fn whole_in_memory(&self, probe: &Probe) -> Result<Vec<u8>, FetchError> {
         let file = &probe.file;
-        if file.limit > MOST_IN_MEMORY {
+        if file.limit > MAX_IN_MEMORY {
             return Err(FetchError::NoLength { file: file.name.clone() });
         }
         let _permit = self.permits.acquire().await;

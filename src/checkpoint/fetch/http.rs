@@ -19,7 +19,7 @@ use super::source::{BaseUrl, is_loopback};
 use crate::digest::Sha256Digest;
 
 /// A renamed repository, its storage, its storage's region: with room to spare.
-const MOST_REDIRECTS: usize = 8;
+const MAX_REDIRECTS: usize = 8;
 
 /// How long a server may keep us waiting.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +130,7 @@ impl Http {
     pub(super) async fn ask(&self, url: &Url, ask: Ask<'_>) -> Result<Answer, FetchError> {
         let mut url = url.clone();
         let mut announced = Announced::default();
-        for _ in 0..=MOST_REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let (response, bearer) = self.hop(&url, ask).await?;
             if self.base.is_origin_of(&url) {
                 announced.read(response.headers());

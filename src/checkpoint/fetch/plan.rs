@@ -25,7 +25,7 @@ const GRAPH: u64 = 64 << 20;
 /// Weights; 1558M's have 6.4 GB.
 const WEIGHTS: u64 = 64 << 30;
 /// More shards than any GPT-2 has gigabytes.
-const MOST_SHARDS: usize = 256;
+const MAX_SHARDS: usize = 256;
 
 const OPENAI_FILES: [(&str, u64); 7] = [
     ("checkpoint", CONFIG),
@@ -197,8 +197,8 @@ fn read_shards(name: &str, path: &Path) -> Result<BTreeSet<String>, FetchError> 
     let text = std::fs::read(path).map_err(FetchError::io("read", path))?;
     let list: List = crate::json::from_slice(&text).map_err(|e| refuse(e.to_string()))?;
     let shards: BTreeSet<String> = list.weight_map.into_values().collect();
-    if shards.is_empty() || shards.len() > MOST_SHARDS {
-        return Err(refuse(format!("it names {} files; 1 to {MOST_SHARDS} are possible", shards.len())));
+    if shards.is_empty() || shards.len() > MAX_SHARDS {
+        return Err(refuse(format!("it names {} files; 1 to {MAX_SHARDS} are possible", shards.len())));
     }
     let stranger = shards.iter().find(|shard| !is_plain_name(shard) || !shard.ends_with(".safetensors"));
     match stranger {

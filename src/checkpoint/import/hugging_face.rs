@@ -139,7 +139,7 @@ fn shards(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>, Error
         return Err(Error::ShardName { path, name: name.clone() });
     }
     if names.is_empty() || names.len() > MAX_SHARDS {
-        return Err(Error::ShardCount { path, count: names.len(), most: MAX_SHARDS });
+        return Err(Error::ShardCount { path, count: names.len(), max: MAX_SHARDS });
     }
     files.push(path);
     Ok(names.iter().map(|name| folder.join(name)).collect())

@@ -150,8 +150,8 @@ impl Location {
     ) -> Result<(), Error> {
         let mut done = 0;
         while done < self.length {
-            let most = buffer.len() as u64;
-            let block = &mut buffer[..(self.length - done).min(most) as usize];
+            let max = buffer.len() as u64;
+            let block = &mut buffer[..(self.length - done).min(max) as usize];
             self.read(done, block).map_err(Error::io("read", &self.path))?;
             visit(block)?;
             done += block.len() as u64;

@@ -67,12 +67,12 @@ pub enum TokenizerFilesError {
         column: usize,
     },
     /// More tokens than the model has embeddings.
-    #[error("the vocabulary has {found} tokens, more than the configuration's {most}")]
+    #[error("the vocabulary has {found} tokens, more than the configuration's {max}")]
     TooManyTokens {
         /// Tokens in the file.
         found: usize,
         /// Tokens of the configuration.
-        most: usize,
+        max: usize,
     },
     /// An empty or overlong token.
     #[error("token {id} of the vocabulary is {length} bytes long, outside 1..={TOKEN_BYTES}")]
@@ -162,14 +162,14 @@ pub enum TokenizerFilesError {
         reason: String,
     },
     /// A token without an embedding.
-    #[error("{token} token has id {id}, but the model has {most} embeddings")]
+    #[error("{token} token has id {id}, but the model has {max} embeddings")]
     TokenBeyond {
         /// The token, quoted.
         token: String,
         /// Its id.
         id: u64,
         /// How many there are.
-        most: usize,
+        max: usize,
     },
     /// `tokenizer.json` of the normal form says something else than the files beside it.
     #[error("its vocabulary or merges are not those of the files beside it")]

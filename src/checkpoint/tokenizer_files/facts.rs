@@ -382,12 +382,12 @@ impl Around {
 
 /// Refuses facts that put tokens around every text which the model has no embedding for, and added tokens without a text. An added
 /// token without an embedding is refused when a text has it.
-pub fn check_tokens(facts: &Facts, files: &TokenizerFiles, most: usize) -> Result<(), TokenizerFilesError> {
-    if let Some(&id) = facts.before.iter().chain(&facts.after).find(|id| **id as usize >= most) {
+pub fn check_tokens(facts: &Facts, files: &TokenizerFiles, max: usize) -> Result<(), TokenizerFilesError> {
+    if let Some(&id) = facts.before.iter().chain(&facts.after).find(|id| **id as usize >= max) {
         return Err(TokenizerFilesError::TokenBeyond {
             token: "the post-processor's".to_owned(),
             id: id.into(),
-            most,
+            max,
         });
     }
     let ids = facts.ids(&files.vocabulary);

@@ -14,11 +14,11 @@ use crate::cli::home::Home;
 use crate::cli::output::{Output, shown};
 use crate::cli::progress::read_stdin;
 use crate::cli::registry;
-use crate::misuse::{Hit, MOST_BYTES, Rules, Scorer};
+use crate::misuse::{Hit, MAX_BYTES, Rules, Scorer};
 use crate::policy::Use;
 
 /// Longest text that is tested.
-const MOST_TEXT: u64 = 1 << 20;
+const MAX_TEXT: u64 = 1 << 20;
 
 /// Check misuse rules before they are signed
 #[derive(Debug, Subcommand)]
@@ -61,8 +61,8 @@ impl MisuseCommand {
 impl Test {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let text = match self.file.to_str() {
-            Some("-") => String::from_utf8_lossy(&read_stdin(MOST_TEXT)?).into_owned(),
-            _ => text(&self.file, MOST_TEXT)?,
+            Some("-") => String::from_utf8_lossy(&read_stdin(MAX_TEXT)?).into_owned(),
+            _ => text(&self.file, MAX_TEXT)?,
         };
         let scorer = match &self.rules {
             Some(path) => Some(Scorer::new(read(path)?)?),
@@ -120,5 +120,5 @@ impl Check {
 }
 
 fn read(path: &Path) -> anyhow::Result<Rules> {
-    Rules::parse(&text(path, MOST_BYTES as u64)?).with_context(|| path.display().to_string())
+    Rules::parse(&text(path, MAX_BYTES as u64)?).with_context(|| path.display().to_string())
 }

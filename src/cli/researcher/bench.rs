@@ -235,7 +235,7 @@ fn describe(findings: &Findings) -> String {
     );
     text += &format!("  loaded in    {:.2} s\n", findings.load_seconds);
     text += &format!("  memory       {} of weights", units::bytes(findings.weight_bytes));
-    text += &memory.map_or_else(|| "\n".to_owned(), |most| format!(", {most} in all at most\n"));
+    text += &memory.map_or_else(|| "\n".to_owned(), |max| format!(", {max} in all at most\n"));
     text += &format!(
         "  prefill      {:.0} tokens a second over {} ({:.0} % of the peak)\n",
         findings.prefill_tokens_per_second,

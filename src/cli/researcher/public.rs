@@ -103,7 +103,7 @@ fn ask(
         checkpoint: rules.checkpoint.clone(),
         purpose: "Use of a public checkpoint".parse()?,
         uses: std::collections::BTreeSet::new(),
-        days: stage.limits.max_days.map_or(DAYS, |most| most.min(DAYS)),
+        days: stage.limits.max_days.map_or(DAYS, |max| max.min(DAYS)),
         agreement: None,
         renews: None,
         card: signatory.card().clone(),

@@ -47,8 +47,8 @@ impl Pull {
         let source = self.source(home)?;
         home.folder()?;
         let vault = registry::vault(home)?;
-        let most = usize::from(self.parallel);
-        let parallel = Parallel { first: Parallel::default().first.min(most), most };
+        let max = usize::from(self.parallel);
+        let parallel = Parallel { first: Parallel::default().first.min(max), max };
         let options = PullOptions { parallel, ..PullOptions::default() };
         let pull =
             |progress: &dyn Progress| client::pull(&manifest, &source, (&vault, &rules), &options, progress);

@@ -17,7 +17,7 @@ use crate::usage;
 
 /// Most texts that are written at a time, and memory that what they have read may take together.
 const AT_A_TIME: usize = 16;
-const MOST_CACHED_BYTES: u64 = 1 << 30;
+const MAX_CACHED_BYTES: u64 = 1 << 30;
 
 /// One text, as `--json` shows it.
 #[derive(Serialize)]
@@ -139,10 +139,10 @@ impl Writer<'_> {
 
     fn at_a_time(&self, options: &GenerationOptions) -> usize {
         // A device reads one text after another.
-        let most = if self.model.processor().is_some() { AT_A_TIME } else { 1 };
+        let max = if self.model.processor().is_some() { AT_A_TIME } else { 1 };
         let positions = self.prompt.len().saturating_add(options.max_tokens).min(self.model.config().context);
-        let fit = MOST_CACHED_BYTES / KeyValueCache::bytes_of(self.model, positions).max(1);
-        most.min(usize::try_from(fit).unwrap_or(most)).max(1)
+        let fit = MAX_CACHED_BYTES / KeyValueCache::bytes_of(self.model, positions).max(1);
+        max.min(usize::try_from(fit).unwrap_or(max)).max(1)
     }
 
     /// Begins one text: nothing is written before its record is durable.

@@ -61,7 +61,7 @@ impl Serve {
         let settings = Settings {
             listen: self.listen,
             key: key()?,
-            most_texts: self.queue.max(1),
+            max_texts: self.queue.max(1),
             at_a_time: self.at_a_time.max(1),
         };
         // Before minutes are spent on loading.

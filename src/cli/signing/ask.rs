@@ -92,14 +92,14 @@ pub(in crate::cli) fn agrees(question: &str) -> anyhow::Result<bool> {
     Ok(is_yes(&answer(&format!("{question} [y/N] "), MAX_ANSWER)?))
 }
 
-/// Asks something at the terminal; the line that is typed, of at most `most` bytes.
-pub(in crate::cli) fn answer(question: &str, most: u64) -> anyhow::Result<String> {
+/// Asks something at the terminal; the line that is typed, of at most `max` bytes.
+pub(in crate::cli) fn answer(question: &str, max: u64) -> anyhow::Result<String> {
     let mut stderr = io::stderr().lock();
     write!(stderr, "{}", visible(question)).and_then(|()| stderr.flush()).context("cannot ask")?;
     drop(stderr);
     let mut line = Vec::new();
     let mut byte = [0];
-    let mut stdin = io::stdin().lock().take(most);
+    let mut stdin = io::stdin().lock().take(max);
     while stdin.read(&mut byte).context("cannot read the answer")? == 1 && byte != *b"\n" {
         line.push(byte[0]);
     }

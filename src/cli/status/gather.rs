@@ -126,7 +126,7 @@ fn untrusted(home: &Home, error: &anyhow::Error, output: Output) -> Option<Trust
         return None;
     }
     let remote = registry::catalogue_remote(home, output).ok()?;
-    let root = remote.fetch("metadata/1.root.json", crate::catalogue::MOST_ROOT_BYTES).ok()?;
+    let root = remote.fetch("metadata/1.root.json", crate::catalogue::MAX_ROOT_BYTES).ok()?;
     Some(if root.is_some() { Trust::ToJoin } else { Trust::ToFound })
 }
 

@@ -14,7 +14,7 @@ use crate::digest::Sha256Hasher;
 use crate::seal::ChunkEntry;
 
 /// To a store of objects, and on to its region.
-const MOST_REDIRECTS: usize = 4;
+const MAX_REDIRECTS: usize = 4;
 
 /// How patient to be with a server.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +126,7 @@ impl Requests {
         tell: &dyn Fn(u64),
     ) -> io::Result<Outcome> {
         let mut url = mirror.url(chunk.sha256);
-        for _ in 0..=MOST_REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let response = match self.send(&url, partial.length, chunk).await {
                 Ok(response) => response,
                 Err(reason) => return Ok(Outcome::Cut(reason)),
@@ -144,7 +144,7 @@ impl Requests {
                 Err(outcome) => Ok(outcome),
             };
         }
-        Ok(Outcome::Wrong(format!("it redirects more than {MOST_REDIRECTS} times")))
+        Ok(Outcome::Wrong(format!("it redirects more than {MAX_REDIRECTS} times")))
     }
 
     async fn send(&self, url: &Url, from: u64, chunk: &ChunkEntry) -> Result<Response, String> {

@@ -11,7 +11,7 @@ const CHUNKS: u32 = 4;
 /// Additive increase, multiplicative decrease, as TCP does it.
 #[derive(Debug)]
 pub(super) struct Flow {
-    most: usize,
+    max: usize,
     state: Mutex<State>,
 }
 
@@ -29,11 +29,11 @@ struct State {
 }
 
 impl Flow {
-    pub(super) fn new(first: usize, most: usize) -> Self {
-        let target = first.clamp(1, most.max(1));
+    pub(super) fn new(first: usize, max: usize) -> Self {
+        let target = first.clamp(1, max.max(1));
         let since = Instant::now();
         let state = State { target, chunks: 0, bytes: 0, since, before: 0.0, held_until: None };
-        Self { most: most.max(1), state: Mutex::new(state) }
+        Self { max: max.max(1), state: Mutex::new(state) }
     }
 
     /// Whether the worker of this number may take a chunk now; otherwise how long it waits before it asks again.
@@ -56,7 +56,7 @@ impl Flow {
             return;
         }
         let rate = state.bytes as f64 / state.since.elapsed().as_secs_f64().max(1e-6);
-        if rate > state.before * WORTH_IT && state.target < self.most {
+        if rate > state.before * WORTH_IT && state.target < self.max {
             state.target += 1;
         }
         state.before = rate.max(state.before);

@@ -25,12 +25,12 @@ pub struct Parallel {
     /// At the beginning.
     pub first: usize,
     /// At the most.
-    pub most: usize,
+    pub max: usize,
 }
 
 impl Default for Parallel {
     fn default() -> Self {
-        Self { first: 4, most: 16 }
+        Self { first: 4, max: 16 }
     }
 }
 
@@ -51,7 +51,7 @@ pub(super) fn fetch(
     missing: &[ChunkEntry],
     options: &PullOptions,
 ) -> Result<Vec<SetAside>, Error> {
-    let most = options.parallel.most.clamp(1, 64);
+    let max = options.parallel.max.clamp(1, 64);
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.min(8))
@@ -62,13 +62,13 @@ pub(super) fn fetch(
         session,
         queue: Mutex::new(missing.iter().collect()),
         mirrors: Mirrors::new(mirrors, session.progress),
-        flow: Flow::new(options.parallel.first, most),
+        flow: Flow::new(options.parallel.first, max),
         requests: Requests::new(options.pace)?,
         pace: options.pace,
     };
     std::thread::scope(|scope| {
         // Scoped threads rather than tasks: a worker hashes and writes as it reads, and each may keep a core busy.
-        let handles: Vec<_> = (0..most.min(missing.len()))
+        let handles: Vec<_> = (0..max.min(missing.len()))
             .map(|number| (number, &work, runtime.handle().clone()))
             .map(|(number, work, handle)| scope.spawn(move || handle.block_on(work.run(number))))
             .collect();

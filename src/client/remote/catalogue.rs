@@ -7,12 +7,12 @@ use super::{RemoteError, RemoteRegistry};
 use crate::catalogue::{Error, Remote};
 
 impl Remote for RemoteRegistry {
-    fn fetch(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, Error> {
+    fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, Error> {
         let mut segments = vec!["v1", "catalogue"];
         segments.extend(path.split('/'));
-        let answer = match self.http.ask(&Ask::get(&segments, most), None) {
+        let answer = match self.http.ask(&Ask::get(&segments, max), None) {
             Err(RemoteError::Unexpected { .. }) => {
-                return Err(Error::TooLong { file: path.to_owned(), most });
+                return Err(Error::TooLong { file: path.to_owned(), max });
             }
             answer => answer?,
         };

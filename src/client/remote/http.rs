@@ -47,12 +47,12 @@ pub(super) struct Ask<'a> {
     pub(super) query: Vec<(&'static str, String)>,
     body: Option<(Vec<u8>, &'static str)>,
     pub(super) header: Option<(&'static str, &'a str)>,
-    most: u64,
+    max: u64,
 }
 
 impl<'a> Ask<'a> {
-    pub(super) fn get(path: &'a [&'a str], most: u64) -> Self {
-        Self::new(Method::GET, path, None, most)
+    pub(super) fn get(path: &'a [&'a str], max: u64) -> Self {
+        Self::new(Method::GET, path, None, max)
     }
 
     pub(super) fn head(path: &'a [&'a str]) -> Self {
@@ -60,27 +60,27 @@ impl<'a> Ask<'a> {
     }
 
     pub(super) fn delete(path: &'a [&'a str]) -> Self {
-        Self::new(Method::DELETE, path, None, super::MOST_ANSWER)
+        Self::new(Method::DELETE, path, None, super::MAX_ANSWER)
     }
 
     pub(super) fn post(path: &'a [&'a str], json: Vec<u8>) -> Self {
-        Self::new(Method::POST, path, Some((json, "application/json")), super::MOST_ANSWER)
+        Self::new(Method::POST, path, Some((json, "application/json")), super::MAX_ANSWER)
     }
 
     pub(super) fn post_nothing(path: &'a [&'a str]) -> Self {
-        Self::new(Method::POST, path, None, super::MOST_ANSWER)
+        Self::new(Method::POST, path, None, super::MAX_ANSWER)
     }
 
     pub(super) fn put(path: &'a [&'a str], json: Vec<u8>) -> Self {
-        Self::new(Method::PUT, path, Some((json, "application/json")), super::MOST_ANSWER)
+        Self::new(Method::PUT, path, Some((json, "application/json")), super::MAX_ANSWER)
     }
 
     pub(super) fn put_bytes(path: &'a [&'a str], bytes: Vec<u8>) -> Self {
-        Self::new(Method::PUT, path, Some((bytes, "application/octet-stream")), super::MOST_ANSWER)
+        Self::new(Method::PUT, path, Some((bytes, "application/octet-stream")), super::MAX_ANSWER)
     }
 
-    fn new(method: Method, path: &'a [&'a str], body: Option<(Vec<u8>, &'static str)>, most: u64) -> Self {
-        Self { method, path, query: Vec::new(), body, header: None, most }
+    fn new(method: Method, path: &'a [&'a str], body: Option<(Vec<u8>, &'static str)>, max: u64) -> Self {
+        Self { method, path, query: Vec::new(), body, header: None, max }
     }
 }
 
@@ -294,11 +294,11 @@ impl Http {
         let date =
             date.and_then(|since| i64::try_from(since.as_secs()).ok()).map(Timestamp::from_unix_seconds);
         // A refusal may be longer than the answer.
-        let most = if status.is_success() { ask.most } else { super::MOST_ANSWER };
+        let max = if status.is_success() { ask.max } else { super::MAX_ANSWER };
         let mut bytes = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(unreachable)? {
-            if bytes.len() as u64 + piece.len() as u64 > most {
-                return Err(self.unexpected(format!("the answer is longer than {most} bytes")).into());
+            if bytes.len() as u64 + piece.len() as u64 > max {
+                return Err(self.unexpected(format!("the answer is longer than {max} bytes")).into());
             }
             bytes.extend_from_slice(&piece);
         }

@@ -1,16 +1,16 @@
 //! The log of a registry over HTTP. Its tiles are believed only as far as they fit a head.
 
 use super::http::Ask;
-use super::{MOST_ANSWER, RemoteError, RemoteRegistry};
+use super::{MAX_ANSWER, RemoteError, RemoteRegistry};
 use crate::api::{AuditPage, LogReceipt};
 use crate::digest::Sha256Digest;
 use crate::log::{EntryKind, Error, Part, Tiles};
 
 /// Longest bundle: 256 entries of 65,535 bytes, each with its length.
-const MOST_BUNDLE: u64 = 256 * 65_537;
+const MAX_BUNDLE: u64 = 256 * 65_537;
 
 /// Longest page for auditors: statements of 500 entries, a MiB each at most and far less as a rule.
-const MOST_AUDIT_PAGE: u64 = 512 << 20;
+const MAX_AUDIT_PAGE: u64 = 512 << 20;
 
 impl RemoteRegistry {
     /// The log's head, as its note.
@@ -18,7 +18,7 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn log_head(&self) -> Result<Vec<u8>, RemoteError> {
-        self.http.ask(&Ask::get(&["log", "checkpoint"], MOST_ANSWER), None)?.success()
+        self.http.ask(&Ask::get(&["log", "checkpoint"], MAX_ANSWER), None)?.success()
     }
 
     /// The last entry of a kind that records `statement`, with its proof.
@@ -28,7 +28,7 @@ impl RemoteRegistry {
     pub fn log_receipt(&self, kind: EntryKind, statement: Sha256Digest) -> Result<LogReceipt, RemoteError> {
         let digest = statement.to_string();
         let path = ["v1", "log", "receipts", kind.as_str(), digest.as_str()];
-        self.http.ask(&Ask::get(&path, MOST_ANSWER), None)?.json()
+        self.http.ask(&Ask::get(&path, MAX_ANSWER), None)?.json()
     }
 }
 
@@ -38,7 +38,7 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn audit_page(&self, from: u64) -> Result<AuditPage, RemoteError> {
-        let mut ask = Ask::get(&["v1", "audit", "records"], MOST_AUDIT_PAGE);
+        let mut ask = Ask::get(&["v1", "audit", "records"], MAX_AUDIT_PAGE);
         ask.query = vec![("from", from.to_string())];
         self.ask_as_myself(&ask)?.json()
     }
@@ -49,7 +49,7 @@ impl Tiles for RemoteRegistry {
         let name = part.to_string();
         let mut path = vec!["log"];
         path.extend(name.split('/'));
-        let answer = self.http.ask(&Ask::get(&path, MOST_BUNDLE), None);
+        let answer = self.http.ask(&Ask::get(&path, MAX_BUNDLE), None);
         answer
             .and_then(super::http::Answer::success)
             .map_err(|error| Error::Tile { path: name.clone(), reason: error.to_string() })

@@ -22,7 +22,7 @@ pub use session::{Credentials, Nobody};
 use std::sync::{Arc, Mutex};
 
 use crate::api::{
-    CatalogueListing, Decision, FOUNDING_CODE, JournalState, MOST_PROPOSAL_BYTES, ProposalReceipt,
+    CatalogueListing, Decision, FOUNDING_CODE, JournalState, MAX_PROPOSAL_BYTES, ProposalReceipt,
     RegistryInfo, RequestStanding,
 };
 use crate::catalogue::{Parcel, Subject};
@@ -34,9 +34,9 @@ use crate::time::Timestamp;
 use http::{Ask, Http};
 
 /// Longest answer to a question that is not about files.
-const MOST_ANSWER: u64 = 1 << 20;
+const MAX_ANSWER: u64 = 1 << 20;
 /// Longest answer that holds a page of statements.
-const MOST_PAGE: u64 = 64 << 20;
+const MAX_PAGE: u64 = 64 << 20;
 
 /// A registry at an address, and the one who asks it.
 #[derive(Clone)]
@@ -87,7 +87,7 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn info(&self) -> Result<RegistryInfo, RemoteError> {
-        self.http.ask(&Ask::get(&["v1", "registry"], MOST_ANSWER), None)?.json()
+        self.http.ask(&Ask::get(&["v1", "registry"], MAX_ANSWER), None)?.json()
     }
 
     /// The same, and what time it is there.
@@ -95,7 +95,7 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn info_and_clock(&self) -> Result<(RegistryInfo, Option<Timestamp>), RemoteError> {
-        let answer = self.http.ask(&Ask::get(&["v1", "registry"], MOST_ANSWER), None)?;
+        let answer = self.http.ask(&Ask::get(&["v1", "registry"], MAX_ANSWER), None)?;
         let clock = answer.date();
         Ok((answer.json()?, clock))
     }
@@ -105,7 +105,7 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn catalogue_listing(&self) -> Result<CatalogueListing, RemoteError> {
-        self.http.ask(&Ask::get(&["v1", "catalogue"], MOST_PAGE), None)?.json()
+        self.http.ask(&Ask::get(&["v1", "catalogue"], MAX_PAGE), None)?.json()
     }
 
     /// The roles of which a change is proposed.
@@ -113,7 +113,7 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn proposals(&self, is_founded: bool) -> Result<Vec<Subject>, RemoteError> {
-        let ask = Ask::get(&["v1", "catalogue", "proposals"], MOST_ANSWER);
+        let ask = Ask::get(&["v1", "catalogue", "proposals"], MAX_ANSWER);
         let names: Vec<String> = self.keeper(&ask, is_founded)?.json()?;
         let parse =
             |name: &String| name.parse().map_err(|_| self.http.unexpected("a role has no role's name"));
@@ -127,7 +127,7 @@ impl RemoteRegistry {
     pub fn proposal(&self, subject: &Subject, is_founded: bool) -> Result<Parcel, RemoteError> {
         let role = subject.to_string();
         let path = ["v1", "catalogue", "proposals", role.as_str()];
-        self.keeper(&Ask::get(&path, MOST_PROPOSAL_BYTES as u64), is_founded)?.json()
+        self.keeper(&Ask::get(&path, MAX_PROPOSAL_BYTES as u64), is_founded)?.json()
     }
 
     fn keeper(&self, ask: &Ask<'_>, is_founded: bool) -> Result<http::Answer, RemoteError> {
@@ -168,7 +168,7 @@ impl RemoteRegistry {
     /// [`RemoteError`].
     pub fn standing(&self, request: Sha256Digest) -> Result<RequestStanding, RemoteError> {
         let digest = request.to_string();
-        self.ask_as_myself(&Ask::get(&["v1", "requests", &digest], MOST_PAGE))?.json()
+        self.ask_as_myself(&Ask::get(&["v1", "requests", &digest], MAX_PAGE))?.json()
     }
 
     /// Puts a member in charge of a request, or nobody.
@@ -191,7 +191,7 @@ impl RemoteRegistry {
     /// [`RemoteError`].
     pub fn decision(&self, grant: Sha256Digest) -> Result<Decision, RemoteError> {
         let digest = grant.to_string();
-        self.ask_as_myself(&Ask::get(&["v1", "grants", &digest], MOST_ANSWER))?.json()
+        self.ask_as_myself(&Ask::get(&["v1", "grants", &digest], MAX_ANSWER))?.json()
     }
 
     /// A new lease for a grant of one's own, for somebody whose usage journal stands so.

@@ -27,7 +27,7 @@ impl TufRepository {
 }
 
 impl Remote for TufRepository {
-    fn fetch(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, Error> {
+    fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, Error> {
         let (http, path) = match path.split_once('/') {
             Some(("metadata", file)) => (&self.metadata, file),
             Some(("targets", file)) => (&self.targets, file),
@@ -36,9 +36,9 @@ impl Remote for TufRepository {
         // Names of files are encoded already, and the URL encodes each of its parts again.
         let parts: Vec<String> = path.split('/').map(decoded).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let answer = match http.ask(&Ask::get(&parts, most), None) {
+        let answer = match http.ask(&Ask::get(&parts, max), None) {
             Err(RemoteError::Unexpected { .. }) => {
-                return Err(Error::TooLong { file: path.to_owned(), most });
+                return Err(Error::TooLong { file: path.to_owned(), max });
             }
             answer => answer?,
         };

@@ -21,7 +21,7 @@ impl RemoteRegistry {
     ) -> Result<Vec<u8>, RemoteError> {
         let digest = manifest.to_string();
         let path = ["v1", "checkpoints", checkpoint.as_str(), "manifests", digest.as_str()];
-        self.http.ask(&Ask::get(&path, Locks::MOST_MANIFEST_BYTES), None)?.success()
+        self.http.ask(&Ask::get(&path, Locks::MAX_MANIFEST_BYTES), None)?.success()
     }
 
     /// The text of the file of shares, for members of the board.
@@ -31,7 +31,7 @@ impl RemoteRegistry {
     pub fn shares(&self, checkpoint: &CheckpointId, manifest: Sha256Digest) -> Result<Vec<u8>, RemoteError> {
         let digest = manifest.to_string();
         let path = ["v1", "checkpoints", checkpoint.as_str(), "manifests", digest.as_str(), "shares"];
-        self.ask_as_myself(&Ask::get(&path, Locks::MOST_SHARES_BYTES))?.success()
+        self.ask_as_myself(&Ask::get(&path, Locks::MAX_SHARES_BYTES))?.success()
     }
 
     /// Whether the registry has a chunk.

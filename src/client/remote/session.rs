@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use reqwest::StatusCode;
 
 use super::http::{Answer, Ask};
-use super::{MOST_ANSWER, RemoteError, RemoteRegistry};
+use super::{MAX_ANSWER, RemoteError, RemoteRegistry};
 use crate::access::Origin;
 use crate::api::{Bearer, Challenge};
 use crate::statement::Envelope;
@@ -63,7 +63,7 @@ impl RemoteRegistry {
         }
         let challenge: Challenge =
             self.http.ask(&Ask::post(&["v1", "challenges"], Vec::new()), None)?.json()?;
-        if challenge.challenge.len() as u64 > MOST_ANSWER {
+        if challenge.challenge.len() as u64 > MAX_ANSWER {
             return Err(self.http.unexpected("a challenge without end"));
         }
         let credentials = |reason| RemoteError::Credentials { registry: self.base().to_string(), reason };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::http::Ask;
 use super::pages::{Endless, MAX_ROWS, PAGE, Page, Pages};
-use super::{MOST_PAGE, RemoteError, RemoteRegistry};
+use super::{MAX_PAGE, RemoteError, RemoteRegistry};
 use crate::access::{DigestPrefix, ExchangeError, Found, HandedIn, Statements, merge, only};
 use crate::api::{StatementPage, StatementReceipt, WORK, WorkDemand, WorkProof};
 use crate::digest::Sha256Digest;
@@ -57,7 +57,7 @@ impl Statements for RemoteRegistry {
     }
 
     fn newest(&self, kind: &'static str, subject: Sha256Digest) -> Result<Vec<Found>, ExchangeError> {
-        let mut ask = Ask::get(&["v1", "statements"], MOST_PAGE);
+        let mut ask = Ask::get(&["v1", "statements"], MAX_PAGE);
         ask.query = vec![
             ("kind", kind.to_owned()),
             ("about", subject.to_string()),
@@ -104,7 +104,7 @@ impl RemoteRegistry {
         let mut found = Vec::new();
         let (mut pages, mut after) = (Pages::default(), None);
         loop {
-            let mut ask = Ask::get(&["v1", "statements"], MOST_PAGE);
+            let mut ask = Ask::get(&["v1", "statements"], MAX_PAGE);
             ask.query = vec![("kind", kind.to_owned()), ("limit", PAGE.to_string())];
             ask.query.extend(which.clone());
             ask.query.extend(after.take().map(|after| ("after", after)));
@@ -125,7 +125,7 @@ impl RemoteRegistry {
         match endless {
             Endless::Rows => {
                 let path = PathBuf::from(self.base().to_string());
-                ExchangeError::TooMany { path, most: MAX_ROWS }
+                ExchangeError::TooMany { path, max: MAX_ROWS }
             }
             endless => self.http.unexpected(endless.to_string()).into(),
         }

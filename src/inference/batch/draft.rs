@@ -10,9 +10,9 @@ use super::text::{State, Text};
 use crate::inference::{Error, Model, Reading};
 
 /// Guesses of one text in one pass.
-const MOST: usize = 12;
+const MAX: usize = 12;
 /// Guesses of all texts in one pass: more would cost a pass more than they save.
-const MOST_OF_ALL: usize = 32;
+const MAX_OF_ALL: usize = 32;
 /// Tokens that must have been there before for what followed them to be a guess.
 const LOOKUP: std::ops::RangeInclusive<usize> = 2..=4;
 
@@ -40,7 +40,7 @@ impl Default for Reach {
 
 impl Reach {
     pub(super) fn learn(&mut self, drafted: usize, right: usize) {
-        self.0 = if right == drafted { (self.0 + 2).min(MOST) } else { (right + 1).min(MOST) };
+        self.0 = if right == drafted { (self.0 + 2).min(MAX) } else { (right + 1).min(MAX) };
     }
 }
 
@@ -48,13 +48,13 @@ impl Reach {
 pub(super) fn draft(speculation: &Speculation<'_>, running: &mut [Text]) {
     let writing = running.iter_mut().filter(|text| text.unread() == 1 && !text.has_ended());
     let mut writing: Vec<&mut State> = writing.map(|text| &mut text.state).collect();
-    let share = (MOST_OF_ALL / writing.len().max(1)).max(1);
+    let share = (MAX_OF_ALL / writing.len().max(1)).max(1);
     match speculation {
         Speculation::None => {}
         Speculation::Lookup => {
             for state in writing {
-                let most = most(state, share);
-                state.drafted = lookup(&state.history, most);
+                let max = max_drafted(state, share);
+                state.drafted = lookup(&state.history, max);
             }
         }
         // Where the other model fails there is no guess.
@@ -67,17 +67,17 @@ pub(super) fn draft(speculation: &Speculation<'_>, running: &mut [Text]) {
 }
 
 /// How many tokens to guess: the last one that may be written needs no guess behind it.
-fn most(state: &State, share: usize) -> usize {
+fn max_drafted(state: &State, share: usize) -> usize {
     state.reach.0.min(share).min(state.left().saturating_sub(1))
 }
 
 /// What followed the last tokens when they stood there last, by the longest run of them that did.
-fn lookup(history: &[u32], most: usize) -> Vec<u32> {
+fn lookup(history: &[u32], max: usize) -> Vec<u32> {
     for length in LOOKUP.rev() {
         let Some(begin) = history.len().checked_sub(length) else { continue };
         let (before, end) = (&history[..history.len() - 1], &history[begin..]);
         if let Some(at) = before.windows(length).rposition(|window| window == end) {
-            return history[at + length..].iter().take(most).copied().collect();
+            return history[at + length..].iter().take(max).copied().collect();
         }
     }
     Vec::new()
@@ -89,11 +89,11 @@ fn with_model(model: &Model, writing: &mut [&mut State], share: usize) -> Result
     for state in writing.iter_mut().filter(|state| state.draft_cache.is_none()) {
         state.draft_cache = Some(model.cache(context)?);
     }
-    let most: Vec<usize> = writing
+    let max: Vec<usize> = writing
         .iter()
-        .map(|state| most(state, share).min(context.saturating_sub(state.history.len())))
+        .map(|state| max_drafted(state, share).min(context.saturating_sub(state.history.len())))
         .collect();
-    let mut going: Vec<bool> = most.iter().map(|&most| most > 0).collect();
+    let mut going: Vec<bool> = max.iter().map(|&max| max > 0).collect();
     while going.iter().any(|&going| going) {
         let mut which = Vec::new();
         let (mut parts, mut samplers) = (Vec::new(), Vec::new());
@@ -120,7 +120,7 @@ fn with_model(model: &Model, writing: &mut [&mut State], share: usize) -> Result
             // What ends the text has nothing behind it.
             let guess = token.filter(|token| !state.end_tokens.contains(token));
             state.drafted.extend(guess);
-            going[i] = guess.is_some() && state.drafted.len() < most[i];
+            going[i] = guess.is_some() && state.drafted.len() < max[i];
         }
     }
     Ok(())
@@ -147,6 +147,6 @@ mod tests {
         reach.learn(6, 2);
         assert_eq!(reach, Reach(3));
         (0..9).for_each(|_| reach.learn(reach.0, reach.0));
-        assert_eq!(reach, Reach(MOST));
+        assert_eq!(reach, Reach(MAX));
     }
 }

@@ -48,7 +48,7 @@ pub struct Batch<'m> {
     model: &'m Model,
     speculation: Speculation<'m>,
     /// Most texts at a time.
-    most: usize,
+    max: usize,
     running: Vec<Text>,
     waiting: VecDeque<Text>,
     prefixes: Prefixes,
@@ -56,12 +56,12 @@ pub struct Batch<'m> {
 }
 
 impl<'m> Batch<'m> {
-    /// Room for `most` texts at a time, at least 1; what more begin wait.
-    pub fn new(model: &'m Model, most: usize) -> Self {
+    /// Room for `max` texts at a time, at least 1; what more begin wait.
+    pub fn new(model: &'m Model, max: usize) -> Self {
         Self {
             model,
             speculation: Speculation::None,
-            most: most.max(1),
+            max: max.max(1),
             running: Vec::new(),
             waiting: VecDeque::new(),
             prefixes: Prefixes::default(),
@@ -134,7 +134,7 @@ impl<'m> Batch<'m> {
     fn admit(&mut self) {
         let mut later = VecDeque::new();
         while let Some(mut text) = self.waiting.pop_front() {
-            if self.running.len() >= self.most {
+            if self.running.len() >= self.max {
                 self.waiting.push_front(text);
                 break;
             }

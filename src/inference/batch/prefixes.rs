@@ -9,7 +9,7 @@ use crate::inference::{KeyValueCache, Model};
 pub(super) struct Prefixes {
     kept: VecDeque<Prefix>,
     /// Bytes that all may take, shared pages counted as often as they are shared.
-    most_bytes: u64,
+    max_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -26,9 +26,9 @@ pub(super) fn common(one: &[u32], other: &[u32]) -> usize {
 
 impl Prefixes {
     /// Keeps up to so many bytes; nothing where a device computes, whose memory is copied and not shared.
-    pub(super) fn new(model: &Model, most_bytes: u64) -> Self {
-        let most_bytes = if model.processor().is_some() { most_bytes } else { 0 };
-        Self { kept: VecDeque::new(), most_bytes }
+    pub(super) fn new(model: &Model, max_bytes: u64) -> Self {
+        let max_bytes = if model.processor().is_some() { max_bytes } else { 0 };
+        Self { kept: VecDeque::new(), max_bytes }
     }
 
     /// The one that has most tokens in common with `prompt`, and how many.
@@ -40,12 +40,12 @@ impl Prefixes {
     /// Keeps what a text has read. Beginnings of it that were kept are in it; the oldest go where there is no room.
     pub(super) fn keep(&mut self, model: &Model, tokens: Vec<u32>, cache: KeyValueCache) {
         let bytes = KeyValueCache::bytes_of(model, cache.length());
-        if bytes > self.most_bytes {
+        if bytes > self.max_bytes {
             return;
         }
         self.kept.retain(|kept| common(&tokens, &kept.tokens) < kept.tokens.len());
         self.kept.push_back(Prefix { tokens, cache, bytes });
-        while self.kept.iter().map(|kept| kept.bytes).sum::<u64>() > self.most_bytes {
+        while self.kept.iter().map(|kept| kept.bytes).sum::<u64>() > self.max_bytes {
             self.kept.pop_front();
         }
     }

@@ -215,17 +215,17 @@ impl State {
         if !is_true || self.has_ended() {
             return;
         }
-        let most = self.options.log_probabilities;
+        let max = self.options.log_probabilities;
         match self.history.get(place + 1) {
             Some(&next) => {
-                let log_probability = Some(log_probability(logits, next, most.unwrap_or(0)));
+                let log_probability = Some(log_probability(logits, next, max.unwrap_or(0)));
                 self.of_prompt.push(Step { token: next, log_probability });
             }
-            None => self.choose(logits, most),
+            None => self.choose(logits, max),
         }
     }
 
-    fn choose(&mut self, logits: &[f32], most: Option<usize>) {
+    fn choose(&mut self, logits: &[f32], max: Option<usize>) {
         self.prefill.get_or_insert_with(|| self.begun.elapsed());
         if self.left() == 0 {
             self.ended = Some(Ok(Finish::Length));
@@ -236,7 +236,7 @@ impl State {
             Ok(token) if self.end_tokens.contains(&token) => self.ended = Some(Ok(Finish::EndOfText)),
             Ok(token) => {
                 self.history.push(token);
-                let log_probability = most.map(|most| log_probability(logits, token, most));
+                let log_probability = max.map(|max| log_probability(logits, token, max));
                 self.written.push(Step { token, log_probability });
                 if self.left() == 0 {
                     self.ended = Some(Ok(Finish::Length));

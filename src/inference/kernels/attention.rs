@@ -72,20 +72,20 @@ impl<T: Stored> Kernel for SomeHeads<'_, '_, T> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
-        let most = (L::FLOAT_ROWS / 2).clamp(1, self.text.rows.max(1));
+        let max = (L::FLOAT_ROWS / 2).clamp(1, self.text.rows.max(1));
         let longest = (self.text.before + self.text.rows).next_multiple_of(PAGE) / LANES;
         let heads = self.heads.count;
         let mut buffers = Buffers {
-            queries: vec![0.0; heads * most * self.shape.head_width],
+            queries: vec![0.0; heads * max * self.shape.head_width],
             query: vec![0.0; self.shape.head_width],
-            scores: vec![[0.0; LANES]; heads * most * longest],
-            mixed: vec![[0.0; LANES]; heads * most * self.shape.groups()],
-            totals: vec![0.0; heads * most],
+            scores: vec![[0.0; LANES]; heads * max * longest],
+            mixed: vec![[0.0; LANES]; heads * max * self.shape.groups()],
+            totals: vec![0.0; heads * max],
             longest,
         };
         let out = std::mem::take(&mut self.out);
-        for first in (0..self.text.rows).step_by(most) {
-            match most.min(self.text.rows - first) {
+        for first in (0..self.text.rows).step_by(max) {
+            match max.min(self.text.rows - first) {
                 1 => self.some::<L, 1>(l, first, &mut buffers, out),
                 2 => self.some::<L, 2>(l, first, &mut buffers, out),
                 3 => self.some::<L, 3>(l, first, &mut buffers, out),

@@ -10,14 +10,14 @@ const BLOCK: usize = 64;
 
 /// The greatest number and where it stands first. `None` where a number is not finite, and where there is none.
 pub(in crate::inference) fn greatest(x: &[f32]) -> Option<(usize, f32)> {
-    let (most, are_finite) = Level::best().run(Greatest(x));
+    let (max, are_finite) = Level::best().run(Greatest(x));
     if !are_finite {
         return None;
     }
-    let is_there = |block: &[f32]| block.iter().fold(false, |found, &x| found | (x == most));
+    let is_there = |block: &[f32]| block.iter().fold(false, |found, &x| found | (x == max));
     let block = x.chunks(BLOCK).position(is_there)?;
-    let within = x[block * BLOCK..].iter().position(|&x| x == most)?;
-    Some((block * BLOCK + within, most))
+    let within = x[block * BLOCK..].iter().position(|&x| x == max)?;
+    Some((block * BLOCK + within, max))
 }
 
 struct Greatest<'a>(&'a [f32]);
@@ -28,31 +28,31 @@ impl Kernel for Greatest<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) -> (f32, bool) {
         let (whole, rest) = self.0.as_chunks::<LANES>();
-        let (mut most, mut check) = (l.splat(f32::NEG_INFINITY), l.zero());
+        let (mut max, mut check) = (l.splat(f32::NEG_INFINITY), l.zero());
         for x in whole {
             let x = l.load(x);
-            most = l.max(x, most);
+            max = l.max(x, max);
             // Zero times what is finite is zero; times anything else, NaN.
             check = l.mul_add(x, l.zero(), check);
         }
-        let mut most = l.greatest(most);
+        let mut max = l.greatest(max);
         for &x in rest {
-            most = if x > most { x } else { most };
+            max = if x > max { x } else { max };
         }
-        (most, l.sum(check) == 0.0 && rest.iter().all(|x| x.is_finite()))
+        (max, l.sum(check) == 0.0 && rest.iter().all(|x| x.is_finite()))
     }
 }
 
-/// e^((x - most) / temperature) of every x, none of which is above `most`.
-pub(in crate::inference) fn weights(x: &[f32], (most, temperature): (f32, f64)) -> Vec<f64> {
+/// e^((x - most) / temperature) of every x, none of which is above `max`.
+pub(in crate::inference) fn weights(x: &[f32], (max, temperature): (f32, f64)) -> Vec<f64> {
     let mut weights = vec![0.0; x.len()];
-    Level::best().run(Weights { x, most: most.into(), temperature, to: &mut weights });
+    Level::best().run(Weights { x, max: max.into(), temperature, to: &mut weights });
     weights
 }
 
 struct Weights<'a> {
     x: &'a [f32],
-    most: f64,
+    max: f64,
     temperature: f64,
     to: &'a mut [f64],
 }
@@ -63,7 +63,7 @@ impl Kernel for Weights<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
         for (to, &x) in self.to.iter_mut().zip(self.x) {
-            *to = exp((f64::from(x) - self.most) / self.temperature);
+            *to = exp((f64::from(x) - self.max) / self.temperature);
         }
     }
 }
@@ -159,12 +159,12 @@ mod tests {
         #[test]
         fn the_greatest_is_the_first_of_the_greatest(x in prop::collection::vec(-9i8..9, 1..300)) {
             let x: Vec<f32> = x.into_iter().map(f32::from).collect();
-            let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let first = x.iter().position(|&x| x == most).unwrap();
+            let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let first = x.iter().position(|&x| x == max).unwrap();
             for level in Level::all() {
-                prop_assert_eq!(level.run(Greatest(&x)), (most, true), "{:?}", level);
+                prop_assert_eq!(level.run(Greatest(&x)), (max, true), "{:?}", level);
             }
-            prop_assert_eq!(greatest(&x), Some((first, most)));
+            prop_assert_eq!(greatest(&x), Some((first, max)));
         }
 
         #[test]
@@ -183,7 +183,7 @@ mod tests {
             let best = weights(&x, (0.0, temperature));
             for level in Level::all() {
                 let mut to = vec![0.0; x.len()];
-                level.run(Weights { x: &x, most: 0.0, temperature, to: &mut to });
+                level.run(Weights { x: &x, max: 0.0, temperature, to: &mut to });
                 prop_assert_eq!(&to, &best, "{:?}", level);
                 prop_assert_eq!(level.run(Sums(&to)), Level::best().run(Sums(&best)), "{:?}", level);
             }

@@ -43,13 +43,13 @@ pub(in crate::inference) fn exponentials<L: Lanes>(l: L, scores: &mut [[f32; LAN
     flat[visible..end].fill(f32::NEG_INFINITY);
     flat[end..].fill(0.0);
     let scores = &mut scores[..end / LANES];
-    let mut most = l.splat(f32::NEG_INFINITY);
+    let mut max = l.splat(f32::NEG_INFINITY);
     for score in scores.iter() {
-        most = l.max(most, l.load(score));
+        max = l.max(max, l.load(score));
     }
-    let most = l.splat(l.greatest(most));
+    let max = l.splat(l.greatest(max));
     for score in scores.iter_mut() {
-        let power = exp(l, l.sub(l.load(score), most));
+        let power = exp(l, l.sub(l.load(score), max));
         l.store(power, score);
     }
     // e^-∞ came out as e^-87.
@@ -70,18 +70,18 @@ pub(in crate::inference) fn log_sum_exp(x: &[f32]) -> f64 {
         #[inline(always)]
         fn run<L: Lanes>(self, l: L) -> f64 {
             const PART: usize = 64 * LANES;
-            let most = self.0.iter().fold(f32::NEG_INFINITY, |most, &x| if most > x { most } else { x });
+            let max = self.0.iter().fold(f32::NEG_INFINITY, |max, &x| if max > x { max } else { x });
             let mut total = 0.0;
             for part in self.0.chunks(PART) {
                 let (whole, rest) = part.as_chunks::<LANES>();
                 let mut sum = l.zero();
                 for x in whole {
-                    sum = l.add(sum, exp(l, l.sub(l.load(x), l.splat(most))));
+                    sum = l.add(sum, exp(l, l.sub(l.load(x), l.splat(max))));
                 }
                 total += f64::from(l.sum(sum));
-                total += rest.iter().map(|x| f64::from(x - most).exp()).sum::<f64>();
+                total += rest.iter().map(|x| f64::from(x - max).exp()).sum::<f64>();
             }
-            f64::from(most) + total.ln()
+            f64::from(max) + total.ln()
         }
     }
     Level::best().run(LogSumExp(x))

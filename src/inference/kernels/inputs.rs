@@ -93,17 +93,17 @@ impl Inputs {
         form: Form,
         source: Source<'_>,
     ) {
-        let most = form.tile_rows(level);
+        let max = form.tile_rows(level);
         let rows = source.x.rows();
         self.rows = rows;
-        let count = rows.div_ceil(most);
+        let count = rows.div_ceil(max);
         if self.tiles.len() < count {
             self.tiles.resize_with(count, Tile::default);
         }
         let tiles = &mut self.tiles[..count];
         team.each(tiles, |i, tile| {
-            tile.rows = most.min(rows - i * most);
-            level.run(Fill { tile, form, source, first: i * most });
+            tile.rows = max.min(rows - i * max);
+            level.run(Fill { tile, form, source, first: i * max });
         });
     }
 
@@ -212,13 +212,13 @@ fn brains<L: Lanes>(l: L, row: &[f32], words: &mut [u32], (r, rows): (usize, usi
 #[inline(always)]
 fn block<L: Lanes>(l: L, x: &[f32], words: &mut [u32], (r, rows): (usize, usize)) -> (f32, i32) {
     let x = x.as_chunks::<LANES>().0;
-    let mut most = l.zero();
+    let mut max = l.zero();
     for x in x {
         let x = l.load(x);
-        most = l.max(most, l.max(x, l.sub(l.zero(), x)));
+        max = l.max(max, l.max(x, l.sub(l.zero(), x)));
     }
-    let most = l.greatest(most);
-    let inverse = l.splat(if most > 0.0 { 127.0 / most } else { 0.0 });
+    let max = l.greatest(max);
+    let inverse = l.splat(if max > 0.0 { 127.0 / max } else { 0.0 });
     let mut total = l.splat_int(0);
     for (x, words) in x.iter().zip(words.chunks_exact_mut(rows * LANES / 4)) {
         let bytes = l.round(l.mul(l.load(x), inverse));
@@ -228,5 +228,5 @@ fn block<L: Lanes>(l: L, x: &[f32], words: &mut [u32], (r, rows): (usize, usize)
             words[i * rows + r] = quads[i];
         }
     }
-    (most / 127.0, l.sum_int(total))
+    (max / 127.0, l.sum_int(total))
 }

@@ -231,10 +231,10 @@ fn quantize<L: Lanes>(
     l: L,
     weights: &[f32; LANES],
     inverse: L::F,
-    (least, most, zero): (f32, f32, i32),
+    (least, max, zero): (f32, f32, i32),
 ) -> L::I {
     let scaled = l.mul(l.load(weights), inverse);
-    let bounded = l.max(l.splat(least), l.min(l.splat(most), scaled));
+    let bounded = l.max(l.splat(least), l.min(l.splat(max), scaled));
     l.add_int(l.round(bounded), l.splat_int(zero))
 }
 
@@ -257,15 +257,15 @@ fn store_bytes<L: Lanes>(l: L, x: L::I, to: &mut [u8; 64]) {
 /// Least and greatest weight of each output.
 #[inline(always)]
 fn extremes<L: Lanes>(l: L, weights: &[[[f32; LANES]; 2]], half: usize) -> ([f32; LANES], [f32; LANES]) {
-    let (mut least, mut most) = (l.zero(), l.zero());
+    let (mut least, mut max) = (l.zero(), l.zero());
     for row in weights {
         let row = l.load(&row[half]);
         least = l.min(least, row);
-        most = l.max(most, row);
+        max = l.max(max, row);
     }
     let mut out = ([0.0; LANES], [0.0; LANES]);
     l.store(least, &mut out.0);
-    l.store(most, &mut out.1);
+    l.store(max, &mut out.1);
     out
 }
 
@@ -273,13 +273,13 @@ fn extremes<L: Lanes>(l: L, weights: &[[[f32; LANES]; 2]], half: usize) -> ([f32
 #[inline(always)]
 fn scales<L: Lanes>(
     l: L,
-    (least, most): ([f32; LANES], [f32; LANES]),
+    (least, max): ([f32; LANES], [f32; LANES]),
     to: &mut [u16; LANES],
     scale: impl Fn(f32, f32) -> f32,
 ) -> L::F {
     let mut exact = [0.0; LANES];
     for i in 0..LANES {
-        exact[i] = scale(least[i], most[i]);
+        exact[i] = scale(least[i], max[i]);
     }
     l.store_half(l.load(&exact), to);
     let mut inverse = [0.0; LANES];
@@ -303,7 +303,7 @@ impl Step for ByteStep {
         let mut step = Self::zeroed();
         for half in 0..2 {
             let extremes = extremes(l, weights, half);
-            let inverse = scales(l, extremes, &mut step.scales[half], |least, most| most.max(-least) / 127.0);
+            let inverse = scales(l, extremes, &mut step.scales[half], |least, max| max.max(-least) / 127.0);
             for (quad, weights) in step.quads.iter_mut().zip(weights.as_chunks::<4>().0) {
                 let range = (-127.0, 127.0, BYTE_ZERO);
                 let mut q = [l.splat_int(0); 4];
@@ -360,7 +360,7 @@ impl Step for NibbleStep {
         for half in 0..2 {
             let extremes = extremes(l, weights, half);
             // Sixteen values from -8 to 7 times the scale: the weight largest in size, of whichever sign, becomes -8.
-            let scale = |least: f32, most: f32| if most > -least { most / -8.0 } else { least / -8.0 };
+            let scale = |least: f32, max: f32| if max > -least { max / -8.0 } else { least / -8.0 };
             let inverse = scales(l, extremes, &mut step.scales[half], scale);
             for (eight, weights) in step.eights.iter_mut().zip(weights.as_chunks::<8>().0) {
                 let range = (-8.0, 7.0, NIBBLE_ZERO);

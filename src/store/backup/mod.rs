@@ -33,7 +33,7 @@ const FORM: u64 = 2;
 /// The forms that are read.
 const FORMS: RangeInclusive<u64> = 1..=FORM;
 /// Longest line: the largest file of a catalogue in base64, and its name.
-const MOST_LINE: u64 = 192 << 20;
+const MAX_LINE: u64 = 192 << 20;
 /// Rows that are read at once.
 const PAGE: i64 = 500;
 
@@ -216,7 +216,7 @@ impl Checked {
 
     fn line(&mut self) -> Result<String, Error> {
         let mut line = String::new();
-        let count = (&mut self.lines).take(MOST_LINE).read_line(&mut line)?;
+        let count = (&mut self.lines).take(MAX_LINE).read_line(&mut line)?;
         if count == 0 || !line.ends_with('\n') {
             return Err(Error::Backup { reason: "it was cut off".to_owned() });
         }

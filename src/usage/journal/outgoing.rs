@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Journal, Known};
 use crate::identity::VerifyingKey;
 use crate::statement::Envelope;
-use crate::usage::{Error, JournalMark, MOST_BATCH_BYTES, SignedRecord};
+use crate::usage::{Error, JournalMark, MAX_BATCH_BYTES, SignedRecord};
 
 const OUTGOING: &str = "outgoing.json";
 pub(super) const SYNCED: &str = "synced.json";
@@ -92,7 +92,7 @@ impl Journal {
         from.catch_up(&mut |record| {
             // Lines grow by escapes and base64 once they are in a statement.
             bytes += record.line().len() * 3 / 2;
-            is_full |= bytes > MOST_BATCH_BYTES && !records.is_empty();
+            is_full |= bytes > MAX_BATCH_BYTES && !records.is_empty();
             if !is_full {
                 record.require_signed(key)?;
                 records.push(record.clone());

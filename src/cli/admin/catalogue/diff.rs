@@ -1,7 +1,7 @@
 //! What changed between two texts, line by line, as `diff -u` shows it.
 
 /// Longest stretch of differing lines that is compared line by line; its square is the work.
-const MOST_LINES: usize = 2000;
+const MAX_LINES: usize = 2000;
 /// Lines shown around a change.
 const CONTEXT: usize = 3;
 
@@ -12,7 +12,7 @@ pub(super) fn unified(before: &str, after: &str) -> Option<String> {
     let (old, new) = (&before[prefix..], &after[prefix..]);
     let suffix = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
     let (old, new) = (&old[..old.len() - suffix], &new[..new.len() - suffix]);
-    if old.len() > MOST_LINES || new.len() > MOST_LINES {
+    if old.len() > MAX_LINES || new.len() > MAX_LINES {
         return None;
     }
     let mut lines: Vec<(char, &str)> = before[..prefix].iter().map(|line| (' ', *line)).collect();
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_diff_cannot_steer_a_terminal_or_take_forever() {
         assert!(!unified("", "\u{1b}[31mred").unwrap().contains('\u{1b}'));
-        let long = |c: char| format!("{c}\n").repeat(MOST_LINES + 1);
+        let long = |c: char| format!("{c}\n").repeat(MAX_LINES + 1);
         assert_eq!(unified(&long('a'), &long('b')), None);
         assert_eq!(unified("same\n", "same\n").unwrap(), "");
     }

@@ -27,9 +27,9 @@ use crate::registry::require_coherent;
 use crate::time::Timestamp;
 
 /// Longest manifest that is taken in.
-const MOST_MANIFEST_BYTES: u64 = 64 << 20;
+const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 /// Longest other file.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Propose a checkpoint's policy, manifest, stage or agreement, misuse rules, or a later expiry, and sign the proposal
 #[derive(Debug, Args)]
@@ -183,13 +183,13 @@ impl Propose {
         now: Timestamp,
     ) -> anyhow::Result<BTreeMap<CheckpointFile, Vec<u8>>> {
         let mut files = BTreeMap::new();
-        for (file, path, most) in [
-            (CheckpointFile::Policy, &self.terms.policy, MOST_BYTES),
-            (CheckpointFile::Manifest, &self.manifest, MOST_MANIFEST_BYTES),
-            (CheckpointFile::Agreement, &self.terms.agreement, MOST_BYTES),
+        for (file, path, max) in [
+            (CheckpointFile::Policy, &self.terms.policy, MAX_BYTES),
+            (CheckpointFile::Manifest, &self.manifest, MAX_MANIFEST_BYTES),
+            (CheckpointFile::Agreement, &self.terms.agreement, MAX_BYTES),
         ] {
             if let Some(path) = path {
-                files.insert(file, files::read(path, most)?);
+                files.insert(file, files::read(path, max)?);
             }
         }
         if let Some(stage) = &self.stage {
@@ -237,7 +237,7 @@ impl Propose {
     /// The rules of misuse that are proposed; another text comes under a later version, so that records and cases tell which was meant.
     fn rules(&self, home: &Home, output: Output) -> anyhow::Result<BTreeMap<TargetPath, Vec<u8>>> {
         let read = |path: &PathBuf| {
-            let bytes = files::read(path, MOST_BYTES)?;
+            let bytes = files::read(path, MAX_BYTES)?;
             let rules = Rules::parse(&String::from_utf8_lossy(&bytes)).context("the rules cannot be used")?;
             let known = registry::known_catalogue(home, output).ok();
             let published = known.and_then(|catalogue| catalogue.scorer().ok().flatten());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::overview::{Overview, Sources};
-use crate::catalogue::{Client, Error, MOST_ROOT_BYTES, Roster};
+use crate::catalogue::{Client, Error, MAX_ROOT_BYTES, Roster};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::page::Page;
@@ -25,7 +25,7 @@ impl Refresh {
         home.folder()?;
         let client = Client::new(home.catalogue_state());
         if let Some(root) = &self.root {
-            client.trust(&files::read(root, MOST_ROOT_BYTES)?)?;
+            client.trust(&files::read(root, MAX_ROOT_BYTES)?)?;
         }
         let now = Timestamp::now();
         let remote = registry::catalogue_remote(home, output)?;

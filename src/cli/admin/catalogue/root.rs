@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::catalogue::MOST_ROOT_BYTES;
+use crate::catalogue::MAX_ROOT_BYTES;
 use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::Home;
@@ -25,7 +25,7 @@ impl Root {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let place = home.place()?;
         let remote = registry::catalogue_remote(home, output)?;
-        let root = remote.fetch("metadata/1.root.json", MOST_ROOT_BYTES)?;
+        let root = remote.fetch("metadata/1.root.json", MAX_ROOT_BYTES)?;
         let root = root.ok_or_else(|| {
             Refusal::unavailable(
                 format!("the catalogue of {place} is not published yet, and so has no root of trust"),

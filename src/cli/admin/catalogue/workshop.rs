@@ -25,7 +25,7 @@ use crate::identity::VerifyingKey;
 use crate::time::Timestamp;
 
 /// Longest file of a catalogue.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// A catalogue to work on.
 pub(in crate::cli) struct Workshop {
@@ -315,7 +315,7 @@ fn bring(registry: &RemoteRegistry, path: &str, to: &Path) -> anyhow::Result<Vec
         path.split('/').all(|part| !part.is_empty() && !part.starts_with('.')),
         "the registry lists a file `{path}`"
     );
-    let bytes = registry.fetch(path, MOST_BYTES)?;
+    let bytes = registry.fetch(path, MAX_BYTES)?;
     let bytes = bytes.with_context(|| format!("the registry lists {path} and does not have it"))?;
     write_whole(&to.join(path), &bytes)?;
     Ok(bytes)

@@ -18,7 +18,7 @@ use crate::cli::files;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::name::CheckpointId;
-use crate::policy::{Board, BoardName, Boards, MOST_BYTES, PersonKey, Policy};
+use crate::policy::{Board, BoardName, Boards, MAX_BYTES, PersonKey, Policy};
 use crate::statement::Quorum;
 
 /// Write, check, show and compare release policies, or replay past requests against a draft
@@ -62,13 +62,13 @@ pub(in crate::cli) fn boards(
 
 /// Reads a policy from a file.
 fn read(path: &Path) -> anyhow::Result<Policy> {
-    let text = text(path, MOST_BYTES as u64)?;
+    let text = text(path, MAX_BYTES as u64)?;
     Policy::parse(&text).with_context(|| path.display().to_string())
 }
 
-/// Reads a text of at most `most` bytes.
-pub(super) fn text(path: &Path, most: u64) -> anyhow::Result<String> {
-    String::from_utf8(files::read(path, most)?).map_err(|_| {
+/// Reads a text of at most `max` bytes.
+pub(super) fn text(path: &Path, max: u64) -> anyhow::Result<String> {
+    String::from_utf8(files::read(path, max)?).map_err(|_| {
         Refusal::usage(format!("{} is not UTF-8", path.display()), "convert it to UTF-8 first").into()
     })
 }

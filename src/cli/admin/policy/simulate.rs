@@ -25,11 +25,11 @@ use crate::time::Timestamp;
 use crate::visible::one_line;
 
 /// Longest file of requests that is read.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 /// Days for which an organization counts as confirmed, of which a list of requests tells nothing: a century.
 const LONG_CONFIRMED: u32 = 36_500;
 /// Longest policy that is read.
-const MOST_POLICY_BYTES: u64 = policy::MOST_BYTES as u64;
+const MAX_POLICY_BYTES: u64 = policy::MAX_BYTES as u64;
 
 /// Replay past requests against a draft, and say for each what the policy in force and the draft answer
 ///
@@ -69,7 +69,7 @@ impl Simulate {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let draft = read(&self.draft)?;
         let (Some(requests), Some(stage)) = (&self.requests, &self.stage) else {
-            let policy = &text(&self.draft, MOST_POLICY_BYTES)?;
+            let policy = &text(&self.draft, MAX_POLICY_BYTES)?;
             let grants = Grants::under(Proposed { policy, ..Proposed::default() }, home, output)?;
             return output.result(&grants.json(), grants.text()?);
         };
@@ -138,11 +138,11 @@ fn applications(path: &Path, draft: &policy::Policy) -> anyhow::Result<(Vec<Appl
     let is_stdin = path.as_os_str() == "-";
     let place = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
     let text = if is_stdin {
-        let bytes = read_stdin(MOST_BYTES).context("cannot read standard input")?;
+        let bytes = read_stdin(MAX_BYTES).context("cannot read standard input")?;
         String::from_utf8(bytes)
             .map_err(|_| Refusal::usage("standard input is not UTF-8", "convert it to UTF-8 first"))?
     } else {
-        text(path, MOST_BYTES)?
+        text(path, MAX_BYTES)?
     };
     if !text.trim_start().starts_with('[') {
         return Ok((policy::read_applications(&text).context(place)?, Vec::new()));

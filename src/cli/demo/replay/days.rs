@@ -136,12 +136,12 @@ impl Days {
         let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
         let researcher = cast::of(&mut self.cast, person)?;
         let wanted = stage.uses.len().min(self.random.random_range(1..3));
-        let most = stage.limits.max_days.unwrap_or(365);
+        let max = stage.limits.max_days.unwrap_or(365);
         let request = Request {
             checkpoint: rules.checkpoint.clone(),
             purpose: "How well can its text be told from people's?".parse()?,
             uses: stage.uses.iter().take(wanted).cloned().collect(),
-            days: most.min([30, 60, 90, 180][self.random.random_range(0..4)]),
+            days: max.min([30, 60, 90, 180][self.random.random_range(0..4)]),
             agreement: stage.agreement.as_ref().and(rules.agreement),
             renews: None,
             card: researcher.identity.card().clone(),

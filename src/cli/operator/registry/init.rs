@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{MOST_SETTINGS, SETTINGS};
+use super::{MAX_SETTINGS, SETTINGS};
 use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::{Home, write_secret, write_whole};
@@ -91,7 +91,7 @@ impl Init {
 
     /// Puts another founding code in the place of the one that the settings know.
     fn renew_code(&self, settings: &Path, output: Output) -> anyhow::Result<()> {
-        let text = files::read(settings, MOST_SETTINGS)?;
+        let text = files::read(settings, MAX_SETTINGS)?;
         let text = String::from_utf8(text).map_err(|_| {
             Refusal::usage(format!("{} is not UTF-8", settings.display()), "write it again as UTF-8")
         })?;

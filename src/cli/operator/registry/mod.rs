@@ -17,7 +17,7 @@ use crate::server::Settings;
 /// The name of the file of settings.
 const SETTINGS: &str = "portcullis.toml";
 /// Longest file of settings.
-const MOST_SETTINGS: u64 = 64 << 10;
+const MAX_SETTINGS: u64 = 64 << 10;
 
 /// Run a registry: a server that keeps statements and sealed chunks, and can release nothing by itself
 #[derive(Debug, Subcommand)]
@@ -45,6 +45,6 @@ impl RegistryCommand {
 /// The settings of a registry's folder, or of another file.
 fn settings(folder: &Path, config: Option<PathBuf>) -> anyhow::Result<Settings> {
     let path = std::path::absolute(config.unwrap_or_else(|| folder.join(SETTINGS)))?;
-    let text = files::read(&path, MOST_SETTINGS)?;
+    let text = files::read(&path, MAX_SETTINGS)?;
     Ok(Settings::parse(&String::from_utf8_lossy(&text), &path)?)
 }

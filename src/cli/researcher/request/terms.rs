@@ -108,11 +108,11 @@ fn audience(audience: &Audience) -> String {
     }
 }
 
-fn days(most: Option<u32>) -> String {
-    match most {
+fn days(max: Option<u32>) -> String {
+    match max {
         None => format!("as many as you ask for with --days; {DEFAULT_DAYS} if you name none"),
-        Some(most) if most < DEFAULT_DAYS => format!("at most {most}: name them with --days"),
-        Some(most) => format!("at most {most}; {DEFAULT_DAYS} if you name none"),
+        Some(max) if max < DEFAULT_DAYS => format!("at most {max}: name them with --days"),
+        Some(max) => format!("at most {max}; {DEFAULT_DAYS} if you name none"),
     }
 }
 

@@ -16,7 +16,7 @@ fn application(organization: &str) -> Application {
         checkpoint: "gpt2-1.5b".parse().unwrap(),
         person: PersonKey::from_bytes([7; 32]),
         organization: Some(organization.parse().unwrap()),
-        confirmed_until: None,
+        confirmed_until: Some("2027-06-01T00:00:00Z".parse().unwrap()),
         uses: ["bias-analysis", "detection"].map(|name| name.parse().unwrap()).into(),
         days: 90,
         agreement: Some(Sha256Digest::of(b"agreement")),
@@ -36,6 +36,7 @@ fn decisions(criterion: &mut Criterion) {
         [("permitted", "University of Oregon"), ("refused", "University of Elsewhere")]
     {
         let application = application(organization);
+        assert_eq!(decide(&policy, &stage, &application, terms, now).permits(), name == "permitted");
         group.bench_function(name, |b| {
             b.iter(|| decide(&policy, &stage, black_box(&application), terms, now).permits());
         });

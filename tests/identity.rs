@@ -294,3 +294,33 @@ fn an_ssh_agent_signs() {
       next: check that the agent still runs: `ssh-add -l`
     ");
 }
+
+#[test]
+fn ctrl_c_at_a_passphrase_leaves_the_terminal_as_it_was() {
+    let place = workplace();
+    let program = env!("CARGO_BIN_EXE_portcullis");
+    // The shell outlives the signal, which the terminal sends to it as well, and says whether the terminal shows what is typed.
+    let line = format!(
+        "trap : INT; {program} --home ada identity new --name Ada; stty -a | tr ' ' '\\n' | grep -x -e echo -e -echo"
+    );
+    let mut terminal = Command::new("script")
+        .current_dir(place.path())
+        .args(["--quiet", "--echo", "always", "--command", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut typed = terminal.stdin.take().unwrap();
+    let mut shown = BufReader::new(terminal.stdout.take().unwrap());
+    let mut prompt = Vec::new();
+    shown.read_until(b':', &mut prompt).unwrap();
+    assert!(text(&prompt).contains("new passphrase"), "{}", text(&prompt));
+    // The prompt stands before the terminal hides what is typed, or behind it: either way Ctrl-C ends the command.
+    typed.write_all(b"\x03").unwrap();
+    typed.flush().unwrap();
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut shown, &mut rest).unwrap();
+    assert_eq!(rest.split_whitespace().last(), Some("echo"), "{rest}");
+    terminal.wait().unwrap();
+    assert!(!place.path().join("ada/identity.age").exists());
+}

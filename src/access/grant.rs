@@ -13,7 +13,7 @@ use crate::identity::{Card, VerifyingKey};
 use crate::name::{CheckpointId, Prose};
 use crate::policy::{StageName, Use};
 use crate::seal::{ResealedShare, SealedManifest};
-use crate::statement::{self, Envelope, Predicate, Statement, Subject, Verified};
+use crate::statement::{self, Claim, Envelope, Predicate, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
 /// Leave to use one checkpoint, made out to one person. Its statement's subject is the sealed checkpoint's manifest.
@@ -159,7 +159,22 @@ pub fn verify_grant(
     affiliations: &Affiliations,
     now: Timestamp,
 ) -> Result<Verified<Statement<Grant>>, Error> {
-    let verified = envelope.statement_for(|claim: &Statement<Grant>| {
+    verify_claimed_grant(envelope.claimed()?, rules, revocations, affiliations, now)
+}
+
+/// As [`verify_grant`], for a caller who has looked at the claim already.
+///
+/// # Errors
+/// Those of [`verify_grant`].
+pub fn verify_claimed_grant(
+    claim: Claim<'_, Grant>,
+    rules: &RulesInForce,
+    revocations: &[Envelope],
+    affiliations: &Affiliations,
+    now: Timestamp,
+) -> Result<Verified<Statement<Grant>>, Error> {
+    let envelope = claim.envelope();
+    let verified = claim.signed_by(|claim| {
         rules.require_subject(&claim.predicate.checkpoint, claim.subject.digest)?;
         rules.quorum_of(&claim.predicate)
     });

@@ -31,7 +31,7 @@ pub use error::{Error, ExchangeError, Fault};
 pub use exchange::Exchange;
 pub use grant::{
     ApprovalShare, Grant, Revocation, draft_answers, draft_grants, require_affiliated, verify_approval_share,
-    verify_grant, verify_granted, verify_revocation,
+    verify_claimed_grant, verify_grant, verify_granted, verify_revocation,
 };
 pub use handover::{Handover, handover_context, verify_handover};
 pub use index::{Index, KINDS, index};

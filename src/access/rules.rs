@@ -11,7 +11,7 @@ use crate::name::{CheckpointId, Label};
 use crate::policy::{
     self, Application, BoardName, Organization, PersonKey, Policy, Rule, StageName, Terms, Verdict,
 };
-use crate::statement::{CatalogueId, Quorum};
+use crate::statement::{CatalogueId, KnownSignatures, Quorum};
 use crate::time::Timestamp;
 
 /// Hours of a lease where the stage sets none.
@@ -115,6 +115,17 @@ impl fmt::Display for Registrars {
 }
 
 impl RulesInForce {
+    /// The same; what members and the registry signed is verified once, if it is among `known`.
+    #[must_use]
+    pub fn with_known_signatures(mut self, known: &KnownSignatures) -> Self {
+        self.board = self.board.with_known(known);
+        self.registry = self.registry.with_known(known);
+        for board in self.boards.values_mut() {
+            *board = board.clone().with_known(known);
+        }
+        self
+    }
+
     /// Whose signatures make a grant of `stage` to `researcher` stand: the board without the researcher, who cannot consent to
     /// their own request; or the registry, where the board's policy asks for no approval.
     pub(super) fn quorum_for(&self, stage: &StageName, researcher: VerifyingKey) -> Result<Quorum, Error> {

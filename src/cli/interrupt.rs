@@ -51,6 +51,29 @@ pub(super) fn stop_when_asked(stop: impl Fn() + Send + Sync + 'static) {
     });
 }
 
+/// Runs what hides what is typed. Ctrl-C ends the process and leaves the terminal as it was before.
+pub(super) fn restore_terminal_when_asked<T>(hide_and_ask: impl FnOnce() -> T) -> T {
+    #[cfg(unix)]
+    let before = rustix::termios::tcgetattr(std::io::stdin()).ok().map(|attributes| {
+        let previous = action().take();
+        when_asked(move || {
+            let _ = rustix::termios::tcsetattr(
+                std::io::stdin(),
+                rustix::termios::OptionalActions::Now,
+                &attributes,
+            );
+            leave();
+        });
+        previous
+    });
+    let answer = hide_and_ask();
+    #[cfg(unix)]
+    if let Some(previous) = before {
+        *action() = previous;
+    }
+    answer
+}
+
 /// Whether someone pressed Ctrl-C since [`remember_when_asked`].
 pub(super) fn asked_to_stop() -> bool {
     ASKED_TO_STOP.load(Ordering::Relaxed)
@@ -59,10 +82,9 @@ pub(super) fn asked_to_stop() -> bool {
 fn when_asked(act: impl FnMut() + Send + 'static) {
     *action() = Some(Box::new(act));
     // The handler can be set once a process, and does what is asked for by then.
-    let _ = ctrlc::set_handler(|| {
-        if let Some(act) = &mut *action() {
-            act();
-        }
+    let _ = ctrlc::set_handler(|| match &mut *action() {
+        Some(act) => act(),
+        None => leave(),
     });
 }
 

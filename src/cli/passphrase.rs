@@ -11,6 +11,7 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use super::failure::Refusal;
+use super::interrupt;
 use super::output::Output;
 
 const VARIABLE: &str = "PORTCULLIS_PASSPHRASE";
@@ -91,7 +92,8 @@ fn can_ask(output: Output) -> bool {
 }
 
 fn ask(prompt: &str) -> anyhow::Result<SecretString> {
-    Ok(rpassword::prompt_password(prompt).context("cannot ask for the passphrase")?.into())
+    let typed = interrupt::restore_terminal_when_asked(|| rpassword::prompt_password(prompt));
+    Ok(typed.context("cannot ask for the passphrase")?.into())
 }
 
 fn ask_twice(output: Output) -> anyhow::Result<SecretString> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::value::{BorrowedStrDeserializer, StringDeserializer};
+use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Unexpected, VariantAccess,
     Visitor,
@@ -235,19 +235,17 @@ struct Seen<'de> {
 impl<'de> Seen<'de> {
     const FEW: usize = 16;
 
-    /// Adds a key; whether it is new.
-    fn add(&mut self, key: Cow<'de, str>) -> bool {
-        if self.few.len() < Self::FEW {
-            let is_new = !self.few.contains(&key);
-            if is_new {
-                self.few.push(key);
-            }
-            return is_new;
+    fn is_new(&self, key: &Cow<'de, str>) -> bool {
+        !self.few.contains(key) && !self.many.contains(key)
+    }
+
+    fn add(&mut self, key: Cow<'de, str>) {
+        if self.many.is_empty() && self.few.len() < Self::FEW {
+            self.few.push(key);
+            return;
         }
-        if self.many.is_empty() {
-            self.many.extend(self.few.iter().cloned());
-        }
-        self.many.insert(key)
+        self.many.extend(self.few.drain(..));
+        self.many.insert(key);
     }
 }
 
@@ -279,11 +277,13 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NewKey<'_, 'de, S> {
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<S::Value, D::Error> {
         let key = reader.deserialize_str(KeyText)?;
-        if !self.seen.add(key.clone()) {
+        if !self.seen.is_new(&key) {
             let shown: String = key.chars().take(80).collect();
             return Err(D::Error::custom(format_args!("the key {shown:?} stands twice")));
         }
-        self.seed.deserialize(Key { text: key, error: PhantomData })
+        let read = self.seed.deserialize(Key { text: &key, error: PhantomData });
+        self.seen.add(key);
+        read
     }
 }
 
@@ -311,8 +311,8 @@ impl<'de> Visitor<'de> for KeyText {
 }
 
 /// A key, to be read as what it stands for: a text, a number, a name of an enum.
-struct Key<'de, E> {
-    text: Cow<'de, str>,
+struct Key<'k, 'de, E> {
+    text: &'k Cow<'de, str>,
     error: PhantomData<E>,
 }
 
@@ -321,19 +321,19 @@ macro_rules! parse_key {
         fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
             match self.text.parse() {
                 Ok(number) => visitor.$visit(number),
-                Err(_) => Err(E::invalid_type(Unexpected::Str(&self.text), &visitor)),
+                Err(_) => Err(E::invalid_type(Unexpected::Str(self.text), &visitor)),
             }
         }
     )*};
 }
 
-impl<'de, E: Error> Deserializer<'de> for Key<'de, E> {
+impl<'de, E: Error> Deserializer<'de> for Key<'_, 'de, E> {
     type Error = E;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
         match self.text {
             Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
-            Cow::Owned(text) => visitor.visit_string(text),
+            Cow::Owned(text) => visitor.visit_str(text),
         }
     }
 
@@ -365,7 +365,7 @@ impl<'de, E: Error> Deserializer<'de> for Key<'de, E> {
             Cow::Borrowed(text) => {
                 BorrowedStrDeserializer::new(text).deserialize_enum(name, variants, visitor)
             }
-            Cow::Owned(text) => StringDeserializer::new(text).deserialize_enum(name, variants, visitor),
+            Cow::Owned(text) => StrDeserializer::new(text).deserialize_enum(name, variants, visitor),
         }
     }
 

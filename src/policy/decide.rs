@@ -73,15 +73,44 @@ impl Rule {
 /// What was asked and what the rule wants.
 #[derive(Debug, Clone, Copy)]
 enum Matter<'a> {
-    Checkpoint { governs: &'a CheckpointId, asked: &'a CheckpointId },
-    Expiry { expires: Timestamp, now: Timestamp },
-    Stage { asked: &'a StageName },
-    Audience { audience: &'a Audience, person: PersonKey, organization: Option<&'a Organization> },
-    Affiliation { organization: Option<&'a Organization>, until: Option<Timestamp> },
-    Uses { allowed: &'a BTreeSet<Use>, asked: &'a BTreeSet<Use>, public: bool },
-    Days { max: Option<u32>, asked: u32 },
-    Agreement { name: Option<&'a AgreementName>, force: Option<Sha256Digest>, signed: Option<Sha256Digest> },
-    Approvals { board: &'a BoardName, seats: Seats },
+    Checkpoint {
+        governs: &'a CheckpointId,
+        asked: &'a CheckpointId,
+    },
+    Expiry {
+        expires: Timestamp,
+        now: Timestamp,
+    },
+    Stage {
+        asked: &'a StageName,
+    },
+    Audience {
+        audience: &'a Audience,
+        person: &'a PersonKey,
+        organization: Option<&'a Organization>,
+    },
+    Affiliation {
+        organization: Option<&'a Organization>,
+        until: Option<Timestamp>,
+    },
+    Uses {
+        allowed: &'a BTreeSet<Use>,
+        asked: &'a BTreeSet<Use>,
+        public: bool,
+    },
+    Days {
+        max: Option<u32>,
+        asked: u32,
+    },
+    Agreement {
+        name: Option<&'a AgreementName>,
+        force: Option<Sha256Digest>,
+        signed: Option<&'a Sha256Digest>,
+    },
+    Approvals {
+        board: &'a BoardName,
+        seats: Seats,
+    },
     NoApprovals,
 }
 
@@ -157,7 +186,7 @@ fn ask_stage<'a>(
 ) {
     let organization = asked.organization.as_ref();
     let admitted = stage.audience.admits(asked.person, organization);
-    let audience = Matter::Audience { audience: &stage.audience, person: asked.person, organization };
+    let audience = Matter::Audience { audience: &stage.audience, person: &asked.person, organization };
     rules.push(answer(Rule::Audience, admitted, audience));
     // Of somebody who is not admitted at all, confirming would not mend it.
     if admitted && stage.audience.wants_confirmed(asked.person) {
@@ -175,11 +204,11 @@ fn ask_stage<'a>(
     let in_days = asked.days > 0 && max.is_none_or(|max| asked.days <= max);
     rules.push(answer(Rule::Days, in_days, Matter::Days { max, asked: asked.days }));
 
-    let (force, signed) = (terms.agreement, asked.agreement);
+    let (force, signed) = (terms.agreement, asked.agreement.as_ref());
     let verdict = match (&stage.agreement, force, signed) {
         (None, _, _) => Verdict::Passed,
         (Some(_), Some(_), None) => Verdict::Awaits,
-        (Some(_), Some(force), Some(signed)) if force == signed => Verdict::Passed,
+        (Some(_), Some(force), Some(signed)) if force == *signed => Verdict::Passed,
         (Some(_), _, _) => Verdict::Failed,
     };
     let matter = Matter::Agreement { name: stage.agreement.as_ref(), force, signed };
@@ -264,14 +293,14 @@ impl<T: fmt::Display> fmt::Display for List<'_, T> {
 fn say_audience(
     f: &mut fmt::Formatter<'_>,
     audience: &Audience,
-    person: PersonKey,
+    person: &PersonKey,
     organization: Option<&Organization>,
 ) -> fmt::Result {
     let Audience::Named { organizations, people, .. } = audience else {
         return f.write_str("anyone may ask");
     };
     match organization {
-        _ if people.contains(&person) => return f.write_str("the person is named"),
+        _ if people.contains(person) => return f.write_str("the person is named"),
         Some(name) if organizations.contains(name) => return write!(f, "{name} is admitted"),
         Some(name) => write!(f, "{name} is not admitted, nor is the person named")?,
         None => f.write_str("the person belongs to no organization on record and is not named")?,
@@ -311,13 +340,13 @@ fn say_agreement(
     f: &mut fmt::Formatter<'_>,
     name: Option<&AgreementName>,
     force: Option<Sha256Digest>,
-    signed: Option<Sha256Digest>,
+    signed: Option<&Sha256Digest>,
 ) -> fmt::Result {
     match (name, force, signed) {
         (None, _, _) => f.write_str("no agreement is asked for"),
         (Some(name), None, _) => write!(f, "the catalogue holds no {name}"),
         (Some(name), Some(force), None) => write!(f, "{name} ({force}) is to be signed"),
-        (Some(name), Some(force), Some(signed)) if force == signed => write!(f, "{name} is signed"),
+        (Some(name), Some(force), Some(signed)) if force == *signed => write!(f, "{name} is signed"),
         (Some(name), Some(force), Some(signed)) => {
             write!(f, "{signed} was signed, and the {name} in force is {force}")
         }

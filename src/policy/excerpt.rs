@@ -79,7 +79,9 @@ impl fmt::Display for Excerpt {
 
 /// The line of a byte, counted from 1.
 pub fn line_of(source: &str, at: usize) -> usize {
-    1 + source.bytes().take(at).filter(|byte| *byte == b'\n').count()
+    // A slice, which the compiler counts many bytes of at a time.
+    let before = source.as_bytes().get(..at).unwrap_or(source.as_bytes());
+    1 + before.iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// What a TOML parser said, in one bounded line without characters that steer a terminal.

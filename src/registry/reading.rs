@@ -3,7 +3,7 @@
 use super::journals::leased as journal_leased;
 use super::lists::GrantDecision;
 use super::{Error, Issued, LeaseTerms, Registry, issue_lease};
-use crate::access::{Grant, Lease, verify_grant};
+use crate::access::{Grant, Lease, verify_claimed_grant};
 use crate::api::JournalState;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
@@ -68,21 +68,22 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(Grant, GrantDecision), Error> {
         let (envelope, sanctions) = self.grant_and_sanctions(digest).await?;
-        let claim = envelope.claim::<Grant>()?.predicate;
+        let claim = envelope.claimed::<Grant>()?;
+        let grant = claim.predicate.clone();
         let view = self.view().await?;
-        let holder = claim.researcher.verifying_key.id();
-        if holder != reader && !view.decides_on(reader).contains(&claim.checkpoint) {
+        let holder = grant.researcher.verifying_key.id();
+        if holder != reader && !view.decides_on(reader).contains(&grant.checkpoint) {
             return Err(Error::NotYours);
         }
-        let rules = view.rules(&claim.checkpoint)?;
-        let counts = match self.ended_by(&claim, sanctions, &rules).await? {
+        let rules = view.rules(&grant.checkpoint)?;
+        let counts = match self.ended_by(&grant, sanctions, &rules).await? {
             Some(revoked) => Err(revoked),
             None => {
-                let affiliations = self.affiliations([&claim.researcher], &rules).await?;
-                verify_grant(&envelope, &rules, &[], &affiliations, now).map(|_| ())
+                let affiliations = self.affiliations([&grant.researcher], &rules).await?;
+                verify_claimed_grant(claim, &rules, &[], &affiliations, now).map(|_| ())
             }
         };
-        Ok((claim, GrantDecision { envelope, counts }))
+        Ok((grant, GrantDecision { envelope, counts }))
     }
 
     /// Issues a lease for a grant to its holder, if it counts now.

@@ -19,7 +19,7 @@ use crate::identity::{Identity, KeyId, Signer, VerifyingKey};
 use crate::misuse::Scorer;
 use crate::name::{CheckpointId, Label};
 use crate::seal::{ChunkOpener, Locks};
-use crate::statement::Quorum;
+use crate::statement::{KnownSignatures, Quorum};
 use crate::store::{CatalogueFiles, Store};
 use crate::time::Timestamp;
 
@@ -46,6 +46,8 @@ pub struct Registry {
     pub(super) opened: Mutex<BTreeMap<Sha256Digest, Arc<ChunkOpener>>>,
     /// Room for their chunks while they are read.
     pub(super) room: Arc<Room>,
+    /// Signatures of members that verified.
+    known: KnownSignatures,
 }
 
 /// The catalogue at one version.
@@ -57,6 +59,7 @@ pub struct View {
     deciders: OnceLock<BTreeMap<KeyId, Vec<CheckpointId>>>,
     scorer: OnceLock<Option<Arc<Scorer>>>,
     pub(super) organizations: OnceLock<BTreeMap<Label, Quorum>>,
+    known: KnownSignatures,
 }
 
 impl Registry {
@@ -85,6 +88,7 @@ impl Registry {
             challenge_key: OnceLock::new(),
             opened: Mutex::default(),
             room: Arc::default(),
+            known: KnownSignatures::default(),
         }
     }
 
@@ -169,6 +173,7 @@ impl Registry {
             deciders: OnceLock::new(),
             scorer: OnceLock::new(),
             organizations: OnceLock::new(),
+            known: self.known.clone(),
         });
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(view.clone());
         Ok(view)
@@ -219,7 +224,8 @@ impl View {
         if let Some(rules) = rules.get(checkpoint) {
             return Ok(rules.clone());
         }
-        let found = Arc::new(self.catalogue.rules_in_force(checkpoint)?);
+        let found = self.catalogue.rules_in_force(checkpoint)?;
+        let found = Arc::new(found.with_known_signatures(&self.known));
         rules.insert(checkpoint.clone(), found.clone());
         Ok(found)
     }

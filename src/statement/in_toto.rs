@@ -243,10 +243,15 @@ impl Envelope {
         &self,
         quorum: impl FnOnce(&Statement<P>) -> Result<Quorum, E>,
     ) -> Result<Verified<Statement<P>>, E> {
-        let claim = self.claim()?;
-        let quorum = quorum(&claim)?;
-        require_catalogue(&claim, &quorum)?;
-        Ok(self.verify(&quorum, claim)?)
+        self.claimed()?.signed_by(quorum)
+    }
+
+    /// What the envelope claims, to be looked at before it is known who has to sign it.
+    ///
+    /// # Errors
+    /// Those of [`Self::claim`].
+    pub fn claimed<P: Predicate>(&self) -> Result<Claim<'_, P>, Error> {
+        Ok(Claim { envelope: self, statement: self.claim()? })
     }
 
     /// The statement, if those signed it whom it names itself, as `signers` reads from the claim.
@@ -270,6 +275,41 @@ impl Envelope {
         }
         let found = self.payload_type().chars().take(80).collect();
         Err(Error::PayloadType { found, expected: IN_TOTO })
+    }
+}
+
+/// The statement that an envelope claims to hold. Nobody has checked who signed it.
+#[derive(Debug)]
+pub struct Claim<'a, P> {
+    envelope: &'a Envelope,
+    statement: Statement<P>,
+}
+
+impl<'a, P: Predicate> Claim<'a, P> {
+    /// The envelope.
+    pub fn envelope(&self) -> &'a Envelope {
+        self.envelope
+    }
+
+    /// The statement, if that quorum signed it which `quorum` finds by what it claims.
+    ///
+    /// # Errors
+    /// Those of `quorum`; [`Error::OtherCatalogue`], [`Error::NoCatalogue`], [`Error::Threshold`].
+    pub fn signed_by<E: From<Error>>(
+        self,
+        quorum: impl FnOnce(&Statement<P>) -> Result<Quorum, E>,
+    ) -> Result<Verified<Statement<P>>, E> {
+        let quorum = quorum(&self.statement)?;
+        require_catalogue(&self.statement, &quorum)?;
+        Ok(self.envelope.verify(&quorum, self.statement)?)
+    }
+}
+
+impl<P> std::ops::Deref for Claim<'_, P> {
+    type Target = Statement<P>;
+
+    fn deref(&self) -> &Statement<P> {
+        &self.statement
     }
 }
 

@@ -12,11 +12,13 @@ mod catalogue_id;
 mod envelope;
 mod error;
 mod in_toto;
+mod known_signatures;
 mod quorum;
 
 pub use card::{sign_card, verify_card};
 pub use catalogue_id::CatalogueId;
 pub use envelope::{Envelope, EnvelopeSignature};
 pub use error::Error;
-pub use in_toto::{IN_TOTO, Predicate, Statement, Subject};
+pub use in_toto::{Claim, IN_TOTO, Predicate, Statement, Subject};
+pub use known_signatures::KnownSignatures;
 pub use quorum::{Quorum, QuorumError, ThresholdNotMet, Verified, form};

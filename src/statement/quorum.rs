@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::catalogue_id::CatalogueId;
+use super::known_signatures::KnownSignatures;
 use crate::digest::Sha256Digest;
 use crate::identity::{Signature, VerifyingKey};
 
@@ -52,13 +53,24 @@ pub struct QuorumError {
 }
 
 /// A set of distinct keys and how many of them must sign. Invariant: 1 ≤ threshold ≤ keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Quorum {
     board: String,
     keys: BTreeSet<VerifyingKey>,
     threshold: usize,
     catalogue: Option<CatalogueId>,
+    known: Option<KnownSignatures>,
 }
+
+impl PartialEq for Quorum {
+    /// Whether both ask for the same; which signatures they know already makes no difference.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.board, &self.keys, self.threshold, self.catalogue)
+            == (&other.board, &other.keys, other.threshold, other.catalogue)
+    }
+}
+
+impl Eq for Quorum {}
 
 impl Quorum {
     /// `threshold` of `keys`; `board` names it in refusals.
@@ -72,7 +84,7 @@ impl Quorum {
     ) -> Result<Self, QuorumError> {
         let (board, keys): (_, BTreeSet<_>) = (board.into(), keys.into_iter().collect());
         if (1..=keys.len()).contains(&threshold) {
-            Ok(Self { board, keys, threshold, catalogue: None })
+            Ok(Self { board, keys, threshold, catalogue: None, known: None })
         } else {
             Err(QuorumError { board, keys: keys.len(), threshold })
         }
@@ -80,13 +92,20 @@ impl Quorum {
 
     /// One key alone.
     pub fn of_one(board: impl Into<String>, key: VerifyingKey) -> Self {
-        Self { board: board.into(), keys: BTreeSet::from([key]), threshold: 1, catalogue: None }
+        Self { board: board.into(), keys: BTreeSet::from([key]), threshold: 1, catalogue: None, known: None }
     }
 
     /// The same keys, as those that `catalogue` names: only statements for that catalogue verify.
     #[must_use]
     pub fn in_catalogue(mut self, catalogue: CatalogueId) -> Self {
         self.catalogue = Some(catalogue);
+        self
+    }
+
+    /// The same keys; a signature that is among `known` is not verified a second time.
+    #[must_use]
+    pub fn with_known(mut self, known: &KnownSignatures) -> Self {
+        self.known = Some(known.clone());
         self
     }
 
@@ -108,7 +127,7 @@ impl Quorum {
     pub fn without(&self, key: &VerifyingKey) -> Result<Self, QuorumError> {
         let others = self.keys.iter().copied().filter(|other| other != key);
         let quorum = Self::new(self.board.clone(), others, self.threshold)?;
-        Ok(Self { catalogue: self.catalogue, ..quorum })
+        Ok(Self { catalogue: self.catalogue, known: self.known.clone(), ..quorum })
     }
 
     /// Its keys.
@@ -135,11 +154,19 @@ impl Quorum {
     ) -> BTreeSet<VerifyingKey> {
         let mut signers = BTreeSet::new();
         for (key, signature) in candidates {
-            if self.keys.contains(&key) && !signers.contains(&key) && key.verifies(message, signature) {
+            if self.keys.contains(&key) && !signers.contains(&key) && self.verifies(&key, message, signature)
+            {
                 signers.insert(key);
             }
         }
         signers
+    }
+
+    fn verifies(&self, key: &VerifyingKey, message: &[u8], signature: &Signature) -> bool {
+        match &self.known {
+            Some(known) => known.verifies(key, message, signature),
+            None => key.verifies(message, signature),
+        }
     }
 
     /// Hands out `value`, which must have been parsed from `message`, if enough distinct keys signed `message`.

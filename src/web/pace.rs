@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::Error;
@@ -90,8 +90,7 @@ impl Line {
         answers.retain(|answer| answer.strong_count() > 0);
         answers.push(Arc::downgrade(&answer));
         drop(answers);
-        let pieces = Pieces { inner: body.into_data_stream(), rest: Bytes::new(), answer };
-        Response::from_parts(parts, Body::from_stream(pieces))
+        Response::from_parts(parts, in_pieces(body, length, answer))
     }
 
     /// Whether an answer has waited so long for its client to take something of it.
@@ -102,6 +101,24 @@ impl Line {
             since.is_some_and(|since| since.elapsed() >= patience)
         })
     }
+}
+
+/// A body whose bytes count for `answer` until they are written. One that is here and no longer than a piece stays whole, which costs the
+/// least: most answers are short.
+fn in_pieces(mut body: Body, length: Option<u64>, answer: Arc<Answer>) -> Body {
+    let mut rest = Bytes::new();
+    if length.is_some_and(|length| length <= PIECE as u64) {
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut cx)
+            && let Ok(bytes) = frame.into_data()
+        {
+            if body.is_end_stream() {
+                return Body::from(Bytes::from_owner(Piece { bytes, answer }));
+            }
+            rest = bytes;
+        }
+    }
+    Body::from_stream(Pieces { inner: body.into_data_stream(), rest, answer })
 }
 
 impl Answer {

@@ -60,8 +60,11 @@ fn a_stranger_writes_the_name_of_an_organization_on_a_card() {
         scene.succeed("rosa", &format!("pull {ID}"));
         scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
         let list = scene.succeed("rosa", "affiliation list");
-        assert!(list.contains("of University: until ") && list.contains("by remy"), "{list}");
-        assert!(scene.succeed("eve", "affiliation list").starts_with("nothing was said"));
+        let row = list.lines().nth(1).unwrap_or_default();
+        let has = |cell: &str| row.contains(cell);
+        assert!(row.starts_with("rosa (") && has("University  until ") && has("  remy"), "{list}");
+        assert!(scene.succeed("remy", "status").contains("registrar of University"));
+        assert!(scene.succeed("eve", "affiliation list").starts_with("registrars confirmed nobody"));
         scene.succeed("rosa", "usage sync");
         let audit = scene.succeed("august", "audit verify");
         assert!(audit.starts_with("the record holds"), "{audit}");

@@ -7,7 +7,7 @@ use portcullis::store::{Filed, Filing, StatementRow, Store};
 use portcullis::time::Timestamp;
 use sqlx::Connection as _;
 
-use crate::support::people::ID;
+use crate::support::people::{ID, POLICY};
 use crate::support::served::{Database, Served};
 
 /// More than a page of statements holds.
@@ -117,6 +117,29 @@ fn a_thousand_handovers_of_one_member_hide_those_of_the_others() {
     scene.succeed("rosa", &new);
     scene.succeed("rosa", &format!("pull {ID}"));
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
+}
+
+#[test]
+fn a_request_that_the_rules_refuse_by_now_keeps_those_behind_it_waiting() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    let new = |days: u32| {
+        let new =
+            format!("request new {ID} --purpose Days{days} --use detection --days {days} --accept-agreement");
+        scene.digits(&scene.json("rosa", &new)["request"])
+    };
+    let refused = new(60);
+    // From now on the registry answers by itself, and gives no more than nine days.
+    let partners = "approvals = { board = 2 }\nagreement = \"agreement.md\"\nuses = [\"detection\", \"bias-analysis\"]\nmax_days = 90";
+    assert!(POLICY.contains(partners));
+    let answered = partners.replace("{ board = 2 }", "{}").replace("90", "9");
+    served.propose(&POLICY.replace("version = 1", "version = 2").replace(partners, &answered), "partners");
+    let behind = new(9);
+    scene.hand_over("ada");
+    scene.hand_over("cy");
+    let state = |request: &str| scene.succeed("rosa", &format!("request show {request}"));
+    assert!(state(&behind).starts_with("granted"), "{}", state(&behind));
+    assert!(!state(&refused).starts_with("granted"), "{}", state(&refused));
 }
 
 /// Files generations of rosa, as so many batches of hers once did: each an hour and `at` seconds ago.

@@ -1,7 +1,9 @@
 //! Getting round a suspension, a revocation or a limit by another grant.
 
+use portcullis::access::{CLOCK_TOLERANCE, Grant, Revocation};
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::SigningKey;
+use portcullis::statement::{Envelope, Statement};
 use portcullis::time::Timestamp;
 use portcullis::usage::{Begin, Error, Journal, JournalPlace, Task};
 
@@ -164,4 +166,57 @@ fn an_auditor_who_was_revoked_clears_themselves_in_a_case_of_their_own() {
     error: <registry> refuses: the auditor whom the case is about may not take this step in the case
       next: `portcullis case show <case>` tells how the case stands, and who may do what
     ");
+}
+
+/// The statement of a grant, as it was handed in, by its digits.
+fn grant_statement(served: &Served, digits: &str) -> Statement<Grant> {
+    let page = served.get_as("ada", &format!("/v1/statements?kind=grant&prefix={digits}")).json();
+    let envelope: Envelope = serde_json::from_value(page["statements"][0]["envelope"].clone()).unwrap();
+    envelope.claim::<Grant>().unwrap()
+}
+
+#[test]
+fn a_revocation_of_the_year_to_come_is_kept_back_for_it() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    let (_, digits) = served.granted();
+    let whole = served.get_as("ada", &format!("/v1/statements?kind=grant&prefix={digits}")).json();
+    let grant: Sha256Digest = whole["statements"][0]["digest"].as_str().unwrap().parse().unwrap();
+    let subject = grant_statement(&served, &digits).subject;
+    let ada = scene.identity("ada").signer(None).unwrap();
+    let now = Timestamp::now();
+    for (created, status) in [(now.plus_days(365), 422), (now.plus_days(-365), 422), (now, 201)] {
+        let revocation = Revocation { grant, reason: "Leaked".parse().unwrap(), created };
+        let signed =
+            Statement::new(scene.catalogue_id("ada"), subject.clone(), revocation).sign(&*ada).unwrap();
+        let answer = served.post("/v1/statements", &signed.to_json());
+        assert_eq!(answer.status, status, "{created}: {}", answer.text);
+        if status != 201 {
+            assert!(answer.text.contains("it is dated"), "{}", answer.text);
+            let decision = served.get_as("ada", &format!("/v1/grants/{grant}")).json();
+            assert_eq!(decision["counts"], true, "{decision}");
+        }
+    }
+}
+
+#[test]
+fn a_grant_of_members_whose_clocks_run_ahead_outlives_its_revocation() {
+    let served = Served::released(Database::Sqlite, "partners");
+    let scene = &served.scene;
+    let request = scene.request();
+    let digits = scene.approve("ada", &request);
+    // The members' clocks are as far ahead as any may be.
+    let mut draft = grant_statement(&served, &digits);
+    draft.predicate.issued = draft.predicate.issued.plus_seconds(CLOCK_TOLERANCE - 60);
+    draft.predicate.expires = draft.predicate.expires.plus_seconds(CLOCK_TOLERANCE - 60);
+    let mut grant = draft.sign(&*scene.identity("ada").signer(None).unwrap()).unwrap();
+    grant.merge(&draft.sign(&*scene.identity("ben").signer(None).unwrap()).unwrap()).unwrap();
+    let handed_in = served.post("/v1/statements", &grant.to_json());
+    assert_eq!(handed_in.status, 201, "{}", handed_in.text);
+    let decision = |of| served.get_as("ada", &format!("/v1/grants/{of}")).json();
+    assert_eq!(decision(grant.digest())["counts"], true, "{}", decision(grant.digest()));
+    scene.succeed("ada", &format!("revoke {} --reason Leaked", grant.digest()));
+    let after = decision(grant.digest());
+    assert_eq!(after["counts"], false, "{after}");
+    assert!(after["refused"].as_str().unwrap().contains("revoked"), "{after}");
 }

@@ -1,7 +1,6 @@
 //! `portcullis affiliation confirm`, `withdraw` and `list`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -11,7 +10,10 @@ use crate::access::{Affiliation, MAX_AFFILIATION_DAYS, Statements, verify_affili
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
+use crate::cli::page::Page;
+use crate::cli::people::person;
 use crate::cli::signing::{Consent, Papers, Signatory};
+use crate::cli::table::{Cell, Fit, Table, Tone};
 use crate::cli::{files, registry};
 use crate::client::Catalogue;
 use crate::identity::{Card, VerifyingKey};
@@ -139,34 +141,37 @@ impl List {
             }
         }
         said.sort_by_key(|said| std::cmp::Reverse(said.created));
-        let mut text = String::new();
+        let mut table = Table::new([
+            ("PERSON", Fit::Cut),
+            ("ORGANIZATION", Fit::Cut),
+            ("STATE", Fit::Whole),
+            ("SINCE", Fit::Whole),
+            ("BY", Fit::Cut),
+            ("REASON", Fit::Cut),
+        ]);
         let mut rows = Vec::new();
         for said in &said {
             let by = said.signers().iter().map(|key| catalogue.name_of(key)).collect::<Vec<_>>().join(", ");
             let state = match said.withdraws() {
-                true => "withdrawn".to_owned(),
-                false if said.until <= now => format!("ended {}", said.until.date()),
-                false => format!("until {}", said.until.date()),
+                true => Cell::new("withdrawn").toned(Tone::Bad),
+                false if said.until <= now => {
+                    Cell::new(format!("ended {}", said.until.date())).toned(Tone::Faint)
+                }
+                false => Cell::new(format!("until {}", said.until.date())).toned(Tone::Good),
             };
-            writeln!(
-                text,
-                "{}  {}, key {}, of {}: {state}, by {}{}",
-                said.created.date(),
-                visible(said.person.name.as_str()),
-                said.person.verifying_key.id().short(),
-                visible(said.organization.as_str()),
-                visible(&by),
-                said.reason
-                    .as_ref()
-                    .map(|reason| format!(": {}", visible(reason.as_str())))
-                    .unwrap_or_default()
-            )?;
+            table.row([
+                Cell::new(person(&said.person.name, said.person.verifying_key.id())),
+                Cell::new(&said.organization),
+                state,
+                Cell::new(said.created.date()),
+                Cell::new(&by),
+                Cell::new(said.reason.as_ref().map_or("", Prose::as_str)),
+            ]);
             rows.push(json!({ "affiliation": **said, "by": by, "withdrawn": said.withdraws() }));
         }
-        if said.is_empty() {
-            text = "nothing was said of anybody whom you may see\n".to_owned();
-        }
-        output.result(&json!({ "affiliations": rows }), text)
+        let mut page = Page::new();
+        page.table_or(&table, "registrars confirmed nobody whom you may see");
+        output.page(&json!({ "affiliations": rows }), &page)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Nothing runs without a record: what `run` and `score` do around a generation with a sealed checkpoint.
 
+use serde::Serialize;
+
 use super::sample::{Sample, Writer};
 use super::usage;
 use crate::access::RulesInForce;
@@ -9,7 +11,7 @@ use crate::cli::registry;
 use crate::cli::signing::{Unattended, unattended};
 use crate::client::{self, Asked, Begun, Ended, Pass, Recorder, Recorders};
 use crate::inference::{GenerationOptions, Sampling, Score};
-use crate::misuse::Hit;
+use crate::misuse::{Hit, RuleId};
 use crate::name::Prose;
 use crate::time::Timestamp;
 use crate::usage::{Finish, Journal, Parameters, Task};
@@ -35,12 +37,23 @@ pub(super) struct Records {
     /// The prompt as text, which is what is kept of it.
     prompt: String,
     justification: Option<Prose>,
+    /// The rules of misuse that were met so far, each once for the prompt and once for the output.
+    rules_met: Vec<RuleMet>,
+}
+
+/// A rule of misuse that a text met, for scripts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct RuleMet {
+    /// `prompt` or `output`.
+    text: &'static str,
+    rule: RuleId,
+    reason: String,
 }
 
 impl Records {
     /// Records of texts behind `prompt`; none where no checkpoint is sealed.
     pub(super) fn of(recorders: Recorders, prompt: String, justification: Option<Prose>) -> Self {
-        Self { recorders, prompt, justification }
+        Self { recorders, prompt, justification, rules_met: Vec::new() }
     }
 
     /// Records that a text begins.
@@ -59,6 +72,7 @@ impl Records {
         };
         let (begun, hits) = self.recorders.begin(&asked, Timestamp::now())?;
         tell(writer.output, "the prompt", &hits);
+        self.remember("prompt", &hits);
         Ok(begun)
     }
 
@@ -72,7 +86,22 @@ impl Records {
         let ended = Ended { output: &sample.text, tokens: sample.tokens.len(), finish: sample.finish };
         let hits = self.recorders.end(begun, &ended, Timestamp::now())?;
         tell(output, "the output", &hits);
+        self.remember("output", &hits);
         Ok(())
+    }
+
+    /// The rules of misuse that were met.
+    pub(super) fn rules_met(&self) -> &[RuleMet] {
+        &self.rules_met
+    }
+
+    fn remember(&mut self, text: &'static str, hits: &[Hit]) {
+        for hit in hits {
+            let met = RuleMet { text, rule: hit.rule.clone(), reason: hit.reason.clone() };
+            if !self.rules_met.contains(&met) {
+                self.rules_met.push(met);
+            }
+        }
     }
 
     /// Records that it failed. How far it came is not known: it counts in full.

@@ -113,6 +113,7 @@ impl Run {
                 "prompt": text,
                 "max_tokens": self.max_tokens.min(room),
                 "samples": samples,
+                "rules_met": records.rules_met(),
             });
             if written > 0 || failure.is_none() {
                 output.result(&result, "")?;

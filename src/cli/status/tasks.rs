@@ -46,6 +46,12 @@ pub(super) fn offices(catalogue: &Catalogue, card: &Card) -> Vec<String> {
             offices.push(office.to_owned());
         }
     }
+    // A file of organizations that cannot be read names nobody.
+    for (organization, registrars) in catalogue.organizations().unwrap_or_default() {
+        if is_of(&registrars) {
+            offices.push(format!("registrar of {organization}"));
+        }
+    }
     offices
 }
 

@@ -315,12 +315,13 @@ fn ctrl_c_at_a_passphrase_leaves_the_terminal_as_it_was() {
     let mut prompt = Vec::new();
     shown.read_until(b':', &mut prompt).unwrap();
     assert!(text(&prompt).contains("new passphrase"), "{}", text(&prompt));
-    // The prompt stands before the terminal hides what is typed, or behind it: either way Ctrl-C ends the command.
+    // The prompt is written a moment before the terminal hides what is typed.
+    std::thread::sleep(std::time::Duration::from_millis(300));
     typed.write_all(b"\x03").unwrap();
     typed.flush().unwrap();
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut shown, &mut rest).unwrap();
-    assert_eq!(rest.split_whitespace().last(), Some("echo"), "{rest}");
+    assert!(rest.trim_end().ends_with("echo") && !rest.trim_end().ends_with("-echo"), "{rest}");
     terminal.wait().unwrap();
     assert!(!place.path().join("ada/identity.age").exists());
 }

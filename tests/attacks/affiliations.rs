@@ -62,7 +62,10 @@ fn a_stranger_writes_the_name_of_an_organization_on_a_card() {
         let list = scene.succeed("rosa", "affiliation list");
         let row = list.lines().nth(1).unwrap_or_default();
         let has = |cell: &str| row.contains(cell);
-        assert!(row.starts_with("rosa (") && has("University  until ") && has("  remy"), "{list}");
+        assert!(
+            row.starts_with("rosa (") && has("  University  ") && has("  until ") && has("  remy"),
+            "{list}"
+        );
         assert!(scene.succeed("remy", "status").contains("registrar of University"));
         assert!(scene.succeed("eve", "affiliation list").starts_with("registrars confirmed nobody"));
         scene.succeed("rosa", "usage sync");

@@ -130,10 +130,10 @@ fn a_request_that_the_rules_refuse_by_now_keeps_those_behind_it_waiting() {
     };
     let refused = new(60);
     // From now on the registry answers by itself, and gives no more than nine days.
-    let partners = "approvals = { board = 2 }\nagreement = \"agreement.md\"\nuses = [\"detection\", \"bias-analysis\"]\nmax_days = 90";
+    let partners = "audience.organizations = [\"Lab\", \"University\"]\napprovals = { board = 2 }\nagreement = \"agreement.md\"\nuses = [\"detection\", \"bias-analysis\"]\nmax_days = 90";
     assert!(POLICY.contains(partners));
-    let answered = partners.replace("{ board = 2 }", "{}").replace("90", "9");
-    served.propose(&POLICY.replace("version = 1", "version = 2").replace(partners, &answered), "partners");
+    let answered = "audience = \"anyone\"\napprovals = {}\nagreement = \"agreement.md\"\nuses = [\"detection\"]\nmax_days = 9";
+    served.propose(&POLICY.replace("version = 1", "version = 2").replace(partners, answered), "partners");
     let behind = new(9);
     scene.hand_over("ada");
     scene.hand_over("cy");

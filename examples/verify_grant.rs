@@ -37,7 +37,12 @@ fn main() -> anyhow::Result<()> {
         match verify_grant(&found.envelope, &rules, &revocations, &affiliations, now) {
             Ok(grant) => {
                 let signers: Vec<_> = grant.signers().iter().map(|key| catalogue.name_of(key)).collect();
-                println!("{}: valid until {}, signed by {}", claim.checkpoint, grant.predicate.expires, signers.join(", "));
+                println!(
+                    "{}: valid until {}, signed by {}",
+                    claim.checkpoint,
+                    grant.predicate.expires,
+                    signers.join(", ")
+                );
             }
             Err(why) => println!("{}: not valid: {why}", claim.checkpoint),
         }

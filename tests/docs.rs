@@ -14,7 +14,9 @@ fn root() -> &'static Path {
 
 /// Every page: those at the top, and all of `docs/`.
 fn pages() -> Vec<PathBuf> {
-    let mut pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "STYLE.md"].map(|name| root().join(name)).to_vec();
+    let mut pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "STYLE.md"]
+        .map(|name| root().join(name))
+        .to_vec();
     markdown(&root().join("docs"), &mut pages);
     pages
 }
@@ -36,7 +38,13 @@ fn anchors(page: &Path) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let kept = |c: &char| c.is_alphanumeric() || ['-', '_', ' '].contains(c);
     let anchor = |line: &str| -> String {
-        line.trim_start_matches('#').trim().to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+        line.trim_start_matches('#')
+            .trim()
+            .to_lowercase()
+            .chars()
+            .filter(kept)
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect()
     };
     headings.map(anchor).collect()
 }
@@ -50,7 +58,8 @@ fn every_relative_link_leads_somewhere() {
             let link = text[at + 2..].split(')').next().unwrap();
             let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
             let path = if target.is_empty() { page.clone() } else { page.parent().unwrap().join(target) };
-            let is_there = || path.exists() && (anchor.is_empty() || anchors(&path).iter().any(|found| found == anchor));
+            let is_there =
+                || path.exists() && (anchor.is_empty() || anchors(&path).iter().any(|found| found == anchor));
             if !target.contains("://") && !is_there() {
                 broken.push(format!("{}: {link}", page.display()));
             }

@@ -107,7 +107,11 @@ fn option(arg: &Arg, page: &mut String) {
 fn prose(help: &str) -> String {
     let parts = help.trim().split('`').enumerate();
     let parts: Vec<_> = parts
-        .map(|(at, part)| if at % 2 == 0 { part.replace('<', "\\<").replace('*', "\\*") } else { part.to_owned() })
+        .map(
+            |(at, part)| {
+                if at % 2 == 0 { part.replace('<', "\\<").replace('*', "\\*") } else { part.to_owned() }
+            },
+        )
         .collect();
     let text = parts.join("`");
     if text.is_empty() || text.ends_with(['.', '?', ':', ']']) { text } else { format!("{text}.") }
@@ -123,7 +127,8 @@ struct Quotation {
 
 #[test]
 fn every_command_line_in_a_document_is_one_that_the_program_takes() {
-    let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md"), root().join("SECURITY.md")];
+    let mut pages =
+        vec![root().join("README.md"), root().join("CONTRIBUTING.md"), root().join("SECURITY.md")];
     markdown(&root().join("docs"), &mut pages);
     pages.retain(|page| !page.ends_with("docs/reference/cli.md"));
     let quotations: Vec<_> = pages.iter().flat_map(|page| quotations(page)).collect();
@@ -134,8 +139,14 @@ fn every_command_line_in_a_document_is_one_that_the_program_takes() {
 
 #[test]
 fn a_command_line_that_the_program_does_not_take_is_found() {
-    let quotation = |line: &str, is_inline| Quotation { page: PathBuf::new(), line: line.to_owned(), is_inline };
-    for line in ["portcullis approve", "portcullis lend <checkpoint>", "portcullis case list --opne", "portcullis lease isue"] {
+    let quotation =
+        |line: &str, is_inline| Quotation { page: PathBuf::new(), line: line.to_owned(), is_inline };
+    for line in [
+        "portcullis approve",
+        "portcullis lend <checkpoint>",
+        "portcullis case list --opne",
+        "portcullis lease isue",
+    ] {
         assert!(refusal(&quotation(line, false)).is_some(), "{line}");
     }
     for line in [
@@ -174,7 +185,11 @@ fn quotations(page: &Path) -> Vec<Quotation> {
             (None, Some("sh")) if is_ours(line) => quote(line, false),
             (None, Some(_)) => {}
             (None, None) => {
-                line.split('`').skip(1).step_by(2).filter(|code| is_ours(code)).for_each(|code| quote(code, true));
+                line.split('`')
+                    .skip(1)
+                    .step_by(2)
+                    .filter(|code| is_ours(code))
+                    .for_each(|code| quote(code, true));
             }
         }
     }
@@ -182,7 +197,8 @@ fn quotations(page: &Path) -> Vec<Quotation> {
 }
 
 fn is_ours(line: &str) -> bool {
-    let begins = line.starts_with("portcullis ") || line.contains("| portcullis ") || line.contains(") portcullis ");
+    let begins =
+        line.starts_with("portcullis ") || line.contains("| portcullis ") || line.contains(") portcullis ");
     begins && !line.starts_with("cargo ")
 }
 
@@ -192,10 +208,11 @@ fn refusal(quotation: &Quotation) -> Option<String> {
     let is_part = quotation.is_inline || words.iter().any(|word| word == "…");
     let mut why = String::new();
     for value in values() {
-        let filled = words.iter().filter(|word| *word != "…").map(|word| match word.contains(['<', '…', '$']) {
-            true => value.clone(),
-            false => word.clone(),
-        });
+        let filled =
+            words.iter().filter(|word| *word != "…").map(|word| match word.contains(['<', '…', '$']) {
+                true => value.clone(),
+                false => word.clone(),
+            });
         match command_line().try_get_matches_from(filled) {
             Ok(_) => return None,
             Err(error) if !error.use_stderr() => return None,
@@ -252,5 +269,7 @@ fn words(line: &str) -> Vec<String> {
     }
     words.push(word);
     let own = words.into_iter().skip_while(|word| word != "portcullis");
-    own.take_while(|word| !["#", "|", ">", "&", "&&"].contains(&word.as_str())).filter(|word| !word.is_empty()).collect()
+    own.take_while(|word| !["#", "|", ">", "&", "&&"].contains(&word.as_str()))
+        .filter(|word| !word.is_empty())
+        .collect()
 }

@@ -1,13 +1,15 @@
 //! Decides applications by a policy, and says what each rule answered.
 //!
 //! ```text
-//! cargo run --example decide_policy -- policies/gpt2-1.5b.toml partners < applications.jsonl
+//! cargo run --example decide_policy -- policies/gpt2-1.5b.toml partners policies/agreements/partners.md < applications.jsonl
 //! ```
 //!
-//! Standard input has one application as JSON on each line, as `portcullis policy simulate` takes them:
+//! The last argument is the agreement in force, if the stage names one. Standard input has one application as JSON on each line, as
+//! `portcullis policy simulate` takes them; `person` is an Ed25519 key and `agreement` a SHA-256, of 64 digits each:
 //!
 //! ```json
-//! {"checkpoint": "gpt2-1.5b", "person": "0707…", "organization": "University of Oregon", "uses": ["detection"], "days": 90, "approvals": {"board": 2}}
+//! {"checkpoint": "gpt2-1.5b", "person": "0707…", "organization": "University of Oregon", "confirmed_until": "2027-06-30T00:00:00Z",
+//!  "uses": ["detection"], "days": 90, "agreement": "5d0c…", "approvals": {"board": 2}}
 //! ```
 //!
 //! `decide` reads no clock and verifies nothing: the caller answers for what goes in. The registry, clients and audits verify the signatures
@@ -18,6 +20,7 @@ use std::fs;
 use std::io;
 
 use anyhow::Context as _;
+use portcullis::digest::Sha256Digest;
 use portcullis::policy::{Policy, StageName, Terms, decide, read_applications};
 use portcullis::time::Timestamp;
 
@@ -26,8 +29,9 @@ fn main() -> anyhow::Result<()> {
     let path = arguments.next().context("give a policy's file")?;
     let stage: StageName = arguments.next().context("give a stage")?.parse()?;
     let policy = Policy::parse(&fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?)?;
-    // Outside the policy, a catalogue also names the agreement in force and the board's own threshold.
-    let terms = Terms::default();
+    let agreement = arguments.next().map(fs::read).transpose().context("cannot read the agreement")?;
+    // A catalogue names these outside the policy: the agreement in force, and the board's own threshold.
+    let terms = Terms { agreement: agreement.map(|text| Sha256Digest::of(&text)), board_threshold: None };
     for application in read_applications(&io::read_to_string(io::stdin())?)? {
         let decision = decide(&policy, &stage, &application, terms, Timestamp::now());
         println!("{}: {:?}", application.person, decision.verdict());

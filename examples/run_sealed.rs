@@ -1,7 +1,8 @@
 //! Seals a checkpoint under two locks, opens it in memory with both keys, and generates text from it.
 //!
 //! ```text
-//! cargo run --release --example run_sealed -- demo/demo-small "In the beginning"
+//! portcullis demo --dir story
+//! cargo run --release --example run_sealed -- story/published/demo-small "In the beginning"
 //! ```
 //!
 //! The folder is one that transformers loads as a GPT-2 or GPT-1. Here one process has both keys. In a release, a threshold of the board's

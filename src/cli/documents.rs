@@ -145,7 +145,7 @@ fn a_command_line_that_the_program_does_not_take_is_found() {
         "portcullis approve",
         "portcullis lend <checkpoint>",
         "portcullis case list --opne",
-        "portcullis lease isue",
+        "portcullis audit bundel --to a",
     ] {
         assert!(refusal(&quotation(line, false)).is_some(), "{line}");
     }

@@ -5,15 +5,16 @@
 //! ```
 //!
 //! The last argument is the agreement in force, if the stage names one. Standard input has one application as JSON on each line, as
-//! `portcullis policy simulate` takes them; `person` is an Ed25519 key and `agreement` a SHA-256, of 64 digits each:
+//! `portcullis policy simulate` takes them (this one is broken in two to fit). `person` is an Ed25519 key and `agreement` a SHA-256, of
+//! 64 digits each:
 //!
 //! ```json
 //! {"checkpoint": "gpt2-1.5b", "person": "0707…", "organization": "University of Oregon", "confirmed_until": "2027-06-30T00:00:00Z",
 //!  "uses": ["detection"], "days": 90, "agreement": "5d0c…", "approvals": {"board": 2}}
 //! ```
 //!
-//! `decide` reads no clock and verifies nothing: the caller answers for what goes in. The registry, clients and audits verify the signatures
-//! first, and count approvals by distinct keys.
+//! `decide` reads no clock and verifies nothing: the caller answers for what goes in. The registry, clients and audits verify the
+//! signatures first, and count approvals by distinct keys.
 #![expect(clippy::print_stdout, reason = "an example prints what it finds")]
 
 use std::fs;

@@ -1,4 +1,5 @@
-//! Verifies an audit bundle offline: the log's tree and head, every signature, and each decision by the rules that were in force at the time.
+//! Verifies an audit bundle offline: the log's tree and head, every signature, and each decision by the rules that were in force at the
+//! time.
 //!
 //! ```text
 //! portcullis audit bundle --to 2026.jsonl                                  # by an auditor, once
@@ -6,8 +7,8 @@
 //! cargo run --release --example verify_bundle -- 2026.jsonl 1.root.json witness.example/1+…
 //! ```
 //!
-//! The only thing that it trusts is the first root, `1.root.json`, which must come by another way than the bundle. With witnesses, all of them
-//! must have cosigned the log's head. Ends with exit code 1 if something does not verify.
+//! The only thing that it trusts is the first root, `1.root.json`, which must come by another way than the bundle. With witnesses, all
+//! of them must have cosigned the log's head. Ends with exit code 1 if something does not verify.
 #![expect(clippy::print_stdout, reason = "an example prints what it finds")]
 
 use std::fs::{self, File};

@@ -5,8 +5,8 @@
 //! cargo run --example verify_grant -- story/homes/rosa
 //! ```
 //!
-//! It trusts the root that the home trusts, and takes the catalogue and the statements as the home saw them last. Ask the registry first for
-//! what is new (`portcullis grant list`): a revocation that this machine does not know ends nothing here.
+//! It trusts the root that the home trusts, and takes the catalogue and the statements as the home saw them last. Ask the registry first
+//! for what is new (`portcullis grant list`): a revocation that this machine does not know ends nothing here.
 #![expect(clippy::print_stdout, reason = "an example prints what it finds")]
 
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! Portcullis: staged release for model weights.
 //!
-//! A board releases checkpoints step by step under signed policies, researchers request, pull and run them on their own machines, and auditors
-//! prove what happened. The `portcullis` command does all of it; this library is what it is made of, for programs that verify, decide or run
-//! by themselves.
+//! A board releases checkpoints step by step under signed policies, researchers request, pull and run them on their own machines, and
+//! auditors prove what happened. The `portcullis` command does all of it; this library is what it is made of, for programs that verify,
+//! decide or run by themselves.
 //!
 //! # What to begin with
 //!

@@ -15,7 +15,8 @@ use crate::log::{LogKey, WitnessKey};
 use crate::time::Timestamp;
 
 const HEAD: &str = "# Commands\n\n\
-    Made from the program's own command tree, as `--help` shows it. To update this page: `UPDATE_DOCS=1 cargo test --lib cli::documents`.\n\n";
+    Made from the program's own command tree, as `--help` shows it. To update this page: \
+    `UPDATE_DOCS=1 cargo test --lib cli::documents`.\n\n";
 
 #[test]
 fn the_reference_is_made_from_the_command_tree() {

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::output::{Output, shown};
 
 /// Whose commands are whose; every command is in one group (a test of this file checks it).
-const GROUPS: [(&str, &[&str]); 6] = [
+pub(super) const GROUPS: [(&str, &[&str]); 6] = [
     ("Everyone", &["identity", "join", "status", "doctor", "demo", "try", "completions", "man"]),
     (
         "Release administrator (board member)",

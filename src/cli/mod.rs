@@ -7,6 +7,8 @@ mod completion;
 mod decided;
 mod demo;
 mod doctor;
+#[cfg(test)]
+mod documents;
 mod examples;
 mod failure;
 mod files;

@@ -13,7 +13,7 @@ use portcullis::checkpoint::fetch::{
 use portcullis::digest::Sha256Digest;
 use portcullis::progress::Progress;
 
-use crate::hostile_server::{Act, Seen, Server, Site};
+use super::hostile_server::{Act, Seen, Server, Site};
 
 pub(crate) const OPENAI: [&str; 7] = [
     "checkpoint",

@@ -1,14 +1,19 @@
 //! What the tests share: the real binary, folders to work in, published checkpoints to spoil.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod catalogue;
 pub mod checkpoint;
 pub mod copied;
 pub mod endpoint;
+pub mod fetching;
+pub mod hostile_server;
 pub mod killed;
 pub mod people;
 pub mod policy;
 pub mod postgres;
+pub mod pulling;
+pub mod s3;
 pub mod sealing;
 pub mod served;
 

@@ -16,8 +16,8 @@ use portcullis::seal::SealedManifest;
 use portcullis::time::Timestamp;
 use tempfile::TempDir;
 
-use crate::hostile_server::{Server, Site};
-use crate::support::people::{ID, Scene};
+use super::hostile_server::{Server, Site};
+use super::people::{ID, Scene};
 
 /// A released checkpoint and what a client knows of it.
 pub struct Ground {

@@ -1,0 +1,5 @@
+//! The catalogue and its policies.
+
+mod policy_rules;
+mod repository;
+mod tuf_search;

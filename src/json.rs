@@ -2,7 +2,7 @@
 //!
 //! serde's derived readers take a list for a struct (its fields in order), and keep the last of two equal keys of a map. Two programs could then
 //! read the same signed bytes differently, and what a person was shown need not be what counts. Here a struct is an object, and a key stands
-//! once. Nothing else in this program reads JSON; `tests/architecture.rs` checks that.
+//! once. Nothing else in this program reads JSON; `tests/it/architecture.rs` checks that.
 
 mod strict;
 

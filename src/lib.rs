@@ -55,7 +55,7 @@
 //!
 //! # Rooms
 //!
-//! Rooms are domains; an arrow between them points only down the list in `docs/architecture.md` (`tests/architecture.rs` checks it).
+//! Rooms are domains; an arrow between them points only down the list in `docs/architecture.md` (`tests/it/architecture.rs` checks it).
 
 pub mod access;
 pub mod api;

@@ -148,7 +148,7 @@ fn nothing_that_was_acknowledged_is_lost_and_no_history_forks_in_twenty_kills() 
 }
 
 #[test]
-#[ignore = "takes minutes: cargo test --release --test registry_kill -- --ignored"]
+#[ignore = "takes minutes: cargo test --release --test kill -- --ignored"]
 fn nothing_that_was_acknowledged_is_lost_and_no_history_forks_in_five_hundred_kills() {
     kill_again_and_again(500);
 }

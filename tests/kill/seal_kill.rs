@@ -42,7 +42,7 @@ fn worker() {
 
 fn start(task: &str, folder: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args(["worker", "--exact", "--nocapture"])
+        .args(["seal_kill::worker", "--exact", "--nocapture"])
         .envs([(TASK, task.as_ref()), (FOLDER, folder.as_os_str())])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -4,7 +4,7 @@
 //! A command puts statements on [`Papers`], whose words are read back from the very bytes that will be signed, or takes a proposed
 //! change of the catalogue as a [`ProposalPaper`]. [`Signatory`] shows them and asks; on no terminal it wants `--yes` or the whole
 //! digest. Only then is there a signature: the key is private to this module. What signs without a person
-//! (a session, a usage record, the registry) names its [`Unattended`] reason, and `tests/architecture.rs` knows each file that does.
+//! (a session, a usage record, the registry) names its [`Unattended`] reason, and `tests/it/architecture.rs` knows each file that does.
 
 mod ask;
 mod papers;

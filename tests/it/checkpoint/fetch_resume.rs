@@ -131,7 +131,7 @@ const CHILD: &str = "PORTCULLIS_FETCH_TEST_CHILD";
 fn child(base: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "a_child_fetches_what_it_is_told"])
+        .args(["--exact", "checkpoint::fetch_resume::a_child_fetches_what_it_is_told"])
         .env(CHILD, format!("{base} {}", folder.display()))
         .stdout(Stdio::null())
         .stderr(Stdio::null());

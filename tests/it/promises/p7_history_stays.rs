@@ -1,5 +1,5 @@
 //! P7: an entry of the log or of a journal that is removed, changed, moved or hidden is found by anyone who kept one earlier head.
-//! The log's own thousand entries are in `tests/log.rs`.
+//! The log's own thousand entries are in `tests/it/registry/log.rs`.
 
 use crate::support::people::ID;
 use crate::support::served::{Database, Served};

@@ -235,8 +235,8 @@ struct Seen<'de> {
 impl<'de> Seen<'de> {
     const FEW: usize = 16;
 
-    fn is_new(&self, key: &Cow<'de, str>) -> bool {
-        !self.few.contains(key) && !self.many.contains(key)
+    fn is_new(&self, key: &str) -> bool {
+        !self.few.iter().any(|known| known == key) && !self.many.contains(key)
     }
 
     fn add(&mut self, key: Cow<'de, str>) {

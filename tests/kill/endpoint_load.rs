@@ -32,6 +32,7 @@ async fn ask(client: &reqwest::Client, url: &str, number: usize) -> u16 {
 
 #[test]
 fn a_thousand_clients_are_answered_or_told_to_come_back_and_every_text_is_recorded() {
+    let _alone = crate::alone();
     let scene = Scene::released("partners");
     scene.granted();
     let endpoint =

@@ -7,3 +7,10 @@ mod registry_kill;
 mod seal_kill;
 #[path = "../support/mod.rs"]
 mod support;
+
+/// Keeps the other tests of this binary waiting: each has the processors for itself.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    // A test that failed leaves nothing behind that the next could trip over.
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -30,6 +30,7 @@ fn start(ground: &Ground, url: &str, workers: u64) -> Child {
 
 #[test]
 fn a_pull_that_is_killed_goes_on_from_there() {
+    let _alone = crate::alone();
     let ground = Ground::new();
     // Slow enough to be met in the middle of a chunk.
     let server = Server::scripted(|_, _| Act::Slow(8_000, Duration::from_millis(3)));
@@ -65,6 +66,7 @@ fn a_pull_that_is_killed_goes_on_from_there() {
 
 #[test]
 fn two_pulls_at_once_do_not_disturb_each_other() {
+    let _alone = crate::alone();
     let ground = Ground::new();
     let server = Server::scripted(|_, _| Act::Slow(8_000, Duration::from_millis(3)));
     ground.publish(&server.site);
@@ -87,6 +89,7 @@ fn two_pulls_at_once_do_not_disturb_each_other() {
 
 #[test]
 fn a_disk_that_cannot_hold_it_is_refused_first_and_one_that_fills_up_keeps_what_is_there() {
+    let _alone = crate::alone();
     let ground = Ground::new();
     let server = honest(&ground);
     std::fs::create_dir_all(ground.scene.at("homes/rosa/vault")).unwrap();

@@ -103,12 +103,17 @@ fn kill_again_and_again(times: u32) {
     let seed = rand::random();
     println!("seed {seed}");
     let mut random = ChaCha20Rng::seed_from_u64(seed);
-    for _ in 0..times {
+    for round in 0..times {
         let stop = AtomicBool::new(false);
         let url = served.process.url.clone();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| load(&url, &identity, catalogue, manifest, &stop, &acknowledged));
+            }
+            // Every other kill comes behind a statement that was acknowledged, however slow the machine is.
+            let known = acknowledged.lock().unwrap().len();
+            while round % 2 == 0 && acknowledged.lock().unwrap().len() == known {
+                std::thread::sleep(Duration::from_millis(1));
             }
             std::thread::sleep(Duration::from_millis(random.random_range(5..150)));
             let process = std::mem::replace(&mut served.process, Process::idle());
@@ -136,7 +141,7 @@ fn kill_again_and_again(times: u32) {
     }
     let acknowledged = acknowledged.into_inner().unwrap();
     println!("{} acknowledged, {} entries, {times} kills", acknowledged.len(), head.size());
-    assert!(acknowledged.len() > times as usize, "there was no load");
+    assert!(acknowledged.len() >= times as usize / 2, "there was no load");
     for digest in acknowledged {
         assert_eq!(recorded.get(&digest), Some(&1), "{digest}");
     }
@@ -144,11 +149,13 @@ fn kill_again_and_again(times: u32) {
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_and_no_history_forks_in_twenty_kills() {
+    let _alone = crate::alone();
     kill_again_and_again(20);
 }
 
 #[test]
 #[ignore = "takes minutes: cargo test --release --test kill -- --ignored"]
 fn nothing_that_was_acknowledged_is_lost_and_no_history_forks_in_five_hundred_kills() {
+    let _alone = crate::alone();
     kill_again_and_again(500);
 }

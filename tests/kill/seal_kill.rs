@@ -79,6 +79,7 @@ fn kill_until_done(task: &str, folder: &Path, whole: Duration) -> usize {
 
 #[test]
 fn a_seal_that_is_killed_and_resumed_ends_with_the_same_digests() {
+    let _alone = crate::alone();
     let folder = workplace();
     medium(folder.path());
     let destination = folder.path().join("destination");
@@ -107,6 +108,7 @@ fn finish_again(task: &str, folder: &Path) -> Duration {
 
 #[test]
 fn an_opening_that_is_killed_and_resumed_ends_with_the_same_digests() {
+    let _alone = crate::alone();
     let folder = workplace();
     let imported = medium(folder.path());
     Holders::new(2, 3).seal(&imported, &folder.path().join("sealed"), 1).unwrap();

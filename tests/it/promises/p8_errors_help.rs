@@ -22,7 +22,7 @@ const WRONG: [(&str, &str, &str); 22] = [
     ("ada", "catalogue propose tiny --policy broken.toml", "line 3"),
     ("ada", "catalogue propose tiny --stage elsewhere", "elsewhere"),
     ("ada", "seal nowhere", "nowhere"),
-    ("ada", "import mine nowhere", "nowhere"),
+    ("ada", "import mine nowhere --to made", "nowhere"),
     ("ada", "verify nowhere", "nowhere"),
     ("august", "case show 0123456789ab", "<digits>"),
     ("august", "audit verify --bundle nowhere", "nowhere"),

@@ -27,7 +27,7 @@ fn an_audit_says_what_it_proved_and_what_it_could_not() {
         let said = log.replace_all(&said, "<log>").into_owned();
         insta::allow_duplicates! {
             insta::assert_snapshot!(served.scene.stable(&said), @"
-            the record holds: 19 entries of <log>
+            the record is valid: 19 entries of <log>
               root       <digest>
             proved:
               - 19 entries have the root that the head states
@@ -39,10 +39,10 @@ fn an_audit_says_what_it_proved_and_what_it_could_not() {
               - usage batches that continue their journals, signed by those who hold the grants, under a lease, within the limits: 1
               - the log continues every head that this home saw before
             not proved:
-              - no witness vouches for the head: whether others are shown another log, it does not tell
+              - no witness cosigned the head: others may be shown another log
               - what a modified program does on a researcher's machine leaves no record
             overruled by a board:
-              * entry 6: tiny entered stage `partners` against its policy: partners is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
+              * entry 6: tiny entered stage `partners` against its policy: partners is not the first stage; a release begins with internal; 30 days in the previous stage are required, but there is none
             ");
         }
     }
@@ -54,11 +54,11 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
     let scene = &served.scene;
     scene.succeed("august", "audit bundle --to audit.jsonl");
     assert!(served.process.stop());
-    assert!(scene.succeed("august", "audit verify --bundle audit.jsonl").starts_with("the record holds"));
+    assert!(scene.succeed("august", "audit verify --bundle audit.jsonl").starts_with("the record is valid"));
     let quick = scene.succeed("august", "audit verify --quick --bundle audit.jsonl");
-    assert!(quick.contains("signatures and rules were not looked at"), "{quick}");
+    assert!(quick.contains("signatures and rules were not checked"), "{quick}");
     // Anybody who trusts the same first root can.
-    assert!(scene.succeed("eve", "audit verify --bundle audit.jsonl").starts_with("the record holds"));
+    assert!(scene.succeed("eve", "audit verify --bundle audit.jsonl").starts_with("the record is valid"));
     let good = std::fs::read_to_string(scene.at("audit.jsonl")).unwrap();
     let lines: Vec<_> = good.lines().collect();
     let lease = lines.iter().position(|line| line.contains("\\\"kind\\\":\\\"lease\\\"")).unwrap();
@@ -105,16 +105,16 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
     error: the record does not hold: 2 findings
       next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
       ! entry 16: usage <digits>: record 0: no lease for it is in the log
-      ! the entries have the root <digits> of 18 entries, and the head says <digits> of 19
+      ! the entries have the root <digits> of 18 entries, but the head states <digits> of 19
     two are swapped: exit 4
     error: the record does not hold: 1 finding
       next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
-      ! the entries have the root <digits> of 19 entries, and the head says <digits> of 19
+      ! the entries have the root <digits> of 19 entries, but the head states <digits> of 19
     a statement is taken away: exit 4
     error: the record does not hold: 2 findings
       next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
       ! entry 17: usage <digits>: record 0: no lease for it is in the log
-      ! entry 16: lease <digits>: its statement is missing, and nobody erased it
+      ! entry 16: lease <digits>: its statement is missing and was not erased
     a lease has another's signature: exit 4
     error: the record does not hold: 1 finding
       next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
@@ -124,7 +124,7 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
       next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
       ! entry 17: usage <digits>: rosa must sign, and did not
     a byte is changed and not resealed: exit 4
-    error: the bundle cannot be used: its SHA-256 is not that of its lines
+    error: the bundle cannot be used: its SHA-256 does not match its lines
       next: take another copy of the bundle, or make one: `portcullis audit bundle --to <file>`
 
     it is cut: exit 4
@@ -132,7 +132,7 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
       next: take another copy of the bundle, or make one: `portcullis audit bundle --to <file>`
 
     it is none: exit 4
-    error: the bundle cannot be used: it is no bundle that this program wrote
+    error: the bundle cannot be used: it is not an audit bundle
       next: take another copy of the bundle, or make one: `portcullis audit bundle --to <file>`
     ");
 }
@@ -180,7 +180,7 @@ fn two_machines_that_spend_a_days_tokens_twice_are_found() {
     let found = found.lines().filter(|line| line.starts_with("  ! ")).collect::<Vec<_>>().join("\n");
     // How many entries are before it depends on who asked twice within a second.
     let found = regex::Regex::new("entry [0-9]+").unwrap().replace_all(&found, "entry <n>").into_owned();
-    insta::assert_snapshot!(scene.stable(&found), @"  ! entry <n>: key <digits>: 12 tokens with tiny in the 24 hours to <time>, and 10 are allowed");
+    insta::assert_snapshot!(scene.stable(&found), @"  ! entry <n>: key <digits>: 12 tokens with tiny in the 24 hours to <time>, but 10 are allowed");
 }
 
 #[test]
@@ -222,8 +222,8 @@ fn after_an_erasure_every_proof_still_verifies_and_the_audit_says_what_was_erase
         let (name, purpose) = (base64_of("\"name\":\"rosa\""), base64_of("Detectors"));
         assert!(!backup.contains(&name) && !backup.contains(&purpose));
         let said = scene.succeed("august", "audit verify");
-        assert!(said.starts_with("the record holds"), "{said}");
-        assert!(said.contains("statements were erased: what they said is not known any more"), "{said}");
+        assert!(said.starts_with("the record is valid"), "{said}");
+        assert!(said.contains("statements were erased: their content is no longer known"), "{said}");
         let report = scene.json("august", "audit report --format json");
         assert_eq!(report["erasures"][0]["reason"], "Asked");
         assert_eq!(
@@ -246,7 +246,7 @@ fn after_an_erasure_every_proof_still_verifies_and_the_audit_says_what_was_erase
             Erased
               <date>  4 statements: Asked
 
-            Erased since it came in: it can only be counted
+            Erased since it was received: only counts are left
               tiny           1 request, 1 grant, 1 lease
               (of several)   1 usage batch
             ");
@@ -349,7 +349,7 @@ fn a_report_comes_as_text_json_csv_and_a_page_that_stands_alone() {
     insta::assert_snapshot!(scene.stable(&log.replace_all(&text, "<log>")), @"
     Report of Registry (<registry>) from <date> to <date>
 
-    the record holds: 19 entries of <log>
+    the record is valid: 19 entries of <log>
       root       <digest>
     proved:
       - 19 entries have the root that the head states
@@ -361,13 +361,13 @@ fn a_report_comes_as_text_json_csv_and_a_page_that_stands_alone() {
       - usage batches that continue their journals, signed by those who hold the grants, under a lease, within the limits: 1
       - the log continues every head that this home saw before
     not proved:
-      - no witness vouches for the head: whether others are shown another log, it does not tell
+      - no witness cosigned the head: others may be shown another log
       - what a modified program does on a researcher's machine leaves no record
     overruled by a board:
-      * entry 6: tiny entered stage `partners` against its policy: partners is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
+      * entry 6: tiny entered stage `partners` against its policy: partners is not the first stage; a release begins with internal; 30 days in the previous stage are required, but there is none
 
     Stages entered
-      <date>  tiny           partners, against the policy: partners is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
+      <date>  tiny           partners, against the policy: partners is not the first stage; a release begins with internal; 30 days in the previous stage are required, but there is none
 
     Requests
       tiny           1 asked, 1 granted, 0 denied, 0 withdrawn, 0 waiting; half decided within <n> s, nine of ten within <n> s
@@ -387,7 +387,7 @@ fn a_report_comes_as_text_json_csv_and_a_page_that_stands_alone() {
     Changes of policies
       <date>  tiny           version 1: the first policy
 
-    Read what is private
+    Reads of private data
       ada: 2 times
       august: 1 time
       ben: <some> times
@@ -413,8 +413,8 @@ fn a_report_comes_as_text_json_csv_and_a_page_that_stands_alone() {
     ");
     insta::assert_snapshot!(scene.refuse("rosa", "audit verify").replace(&served.process.url, "<registry>"), @"
     exit 3
-    error: <registry> refuses: this is not for you to read or to do
-      next: use the identity whose it is (--home)
+    error: <registry> refuses: permission denied
+      next: use the identity that it belongs to (--home)
     ");
 }
 
@@ -441,7 +441,7 @@ fn a_report_says_whose_it_is_and_what_needs_attention() {
     assert_eq!(quiet["attention"], serde_json::json!([]));
     let request = scene.request();
     let told = scene.succeed("august", "audit report").replace(&served.process.url, "<registry>");
-    insta::assert_snapshot!(scene.stable(told.split("\nthe record holds").next().unwrap()), @"
+    insta::assert_snapshot!(scene.stable(told.split("\nthe record is valid").next().unwrap()), @"
     Report of Registry (<registry>) from <date> to <date>
 
     needs attention:
@@ -453,7 +453,7 @@ fn a_report_says_whose_it_is_and_what_needs_attention() {
     scene.revoke("ada", &grant, "Left-the-project");
     let told = scene.succeed("august", "audit report");
     let told = told.replace(&served.process.url, "<registry>");
-    insta::assert_snapshot!(scene.stable(told.split("\nthe record holds").next().unwrap()), @"
+    insta::assert_snapshot!(scene.stable(told.split("\nthe record is valid").next().unwrap()), @"
     Report of Registry (<registry>) from <date> to <date>
 
     needs attention:
@@ -469,7 +469,7 @@ fn a_report_says_whose_it_is_and_what_needs_attention() {
         (page.find("Needs attention").unwrap(), page.find("Left-the-project").unwrap());
     assert!(
         page.find("<h1>Release report of ").unwrap() < attention
-            && attention < page.find("The record holds.").unwrap()
+            && attention < page.find("The record is valid.").unwrap()
     );
     assert!(revoked > attention && page.contains(&served.process.url));
     for style in ["prefers-color-scheme:dark", "max-width:600px", "@media print"] {

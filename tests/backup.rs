@@ -135,16 +135,16 @@ fn a_backup_that_was_cut_off_or_altered_is_refused_and_nothing_of_it_is_kept() {
     error: the backup cannot be used: it was cut off
       next: take another backup: nothing of this one was brought in
     exit 4
-    error: the backup cannot be used: its SHA-256 is not that of its lines
+    error: the backup cannot be used: its SHA-256 does not match its lines
       next: take another backup: nothing of this one was brought in
     exit 4
-    error: the backup cannot be used: its SHA-256 is not that of its lines
+    error: the backup cannot be used: its SHA-256 does not match its lines
       next: take another backup: nothing of this one was brought in
     exit 4
-    error: the backup cannot be used: it has form 9; this version knows 1 to 2
+    error: the backup cannot be used: it has form 9; this version supports 1 to 2
       next: take another backup: nothing of this one was brought in
     exit 4
-    error: the backup cannot be used: it is no backup of a registry
+    error: the backup cannot be used: it is not a backup of a registry
       next: take another backup: nothing of this one was brought in
     exit 4
     error: the backup cannot be used: it was cut off
@@ -207,7 +207,7 @@ fn a_backup_that_this_registry_did_not_sign_is_refused_and_one_of_before_needs_a
     }
     insta::assert_snapshot!(restored, @"
     exit 4
-    error: the backup cannot be used: its signature is over other lines
+    error: the backup cannot be used: its signature does not cover these lines
       next: take another backup: nothing of this one was brought in
     exit 4
     error: the backup cannot be used: its signature or its form was changed

@@ -49,7 +49,7 @@ fn a_case_goes_from_its_opening_to_an_appeal() {
         assert!(scene.succeed("august", "case list --open").contains("appealed"));
         scene.succeed("august", &format!("case decide {case} no-finding --reason Fine"));
         assert_eq!(scene.succeed("august", "case list --open"), "no case\n");
-        assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
+        assert!(scene.succeed("august", "audit verify").starts_with("the record is valid"));
     }
 }
 
@@ -77,7 +77,7 @@ fn a_decision_to_revoke_ends_the_grant() {
     scene.succeed("august", &format!("case decide {case} revoke --reason Misuse"));
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Misuse
+    error: the grant <digits> for `tiny` is not valid: the grant was revoked on <time>: Misuse
       next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason \"…\"` objects; or write to ada (Lab), ben (Lab) or cy (Lab) of the board
     ");
 }
@@ -101,20 +101,20 @@ fn others_take_no_step_in_a_case() {
     }
     insta::assert_snapshot!(said.replace(&served.process.url, "<registry>"), @"
     rosa: exit 3
-    error: <registry> refuses: the case is not decided: there is nothing to appeal against
-      next: `portcullis case show <case>` tells how the case stands, and who may do what
+    error: <registry> refuses: the case is not decided: there is nothing to appeal
+      next: `portcullis case show <case>` shows the case and who may take which step
     rosa: exit 3
     error: <registry> refuses: one member of the board of auditors must sign, and did not
-      next: `portcullis case show <case>` tells how the case stands, and who may do what
+      next: `portcullis case show <case>` shows the case and who may take which step
     august: exit 3
     error: <registry> refuses: the person whom the case is about must sign, and did not
-      next: `portcullis case show <case>` tells how the case stands, and who may do what
+      next: `portcullis case show <case>` shows the case and who may take which step
     eve: exit 2
     error: no case begins with `<digits>`
       next: `portcullis case list` shows what is there
     ada: exit 3
     error: <registry> refuses: one member of the board of auditors must sign, and did not
-      next: `portcullis case show <case>` tells how the case stands, and who may do what
+      next: `portcullis case show <case>` shows the case and who may take which step
     august: exit 2
     error: the following required arguments were not provided:
       --days <DAYS>
@@ -171,8 +171,8 @@ fn a_board_member_gets_a_report_of_their_checkpoints_and_the_reading_is_on_the_r
     // Somebody on no board has nothing to report, and what was read by office is counted.
     insta::assert_snapshot!(scene.refuse("rosa", "audit report").replace(&served.process.url, "<registry>"), @"
     exit 3
-    error: <registry> refuses: this is not for you to read or to do
-      next: use the identity whose it is (--home)
+    error: <registry> refuses: permission denied
+      next: use the identity that it belongs to (--home)
     ");
     insta::assert_snapshot!(scene.refuse("ada", "audit report --format html"), @"
     exit 2

@@ -84,7 +84,7 @@ fn without_a_folder_the_report_that_the_demo_ends_on_stays() {
     let told = text(&done.unwrap().stdout);
     let report = told.lines().find_map(|line| line.strip_prefix("The board's report is ")).unwrap();
     let page = std::fs::read_to_string(report).unwrap();
-    assert!(page.contains("The record holds."), "{}", page.len());
+    assert!(page.contains("The record is valid."), "{}", page.len());
     let left: Vec<_> =
         std::fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(left, [Path::new(report)]);
@@ -270,7 +270,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
                  1 of 2 approvals: 1 more to come.
       rosa     $ portcullis run demo-large "Blessed are the"
-                 error: the grant <digits> for `demo-large` does not count: the board of demo-large must sign with 2 distinct keys; 1 of its keys signed
+                 error: the grant <digits> for `demo-large` is not valid: the board of demo-large must sign with 2 distinct keys; 1 of its keys signed
                    next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
       ben      $ portcullis approve <digits> --yes --quiet
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
@@ -365,10 +365,10 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    reason      Invented news are not in the granted use
                  case <digits>: the grant is revoked: no further lease is issued
       rosa     $ portcullis lease demo-large
-                 error: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
+                 error: the grant <digits> for `demo-large` is not valid: the grant was revoked on <time>: Invented news are not in the granted use
                    next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason "…"` objects; or write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board
       rosa     $ portcullis run demo-large "Blessed are the"
-                 error: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
+                 error: the grant <digits> for `demo-large` is not valid: the grant was revoked on <time>: Invented news are not in the granted use
                    next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason "…"` objects; or write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board
 
     Audit: from the first root on, what is in force, who signed it, what happened; nobody's word is believed
@@ -393,7 +393,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  demo-small   1        <time> (in 365 days)  Ada, Ben (2 of 3 must)
                  demo-xl      1        <time> (in 365 days)  Ada, Ben (2 of 3 must)
       august   $ portcullis audit verify
-                 the record holds: 51 entries of portcullis.dev/log/<digits>
+                 the record is valid: 51 entries of portcullis.dev/log/<digits>
                    root       <digits>
                  proved:
                    - 51 entries have the root that the head states
@@ -407,12 +407,12 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    - steps in cases, taken by those who may, decisions with a reason: 2
                    - the log continues every head that this home saw before
                  not proved:
-                   - no witness vouches for the head: whether others are shown another log, it does not tell
+                   - no witness cosigned the head: others may be shown another log
                    - what a modified program does on a researcher's machine leaves no record
                  overruled by a board:
-                   * entry 6: demo-small entered stage `public` against its policy: public is not the first stage; a release begins with internal; 90 days in the stage before are asked for, and it stood in none
-                   * entry 11: demo-medium entered stage `researchers` against its policy: researchers is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
-                   * entry 16: demo-large entered stage `partners` against its policy: partners is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
+                   * entry 6: demo-small entered stage `public` against its policy: public is not the first stage; a release begins with internal; 90 days in the previous stage are required, but there is none
+                   * entry 11: demo-medium entered stage `researchers` against its policy: researchers is not the first stage; a release begins with internal; 30 days in the previous stage are required, but there is none
+                   * entry 16: demo-large entered stage `partners` against its policy: partners is not the first stage; a release begins with internal; 30 days in the previous stage are required, but there is none
       august   $ portcullis audit bundle --to audit.jsonl
                  wrote audit.jsonl: 52 entries with what they record
                    next: portcullis audit verify --bundle audit.jsonl
@@ -449,13 +449,13 @@ fn the_replay_of_2019_ends_in_a_report_on_a_record_that_holds() {
     ] {
         assert!(told.contains(day), "{told}");
     }
-    assert!(told.contains("the record holds: "), "{told}");
+    assert!(told.contains("the record is valid: "), "{told}");
     // The last line that counts is the whole story's: hundreds of people.
     let told_last = told.lines().rfind(|line| line.contains(" people, ")).unwrap();
     let people: u64 = told_last.trim().split_once(" people").unwrap().0.parse().unwrap();
     assert!(people > 200, "{told}");
     let page = std::fs::read_to_string(folder.path().join("replay/report.html")).unwrap();
-    assert!(page.contains("The record holds.") && page.matches("<svg").count() == 4, "{}", page.len());
+    assert!(page.contains("The record is valid.") && page.matches("<svg").count() == 4, "{}", page.len());
 }
 
 #[test]

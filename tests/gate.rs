@@ -73,7 +73,7 @@ fn each_missing_piece_is_named() {
       next: ask with `portcullis request new tiny --purpose <why>`, and see `portcullis request list`
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
+    error: the grant <digits> for `tiny` is not valid: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
       next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
 
     exit 3
@@ -108,11 +108,11 @@ fn what_the_policy_could_never_permit_is_answered_at_once() {
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
 
     exit 3
-    error: stage `partners` of tiny could never permit this request: the policy does not permit it: not open here: sale; open: bias-analysis, detection
+    error: stage `partners` of tiny could never permit this request: the policy does not permit it: not allowed in this stage: sale; open: bias-analysis, detection
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
 
     exit 3
-    error: stage `partners` of tiny could never permit this request: the policy does not permit it: 91 days are asked for, and at most 90 may be
+    error: stage `partners` of tiny could never permit this request: the policy does not permit it: 91 days are requested; the limit is 90
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
 
     exit 3
@@ -169,7 +169,7 @@ fn wrong_turns_of_board_members_are_refused_with_the_next_step() {
       next: only its author can withdraw it; a board member can deny it
 
     exit 3
-    error: the key <digest> is not the registry's that the catalogue names
+    error: the key <digest> is not the registry's key in the catalogue
       next: run it with the registry's --home
 
     exit 3
@@ -188,7 +188,7 @@ fn a_member_does_not_approve_their_own_request() {
     let request = scene.digits(&scene.json("ada", new)["request"]);
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {request}")), @"
     exit 3
-    error: nobody may approve their own request
+    error: members cannot approve their own request
       next: leave it to the other members
     ");
     scene.succeed("ben", &format!("approve {request}"));
@@ -249,15 +249,15 @@ fn a_revocation_a_new_policy_a_stage_moved_back_and_a_rotation_each_end_a_grant(
         [moved_back, rotated, revoked, no_lease, not_verified, replaced].join("\n"),
         @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: it is of stage `partners`, and the checkpoint is in stage `internal`, before that
+    error: the grant <digits> for `tiny` is not valid: it is for stage `partners`, but the checkpoint is in the earlier stage `internal`
       next: request it again under the stage in force: `portcullis request new <checkpoint> --terms`
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
+    error: the grant <digits> for `tiny` is not valid: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
       next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
+    error: the grant <digits> for `tiny` is not valid: the grant was revoked on <time>: Stolen
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
 
     exit 3
@@ -269,7 +269,7 @@ fn a_revocation_a_new_policy_a_stage_moved_back_and_a_rotation_each_end_a_grant(
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced: version 2 is in force, and a change of policy ends every earlier grant
       next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     "
     );
@@ -367,7 +367,7 @@ fn a_public_stage_takes_a_handover_by_a_threshold() {
       next: its board members run `portcullis handover tiny`
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: it is of stage `public`, and the checkpoint is in stage `partners`, before that
+    error: the grant <digits> for `tiny` is not valid: it is for stage `public`, but the checkpoint is in the earlier stage `partners`
       next: request it again under the stage in force: `portcullis request new <checkpoint> --terms`
     ");
 }
@@ -406,7 +406,7 @@ fn p1_the_registry_alone_opens_nothing() {
     scene.succeed("registry", "pull tiny");
     insta::assert_snapshot!(scene.refuse("registry", RUN), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant is made out to rosa, whose keys are not those of registry
+    error: the grant <digits> for `tiny` is not valid: the grant was issued to rosa, whose keys are not those of registry
       next: use the identity that it was made out to (--home)
     ");
 }
@@ -460,7 +460,7 @@ fn an_id_is_taken_in_either_case_and_what_is_none_is_said() {
     assert_eq!(scene.succeed("rosa", &format!("request show {}", request.to_uppercase())), shown);
     insta::assert_snapshot!(scene.refuse("rosa", "request show zz"), @"
     exit 2
-    error: `zz` names no request: give 6 to 64 hexadecimal digits, the first of its digest
+    error: `zz` names no request: give the first 6 to 64 hexadecimal digits of its digest
       next: `portcullis request list` shows what is there; check that the registry's folder is up to date
     ");
 }

@@ -142,13 +142,13 @@ fn what_is_no_misuse_rule_is_refused_with_its_line() {
        |
     12 | id = "r"
        |      ^^^
-    rule `r` stands twice: each rule has an id of its own
+    duplicate rule `r`
       next: correct that line; docs/policy.md tells the format
     "#);
     let long = format!("kind = \"patterns\"\npatterns = ['{}']", "a".repeat(513));
     assert!(misuse(&long).contains("it is longer than 512 bytes"));
     let many = format!("kind = \"patterns\"\npatterns = [{}]", "'a',".repeat(257));
-    assert!(misuse(&many).contains("257 patterns are too many: at most 256 are read"));
+    assert!(misuse(&many).contains("257 patterns are too many: the limit is 256"));
     let folder = workplace();
     fs::write(folder.path().join("m.toml"), "schema = 7\nversion = 1\n").unwrap();
     insta::assert_snapshot!(said(folder.path()), @"

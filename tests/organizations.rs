@@ -73,7 +73,7 @@ fn one_decision_gives_each_named_member_a_grant_of_their_own() {
     scene.succeed("cy", &format!("revoke {of_uma} --reason Left"));
     insta::assert_snapshot!(scene.refuse("uma", &format!("run {ID} Hello")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Left
+    error: the grant <digits> for `tiny` is not valid: the grant was revoked on <time>: Left
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
     ");
     scene.succeed("vic", &format!("run {ID} Hello -n 2"));
@@ -132,15 +132,15 @@ fn members_are_of_the_authors_organization_and_named_once() {
         refused("rosa", &"--member cards/uma.card ".repeat(51)),
     ].join("\n"), @"
     exit 2
-    error: ada is not of University, by their card
+    error: the card of ada does not name University
       next: name members of your own organization only (`identity card` prints one's card), each once; ask twice for more
 
     exit 2
-    error: eve is not of University, by their card
+    error: the card of eve does not name University
       next: name members of your own organization only (`identity card` prints one's card), each once; ask twice for more
 
     exit 2
-    error: uma is not of the author's organization, which has none on record, by their card
+    error: the card of uma does not name the author's organization, which is not known
       next: name members of your own organization only (`identity card` prints one's card), each once; ask twice for more
 
     exit 2
@@ -173,7 +173,7 @@ fn nobody_approves_a_request_that_names_them() {
     let request = scene.digits(&scene.json("lia", &format!("{NEW} --member cards/ada.card"))["request"]);
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {request}")), @"
     exit 3
-    error: nobody may approve their own request
+    error: members cannot approve their own request
       next: leave it to the other members
     ");
     scene.succeed("ben", &format!("approve {request}"));
@@ -189,7 +189,7 @@ fn nobody_approves_a_request_that_names_them() {
         let url = format!("{}/v1/statements", served.process.url);
         let refused = ask(&Ask { url, method: "POST", body: Some(envelope.to_json()), ..Ask::default() });
         insta::allow_duplicates! {
-            insta::assert_snapshot!(refused.json()["detail"].as_str().unwrap(), @"nobody may approve their own request");
+            insta::assert_snapshot!(refused.json()["detail"].as_str().unwrap(), @"members cannot approve their own request");
         }
     }
     scene.succeed("cy", &format!("approve {request}"));

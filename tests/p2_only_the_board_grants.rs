@@ -245,7 +245,7 @@ fn p2_a_revoked_grant_does_not_count() {
 #[test]
 fn p2_a_policy_replaced_since_ends_a_grant() {
     let replaced = rules_with(&POLICY.replace("version = 4", "version = 5"), &[1, 2, 3]);
-    insta::assert_snapshot!(refusal(&standing(), &replaced, now()), @"the policy was replaced since: version 5 is in force, and a change of policy ends every grant made before it");
+    insta::assert_snapshot!(refusal(&standing(), &replaced, now()), @"the policy was replaced: version 5 is in force, and a change of policy ends every earlier grant");
 }
 
 #[test]
@@ -254,14 +254,14 @@ fn p2_a_policy_that_does_not_permit_it_refuses_what_the_board_signed() {
     grant.predicate.expires = now().plus_days(181);
     grant.predicate.uses.insert("sale".parse().unwrap());
     let envelope = signed(&grant, &[&member(1), &member(2)]);
-    insta::assert_snapshot!(refusal(&envelope, &rules(), now()), @"the policy does not permit it: not open here: sale; open: bias-analysis, detection; 181 days are asked for, and at most 180 may be");
+    insta::assert_snapshot!(refusal(&envelope, &rules(), now()), @"the policy does not permit it: not allowed in this stage: sale; open: bias-analysis, detection; 181 days are requested; the limit is 180");
 }
 
 #[test]
 fn p2_a_stage_moved_back_ends_a_grant() {
     let mut back = rules();
     back.stage = "internal".parse().unwrap();
-    insta::assert_snapshot!(refusal(&standing(), &back, now()), @"it is of stage `partners`, and the checkpoint is in stage `internal`, before that");
+    insta::assert_snapshot!(refusal(&standing(), &back, now()), @"it is for stage `partners`, but the checkpoint is in the earlier stage `internal`");
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn p2_approvals_of_a_rotated_out_member_do_not_count() {
 fn p2_a_clock_before_the_issue_time_is_refused() {
     let tolerated = now().plus_seconds(-portcullis::access::CLOCK_TOLERANCE);
     assert!(verify_grant(&standing(), &rules(), &[], &Affiliations::default(), tolerated).is_ok());
-    insta::assert_snapshot!(refusal(&standing(), &rules(), at("2026-11-23T11:00:00Z")), @"the grant was issued at 2026-11-23T12:00:00Z, and the clock here says 2026-11-23T11:00:00Z");
+    insta::assert_snapshot!(refusal(&standing(), &rules(), at("2026-11-23T11:00:00Z")), @"the grant was issued at 2026-11-23T12:00:00Z, but the local clock says 2026-11-23T11:00:00Z");
 }
 
 #[test]
@@ -388,7 +388,7 @@ fn a_lease_is_the_registrys_for_one_grant_and_its_hours() {
         check(&lease_of(&other, &registry(), 24), now()).unwrap_err(),
     ].map(|error| error.to_string()).join("\n"), @"
     the lease expired at 2026-11-24T12:00:00Z
-    the lease was issued at 2026-11-23T12:00:00Z, and the clock here says 2026-11-23T11:00:00Z
+    the lease was issued at 2026-11-23T12:00:00Z, but the local clock says 2026-11-23T11:00:00Z
     the lease runs until 2026-11-24T13:00:00Z, longer than the grant or the policy's 24 hours allow
     the registry must sign, and did not
     it belongs to the grant 0f54b280d7c26271ca1e8d14dedc5d4765c7829e5d2125de7be87bb486cbbc36, not 2bff0f20828bd36d95ffa130dc4f8affe40dbc0eafc0b61d1d844d1b062628c2

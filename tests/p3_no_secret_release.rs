@@ -98,8 +98,8 @@ fn p3_a_log_that_went_back_or_shows_another_history_is_refused() {
     // What the journal has, and the registry no longer.
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")).replace(&url, "<registry>"), @"
     exit 3
-    error: <registry> refuses: the usage journal has 2 records, and 0 of them came in: nothing is leased before all did
-      next: `portcullis usage sync` brings the records in; then ask again
+    error: <registry> refuses: the usage journal has 2 records, but 0 are synced: a lease requires all of them
+      next: send the records with `portcullis usage sync`, then try again
     ");
     // It goes on until its log is longer than the one that was seen.
     for number in 0..6 {

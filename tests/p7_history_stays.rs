@@ -136,7 +136,7 @@ fn p7_a_journal_on_the_disk_that_was_changed_is_refused_with_the_place() {
     error: usage record 0 does not follow the one before it: the journal was changed there, or just before
       next: keep the home's `usage` folder as it is, and write to the auditors; if records are lost: `portcullis usage explain <journal> --reason \"…\"`
     cut at its end: exit 4
-    error: the usage journal ends after 5 records, and had 6: its end was cut off
+    error: the usage journal ends after 5 records, but had 6: its end was cut off
       next: keep the home's `usage` folder as it is, and write to the auditors; if records are lost: `portcullis usage explain <journal> --reason \"…\"`
     ");
     // A line that was cut off by a power cut is taken away, and the rest goes on.
@@ -153,7 +153,7 @@ fn p7_an_operator_who_changes_the_database_is_found_by_the_audit() {
     scene.succeed("rosa", &format!("pull {ID}"));
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
     scene.succeed("rosa", "usage sync");
-    assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
+    assert!(scene.succeed("august", "audit verify").starts_with("the record is valid"));
     let database = scene.at("reg/registry.db");
     let mut said = String::new();
     for (what, query, undo) in [
@@ -187,18 +187,18 @@ fn p7_an_operator_who_changes_the_database_is_found_by_the_audit() {
       next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
       ! entry 16: usage <digits>: this is a lease, not a usage
       ! entry 17: usage <digits>: record 0: no lease for it is in the log
-      ! the entries have the root <digits> of 21 entries, and the head says <digits> of 21
+      ! the entries have the root <digits> of 21 entries, but the head states <digits> of 21
     a statement is replaced: exit 4
     error: the record does not hold: 2 findings
       next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
       ! entry 17: usage <digits>: record 0: no lease for it is in the log
-      ! entry 16: lease <digits>: its statement is missing, and nobody erased it
+      ! entry 16: lease <digits>: its statement is missing and was not erased
     a statement is hidden: exit 4
     error: the record does not hold: 1 finding
       next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
-      ! entry 17: usage <digits>: its statement is missing, and nobody erased it
+      ! entry 17: usage <digits>: its statement is missing and was not erased
     ");
-    assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
+    assert!(scene.succeed("august", "audit verify").starts_with("the record is valid"));
 }
 
 #[test]

@@ -83,17 +83,17 @@ fn check_finds_what_a_board_can_hardly_mean() {
         ("lease_hours = 24", "lease_hours = 0"),
     ]);
     insta::assert_snapshot!(findings(&closed, ""), @r#"
-    p.toml:7: error: partners: the stage is gated but nothing is signed: whoever gets the weights promised nothing
+    p.toml:7: error: partners: the stage is gated but requires no agreement: recipients of the weights promise nothing
       next: name the agreement, such as `agreement = "agreement.md"`
-    p.toml:8: error: partners: nobody could ask: the audience is empty
+    p.toml:8: error: partners: nobody can request access: the audience is empty
       next: name organizations or people, or write `audience = "anyone"`
-    p.toml:10: error: partners: nobody could ask: no use is open, and a request names at least one
+    p.toml:10: error: partners: nobody can request access: no use is allowed, and a request names at least one
       next: list what the weights may be used for in `uses`
-    p.toml:11: error: partners: nobody could ask: a grant of at most 0 days has ended before it began
+    p.toml:11: error: partners: nobody can request access: a grant of at most 0 days expires at once
       next: give at least 1 day
-    p.toml:12: error: partners: 0 tokens a day: nobody could run anything
+    p.toml:12: error: partners: 0 tokens a day: nothing can be generated
       next: allow at least 1
-    p.toml:14: error: partners: a lease of 0 hours has ended before it began
+    p.toml:14: error: partners: a lease of 0 hours expires at once
       next: 24 is usual
     exit 4
     error: p.toml should not be signed: 6 errors
@@ -109,13 +109,13 @@ fn check_finds_what_a_board_can_hardly_mean() {
         ),
     ]);
     insta::assert_snapshot!(findings(&unearned, "--boards board=1"), @"
-    p.toml:7: error: partners: asks for 7 days in the stage before, and it is the first
+    p.toml:7: error: partners: requires 7 days in the previous stage, but it is the first
       next: drop `soak_days` here, or put a stage before it
-    p.toml:9: error: partners: 2 approvals of board are asked for, and its members are 1
-      next: ask for fewer, or appoint members first
+    p.toml:9: error: partners: 2 approvals of board are required, but the board has only 1
+      next: require fewer, or appoint members first
     p.toml:15: error: partners: a lease of 49 hours outlives every grant
       next: keep it within `max_days`; 24 is usual
-    p.toml:21: error: public: widens access over partners and asks for nothing first: anyone is admitted instead of 'Example University'; no approval instead of 2; agreement.md need not be signed any more; any use is open; no limit of days instead of 2; no limit of tokens a day instead of 2,000,000; no limit of hours between leases instead of 49; usage is kept as counts instead of sealed
+    p.toml:21: error: public: widens access over partners and requires nothing first: anyone is admitted instead of 'Example University'; no approval instead of 2; agreement.md need not be signed; any use is allowed; no limit of days instead of 2; no limit of tokens a day instead of 2,000,000; no limit of hours between leases instead of 49; usage is kept as counts instead of sealed
       next: add [stage.requires] with soak_days, or evidence
     exit 4
     error: p.toml should not be signed: 4 errors
@@ -123,8 +123,8 @@ fn check_finds_what_a_board_can_hardly_mean() {
     ");
     let impossible = edited(&[("0.95", "1.5"), ("board = 2", "board = 2, ethics = 1")]);
     insta::assert_snapshot!(findings(&impossible, "--boards board=2"), @"
-    p.toml:9: error: partners: approvals of ethics are asked for, and there is no such board
-      next: name a board that exists, or found it first
+    p.toml:9: error: partners: approvals of ethics are required, but there is no such board
+      next: name an existing board, or found it first
     p.toml:25: error: public: detection accuracy cannot be met: at least 1.5, and a share is at most 1
       next: correct the bound
     exit 4
@@ -139,13 +139,13 @@ fn check_finds_what_a_board_can_hardly_mean() {
         ),
     ]);
     insta::assert_snapshot!(findings(&crossed, ""), @"
-    p.toml:21: warning: public: `max_days` binds nobody: the stage is public, so anyone has the weights for good
+    p.toml:21: warning: public: `max_days` has no effect: the stage is public, so anyone can keep the weights
       next: drop `max_days`, or gate the stage with an agreement
-    p.toml:22: warning: public: `uses` binds nobody: the stage is public, so anyone has the weights for good
+    p.toml:22: warning: public: `uses` has no effect: the stage is public, so anyone can keep the weights
       next: drop `uses`, or gate the stage with an agreement
-    p.toml:23: warning: public: `lease_hours` binds nobody: the stage is public, so anyone has the weights for good
+    p.toml:23: warning: public: `lease_hours` has no effect: the stage is public, so anyone can keep the weights
       next: drop `lease_hours`, or gate the stage with an agreement
-    p.toml:24: warning: public: `limits.tokens_per_day` binds nobody: the stage is public, so anyone has the weights for good
+    p.toml:24: warning: public: `limits.tokens_per_day` has no effect: the stage is public, so anyone can keep the weights
       next: drop `limits.tokens_per_day`, or gate the stage with an agreement
     p.toml:29: error: public: detection accuracy cannot be met: at least 0.95 and at most 0.9 at once
       next: correct the bound
@@ -158,7 +158,7 @@ fn check_finds_what_a_board_can_hardly_mean() {
         ("lease_hours = 24", "lease_hours = 200"),
     ]);
     insta::assert_snapshot!(findings(&counted, ""), @"
-    p.toml:15: warning: partners: a lease of 200 hours: a revocation takes that long to reach everybody
+    p.toml:15: warning: partners: a lease of 200 hours: a revocation takes that long to take effect
       next: renew at least weekly; 24 is usual
     p.toml:25: error: public: detection open_cases cannot be met: at most -1, and it is never below 0
       next: correct the bound
@@ -173,14 +173,14 @@ fn check_finds_a_policy_that_ends_and_stages_in_the_wrong_order() {
     let folder = workplace();
     fs::write(folder.path().join("p.toml"), PARTNERS).unwrap();
     insta::assert_snapshot!(said(folder.path(), "policy check p.toml --at 2027-06-30T00:00:00Z"), @"
-    p.toml:4: error: the policy ended at 2027-06-30T00:00:00Z: it permits nothing
+    p.toml:4: error: the policy expired at 2027-06-30T00:00:00Z: it permits nothing
       next: set `expires` to a later date, and raise `version`
     exit 4
     error: p.toml should not be signed: 1 error
       next: mend what is listed, and check again
     ");
     insta::assert_snapshot!(said(folder.path(), "policy check p.toml --at 2027-06-15T00:00:00Z"), @"
-    p.toml:4: warning: the policy ends on 2027-06-30, within 30 days
+    p.toml:4: warning: the policy expires on 2027-06-30, within 30 days
       next: prepare the next version
     p.toml: demo-small version 4 is sound: 2 stages, 1 warning
     exit 0
@@ -238,7 +238,7 @@ fn diff_says_who_gains_and_who_loses() {
         ]),
     );
     insta::assert_snapshot!(succeed(folder.path(), "policy diff old.toml new.toml"), @"
-    version 3 would follow version 4: versions count up (differs)
+    version 3 would follow version 4: versions must increase (differs)
     ends 2028-06-30 instead of 2027-06-30 (widens)
     partners: 'Example University' is no longer admitted (narrows)
     partners: 'Cornell University' is admitted (widens)
@@ -246,15 +246,15 @@ fn diff_says_who_gains_and_who_loses() {
     partners: 1 approval of board instead of 2 (widens)
     partners: 1 approval of ethics instead of none (narrows)
     partners: promise.md must be signed instead of agreement.md (differs)
-    partners: the use bias-analysis is no longer open (narrows)
-    partners: the use misuse-analysis is open (widens)
+    partners: the use bias-analysis is no longer allowed (narrows)
+    partners: the use misuse-analysis is allowed (widens)
     partners: at most 90 days instead of 180 (narrows)
     partners: no limit of tokens a day instead of 2,000,000 (widens)
     partners: at most 48 hours between leases instead of 24 (widens)
     partners: usage is kept as digest instead of sealed (widens)
-    public: 30 days in the stage before instead of 90 (widens)
-    public: asks for detection accuracy of at least 0.9 on 9000 samples instead of detection accuracy of at least 0.95 on 5000 samples (differs)
-    public: asks for bias gap of at most 0.1 (narrows)
+    public: 30 days in the previous stage instead of 90 (widens)
+    public: requires detection accuracy of at least 0.9 on 9000 samples instead of detection accuracy of at least 0.95 on 5000 samples (differs)
+    public: requires bias gap of at most 0.1 (narrows)
     in all: 9 widen, 5 narrow, 3 differ otherwise
     ");
     write(
@@ -275,8 +275,8 @@ fn diff_says_who_gains_and_who_loses() {
     );
     insta::assert_snapshot!(succeed(folder.path(), "policy diff old.toml new.toml"), @"
     governs demo-large instead of demo-small (differs)
-    the stage public is gone (narrows)
-    version 4 stands for both: raise it (differs)
+    the stage public was removed (narrows)
+    both have version 4: raise it (differs)
     partners: anyone is admitted instead of 'Example University' (widens)
     partners: 1 approval instead of 2 (widens)
     beyond: is a new stage, for 'Example University' (widens)
@@ -317,18 +317,18 @@ fn a_policy_says_which_grants_of_before_go_on() {
     every grant made before version 5 ends; with `keeps_grants_from` those go on that it permits
     exit 0
 
-    grants made under version 4 or later go on, if it permits them (differs)
+    grants made under version 4 or later stay valid if it permits them (differs)
     in all: 0 widen, 0 narrow, 1 differ otherwise
     exit 0
 
-    would keep grants made under version 3 or later, and those made before version 4 have ended (differs)
+    would keep grants made under version 3 or later, but grants made before version 4 have ended (differs)
     in all: 0 widen, 0 narrow, 1 differ otherwise
     exit 0
 
     keeps.toml: demo-small version 5 is sound: 2 stages, 0 warnings
     exit 0
 
-    early.toml:4: error: the policy keeps grants made under version 3 or later, and those made before version 4 have ended: a later policy revives none
+    early.toml:4: error: the policy keeps grants made under version 3 or later, but grants made before version 4 have ended and cannot be revived
       next: write `keeps_grants_from = 4` or a later version, or leave the line out: then every grant made before it ends
     exit 4
     error: early.toml should not be signed: 1 error
@@ -385,14 +385,14 @@ fn simulate_replays_requests_against_a_draft() {
     let at = "--at 2026-01-01T00:00:00Z --requests requests.jsonl";
     insta::assert_snapshot!(succeed(folder.path(), &format!("policy simulate draft.toml --stage partners --in-force old.toml {at}")), @"
     1. 0f0f0f0f of 'Example University': refuses, and the policy in force permits
-       draft: days: 90 days are asked for, and at most 60 may be
+       draft: days: 90 days are requested; the limit is 60
        draft: approvals: 2 of 3 approvals of board
     2. 0f0f0f0f of 'Cornell University': waits, and the policy in force refuses
        draft: approvals: 2 of 3 approvals of board
        in force: audience: 'Cornell University' is not admitted, nor is the person named; admitted: 'Example University'
     3. 0f0f0f0f of 'Example University': refuses, as the policy in force does
-       draft: uses: not open here: poetry; open: bias-analysis, detection
-       draft: days: 90 days are asked for, and at most 60 may be
+       draft: uses: not allowed in this stage: poetry; open: bias-analysis, detection
+       draft: days: 90 days are requested; the limit is 60
        draft: approvals: 0 of 3 approvals of board
     4. 0f0f0f0f of 'Example University': permits, as the policy in force does
     of 4 requests, the draft permits 1, lets 1 wait and refuses 2; 2 answers change

@@ -136,7 +136,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
        |
     18 | name = "partners"
        |        ^^^^^^^^^^
-    stage `partners` stands twice: each stage has a name of its own
+    duplicate stage `partners`
       next: correct that line; docs/policy.md tells the format
     "#);
     insta::assert_snapshot!(refusal("approvals = { board = 2 }\n", ""), @r#"
@@ -145,7 +145,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
       |
     7 | name = "partners"
       |        ^^^^^^^^^^
-    stage `partners` is gated, so it must say `approvals`: `{ board = 2 }` for instance, or `{}` to let the registry grant by itself
+    stage `partners` is gated, so it needs `approvals`: such as `{ board = 2 }`, or `{}` to let the registry grant by itself
       next: correct that line; docs/policy.md tells the format
     "#);
     insta::assert_snapshot!(refusal("max_days = 180\n", ""), @r#"
@@ -154,7 +154,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
       |
     7 | name = "partners"
       |        ^^^^^^^^^^
-    stage `partners` is gated, so it must say `max_days`: a grant ends
+    stage `partners` is gated, so it needs `max_days`: a grant must expire
       next: correct that line; docs/policy.md tells the format
     "#);
     insta::assert_snapshot!(refusal("lease_hours = 24\n", ""), @r#"
@@ -163,7 +163,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
       |
     7 | name = "partners"
       |        ^^^^^^^^^^
-    stage `partners` is gated, so it must say `lease_hours`: a lease is renewed, or a revocation would reach nobody
+    stage `partners` is gated, so it needs `lease_hours`: a lease must expire for a revocation to take effect
       next: correct that line; docs/policy.md tells the format
     "#);
     insta::assert_snapshot!(refusal("at_least = 0.95\n", ""), @r#"
@@ -172,7 +172,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
        |
     25 | kind = "detection"
        |        ^^^^^^^^^^^
-    evidence needs `at_least`, `at_most` or both: without a bound anything would do
+    evidence needs `at_least`, `at_most` or both
       next: correct that line; docs/policy.md tells the format
     "#);
     insta::assert_snapshot!(refusal("0.95", "nan"), @"
@@ -181,7 +181,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
        |
     27 | at_least = nan
        |            ^^^
-    a bound is a finite number
+    a bound must be a finite number
       next: correct that line; docs/policy.md tells the format
     ");
     let folder = workplace();
@@ -206,7 +206,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
       |
     6 | [[stage]]
       | ^^^^^^^^^
-    33 stages are too many: at most 32 are read
+    33 stages are too many: the limit is 32
       next: correct that line; docs/policy.md tells the format
     ");
 }
@@ -220,7 +220,7 @@ fn a_policy_that_keeps_grants_of_versions_that_are_none_is_refused() {
       |
     4 | keeps_grants_from = 5
       |                     ^
-    this is version 4, and version 5 comes after it: name an earlier version, or leave the line out
+    this is version 4, but version 5 comes after it: name an earlier version, or leave the line out
       next: correct that line; docs/policy.md tells the format
 
     exit 4

@@ -62,7 +62,7 @@ fn a_decision_tells_every_rule() {
     Passed stage-exists: the policy has the stage partners
     Passed audience: 'Example University' is admitted
     Passed uses: detection may be asked for
-    Passed days: 180 days are asked for, and at most 180 may be
+    Passed days: 180 days are requested; the limit is 180
     Passed agreement: agreement.md is signed
     Passed approvals: 2 of 2 approvals of board
     ");
@@ -72,10 +72,10 @@ fn a_decision_tells_every_rule() {
     Passed not-expired: the policy holds until 2027-06-30T00:00:00Z
     Passed stage-exists: the policy has the stage public
     Passed audience: anyone may ask
-    Passed uses: any use is open
-    Passed days: 180 days are asked for, and no limit is set
-    Passed agreement: no agreement is asked for
-    Passed approvals: nobody's approval is needed
+    Passed uses: any use is allowed
+    Passed days: 180 days are requested; there is no limit
+    Passed agreement: no agreement is required
+    Passed approvals: no approval is required
     ");
     let waiting = Application { agreement: None, approvals: BTreeMap::new(), ..application() };
     insta::assert_snapshot!(answers(PARTNERS, "partners", &waiting, terms(), NOW), @"
@@ -85,8 +85,8 @@ fn a_decision_tells_every_rule() {
     Passed stage-exists: the policy has the stage partners
     Passed audience: 'Example University' is admitted
     Passed uses: detection may be asked for
-    Passed days: 180 days are asked for, and at most 180 may be
-    Awaits agreement: agreement.md (3513d9452af7c1768eeba7e47bdd0920aeb18360dc15a1a7759fc0f0e4f3ca02) is to be signed
+    Passed days: 180 days are requested; the limit is 180
+    Awaits agreement: agreement.md (3513d9452af7c1768eeba7e47bdd0920aeb18360dc15a1a7759fc0f0e4f3ca02) must be signed
     Awaits approvals: 0 of 2 approvals of board
     ");
 }
@@ -103,13 +103,13 @@ fn a_refusal_names_what_was_asked_and_what_the_rule_wants() {
     };
     insta::assert_snapshot!(answers(PARTNERS, "partners", &stranger, terms(), "2027-06-30T00:00:00Z"), @"
     permits: false, could: false
-    Failed policy-for-this-checkpoint: demo-large is asked for, and the policy governs demo-small
-    Failed not-expired: the policy ended at 2027-06-30T00:00:00Z, and it is 2027-06-30T00:00:00Z
+    Failed policy-for-this-checkpoint: demo-large is requested, but the policy governs demo-small
+    Failed not-expired: the policy expired at 2027-06-30T00:00:00Z; it is now 2027-06-30T00:00:00Z
     Passed stage-exists: the policy has the stage partners
     Failed audience: the person belongs to no organization on record and is not named; admitted: 'Example University'
-    Failed uses: not open here: poetry; open: bias-analysis, detection
-    Failed days: 181 days are asked for, and at most 180 may be
-    Failed agreement: da7e922c69c657ed7005b74601eb0b575d7ebf4e2a34ca5c6e99b98401f28210 was signed, and the agreement.md in force is 3513d9452af7c1768eeba7e47bdd0920aeb18360dc15a1a7759fc0f0e4f3ca02
+    Failed uses: not allowed in this stage: poetry; open: bias-analysis, detection
+    Failed days: 181 days are requested; the limit is 180
+    Failed agreement: da7e922c69c657ed7005b74601eb0b575d7ebf4e2a34ca5c6e99b98401f28210 was signed, but the agreement.md in force is 3513d9452af7c1768eeba7e47bdd0920aeb18360dc15a1a7759fc0f0e4f3ca02
     Passed approvals: 2 of 2 approvals of board
     ");
     insta::assert_snapshot!(answers(PARTNERS, "secret", &application(), terms(), NOW), @"
@@ -126,8 +126,8 @@ fn a_refusal_names_what_was_asked_and_what_the_rule_wants() {
     Passed stage-exists: the policy has the stage partners
     Passed audience: 'Example University' is admitted
     Failed uses: no use is named; open: bias-analysis, detection
-    Failed days: 0 days are asked for, and a grant lasts at least 1
-    Failed agreement: the catalogue holds no agreement.md
+    Failed days: 0 days are requested, but a grant lasts at least 1
+    Failed agreement: the catalogue has no agreement.md
     Passed approvals: 2 of 2 approvals of board
     ");
 }
@@ -147,9 +147,9 @@ fn a_person_may_be_named_and_a_registry_may_grant() {
     Passed stage-exists: the policy has the stage partners
     Passed audience: the person is named
     Passed uses: detection may be asked for
-    Passed days: 180 days are asked for, and at most 180 may be
+    Passed days: 180 days are requested; the limit is 180
     Passed agreement: agreement.md is signed
-    Passed approvals: nobody's approval is needed
+    Passed approvals: no approval is required
     ");
     let other = Application { person: PersonKey::from_bytes([16; 32]), ..alone };
     assert!(answers(&policy, "partners", &other, terms(), NOW).starts_with("permits: false, could: false"));
@@ -192,24 +192,24 @@ fn forward_asks_for_time_and_evidence() {
     Passed StageExists: the policy has the stage public
     Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
     Passed Order: public follows partners
-    Passed Soak: 90 days were over on 2026-04-01
-    Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is asked for; there is 0.96 on 5000 samples
+    Passed Soak: 90 days ended on 2026-04-01
+    Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is required; there is 0.96 on 5000 samples
     ");
     insta::assert_snapshot!(entry(from, "public", &[accuracy(0.96, 4999)], "2026-03-31T23:59:59Z"), @"
     permits: false, could: true
     Passed StageExists: the policy has the stage public
     Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
     Passed Order: public follows partners
-    Awaits Soak: 90 days are over on 2026-04-01
-    Awaits Evidence: detection accuracy of at least 0.95 on 5000 samples is asked for; there is 0.96 on 4999 samples
+    Awaits Soak: 90 days end on 2026-04-01
+    Awaits Evidence: detection accuracy of at least 0.95 on 5000 samples is required; there is 0.96 on 4999 samples
     ");
     insta::assert_snapshot!(entry(from, "public", &[], "2027-07-01T00:00:00Z"), @"
     permits: false, could: false
     Passed StageExists: the policy has the stage public
-    Failed NotExpired: the policy ended at 2027-06-30T00:00:00Z, and it is 2027-07-01T00:00:00Z
+    Failed NotExpired: the policy expired at 2027-06-30T00:00:00Z; it is now 2027-07-01T00:00:00Z
     Passed Order: public follows partners
-    Passed Soak: 90 days were over on 2026-04-01
-    Awaits Evidence: detection accuracy of at least 0.95 on 5000 samples is asked for; there is none
+    Passed Soak: 90 days ended on 2026-04-01
+    Awaits Evidence: detection accuracy of at least 0.95 on 5000 samples is required; there is none
     ");
     // A miss is not outvoted, and no number is a miss.
     for miss in [accuracy(0.94, 5000), accuracy(f64::NAN, 5000)] {
@@ -226,37 +226,37 @@ fn no_stage_is_skipped_and_back_is_always_open() {
     Passed StageExists: the policy has the stage last
     Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
     Failed Order: last does not follow partners: public comes between
-    Passed Soak: no time in the stage before is asked for
+    Passed Soak: no time in the previous stage is required
     ");
     insta::assert_snapshot!(entry(Some(("partners", NOW)), "partners", &[], at), @"
     permits: false, could: false
     Passed StageExists: the policy has the stage partners
     Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
-    Failed Order: partners is in force already
-    Passed Soak: no time in the stage before is asked for
+    Failed Order: partners is already in force
+    Passed Soak: no time in the previous stage is required
     ");
     insta::assert_snapshot!(entry(None, "public", &[accuracy(1.0, 5000)], at), @"
     permits: false, could: false
     Passed StageExists: the policy has the stage public
     Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
     Failed Order: public is not the first stage; a release begins with partners
-    Failed Soak: 90 days in the stage before are asked for, and it stood in none
-    Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is asked for; there is 1 on 5000 samples
+    Failed Soak: 90 days in the previous stage are required, but there is none
+    Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is required; there is 1 on 5000 samples
     ");
     insta::assert_snapshot!(entry(None, "partners", &[], at), @"
     permits: true, could: true
     Passed StageExists: the policy has the stage partners
     Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
     Passed Order: partners is the first stage
-    Passed Soak: no time in the stage before is asked for
+    Passed Soak: no time in the previous stage is required
     ");
     insta::assert_snapshot!(entry(Some(("retired", NOW)), "public", &[accuracy(1.0, 5000)], at), @"
     permits: false, could: false
     Passed StageExists: the policy has the stage public
     Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
     Failed Order: the policy has no stage retired to go to public from; begin with partners
-    Failed Soak: 90 days in the stage before are asked for, and it stood in none
-    Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is asked for; there is 1 on 5000 samples
+    Failed Soak: 90 days in the previous stage are required, but there is none
+    Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is required; there is 1 on 5000 samples
     ");
     insta::assert_snapshot!(entry(None, "secret", &[], at), @"
     permits: false, could: false
@@ -316,14 +316,14 @@ fn a_policy_follows_those_before_it() {
     it may
     is version 4, and version 4 is in force: versions only rise
     it may
-    keeps grants made under version 3 or later, and those made before version 4 have ended: a later policy revives none
-    keeps grants made under version 4 or later, and those made before version 5 have ended: a later policy revives none
-    keeps grants made under version 4 or later, and permits more than version 5 did, which ended some of them (partners: at most 90 days instead of 180): a later policy revives none
-    keeps grants made under version 4 or later, and permits more than version 5 did, which ended some of them (partners: at most 90 days instead of 180): a later policy revives none
+    keeps grants made under version 3 or later, but grants made before version 4 have ended and cannot be revived
+    keeps grants made under version 4 or later, but grants made before version 5 have ended and cannot be revived
+    keeps grants made under version 4 or later and permits more than version 5, which ended some of them (partners: at most 90 days instead of 180); ended grants cannot be revived
+    keeps grants made under version 4 or later and permits more than version 5, which ended some of them (partners: at most 90 days instead of 180); ended grants cannot be revived
     it may
     it may
-    keeps grants made under version 4 or later, and permits more than version 5 did, which ended some of them (the stage partners is gone): a later policy revives none
-    keeps grants made under version 4 or later, and permits more than version 5 did, which ended some of them (partners: others grant): a later policy revives none
+    keeps grants made under version 4 or later and permits more than version 5, which ended some of them (the stage partners was removed); ended grants cannot be revived
+    keeps grants made under version 4 or later and permits more than version 5, which ended some of them (partners: other signers grant); ended grants cannot be revived
     it may
     ");
 }

@@ -120,12 +120,12 @@ fn only_a_json_object_assigns_a_request(database: Database) {
         ask(&Ask { url: url.clone(), method: "PUT", body: Some(body.to_owned()), bearer, ..Ask::default() })
     };
     insta::assert_snapshot!(refusal(&put("[]")), @"
-    400 the request makes no sense: the body: invalid type: sequence, expected struct Assignment at line 1 column 0
-      next: see /openapi.json for what is expected here
+    400 malformed request: the body: invalid type: sequence, expected struct Assignment at line 1 column 0
+      next: see /openapi.json for the expected form
     ");
     insta::assert_snapshot!(refusal(&put("{\"assignee\": 1}")), @"
-    400 the request makes no sense: the body: invalid type: integer `1`, expected a string at line 1 column 14
-      next: see /openapi.json for what is expected here
+    400 malformed request: the body: invalid type: integer `1`, expected a string at line 1 column 14
+      next: see /openapi.json for the expected form
     ");
     assert_eq!(put("{}").status, 200);
 }
@@ -135,12 +135,12 @@ fn a_request_that_no_rule_could_permit_is_refused_with_the_rule(database: Databa
     // The client would not even send these.
     let eve = request_by(&served, &served.scene.identity("eve"), |_| {});
     insta::assert_snapshot!(refusal(&served.post("/v1/statements", &eve.to_json())), @"
-    403 a rule forbids it: the policy does not permit it: the person belongs to no organization on record and is not named; admitted: 'Lab', 'University'
+    403 forbidden by a rule: the policy does not permit it: the person belongs to no organization on record and is not named; admitted: 'Lab', 'University'
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
     ");
     let long = request_by(&served, &served.scene.identity("rosa"), |request| request.days = 9999);
     insta::assert_snapshot!(refusal(&served.post("/v1/statements", &long.to_json())), @"
-    403 a rule forbids it: the policy does not permit it: 9999 days are asked for, and at most 90 may be
+    403 forbidden by a rule: the policy does not permit it: 9999 days are requested; the limit is 90
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
     ");
     let old = request_by(&served, &served.scene.identity("rosa"), |request| {
@@ -148,7 +148,7 @@ fn a_request_that_no_rule_could_permit_is_refused_with_the_rule(database: Databa
     });
     let refused = served.post("/v1/statements", &old.to_json());
     insta::assert_snapshot!(served.scene.stable(&refusal(&refused)), @"
-    422 it does not verify: it is dated <time>, and the clock here says <time>
+    422 verification failed: it is dated <time>, but the registry's clock says <time>
       next: set the clock, and make it again
     ");
 }
@@ -160,7 +160,7 @@ fn nobody_approves_their_own_request(database: Database) {
     let request = scene.digits(&scene.json("ada", &new)["request"]);
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {request}")), @"
     exit 3
-    error: nobody may approve their own request
+    error: members cannot approve their own request
       next: leave it to the other members
     ");
     scene.succeed("ben", &format!("approve {request}"));
@@ -177,12 +177,12 @@ fn a_request_is_decided_once(database: Database) {
     let (request, _) = served.granted();
     insta::assert_snapshot!(no_url(&served, &scene.refuse("ben", &format!("deny {request} --reason No"))), @"
     exit 3
-    error: <registry> refuses: the request <digest> is granted already
+    error: <registry> refuses: the request <digest> is already granted
       next: a grant is ended with `portcullis revoke <grant> --reason \"…\"`; for anything else, ask with a new request
     ");
     insta::assert_snapshot!(no_url(&served, &scene.refuse("rosa", &format!("request withdraw {request}"))), @"
     exit 3
-    error: <registry> refuses: the request <digest> is granted already
+    error: <registry> refuses: the request <digest> is already granted
       next: a grant is ended with `portcullis revoke <grant> --reason \"…\"`; for anything else, ask with a new request
     ");
     let another = format!("request new {ID} --purpose Another --use detection --days 30 --accept-agreement");
@@ -228,8 +228,8 @@ fn a_grant_is_renewed_by_another_request(database: Database) {
     });
     let refused = served.post("/v1/statements", &foreign.to_json());
     insta::assert_snapshot!(served.scene.stable(&refusal(&refused)), @"
-    404 there is no such thing here: there is no request <digest> here
-      next: check the digest, and that it was handed in here
+    404 not found: there is no request <digest>
+      next: check the digest, and that it was submitted to this registry
     ");
 }
 
@@ -284,7 +284,7 @@ fn what_is_private_is_shown_to_those_whom_it_concerns(database: Database) {
         }
         insta::allow_duplicates! {
             insta::assert_snapshot!(refusal(&served.get(&path)), @"
-            401 nobody proved who is asking: this may be read only by those whom it concerns
+            401 authentication required: this resource requires a bearer
               next: answer a challenge of POST /v1/challenges at POST /v1/sessions, and send the bearer
             ");
         }
@@ -293,8 +293,8 @@ fn what_is_private_is_shown_to_those_whom_it_concerns(database: Database) {
     let full = full["statements"][0]["digest"].as_str().unwrap().to_owned();
     let eve = served.get_as("eve", &format!("/v1/grants/{full}"));
     insta::assert_snapshot!(refusal(&eve), @"
-    403 a rule forbids it: this is not for you to read or to do
-      next: use the identity whose it is (--home)
+    403 forbidden by a rule: permission denied
+      next: use the identity that it belongs to (--home)
     ");
     assert_eq!(served.get_as("rosa", &format!("/v1/grants/{full}")).json()["counts"], true);
     let shares = served.get_as("rosa", &format!("/v1/statements?kind=share&about={full}")).json();
@@ -321,26 +321,26 @@ fn only_a_fresh_answer_to_an_own_challenge_opens_a_session(database: Database) {
     assert_eq!(answer(&used, registry, now).status, 201);
     let replayed = answer(&used, registry, now);
     insta::assert_snapshot!(refusal(&replayed), @"
-    422 it does not verify: the challenge is not one of this registry's, was used before, or is over
+    422 verification failed: the challenge is unknown, already used, or expired
       next: ask for a new challenge
     ");
     let made_up = answer("no such challenge", registry, now);
     assert_eq!(refusal(&made_up), refusal(&replayed));
     let expired = answer(&challenge(), registry, now.plus_seconds(-3600));
     insta::assert_snapshot!(served.scene.stable(&refusal(&expired)), @"
-    403 a rule forbids it: the answer expired at <time>
-      next: ask again, under the rules that are in force now
+    403 forbidden by a rule: the answer expired at <time>
+      next: make a new request under the rules that are in force now
     ");
     let other = answer(&challenge(), rosa.card().verifying_key.id(), now);
     insta::assert_snapshot!(served.scene.stable(&refusal(&other)), @"
-    422 it does not verify: it answers the challenge of the registry <digest>, not of <digest>
+    422 verification failed: it answers the challenge of the registry <digest>, not of <digest>
       next: check the registry's address
     ");
     let url = format!("{}/v1/requests", served.process.url);
     let forged = ask(&Ask { url, bearer: Some("not-a-bearer".to_owned()), ..Ask::default() });
     assert_eq!((forged.status, forged.header("www-authenticate")), (401, Some("Bearer")));
     insta::assert_snapshot!(refusal(&forged), @"
-    401 nobody proved who is asking: the bearer is not of this registry, or is over
+    401 authentication required: the bearer is unknown or expired
       next: answer a challenge of POST /v1/challenges at POST /v1/sessions, and send the bearer
     ");
 }
@@ -358,17 +358,17 @@ fn a_lease_is_refused_after_a_revocation(database: Database) {
     // As a client that does not look at the revocation would.
     let refused = ask(&Ask { url, method: "POST", bearer: Some(served.bearer("rosa")), ..Ask::default() });
     insta::assert_snapshot!(scene.stable(&refusal(&refused)), @"
-    403 a rule forbids it: the grant was revoked on <time>: Stolen
+    403 forbidden by a rule: the grant was revoked on <time>: Stolen
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
+    error: the grant <digits> for `tiny` is not valid: the grant was revoked on <time>: Stolen
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
+    error: the grant <digits> for `tiny` is not valid: the grant was revoked on <time>: Stolen
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
     ");
 }
@@ -451,13 +451,13 @@ fn lists_come_in_pages(database: Database) {
     }
     let eve = served.get_as("eve", "/v1/requests?checkpoint=tiny");
     insta::assert_snapshot!(refusal(&eve), @"
-    403 a rule forbids it: this is not for you to read or to do
-      next: use the identity whose it is (--home)
+    403 forbidden by a rule: permission denied
+      next: use the identity that it belongs to (--home)
     ");
     let bad = served.get_as("eve", "/v1/requests?limit=0");
     insta::assert_snapshot!(refusal(&bad), @"
-    400 the request makes no sense: the query: limit is not 1 to 1000
-      next: see /openapi.json for what is expected here
+    400 malformed request: the query: limit must be 1 to 1000
+      next: see /openapi.json for the expected form
     ");
 }
 
@@ -469,13 +469,13 @@ fn a_chunk_is_kept_under_its_own_digest_only(database: Database) {
         ask(&Ask { url, method: "PUT", body: Some("ciphertext".to_owned()), bearer, ..Ask::default() })
     };
     insta::assert_snapshot!(refusal(&put("ada", "0".repeat(64))), @"
-    422 it does not verify: the chunk's SHA-256 is 305531dcc50ebca31cf1d5b31e9fc76ed51f66b3b6dd5a030c6539ae6532f979, not 0000000000000000000000000000000000000000000000000000000000000000
+    422 verification failed: the chunk's SHA-256 is 305531dcc50ebca31cf1d5b31e9fc76ed51f66b3b6dd5a030c6539ae6532f979, not 0000000000000000000000000000000000000000000000000000000000000000
       next: send the chunk whole, under the SHA-256 of its bytes
     ");
     let digest = portcullis::digest::Sha256Digest::of(b"ciphertext").to_string();
     insta::assert_snapshot!(refusal(&put("rosa", digest.clone())), @"
-    403 a rule forbids it: this is not for you to read or to do
-      next: use the identity whose it is (--home)
+    403 forbidden by a rule: permission denied
+      next: use the identity that it belongs to (--home)
     ");
     assert_eq!(put("ada", digest.clone()).status, 201);
     assert_eq!(put("ada", digest).status, 204);
@@ -495,8 +495,8 @@ fn the_newest_of_many_can_be_asked_for(database: Database) {
     assert_eq!(eve["statements"], serde_json::json!([]));
     let bad = served.get_as("rosa", "/v1/statements?kind=share&newest=true");
     insta::assert_snapshot!(refusal(&bad), @"
-    400 the request makes no sense: the query: newest needs about
-      next: see /openapi.json for what is expected here
+    400 malformed request: the query: newest needs about
+      next: see /openapi.json for the expected form
     ");
 }
 
@@ -509,8 +509,8 @@ fn keepers_change_the_catalogue_over_http(database: Database) {
     );
     insta::assert_snapshot!(no_url(&served, &scene.refuse("eve", "catalogue review")), @"
     exit 3
-    error: <registry> refuses: this is not for you to read or to do
-      next: use the identity whose it is (--home)
+    error: <registry> refuses: permission denied
+      next: use the identity that it belongs to (--home)
     ");
     scene.succeed("ada", "catalogue rotate root --add cards/eve.card --threshold 2");
     let review = scene.succeed("cy", "catalogue review");

@@ -41,7 +41,7 @@ fn an_address_that_asks_too_often_is_told_when_to_come_back_and_clients_wait() {
     let answers: Vec<_> = (0..12).map(|_| get(&process.url, "/v1/registry", Vec::new())).collect();
     let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert!((10..12).contains(&taken.len()), "{}", taken.len());
-    insta::assert_snapshot!(said(refused[0]), @"429 this address asks for more work than this registry does");
+    insta::assert_snapshot!(said(refused[0]), @"429 rate limit exceeded for this address");
     let seconds: u64 = refused[0].header("retry-after").unwrap().parse().unwrap();
     assert!((1..=2).contains(&seconds), "{seconds}");
     // The program itself needs more than that, and takes the time.
@@ -63,7 +63,7 @@ fn an_identity_that_asks_too_often_is_refused_whatever_its_address() {
     };
     let answers: Vec<_> = (0..8).map(answer).collect();
     let refused = answers.iter().find(|answer| answer.status == 429).unwrap();
-    insta::assert_snapshot!(said(refused), @"429 this identity asks for more work than this registry does");
+    insta::assert_snapshot!(said(refused), @"429 rate limit exceeded for this identity");
     // Others go on.
     assert_eq!(get(&process.url, "/v1/registry", Vec::new()).status, 200);
 }
@@ -89,7 +89,7 @@ fn a_body_that_is_too_long_or_comes_too_slowly_is_refused() {
     let body = Some("x".repeat((1 << 20) + 1));
     let url = format!("{}/v1/statements", served.process.url);
     let long = ask(&Ask { url, method: "POST", body, ..Ask::default() });
-    insta::assert_snapshot!(said(&long), @"413 the body is longer than this route takes");
+    insta::assert_snapshot!(said(&long), @"413 the body exceeds the limit of this route");
     let process = with_settings(&served, "limits.seconds = 1\n");
     let mut slow = TcpStream::connect(process.url.strip_prefix("http://").unwrap()).unwrap();
     let head = "POST /v1/statements HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
@@ -127,10 +127,10 @@ fn settings_that_are_wrong_or_unsafe_are_refused() {
     }
     insta::assert_snapshot!(said, @"
     exit 2
-    error: it would listen on 0.0.0.0:0 in plain HTTP, where others can read and change what is said
+    error: refusing plain HTTP on 0.0.0.0:0: others could read and change the traffic
       next: give it [tls] certificate and key; or, behind a proxy that does TLS, say plain_http = true
     exit 2
-    error: <scene>/reg/other.toml has schema 2; this version knows 1
+    error: <scene>/reg/other.toml has schema 2; this version supports 1
       next: use the version of portcullis that it was written for
     exit 2
     error: <scene>/reg/other.toml cannot be used: TOML parse error at line 2, column 1
@@ -141,7 +141,7 @@ fn settings_that_are_wrong_or_unsafe_are_refused() {
 
       next: docs/registry.md tells of all settings
     exit 2
-    error: `mysql` is no database that is supported; write sqlite:<file> or postgres://…
+    error: `mysql` is not a supported database; use sqlite:<file> or postgres://…
       next: change `database` in portcullis.toml
     exit 5
     error: cannot use the certificate <scene>/reg/none.pem: failed to read from file `<scene>/reg/none.pem`: No such file or directory (os error 2)
@@ -237,5 +237,5 @@ fn the_api_describes_itself() {
     insta::assert_snapshot!(said(&unknown), @"404 no resource has this path");
     let wrong =
         ask(&Ask { url: format!("{}/healthz", served.process.url), method: "DELETE", ..Ask::default() });
-    insta::assert_snapshot!(said(&wrong), @"405 this resource does not take this method");
+    insta::assert_snapshot!(said(&wrong), @"405 this resource does not support this method");
 }

@@ -96,8 +96,8 @@ fn a_lease_waits_for_usage_that_did_not_come_in() {
         let refused = lease(Some(told.to_string())).json();
         insta::allow_duplicates! {
             insta::assert_snapshot!(format!("{}\n{}", refused["detail"].as_str().unwrap(), refused["next"].as_str().unwrap()), @"
-            the usage journal has 2 records, and 0 of them came in: nothing is leased before all did
-            `portcullis usage sync` brings the records in; then ask again
+            the usage journal has 2 records, but 0 are synced: a lease requires all of them
+            send the records with `portcullis usage sync`, then try again
             ");
         }
         scene.succeed("rosa", "usage sync");
@@ -124,8 +124,8 @@ fn a_journal_that_goes_on_otherwise_than_it_came_in_is_refused() {
     let url = served.process.url.clone();
     insta::assert_snapshot!(scene.refuse("rosa", "usage sync").replace(&url, "<registry>"), @"
     exit 4
-    error: <registry> refuses: the journal has 4 records here, and the batch begins at record 0, or with another history
-      next: `portcullis usage status` tells what came in; write to the auditors
+    error: <registry> refuses: the registry has 4 records of the journal, but the batch begins at record 0 or with another history
+      next: `portcullis usage status` shows what is synced; write to the auditors
     ");
 }
 
@@ -180,7 +180,7 @@ fn texts_beyond_the_days_tokens_are_refused_and_those_before_them_shown() {
     scene.succeed("rosa", &format!("run {ID} Hello -n 6 --ignore-eos"));
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello -n 6")), @"
     exit 3
-    error: the grant allows 10 tokens in 24 hours: 6 are used, 0 are promised to generations under way, and 6 are asked for
+    error: the grant allows 10 tokens in 24 hours: 6 are used, 0 are reserved for running generations, and 6 are requested
       next: ask for fewer tokens (--max-tokens), or wait: `portcullis usage status` shows what is used
     ");
     // The first of the texts fits, and is counted: it is shown, too.

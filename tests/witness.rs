@@ -166,8 +166,8 @@ fn a_witness_answers_as_tlog_witness_says_and_remembers_across_a_kill() {
     another's signature: 403 "text/plain; charset=utf-8" the head is not signed by the log's key
     from another head: 409 "text/x.tlog.size" 1
     without a proof: 422 "text/plain; charset=utf-8" the head does not continue the last one that this witness saw
-    from a longer head: 400 "text/plain; charset=utf-8" the request makes no sense: the old head is longer than the new one
-    no request: 400 "text/plain; charset=utf-8" the request makes no sense: it has no blank line
+    from a longer head: 400 "text/plain; charset=utf-8" malformed request: the old head is longer than the new one
+    no request: 400 "text/plain; charset=utf-8" malformed request: it has no blank line
     "#);
     let other = Log { entries: vec![b"other".to_vec()] };
     assert_eq!(offer(&witness, 1, "", &other.note(1, &signer())).status, 409, "the same size, another root");
@@ -290,5 +290,5 @@ fn a_split_view_is_caught_by_two_witnesses() {
     let later = HeadNote::parse(&watched.served.get("/log/checkpoint").bytes).unwrap();
     assert_eq!(later.claim().size(), size, "the second face is never cosigned");
     let log = std::fs::read_to_string(scene.at("serve.log")).unwrap();
-    assert!(log.contains("a witness does not cosign"), "{log}");
+    assert!(log.contains("a witness refused to cosign"), "{log}");
 }

@@ -80,13 +80,13 @@ impl Affiliation {
                 digest: Self::id(&self.person.verifying_key, &self.organization),
             })
         {
-            return Err(malformed("its subject is another than its person and organization"));
+            return Err(malformed("its subject does not match its person and organization"));
         }
         if self.person.organization.as_ref() != Some(&self.organization) {
             return Err(malformed("the person's card names another organization"));
         }
         if self.until > self.created.plus_days(MAX_AFFILIATION_DAYS) {
-            return Err(malformed("it ends more than three years after its beginning"));
+            return Err(malformed("it lasts more than three years"));
         }
         Ok(())
     }

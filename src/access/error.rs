@@ -19,7 +19,7 @@ pub enum Error {
     #[error(transparent)]
     Statement(#[from] statement::Error),
     /// The board cannot decide this: without the person who asks, too few are left.
-    #[error("nobody may approve their own request, and without them {source}")]
+    #[error("members cannot approve their own request; without them {source}")]
     Board {
         /// Why the rest is too few.
         source: statement::QuorumError,
@@ -57,7 +57,7 @@ pub enum Error {
         expected: Sha256Digest,
     },
     /// A member delivered another's share.
-    #[error("share {index} was not delivered by the member whose it is")]
+    #[error("share {index} was not delivered by its own member")]
     NotTheirShare {
         /// Which share.
         index: ShareIndex,
@@ -71,7 +71,7 @@ pub enum Error {
         max: usize,
     },
     /// A request is for somebody of another organization than its author's.
-    #[error("{member} is not of {}, by their card", organization.as_ref().map_or("the author's organization, which has none on record", Label::as_str))]
+    #[error("the card of {member} does not name {}", organization.as_ref().map_or("the author's organization, which is not known", Label::as_str))]
     OtherOrganization {
         /// Who.
         member: Label,
@@ -86,7 +86,7 @@ pub enum Error {
     },
     /// The policy in force is not the one that the statement cites.
     #[error(
-        "the policy was replaced since: version {version} is in force, and a change of policy ends every {what} made before it"
+        "the policy was replaced: version {version} is in force, and a change of policy ends every earlier {what}"
     )]
     PolicyReplaced {
         /// A grant or a handover.
@@ -100,7 +100,7 @@ pub enum Error {
     },
     /// The policy in force keeps grants of before, and not of so early a version.
     #[error(
-        "the policy was replaced since: version {in_force} is in force and keeps grants made under version {from} or later, and this one {}",
+        "the policy was replaced: version {in_force} is in force and keeps grants made under version {from} or later; this grant {}",
         version.map_or_else(|| "names no version".to_owned(), |version| format!("was made under version {version}"))
     )]
     NotKept {
@@ -117,7 +117,7 @@ pub enum Error {
     },
     /// The policy in force keeps grants of before that it permits, and does not permit this one.
     #[error(
-        "the policy was replaced since: version {version} is in force, keeps the grants of before that it permits, and does not permit this one: {}",
+        "the policy was replaced: version {version} is in force, keeps earlier grants that it permits, and does not permit this grant: {}",
         unmet.join("; ")
     )]
     NoLongerPermitted {
@@ -132,7 +132,7 @@ pub enum Error {
     },
     /// The version and the digest of the policy that a grant cites do not belong together, or that version is not in force yet.
     #[error(
-        "it cites version {cited} of the policy, and version {in_force} is in force here: the version and digest that it cites do not belong together, or the catalogue here is older"
+        "it cites version {cited} of the policy, but version {in_force} is in force here: the cited version and digest do not match, or the local catalogue is out of date"
     )]
     PolicyMiscited {
         /// The version that it cites.
@@ -147,7 +147,7 @@ pub enum Error {
         stage: StageName,
     },
     /// The checkpoint is in an earlier stage than the grant's.
-    #[error("it is of stage `{granted}`, and the checkpoint is in stage `{in_force}`, before that")]
+    #[error("it is for stage `{granted}`, but the checkpoint is in the earlier stage `{in_force}`")]
     StageMovedBack {
         /// The grant's.
         granted: StageName,
@@ -183,7 +183,7 @@ pub enum Error {
         organization: Label,
     },
     /// Dated in the future: the clock here runs behind, or the one there ran ahead.
-    #[error("the {what} was issued at {issued}, and the clock here says {now}")]
+    #[error("the {what} was issued at {issued}, but the local clock says {now}")]
     NotYet {
         /// A grant or a lease.
         what: &'static str,
@@ -233,10 +233,10 @@ pub enum Error {
         expected: KeyId,
     },
     /// An answer to a challenge that does not say where it was given.
-    #[error("the sign-in does not name the address at which the registry was asked")]
+    #[error("the sign-in does not name the registry's address")]
     NoOrigin,
     /// An answer that was given at an address that is not the registry's.
-    #[error("the sign-in was made at {found}, and this registry is at {}", listed(expected))]
+    #[error("the sign-in was made for {found}, but this registry is at {}", listed(expected))]
     OtherOrigin {
         /// Where.
         found: Origin,
@@ -244,7 +244,7 @@ pub enum Error {
         expected: Vec<Origin>,
     },
     /// The grant is made out to other keys than the ones here.
-    #[error("the grant is made out to {holder}, whose keys are not those of {found}")]
+    #[error("the grant was issued to {holder}, whose keys are not those of {found}")]
     OtherHolder {
         /// Whose it is.
         holder: String,
@@ -275,7 +275,7 @@ pub enum ExchangeError {
         max: usize,
     },
     /// What no digest begins with.
-    #[error("`{typed}` names no {kind}: give 6 to 64 hexadecimal digits, the first of its digest")]
+    #[error("`{typed}` names no {kind}: give the first 6 to 64 hexadecimal digits of its digest")]
     NoPrefix {
         /// What was looked for.
         kind: &'static str,

@@ -60,7 +60,7 @@ fn read<P: Predicate>(
     let Statement { subject, predicate, .. } = envelope.claim::<P>()?;
     let checkpoint = subject.name.parse().map_err(|_| Error::Malformed {
         kind: P::KIND,
-        reason: "its subject's name is no checkpoint's".to_owned(),
+        reason: "its subject's name is not a checkpoint".to_owned(),
     })?;
     Ok(Index { kind: P::KIND, checkpoint, manifest: subject.digest, about: about(&predicate) })
 }

@@ -32,7 +32,7 @@ impl fmt::Display for JournalId {
 
 /// A text is no journal's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a journal's name has 32 hexadecimal digits in lower case")]
+#[error("a journal id is 32 lower-case hexadecimal digits")]
 pub struct JournalIdError;
 
 impl FromStr for JournalId {

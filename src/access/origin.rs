@@ -18,7 +18,7 @@ pub struct Origin(String);
 /// A text is no [`Origin`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it is no origin: one is written `https://registry.example`, in lower case, with a port if it is not the usual one, and without a path"
+    "not an origin: write `https://registry.example`, in lower case, with a port unless it is the default, and without a path"
 )]
 pub struct OriginError;
 

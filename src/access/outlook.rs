@@ -91,18 +91,18 @@ fn of_grant(
 /// The rule that would refuse a grant, told of a draft that is not in force yet.
 fn why_it_ends(error: Error) -> String {
     match error {
-        Error::PolicyReplaced { .. } => "a change of policy ends every grant made before it".to_owned(),
+        Error::PolicyReplaced { .. } => "a change of policy ends every earlier grant".to_owned(),
         Error::NotKept { from, version, .. } => {
             let made =
                 version.map_or_else(|| "names no version".to_owned(), |made| format!("is of version {made}"));
-            format!("the draft keeps grants made under version {from} or later, and this one {made}")
+            format!("the draft keeps grants made under version {from} or later; this grant {made}")
         }
         Error::NoLongerPermitted { unmet, .. } => {
             format!("the draft does not permit it: {}", unmet.join("; "))
         }
         Error::PolicyMiscited { cited, in_force } => {
             format!(
-                "the draft is version {in_force}, and it was made under version {cited}: versions only rise"
+                "the draft is version {in_force}, but the grant was made under version {cited}: versions only increase"
             )
         }
         error => error.to_string(),

@@ -156,7 +156,10 @@ mod tests {
         assert!(!DigestPrefix::parse("request", "0000000000").unwrap().begins(digest));
         for typed in ["", "abcde", "xyzw", "3f2a%", &format!("{whole}0")] {
             let refused = DigestPrefix::parse("request", typed).unwrap_err().to_string();
-            assert!(refused.contains("names no request: give 6 to 64 hexadecimal digits"), "{refused}");
+            assert!(
+                refused.contains("names no request: give the first 6 to 64 hexadecimal digits"),
+                "{refused}"
+            );
         }
     }
 }

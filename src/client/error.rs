@@ -72,7 +72,7 @@ pub enum Error {
         name: String,
     },
     /// A grant is there and does not count.
-    #[error("the grant {grant} for `{checkpoint}` does not count")]
+    #[error("the grant {grant} for `{checkpoint}` is not valid")]
     GrantRefused {
         /// For which checkpoint.
         checkpoint: CheckpointId,

@@ -69,7 +69,7 @@ pub enum EndpointError {
     #[error("cannot start the endpoint's threads")]
     Threads(#[source] io::Error),
     /// Measurements cannot be taken.
-    #[error("cannot measure: {0}")]
+    #[error("cannot set up metrics: {0}")]
     Metrics(String),
     /// Serving failed.
     #[error("serving failed")]

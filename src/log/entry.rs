@@ -193,7 +193,7 @@ impl Entry {
             return Err(Error::Entry { reason: format!("it has schema {}, not {SCHEMA}", entry.schema) });
         }
         if entry.to_json().as_bytes() != bytes {
-            return Err(Error::Entry { reason: "it is not written in the one form".to_owned() });
+            return Err(Error::Entry { reason: "it is not in canonical form".to_owned() });
         }
         Ok(entry)
     }

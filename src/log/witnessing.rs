@@ -20,11 +20,11 @@ pub struct Offered {
     pub note: HeadNote,
 }
 
-/// Why a witness does not cosign.
+/// Why a witness refused to cosign.
 #[derive(Debug, thiserror::Error)]
 pub enum WitnessRefusal {
     /// The request has not the form (400).
-    #[error("the request makes no sense: {reason}")]
+    #[error("malformed request: {reason}")]
     Malformed {
         /// What is wrong.
         reason: String,

@@ -219,7 +219,7 @@ pub enum CaseError {
     #[error("a case names at most {MAX_NAMED} records and rules")]
     TooMany,
     /// A suspension without an end, or an end without a suspension.
-    #[error("a suspension has an end, and nothing else does")]
+    #[error("a suspension needs an end; other outcomes have none")]
     Until,
     /// A case about the same grant and rule is open.
     #[error("the case {case} about this grant and rule is open")]
@@ -228,7 +228,7 @@ pub enum CaseError {
         case: Sha256Digest,
     },
     /// The decision was appealed, and the auditors have not decided again.
-    #[error("the decision was appealed already: the auditors have to decide it again first")]
+    #[error("the decision is already under appeal: the auditors must decide again first")]
     AlreadyAppealed,
     /// A step in another case than the one that it was found with.
     #[error("the step belongs to the case {found}")]
@@ -237,7 +237,7 @@ pub enum CaseError {
         found: Sha256Digest,
     },
     /// Nobody knows the key of the person whom the case is about.
-    #[error("the key {person} of the person whom the case is about is not known here")]
+    #[error("the key {person} of the person whom the case is about is not known")]
     UnknownPerson {
         /// Whose.
         person: KeyId,
@@ -249,7 +249,7 @@ pub enum CaseError {
         grant: Sha256Digest,
     },
     /// Nothing was decided that one could object to.
-    #[error("the case is not decided: there is nothing to appeal against")]
+    #[error("the case is not decided: there is nothing to appeal")]
     Undecided,
 }
 

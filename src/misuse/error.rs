@@ -9,7 +9,7 @@ use crate::policy::excerpt::Excerpt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The text is too long to be read.
-    #[error("{bytes} bytes are too long for misuse rules: at most {MAX_BYTES} are read")]
+    #[error("misuse rules of {bytes} bytes are too long: the limit is {MAX_BYTES} bytes")]
     TooLong {
         /// Its length.
         bytes: usize,
@@ -31,7 +31,7 @@ pub enum Error {
         found: u32,
     },
     /// More than rules can sensibly be.
-    #[error("{at}{count} {what} are too many: at most {max} are read")]
+    #[error("{at}{count} {what} are too many: the limit is {max}")]
     TooMany {
         /// Where.
         at: Excerpt,
@@ -43,7 +43,7 @@ pub enum Error {
         max: usize,
     },
     /// Two rules of one name, so that a case could not say which one raised it.
-    #[error("{at}rule `{id}` stands twice: each rule has an id of its own")]
+    #[error("{at}duplicate rule `{id}`")]
     RuleTwice {
         /// Where the second one is.
         at: Excerpt,

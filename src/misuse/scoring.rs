@@ -183,18 +183,18 @@ fn volume(
     let (usual, whose) = match against {
         Yardstick::Cohort => {
             let usual = history.cohort_day? as f64 / 24.0 * hours as f64;
-            (usual, "the others'")
+            (usual, "the others' usual")
         }
         Yardstick::History => {
             let before: Vec<_> = history.own.iter().filter(|generated| generated.at <= window.0).collect();
             let since = before.first()?.at;
             let spans = (window.0.seconds_since(since) as f64 / (hours as f64 * 3600.0)).max(1.0);
             let tokens: u64 = before.iter().map(|generated| generated.tokens).sum();
-            (tokens as f64 / spans, "one's own")
+            (tokens as f64 / spans, "the person's own usual")
         }
     };
     (made as f64 > usual * times)
-        .then(|| format!("{made} tokens in {hours} hours, where {whose} usual is {usual:.0}"))
+        .then(|| format!("{made} tokens in {hours} hours, and {whose} is {usual:.0}"))
 }
 
 fn near_duplicates(
@@ -207,5 +207,5 @@ fn near_duplicates(
     // The newest prompt with how many it resembles: what makes a mailing is many of one kind, not the pairs among all.
     let newest = sketches.last()?;
     let alike = sketches.iter().filter(|sketch| sketch.similarity(newest) >= similarity).count();
-    (alike >= count as usize).then(|| format!("{alike} prompts that are nearly one"))
+    (alike >= count as usize).then(|| format!("{alike} nearly identical prompts"))
 }

@@ -73,7 +73,7 @@ pub fn read_applications(text: &str) -> Result<Vec<Application>, Error> {
         }
         let refusal = |message: String| Error::Application { line, message };
         if json.len() > MAX_LINE_BYTES {
-            return Err(refusal(format!("{} bytes are more than {MAX_LINE_BYTES}", json.len())));
+            return Err(refusal(format!("{} bytes exceed the limit of {MAX_LINE_BYTES}", json.len())));
         }
         let application = crate::json::from_str(json).map_err(|error| {
             let words = error.to_string();

@@ -77,18 +77,18 @@ impl Boards {
             match self.known.get(board).map(Board::size) {
                 None if self.may_be_old => findings.error(
                     line,
-                    format!("approvals of {board} are asked for, and the catalogue as last seen here has no such board"),
-                    "`portcullis catalogue refresh` brings what was founded since; otherwise name a board that exists, or found it first",
+                    format!("approvals of {board} are required, but the local catalogue has no such board"),
+                    "`portcullis catalogue refresh` brings what was founded since; otherwise name an existing board, or found it first",
                 ),
                 None => findings.error(
                     line,
-                    format!("approvals of {board} are asked for, and there is no such board"),
-                    "name a board that exists, or found it first",
+                    format!("approvals of {board} are required, but there is no such board"),
+                    "name an existing board, or found it first",
                 ),
                 Some(size) if need.get() as usize > size => findings.error(
                     line,
-                    format!("{need} approvals of {board} are asked for, and its members are {size}"),
-                    "ask for fewer, or appoint members first",
+                    format!("{need} approvals of {board} are required, but the board has only {size}"),
+                    "require fewer, or appoint members first",
                 ),
                 Some(_) => {}
             }
@@ -137,7 +137,7 @@ impl Boards {
                 people.len(),
                 filled(&people),
             );
-            findings.error(line, words, "ask for fewer, or appoint people who sit on one board only");
+            findings.error(line, words, "require fewer, or appoint people who sit on one board only");
             return;
         }
         let cannot_spare = |person: &&PersonKey| {
@@ -151,7 +151,7 @@ impl Boards {
                 if needed == 1 { "the one who".to_owned() } else { format!("one of the {needed} who") };
             let words = format!(
                 "{need} different people must approve, and {sit} on several of these boards: where {absent} cannot be spared is \
-                 away, nobody is granted anything"
+                 away, no grant is possible"
             );
             findings.warning(line, words, "appoint more people who sit on one board only");
         }

@@ -70,10 +70,10 @@ impl Findings<'_> {
 pub fn check(policy: &Policy, boards: &Boards, now: Timestamp) -> Vec<Finding> {
     let mut findings = Findings { stage: None, found: Vec::new() };
     if policy.expires <= now {
-        let words = format!("the policy ended at {}: it permits nothing", policy.expires);
+        let words = format!("the policy expired at {}: it permits nothing", policy.expires);
         findings.error(policy.expires_line, words, "set `expires` to a later date, and raise `version`");
     } else if policy.expires <= now.plus_days(30) {
-        let words = format!("the policy ends on {}, within 30 days", policy.expires.date());
+        let words = format!("the policy expires on {}, within 30 days", policy.expires.date());
         findings.warning(policy.expires_line, words, "prepare the next version");
     }
     let before = std::iter::once(None).chain(policy.stages.iter().map(Some));
@@ -94,7 +94,7 @@ pub fn check(policy: &Policy, boards: &Boards, now: Timestamp) -> Vec<Finding> {
             None if stage.requires.soak_days > 0 => findings.error(
                 stage.lines.name,
                 format!(
-                    "asks for {} days in the stage before, and it is the first",
+                    "requires {} days in the previous stage, but it is the first",
                     stage.requires.soak_days
                 ),
                 "drop `soak_days` here, or put a stage before it",
@@ -129,7 +129,7 @@ fn public(findings: &mut Findings<'_>, stage: &Stage) {
         (stage.limits.tokens_per_day.is_some(), "limits.tokens_per_day", stage.lines.tokens_per_day),
     ];
     for (_, key, line) in limits.into_iter().filter(|(there, ..)| *there) {
-        let words = format!("`{key}` binds nobody: the stage is public, so anyone has the weights for good");
+        let words = format!("`{key}` has no effect: the stage is public, so anyone can keep the weights");
         findings.warning(line, words, format!("drop `{key}`, or gate the stage with an agreement"));
     }
 }
@@ -137,20 +137,20 @@ fn public(findings: &mut Findings<'_>, stage: &Stage) {
 fn gated(findings: &mut Findings<'_>, stage: &Stage) {
     if stage.audience.is_empty() {
         let remedy = "name organizations or people, or write `audience = \"anyone\"`";
-        findings.error(stage.lines.audience, "nobody could ask: the audience is empty", remedy);
+        findings.error(stage.lines.audience, "nobody can request access: the audience is empty", remedy);
     }
     if let Audience::Named { organizations, affiliation: AffiliationProof::Confirmed, .. } = &stage.audience
         && organizations.is_empty()
     {
-        let words = "`affiliation` binds nobody: no organization is named";
+        let words = "`affiliation` has no effect: no organization is named";
         findings.warning(stage.lines.audience, words, "drop it, or name organizations");
     }
     if stage.uses.is_empty() {
-        let words = "nobody could ask: no use is open, and a request names at least one";
+        let words = "nobody can request access: no use is allowed, and a request names at least one";
         findings.error(stage.lines.uses, words, "list what the weights may be used for in `uses`");
     }
     if stage.agreement.is_none() {
-        let words = "the stage is gated but nothing is signed: whoever gets the weights promised nothing";
+        let words = "the stage is gated but requires no agreement: recipients of the weights promise nothing";
         findings.error(stage.lines.name, words, "name the agreement, such as `agreement = \"agreement.md\"`");
     }
 }
@@ -159,22 +159,22 @@ fn limits(findings: &mut Findings<'_>, stage: &Stage) {
     let (limits, lines) = (stage.limits, stage.lines);
     let days = limits.max_days;
     if days == Some(0) {
-        let words = "nobody could ask: a grant of at most 0 days has ended before it began";
+        let words = "nobody can request access: a grant of at most 0 days expires at once";
         findings.error(lines.max_days, words, "give at least 1 day");
     }
     if limits.tokens_per_day == Some(0) {
-        findings.error(lines.tokens_per_day, "0 tokens a day: nobody could run anything", "allow at least 1");
+        findings.error(lines.tokens_per_day, "0 tokens a day: nothing can be generated", "allow at least 1");
     }
     match limits.lease_hours {
         Some(0) => {
-            findings.error(lines.lease_hours, "a lease of 0 hours has ended before it began", "24 is usual");
+            findings.error(lines.lease_hours, "a lease of 0 hours expires at once", "24 is usual");
         }
         Some(hours) if days.is_some_and(|days| days > 0 && u64::from(hours) > u64::from(days) * 24) => {
             let words = format!("a lease of {hours} hours outlives every grant");
             findings.error(lines.lease_hours, words, "keep it within `max_days`; 24 is usual");
         }
         Some(hours) if hours > 7 * 24 => {
-            let words = format!("a lease of {hours} hours: a revocation takes that long to reach everybody");
+            let words = format!("a lease of {hours} hours: a revocation takes that long to take effect");
             findings.warning(lines.lease_hours, words, "renew at least weekly; 24 is usual");
         }
         _ => {}
@@ -227,7 +227,7 @@ fn widening(findings: &mut Findings<'_>, before: &Stage, stage: &Stage) {
     if stage.requires.is_empty() {
         let gains: Vec<_> = wider.map(|change| change.words.as_str()).collect();
         let words =
-            format!("widens access over {} and asks for nothing first: {}", before.name, gains.join("; "));
+            format!("widens access over {} and requires nothing first: {}", before.name, gains.join("; "));
         let remedy = "add [stage.requires] with soak_days, or evidence";
         findings.error(stage.lines.name, words, remedy);
     }

@@ -210,29 +210,29 @@ impl fmt::Display for RuleOutcome<'_> {
         match self.matter {
             Matter::Checkpoint { governs, .. } if passed => write!(f, "the policy governs {governs}"),
             Matter::Checkpoint { governs, asked } => {
-                write!(f, "{asked} is asked for, and the policy governs {governs}")
+                write!(f, "{asked} is requested, but the policy governs {governs}")
             }
             Matter::Expiry { expires, .. } if passed => write!(f, "the policy holds until {expires}"),
-            Matter::Expiry { expires, now } => write!(f, "the policy ended at {expires}, and it is {now}"),
+            Matter::Expiry { expires, now } => write!(f, "the policy expired at {expires}; it is now {now}"),
             Matter::Stage { asked } if passed => write!(f, "the policy has the stage {asked}"),
             Matter::Stage { asked } => write!(f, "the policy has no stage {asked}"),
             Matter::Audience { audience, person, organization } => {
                 say_audience(f, audience, person, organization)
             }
             Matter::Affiliation { organization, until } => say_affiliation(f, organization, until, passed),
-            Matter::Uses { public: true, .. } => f.write_str("any use is open"),
+            Matter::Uses { public: true, .. } => f.write_str("any use is allowed"),
             Matter::Uses { asked, .. } if passed => write!(f, "{} may be asked for", List(asked)),
             Matter::Uses { allowed, asked, .. } => say_uses(f, allowed, asked),
             Matter::Days { asked: 0, .. } => {
-                f.write_str("0 days are asked for, and a grant lasts at least 1")
+                f.write_str("0 days are requested, but a grant lasts at least 1")
             }
-            Matter::Days { max: None, asked } => write!(f, "{} asked for, and no limit is set", Days(asked)),
+            Matter::Days { max: None, asked } => write!(f, "{} requested; there is no limit", Days(asked)),
             Matter::Days { max: Some(max), asked } => {
-                write!(f, "{} asked for, and at most {max} may be", Days(asked))
+                write!(f, "{} requested; the limit is {max}", Days(asked))
             }
             Matter::Agreement { name, force, signed } => say_agreement(f, name, force, signed),
             Matter::Approvals { board, seats } => say_approvals(f, board, seats),
-            Matter::NoApprovals => f.write_str("nobody's approval is needed"),
+            Matter::NoApprovals => f.write_str("no approval is required"),
         }
     }
 }
@@ -292,8 +292,8 @@ fn say_affiliation(
     let Some(name) = organization else { return f.write_str("the person belongs to no organization") };
     match until {
         Some(until) if passed => write!(f, "a registrar of {name} confirms the person until {until}"),
-        Some(until) => write!(f, "what a registrar of {name} confirmed of the person ended at {until}"),
-        None => write!(f, "no registrar of {name} confirmed that the person belongs to it"),
+        Some(until) => write!(f, "the confirmation by a registrar of {name} expired at {until}"),
+        None => write!(f, "no registrar of {name} has confirmed the person"),
     }
 }
 
@@ -302,7 +302,7 @@ fn say_uses(f: &mut fmt::Formatter<'_>, allowed: &BTreeSet<Use>, asked: &BTreeSe
         write!(f, "no use is named")?;
     }
     for (i, one) in asked.difference(allowed).enumerate() {
-        write!(f, "{}{one}", if i == 0 { "not open here: " } else { ", " })?;
+        write!(f, "{}{one}", if i == 0 { "not allowed in this stage: " } else { ", " })?;
     }
     write!(f, "; open: {}", List(allowed))
 }
@@ -314,12 +314,12 @@ fn say_agreement(
     signed: Option<Sha256Digest>,
 ) -> fmt::Result {
     match (name, force, signed) {
-        (None, _, _) => f.write_str("no agreement is asked for"),
-        (Some(name), None, _) => write!(f, "the catalogue holds no {name}"),
-        (Some(name), Some(force), None) => write!(f, "{name} ({force}) is to be signed"),
+        (None, _, _) => f.write_str("no agreement is required"),
+        (Some(name), None, _) => write!(f, "the catalogue has no {name}"),
+        (Some(name), Some(force), None) => write!(f, "{name} ({force}) must be signed"),
         (Some(name), Some(force), Some(signed)) if force == signed => write!(f, "{name} is signed"),
         (Some(name), Some(force), Some(signed)) => {
-            write!(f, "{signed} was signed, and the {name} in force is {force}")
+            write!(f, "{signed} was signed, but the {name} in force is {force}")
         }
     }
 }

@@ -77,7 +77,7 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
     }
     if old.version > new.version {
         let words =
-            format!("version {} would follow version {}: versions count up", new.version, old.version);
+            format!("version {} would follow version {}: versions must increase", new.version, old.version);
         changes.say(Effect::Differs, words);
     }
     if old.expires != new.expires {
@@ -87,7 +87,7 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
     grants(&mut changes, old, new);
     for stage in &old.stages {
         if new.stage(&stage.name).is_none() {
-            changes.say(Effect::Narrows, format_args!("the stage {} is gone", stage.name));
+            changes.say(Effect::Narrows, format_args!("the stage {} was removed", stage.name));
         }
     }
     order(&mut changes, old, new);
@@ -104,7 +104,7 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
         }
     }
     if old.version == new.version && !found.is_empty() {
-        let words = format!("version {} stands for both: raise it", new.version);
+        let words = format!("both have version {}: raise it", new.version);
         found.insert(whole, Change { stage: None, effect: Effect::Differs, words });
     }
     found
@@ -118,12 +118,12 @@ fn grants(changes: &mut Changes, old: &Policy, new: &Policy) {
     }
     if from < old.keeps_grants_from {
         let words = format!(
-            "would keep grants made under version {from} or later, and those made before version {} have ended",
+            "would keep grants made under version {from} or later, but grants made before version {} have ended",
             old.keeps_grants_from
         );
         changes.say(Effect::Differs, words);
     } else if new.keeps_grants() {
-        let words = format_args!("grants made under version {from} or later go on, if it permits them");
+        let words = format_args!("grants made under version {from} or later stay valid if it permits them");
         changes.say(Effect::Differs, words);
     }
 }
@@ -188,7 +188,7 @@ pub(super) fn permission_changes(old: &Stage, new: &Stage) -> Vec<Change> {
     approvals(&mut changes, &old.approvals, &new.approvals);
     match (&old.agreement, &new.agreement) {
         (None, Some(name)) => changes.say(Effect::Narrows, format_args!("{name} must be signed")),
-        (Some(name), None) => changes.say(Effect::Widens, format_args!("{name} need not be signed any more")),
+        (Some(name), None) => changes.say(Effect::Widens, format_args!("{name} need not be signed")),
         (Some(before), Some(after)) if before != after => {
             changes.say(Effect::Differs, format_args!("{after} must be signed instead of {before}"));
         }
@@ -263,17 +263,17 @@ fn approvals(changes: &mut Changes, old: &Approvals, new: &Approvals) {
 fn uses(changes: &mut Changes, old: &Stage, new: &Stage) {
     match (old.is_public(), new.is_public()) {
         (true, true) => {}
-        (false, true) => changes.say(Effect::Widens, "any use is open"),
+        (false, true) => changes.say(Effect::Widens, "any use is allowed"),
         (true, false) => {
             let open: Vec<_> = new.uses.iter().map(|one| one.as_str()).collect();
-            changes.say(Effect::Narrows, format_args!("only these uses are open: {}", open.join(", ")));
+            changes.say(Effect::Narrows, format_args!("only these uses are allowed: {}", open.join(", ")));
         }
         (false, false) => {
             for gone in old.uses.difference(&new.uses) {
-                changes.say(Effect::Narrows, format_args!("the use {gone} is no longer open"));
+                changes.say(Effect::Narrows, format_args!("the use {gone} is no longer allowed"));
             }
             for come in new.uses.difference(&old.uses) {
-                changes.say(Effect::Widens, format_args!("the use {come} is open"));
+                changes.say(Effect::Widens, format_args!("the use {come} is allowed"));
             }
         }
     }
@@ -312,7 +312,7 @@ impl Display for Grouped {
 
 fn requirements(changes: &mut Changes, old: &Requires, new: &Requires) {
     if old.soak_days != new.soak_days {
-        let words = format!("{} days in the stage before instead of {}", new.soak_days, old.soak_days);
+        let words = format!("{} days in the previous stage instead of {}", new.soak_days, old.soak_days);
         changes.say(Effect::of(new.soak_days < old.soak_days), words);
     }
     let measures =
@@ -320,7 +320,7 @@ fn requirements(changes: &mut Changes, old: &Requires, new: &Requires) {
     for bound in &old.evidence {
         let others: Vec<_> = new.evidence.iter().filter(|other| measures(bound, other)).collect();
         match others.as_slice() {
-            [] => changes.say(Effect::Widens, format_args!("no longer asks for {bound}")),
+            [] => changes.say(Effect::Widens, format_args!("no longer requires {bound}")),
             others if others.iter().any(|other| same(bound, other)) => {}
             [other, ..] => {
                 let effect = match (eases(bound, other), eases(other, bound)) {
@@ -328,13 +328,13 @@ fn requirements(changes: &mut Changes, old: &Requires, new: &Requires) {
                     (false, true) => Effect::Narrows,
                     _ => Effect::Differs,
                 };
-                changes.say(effect, format_args!("asks for {other} instead of {bound}"));
+                changes.say(effect, format_args!("requires {other} instead of {bound}"));
             }
         }
     }
     for bound in &new.evidence {
         if !old.evidence.iter().any(|other| measures(bound, other)) {
-            changes.say(Effect::Narrows, format_args!("asks for {bound}"));
+            changes.say(Effect::Narrows, format_args!("requires {bound}"));
         }
     }
 }

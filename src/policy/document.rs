@@ -278,11 +278,11 @@ fn unsaid(stage: &Stage, says_approvals: bool) -> Option<(&'static str, &'static
     if stage.is_public() {
         None
     } else if !says_approvals {
-        Some(("approvals", "`{ board = 2 }` for instance, or `{}` to let the registry grant by itself"))
+        Some(("approvals", "such as `{ board = 2 }`, or `{}` to let the registry grant by itself"))
     } else if stage.limits.max_days.is_none() {
-        Some(("max_days", "a grant ends"))
+        Some(("max_days", "a grant must expire"))
     } else if stage.limits.lease_hours.is_none() {
-        Some(("lease_hours", "a lease is renewed, or a revocation would reach nobody"))
+        Some(("lease_hours", "a lease must expire for a revocation to take effect"))
     } else {
         None
     }

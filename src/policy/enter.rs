@@ -189,11 +189,11 @@ impl fmt::Display for EntryOutcome<'_> {
         let passed = self.verdict == Verdict::Passed;
         match self.matter {
             Matter::Expiry { expires, .. } if passed => write!(f, "the policy holds until {expires}"),
-            Matter::Expiry { expires, now } => write!(f, "the policy ended at {expires}, and it is {now}"),
+            Matter::Expiry { expires, now } => write!(f, "the policy expired at {expires}; it is now {now}"),
             Matter::Stage(name) if passed => write!(f, "the policy has the stage {name}"),
             Matter::Stage(name) => write!(f, "the policy has no stage {name}"),
             Matter::Back { to } => write!(f, "going back to {to} narrows, which is always allowed"),
-            Matter::Already { to } => write!(f, "{to} is in force already"),
+            Matter::Already { to } => write!(f, "{to} is already in force"),
             Matter::First { to, .. } if passed => write!(f, "{to} is the first stage"),
             Matter::First { to, first, from: None } => {
                 write!(f, "{to} is not the first stage; a release begins with {first}")
@@ -205,15 +205,15 @@ impl fmt::Display for EntryOutcome<'_> {
             Matter::Forward { from, to, next } => {
                 write!(f, "{to} does not follow {from}: {next} comes between")
             }
-            Matter::Soak { days, until } if passed => write!(f, "{days} days were over on {}", until.date()),
-            Matter::Soak { days, until } => write!(f, "{days} days are over on {}", until.date()),
+            Matter::Soak { days, until } if passed => write!(f, "{days} days ended on {}", until.date()),
+            Matter::Soak { days, until } => write!(f, "{days} days end on {}", until.date()),
             Matter::Unsoaked { days } => {
-                write!(f, "{days} days in the stage before are asked for, and it stood in none")
+                write!(f, "{days} days in the previous stage are required, but there is none")
             }
-            Matter::NoSoak => f.write_str("no time in the stage before is asked for"),
-            Matter::Evidence { bound, found: None } => write!(f, "{bound} is asked for; there is none"),
+            Matter::NoSoak => f.write_str("no time in the previous stage is required"),
+            Matter::Evidence { bound, found: None } => write!(f, "{bound} is required; there is none"),
             Matter::Evidence { bound, found: Some(found) } => {
-                write!(f, "{bound} is asked for; there is {} on {} samples", found.value, found.samples)
+                write!(f, "{bound} is required; there is {} on {} samples", found.value, found.samples)
             }
         }
     }

@@ -8,7 +8,7 @@ use super::word::StageName;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The text is too long to be read.
-    #[error("{bytes} bytes are too long for a policy: at most {MAX_BYTES} are read")]
+    #[error("a policy of {bytes} bytes is too long: the limit is {MAX_BYTES} bytes")]
     TooLong {
         /// Its length.
         bytes: usize,
@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// It keeps grants of a version that comes after it.
     #[error(
-        "{at}this is version {version}, and version {keeps} comes after it: name an earlier version, or leave the line out"
+        "{at}this is version {version}, but version {keeps} comes after it: name an earlier version, or leave the line out"
     )]
     KeepsAhead {
         /// Where.
@@ -64,7 +64,7 @@ pub enum Error {
         at: Excerpt,
     },
     /// Longer than a policy can sensibly be.
-    #[error("{at}{count} {what} are too many: at most {max} are read")]
+    #[error("{at}{count} {what} are too many: the limit is {max}")]
     TooMany {
         /// Where.
         at: Excerpt,
@@ -76,7 +76,7 @@ pub enum Error {
         max: usize,
     },
     /// Two stages of one name, so that nobody could say which one is meant.
-    #[error("{at}stage `{name}` stands twice: each stage has a name of its own")]
+    #[error("{at}duplicate stage `{name}`")]
     StageTwice {
         /// Where the second one is.
         at: Excerpt,
@@ -84,7 +84,7 @@ pub enum Error {
         name: StageName,
     },
     /// A gated stage leaves open what a grant must say.
-    #[error("{at}stage `{name}` is gated, so it must say `{key}`: {why}")]
+    #[error("{at}stage `{name}` is gated, so it needs `{key}`: {why}")]
     Unsaid {
         /// Where the stage is.
         at: Excerpt,
@@ -96,13 +96,13 @@ pub enum Error {
         why: &'static str,
     },
     /// Evidence without a bound proves nothing.
-    #[error("{at}evidence needs `at_least`, `at_most` or both: without a bound anything would do")]
+    #[error("{at}evidence needs `at_least`, `at_most` or both")]
     NoBound {
         /// Where.
         at: Excerpt,
     },
     /// A bound that no number can be compared with.
-    #[error("{at}a bound is a finite number")]
+    #[error("{at}a bound must be a finite number")]
     NotFinite {
         /// Where.
         at: Excerpt,
@@ -116,7 +116,7 @@ pub enum Error {
         message: String,
     },
     /// Too many applications at once.
-    #[error("more than {max} applications are too many for one simulation")]
+    #[error("too many applications for one simulation: the limit is {max}")]
     TooManyApplications {
         /// How many are read.
         max: usize,

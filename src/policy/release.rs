@@ -47,7 +47,7 @@ pub enum ReleaseError {
         reason: String,
     },
     /// A file that is about another checkpoint.
-    #[error("the {file} is of {found}, not of {checkpoint}")]
+    #[error("the {file} is for {found}, not for {checkpoint}")]
     OtherCheckpoint {
         /// Which file.
         file: &'static str,
@@ -83,7 +83,7 @@ pub enum ReleaseError {
         stage: String,
     },
     /// A stage that the checkpoint is in: to enter it again would only count its days anew.
-    #[error("{checkpoint} is in stage `{stage}` already: entering it again would count its days anew")]
+    #[error("{checkpoint} is already in stage `{stage}`: entering it again would restart its days")]
     InStage {
         /// Which checkpoint.
         checkpoint: CheckpointId,
@@ -91,7 +91,7 @@ pub enum ReleaseError {
         stage: String,
     },
     /// The stage's agreement is nowhere.
-    #[error("stage `{stage}` of {checkpoint} asks for an agreement, and there is none")]
+    #[error("stage `{stage}` of {checkpoint} requires an agreement, but there is none")]
     NoAgreement {
         /// Of which checkpoint.
         checkpoint: CheckpointId,

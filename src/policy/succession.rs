@@ -23,7 +23,7 @@ pub enum Succession {
     },
     /// It keeps grants that the policy in force did not keep.
     #[error(
-        "keeps grants made under version {offered} or later, and those made before version {least} have ended: a later policy revives none"
+        "keeps grants made under version {offered} or later, but grants made before version {least} have ended and cannot be revived"
     )]
     KeepsEnded {
         /// From which version on it keeps them.
@@ -33,7 +33,7 @@ pub enum Succession {
     },
     /// It permits again what an earlier policy did not, and keeps grants from before that one.
     #[error(
-        "keeps grants made under version {offered} or later, and permits more than version {least} did, which ended some of them ({taken}): a later policy revives none"
+        "keeps grants made under version {offered} or later and permits more than version {least}, which ended some of them ({taken}); ended grants cannot be revived"
     )]
     Revives {
         /// From which version on it keeps them.
@@ -93,10 +93,12 @@ fn differences(old: &Policy, new: &Policy, effect: Effect) -> Vec<String> {
                 found.extend(words.map(|words| format!("{name}: {words}")));
                 // Grants that a board signed and those of the registry are not each other's.
                 if before.approvals.is_empty() != after.approvals.is_empty() {
-                    found.push(format!("{name}: others grant"));
+                    found.push(format!("{name}: other signers grant"));
                 }
             }
-            (Some(_), None) if effect == Effect::Narrows => found.push(format!("the stage {name} is gone")),
+            (Some(_), None) if effect == Effect::Narrows => {
+                found.push(format!("the stage {name} was removed"))
+            }
             (None, Some(_)) if effect == Effect::Widens => found.push(format!("{name} is a new stage")),
             _ => {}
         }

@@ -54,7 +54,7 @@ impl Error {
             ),
             Self::WorkNeeded { .. } => (
                 Fault::Rule,
-                "do the work that `work` asks for, and send it as `portcullis-work: <challenge>:<counter>`",
+                "do the work in `work`, and send it as `portcullis-work: <challenge>:<counter>`",
             ),
             Self::Newcomer { .. } => {
                 (Fault::Rule, "ask with `portcullis request new <checkpoint> --purpose <why>` first")
@@ -68,25 +68,25 @@ impl Error {
     fn about_use(&self) -> (Fault, &'static str) {
         match self {
             Self::Usage(_) => {
-                (Fault::Proof, "`portcullis usage status` checks the journal, and says where it was changed")
+                (Fault::Proof, "`portcullis usage status` checks the journal and shows where it was changed")
             }
             Self::Case(_) => {
-                (Fault::Rule, "`portcullis case show <case>` tells how the case stands, and who may do what")
+                (Fault::Rule, "`portcullis case show <case>` shows the case and who may take which step")
             }
             Self::Name(_) | Self::Word(_) => (Fault::Request, "shorten it"),
             Self::JournalForked { .. } => {
-                (Fault::Proof, "`portcullis usage status` tells what came in; write to the auditors")
+                (Fault::Proof, "`portcullis usage status` shows what is synced; write to the auditors")
             }
             Self::Unsynced { .. } | Self::JournalUntold => {
-                (Fault::Rule, "`portcullis usage sync` brings the records in; then ask again")
+                (Fault::Rule, "send the records with `portcullis usage sync`, then try again")
             }
             Self::JournalUndeclared { .. } => (
                 Fault::Rule,
-                "bring the journal back if it was moved; on another machine of yours: `portcullis usage declare --reason \"…\"`; if it is lost: `portcullis usage explain <journal> --reason \"…\"`, which auditors look at",
+                "restore the journal if it was moved; on another machine of yours: `portcullis usage declare --reason \"…\"`; if it is lost: `portcullis usage explain <journal> --reason \"…\"`, which auditors look at",
             ),
             Self::JournalCut { .. } | Self::JournalOverdue { .. } => (
                 Fault::Rule,
-                "bring its records in with `portcullis usage sync` where it is whole; if it is lost: `portcullis usage explain <journal> --reason \"…\"`, which auditors look at",
+                "send its records with `portcullis usage sync` if it is intact; if it is lost: `portcullis usage explain <journal> --reason \"…\"`, which auditors look at",
             ),
             Self::JournalGivenUp { .. } => (
                 Fault::Rule,
@@ -119,7 +119,7 @@ impl Error {
         match self {
             Self::Access(error) => of_access(error),
             Self::Statement(_) | Self::Unsigned => {
-                (Fault::Proof, "sign it with the key that it names, and hand it in again")
+                (Fault::Proof, "sign it with the key that it names, and submit it again")
             }
             Self::Over { .. } => (
                 Fault::Rule,
@@ -132,7 +132,7 @@ impl Error {
             | Self::NeverStood { .. } => (Fault::Rule, "`portcullis request list` shows how it stands"),
             Self::OwnRequest => (Fault::Rule, "leave it to the other members"),
             Self::NoMember { .. } => (Fault::Rule, "let a member of the board sign it"),
-            Self::Seal(_) => (Fault::Proof, "seal the checkpoint again, and hand in every part of it"),
+            Self::Seal(_) => (Fault::Proof, "seal the checkpoint again, and submit every part of it"),
             Self::Client(_) => (
                 Fault::Request,
                 "check the checkpoint's name; the board may not have published everything yet",
@@ -144,7 +144,7 @@ impl Error {
             Self::Gated { .. } => (Fault::Rule, "ask with `portcullis request new <checkpoint> --terms`"),
             Self::NotLeased { .. } | Self::NotKept { .. } => (
                 Fault::Rule,
-                "bring in what this program recorded, as it is; `portcullis usage explain <journal> --reason \"…\"` gives up a journal that is no such record",
+                "send what this program recorded, unchanged; `portcullis usage explain <journal> --reason \"…\"` gives up a journal that is no such record",
             ),
             Self::Crowded => (Fault::Busy, "try again in some seconds"),
             Self::Unfounded => (
@@ -153,14 +153,16 @@ impl Error {
             ),
             Self::FoundedForAnother { .. } => (
                 Fault::Request,
-                "give the card of this registry with --registry-card: its operator has it as `registry.card` in the registry's folder",
+                "give the card of this registry with --registry-card: the operator has it as `registry.card` in the registry's folder",
             ),
             Self::FoundingCode => (
                 Fault::Rule,
                 "give the code that `registry init` showed, with --founding-code; its operator can make another with `registry init <folder> --new-founding-code`",
             ),
             Self::NotSealed { .. } => (Fault::Busy, "a board member runs `portcullis seal <folder>`"),
-            Self::Unknown { .. } => (Fault::Request, "check the digest, and that it was handed in here"),
+            Self::Unknown { .. } => {
+                (Fault::Request, "check the digest, and that it was submitted to this registry")
+            }
             Self::Usage(_)
             | Self::Case(_)
             | Self::Name(_)
@@ -179,8 +181,8 @@ impl Error {
             | Self::LossUndecided { .. }
             | Self::GenerationUnended { .. }
             | Self::Suspended { .. } => self.about_use(),
-            Self::NoPart { .. } => (Fault::Request, "ask for /log/checkpoint: it says how long the log is"),
-            Self::NotWitnessed { .. } => (Fault::Busy, "try again; the operator sees to the witnesses"),
+            Self::NoPart { .. } => (Fault::Request, "see /log/checkpoint for the size of the log"),
+            Self::NotWitnessed { .. } => (Fault::Busy, "try again; the operator checks the witnesses"),
             Self::NotForPeople { .. } => (Fault::Request, "ask the registry for one"),
             Self::OtherSubject { .. } => {
                 (Fault::Proof, "make it with this program, which takes the subject from what it refers to")
@@ -189,14 +191,14 @@ impl Error {
                 (Fault::Rule, "approve the request again with the catalogue brought up to date")
             }
             Self::NotTheLastWord { .. } => {
-                (Fault::Rule, "`portcullis affiliation list` shows what was said; say it anew")
+                (Fault::Rule, "`portcullis affiliation list` shows the statements; sign a new one")
             }
             Self::Clock { .. } => (Fault::Proof, "set the clock, and make it again"),
             Self::Challenge => (Fault::Proof, "ask for a new challenge"),
             Self::WorkNeeded { .. } | Self::Newcomer { .. } => {
                 (Fault::Rule, "ask with `portcullis request new <checkpoint> --purpose <why>`")
             }
-            Self::NotYours => (Fault::Rule, "use the identity whose it is (--home)"),
+            Self::NotYours => (Fault::Rule, "use the identity that it belongs to (--home)"),
             Self::Release(error) => of_release(error),
             Self::Repository(RepositoryError::Unsigned { .. }) => (
                 Fault::Proof,
@@ -226,7 +228,7 @@ fn short(digest: Sha256Digest) -> String {
 fn of_intake(refusal: &IntakeRefusal) -> (Fault, &'static str) {
     match refusal {
         IntakeRefusal::Repeated { .. } => {
-            (Fault::Rule, "`portcullis request show <request>` tells how it stands")
+            (Fault::Rule, "`portcullis request show <request>` shows its state")
         }
         IntakeRefusal::Pending { .. } => (
             Fault::Rule,
@@ -249,7 +251,7 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
     use access::Error as E;
     match error {
         E::Statement(_) | E::NotTheirShare { .. } => {
-            (Fault::Proof, "sign it with the key that it names, and hand it in again")
+            (Fault::Proof, "sign it with the key that it names, and submit it again")
         }
         E::NotPermitted { .. } | E::NotConfirmed { .. } | E::UnknownStage { .. } | E::Board { .. } => {
             (Fault::Rule, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
@@ -259,11 +261,9 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         | E::NoLongerPermitted { .. }
         | E::StageMovedBack { .. }
         | E::OtherManifest { .. }
-        | E::Expired { .. } => (Fault::Rule, "ask again, under the rules that are in force now"),
+        | E::Expired { .. } => (Fault::Rule, "make a new request under the rules that are in force now"),
         E::PolicyMiscited { .. } => (Fault::Proof, "ask its signers for one that cites the policy in force"),
-        E::Awaited { .. } => {
-            (Fault::Rule, "`portcullis request show <request>` tells whose approvals are missing")
-        }
+        E::Awaited { .. } => (Fault::Rule, "`portcullis request show <request>` shows the missing approvals"),
         E::NoRegistrars { .. } => (
             Fault::Rule,
             "the owners name registrars: `portcullis catalogue organization add <name> --registrar <card>`",
@@ -271,10 +271,10 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         E::Revoked { .. } => (Fault::Rule, "stop using it; write to the board"),
         E::NotYet { .. } => (Fault::Proof, "set the clock, and make it again"),
         E::OtherRegistry { .. } => (Fault::Proof, "check the registry's address"),
-        E::NoOrigin => (Fault::Proof, "use a later version of this program: earlier ones do not name it"),
+        E::NoOrigin => (Fault::Proof, "update this program: earlier versions do not name it"),
         E::OtherOrigin { .. } => (
             Fault::Proof,
-            "use the registry's own address; if this one leads to it and is no stranger's, its operator adds it to `origins` in portcullis.toml",
+            "use the registry's own address; if this one is right too, its operator adds it to `origins` in portcullis.toml",
         ),
         E::OtherHolder { .. } => (Fault::Rule, "use the identity that it was made out to"),
         E::TooManyMembers { .. } | E::OtherOrganization { .. } | E::NamedTwice { .. } => {
@@ -283,7 +283,7 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
         E::OtherCheckpoint { .. }
         | E::OtherRequest { .. }
         | E::OtherGrant { .. }
-        | E::LeaseTooLong { .. } => (Fault::Request, "hand in the statement that belongs here"),
+        | E::LeaseTooLong { .. } => (Fault::Request, "submit a statement that belongs here"),
     }
 }
 

@@ -23,7 +23,7 @@ impl Registry {
         let holder = grant.researcher.verifying_key.id();
         if case.predicate.person != holder {
             return Err(Error::Case(CaseError::NotTheirs {
-                who: "whoever names another person than the grant's",
+                who: "an auditor who names another person than the grant's holder",
             }));
         }
         let rules: Vec<String> = case.predicate.rules.iter().map(ToString::to_string).collect();

@@ -39,16 +39,16 @@ pub enum Error {
         need: usize,
     },
     /// Somebody for whom a request asks signs its answer.
-    #[error("nobody may approve their own request")]
+    #[error("members cannot approve their own request")]
     OwnRequest,
     /// The key is not the registry's.
-    #[error("the key {key} is not the registry's that the catalogue names")]
+    #[error("the key {key} is not the registry's key in the catalogue")]
     NotTheRegistry {
         /// Whose.
         key: KeyId,
     },
     /// A founding names another registry.
-    #[error("the founding names another key as the registry's: this registry's is {own}")]
+    #[error("the founding names another registry key; this registry's key is {own}")]
     FoundedForAnother {
         /// The key of this registry.
         own: KeyId,
@@ -85,7 +85,7 @@ pub enum Error {
     Word(#[from] crate::policy::WordError),
     /// A journal goes on otherwise than it came in.
     #[error(
-        "the journal has {known} records here, and the batch begins at record {first}, or with another history"
+        "the registry has {known} records of the journal, but the batch begins at record {first} or with another history"
     )]
     JournalForked {
         /// How many are here.
@@ -94,9 +94,7 @@ pub enum Error {
         first: u64,
     },
     /// Usage that did not come in.
-    #[error(
-        "the usage journal has {told} records, and {known} of them came in: nothing is leased before all did"
-    )]
+    #[error("the usage journal has {told} records, but {known} are synced: a lease requires all of them")]
     Unsynced {
         /// How many are here.
         known: u64,
@@ -105,7 +103,7 @@ pub enum Error {
     },
     /// A journal that a registry which knows others of the person was not told of.
     #[error(
-        "the usage journal {journal} is not declared: of you the journal {known} is known, with {records} records, and it is not continued"
+        "the usage journal {journal} is not declared: your known journal is {known} with {records} records, and this one does not continue it"
     )]
     JournalUndeclared {
         /// Which is told.
@@ -117,7 +115,7 @@ pub enum Error {
     },
     /// A journal that is shorter than what came in, or has another history.
     #[error(
-        "{known} records of the usage journal {journal} came in, and it has {told} now, or others: it was cut or replaced"
+        "{known} records of the usage journal {journal} are synced, but it now has {told} or different ones: it was cut or replaced"
     )]
     JournalCut {
         /// Which journal.
@@ -128,13 +126,13 @@ pub enum Error {
         told: u64,
     },
     /// A journal that its owner gave up.
-    #[error("the usage journal {journal} was declared lost: nothing continues it")]
+    #[error("the usage journal {journal} was declared lost and cannot be continued")]
     JournalGivenUp {
         /// Which journal.
         journal: JournalId,
     },
     /// A journal was leased for, and nobody told since how it stands.
-    #[error("the usage journal {journal} was leased for until {until}, and how it stands was not told since")]
+    #[error("the usage journal {journal} had a lease until {until}, and its state was not reported since")]
     JournalOverdue {
         /// Which journal.
         journal: JournalId,
@@ -142,28 +140,28 @@ pub enum Error {
         until: Timestamp,
     },
     /// A journal that is known already.
-    #[error("the usage journal {journal} is known already")]
+    #[error("the usage journal {journal} is already known")]
     JournalKnown {
         /// Which journal.
         journal: JournalId,
     },
     /// No such journal of this person, or one that was given up.
-    #[error("no usage journal {journal} of yours is known that could be lost")]
+    #[error("you have no usage journal {journal} that could be declared lost")]
     NoSuchJournal {
         /// Which journal.
         journal: JournalId,
     },
     /// Whoever used nothing has nothing to declare.
-    #[error("no usage journal of yours is known: the first needs no declaration")]
+    #[error("you have no usage journal yet: the first needs no declaration")]
     NothingToDeclare,
     /// More journals than one person may have.
-    #[error("one person has at most {max} usage journals that are not lost")]
+    #[error("one person may have at most {max} active usage journals")]
     TooManyJournals {
         /// How many.
         max: usize,
     },
     /// A loss while the case about an earlier one is open.
-    #[error("the case {case} about a usage journal that was lost earlier is not decided yet")]
+    #[error("the case {case} about an earlier lost usage journal is not decided yet")]
     LossUndecided {
         /// Which case.
         case: Sha256Digest,
@@ -177,7 +175,7 @@ pub enum Error {
         begin: u64,
     },
     /// Nobody told how the usage journal stands.
-    #[error("a lease request must include the state of the usage journal")]
+    #[error("a lease request must include the journal state")]
     JournalUntold,
     /// A case suspends the grant.
     #[error("the grant is suspended until {until} by the case {case}")]
@@ -204,7 +202,7 @@ pub enum Error {
     #[error(transparent)]
     Blob(#[from] blob::Error),
     /// The disk fails.
-    #[error("the registry's disk fails")]
+    #[error("registry disk error")]
     Io {
         /// Why.
         source: io::Error,
@@ -216,10 +214,10 @@ pub enum Error {
     #[error("the founding code is wrong, or none was given")]
     FoundingCode,
     /// Too many change the catalogue at once.
-    #[error("too many change the catalogue at once")]
+    #[error("too many concurrent changes of the catalogue")]
     Busy,
     /// A generation for which no lease was issued.
-    #[error("record {seq} counts for nothing: {reason}")]
+    #[error("record {seq} is not valid: {reason}")]
     NotLeased {
         /// Its record.
         seq: u64,
@@ -227,9 +225,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// A record holds more of a text than its stage keeps.
-    #[error(
-        "record {seq} holds what only a stage with `usage = \"{holds}\"` keeps, and its stage keeps `{mode}`"
-    )]
+    #[error("record {seq} needs a stage with `usage = \"{holds}\"`, but its stage keeps `{mode}`")]
     NotKept {
         /// Which.
         seq: u64,
@@ -239,16 +235,16 @@ pub enum Error {
         mode: &'static str,
     },
     /// Many read from public checkpoints.
-    #[error("as many chunks are open for readers as may be at a time")]
+    #[error("too many chunks are open for readers")]
     Crowded,
     /// The sealed checkpoint was not handed in.
-    #[error("the sealed checkpoint {checkpoint} was not handed in yet")]
+    #[error("the sealed checkpoint {checkpoint} is not uploaded yet")]
     NotSealed {
         /// Which.
         checkpoint: CheckpointId,
     },
     /// Not for anybody: the board decides.
-    #[error("{checkpoint} is in stage `{stage}`, where its board decides who gets it")]
+    #[error("{checkpoint} is in stage `{stage}`, which requires its board's approval")]
     Gated {
         /// Which checkpoint.
         checkpoint: CheckpointId,
@@ -256,7 +252,7 @@ pub enum Error {
         stage: String,
     },
     /// It is about something that is not here.
-    #[error("there is no {what} {digest} here")]
+    #[error("there is no {what} {digest}")]
     Unknown {
         /// What was meant.
         what: &'static str,
@@ -264,22 +260,22 @@ pub enum Error {
         digest: Sha256Digest,
     },
     /// Only the registry makes statements of this kind.
-    #[error("a {kind} is not for people to hand in")]
+    #[error("only the registry issues statements of kind `{kind}`")]
     NotForPeople {
         /// Which kind.
         kind: String,
     },
     /// A grant that is not what the rules make of its request.
-    #[error("the grant is not what the rules in force make of its request")]
+    #[error("the grant does not match its request under the rules in force")]
     NotTheDraft,
     /// None of the board signed it.
-    #[error("nobody on the board of {checkpoint} signed it")]
+    #[error("no member of the board of {checkpoint} signed it")]
     NoMember {
         /// Of which checkpoint.
         checkpoint: CheckpointId,
     },
     /// The request stands otherwise already.
-    #[error("the request {request} is {state} already")]
+    #[error("the request {request} is already {state}")]
     Over {
         /// Which request.
         request: Sha256Digest,
@@ -287,7 +283,7 @@ pub enum Error {
         state: store::RequestState,
     },
     /// An approval under a grant that a revocation ended.
-    #[error("the grant {grant} cannot be approved any more: {why}")]
+    #[error("the grant {grant} can no longer be approved: {why}")]
     ApprovalOfEnded {
         /// Which grant.
         grant: Sha256Digest,
@@ -297,7 +293,7 @@ pub enum Error {
         why: Box<access::Error>,
     },
     /// An approval of another grant than the one that answers the request already.
-    #[error("the request {request} is granted already: the grant {grant} stands")]
+    #[error("the request {request} is already granted: the grant {grant} stands")]
     GrantedAlready {
         /// Which request.
         request: Sha256Digest,
@@ -306,7 +302,7 @@ pub enum Error {
     },
     /// An approval in a stage where the registry itself grants.
     #[error(
-        "{checkpoint} is in stage `{stage}`, where the registry itself grants, and no approval is asked for"
+        "{checkpoint} is in stage `{stage}`, in which the registry grants by itself and no approval is needed"
     )]
     NothingToApprove {
         /// Which checkpoint.
@@ -315,7 +311,7 @@ pub enum Error {
         stage: String,
     },
     /// A revocation of a grant, or a case about one, that never had all its signatures.
-    #[error("the grant {grant} does not stand: it never had all the signatures that it needs")]
+    #[error("the grant {grant} is not valid: it lacks required signatures")]
     NeverStood {
         /// Which grant.
         grant: Sha256Digest,
@@ -323,16 +319,16 @@ pub enum Error {
         request: Sha256Digest,
     },
     /// What a registrar says of a person, dated before what is here of the same person and organization.
-    #[error("a registrar said something later of this person: the last word is dated {last}")]
+    #[error("a registrar signed a later statement about this person, dated {last}")]
     NotTheLastWord {
         /// The date of the last.
         last: Timestamp,
     },
     /// Nobody signed it.
-    #[error("nobody signed it")]
+    #[error("it has no signature")]
     Unsigned,
     /// Dated too far from now.
-    #[error("it is dated {created}, and the clock here says {now}")]
+    #[error("it is dated {created}, but the registry's clock says {now}")]
     Clock {
         /// Its date.
         created: Timestamp,
@@ -340,22 +336,22 @@ pub enum Error {
         now: Timestamp,
     },
     /// A challenge that was not handed out here, or was used, or is over.
-    #[error("the challenge is not one of this registry's, was used before, or is over")]
+    #[error("the challenge is unknown, already used, or expired")]
     Challenge,
     /// A newcomer's statement costs work.
-    #[error("a first request costs a newcomer some work of their processor")]
+    #[error("a newcomer's request requires proof of work")]
     WorkNeeded {
         /// Which work.
         demand: WorkDemand,
     },
     /// A newcomer has nothing of the kind to hand in.
-    #[error("{kind} is taken only from people who were granted something here")]
+    #[error("statements of kind `{kind}` are accepted only from people who have had a grant")]
     Newcomer {
         /// Which kind.
         kind: &'static str,
     },
     /// It names another checkpoint than what it refers to.
-    #[error("the {kind} is about {found}, and what it refers to is of {expected}, or of other weights")]
+    #[error("the {kind} is about {found}, but refers to {expected} or to other weights")]
     OtherSubject {
         /// The kind of statement.
         kind: &'static str,
@@ -365,6 +361,6 @@ pub enum Error {
         expected: CheckpointId,
     },
     /// Others may not read it.
-    #[error("this is not for you to read or to do")]
+    #[error("permission denied")]
     NotYours,
 }

@@ -59,7 +59,7 @@ fn read<P: Predicate>(
 ) -> Result<Index, Error> {
     let claim = envelope.claim::<P>()?;
     let malformed =
-        |_| Error::Malformed { kind: P::KIND, reason: "its subject's name is no name".to_owned() };
+        |_| Error::Malformed { kind: P::KIND, reason: "its subject's name is not valid".to_owned() };
     let checkpoint = claim.subject.name.parse().map_err(malformed)?;
     let (kind, manifest) = (P::KIND, claim.subject.digest);
     Ok(Index { kind, checkpoint, manifest, about: about(&claim.predicate) })

@@ -36,7 +36,7 @@ impl Registry {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
                     let lease = self.lease_of(begin.lease, holder).await?;
-                    let reason = "no lease for it was issued to this person here";
+                    let reason = "no lease for it was issued to this person";
                     place.insert(lease.ok_or(Error::NotLeased { seq: record.seq, reason })?)
                 }
             };
@@ -54,7 +54,7 @@ impl Registry {
             let (begun, ended) =
                 (lease.issued.plus_seconds(-CLOCK_TOLERANCE), lease.expires.plus_seconds(CLOCK_TOLERANCE));
             if record.at < begun || record.at >= ended {
-                return refused("its lease did not run at that time");
+                return refused("its lease was not active at that time");
             }
         }
         self.require_kept(batch, grants).await
@@ -85,7 +85,7 @@ impl Registry {
                 Event::Begin(_) => record.seq,
                 Event::End(end) => end.begin,
             };
-            let unknown = "it ends what never began";
+            let unknown = "it ends a generation that never began";
             let grant = *grants.get(&begin).ok_or(Error::NotLeased { seq: record.seq, reason: unknown })?;
             let mode = match modes.get(&grant) {
                 Some(mode) => *mode,

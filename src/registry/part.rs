@@ -56,7 +56,7 @@ impl fmt::Display for Cursor {
 
 /// A text is no [`Cursor`].
 #[derive(Debug, thiserror::Error)]
-#[error("it is not what a page gave as next")]
+#[error("not a cursor that a page gave as `next`")]
 pub struct CursorError;
 
 impl FromStr for Cursor {

@@ -124,7 +124,7 @@ impl Registry {
         let found = self.reason_of_revocation(holder, &rules.checkpoint).await?;
         let (reason, by) = match found {
             Some((reason, by)) => (reason, Some(by)),
-            None => ("a case was decided so".parse()?, None),
+            None => ("decided in a case".parse()?, None),
         };
         let mut members = rules.board.keys().iter().map(VerifyingKey::id);
         let by_auditor = by.is_none_or(|by| !members.any(|member| member == by));

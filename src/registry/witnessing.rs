@@ -123,7 +123,7 @@ impl Registry {
                     seen.insert(witness.key.name().to_owned(), row.head.size());
                 }
                 Err(refusal) => {
-                    tracing::warn!(%refusal, "a witness does not cosign");
+                    tracing::warn!(%refusal, "a witness refused to cosign");
                     reason = refusal;
                 }
             }
@@ -160,7 +160,7 @@ impl Registry {
                 Answer::Seen(size) => return Err(format!("{name} has seen a log of {size} entries")),
             }
         }
-        Err(format!("{name} says again and again that it has seen another head"))
+        Err(format!("{name} keeps reporting another head"))
     }
 
     async fn post(&self, witness: &WitnessAddress, body: Vec<u8>) -> Result<Answer, String> {
@@ -171,7 +171,7 @@ impl Registry {
         let mut bytes = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
             if bytes.len() + piece.len() > MAX_ANSWER {
-                return Err("its answer has no end".to_owned());
+                return Err("its response is too long".to_owned());
             }
             bytes.extend_from_slice(&piece);
         }
@@ -179,7 +179,7 @@ impl Registry {
         match status {
             StatusCode::OK => Ok(Answer::Cosigned(bytes)),
             StatusCode::CONFLICT => {
-                text().parse().map(Answer::Seen).map_err(|_| "its answer names no size".to_owned())
+                text().parse().map(Answer::Seen).map_err(|_| "its response names no size".to_owned())
             }
             status => Err(format!("HTTP status {status}: {}", text().chars().take(200).collect::<String>())),
         }

@@ -16,7 +16,7 @@ pub(super) fn attention(report: &Report) -> Vec<String> {
 
 fn findings(report: &Report) -> Option<String> {
     let found = report.verification.finding_count;
-    (found > 0).then(|| format!("The record does not hold: {}.", counted(found, "finding")))
+    (found > 0).then(|| format!("The record is not valid: {}.", counted(found, "finding")))
 }
 
 fn cases(report: &Report, outcome: &str) -> Option<(u64, String)> {
@@ -60,6 +60,9 @@ fn silent(report: &Report) -> Option<String> {
     let silent = report.holdings.iter().filter(|row| row.is_silent).count() as u64;
     let were = if silent == 1 { "was" } else { "were" };
     (silent > 0).then(|| {
-        format!("{} {were} leased more than once, and no usage under it came in.", counted(silent, "grant"))
+        format!(
+            "{} {were} leased more than once, and no usage under it was synced.",
+            counted(silent, "grant")
+        )
     })
 }

@@ -161,10 +161,10 @@ impl<R: BufRead> BundleReader<R> {
             has_ended: false,
         };
         reader.read_line()?;
-        let header: Header = crate::json::from_str(&reader.text)
-            .map_err(|_| refused("it is no bundle that this program wrote"))?;
+        let header: Header =
+            crate::json::from_str(&reader.text).map_err(|_| refused("it is not an audit bundle"))?;
         if header.form != FORM {
-            return Err(refused(&format!("it has form {}; this version knows {FORM}", header.form)));
+            return Err(refused(&format!("it has form {}; this version supports {FORM}", header.form)));
         }
         reader.take_line();
         reader.header = header;
@@ -203,7 +203,7 @@ impl<R: BufRead> BundleReader<R> {
             return Err(refused("lines are missing"));
         }
         let found = std::mem::take(&mut self.hasher).finish();
-        if found == sha256 { Ok(()) } else { Err(refused("its SHA-256 is not that of its lines")) }
+        if found == sha256 { Ok(()) } else { Err(refused("its SHA-256 does not match its lines")) }
     }
 
     fn read_line(&mut self) -> Result<(), Error> {
@@ -233,7 +233,7 @@ pub(super) fn parse_line(text: &str) -> Result<Line, Error> {
         return crate::json::from_str(text).map(Line::Record).map_err(malformed);
     }
     let FileLine { file, bytes } = crate::json::from_str(text).map_err(malformed)?;
-    let bytes = BASE64_STANDARD.decode(bytes).map_err(|_| refused("a file is no base64"))?;
+    let bytes = BASE64_STANDARD.decode(bytes).map_err(|_| refused("a file is not base64"))?;
     Ok(Line::File { path: file, bytes })
 }
 

@@ -63,34 +63,32 @@ impl Replay {
     fn unproved(&mut self) {
         let mut unproved = Vec::new();
         if self.depth == Depth::Digests {
-            unproved
-                .push("signatures and rules were not looked at: `portcullis audit verify` does".to_owned());
+            unproved.push("signatures and rules were not checked: use `portcullis audit verify`".to_owned());
         }
         if self.found.witnesses.is_empty() {
-            unproved.push(
-                "no witness vouches for the head: whether others are shown another log, it does not tell"
-                    .to_owned(),
-            );
+            unproved.push("no witness cosigned the head: others may be shown another log".to_owned());
         }
         let silent =
             self.facts.grants.values().filter(|grant| grant.leases > 1 && grant.last_usage.is_none()).count();
         if silent > 0 {
             unproved.push(match silent {
-                1 => "1 grant was leased more than once, and no usage under it came in".to_owned(),
-                _ => format!("{silent} grants were leased more than once, and no usage under them came in"),
+                1 => "1 grant was leased more than once, and no usage under it was synced".to_owned(),
+                _ => {
+                    format!("{silent} grants were leased more than once, and no usage under them was synced")
+                }
             });
         }
         let open = self.journals.open();
         if open > 0 {
             unproved.push(match open {
-                1 => "1 generation began and its end did not come in; it counts in full".to_owned(),
-                _ => format!("{open} generations began and their end did not come in; they count in full"),
+                1 => "1 generation has no synced end; it counts in full".to_owned(),
+                _ => format!("{open} generations have no synced end; they count in full"),
             });
         }
         if self.found.erased > 0 {
             unproved.push(match self.found.erased {
-                1 => "1 statement was erased: what it said is not known any more".to_owned(),
-                erased => format!("{erased} statements were erased: what they said is not known any more"),
+                1 => "1 statement was erased: its content is no longer known".to_owned(),
+                erased => format!("{erased} statements were erased: their content is no longer known"),
             });
         }
         unproved.push("what a modified program does on a researcher's machine leaves no record".to_owned());

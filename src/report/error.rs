@@ -9,7 +9,7 @@ use crate::{catalogue, log};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file, or the place for it, fails.
-    #[error("the bundle's file fails")]
+    #[error("cannot read or write the bundle file")]
     Io(#[from] io::Error),
     /// A bundle that was cut off, altered, or is none.
     #[error("the bundle cannot be used: {reason}")]
@@ -27,6 +27,6 @@ pub enum Error {
     #[error(transparent)]
     Log(#[from] log::Error),
     /// A first root of another catalogue than the one that is trusted.
-    #[error("the bundle is of another catalogue: its first root is not the one that this home trusts")]
+    #[error("the bundle is for another catalogue: its first root is not the one that this home trusts")]
     OtherRoot,
 }

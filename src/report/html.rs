@@ -16,7 +16,7 @@ const MAX_HOLDINGS: usize = 20;
 /// A report as one self-contained page.
 pub fn to_html(report: &Report) -> String {
     let (from, to) = (report.from.date(), report.to.date());
-    let name = report.registry.as_deref().unwrap_or("a registry without a name");
+    let name = report.registry.as_deref().unwrap_or("an unnamed registry");
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\">\
@@ -52,8 +52,8 @@ fn attention(page: &mut String, report: &Report) {
 
 fn verdict(page: &mut String, verification: &Verification) {
     let (class, word) = match verification.holds() {
-        true => ("good", "The record holds."),
-        false => ("bad", "The record does not hold."),
+        true => ("good", "The record is valid."),
+        false => ("bad", "The record is not valid."),
     };
     open_box(page, class, "Verification", word);
     let (entries, were) =
@@ -152,7 +152,7 @@ fn requests(page: &mut String, report: &Report) {
         "#half within",
         "#90 % within",
     ];
-    table(page, "Requests that came in", &heads, rows);
+    table(page, "Requests received", &heads, rows);
     let rows = report
         .denials
         .iter()
@@ -164,7 +164,7 @@ fn holdings(page: &mut String, report: &Report) {
     page.push_str("<h2>Who holds what</h2>\n");
     let mut holding: Vec<_> = report.holdings.iter().filter(|row| row.state == "holds").collect();
     if holding.is_empty() {
-        let _ = writeln!(page, "<p>Nobody held a grant {}.</p>", when(report));
+        let _ = writeln!(page, "<p>There was no valid grant {}.</p>", when(report));
     } else {
         let mut sums: BTreeMap<(usize, &str, &str), u64> = BTreeMap::new();
         for row in &holding {
@@ -243,7 +243,7 @@ fn usage(page: &mut String, report: &Report) {
     chart(page, &bars(&format!("Tokens by {by} and checkpoint"), &series, &rows));
     for (caption, usage) in [
         ("By checkpoint", &report.usage_by_checkpoint),
-        ("By purpose; who was granted several uses counts under each", &report.usage_by_purpose),
+        ("By purpose; a grant with several uses counts under each", &report.usage_by_purpose),
         ("By person", &report.usage_by_person),
     ] {
         usage_table(page, caption, usage);
@@ -314,7 +314,7 @@ fn policies(page: &mut String, report: &Report) {
 fn record(page: &mut String, report: &Report) {
     page.push_str("<h2>The record itself</h2>\n");
     let rows = report.readings.iter().map(|(who, readings)| vec![who.clone(), count(*readings)]);
-    table(page, "Who read what is private", &["who", "#times"], rows);
+    table(page, "Reads of private data", &["who", "#times"], rows);
     let rows =
         report.erasures.iter().map(|row| vec![row.at.date(), count(row.statements), row.reason.clone()]);
     table(page, "Personal data that was erased", &["on", "#statements", "reason"], rows);
@@ -322,7 +322,12 @@ fn record(page: &mut String, report: &Report) {
         .into_iter()
         .map(|(checkpoint, words)| vec![checkpoint.to_owned(), words])
         .collect();
-    table(page, "Erased since it came in: it can only be counted", &["checkpoint", "what"], rows.into_iter());
+    table(
+        page,
+        "Erased since it was received: only counts are left",
+        &["checkpoint", "what"],
+        rows.into_iter(),
+    );
     let verification = &report.verification;
     if !verification.proved.is_empty() {
         page.push_str("<p>What was proved:</p>");

@@ -84,7 +84,7 @@ impl Reached {
                     files.insert(path, bytes);
                 }
                 (ReadLine::File(..), Self::Records(_)) => {
-                    return Err(Error::Bundle { reason: "a file stands behind the records".to_owned() });
+                    return Err(Error::Bundle { reason: "a file follows the records".to_owned() });
                 }
                 (ReadLine::Record(record), _) => {
                     let mut replay = self.replay(trusted_root, depth)?;
@@ -304,9 +304,7 @@ impl Replay {
         checkpoint: &CheckpointId,
     ) -> Result<Arc<RulesInForce>, String> {
         if entry.checkpoint.as_ref() != Some(checkpoint) {
-            return Err(format!(
-                "it names another checkpoint than what it refers to, which is of {checkpoint}"
-            ));
+            return Err(format!("it refers to {checkpoint}, but names another checkpoint"));
         }
         self.rules(checkpoint)
     }
@@ -420,7 +418,7 @@ impl Replay {
         let (tree, head) = (self.growth.grown()?.head, note.claim());
         if tree != head {
             let what = format!(
-                "the entries have the root {} of {} entries, and the head says {} of {}",
+                "the entries have the root {} of {} entries, but the head states {} of {}",
                 short(tree.root()),
                 tree.size(),
                 short(head.root()),
@@ -459,7 +457,7 @@ impl Replay {
                 }
             } else if kind != EntryKind::Grant {
                 let what =
-                    format!("{kind} {}: its statement is missing, and nobody erased it", short(statement));
+                    format!("{kind} {}: its statement is missing and was not erased", short(statement));
                 self.found.find(Some(place), what);
             }
         }

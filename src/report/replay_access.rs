@@ -148,13 +148,13 @@ impl Replay {
         {
             if rules.heeds_registrars() {
                 access::require_affiliated(&known.grant, &rules, &self.affiliations, at)
-                    .map_err(|error| format!("the grant does not count: {error}"))?;
+                    .map_err(|error| format!("the grant is not valid: {error}"))?;
             }
             return Ok(known.grant.clone());
         }
         let verified =
             verify_grant(&standing.envelope, &rules, &standing.revocations, &self.affiliations, at)
-                .map_err(|error| format!("the grant does not count: {error}"))?;
+                .map_err(|error| format!("the grant is not valid: {error}"))?;
         let grant = Arc::new(verified);
         standing.verified = Some(VerifiedGrant { rules, grant: grant.clone() });
         Ok(grant)

@@ -72,7 +72,7 @@ impl Replay {
         let expected = expected.unwrap_or((0, first_link(batch.journal)));
         if batch.from != expected {
             return Err(format!(
-                "it begins at record {} of journal {}, and {} came in before",
+                "it begins at record {} of journal {}, but {} were synced before",
                 batch.from.0, batch.journal, expected.0
             ));
         }
@@ -179,7 +179,7 @@ impl Replay {
             }
             Event::End(end) => match self.journals.open.get(&(journal, end.begin)) {
                 Some(open) => (open.checkpoint.clone(), open.grant, open.kept),
-                // That it ends what never began is found elsewhere.
+                // That it ends a generation that never began is found elsewhere.
                 None => return Ok(()),
             },
         };
@@ -188,11 +188,11 @@ impl Replay {
             return Ok(());
         };
         let (holds, mode) = (holds.as_str(), mode.as_str());
-        Err(format!("it holds what `usage = \"{holds}\"` keeps, and its stage keeps `{mode}`"))
+        Err(format!("it needs a stage with `usage = \"{holds}\"`, but its stage keeps `{mode}`"))
     }
 
     fn ended(&mut self, begin: (JournalId, u64), tokens: u64, is_flagged: bool) -> Result<(), String> {
-        let open = self.journals.open.remove(&begin).ok_or("it ends what never began")?;
+        let open = self.journals.open.remove(&begin).ok_or("it ends a generation that never began")?;
         if let Some(spend) = open.spend {
             let account = Account { person: open.holder, checkpoint: open.checkpoint.clone() };
             self.journals.spending.ended(&account, spend, tokens);
@@ -205,7 +205,7 @@ impl Replay {
             fact.tokens += tokens;
         }
         if tokens > open.promised {
-            return Err(format!("{tokens} tokens came out, and {} were to be", open.promised));
+            return Err(format!("{tokens} tokens were generated, but {} were promised", open.promised));
         }
         Ok(())
     }

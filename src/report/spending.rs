@@ -77,7 +77,7 @@ fn excesses_of(account: &Account, mut spends: Vec<Spend>) -> Vec<(u64, String)> 
             let (person, at, limit) = (person.short(), spend.at, spend.limit);
             found.push((
                 spend.place,
-                format!("key {person}: {sum} tokens with {checkpoint} in the 24 hours to {at}, and {limit} are allowed"),
+                format!("key {person}: {sum} tokens with {checkpoint} in the 24 hours to {at}, but {limit} are allowed"),
             ));
         }
     }
@@ -105,7 +105,7 @@ mod tests {
         [
             (
                 2,
-                "key bfe1a83869e5: 140 tokens with tiny in the 24 hours to 1970-01-02T06:00:00Z, and 100 are allowed",
+                "key bfe1a83869e5: 140 tokens with tiny in the 24 hours to 1970-01-02T06:00:00Z, but 100 are allowed",
             ),
         ]
         "#);

@@ -54,7 +54,7 @@ pub struct Report {
     pub cases: Vec<CaseRow>,
     /// Changes of policies in the period.
     pub policies: Vec<PolicyRow>,
-    /// Who read what is private, and how often, ever.
+    /// Reads of private data, and how often, ever.
     pub readings: Vec<(String, u64)>,
     /// Erasures of the period.
     pub erasures: Vec<ErasureRow>,
@@ -138,7 +138,7 @@ pub struct DenialRow {
 pub struct Month {
     /// The month, as `2019-05`.
     pub month: String,
-    /// Requests that came in.
+    /// Requests received.
     pub asked: u64,
     /// Answers that granted.
     pub granted: u64,
@@ -384,7 +384,7 @@ fn usage(facts: &Facts, within: impl Fn(Timestamp) -> bool) -> [Vec<Usage>; 3] {
             continue;
         }
         let grant = facts.grants.get(grant);
-        let person = grant.map_or_else(|| "somebody who was erased".to_owned(), |grant| grant.person.clone());
+        let person = grant.map_or_else(|| "an erased person".to_owned(), |grant| grant.person.clone());
         let purposes = grant.map_or_else(Vec::new, |grant| grant.uses.clone());
         add(&mut sums[0], checkpoint.to_string(), usage);
         add(&mut sums[1], person, usage);
@@ -432,7 +432,7 @@ fn cases(facts: &Facts, to: Timestamp) -> Vec<CaseRow> {
             person: facts
                 .grants
                 .get(&case.grant)
-                .map_or_else(|| "somebody who was erased".to_owned(), |grant| grant.person.clone()),
+                .map_or_else(|| "an erased person".to_owned(), |grant| grant.person.clone()),
             severity: case.severity,
             about: if case.rules.is_empty() { case.reason.clone() } else { RuleId::list(&case.rules) },
             outcome: case.standing.word(),

@@ -27,7 +27,7 @@ pub fn verification_text(verification: &Verification) -> String {
         ..
     } = verification;
     let mut text = String::new();
-    let verdict = if verification.holds() { "the record holds" } else { "the record does NOT hold" };
+    let verdict = if verification.holds() { "the record is valid" } else { "the record is NOT valid" };
     // Writing to a string cannot fail, here and below.
     let _ = writeln!(text, "{verdict}: {} of {log}\n  root       {root}", counted(*entries, "entry"));
     if !witnesses.is_empty() {
@@ -66,7 +66,7 @@ pub fn verification_text(verification: &Verification) -> String {
 
 /// A report in words.
 pub fn report_text(report: &Report) -> String {
-    let name = report.registry.as_deref().unwrap_or("a registry without a name");
+    let name = report.registry.as_deref().unwrap_or("an unnamed registry");
     let address = report.address.as_ref().map(|address| format!(" ({address})")).unwrap_or_default();
     let mut text =
         format!("Report of {name}{address} from {} to {}\n\n", report.from.date(), report.to.date());
@@ -171,7 +171,7 @@ fn usage_and_cases(text: &mut String, report: &Report) {
     );
     table(
         text,
-        "Read what is private",
+        "Reads of private data",
         report.readings.iter().map(|(who, count)| format!("{who}: {}", counted(*count, "time"))),
     );
     table(
@@ -183,7 +183,7 @@ fn usage_and_cases(text: &mut String, report: &Report) {
     );
     table(
         text,
-        "Erased since it came in: it can only be counted",
+        "Erased since it was received: only counts are left",
         erased_words(&report.erased)
             .into_iter()
             .map(|(checkpoint, words)| format!("{checkpoint:<14} {words}")),

@@ -38,9 +38,9 @@ pub struct Verification {
     pub findings: Vec<Finding>,
     /// How many findings there were.
     pub finding_count: u64,
-    /// What a board did against its own policy, which it may: the record holds, and somebody should know.
+    /// What a board did against its own policy, which it may: the record is valid, and somebody should know.
     pub remarks: Vec<Finding>,
-    /// What was recorded and took no effect, such as a grant that was revoked before its last approval: the record holds, and nobody could
+    /// What was recorded and took no effect, such as a grant that was revoked before its last approval: the record is valid, and nobody could
     /// use it.
     pub void: Vec<Finding>,
     /// What could not be proved, in words.

@@ -139,5 +139,6 @@ pub(super) async fn withdraw(
 }
 
 fn subject(role: &str) -> Result<Subject, Refusal> {
-    role.parse().map_err(|_| Refusal::malformed("the path: the role is no `root`, `targets` or checkpoint"))
+    role.parse()
+        .map_err(|_| Refusal::malformed("the path: the role must be `root`, `targets` or a checkpoint"))
 }

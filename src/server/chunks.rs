@@ -27,8 +27,8 @@ const PRESIGNED: Duration = Duration::from_secs(3600);
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, body = Vec<u8>, content_type = "application/octet-stream", description = "the range that was asked for"),
-        (status = 304, description = "the client has it"),
-        (status = 307, description = "it lies in a store of objects; the place is good for an hour"),
+        (status = 304, description = "not modified"),
+        (status = 307, description = "the chunk is in an object store; the URL is valid for an hour"),
         (status = 416, description = "the range lies outside the chunk"),
         Refusals
     )
@@ -53,7 +53,8 @@ pub(super) async fn get(
     if app.presign
         && let Some(url) = blobs.presigned(digest, PRESIGNED).await.map_err(Error::from)?
     {
-        let place = HeaderValue::try_from(url).map_err(|_| Refusal::malformed("the store's URL is none"))?;
+        let place = HeaderValue::try_from(url)
+            .map_err(|_| Refusal::malformed("the object store returned an invalid URL"))?;
         return Ok((StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, place)]).into_response());
     }
     let (status, bytes) = match range::wanted(&headers, &tag, size) {
@@ -87,7 +88,7 @@ pub(super) async fn get(
     params(("digest" = String, Path, pattern = "^[0-9a-f]{64}$")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     security(("bearer" = [])),
-    responses((status = 201, description = "it is new"), (status = 204, description = "it was here already"), Refusals)
+    responses((status = 201, description = "created"), (status = 204, description = "already known"), Refusals)
 )]
 pub(super) async fn put(
     State(app): State<App>,

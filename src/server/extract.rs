@@ -143,7 +143,7 @@ impl FromRequestParts<App> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
         let reader = <Self as OptionalFromRequestParts<App>>::from_request_parts(parts, app).await?;
-        reader.ok_or_else(|| Refusal::unauthenticated("this may be read only by those whom it concerns"))
+        reader.ok_or_else(|| Refusal::unauthenticated("this resource requires a bearer"))
     }
 }
 
@@ -157,11 +157,10 @@ impl OptionalFromRequestParts<App> for Reader {
         };
         let bearer = value.to_str().ok().and_then(|value| value.split_once(' '));
         let Some((_, bearer)) = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
-            return Err(Refusal::unauthenticated("the Authorization header holds no bearer"));
+            return Err(Refusal::unauthenticated("the Authorization header has no bearer"));
         };
         let holder = app.registry.holder_of(bearer.trim(), Timestamp::now()).await?;
-        let holder = holder
-            .ok_or_else(|| Refusal::unauthenticated("the bearer is not of this registry, or is over"))?;
+        let holder = holder.ok_or_else(|| Refusal::unauthenticated("the bearer is unknown or expired"))?;
         app.limits.identity(holder, Cost::REQUEST)?;
         Ok(Some(Self(holder)))
     }
@@ -173,7 +172,7 @@ impl FromRequestParts<App> for Paid {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
         let origin = parts.extensions.get::<Origin>().copied();
         // The middleware that measures addresses stands before every handler.
-        let origin = origin.ok_or_else(|| Refusal::malformed("the request comes from nowhere"))?;
+        let origin = origin.ok_or_else(|| Refusal::malformed("the request has no source address"))?;
         let length = body_length(parts).min(MAX_STATEMENT_BYTES as u64);
         app.limits.address(origin, Cost::of_bytes(length))?;
         Ok(Self(origin))
@@ -218,7 +217,7 @@ impl FromRequestParts<App> for Proposer {
         if body_length(parts) <= MAX_STATEMENT_BYTES as u64 {
             return Ok(Self { key, knows_code });
         }
-        Err(too_long("a proposal of such a length takes a keeper's bearer, or the founding code"))
+        Err(too_long("a proposal of this length requires a keeper's bearer or the founding code"))
     }
 }
 
@@ -245,7 +244,7 @@ fn too_long(detail: &str) -> Refusal {
 
 fn of_bytes(rejection: &BytesRejection) -> Refusal {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_long("the body is longer than this route takes"),
+        StatusCode::PAYLOAD_TOO_LARGE => too_long("the body exceeds the limit of this route"),
         _ => Refusal::too_slow(),
     }
 }
@@ -256,5 +255,5 @@ fn not_json() -> Refusal {
         ("not-json", "the body is not JSON"),
         "the Content-Type is not application/json",
     )
-    .next("send JSON, and say so")
+    .next("send JSON with Content-Type application/json")
 }

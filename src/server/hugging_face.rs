@@ -160,7 +160,7 @@ fn commit(checkpoint: &PublicCheckpoint) -> String {
 
 async fn find(app: &App, repository: &str, revision: &str) -> Result<PublicCheckpoint, Box<Response>> {
     let unknown = || {
-        let words = format!("there is no repository {repository} here");
+        let words = format!("there is no repository {repository}");
         Box::new(refuse(StatusCode::NOT_FOUND, "RepoNotFound", &words))
     };
     let id: CheckpointId = repository.parse().map_err(|_| unknown())?;
@@ -168,12 +168,12 @@ async fn find(app: &App, repository: &str, revision: &str) -> Result<PublicCheck
         Ok(checkpoint) => checkpoint,
         Err(Error::Gated { checkpoint, stage }) => {
             let words = format!(
-                "{checkpoint} is in stage `{stage}`, where its board decides: ask with `portcullis request new {checkpoint} --terms`"
+                "{checkpoint} is in stage `{stage}`, which requires its board's approval: ask with `portcullis request new {checkpoint} --terms`"
             );
             return Err(Box::new(refuse(StatusCode::FORBIDDEN, "GatedRepo", &words)));
         }
         Err(Error::TooFewHandovers { .. } | Error::NotSealed { .. }) => {
-            let words = format!("{id} is public, and its board has not handed its lock over yet");
+            let words = format!("{id} is public, but its board has not handed over its shares yet");
             return Err(Box::new(refuse(StatusCode::FORBIDDEN, "GatedRepo", &words)));
         }
         Err(Error::Client(_) | Error::Unfounded) => return Err(unknown()),

@@ -124,12 +124,7 @@ impl Limits {
 
     /// Charges an address.
     pub(super) fn address(&self, origin: Origin, cost: Cost) -> Result<(), Refusal> {
-        charge(
-            self.addresses.as_ref(),
-            &origin,
-            cost,
-            "this address asks for more work than this registry does",
-        )
+        charge(self.addresses.as_ref(), &origin, cost, "rate limit exceeded for this address")
     }
 
     /// Charges an address for what it asked before; how long to wait first, if it asks for too much.
@@ -139,17 +134,12 @@ impl Limits {
 
     /// Charges an identity.
     pub(super) fn identity(&self, key: KeyId, cost: Cost) -> Result<(), Refusal> {
-        charge(
-            self.identities.as_ref(),
-            &key,
-            cost,
-            "this identity asks for more work than this registry does",
-        )
+        charge(self.identities.as_ref(), &key, cost, "rate limit exceeded for this identity")
     }
 
     /// Counts a newcomer's request from an address.
     pub(super) fn newcomer(&self, origin: Origin) -> Result<(), Refusal> {
-        let words = "newcomers at this address made as many requests as are taken in a day";
+        let words = "daily limit of newcomers' requests reached for this address";
         charge(self.newcomers.as_ref(), &origin, Cost::REQUEST, words)
     }
 }

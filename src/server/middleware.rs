@@ -99,19 +99,17 @@ pub(super) async fn require_host(request: Request, next: Next) -> Response {
 
 /// No route has this path.
 pub(super) async fn nothing_here() -> Response {
-    Refusal::missing("no resource has this path")
-        .next("see /openapi.json for those that there are")
-        .into_response()
+    Refusal::missing("no resource has this path").next("see /openapi.json for the paths").into_response()
 }
 
 /// A route has this path, and another method.
 pub(super) async fn not_done_here() -> Response {
     Refusal::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        ("method", "nothing of the kind is done here"),
-        "this resource does not take this method",
+        ("method", "method not allowed"),
+        "this resource does not support this method",
     )
-    .next("see /openapi.json for those that it takes")
+    .next("see /openapi.json for its methods")
     .into_response()
 }
 
@@ -122,8 +120,8 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     tracing::error!(words, "a handler panicked");
     let mut response = Refusal::new(
         StatusCode::INTERNAL_SERVER_ERROR,
-        ("defect", "a defect of this program"),
-        "the registry has a defect; its log says where",
+        ("defect", "internal error"),
+        "the registry has a defect; see its log",
     )
     .next("report it to the registry's operator")
     .into_response();

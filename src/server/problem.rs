@@ -32,25 +32,25 @@ pub(super) struct Refusal {
 impl Refusal {
     /// What was sent makes no sense.
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, ("malformed", "the request makes no sense"), detail)
-            .next("see /openapi.json for what is expected here")
+        Self::new(StatusCode::BAD_REQUEST, ("malformed", "malformed request"), detail)
+            .next("see /openapi.json for the expected form")
     }
 
     /// There is no such thing.
     pub(super) fn missing(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, ("unknown", "there is no such thing here"), detail)
+        Self::new(StatusCode::NOT_FOUND, ("unknown", "not found"), detail)
     }
 
     /// Only who proved who they are may read this.
     pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, ("unauthenticated", "nobody proved who is asking"), detail)
+        Self::new(StatusCode::UNAUTHORIZED, ("unauthenticated", "authentication required"), detail)
             .next("answer a challenge of POST /v1/challenges at POST /v1/sessions, and send the bearer")
     }
 
     /// The body ended early, or came too slowly.
     pub(super) fn too_slow() -> Self {
-        let kind = ("cut-off", "the body did not come whole");
-        let detail = "the body ended early, or came too slowly";
+        let kind = ("cut-off", "incomplete body");
+        let detail = "the body ended early or arrived too slowly";
         Self::new(StatusCode::REQUEST_TIMEOUT, kind, detail).next("send it again")
     }
 
@@ -81,11 +81,9 @@ impl From<Error> for Refusal {
         let (fault, next) = error.next_step();
         let (status, kind) = match (&error, fault) {
             (Error::Unknown { .. } | Error::NoPart { .. }, _) => {
-                (StatusCode::NOT_FOUND, ("unknown", "there is no such thing here"))
+                (StatusCode::NOT_FOUND, ("unknown", "not found"))
             }
-            (Error::WorkNeeded { .. }, _) => {
-                (StatusCode::FORBIDDEN, ("work", "some work is to be done first"))
-            }
+            (Error::WorkNeeded { .. }, _) => (StatusCode::FORBIDDEN, ("work", "proof of work required")),
             (Error::Store(store::Error::Intake(_)), _) => {
                 (StatusCode::TOO_MANY_REQUESTS, ("too-many", "too many requests"))
             }
@@ -96,18 +94,18 @@ impl From<Error> for Refusal {
                 | Error::NothingToApprove { .. }
                 | Error::NeverStood { .. },
                 _,
-            ) => (StatusCode::CONFLICT, ("conflict", "it stands otherwise already")),
-            (_, Fault::Request) => (StatusCode::BAD_REQUEST, ("malformed", "the request makes no sense")),
-            (_, Fault::Rule) => (StatusCode::FORBIDDEN, ("denied", "a rule forbids it")),
-            (_, Fault::Proof) => (StatusCode::UNPROCESSABLE_ENTITY, ("unverified", "it does not verify")),
-            (_, Fault::Busy) => (StatusCode::SERVICE_UNAVAILABLE, ("unavailable", "not now")),
+            ) => (StatusCode::CONFLICT, ("conflict", "conflict with the current state")),
+            (_, Fault::Request) => (StatusCode::BAD_REQUEST, ("malformed", "malformed request")),
+            (_, Fault::Rule) => (StatusCode::FORBIDDEN, ("denied", "forbidden by a rule")),
+            (_, Fault::Proof) => (StatusCode::UNPROCESSABLE_ENTITY, ("unverified", "verification failed")),
+            (_, Fault::Busy) => (StatusCode::SERVICE_UNAVAILABLE, ("unavailable", "temporarily unavailable")),
         };
         let detail = match &error {
             error if fault != Fault::Busy => chain(error),
             // What fails inside is the operator's to read.
             Error::Log(_) | Error::Store(_) | Error::Blob(_) | Error::Io { .. } | Error::Catalogue(_) => {
-                tracing::error!(error = %chain(&error), "the registry fails");
-                "the registry cannot do its work now".to_owned()
+                tracing::error!(error = %chain(&error), "internal registry error");
+                "internal registry error".to_owned()
             }
             error => chain(error),
         };
@@ -183,18 +181,18 @@ pub(super) struct Refusals;
 impl IntoResponses for Refusals {
     fn responses() -> std::collections::BTreeMap<String, RefOr<DocumentedResponse>> {
         let statuses = [
-            ("400", "what was sent makes no sense"),
-            ("401", "nobody proved who is asking"),
-            ("403", "a rule forbids it"),
-            ("404", "there is no such thing here"),
-            ("405", "nothing of the kind is done here"),
-            ("408", "it took too long to come"),
-            ("409", "it stands otherwise already"),
+            ("400", "malformed request"),
+            ("401", "authentication required"),
+            ("403", "forbidden by a rule"),
+            ("404", "not found"),
+            ("405", "method not allowed"),
+            ("408", "the request arrived too slowly"),
+            ("409", "conflict with the current state"),
             ("413", "the body is too long"),
             ("415", "the body is not JSON"),
-            ("422", "it does not verify"),
+            ("422", "verification failed"),
             ("429", "too many requests"),
-            ("503", "not now"),
+            ("503", "temporarily unavailable"),
         ];
         let response = |description: &str| {
             ResponseBuilder::new()

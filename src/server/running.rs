@@ -23,7 +23,7 @@ const MAX_CONNECTIONS: usize = 4096;
 const MAX_STREAMS: u32 = 16;
 /// How long requests under way may take once the server was asked to end.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often the catalogue's timestamp is renewed.
+/// How often renewed the catalogue's timestamp.
 const REPUBLISH: Duration = Duration::from_secs(24 * 3600);
 /// How often the log takes in what nobody waits for.
 const SEQUENCE: Duration = Duration::from_millis(500);
@@ -57,10 +57,10 @@ pub enum ServeError {
         source: io::Error,
     },
     /// What was here before the log cannot be entered.
-    #[error("the log cannot begin with what was here before it")]
+    #[error("cannot enter existing statements into the log")]
     Log(#[source] Error),
     /// Measurements cannot be taken.
-    #[error("cannot measure: {0}")]
+    #[error("cannot set up metrics: {0}")]
     Metrics(String),
     /// Serving failed.
     #[error("serving failed")]
@@ -101,7 +101,7 @@ impl Server {
         // Before anybody is answered: what comes in now must not be entered ahead of what was here before the log.
         registry.adopt_sanctions().await.map_err(ServeError::Log)?;
         if registry.begin_log().await.map_err(ServeError::Log)? {
-            tracing::info!("the log begins with what was here before it");
+            tracing::info!("entered existing statements into the new log");
         }
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full("portcullis_http_request_seconds".to_owned()), &SECONDS)
@@ -111,7 +111,7 @@ impl Server {
         // A process has one recorder; a second server in it, as in tests, measures into the first's.
         drop(metrics::set_global_recorder(recorder));
         if settings.origins.is_empty() && !address.ip().is_loopback() {
-            tracing::warn!(%address, "clients can sign in only at the address that is listened on: name those that they use in `origins`");
+            tracing::warn!(%address, "clients can sign in only at the listening address; add other addresses to `origins`");
         }
         let limits = settings.limits;
         let patience = Duration::from_secs(limits.seconds.max(1));
@@ -179,9 +179,9 @@ fn republish(app: App) -> JoinHandle<()> {
         loop {
             clock.tick().await;
             match app.registry.renew().await {
-                Ok(true) => tracing::info!("the catalogue's timestamp is renewed"),
+                Ok(true) => tracing::info!("renewed the catalogue's timestamp"),
                 Ok(false) | Err(Error::Unfounded) => {}
-                Err(error) => tracing::error!(%error, "the catalogue's timestamp cannot be renewed"),
+                Err(error) => tracing::error!(%error, "cannot renew the catalogue's timestamp"),
             }
         }
     })
@@ -195,7 +195,7 @@ fn sequence(app: App) -> JoinHandle<()> {
             clock.tick().await;
             match app.registry.keep_witnessed().await {
                 Ok(()) | Err(Error::Unfounded) => {}
-                Err(error) => tracing::error!(%error, "the log does not grow"),
+                Err(error) => tracing::error!(%error, "log sequencing failed"),
             }
         }
     })
@@ -207,7 +207,7 @@ fn keep_up(app: App) -> JoinHandle<()> {
         loop {
             clock.tick().await;
             if let Err(error) = app.registry.store().forget(Timestamp::now()).await {
-                tracing::error!(%error, "what is over cannot be forgotten");
+                tracing::error!(%error, "cannot delete expired rows");
             }
             app.metrics.run_upkeep();
         }

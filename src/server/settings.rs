@@ -149,7 +149,7 @@ pub enum SettingsError {
         reason: String,
     },
     /// A later form.
-    #[error("{} has schema {schema}; this version knows 1", path.display())]
+    #[error("{} has schema {schema}; this version supports 1", path.display())]
     Schema {
         /// Which file.
         path: PathBuf,
@@ -157,7 +157,7 @@ pub enum SettingsError {
         schema: u32,
     },
     /// More work than any client does.
-    #[error("{} asks newcomers for more than {max} bits of work", path.display())]
+    #[error("{} requires more than {max} bits of work from newcomers", path.display())]
     WorkBits {
         /// Which file.
         path: PathBuf,
@@ -165,7 +165,7 @@ pub enum SettingsError {
         max: u32,
     },
     /// It would speak plain HTTP to the world.
-    #[error("it would listen on {listen} in plain HTTP, where others can read and change what is said")]
+    #[error("refusing plain HTTP on {listen}: others could read and change the traffic")]
     PlainHttp {
         /// Where.
         listen: SocketAddr,

@@ -53,8 +53,8 @@ pub(super) struct ListQuery {
     params(("portcullis-work" = Option<String>, Header, description = "`<challenge>:<counter>`, where `work` was asked for")),
     request_body(content = Object, description = "a DSSE envelope"),
     responses(
-        (status = 201, body = StatementReceipt, description = "it is new"),
-        (status = 200, body = StatementReceipt, description = "it was here already"),
+        (status = 201, body = StatementReceipt, description = "created"),
+        (status = 200, body = StatementReceipt, description = "already known"),
         Refusals
     )
 )]
@@ -102,13 +102,13 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Private<StatementPage>, Refusal> {
     if !KINDS.contains(&query.kind.as_str()) {
-        return Err(Refusal::malformed(format!("the query: kind is none of {}", KINDS.join(", "))));
+        return Err(Refusal::malformed(format!("the query: kind must be one of {}", KINDS.join(", "))));
     }
     let is_prefix = |prefix: &String| {
         (4..=64).contains(&prefix.len()) && prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     };
     if !query.prefix.as_ref().is_none_or(is_prefix) {
-        return Err(Refusal::malformed("the query: prefix is not 4 to 64 hexadecimal digits in lower case"));
+        return Err(Refusal::malformed("the query: prefix must be 4 to 64 lower-case hexadecimal digits"));
     }
     if query.newest && query.about.is_none() {
         return Err(Refusal::malformed("the query: newest needs about"));
@@ -142,6 +142,6 @@ pub(super) fn slice(after: Option<&str>, limit: Option<i64>) -> Result<Slice, Re
         after.map_err(|error: CursorError| Refusal::malformed(format!("the query: after: {error}")))?;
     match limit.unwrap_or(100) {
         limit @ 1..=MAX_ROWS => Ok(Slice { after, limit }),
-        _ => Err(Refusal::malformed(format!("the query: limit is not 1 to {MAX_ROWS}"))),
+        _ => Err(Refusal::malformed(format!("the query: limit must be 1 to {MAX_ROWS}"))),
     }
 }

@@ -107,11 +107,11 @@ async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: Bytes) -> Res
         }
         Ok(Err(refusal)) => refusal,
         Err(error) => {
-            tracing::error!(%error, "the witness's disk fails");
-            return (StatusCode::SERVICE_UNAVAILABLE, "the witness cannot do its work now\n").into_response();
+            tracing::error!(%error, "witness disk error");
+            return (StatusCode::SERVICE_UNAVAILABLE, "internal witness error\n").into_response();
         }
     };
-    tracing::warn!(%refusal, "a head is not cosigned");
+    tracing::warn!(%refusal, "refused to cosign a tree head");
     let text = format!("{refusal}\n");
     match refusal {
         WitnessRefusal::Malformed { .. } => (StatusCode::BAD_REQUEST, text).into_response(),

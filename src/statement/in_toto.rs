@@ -220,9 +220,7 @@ impl Envelope {
         // Whoever signs the same in other bytes says nothing new, and would be kept again and again: white space, fields in another
         // order, arrays for objects, the values of defaults written out, other fields in the envelopes inside.
         if statement.payload()? != self.payload() {
-            return Err(malformed::<P>(
-                "it is not written in the one form that such a statement has".to_owned(),
-            ));
+            return Err(malformed::<P>("it is not in canonical form".to_owned()));
         }
         Ok(statement)
     }
@@ -379,7 +377,7 @@ mod tests {
         this is a https://portcullis.dev/greeting/v2, not a greeting
         this is a greeting, not a farewell
         the signed payload is a `text/plain`, not a `application/vnd.in-toto+json`
-        the greeting cannot be read: it is not written in the one form that such a statement has
+        the greeting cannot be read: it is not in canonical form
         the greeting cannot be read: invalid type: sequence, expected struct Greeting at line 1 column 337
         ");
     }

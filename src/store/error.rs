@@ -8,19 +8,19 @@ use crate::identity::KeyId;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database cannot be reached, or refuses.
-    #[error("the database fails: {0}")]
+    #[error("database error: {0}")]
     Database(#[from] sqlx::Error),
     /// What was to be written together with others was not written.
-    #[error("the database did not write: {reason}")]
+    #[error("the database write failed: {reason}")]
     NotWritten {
         /// Why not.
         reason: String,
     },
     /// Its tables cannot be brought to this version's form.
-    #[error("the database's tables cannot be brought up to date: {0}")]
+    #[error("database migration failed: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// A URL of a database that this program does not know.
-    #[error("`{scheme}` is no database that is supported; write sqlite:<file> or postgres://…")]
+    #[error("`{scheme}` is not a supported database; use sqlite:<file> or postgres://…")]
     Scheme {
         /// The scheme given.
         scheme: String,
@@ -37,7 +37,7 @@ pub enum Error {
         reason: String,
     },
     /// More rows than a decision reads; deciding on a part of them would be guessing.
-    #[error("more than {max} rows of {table} bear on this: nothing is decided on a part of them")]
+    #[error("more than {max} rows of {table} apply, too many for a decision")]
     TooMany {
         /// Which table.
         table: &'static str,
@@ -45,7 +45,7 @@ pub enum Error {
         max: i64,
     },
     /// A backup's file cannot be read or written.
-    #[error("the backup's file fails")]
+    #[error("cannot read or write the backup file")]
     File(#[from] io::Error),
     /// A backup that cannot be used.
     #[error("the backup cannot be used: {reason}")]

@@ -19,25 +19,25 @@ const RESERVE: u32 = 4;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntakeRefusal {
     /// The same person waits for an answer to the same request.
-    #[error("the request {request} asks for the same and is pending")]
+    #[error("the same request is already pending: {request}")]
     Repeated {
         /// The request that is pending.
         request: Sha256Digest,
     },
     /// One person has as many requests in one queue as may be.
-    #[error("{max} requests of one person may be pending for a checkpoint at a time")]
+    #[error("one person may have at most {max} pending requests for a checkpoint")]
     Pending {
         /// How many may be.
         max: u32,
     },
     /// One person asked as often as may be in a day.
-    #[error("one person may make {max} requests in a day")]
+    #[error("one person may make at most {max} requests a day")]
     PersonDay {
         /// How often.
         max: u32,
     },
     /// One person signed as many statements of a kind as may be in a day.
-    #[error("one person may hand in {max} statements of the kind `{kind}` in a day")]
+    #[error("one person may submit at most {max} statements of kind `{kind}` a day")]
     KindDay {
         /// Of which kind.
         kind: String,
@@ -45,19 +45,19 @@ pub enum IntakeRefusal {
         max: u32,
     },
     /// Newcomers of one network asked for one checkpoint as often as may be in a day.
-    #[error("newcomers of one network may make {max} requests for a checkpoint in a day")]
+    #[error("newcomers of one network may make at most {max} requests a day for a checkpoint")]
     NetworkDay {
         /// How often.
         max: u32,
     },
     /// One person handed in as much usage as may be in a day.
-    #[error("one person may hand in {} MiB of usage in a day", mebibytes(*max))]
+    #[error("one person may submit at most {} MiB of usage a day", mebibytes(*max))]
     UsageDay {
         /// How many bytes.
         max: u64,
     },
     /// Newcomers asked for one checkpoint as often as may be in a day.
-    #[error("newcomers may make {max} requests for a checkpoint in a day, all of them together")]
+    #[error("all newcomers together may make at most {max} requests a day for a checkpoint")]
     NewcomersDay {
         /// How often.
         max: u32,

@@ -91,7 +91,9 @@ pub(super) async fn take(
     for place in places {
         let taken = sqlx::query("DELETE FROM later_hits WHERE place = $1").bind(place);
         if taken.execute(&mut **transaction).await?.rows_affected() != 1 {
-            return Err(Error::NotWritten { reason: "another case took the same records up".to_owned() });
+            return Err(Error::NotWritten {
+                reason: "another case already includes the same records".to_owned(),
+            });
         }
     }
     Ok(())

@@ -43,7 +43,7 @@ pub enum Error {
         seq: u64,
     },
     /// The journal ends before a record that was there.
-    #[error("the usage journal ends after {found} records, and had {known}: its end was cut off")]
+    #[error("the usage journal ends after {found} records, but had {known}: its end was cut off")]
     Truncated {
         /// How many there are.
         found: u64,
@@ -51,7 +51,7 @@ pub enum Error {
         known: u64,
     },
     /// Another history than the one that was known.
-    #[error("usage record {seq} is {found}, and was {known}: the journal has another history")]
+    #[error("usage record {seq} is {found}, but was {known}: the journal has another history")]
     Forked {
         /// Which.
         seq: u64,
@@ -62,7 +62,7 @@ pub enum Error {
     },
     /// Another journal than the one that a lease is for.
     #[error(
-        "the lease is for the usage journal {known}, which had {records} records, and here is {found}: the journal went away, or this is another machine"
+        "the lease is for the usage journal {known} with {records} records, but this is {found}: the journal was removed, or this is another machine"
     )]
     OtherJournal {
         /// Which is here.
@@ -73,7 +73,7 @@ pub enum Error {
         records: u64,
     },
     /// The home's journal is not there.
-    #[error("the usage journal {journal}, which had {records} records, is gone")]
+    #[error("the usage journal {journal}, which had {records} records, is missing")]
     Gone {
         /// Which.
         journal: JournalId,
@@ -81,7 +81,7 @@ pub enum Error {
         records: u64,
     },
     /// Another journal lies where the home's was.
-    #[error("this home's usage journal is {known}, which had {records} records, and here is {found}")]
+    #[error("this home's usage journal is {known} with {records} records, but this is {found}")]
     Replaced {
         /// Which is here.
         found: JournalId,
@@ -92,7 +92,7 @@ pub enum Error {
     },
     /// A home that was copied, or put back from a copy.
     #[error(
-        "this home is a copy: the usage journal {journal} had {records} records when it was made, and may have more elsewhere"
+        "this home is a copy: the usage journal {journal} had {records} records when it was copied, and may have more elsewhere"
     )]
     Copied {
         /// Which.
@@ -102,33 +102,33 @@ pub enum Error {
     },
     /// Nobody can tell how far the journal went.
     #[error(
-        "the mark of the usage journal {journal}, `usage-mark.json` in the home, is gone: records may be missing"
+        "the mark of the usage journal {journal}, `usage-mark.json` in the home, is missing: records may be missing"
     )]
     Unmarked {
         /// Which.
         journal: JournalId,
     },
     /// A generation that began, is not under way, and of which nothing was kept.
-    #[error("generation {begin} of the usage journal never ended, and what it wrote is gone")]
+    #[error("generation {begin} of the usage journal never ended, and its text is lost")]
     Unended {
         /// The record with which it began.
         begin: u64,
     },
     /// Nothing to explain there.
-    #[error("record {begin} of the usage journal began no generation that waits for its end")]
+    #[error("record {begin} of the usage journal does not begin an unfinished generation")]
     NothingToExplain {
         /// Which record.
         begin: u64,
     },
     /// A declaration does not say what it could.
-    #[error("the declaration of a usage journal does not hold: {reason}")]
+    #[error("the usage journal declaration is not valid: {reason}")]
     Declaration {
         /// What is wrong.
         reason: &'static str,
     },
     /// More tokens than the stage allows.
     #[error(
-        "the grant allows {limit} tokens in 24 hours: {spent} are used, {reserved} are promised to generations under way, and {asked} are asked for"
+        "the grant allows {limit} tokens in 24 hours: {spent} are used, {reserved} are reserved for running generations, and {asked} are requested"
     )]
     OverLimit {
         /// How many are allowed.
@@ -141,10 +141,10 @@ pub enum Error {
         asked: u64,
     },
     /// A stage that keeps prompts sealed, and nobody to seal them to.
-    #[error("the stage keeps prompts sealed to the auditors, and the catalogue names none")]
+    #[error("the stage keeps prompts sealed to the auditors, but the catalogue names none")]
     NoAuditors,
     /// A batch is not what it says.
-    #[error("the batch of usage records does not hold: {reason}")]
+    #[error("the usage batch is not valid: {reason}")]
     Batch {
         /// What is wrong.
         reason: String,

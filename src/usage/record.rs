@@ -267,7 +267,7 @@ impl SignedRecord {
             return Err(malformed(format!("it names {count} rules, and there are at most {MAX_HITS}")));
         }
         if record.to_json() != json {
-            return Err(malformed("it is not written in the one form".to_owned()));
+            return Err(malformed("it is not in canonical form".to_owned()));
         }
         Ok(Self { record, line: line.to_owned() })
     }

@@ -95,7 +95,7 @@ impl KeptText {
         let bytes = open_with(key, PURPOSE, self.sha256.as_bytes(), sealed)?;
         let is_whole = bytes.len() as u64 == self.bytes;
         if is_whole && Sha256Digest::of(&bytes) != self.sha256 {
-            let reason = "a sealed text is another than its digest says".to_owned();
+            let reason = "a sealed text does not match its digest".to_owned();
             return Err(Error::Batch { reason });
         }
         Ok(Some(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())))

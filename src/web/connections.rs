@@ -73,13 +73,13 @@ impl Acceptor {
     }
 
     fn place(&self, peer: SocketAddr) -> io::Result<Place> {
-        let full = |_| io::Error::other("as many connections are open as may be");
+        let full = |_| io::Error::other("too many connections are open");
         let room = Arc::clone(&self.room).try_acquire_owned().map_err(full)?;
         let household = household(peer.ip());
         let mut households = self.households.lock().unwrap_or_else(PoisonError::into_inner);
         let count = households.entry(household).or_default();
         if self.share.is_some_and(|share| *count >= share) {
-            return Err(io::Error::other("as many connections of one address are open as may be"));
+            return Err(io::Error::other("too many connections of one address are open"));
         }
         *count += 1;
         drop(households);

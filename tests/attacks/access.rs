@@ -166,8 +166,8 @@ fn boards_that_share_so_many_members_that_nobody_is_granted_anything() {
         findings(board(&[1, 2, 3], 3), board(&[9], 1)),
     ].join("\n"), @"
     error: 3 different people must approve, and of these boards' 2 only 2 can: 2 sit on several, and one person counts for one board
-      next: ask for fewer, or appoint people who sit on one board only
-    warning: 3 different people must approve, and 1 sits on several of these boards: where one of the 3 who cannot be spared is away, nobody is granted anything
+      next: require fewer, or appoint people who sit on one board only
+    warning: 3 different people must approve, and 1 sits on several of these boards: if one of the 3 who cannot be spared is away, no grant is possible
       next: appoint more people who sit on one board only
     warning: 2 of board must approve by the policy and 3 by the catalogue's threshold: the threshold binds
       next: write `board = 3`, or rotate the board to another threshold

@@ -47,7 +47,7 @@ fn a_stranger_writes_the_name_of_an_organization_on_a_card() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(said.replace(&served.process.url, "<registry>"), @"
             exit 3
-            error: stage `partners` of tiny wants your organization confirmed: the policy does not permit it: no registrar of 'University' confirmed that the person belongs to it
+            error: stage `partners` of tiny wants your organization confirmed: the policy does not permit it: no registrar of 'University' has confirmed the person
               next: give your card to remy, its registrar, who runs `portcullis affiliation confirm <card> --organization 'University' --days <days>`; then ask again
             ");
         }
@@ -64,7 +64,7 @@ fn a_stranger_writes_the_name_of_an_organization_on_a_card() {
         assert!(scene.succeed("eve", "affiliation list").starts_with("nothing was said"));
         scene.succeed("rosa", "usage sync");
         let audit = scene.succeed("august", "audit verify");
-        assert!(audit.starts_with("the record holds"), "{audit}");
+        assert!(audit.starts_with("the record is valid"), "{audit}");
     }
 }
 
@@ -125,7 +125,7 @@ fn a_person_goes_on_after_the_registrar_withdrew_them() {
     let said = scene.refuse("rosa", &format!("lease {ID}"));
     insta::assert_snapshot!(said.replace(&served.process.url, "<registry>"), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy does not permit it: what a registrar of 'University' confirmed of the person ended at <time>
+    error: the grant <digits> for `tiny` is not valid: the policy does not permit it: the confirmation by a registrar of 'University' expired at <time>
       next: give your card to remy, its registrar, who runs `portcullis affiliation confirm <card> --organization 'University' --days <days>`; then ask again
     ");
     let said = scene.refuse("rosa", NEW);
@@ -133,7 +133,7 @@ fn a_person_goes_on_after_the_registrar_withdrew_them() {
     // An older word that is handed in again changes nothing, and the registrar may confirm anew.
     confirm(scene, 3);
     scene.succeed("rosa", &format!("lease {ID}"));
-    assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
+    assert!(scene.succeed("august", "audit verify").starts_with("the record is valid"));
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn fresh_keys_fill_nothing_without_work(database: Database) {
     let refused = hand_in(&served, &padded(&stranger_request(&served, 0, card), &*signer), None);
     insta::allow_duplicates! {
         insta::assert_snapshot!(said(&refused), @"
-        422 the request cannot be read: it is not written in the one form that such a statement has
+        422 the request cannot be read: it is not in canonical form
           next: send it as this program writes it, with the signatures that its kind has and no others
         ");
     }
@@ -233,7 +233,7 @@ fn one_person_floods_no_queue(database: Database) {
     assert_eq!(refused.header("retry-after"), Some("3600"));
     insta::allow_duplicates! {
         insta::assert_snapshot!(said(refused), @"
-        429 3 requests of one person may be pending for a checkpoint at a time
+        429 one person may have at most 3 pending requests for a checkpoint
           next: wait for the board's answer, or take one back with `portcullis request withdraw <request>`
         ");
     }
@@ -269,9 +269,9 @@ fn many_strangers_have_one_days_quota_by_address_and_for_a_checkpoint() {
     let new = format!("request new {ID} --purpose Mine --use detection --days 30 --accept-agreement");
     served.scene.succeed("ada", &new);
     insta::assert_snapshot!(heard.join("\n"), @"
-    429 newcomers of one network may make 2 requests for a checkpoint in a day
+    429 newcomers of one network may make at most 2 requests a day for a checkpoint
       next: ask again tomorrow
-    429 newcomers at this address made as many requests as are taken in a day
+    429 daily limit of newcomers' requests reached for this address
       next: wait as long as Retry-After says, and try again
     ");
 }
@@ -317,11 +317,11 @@ fn one_who_pays_uses_up_the_days_newcomers_for_nobody_but_their_neighbours() {
     // A network that did not ask today is let in all the same.
     assert_eq!(ask(32, "192.0.2.1").1.status, 201);
     insta::assert_snapshot!(heard.join("\n"), @"
-    429 newcomers of one network may make 2 requests for a checkpoint in a day
+    429 newcomers of one network may make at most 2 requests a day for a checkpoint
       next: ask again tomorrow
-    429 newcomers of one network may make 2 requests for a checkpoint in a day
+    429 newcomers of one network may make at most 2 requests a day for a checkpoint
       next: ask again tomorrow
-    429 newcomers may make 20 requests for a checkpoint in a day, all of them together
+    429 all newcomers together may make at most 20 requests a day for a checkpoint
       next: ask again tomorrow
     ");
 }
@@ -338,14 +338,14 @@ fn one_key_fills_no_log(database: Database) {
     insta::allow_duplicates! {
         insta::assert_snapshot!(refused.replace(&served.process.url, "<registry>"), @"
         exit 5
-        error: <registry> refuses: one person may hand in 3 statements of the kind `case-step` in a day
+        error: <registry> refuses: one person may submit at most 3 statements of kind `case-step` a day
           next: go on tomorrow; if this is your work, the operator can raise `limits.statements_per_person`
         ");
     }
     // Of another kind, and of others, as many again.
     scene.succeed("ada", &format!("revoke {grant} --reason Enough"));
     assert!(scene.succeed("rosa", &format!("request show {request}")).contains("Enough"));
-    assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
+    assert!(scene.succeed("august", "audit verify").starts_with("the record is valid"));
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn asking_the_same_twice_is_one_request(database: Database) {
     insta::allow_duplicates! {
         insta::assert_snapshot!(scene.stable(&shown), @"
         you asked for that already: request <digits> is pending
-          next: `portcullis request show <digits>` tells how it stands
+          next: `portcullis request show <digits>` shows its state
         ");
     }
     let other = new.replace("Same", "Other");
@@ -473,10 +473,10 @@ fn usage_of_a_stranger_and_more_of_anybody_than_a_day_has_are_refused() {
     let refused = scene.refuse("rosa", "usage sync").replace(&served.process.url, "<registry>");
     heard.push(refused);
     insta::assert_snapshot!(heard.join("\n"), @"
-    403 usage is taken only from people who were granted something here
+    403 statements of kind `usage` are accepted only from people who have had a grant
       next: ask with `portcullis request new <checkpoint> --purpose <why>` first
     exit 5
-    error: <registry> refuses: one person may hand in 1 MiB of usage in a day
+    error: <registry> refuses: one person may submit at most 1 MiB of usage a day
       next: the rest comes in tomorrow: `portcullis usage sync`
     ");
 }

@@ -244,7 +244,7 @@ fn a_witness_that_answers_with_escapes_and_lines_of_its_own_writes_neither_into_
         let arguments = format!("reg --listen 127.0.0.1:0 --log {format}");
         served.process = Process::start(&served.scene, &arguments, &[]);
         let log = || fs::read_to_string(served.scene.at("serve.log")).unwrap();
-        while !log().contains("does not cosign") {
+        while !log().contains("refused to cosign") {
             drop(served.get("/healthz"));
         }
         let log = log();

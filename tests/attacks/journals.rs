@@ -66,10 +66,10 @@ fn the_end_of_a_journal_is_cut_off_with_what_said_how_long_it_was() {
     run(scene);
     let lost = journal(scene, "rosa");
     cut(scene);
-    refused(scene, "rosa", "the usage journal ends after 2 records, and had 4: its end was cut off");
+    refused(scene, "rosa", "the usage journal ends after 2 records, but had 4: its end was cut off");
     // What says how far it went is needed, not only heeded.
     fs::remove_file(scene.at("homes/rosa/usage-mark.json")).unwrap();
-    refused(scene, "rosa", "is gone: records may be missing");
+    refused(scene, "rosa", "is missing: records may be missing");
     scene.succeed("rosa", &format!("usage explain {lost} --reason Cleaning"));
     let cases = scene.json("august", "case list");
     assert!(cases.to_string().contains("Cleaning") && cases.to_string().contains("journal-lost"), "{cases}");
@@ -104,7 +104,7 @@ fn a_home_is_copied_used_offline_and_thrown_away() {
     let said = stable(&served, &scene.refuse("copy", &format!("run {ID} Hello -n 2")));
     insta::assert_snapshot!(said, @r#"
     exit 3
-    error: this home is a copy: the usage journal <journal> had 2 records when it was made, and may have more elsewhere
+    error: this home is a copy: the usage journal <journal> had 2 records when it was copied, and may have more elsewhere
       next: use the home that it was copied from; on another machine of yours: `portcullis usage declare --reason "…"`; if that home is lost: `portcullis usage explain <journal> --reason "…"`, which auditors look at
     "#);
     // Put back over the home that it was copied from, it is no other.
@@ -136,7 +136,7 @@ fn a_journal_of_an_earlier_version_is_taken_over_once_and_not_without_its_end() 
     assert!(!again.contains("earlier version"), "{again}");
     before();
     cut(scene);
-    refused(scene, "rosa", "is gone: records may be missing");
+    refused(scene, "rosa", "is missing: records may be missing");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_journal_vanishes_where_no_registry_knows_of_it() {
     let lost = journal(&scene, "rosa");
     fs::remove_dir_all(scene.at("homes/rosa/usage")).unwrap();
     let said = scene.refuse("rosa", &format!("run {ID} Hello -n 2"));
-    assert!(said.contains(&format!("the usage journal {lost}, which had 2 records, is gone")), "{said}");
+    assert!(said.contains(&format!("the usage journal {lost}, which had 2 records, is missing")), "{said}");
     let explained = scene.succeed("rosa", &format!("usage explain {lost} --reason Cleaning"));
     assert!(explained.contains("for this machine alone"), "{explained}");
     run(&scene);

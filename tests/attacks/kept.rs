@@ -56,13 +56,13 @@ fn a_grant_of_before_is_put_to_the_policy_in_force() {
     ].join("\n"), @"
     it counts
     it counts
-    the policy was replaced since: version 6 is in force, keeps the grants of before that it permits, and does not permit this one: uses: not open here: detection; open: bias-analysis; days: 90 days are asked for, and at most 30 may be
-    the policy was replaced since: version 6 is in force, keeps the grants of before that it permits, and does not permit this one: approvals: 2 of 3 approvals of board
-    the policy was replaced since: version 6 is in force, keeps the grants of before that it permits, and does not permit this one: audience: 'University' is not admitted, nor is the person named; admitted: 'Institute'
-    the policy was replaced since: version 6 is in force, keeps the grants of before that it permits, and does not permit this one: stage-exists: the policy has no stage `partners`
-    the policy was replaced since: version 6 is in force, keeps the grants of before that it permits, and does not permit this one: approvals: the registry must sign, and did not
-    the policy was replaced since: version 6 is in force and keeps grants made under version 5 or later, and this one was made under version 4
-    the policy was replaced since: version 6 is in force, and a change of policy ends every grant made before it
+    the policy was replaced: version 6 is in force, keeps earlier grants that it permits, and does not permit this grant: uses: not allowed in this stage: detection; open: bias-analysis; days: 90 days are requested; the limit is 30
+    the policy was replaced: version 6 is in force, keeps earlier grants that it permits, and does not permit this grant: approvals: 2 of 3 approvals of board
+    the policy was replaced: version 6 is in force, keeps earlier grants that it permits, and does not permit this grant: audience: 'University' is not admitted, nor is the person named; admitted: 'Institute'
+    the policy was replaced: version 6 is in force, keeps earlier grants that it permits, and does not permit this grant: stage-exists: the policy has no stage `partners`
+    the policy was replaced: version 6 is in force, keeps earlier grants that it permits, and does not permit this grant: approvals: the registry must sign, and did not
+    the policy was replaced: version 6 is in force and keeps grants made under version 5 or later; this grant was made under version 4
+    the policy was replaced: version 6 is in force, and a change of policy ends every earlier grant
     ");
 }
 
@@ -84,12 +84,12 @@ fn a_grant_that_cites_a_policy_that_it_was_not_made_under() {
         cites(None, POLICY, POLICY),
         cites(None, POLICY, &keeps),
     ].join("\n"), @"
-    it cites version 5 of the policy, and version 4 is in force here: the version and digest that it cites do not belong together, or the catalogue here is older
-    it cites version 4 of the policy, and version 4 is in force here: the version and digest that it cites do not belong together, or the catalogue here is older
-    it cites version 7 of the policy, and version 4 is in force here: the version and digest that it cites do not belong together, or the catalogue here is older
-    it cites version 6 of the policy, and version 6 is in force here: the version and digest that it cites do not belong together, or the catalogue here is older
+    it cites version 5 of the policy, but version 4 is in force here: the cited version and digest do not match, or the local catalogue is out of date
+    it cites version 4 of the policy, but version 4 is in force here: the cited version and digest do not match, or the local catalogue is out of date
+    it cites version 7 of the policy, but version 4 is in force here: the cited version and digest do not match, or the local catalogue is out of date
+    it cites version 6 of the policy, but version 6 is in force here: the cited version and digest do not match, or the local catalogue is out of date
     it counts
-    the policy was replaced since: version 6 is in force and keeps grants made under version 4 or later, and this one names no version
+    the policy was replaced: version 6 is in force and keeps grants made under version 4 or later; this grant names no version
     ");
 }
 
@@ -135,7 +135,7 @@ fn change(served: &Served, policy: &str) {
 
 fn holds(served: &Served) {
     let verified = served.scene.succeed("august", "audit verify");
-    assert!(verified.starts_with("the record holds"), "{verified}");
+    assert!(verified.starts_with("the record is valid"), "{verified}");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn goes_on(database: Database) {
     scene.succeed("ada", &format!("catalogue propose {ID} --policy wider.toml"));
     let review = scene.succeed("ben", "catalogue review");
     assert!(
-        review.contains("grants made under version 1 or later go on, if it permits them (differs)"),
+        review.contains("grants made under version 1 or later stay valid if it permits them (differs)"),
         "{review}"
     );
     assert!(review.contains("keeps 1 grant, ends none"), "{review}");
@@ -176,7 +176,7 @@ fn goes_on(database: Database) {
     assert!(verified.contains("version 2, which keeps grants of version 1"), "{verified}");
     insta::assert_snapshot!(terms_of_policy(&scene.succeed("rosa", &format!("request new {ID} --terms"))), @"
     policy       version 2, which ends on 2036-01-01
-    earlier      grants made under version 1 or later go on, if it permits them
+    earlier      grants made under version 1 or later stay valid if it permits them
     ");
     holds(&served);
 
@@ -184,22 +184,20 @@ fn goes_on(database: Database) {
     change(&served, &next(&wider, 3, None, &[("max_days = 90", "max_days = 10")]));
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 3 is in force, keeps the grants of before that it permits, and does not permit this one: days: 30 days are asked for, and at most 10 may be
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced: version 3 is in force, keeps earlier grants that it permits, and does not permit this grant: days: 30 days are requested; the limit is 10
       next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &run), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 3 is in force, keeps the grants of before that it permits, and does not permit this one: days: 30 days are asked for, and at most 10 may be
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced: version 3 is in force, keeps earlier grants that it permits, and does not permit this grant: days: 30 days are requested; the limit is 10
       next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     let shown = scene.succeed("rosa", &format!("request show {request}"));
-    assert!(shown.starts_with("ended: the policy was replaced since"), "{shown}");
+    assert!(shown.starts_with("ended: the policy was replaced:"), "{shown}");
     // A program that asks the registry all the same is refused by the same rule.
     let decided = decision(&served, &whole);
     assert_eq!(decided["counts"], false, "{decided}");
-    assert!(
-        decided["refused"].as_str().unwrap().ends_with("days: 30 days are asked for, and at most 10 may be")
-    );
+    assert!(decided["refused"].as_str().unwrap().ends_with("days: 30 days are requested; the limit is 10"));
     let bearer = Some(served.bearer("rosa"));
     let url = format!("{}/v1/grants/{whole}/lease", served.process.url);
     let answer = ask(&Ask { url, method: "POST", bearer, ..Ask::default() });
@@ -245,28 +243,28 @@ fn a_later_policy_revives_what_an_earlier_change_ended() {
       |
     4 | keeps_grants_from = 3
       |                     ^
-    this is version 2, and version 3 comes after it: name an earlier version, or leave the line out
+    this is version 2, but version 3 comes after it: name an earlier version, or leave the line out
       next: correct that line; docs/policy.md tells the format
 
     exit 2
-    error: the policy of tiny keeps grants made under version 1 or later, and permits more than version 2 did, which ended some of them (partners: at most 10 days instead of 90): a later policy revives none
+    error: the policy of tiny keeps grants made under version 1 or later and permits more than version 2, which ended some of them (partners: at most 10 days instead of 90); ended grants cannot be revived
       next: write the later of these versions at `keeps_grants_from`, or leave the line out: then every grant made before it ends
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 3 is in force and keeps grants made under version 2 or later, and this one was made under version 1
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced: version 3 is in force and keeps grants made under version 2 or later; this grant was made under version 1
       next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
 
     exit 2
-    error: the policy of tiny keeps grants made under version 1 or later, and those made before version 2 have ended: a later policy revives none
+    error: the policy of tiny keeps grants made under version 1 or later, but grants made before version 2 have ended and cannot be revived
       next: write the later of these versions at `keeps_grants_from`, or leave the line out: then every grant made before it ends
 
     exit 2
-    error: the policy of tiny keeps grants made under version 2 or later, and those made before version 4 have ended: a later policy revives none
+    error: the policy of tiny keeps grants made under version 2 or later, but grants made before version 4 have ended and cannot be revived
       next: write the later of these versions at `keeps_grants_from`, or leave the line out: then every grant made before it ends
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("grant verify {grant}")), @"
     exit 3
-    error: the policy was replaced since: version 4 is in force, and a change of policy ends every grant made before it
+    error: the policy was replaced: version 4 is in force, and a change of policy ends every earlier grant
       next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     holds(&served);
@@ -307,7 +305,7 @@ fn a_program_that_checks_nothing_hands_in_a_policy_that_revives_grants() {
         hand_in("before", next(people::POLICY, 1, None, &[(days, "max_days = 20")])),
         hand_in("keeps", next(people::POLICY, 3, Some(2), &[])),
     ].join("\n"), @"
-    400 the policy of tiny keeps grants made under version 1 or later, and permits more than version 2 did, which ended some of them (partners: at most 10 days instead of 90): a later policy revives none
+    400 the policy of tiny keeps grants made under version 1 or later and permits more than version 2, which ended some of them (partners: at most 10 days instead of 90); ended grants cannot be revived
     400 the policy of tiny is version 1, and version 2 is in force: versions only rise
     200 taken in
     ");
@@ -339,5 +337,5 @@ fn an_operator_hides_an_earlier_policy_so_that_the_next_revives_its_grants() {
     let said = scene.run("august", "audit verify");
     let lines = support::text(&said.stdout);
     let found: Vec<_> = lines.lines().filter(|line| line.trim_start().starts_with('!')).collect();
-    insta::assert_snapshot!(scene.stable(&found.join("\n")), @"  ! entry 22: policy <digits>: the policy keeps grants made under version 1 or later, and permits more than version 2 did, which ended some of them (partners: at most 10 days instead of 90): a later policy revives none");
+    insta::assert_snapshot!(scene.stable(&found.join("\n")), @"  ! entry 22: policy <digits>: the policy keeps grants made under version 1 or later and permits more than version 2, which ended some of them (partners: at most 10 days instead of 90); ended grants cannot be revived");
 }

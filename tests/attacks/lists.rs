@@ -86,7 +86,7 @@ fn a_thousand_appeals_hide_the_decision_that_suspends() {
         scene.decide("august", &case, "warn --reason Careful");
         scene.appeal("rosa", &case, "Mistake");
         let said = scene.refuse_appeal("rosa", &case, "Again");
-        assert!(said.contains("was appealed already"), "{said}");
+        assert!(said.contains("is already under appeal"), "{said}");
         flood(&served, "case-step", whole(&served, "case", &case));
         scene.decide("august", &case, "suspend --days 3 --reason Pending");
         let said = scene.refuse("rosa", &format!("lease {ID}"));

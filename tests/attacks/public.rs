@@ -103,21 +103,21 @@ fn a_public_grant_lets_nobody_write_records_of_what_was_never_leased_or_kept() {
         said(&hand_in_as(Begin { sketch: Some("x".repeat(1000)), ..begin(eve.grant, eve.lease) })),
     ];
     insta::assert_snapshot!(served.scene.stable(&heard.join("\n")), @r#"
-    403 record 0 counts for nothing: no lease for it was issued to this person here
-      next: bring in what this program recorded, as it is; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
-    404 there is no grant <digest> here
-      next: check the digest, and that it was handed in here
-    403 record 0 counts for nothing: its lease is for another checkpoint
-      next: bring in what this program recorded, as it is; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
-    403 record 0 holds what only a stage with `usage = "digest"` keeps, and its stage keeps `counts`
-      next: bring in what this program recorded, as it is; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
-    403 record 0 holds what only a stage with `usage = "sealed"` keeps, and its stage keeps `counts`
-      next: bring in what this program recorded, as it is; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
+    403 record 0 is not valid: no lease for it was issued to this person
+      next: send what this program recorded, unchanged; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
+    404 there is no grant <digest>
+      next: check the digest, and that it was submitted to this registry
+    403 record 0 is not valid: its lease is for another checkpoint
+      next: send what this program recorded, unchanged; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
+    403 record 0 needs a stage with `usage = "digest"`, but its stage keeps `counts`
+      next: send what this program recorded, unchanged; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
+    403 record 0 needs a stage with `usage = "sealed"`, but its stage keeps `counts`
+      next: send what this program recorded, unchanged; `portcullis usage explain <journal> --reason "…"` gives up a journal that is no such record
     "#);
     // What was leased, and holds numbers alone, is taken.
     let taken = hand_in_as(begin(eve.grant, eve.lease));
     assert_eq!(taken.status, 201, "{}", taken.text);
-    assert!(served.scene.succeed("august", "audit verify").starts_with("the record holds"));
+    assert!(served.scene.succeed("august", "audit verify").starts_with("the record is valid"));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn an_audit_finds_records_of_texts_that_the_stage_does_not_keep() {
     let said = served.scene.run("august", "audit verify");
     let said = served.scene.stable(&String::from_utf8_lossy(&said.stdout));
     assert!(
-        said.contains("record 0: it holds what `usage = \"digest\"` keeps, and its stage keeps `counts`"),
+        said.contains("record 0: it needs a stage with `usage = \"digest\"`, but its stage keeps `counts`"),
         "{said}"
     );
 }
@@ -194,7 +194,7 @@ fn whom_no_board_knows_hands_in_little_usage() {
     let refused =
         hand_in(&served, &batch(&served, (&eve.identity, eve.journal), begin(eve.grant, eve.lease)), None);
     insta::assert_snapshot!(said(&refused), @"
-    429 one person may hand in 1 MiB of usage in a day
+    429 one person may submit at most 1 MiB of usage a day
       next: the rest comes in tomorrow: `portcullis usage sync`
     ");
 }

@@ -113,8 +113,8 @@ fn a_sign_in_that_is_relayed_gives_the_relay_no_bearer() {
     assert_eq!(joined["fingerprint"], invitation.fingerprint().to_string());
     insta::assert_snapshot!(stable(&served, &scene.refuse("cy", "request list")), @"
     exit 4
-    error: http://127.0.0.1:<port> refuses: the sign-in was made at http://127.0.0.1:<port>, and this registry is at http://127.0.0.1:<port>, http://[::1]:<port>, http://localhost:<port>
-      next: use the registry's own address; if this one leads to it and is no stranger's, its operator adds it to `origins` in portcullis.toml
+    error: http://127.0.0.1:<port> refuses: the sign-in was made for http://127.0.0.1:<port>, but this registry is at http://127.0.0.1:<port>, http://[::1]:<port>, http://localhost:<port>
+      next: use the registry's own address; if this one is right too, its operator adds it to `origins` in portcullis.toml
     ");
     let answers = relay.answers_to("POST /v1/sessions");
     assert!(!answers.is_empty(), "it was passed on");
@@ -133,8 +133,8 @@ fn a_proxy_that_the_operator_names_is_signed_in_through_and_nothing_else_is() {
     scene.succeed("ada", &format!("--registry {} request list", proxy.url));
     insta::assert_snapshot!(stable(&served, &scene.refuse("ben", "request list")), @"
     exit 4
-    error: http://127.0.0.1:<port> refuses: the sign-in was made at http://127.0.0.1:<port>, and this registry is at http://127.0.0.1:<port>
-      next: use the registry's own address; if this one leads to it and is no stranger's, its operator adds it to `origins` in portcullis.toml
+    error: http://127.0.0.1:<port> refuses: the sign-in was made for http://127.0.0.1:<port>, but this registry is at http://127.0.0.1:<port>
+      next: use the registry's own address; if this one is right too, its operator adds it to `origins` in portcullis.toml
     ");
 }
 
@@ -151,7 +151,7 @@ fn an_origin_in_the_settings_that_is_none_is_refused() {
        |
     13 | origins = ["https://registry.example/"]
        |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    it is no origin: one is written `https://registry.example`, in lower case, with a port if it is not the usual one, and without a path
+    not an origin: write `https://registry.example`, in lower case, with a port unless it is the default, and without a path
 
       next: docs/registry.md tells of all settings
     "#);
@@ -177,10 +177,10 @@ fn a_session_that_names_no_address_is_refused_with_what_to_do() {
         stable(&served, &format!("{} {}\n  next: {}", answer.status, text("detail"), text("next")))
     };
     insta::assert_snapshot!([said(&open(None)), said(&open(Some("https://registry.example")))].join("\n"), @"
-    422 the sign-in does not name the address at which the registry was asked
-      next: use a later version of this program: earlier ones do not name it
-    422 the sign-in was made at https://registry.example, and this registry is at http://127.0.0.1:<port>, http://[::1]:<port>, http://localhost:<port>
-      next: use the registry's own address; if this one leads to it and is no stranger's, its operator adds it to `origins` in portcullis.toml
+    422 the sign-in does not name the registry's address
+      next: update this program: earlier versions do not name it
+    422 the sign-in was made for https://registry.example, but this registry is at http://127.0.0.1:<port>, http://[::1]:<port>, http://localhost:<port>
+      next: use the registry's own address; if this one is right too, its operator adds it to `origins` in portcullis.toml
     ");
     // By any of its own names it is itself.
     let port = served.process.url.rsplit(':').next().unwrap();

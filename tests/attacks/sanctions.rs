@@ -162,6 +162,6 @@ fn an_auditor_who_was_revoked_clears_themselves_in_a_case_of_their_own() {
     insta::assert_snapshot!(refused.replace(&served.process.url, "<registry>"), @"
     exit 3
     error: <registry> refuses: the auditor whom the case is about may not take this step in the case
-      next: `portcullis case show <case>` tells how the case stands, and who may do what
+      next: `portcullis case show <case>` shows the case and who may take which step
     ");
 }

@@ -51,8 +51,8 @@ fn a_journal_that_is_removed_ends_runs_and_leases_until_its_owner_explains_it() 
         insta::allow_duplicates! {
             insta::assert_snapshot!(stable(&served, &lease), @r#"
             exit 3
-            error: the usage journal <journal>, which had 2 records, is gone
-              next: bring the journal back if it was moved; on another machine of yours: `portcullis usage declare --reason "…"`; if it is lost: `portcullis usage explain <journal> --reason "…"`, which auditors look at
+            error: the usage journal <journal>, which had 2 records, is missing
+              next: restore the journal if it was moved; on another machine of yours: `portcullis usage declare --reason "…"`; if it is lost: `portcullis usage explain <journal> --reason "…"`, which auditors look at
             "#);
         }
         // As long as the registry is out of reach, the lease of before helps nothing.
@@ -78,7 +78,7 @@ fn a_journal_that_is_removed_ends_runs_and_leases_until_its_owner_explains_it() 
         fs::remove_dir_all(scene.at("homes/rosa/usage")).unwrap();
         let again = scene.refuse("rosa", &format!("usage explain {second} --reason Spilled-tea"));
         assert!(again.contains("is not decided yet"), "{again}");
-        assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
+        assert!(scene.succeed("august", "audit verify").starts_with("the record is valid"));
     }
 }
 
@@ -94,8 +94,8 @@ fn a_journal_whose_end_is_cut_off_leases_nothing() {
     assert!(scene.refuse("rosa", &format!("run {ID} Hello -n 2")).contains("its end was cut off"));
     insta::assert_snapshot!(stable(&served, &scene.refuse("rosa", &format!("lease {ID}"))), @r#"
     exit 3
-    error: <registry> refuses: 4 records of the usage journal <journal> came in, and it has 2 now, or others: it was cut or replaced
-      next: bring its records in with `portcullis usage sync` where it is whole; if it is lost: `portcullis usage explain <journal> --reason "…"`, which auditors look at
+    error: <registry> refuses: 4 records of the usage journal <journal> are synced, but it now has 2 or different ones: it was cut or replaced
+      next: send its records with `portcullis usage sync` if it is intact; if it is lost: `portcullis usage explain <journal> --reason "…"`, which auditors look at
     "#);
     // What is left of it is moved aside, and another goes on.
     scene.succeed("rosa", &format!("usage explain {cut} --reason A-backup-came-back"));
@@ -170,7 +170,7 @@ fn a_text_cut_off_by_a_kill_whose_output_is_removed_bars_the_lease_until_it_is_e
     fs::remove_dir_all(scene.at("homes/rosa/usage/live")).unwrap();
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @r#"
     exit 3
-    error: generation 2 of the usage journal never ended, and what it wrote is gone
+    error: generation 2 of the usage journal never ended, and its text is lost
       next: say what became of it: `portcullis usage explain 2 --reason "…"`; auditors look at it
     "#);
     assert!(scene.refuse("rosa", &format!("run {ID} Hello -n 2")).contains("usage explain 2"));

@@ -66,7 +66,7 @@ fn a_proposal_of_another_checkpoints_manifest_or_an_unknown_stage_is_refused() {
     scene.write("other.json", &manifest.replace(&format!("\"{ID}\""), "\"tinier\""));
     insta::assert_snapshot!(scene.refuse("ada", &format!("catalogue propose {ID} --manifest other.json")), @"
     exit 2
-    error: the manifest is of tinier, not of tiny
+    error: the manifest is for tinier, not for tiny
       next: give the file of the checkpoint that you name
     ");
     insta::assert_snapshot!(scene.refuse("ada", &format!("catalogue propose {ID} --stage everybody")), @"
@@ -106,8 +106,8 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     let anothers = init(&served, &BOARD, &served.code).replace("reg/registry.card", "cards/ada.card");
     insta::assert_snapshot!(of("ada", &format!("-q {anothers}")), @"
     exit 2
-    error: <url> refuses: the founding names another key as the registry's: this registry's is <digest>
-      next: give the card of this registry with --registry-card: its operator has it as `registry.card` in the registry's folder
+    error: <url> refuses: the founding names another registry key; this registry's key is <digest>
+      next: give the card of this registry with --registry-card: the operator has it as `registry.card` in the registry's folder
     ");
     let open = scene.json("ada", &format!("catalogue review --registry {url}"));
     assert!(open["proposed"].as_array().unwrap().is_empty(), "{open}");
@@ -175,11 +175,11 @@ fn an_ethics_board_is_founded_as_the_documentation_says() {
     // The registry has the board by now, and this home did not ask it.
     let old = scene.run("ada", &typed(check));
     insta::assert_snapshot!(crate::support::text(&old.stdout) + &crate::support::failure(&old), @"
-    tiny.toml:9: error: internal: approvals of ethics are asked for, and the catalogue as last seen here has no such board
-      next: `portcullis catalogue refresh` brings what was founded since; otherwise name a board that exists, or found it first
-    tiny.toml:19: error: partners: approvals of ethics are asked for, and the catalogue as last seen here has no such board
-      next: `portcullis catalogue refresh` brings what was founded since; otherwise name a board that exists, or found it first
-    tiny.toml:34: warning: public: `lease_hours` binds nobody: the stage is public, so anyone has the weights for good
+    tiny.toml:9: error: internal: approvals of ethics are required, but the local catalogue has no such board
+      next: `portcullis catalogue refresh` brings what was founded since; otherwise name an existing board, or found it first
+    tiny.toml:19: error: partners: approvals of ethics are required, but the local catalogue has no such board
+      next: `portcullis catalogue refresh` brings what was founded since; otherwise name an existing board, or found it first
+    tiny.toml:34: warning: public: `lease_hours` has no effect: the stage is public, so anyone can keep the weights
       next: drop `lease_hours`, or gate the stage with an agreement
     exit 4
     error: tiny.toml should not be signed: 2 errors
@@ -208,8 +208,8 @@ fn an_ethics_board_is_founded_as_the_documentation_says() {
     assert!(seen.contains("asks for tiny, pending: 2 of 3 approvals, 1 more of ethics to come"), "{seen}");
     insta::assert_snapshot!(scene.stable(&scene.refuse("rosa", &format!("run {ID} Hello"))), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy does not permit it yet: 0 of 1 approvals of ethics
-      next: `portcullis request show <request>` tells whose approvals are missing: ask them
+    error: the grant <digits> for `tiny` is not valid: the policy does not permit it yet: 0 of 1 approvals of ethics
+      next: `portcullis request show <request>` shows the missing approvals: ask them
     ");
     scene.approve("eve", &request);
     let granted = scene.succeed("rosa", &format!("request show {request}"));
@@ -468,7 +468,7 @@ fn the_doctor_says_what_is_to_be_mended_and_how() {
     memory
     MEND  vault        1 of its files are damaged, such as <scene>/homes/rosa/vault/statements/grants/<digest>.json
                         next: remove them and run `portcullis pull <checkpoint>` again: it brings the registry's copies
-    MEND  journal      the usage journal ends after 0 records, and had 2: its end was cut off
+    MEND  journal      the usage journal ends after 0 records, but had 2: its end was cut off
                         next: keep the home's `usage` folder as it is, and write to the auditors; if records are lost: `portcullis usage explain <journal> --reason \"…\"`
     ");
     insta::assert_snapshot!(crate::support::text(&ill.stderr), @"

@@ -25,7 +25,7 @@ fn a_grant_that_lacks_an_approval_is_not_revoked_but_denied() {
     // A program that asks all the same is refused by the registry, and so is a case about it.
     let envelope = revocation(&served, &grant, "cy");
     let refused = served.post("/v1/statements", &envelope.to_json());
-    assert!(refused.text.contains("never had all the signatures"), "{}", refused.text);
+    assert!(refused.text.contains("lacks required signatures"), "{}", refused.text);
     assert!(refused.text.contains(&format!("portcullis deny {request}")), "{}", refused.text);
     let said = scene.refuse_case("august", &grant);
     assert!(said.contains("must sign with 2 distinct keys; 1 of its keys signed"), "{said}");
@@ -38,7 +38,7 @@ fn a_grant_that_lacks_an_approval_is_not_revoked_but_denied() {
     let listed = scene.succeed("ada", "grant list");
     assert!(listed.contains("never stood: its request is denied: Slip"), "{listed}");
     let audited = scene.succeed("august", "audit verify");
-    assert!(audited.starts_with("the record holds"), "{audited}");
+    assert!(audited.starts_with("the record is valid"), "{audited}");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_request_whose_grant_was_revoked_is_over_for_everybody() {
     let again = scene.digits(&scene.json("rosa", &format!("{again} --accept-agreement"))["request"]);
     scene.approve("ada", &again);
     assert!(scene.succeed("ben", &format!("approve {again}")).contains("It stands"));
-    assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
+    assert!(scene.succeed("august", "audit verify").starts_with("the record is valid"));
 }
 
 #[test]
@@ -75,11 +75,11 @@ fn a_draft_that_a_revocation_ended_is_drafted_anew() {
     let half = scene.approve("ada", &request);
     scene.revoke("cy", &first, "Stolen");
     let refused = served.post("/v1/statements", &also_signed(&served, &half, "ben").to_json());
-    assert!(refused.text.contains("cannot be approved any more: the grant was revoked"), "{}", refused.text);
+    assert!(refused.text.contains("can no longer be approved: the grant was revoked"), "{}", refused.text);
     std::thread::sleep(std::time::Duration::from_millis(1100));
     assert_ne!(scene.approve("ben", &request), half);
     assert!(scene.succeed("ada", &format!("approve {request}")).contains("It stands"));
-    assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
+    assert!(scene.succeed("august", "audit verify").starts_with("the record is valid"));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_record_of_before_with_a_grant_that_was_revoked_too_early_holds_and_says_so(
     assert!(report.contains("Slip (its grant was revoked before it had every approval)"), "{report}");
     file(&served, (&approved, "grant", &scene.identity("ben")), (whole, request), EntryKind::Approval);
     let audited = scene.succeed("august", "audit verify");
-    assert!(audited.starts_with("the record holds"), "{audited}");
+    assert!(audited.starts_with("the record is valid"), "{audited}");
     let void = audited.lines().skip_while(|line| *line != "of no effect:").nth(1).unwrap_or_default();
     assert!(void.contains("had its last approval after the grant was revoked on"), "{audited}");
 }
@@ -116,21 +116,21 @@ fn what_the_registry_granted_already_is_approved_by_nobody() {
     let request = scene.digits(&scene.json("rosa", "request new tiny --purpose Try")["request"]);
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {request}")), @"
     exit 3
-    error: tiny is in stage `public`, where the registry itself grants, and no approval is asked for
+    error: tiny is in stage `public`, in which the registry grants by itself and no approval is needed
       next: it grants once the board has handed over its shares: `portcullis handover tiny`
     ");
     scene.hand_over("ada");
     scene.hand_over("cy");
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {request}")), @"
     exit 3
-    error: the request of rosa is granted already: the grant <digits> stands until <date>
+    error: the request of rosa is already granted: the grant <digits> stands until <date>
       next: nothing is left to approve
     ");
     // A program that drafts one all the same is refused by the registry.
     let page = served.get_as("rosa", "/v1/statements?kind=grant").json();
     let stray = stray(&served, &scene.digits(&page["statements"][0]["digest"]));
     let refused = served.post("/v1/statements", &stray.to_json());
-    assert!(refused.text.contains("is granted already: the grant"), "{}", refused.text);
+    assert!(refused.text.contains("is already granted: the grant"), "{}", refused.text);
     assert_eq!(scene.json("ada", "grant list").as_array().unwrap().len(), 1);
 }
 

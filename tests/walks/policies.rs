@@ -61,7 +61,7 @@ fn a_list_of_requests_is_put_to_a_draft() {
     let said = scene.stable(&pipe(scene, "ada", simulate, &list));
     insta::assert_snapshot!(key.replace_all(&said, "<key>"), @"
     1. rosa (<key>) of 'University': refuses, and the policy in force waits
-       draft: days: 30 days are asked for, and at most 10 may be
+       draft: days: 30 days are requested; the limit is 10
        draft: approvals: 0 of 2 approvals of board
        in force: approvals: 0 of 2 approvals of board
     of 1 requests, the draft permits 0, lets 0 wait and refuses 1; 1 answers change
@@ -187,12 +187,12 @@ fn a_stage_entered_too_early_is_on_every_report() {
     assert!(!verified.contains("overruled"), "{verified}");
     served.propose(&POLICY.replace("version = 1", "version = 2"), "partners");
     let verified = scene.succeed("august", "audit verify");
-    assert!(verified.starts_with("the record holds"), "{verified}");
-    let words = "tiny entered stage `partners` against its policy: 30 days are over on";
+    assert!(verified.starts_with("the record is valid"), "{verified}");
+    let words = "tiny entered stage `partners` against its policy: 30 days end on";
     assert!(verified.contains("overruled by a board:") && verified.contains(words), "{verified}");
     assert!(scene.json("august", "audit verify")["remarks"][0]["what"].as_str().unwrap().starts_with(words));
     let report = scene.succeed("august", "audit report");
-    assert!(report.contains("partners, against the policy: 30 days are over on"), "{report}");
+    assert!(report.contains("partners, against the policy: 30 days end on"), "{report}");
     scene.succeed("august", "audit report --format html --output report.html");
     let html = fs::read_to_string(scene.at("report.html")).unwrap();
     assert!(html.contains("partners, against the policy: 30 days"), "{html}");
@@ -209,8 +209,8 @@ fn a_change_of_policy_says_whose_grants_end() {
     let next = POLICY.replace("version = 1", "version = 2").replace("max_days = 90", "max_days = 10");
     scene.write("next.toml", &next);
     insta::assert_snapshot!(scene.stable(&scene.succeed("ben", "policy simulate next.toml --grants")), @"
-    <digits>  rosa (key <digits>), stage partners, until <date>: ends: a change of policy ends every grant made before it
-       asked for again, the draft refuses it: 30 days are asked for, and at most 10 may be
+    <digits>  rosa (key <digits>), stage partners, until <date>: ends: a change of policy ends every earlier grant
+       asked for again, the draft refuses it: 30 days are requested; the limit is 10
     of 1 grant for tiny: 0 kept, 1 ending
     ");
     let fates = scene.json("ben", "policy simulate policy.toml --grants");
@@ -228,12 +228,12 @@ fn a_change_of_policy_says_whose_grants_end() {
     let run = format!("run {ID} Hello --max-tokens 1");
     insta::assert_snapshot!(scene.refuse("rosa", &run), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced: version 2 is in force, and a change of policy ends every earlier grant
       next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced: version 2 is in force, and a change of policy ends every earlier grant
       next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
 }

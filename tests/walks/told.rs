@@ -110,7 +110,7 @@ fn a_checkpoint_does_not_enter_the_stage_that_it_is_in() {
         ..ReleaseFiles::default()
     };
     let refused = files.require_coherent(&"tiny".parse().unwrap()).unwrap_err();
-    let words = "tiny is in stage `partners` already: entering it again would count its days anew";
+    let words = "tiny is already in stage `partners`: entering it again would restart its days";
     assert_eq!(refused.to_string(), words);
     let same = ReleaseFiles { published_stage: files.stage.clone(), ..files };
     same.require_coherent(&"tiny".parse().unwrap()).unwrap();

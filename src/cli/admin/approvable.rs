@@ -95,7 +95,7 @@ pub(super) fn require_wanted(
         let affiliations = people::affiliations(exchange, [researcher], rules)?;
         if verify_grant(&found.envelope, rules, &revocations, &affiliations, now).is_ok() {
             let message = format!(
-                "the request of {} is granted already: the grant {} stands until {}",
+                "the request of {} is already granted: the grant {} stands until {}",
                 researcher.name,
                 registry::short(&found),
                 expires.date()
@@ -106,7 +106,7 @@ pub(super) fn require_wanted(
     if rules.policy.stage(&rules.stage).is_some_and(|stage| stage.approvals.is_empty()) {
         let Request { checkpoint, .. } = &request.predicate;
         let message = format!(
-            "{checkpoint} is in stage `{}`, where the registry itself grants, and no approval is asked for",
+            "{checkpoint} is in stage `{}`, in which the registry grants by itself and no approval is needed",
             rules.stage
         );
         let next = format!(

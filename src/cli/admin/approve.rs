@@ -161,9 +161,11 @@ fn require_may_approve(asked: &Request, rules: &RulesInForce, signatory: &Signat
         .into());
     }
     if asked.holders()?.iter().any(|holder| holder.verifying_key == key) {
-        return Err(
-            Refusal::denied("nobody may approve their own request", "leave it to the other members").into()
-        );
+        return Err(Refusal::denied(
+            "members cannot approve their own request",
+            "leave it to the other members",
+        )
+        .into());
     }
     Ok(())
 }

@@ -58,7 +58,7 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             "request it again under the stage in force: `portcullis request new <checkpoint> --terms`",
         ),
         Error::Awaited { .. } => {
-            (Kind::Denied, "`portcullis request show <request>` tells whose approvals are missing: ask them")
+            (Kind::Denied, "`portcullis request show <request>` shows the missing approvals: ask them")
         }
         Error::NotPermitted { .. } => {
             (Kind::Denied, "`portcullis request new <checkpoint> --terms` shows what the stage allows")

@@ -28,9 +28,7 @@ pub(super) fn explain_case(error: &CaseError) -> (Kind, Option<String>) {
         | CaseError::Undecided => {
             return (
                 Kind::Denied,
-                Some(
-                    "`portcullis case show <case>` tells how the case stands, and who may do what".to_owned(),
-                ),
+                Some("`portcullis case show <case>` shows the case and who may take which step".to_owned()),
             );
         }
         CaseError::NoAuditors => {

@@ -26,7 +26,7 @@ pub(super) fn explain_usage(error: &Error) -> (Kind, Option<String>) {
         | Error::Replaced { known, .. }
         | Error::Gone { journal: known, .. } => {
             let hint = format!(
-                "bring the journal back if it was moved; on another machine of yours: `portcullis usage declare --reason \"…\"`; if it is lost: `portcullis usage explain {known} --reason \"…\"`, which auditors look at"
+                "restore the journal if it was moved; on another machine of yours: `portcullis usage declare --reason \"…\"`; if it is lost: `portcullis usage explain {known} --reason \"…\"`, which auditors look at"
             );
             return (Kind::Denied, Some(hint));
         }

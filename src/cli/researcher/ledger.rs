@@ -106,7 +106,7 @@ fn denied(error: &anyhow::Error) -> Denied {
         None => {
             tracing::error!(next, "{error:#}");
             let why = if by_rule {
-                "a rule forbids it"
+                "forbidden by a rule"
             } else {
                 "it cannot be recorded now, and nothing is written without a record"
             };

@@ -123,7 +123,7 @@ fn offer(
     (card, own): (Option<&Card>, &[grants::Standing]),
     now: Timestamp,
 ) -> anyhow::Result<Offer> {
-    // A draft that lacks approvals is none: its request tells how it stands.
+    // A draft that lacks approvals is none: its request shows its state.
     let of_this =
         own.iter().filter(|grant| grant.stood && grant.claim.predicate.checkpoint == rules.checkpoint);
     let best = of_this.max_by_key(|grant| (grant.refused.is_none(), grant.claim.predicate.expires));

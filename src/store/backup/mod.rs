@@ -177,7 +177,7 @@ async fn insert(
     let query = format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), places.join(", "));
     let mut query = sqlx::query(sqlx::AssertSqlSafe(query));
     for (name, column) in table.columns {
-        let damaged = || Error::Backup { reason: format!("a row of {} has no good `{name}`", table.name) };
+        let damaged = || Error::Backup { reason: format!("a row of {} has an invalid `{name}`", table.name) };
         // What earlier releases did not know is empty.
         let value = row.get(*name).or_else(|| (form == 1).then_some(column.empty()));
         let value = value.ok_or_else(damaged)?;

@@ -79,7 +79,7 @@ impl Trailer {
             .statement::<Backup>(&quorum)
             .map_err(|_| Error::BackupForeign { expected: trust.registry.id(), named: self.named() })?;
         if statement.subject.digest != self.sha256 || statement.predicate.rows != self.rows {
-            return Err(Error::Backup { reason: "its signature is over other lines".to_owned() });
+            return Err(Error::Backup { reason: "its signature does not cover these lines".to_owned() });
         }
         Ok(())
     }
@@ -108,7 +108,7 @@ pub(super) fn check(from: &Path, trust: &BackupTrust) -> Result<Trusted, Error> 
     }
     trailer.require_signed(trust)?;
     if hash(&mut file, begins)? != trailer.sha256 {
-        return Err(Error::Backup { reason: "its SHA-256 is not that of its lines".to_owned() });
+        return Err(Error::Backup { reason: "its SHA-256 does not match its lines".to_owned() });
     }
     Ok(Trusted { form, trailer })
 }
@@ -124,9 +124,9 @@ fn form(file: &mut File) -> Result<u64, Error> {
         Some(form) if FORMS.contains(&form) => Ok(form),
         Some(form) => {
             let (from, to) = (FORMS.start(), FORMS.end());
-            Err(Error::Backup { reason: format!("it has form {form}; this version knows {from} to {to}") })
+            Err(Error::Backup { reason: format!("it has form {form}; this version supports {from} to {to}") })
         }
-        None => Err(Error::Backup { reason: "it is no backup of a registry".to_owned() }),
+        None => Err(Error::Backup { reason: "it is not a backup of a registry".to_owned() }),
     }
 }
 

@@ -45,7 +45,7 @@ impl Proposing<'_> {
 }
 
 impl Proposed {
-    /// What is said of it: what others sign next, and what is in force already.
+    /// What is said of it: what others sign next, and what is already in force.
     pub(super) fn next_steps(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         for (subject, digest) in &self.roles {

@@ -97,7 +97,7 @@ impl New {
         let (short, path) = (registry::short_digest(digest), shown(&handed_in.path));
         if handed_in.same_as.is_some() {
             let text = format!(
-                "you asked for that already: request {short} is pending\n  next: `portcullis request show {short}` tells how it stands\n"
+                "you asked for that already: request {short} is pending\n  next: `portcullis request show {short}` shows its state\n"
             );
             let value = json!({ "request": digest, "stage": rules.stage, "path": path, "new": false });
             return output.result(&value, text);

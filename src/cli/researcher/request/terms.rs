@@ -85,7 +85,7 @@ fn rows(stage: &Stage, rules: &RulesInForce) -> Vec<(&'static str, String)> {
         let from = policy.keeps_grants_from;
         rows.push((
             "earlier",
-            format!("grants made under version {from} or later go on, if it permits them"),
+            format!("grants made under version {from} or later stay valid if it permits them"),
         ));
     } else if policy.version > 1 {
         rows.push(("earlier", "grants made under an earlier version have ended".to_owned()));

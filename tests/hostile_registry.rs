@@ -12,7 +12,7 @@ use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, IdentityFile};
 use portcullis::seal::{BoardKey, ContentKey, Locks, open_resealed_share};
 use portcullis::statement::Envelope;
-use portcullis::store::{Filed, Filing, StatementRow, Store};
+use portcullis::store::{FiledStatement, Filing, StatementRow, Store};
 use portcullis::time::Timestamp;
 use support::people::ID;
 use support::served::{Database, Served};
@@ -45,7 +45,7 @@ fn it_cannot_mint_a_grant() {
     scene.succeed("rosa", &format!("pull {ID}"));
     let store = database(&served);
     let rows = block_on(async {
-        let full = store.statements_by_prefix(("request", &request), portcullis::store::Page::FIRST).await;
+        let full = store.statements_by_prefix("request", &request, portcullis::store::Page::FIRST).await;
         full.unwrap()
     });
     let envelope = Envelope::parse(rows[0].1.envelope.as_bytes()).unwrap();
@@ -69,7 +69,7 @@ fn it_cannot_mint_a_grant() {
         envelope: grant.to_json(),
         received: Timestamp::now(),
     };
-    block_on(store.put(Filing::one(Filed { row, entry: None }))).unwrap();
+    block_on(store.put(Filing::one(FiledStatement { row, entry: None }))).unwrap();
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
     error: the grant <digits> for `tiny` is not valid: the board of tiny must sign with 2 distinct keys; 0 of its keys signed
@@ -186,7 +186,8 @@ fn it_cannot_open_weights() {
     assert!(portcullis::seal::ChunkOpener::unlock(locks.manifest, &key).is_err());
     // No handover was made, so there is nothing that it could answer a request with, or serve in the open.
     let handovers = block_on(database(&served).statements_of(
-        (<Handover as portcullis::statement::Predicate>::KIND, &rules.checkpoint),
+        <Handover as portcullis::statement::Predicate>::KIND,
+        &rules.checkpoint,
         portcullis::store::Page::FIRST,
     ));
     assert!(handovers.unwrap().is_empty());

@@ -16,7 +16,7 @@ use portcullis::identity::{Identity, Signer, SigningKey, VerifyingKey};
 use portcullis::misuse::{Case, Severity, verify_case};
 use portcullis::policy::Policy;
 use portcullis::statement::{CatalogueId, Envelope, Predicate, Quorum, Statement, Subject};
-use portcullis::store::{self, Filed, Filing, StatementRow, Store};
+use portcullis::store::{self, FiledStatement, Filing, StatementRow, Store};
 use portcullis::time::Timestamp;
 use portcullis::usage::{Begin, Error as UsageError, Journal, JournalId, JournalPlace, Task, first_link};
 use support::people::ID;
@@ -283,7 +283,7 @@ fn p10_no_decision_is_made_from_a_list_that_was_cut_off() {
                 envelope: envelope.to_json(),
                 received: now(),
             };
-            Filed { row, entry: None }
+            FiledStatement { row, entry: None }
         };
         for number in 0..1000 {
             store.put(Filing::one(filed(number))).await.unwrap();

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use portcullis::digest::Sha256Digest;
 use portcullis::policy::{
-    Application, Measurement, PersonKey, Policy, Standing, Terms, Use, Verdict, check, decide, diff,
+    Application, CurrentStage, Measurement, PersonKey, Policy, Terms, Use, Verdict, check, decide, diff,
     may_enter, require_succession,
 };
 use portcullis::time::Timestamp;
@@ -174,7 +174,7 @@ fn entry(from: Option<(&str, &str)>, to: &str, evidence: &[Measurement], now: &s
         + "\n[[stage]]\nname = \"last\"\naudience = \"anyone\"\nusage = \"counts\"\n";
     let policy = Policy::parse(&three).unwrap();
     let from = from.map(|(stage, since)| (stage.parse().unwrap(), time(since)));
-    let standing = from.as_ref().map(|(stage, since)| Standing { stage, since: *since });
+    let standing = from.as_ref().map(|(stage, since)| CurrentStage { stage, since: *since });
     let to = to.parse().unwrap();
     let entry = may_enter(&policy, standing, &to, evidence, time(now));
     let mut text = format!("permits: {}, could: {}\n", entry.permits(), entry.could_permit());
@@ -421,7 +421,7 @@ proptest! {
             // A board that is refused writes the version that it is told.
             let mut next = read(keeps);
             while let Err(refused) = require_succession(&chain, &next) {
-                let least = refused.least_kept().unwrap();
+                let least = refused.min_kept().unwrap();
                 prop_assert!(least > next.keeps_grants_from, "{refused}");
                 next = read(least);
             }
@@ -434,7 +434,7 @@ proptest! {
             }
             let version = chain[made].version;
             let goes_on = |policy: &Policy| {
-                policy.keeps_grants_of(version) && decide(policy, &stage, &asked, terms(), now).permits()
+                policy.keeps_grants_since(version) && decide(policy, &stage, &asked, terms(), now).permits()
             };
             let after = &chain[made + 1..];
             let ended = after.iter().position(|policy| !goes_on(policy)).unwrap_or(after.len());

@@ -34,7 +34,7 @@ pub(crate) fn measure() {
     let (mut before, mut behind) = (Vec::new(), Vec::new());
     for _ in 0..RECORDS {
         let one = Instant::now();
-        let hits = scorer.prompt(&prompt, &["detection".parse().unwrap()].into());
+        let hits = scorer.score_prompt(&prompt, &["detection".parse().unwrap()].into());
         let begin = Begin {
             task: Task::Run,
             checkpoint: "gpt2-124m".parse().unwrap(),

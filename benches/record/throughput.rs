@@ -10,7 +10,7 @@ use portcullis::blob::Blobs;
 use portcullis::digest::Sha256Digest;
 use portcullis::log::{Entry, EntryKind};
 use portcullis::registry::Registry;
-use portcullis::store::{Filed, Filing, StatementRow, Store};
+use portcullis::store::{FiledStatement, Filing, StatementRow, Store};
 use portcullis::time::Timestamp;
 
 use crate::milliseconds;
@@ -134,7 +134,7 @@ async fn taken_in(served: &Served, url: &str) -> (f64, Vec<Duration>) {
     rate(begun, times)
 }
 
-fn filed(digest: Sha256Digest, registry: &Registry) -> Filed {
+fn filed(digest: Sha256Digest, registry: &Registry) -> FiledStatement {
     let row = StatementRow {
         digest,
         signer: registry.key_id(),
@@ -145,5 +145,5 @@ fn filed(digest: Sha256Digest, registry: &Registry) -> Filed {
         envelope: "x".repeat(1500),
         received: Timestamp::now(),
     };
-    Filed { row, entry: Some(Entry::new(EntryKind::Usage, Timestamp::now(), digest)) }
+    FiledStatement { row, entry: Some(Entry::new(EntryKind::Usage, Timestamp::now(), digest)) }
 }

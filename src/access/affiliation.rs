@@ -1,9 +1,9 @@
-//! Affiliations: a registrar of an organization says until when a person belongs to it.
+//! Affiliations: a registrar's signed statement that a person belongs to an organization, with an end.
 //!
-//! The organization on a card is its owner's own word. Here both sides say the same: the card names the organization, and one of the
-//! registrars whom the owners of the catalogue named for it signed this very key. The last that a registrar said of a person and an
-//! organization counts; one whose end is not after its beginning withdraws what was said before. Whose registrars are asked is the
-//! catalogue's word at the time of the question, so a registrar who was taken from it confirms nobody any more.
+//! A card alone names its organization without proof. An affiliation adds the proof: one of the registrars whom the owners named for that
+//! organization signed the person's key. The latest statement about a person and an organization applies; a statement whose end is not
+//! after its beginning withdraws the earlier ones. The registrars are those in the catalogue at the time of the check, so a removed
+//! registrar confirms no one.
 
 use std::collections::BTreeMap;
 
@@ -18,22 +18,23 @@ use crate::statement::{
 };
 use crate::time::Timestamp;
 
-/// Most days for which a person is confirmed at once.
+/// Maximum days that one affiliation may last (three years).
 pub const MAX_AFFILIATION_DAYS: u32 = 1096;
 
-/// A registrar says that a person belongs to an organization. Its statement's subject is [`Affiliation::id`].
+/// A registrar's statement that a person belongs to an organization. Its subject is [`Affiliation::id`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Affiliation {
-    /// Which organization; the person's card names it, too.
+    /// The organization; the person's card must name it as well.
     pub organization: Label,
-    /// Who belongs to it: only this key counts.
+    /// The person's card; the affiliation applies to its key only.
     pub person: Card,
-    /// From when.
+    /// Start.
     pub created: Timestamp,
-    /// Until when, exclusive, at most [`MAX_AFFILIATION_DAYS`] later. Not after `created`: what was said before is withdrawn.
+    /// End, exclusive, at most [`MAX_AFFILIATION_DAYS`] after `created`. If it is not after `created`, the statement withdraws earlier
+    /// ones.
     pub until: Timestamp,
-    /// Why it was withdrawn: the person reads it.
+    /// Reason of a withdrawal, shown to the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Prose>,
 }
@@ -43,32 +44,32 @@ impl Predicate for Affiliation {
 }
 
 impl Affiliation {
-    /// What all statements about one person and one organization are about.
+    /// The common subject of all statements about one person and one organization.
     pub fn id(person: &VerifyingKey, organization: &Label) -> Sha256Digest {
         let mut hasher = Sha256Hasher::default();
         hasher.update(format!("portcullis/v1/affiliation {person} {organization}").as_bytes());
         hasher.finish()
     }
 
-    /// The same of the organization that a card names.
-    pub fn id_of(card: &Card) -> Option<Sha256Digest> {
+    /// As [`Affiliation::id`], for the organization that the card names; `None` if it names none.
+    pub fn id_for_card(card: &Card) -> Option<Sha256Digest> {
         card.organization.as_ref().map(|organization| Self::id(&card.verifying_key, organization))
     }
 
-    /// The statement for a catalogue.
+    /// The statement to sign, for one catalogue.
     pub fn statement(self, catalogue: CatalogueId) -> Statement<Self> {
         let digest = Self::id(&self.person.verifying_key, &self.organization);
         Statement::new(catalogue, Subject { name: Self::KIND.to_owned(), digest }, self)
     }
 
-    /// Whether it withdraws what was said before.
-    pub fn withdraws(&self) -> bool {
+    /// Whether the statement withdraws earlier ones.
+    pub fn is_withdrawal(&self) -> bool {
         self.until <= self.created
     }
 
-    /// When the confirmation ends, as known at `now`. A withdrawal ends it at once, also if the registrar's clock is ahead of ours.
-    pub fn ends(&self, now: Timestamp) -> Timestamp {
-        if self.withdraws() { self.until.min(now) } else { self.until }
+    /// The end of the confirmation as known at `now`. A withdrawal ends it at once, also if the registrar's clock is ahead.
+    pub fn effective_end(&self, now: Timestamp) -> Timestamp {
+        if self.is_withdrawal() { self.until.min(now) } else { self.until }
     }
 
     fn require_sound(&self, subject: &Subject) -> Result<(), StatementError> {
@@ -92,7 +93,7 @@ impl Affiliation {
     }
 }
 
-/// The affiliation of an envelope, if a registrar of its organization signed it. `organizations` are the registrars that the catalogue names.
+/// Verifies that a registrar of the organization signed the affiliation. `organizations` are the registrars in the catalogue.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::NoRegistrars`].
@@ -109,20 +110,20 @@ pub fn verify_affiliation(
     Ok(statement.map(|statement| statement.predicate))
 }
 
-/// What somebody does whom a policy wants confirmed.
-pub fn how_to_be_confirmed(organization: &Label, registrars: &Registrars) -> String {
+/// What to do if a policy requires a confirmed affiliation and the person has none.
+pub fn suggest_confirmation(organization: &Label, registrars: &Registrars) -> String {
     format!(
         "give your card to {registrars}, who runs `portcullis affiliation confirm <card> --organization '{organization}' --days <days>`; then ask again"
     )
 }
 
-/// What registrars said of people, each verified by the registrars of its own organization.
+/// Affiliations, each verified against the registrars of its own organization.
 #[derive(Debug, Clone, Default)]
 pub struct Affiliations(BTreeMap<Sha256Digest, Vec<Verified<Affiliation>>>);
 
 impl Affiliations {
-    /// Those of these statements that hold; the others are passed over.
-    pub fn among<'a>(
+    /// Verifies the statements and skips those that are not valid.
+    pub fn verify_all<'a>(
         envelopes: impl IntoIterator<Item = &'a Envelope>,
         organizations: &BTreeMap<Label, Quorum>,
     ) -> Self {
@@ -135,31 +136,36 @@ impl Affiliations {
         affiliations
     }
 
-    /// Adds one.
+    /// Adds a verified affiliation.
     pub fn add(&mut self, affiliation: Verified<Affiliation>) {
         let id = Affiliation::id(&affiliation.person.verifying_key, &affiliation.organization);
         self.0.entry(id).or_default().push(affiliation);
     }
 
-    /// The last that the present registrars of the organization on a card said of its person by then, withdrawn, over or not.
-    pub fn last(&self, card: &Card, rules: &RulesInForce, now: Timestamp) -> Option<&Verified<Affiliation>> {
-        let registrars = rules.organizations.get(card.organization.as_ref()?)?.keys();
-        let said = self.0.get(&Affiliation::id_of(card)?)?.iter().filter(|said| {
-            said.created <= now.plus_seconds(CLOCK_TOLERANCE)
-                && said.signers().iter().any(|key| registrars.contains(key))
-        });
-        // Of two of one moment the one that gives less.
-        said.max_by_key(|said| (said.created, std::cmp::Reverse(said.until), said.digest()))
-    }
-
-    /// The same, if it confirms the person now.
-    pub fn standing(
+    /// The latest statement about the card's person and organization dated by `now`, even if it is a withdrawal or has ended.
+    pub fn find_last(
         &self,
         card: &Card,
         rules: &RulesInForce,
         now: Timestamp,
     ) -> Option<&Verified<Affiliation>> {
-        self.last(card, rules, now).filter(|said| now < said.ends(now))
+        let registrars = rules.organizations.get(card.organization.as_ref()?)?.keys();
+        let said = self.0.get(&Affiliation::id_for_card(card)?)?.iter().filter(|said| {
+            said.created <= now.plus_seconds(CLOCK_TOLERANCE)
+                && said.signers().iter().any(|key| registrars.contains(key))
+        });
+        // Of two with the same date, the one that ends earlier.
+        said.max_by_key(|said| (said.created, std::cmp::Reverse(said.until), said.digest()))
+    }
+
+    /// The latest statement, if it confirms the person at `now`.
+    pub fn find_current(
+        &self,
+        card: &Card,
+        rules: &RulesInForce,
+        now: Timestamp,
+    ) -> Option<&Verified<Affiliation>> {
+        self.find_last(card, rules, now).filter(|said| now < said.effective_end(now))
     }
 }
 
@@ -181,8 +187,8 @@ mod tests {
             reason: None,
         };
         let ahead = now.plus_seconds(60);
-        assert_eq!(said(ahead, ahead).ends(now), now);
-        assert_eq!(said(now, now.plus_days(1)).ends(now), now.plus_days(1));
-        assert_eq!(said(now, now).ends(ahead), now);
+        assert_eq!(said(ahead, ahead).effective_end(now), now);
+        assert_eq!(said(now, now.plus_days(1)).effective_end(now), now.plus_days(1));
+        assert_eq!(said(now, now).effective_end(ahead), now);
     }
 }

@@ -1,4 +1,4 @@
-//! How far the boards are with a grant: who signed it, and how many more each board must give.
+//! Progress of a grant's approvals: who signed, and how many signatures each board must add.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,36 +11,36 @@ use crate::identity::VerifyingKey;
 use crate::policy::{BoardName, StageName, fill_seats};
 use crate::statement::{Envelope, Quorum};
 
-/// What one board gave.
+/// One board's approvals of a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoardApprovals {
-    /// The policy's name for it.
+    /// The board's name in the policy.
     pub board: BoardName,
-    /// Its members who signed, but for the person to whom the grant is made out.
+    /// Members who signed, without the person who receives the grant.
     pub signed: BTreeSet<VerifyingKey>,
-    /// Its members who could still sign.
+    /// Members who can still sign.
     pub open: BTreeSet<VerifyingKey>,
-    /// How many must.
+    /// Required approvals.
     pub needed: usize,
-    /// How many of those are still missing. A person on two boards fills a seat of one.
+    /// Approvals that are still missing. A person on two boards fills a seat of one.
     pub missing: usize,
 }
 
 impl BoardApprovals {
-    /// How many of those that are needed are given.
+    /// Required approvals that have been given.
     pub fn given(&self) -> usize {
         self.needed - self.missing
     }
 }
 
-/// Approvals of all boards that decide on a request, counted.
+/// Approvals of all boards that decide on a request, in total.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ApprovalTally {
-    /// How many of those that count there are, of all boards together.
+    /// Valid approvals of all boards.
     pub approvals: usize,
-    /// How many there must be; none where the registry answers by itself.
+    /// Required approvals of all boards; 0 if the registry answers by itself.
     pub needed: usize,
-    /// How many each board must still give; those that gave all are left out.
+    /// Missing approvals by board; boards that miss none are left out.
     pub missing: BTreeMap<BoardName, usize>,
     /// Whether more than one board must approve.
     #[serde(skip)]
@@ -48,8 +48,8 @@ pub struct ApprovalTally {
 }
 
 impl ApprovalTally {
-    /// What these boards gave.
-    pub fn of(boards: &[BoardApprovals]) -> Self {
+    /// Sums up the boards' approvals.
+    pub fn from_boards(boards: &[BoardApprovals]) -> Self {
         let missing = boards.iter().filter(|board| board.missing > 0);
         Self {
             approvals: boards.iter().map(BoardApprovals::given).sum(),
@@ -59,7 +59,7 @@ impl ApprovalTally {
         }
     }
 
-    /// What must still be given: `1 more`; of several boards `1 more of board and 2 more of ethics`.
+    /// The missing approvals: `1 more`, or with several boards `1 more of board and 2 more of ethics`.
     pub fn outstanding(&self) -> String {
         let missing = self.missing.iter().map(|(board, count)| match self.is_of_several {
             true => format!("{count} more of {board}"),
@@ -69,7 +69,7 @@ impl ApprovalTally {
     }
 }
 
-/// `1 of 2 approvals`; of several boards `2 of 3 approvals, 1 more of ethics to come`.
+/// `1 of 2 approvals`, or with several boards `2 of 3 approvals, 1 more of ethics to come`.
 impl fmt::Display for ApprovalTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} approvals", self.approvals, self.needed)?;
@@ -80,8 +80,8 @@ impl fmt::Display for ApprovalTally {
     }
 }
 
-/// What each board gave of what the stage in force demands; empty where the registry grants by itself.
-pub fn approvals(grant: Option<&Envelope>, rules: &RulesInForce) -> Vec<BoardApprovals> {
+/// The approvals that each board has given, of those that the stage requires; empty if the registry grants by itself.
+pub fn count_approvals(grant: Option<&Envelope>, rules: &RulesInForce) -> Vec<BoardApprovals> {
     let claim = grant.and_then(|envelope| envelope.claim::<Grant>().ok());
     let stage: &StageName = claim.as_ref().map_or(&rules.stage, |claim| &claim.predicate.stage);
     let Some(stage) = rules.policy.stage(stage) else { return Vec::new() };

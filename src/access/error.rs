@@ -1,4 +1,4 @@
-//! Why a request, a grant or a lease does not count: each refusal names what was refused and the rule that refused it.
+//! Why a request, a grant or a lease is not valid: each error names what was refused and by which rule.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,322 +12,157 @@ use crate::seal::ShareIndex;
 use crate::statement;
 use crate::time::Timestamp;
 
-/// A statement of access does not count.
+/// A statement of access is not valid.
+#[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is not signed by those who must, or not of the kind.
+    /// Wrong kind of statement, or missing signatures.
     #[error(transparent)]
     Statement(#[from] statement::Error),
-    /// The board cannot decide this: without the person who asks, too few are left.
+    /// Without the person who asks, the board has too few members to decide.
     #[error("members cannot approve their own request; without them {source}")]
-    Board {
-        /// Why the rest is too few.
-        source: statement::QuorumError,
-    },
-    /// It is about another checkpoint.
+    Board { source: statement::QuorumError },
+    /// The statement is for another checkpoint.
     #[error("it is for {found}, not for {expected}")]
-    OtherCheckpoint {
-        /// What it is for.
-        found: CheckpointId,
-        /// What was wanted.
-        expected: CheckpointId,
-    },
-    /// It is about other weights than the catalogue's.
+    OtherCheckpoint { found: CheckpointId, expected: CheckpointId },
+    /// The statement is for other weights than the catalogue's.
     #[error("it is for the manifest {found}; the catalogue's is {in_force}")]
-    OtherManifest {
-        /// What it is for.
-        found: Sha256Digest,
-        /// What the catalogue names.
-        in_force: Sha256Digest,
-    },
-    /// It belongs to another request.
+    OtherManifest { found: Sha256Digest, in_force: Sha256Digest },
+    /// The statement belongs to another request.
     #[error("it answers the request {found}, not {expected}")]
-    OtherRequest {
-        /// Which it answers.
-        found: Sha256Digest,
-        /// Which was wanted.
-        expected: Sha256Digest,
-    },
-    /// It belongs to another grant.
+    OtherRequest { found: Sha256Digest, expected: Sha256Digest },
+    /// The statement belongs to another grant.
     #[error("it belongs to the grant {found}, not {expected}")]
-    OtherGrant {
-        /// To which it belongs.
-        found: Sha256Digest,
-        /// Which was wanted.
-        expected: Sha256Digest,
-    },
-    /// A member delivered another's share.
+    OtherGrant { found: Sha256Digest, expected: Sha256Digest },
+    /// A member submitted another member's share.
     #[error("share {index} was not delivered by its own member")]
-    NotTheirShare {
-        /// Which share.
-        index: ShareIndex,
-    },
+    NotTheirShare { index: ShareIndex },
     /// A request names too many people.
     #[error("it names {count} members; at most {max} may be named in one request")]
-    TooManyMembers {
-        /// How many.
-        count: usize,
-        /// How many may be.
-        max: usize,
-    },
-    /// A request is for somebody of another organization than its author's.
+    TooManyMembers { count: usize, max: usize },
+    /// A request names a member of another organization than its author's.
     #[error("the card of {member} does not name {}", organization.as_ref().map_or("the author's organization, which is not known", Label::as_str))]
-    OtherOrganization {
-        /// Who.
-        member: Label,
-        /// The author's.
-        organization: Option<Label>,
-    },
+    OtherOrganization { member: Label, organization: Option<Label> },
     /// A request names the same key twice.
     #[error("{member} is named twice")]
-    NamedTwice {
-        /// Who.
-        member: Label,
-    },
-    /// The policy in force is not the one that the statement cites.
+    NamedTwice { member: Label },
+    /// The statement cites a replaced policy.
     #[error(
         "the policy was replaced: version {version} is in force, and a change of policy ends every earlier {what}"
     )]
     PolicyReplaced {
-        /// A grant or a handover.
         what: &'static str,
-        /// The version in force.
         version: u32,
-        /// Of which checkpoint.
         checkpoint: CheckpointId,
-        /// The request that a grant answered.
         request: Option<Sha256Digest>,
     },
-    /// The policy in force keeps grants of before, and not of so early a version.
+    /// The grant's policy version is earlier than those that the policy in force keeps.
     #[error(
         "the policy was replaced: version {in_force} is in force and keeps grants made under version {from} or later; this grant {}",
         version.map_or_else(|| "names no version".to_owned(), |version| format!("was made under version {version}"))
     )]
     NotKept {
-        /// The version in force.
         in_force: u32,
-        /// The earliest version whose grants it keeps.
         from: u32,
-        /// The version that the grant cites.
         version: Option<u32>,
-        /// Of which checkpoint.
         checkpoint: CheckpointId,
-        /// The request that the grant answered.
         request: Sha256Digest,
     },
-    /// The policy in force keeps grants of before that it permits, and does not permit this one.
+    /// The policy in force keeps earlier grants that it permits, but does not permit this one.
     #[error(
         "the policy was replaced: version {version} is in force, keeps earlier grants that it permits, and does not permit this grant: {}",
         unmet.join("; ")
     )]
-    NoLongerPermitted {
-        /// The version in force.
-        version: u32,
-        /// Of which checkpoint.
-        checkpoint: CheckpointId,
-        /// The request that the grant answered.
-        request: Sha256Digest,
-        /// What the rules object to, in words, each with the rule's name.
-        unmet: Vec<String>,
-    },
-    /// The version and the digest of the policy that a grant cites do not belong together, or that version is not in force yet.
+    NoLongerPermitted { version: u32, checkpoint: CheckpointId, request: Sha256Digest, unmet: Vec<String> },
+    /// The cited policy version and digest do not match, or that version is not in force yet.
     #[error(
         "it cites version {cited} of the policy, but version {in_force} is in force here: the cited version and digest do not match, or the local catalogue is out of date"
     )]
-    PolicyMiscited {
-        /// The version that it cites.
-        cited: u32,
-        /// The version in force.
-        in_force: u32,
-    },
+    PolicyMiscited { cited: u32, in_force: u32 },
     /// The policy has no such stage.
     #[error("the policy has no stage `{stage}`")]
-    UnknownStage {
-        /// Which.
-        stage: StageName,
-    },
-    /// The checkpoint is in an earlier stage than the grant's.
+    UnknownStage { stage: StageName },
+    /// The checkpoint was moved back to an earlier stage than the grant's.
     #[error("it is for stage `{granted}`, but the checkpoint is in the earlier stage `{in_force}`")]
-    StageMovedBack {
-        /// The grant's.
-        granted: StageName,
-        /// The one in force.
-        in_force: StageName,
-    },
-    /// A rule of the policy says no.
+    StageMovedBack { granted: StageName, in_force: StageName },
+    /// A rule of the policy forbids it.
     #[error("the policy does not permit it: {}", unmet.join("; "))]
-    NotPermitted {
-        /// What the rules object to, in words.
-        unmet: Vec<String>,
-    },
-    /// No rule of the policy says no, and what some want has not come in yet, such as a board's approvals.
+    NotPermitted { unmet: Vec<String> },
+    /// Something required is still missing, such as a board's approvals, and no rule forbids the grant.
     #[error("the policy does not permit it yet: {}", unmet.join("; "))]
-    Awaited {
-        /// What is missing, in words.
-        unmet: Vec<String>,
-    },
-    /// The policy admits the person's organization, and wants one of its registrars to confirm that they belong to it.
+    Awaited { unmet: Vec<String> },
+    /// The policy requires that a registrar of the organization confirms the person.
     #[error("the policy does not permit it: {}", unmet.join("; "))]
-    NotConfirmed {
-        /// Which organization.
-        organization: Label,
-        /// Whom to ask.
-        registrars: Registrars,
-        /// What the rule objects to, in words.
-        unmet: Vec<String>,
-    },
-    /// The owners named nobody who could confirm people of an organization.
+    NotConfirmed { organization: Label, registrars: Registrars, unmet: Vec<String> },
+    /// The catalogue names no registrars for the organization.
     #[error("the catalogue names no registrar of {organization}")]
-    NoRegistrars {
-        /// Which organization.
-        organization: Label,
-    },
-    /// Dated in the future: the clock here runs behind, or the one there ran ahead.
+    NoRegistrars { organization: Label },
+    /// The statement is dated in the future: one of the two clocks is wrong.
     #[error("the {what} was issued at {issued}, but the local clock says {now}")]
-    NotYet {
-        /// A grant or a lease.
-        what: &'static str,
-        /// When it was issued.
-        issued: Timestamp,
-        /// What the clock says.
-        now: Timestamp,
-    },
-    /// Its time is over.
+    NotYet { what: &'static str, issued: Timestamp, now: Timestamp },
+    /// The statement has expired.
     #[error("the {what} expired at {expired}")]
-    Expired {
-        /// A grant, a lease or an answer.
-        what: &'static str,
-        /// When.
-        expired: Timestamp,
-        /// Whom to write to.
-        board: Contacts,
-    },
-    /// A board member or an auditor ended it.
+    Expired { what: &'static str, expired: Timestamp, board: Contacts },
+    /// A board member or an auditor revoked the grant.
     #[error("the grant was revoked on {on}: {reason}")]
-    Revoked {
-        /// Whether an auditor did, which they do in a case.
-        by_auditor: bool,
-        /// Why.
-        reason: Prose,
-        /// When.
-        on: Timestamp,
-        /// Whom to write to.
-        board: Contacts,
-    },
-    /// A lease that outlives what the policy or the grant allows.
+    Revoked { by_auditor: bool, reason: Prose, on: Timestamp, board: Contacts },
+    /// The lease outlives what the policy or the grant allows.
     #[error(
         "the lease runs until {expires}, longer than the grant or the policy's {lease_hours} hours allow"
     )]
-    LeaseTooLong {
-        /// Until when it runs.
-        expires: Timestamp,
-        /// How long it may.
-        lease_hours: u32,
-    },
-    /// An answer to another registry's challenge.
+    LeaseTooLong { expires: Timestamp, lease_hours: u32 },
+    /// The answer is for another registry's challenge.
     #[error("it answers the challenge of the registry {found}, not of {expected}")]
-    OtherRegistry {
-        /// Whose.
-        found: KeyId,
-        /// Whose was expected.
-        expected: KeyId,
-    },
-    /// An answer to a challenge that does not say where it was given.
+    OtherRegistry { found: KeyId, expected: KeyId },
+    /// The answer to a challenge does not name the registry's address.
     #[error("the sign-in does not name the registry's address")]
     NoOrigin,
-    /// An answer that was given at an address that is not the registry's.
-    #[error("the sign-in was made for {found}, but this registry is at {}", listed(expected))]
-    OtherOrigin {
-        /// Where.
-        found: Origin,
-        /// Where the registry is.
-        expected: Vec<Origin>,
-    },
-    /// The grant is made out to other keys than the ones here.
+    /// The answer names an address that is not the registry's.
+    #[error("the sign-in was made for {found}, but this registry is at {}", join_origins(expected))]
+    OtherOrigin { found: Origin, expected: Vec<Origin> },
+    /// The grant belongs to other keys than those at hand.
     #[error("the grant was issued to {holder}, whose keys are not those of {found}")]
-    OtherHolder {
-        /// Whose it is.
-        holder: String,
-        /// Who tries to use it.
-        found: String,
-    },
+    OtherHolder { holder: String, found: String },
 }
 
-/// The place of statements cannot be used.
+/// Statements cannot be read or stored.
+#[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
-    /// The disk refuses.
+    /// Reading or writing failed.
     #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// More files than a folder of statements is read with.
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// A folder holds more statements than are read.
     #[error("{} holds more than {max} statements", path.display())]
-    TooMany {
-        /// Which folder.
-        path: PathBuf,
-        /// How many are read.
-        max: usize,
-    },
-    /// What no digest begins with.
+    TooMany { path: PathBuf, max: usize },
+    /// The text is not the beginning of a digest.
     #[error("`{typed}` names no {kind}: give the first 6 to 64 hexadecimal digits of its digest")]
-    NoPrefix {
-        /// What was looked for.
-        kind: &'static str,
-        /// What was typed.
-        typed: String,
-    },
-    /// No statement, or several, begin so.
+    NoPrefix { kind: &'static str, typed: String },
+    /// No statement, or more than one, begins with the digits.
     #[error("{} with `{prefix}`", if *count == 0 { format!("no {kind} begins") } else { format!("{count} {kind}s begin") })]
-    Ambiguous {
-        /// What was looked for.
-        kind: &'static str,
-        /// How it begins.
-        prefix: String,
-        /// How many do.
-        count: usize,
-    },
-    /// The registry does not take the statement, or will not show it.
+    Ambiguous { kind: &'static str, prefix: String, count: usize },
+    /// The registry refused to accept or to show the statement.
     #[error("{registry} refuses: {message}")]
-    Refused {
-        /// Its address.
-        registry: String,
-        /// Whether the statement or the reader is at fault, rather than a rule that forbids it.
-        fault: Fault,
-        /// What it says.
-        message: String,
-        /// What it says to do next.
-        next: Option<String>,
-    },
-    /// The registry cannot be reached, or fails.
+    Refused { registry: String, fault: Fault, message: String, next: Option<String> },
+    /// The registry cannot be reached, or failed.
     #[error("cannot reach {registry}: {reason}")]
-    Unreachable {
-        /// Its address.
-        registry: String,
-        /// What happened.
-        reason: String,
-    },
+    Unreachable { registry: String, reason: String },
 }
 
 /// Why a registry refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// What was asked makes no sense, or is not there.
+    /// Malformed request, or unknown object.
     Request,
-    /// A rule forbids it.
+    /// Forbidden by a rule.
     Rule,
-    /// It does not verify.
+    /// Verification failed.
     Proof,
-    /// Not now.
+    /// Temporarily unavailable.
     Busy,
 }
 
-fn listed(origins: &[Origin]) -> String {
+fn join_origins(origins: &[Origin]) -> String {
     let origins: Vec<_> = origins.iter().map(ToString::to_string).collect();
     origins.join(", ")
 }

@@ -1,23 +1,24 @@
 //! The exchange: a folder of statements, one file each, named by what they are about and who signed them.
 //!
-//! A shared folder, a memory stick or a mailbox will do: nothing in it is believed before it is verified, and files of two people
-//! never have the same name, so copies can be merged in any order. Who can write to it can withhold statements, and put
-//! worthless ones beside them; those are passed over.
+//! A shared folder, a memory stick or a mailbox will do: statements are verified before they are used, and files of two people never have
+//! the same name, so copies can be merged in any order. Someone with write access can withhold statements and add invalid ones, which are
+//! skipped.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{
-    Denial, ExchangeError, Found, Grant, HandedIn, Request, Statements, Withdrawal, asks, verify_request,
+    Denial, ExchangeError, FoundStatement, Grant, Request, Statements, Submission, Withdrawal, terms_digest,
+    verify_request,
 };
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::statement::{Envelope, Predicate as _};
 
-/// Most files of one kind that are read.
+/// Maximum number of files of one kind that are read.
 const MAX_FILES: usize = 100_000;
-/// Longest accepted statement.
+/// Maximum size of an accepted statement.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// A folder of statements.
@@ -27,16 +28,16 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The exchange in this folder, which need not be there yet.
-    pub fn at(folder: PathBuf) -> Self {
+    /// The exchange in `folder`, which need not exist yet.
+    pub fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    /// Takes over a statement that was found in another exchange, under the same name. Returns whether it is new here.
+    /// Copies a statement from another exchange under the same name. Returns whether it is new here.
     ///
     /// # Errors
     /// [`ExchangeError::Io`].
-    pub fn copy(&self, kind: &'static str, found: &Found) -> Result<bool, ExchangeError> {
+    pub fn copy(&self, kind: &'static str, found: &FoundStatement) -> Result<bool, ExchangeError> {
         let folder = self.folder.join(format!("{kind}s"));
         let path = folder.join(found.path.file_name().unwrap_or_default());
         let bytes = found.envelope.to_json().into_bytes();
@@ -51,7 +52,7 @@ impl Exchange {
         Ok(true)
     }
 
-    /// The files of a kind that [`Statements::list`] passes over.
+    /// The files of a kind that [`Statements::list`] skips.
     ///
     /// # Errors
     /// Those of [`Statements::list`].
@@ -61,14 +62,16 @@ impl Exchange {
         Ok(paths)
     }
 
-    /// A request of the same person that asks for the same and that nobody answered yet.
-    fn pending_twin(&self, envelope: &Envelope) -> Result<Option<Found>, ExchangeError> {
+    /// An unanswered request of the same person with the same terms.
+    fn pending_twin(&self, envelope: &Envelope) -> Result<Option<FoundStatement>, ExchangeError> {
         let Ok(claim) = envelope.claim::<Request>() else { return Ok(None) };
-        let (Ok(wanted), Some(catalogue)) = (asks(&claim), claim.catalogue()) else { return Ok(None) };
+        let (Ok(wanted), Some(catalogue)) = (terms_digest(&claim), claim.catalogue()) else {
+            return Ok(None);
+        };
         let digest = envelope.digest();
         for found in self.list(Request::KIND)? {
             let is_twin = found.digest != digest
-                && asked(&found.envelope) == Some(wanted)
+                && terms_digest_of(&found.envelope) == Some(wanted)
                 && verify_request(&found.envelope, catalogue).is_ok();
             if is_twin && !self.is_answered(found.digest)? {
                 return Ok(Some(found));
@@ -79,7 +82,7 @@ impl Exchange {
 
     fn is_answered(&self, request: Sha256Digest) -> Result<bool, ExchangeError> {
         for kind in [Withdrawal::KIND, Denial::KIND, Grant::KIND] {
-            if !self.about(kind, request)?.is_empty() {
+            if !self.list_about(kind, request)?.is_empty() {
                 return Ok(true);
             }
         }
@@ -110,18 +113,17 @@ impl Exchange {
 }
 
 impl Statements for Exchange {
-    /// Filed under `kind` and the digest; where several people sign about the same thing, under the signer's key id too. A file that
-    /// is there already is replaced as a whole.
+    /// Stores the statement under its kind, digest and the signer's key id. An existing file is replaced as a whole.
     fn put(
         &self,
         kind: &'static str,
         envelope: &Envelope,
         signer: &VerifyingKey,
-    ) -> Result<HandedIn, ExchangeError> {
+    ) -> Result<Submission, ExchangeError> {
         if kind == Request::KIND
             && let Some(twin) = self.pending_twin(envelope)?
         {
-            return Ok(HandedIn { path: twin.path, same_as: Some(twin.digest) });
+            return Ok(Submission { path: twin.path, same_as: Some(twin.digest) });
         }
         let folder = self.folder.join(format!("{kind}s"));
         let path = folder.join(format!("{}.{}.json", envelope.digest(), signer.id().short()));
@@ -130,26 +132,26 @@ impl Statements for Exchange {
             path: path.clone(),
             source,
         })?;
-        Ok(HandedIn { path, same_as: None })
+        Ok(Submission { path, same_as: None })
     }
 
-    /// By name; what is no envelope of that kind, or not the one that its name tells, is passed over.
-    fn list(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
+    /// In the order of names. Files that hold no envelope of the kind, or whose name does not match the digest, are skipped.
+    fn list(&self, kind: &'static str) -> Result<Vec<FoundStatement>, ExchangeError> {
         Ok(self.paths(kind)?.into_iter().filter_map(|path| parse(kind, path)).collect())
     }
 }
 
-/// What a request asks for, whenever it does.
-fn asked(envelope: &Envelope) -> Option<Sha256Digest> {
-    asks(&envelope.claim::<Request>().ok()?).ok()
+/// The digest of a request's terms, without its date.
+fn terms_digest_of(envelope: &Envelope) -> Option<Sha256Digest> {
+    terms_digest(&envelope.claim::<Request>().ok()?).ok()
 }
 
-/// The statement of a file, if it is of this kind and the one that the file's name tells.
-fn parse(kind: &str, path: PathBuf) -> Option<Found> {
+/// The statement in a file, if it is of the kind and matches the file's name.
+fn parse(kind: &str, path: PathBuf) -> Option<FoundStatement> {
     let envelope = Envelope::parse(&read(&path).ok()?).ok()?;
     let digest = envelope.digest();
     let named = path.file_name()?.to_str()?.starts_with(&digest.to_string());
-    (named && envelope.kind().ok()? == kind).then_some(Found { digest, path, envelope })
+    (named && envelope.kind().ok()? == kind).then_some(FoundStatement { digest, path, envelope })
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -1,13 +1,13 @@
-//! Grants: what board members sign, the share of the key that each adds, and the revocation that ends one.
+//! Grants: what board members sign, the share of the key that each adds, and the revocation that ends a grant.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::approvals::approvals;
+use super::approvals::count_approvals;
 use super::request::Request;
 use super::rules::RulesInForce;
-use super::{Affiliations, CLOCK_TOLERANCE, Error, revocation_of};
+use super::{Affiliations, CLOCK_TOLERANCE, Error, find_revocation};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
 use crate::name::{CheckpointId, Prose};
@@ -16,31 +16,30 @@ use crate::seal::{ResealedShare, SealedManifest};
 use crate::statement::{self, Envelope, Predicate, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
-/// Leave to use one checkpoint, made out to one person. Its statement's subject is the sealed checkpoint's manifest.
+/// Permission for one person to use one checkpoint. Its subject is the sealed checkpoint's manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
-    /// The request that it answers.
+    /// The request that the grant answers.
     pub request: Sha256Digest,
-    /// Which checkpoint.
     pub checkpoint: CheckpointId,
-    /// To whom: nobody else's keys open what it brings.
+    /// The person who receives the grant: the shares and the lease are sealed to these keys.
     pub researcher: Card,
-    /// The policy in force when it was drafted.
+    /// The policy in force when the grant was drafted.
     pub policy: Sha256Digest,
-    /// The version of that policy. A grant of before versions were cited has none, and ends with its policy.
+    /// The version of that policy. Grants from before versions were cited have none, and end with their policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_version: Option<u32>,
-    /// The stage whose rules it was granted under.
+    /// The stage under whose rules the grant was made.
     pub stage: StageName,
     /// The agreement that the researcher signed with the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreement: Option<Sha256Digest>,
-    /// What for.
+    /// The permitted uses.
     pub uses: BTreeSet<Use>,
-    /// From when.
+    /// Start.
     pub issued: Timestamp,
-    /// Until when, exclusive.
+    /// End, exclusive.
     pub expires: Timestamp,
 }
 
@@ -49,18 +48,18 @@ impl Predicate for Grant {
 }
 
 impl Grant {
-    /// For how many days it holds, begun ones counted.
+    /// Duration in days, rounded up.
     pub fn days(&self) -> u32 {
         let seconds = self.expires.seconds_since(self.issued).max(0);
         u32::try_from(seconds.unsigned_abs().div_ceil(24 * 3600)).unwrap_or(u32::MAX)
     }
 }
 
-/// A member's share of the board's key, sealed to the researcher for one grant alone.
+/// A member's share of the board's key, sealed to the researcher for one grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalShare {
-    /// The grant that it belongs to; the seal is bound to it too.
+    /// The grant to which the share belongs; the seal is bound to it.
     pub grant: Sha256Digest,
     /// The share, sealed to the researcher's key with the grant's digest as context.
     pub share: ResealedShare,
@@ -70,15 +69,14 @@ impl Predicate for ApprovalShare {
     const KIND: &'static str = "share";
 }
 
-/// A board member ends a grant; the next lease is refused. One member is enough: it takes a board to give, one to stop.
+/// A board member's statement that ends a grant: further leases are refused. One member suffices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// The grant's digest.
     pub grant: Sha256Digest,
-    /// Why: the researcher reads it.
+    /// The reason, shown to the researcher.
     pub reason: Prose,
-    /// When.
     pub created: Timestamp,
 }
 
@@ -86,11 +84,11 @@ impl Predicate for Revocation {
     const KIND: &'static str = "revocation";
 }
 
-/// Drafts the grants that answer a request under the rules in force, one for each person for whom it asks, its author's first; the first
-/// approver signs them, the others sign the same bytes.
+/// Drafts the grants that answer a request under the rules in force: one per person, the request's author first. The first approver signs
+/// the drafts, further approvers sign the same bytes.
 ///
 /// # Errors
-/// [`Error::OtherCheckpoint`], [`Error::OtherManifest`], [`Error::NotPermitted`] where no number of approvals could permit it,
+/// [`Error::OtherCheckpoint`], [`Error::OtherManifest`], [`Error::NotPermitted`] if no number of approvals could permit it,
 /// [`Error::NotConfirmed`], and
 /// those of [`Request::holders`].
 pub fn draft_grants(
@@ -102,7 +100,7 @@ pub fn draft_grants(
     draft_answers(request, request.digest(), rules, affiliations, now)
 }
 
-/// As [`draft_grants`], for a request whose author has yet to sign it.
+/// As [`draft_grants`], for a request that is not signed yet.
 ///
 /// # Errors
 /// Those of [`draft_grants`].
@@ -146,12 +144,12 @@ fn draft(
     }
 }
 
-/// The grant of an envelope, if it counts now: signed by enough distinct keys of the board, made under the policy in force or one whose
-/// grants that keeps, permitted by the policy in force, neither expired nor revoked (P2). `revocations` are all that were found; those that do not hold are passed over. If the policy wants
-/// the person confirmed by a registrar, one of `affiliations` confirms them now: a grant is of no use once that has ended.
+/// Verifies that a grant is valid now: signed by enough distinct keys of the board, made under the policy in force or one whose grants it
+/// keeps, permitted by the policy in force, and neither expired nor revoked (P2). `revocations` are all that were found; invalid ones are
+/// skipped. If the policy requires a confirmed affiliation, one of `affiliations` must confirm the person now.
 ///
 /// # Errors
-/// Every refusal names the rule: see [`Error`].
+/// [`Error`] with the rule that refuses the grant.
 pub fn verify_grant(
     envelope: &Envelope,
     rules: &RulesInForce,
@@ -161,14 +159,14 @@ pub fn verify_grant(
 ) -> Result<Verified<Statement<Grant>>, Error> {
     let verified = envelope.statement_for(|claim: &Statement<Grant>| {
         rules.require_subject(&claim.predicate.checkpoint, claim.subject.digest)?;
-        rules.quorum_of(&claim.predicate)
+        rules.grant_quorum(&claim.predicate)
     });
     let verified = verified.map_err(|error| {
         let error = rules.too_few_signed(envelope, error);
-        board_by_board(error, envelope, (rules, affiliations), now)
+        explain_missing_signatures(error, envelope, rules, affiliations, now)
     })?;
     let grant = &verified.predicate;
-    let cited = rules.require_cited(grant)?;
+    let cited = rules.require_known_policy(grant)?;
     rules.require_stage_reached(&grant.stage)?;
     require_live(grant, rules, now)?;
     let mut signers = verified.signers().clone();
@@ -176,21 +174,22 @@ pub fn verify_grant(
         signers.extend(envelope.signers_beside(&signers, board));
     }
     rules.require_permitted(grant, cited, rules.objections(grant, &signers, affiliations, now))?;
-    if let Some(revoked) = revocation_of(verified.digest(), revocations, rules) {
+    if let Some(revoked) = find_revocation(verified.digest(), revocations, rules) {
         return Err(revoked);
     }
     Ok(verified)
 }
 
-/// Why a grant does not stand that too few of the checkpoint's board signed: if other boards must approve it too, what each of them lacks.
-fn board_by_board(
+/// Explains which boards still lack approvals, if a grant has too few signatures.
+fn explain_missing_signatures(
     error: Error,
     envelope: &Envelope,
-    (rules, affiliations): (&RulesInForce, &Affiliations),
+    rules: &RulesInForce,
+    affiliations: &Affiliations,
     now: Timestamp,
 ) -> Error {
     let Error::Statement(statement::Error::Threshold(_)) = &error else { return error };
-    let several = approvals(Some(envelope), rules).len() > 1;
+    let several = count_approvals(Some(envelope), rules).len() > 1;
     let Some(claim) = envelope.claim::<Grant>().ok().filter(|_| several) else { return error };
     if claim.predicate.policy != rules.policy_digest {
         return error;
@@ -203,8 +202,8 @@ fn board_by_board(
     }
 }
 
-/// The grant of an envelope, if those signed it who must under the policy in force, whatever became of it since: it may be over, revoked, or of
-/// earlier weights. That is what one must know before one shows it to somebody, or signs over it.
+/// Verifies that a grant has the signatures which the policy in force requires; it may have expired, been revoked, or be for earlier
+/// weights. Required before a grant is shown or signed over.
 ///
 /// # Errors
 /// [`Error::OtherCheckpoint`], [`Error::Statement`], [`Error::PolicyReplaced`] and others where the policy in force does not tell who had to sign.
@@ -217,11 +216,11 @@ pub fn verify_granted(
         if *found != rules.checkpoint {
             return Err(Error::OtherCheckpoint { found: found.clone(), expected: rules.checkpoint.clone() });
         }
-        rules.quorum_of(&claim.predicate)
+        rules.grant_quorum(&claim.predicate)
     })
 }
 
-/// Refuses a verified grant if the policy wants its holder confirmed by a registrar and none confirms them now: of all that
+/// Refuses a verified grant if the policy requires a confirmed affiliation and its holder has none now: of all that
 /// [`verify_grant`] looks at, what changes with time beside its dates and revocations.
 ///
 /// # Errors
@@ -245,7 +244,7 @@ fn require_live(grant: &Grant, rules: &RulesInForce, now: Timestamp) -> Result<(
     Ok(())
 }
 
-/// The revocation of an envelope, if a member of the checkpoint's board or an auditor signed it.
+/// Verifies that a member of the checkpoint's board or an auditor signed the revocation.
 ///
 /// # Errors
 /// [`Error::Statement`].
@@ -258,15 +257,15 @@ pub fn verify_revocation(envelope: &Envelope, rules: &RulesInForce) -> Result<Ve
     Ok(envelope.statement::<Revocation>(&rules.board.any_one())?.map(|statement| statement.predicate))
 }
 
-/// The share of an envelope, if the member whose share it is signed it, for `grant`; in a stage where the registry itself
-/// grants, the registry signs.
+/// Verifies that the member who owns the share signed it, for `grant`. In a stage in which the registry grants, the registry signs.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::OtherGrant`], [`Error::NotTheirShare`].
 pub fn verify_approval_share(
     envelope: &Envelope,
     grant: &Verified<Statement<Grant>>,
-    (rules, manifest): (&RulesInForce, &SealedManifest),
+    rules: &RulesInForce,
+    manifest: &SealedManifest,
 ) -> Result<Verified<ApprovalShare>, Error> {
     let researcher = grant.predicate.researcher.verifying_key;
     let quorum = rules.quorum_for(&grant.predicate.stage, researcher)?.any_one();
@@ -281,7 +280,7 @@ pub fn verify_approval_share(
     Ok(share)
 }
 
-/// A member delivers their own share, not another's.
+/// Refuses a share that was signed by another member than its owner.
 pub(super) fn require_own_share(
     share: &ResealedShare,
     signers: &BTreeSet<VerifyingKey>,

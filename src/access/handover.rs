@@ -1,7 +1,7 @@
-//! A public stage: the board hands its lock over to the registry, on the record (P1).
+//! Handovers: for a public stage, the board gives its shares to the registry, on the record (P1).
 //!
-//! Each member seals their share to the registry for one stage of one policy. With a threshold of shares the registry can answer
-//! requests of that stage alone; in any other stage its grants count for nothing, whatever it holds.
+//! Each member seals their share to the registry for one stage of one policy. With a threshold of shares the registry can answer requests
+//! of that stage only: in any other stage, grants by the registry are not valid.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +18,11 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Handover {
-    /// The policy that says no approval is needed.
+    /// The policy under which the stage needs no approval.
     pub policy: Sha256Digest,
-    /// The stage in which it says so.
     pub stage: StageName,
     /// The share, sealed to the registry with [`handover_context`] as context.
     pub share: ResealedShare,
-    /// When.
     pub created: Timestamp,
 }
 
@@ -32,21 +30,22 @@ impl Predicate for Handover {
     const KIND: &'static str = "handover";
 }
 
-/// What a share is bound to when it is handed over: the weights, and one stage of one policy.
+/// The context to which a handed over share is sealed: the weights and one stage of one policy.
 pub fn handover_context(manifest: Sha256Digest, policy: Sha256Digest, stage: &StageName) -> Sha256Digest {
     let mut hasher = Sha256Hasher::default();
     hasher.update(format!("portcullis/v1/handover {manifest} {policy} {stage}").as_bytes());
     hasher.finish()
 }
 
-/// The handover of an envelope, if the member whose share it is signed it, for the stage in force.
+/// Verifies that the member who owns the share signed the handover, for the stage in force.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::OtherManifest`], [`Error::PolicyReplaced`], [`Error::StageMovedBack`],
 /// [`Error::NotTheirShare`].
 pub fn verify_handover(
     envelope: &Envelope,
-    (rules, manifest): (&RulesInForce, &SealedManifest),
+    rules: &RulesInForce,
+    manifest: &SealedManifest,
 ) -> Result<Verified<Handover>, Error> {
     let statement = envelope.statement::<Handover>(&rules.board.any_one())?;
     if statement.subject.digest != rules.manifest {

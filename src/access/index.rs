@@ -1,11 +1,11 @@
-//! What a statement of access says of itself, unverified: by which it is filed and found.
+//! What an unverified statement of access claims: the fields by which it is stored and found.
 
 use super::{Affiliation, ApprovalShare, Denial, Grant, Handover, Lease, Request, Revocation, Withdrawal};
 use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
 use crate::statement::{Envelope, Error, Predicate, Statement};
 
-/// Every kind of statement that is filed.
+/// Every kind of statement that is stored.
 pub const KINDS: [&str; 9] = [
     Request::KIND,
     Withdrawal::KIND,
@@ -18,23 +18,23 @@ pub const KINDS: [&str; 9] = [
     Affiliation::KIND,
 ];
 
-/// What a statement says of itself.
+/// The claims of an unverified statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
     /// Its kind, one of [`KINDS`].
     pub kind: &'static str,
-    /// The checkpoint that its subject names; of an affiliation, which is of none, its kind.
+    /// The checkpoint that the subject names. Affiliations have none; theirs is the kind's name.
     pub checkpoint: CheckpointId,
-    /// The digest of its subject, the checkpoint's manifest; of an affiliation, [`Affiliation::id`].
+    /// The subject's digest, the checkpoint's manifest. Of an affiliation, [`Affiliation::id`].
     pub manifest: Sha256Digest,
-    /// The request or the grant that it is about; of an affiliation, its subject.
+    /// The request or grant to which the statement belongs. Of an affiliation, its subject.
     pub about: Option<Sha256Digest>,
 }
 
-/// Reads what a statement says of itself.
+/// Reads the claims of a statement, without verification.
 ///
 /// # Errors
-/// [`Error::Kind`] where it is no statement of access, [`Error::Malformed`].
+/// [`Error::Kind`] if it is no statement of access, [`Error::Malformed`].
 pub fn index(envelope: &Envelope) -> Result<Index, Error> {
     let found = envelope.kind()?;
     match found.as_str() {

@@ -1,4 +1,4 @@
-//! Which usage journal a lease is for. What is in journals is the `usage` room's.
+//! The usage journal that a lease is bound to. Journals themselves are in the `usage` room.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Sha256Digest, serde_as_text};
 use crate::hex;
 
-/// A journal's name: 128 random bits. One person has a journal on each machine.
+/// A journal's id: 128 random bits. A person has one journal per machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JournalId([u8; 16]);
 
 impl JournalId {
-    /// A journal of these random bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The random bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -30,7 +28,7 @@ impl fmt::Display for JournalId {
     }
 }
 
-/// A text is no journal's name.
+/// The text is not a journal id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a journal id is 32 lower-case hexadecimal digits")]
 pub struct JournalIdError;
@@ -45,14 +43,13 @@ impl FromStr for JournalId {
 
 serde_as_text!(JournalId);
 
-/// How a journal stood at a moment: whoever continues it later has at least so many records, and this one among them.
+/// The state of a journal at some time. A later state has at least as many records, including this last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JournalMark {
-    /// Which journal.
     pub journal: JournalId,
-    /// How many records it had.
+    /// Number of records.
     pub records: u64,
-    /// The digest of the last of them, or what the first cites.
+    /// Digest of the last record, or the link that the first record cites.
     pub head: Sha256Digest,
 }

@@ -1,4 +1,4 @@
-//! Leases: the registry's key, sealed to the researcher for a day or so. Without a live one nothing opens.
+//! Leases: the registry's key, sealed to the researcher for about a day. Weights open only under a live lease.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,25 +9,24 @@ use crate::seal::SealedMessage;
 use crate::statement::{Envelope, Predicate, Statement, Verified};
 use crate::time::Timestamp;
 
-/// Leave to open what a grant gives, for some hours. Its statement's subject is the sealed checkpoint's manifest.
+/// Permission to open the weights of a grant for some hours. Its subject is the sealed checkpoint's manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lease {
-    /// The grant that it serves.
     pub grant: Sha256Digest,
-    /// From when.
+    /// Start.
     pub issued: Timestamp,
-    /// Until when, exclusive.
+    /// End, exclusive.
     pub expires: Timestamp,
     /// The registry's key, sealed to the researcher with [`lease_context`] as context.
     pub registry_key: SealedMessage,
-    /// The usage journal that records what is done under it, as it stood. A registry that is a folder knows none.
+    /// The usage journal that records the use, and its state. Registries in a folder know no journals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalMark>,
 }
 
 impl Lease {
-    /// When a new one is due: half of its time is over.
+    /// When to renew: after half of the lease's time.
     pub fn renewal_due(&self) -> Timestamp {
         self.expires.plus_seconds(-(self.expires.seconds_since(self.issued) / 2))
     }
@@ -37,14 +36,14 @@ impl Predicate for Lease {
     const KIND: &'static str = "lease";
 }
 
-/// What the registry's key is bound to when it is sealed: one grant and one span of time.
+/// The context to which the registry's key is sealed: one grant and one span of time.
 pub fn lease_context(grant: Sha256Digest, issued: Timestamp, expires: Timestamp) -> Sha256Digest {
     let mut hasher = Sha256Hasher::default();
     hasher.update(format!("portcullis/v1/lease {grant} {issued} {expires}").as_bytes());
     hasher.finish()
 }
 
-/// The lease of an envelope, if the registry signed it for `grant` and it is live.
+/// Verifies that the registry signed the lease for `grant` and that it is live.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::OtherGrant`], [`Error::OtherManifest`], [`Error::LeaseTooLong`], [`Error::NotYet`],
@@ -58,7 +57,7 @@ pub fn verify_lease(
     check_lease(envelope.statement(&rules.registry)?, grant, rules, now)
 }
 
-/// The lease of a statement that the registry of `rules` signed, if it is for `grant` and live.
+/// Checks a lease whose signature is verified: it is for `grant`, and live.
 ///
 /// # Errors
 /// Those of [`verify_lease`], but for the signature.

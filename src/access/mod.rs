@@ -1,13 +1,13 @@
-//! Access: who asked for a checkpoint, who consented, and what stands between a grant and its use.
+//! Access: requests for a checkpoint, the boards' approvals, and what may end a grant.
 //!
-//! Each step is a statement in a file (design, section 5): a *request* by a researcher, the *grant* that board members sign
-//! with a *share* of the board's key each, a *denial*, a *withdrawal*, a *revocation*, and the registry's *lease*; an *affiliation* confirms whom somebody belongs to. Everyone checks
-//! a grant the same way, with [`verify_grant`], against what the catalogue says now: nobody's word replaces that check (P2).
-//! Whoever carries the files can lose or delay them; what they alter or make up counts for nothing.
+//! Each step is a signed statement: a *request* by a researcher, the *grant* that board members sign with a *share* of the board's key
+//! each, a *denial*, a *withdrawal*, a *revocation*, and the registry's *lease*; an *affiliation* confirms a person's organization. Every
+//! program checks a grant with [`verify_grant`] against the catalogue in force (P2). Someone who carries the files can lose or delay them;
+//! altered or forged statements fail verification.
 
 mod affiliation;
 mod approvals;
-mod cited;
+mod citation;
 mod error;
 mod exchange;
 mod grant;
@@ -24,9 +24,9 @@ mod state;
 mod statements;
 
 pub use affiliation::{
-    Affiliation, Affiliations, MAX_AFFILIATION_DAYS, how_to_be_confirmed, verify_affiliation,
+    Affiliation, Affiliations, MAX_AFFILIATION_DAYS, suggest_confirmation, verify_affiliation,
 };
-pub use approvals::{ApprovalTally, BoardApprovals, approvals};
+pub use approvals::{ApprovalTally, BoardApprovals, count_approvals};
 pub use error::{Error, ExchangeError, Fault};
 pub use exchange::Exchange;
 pub use grant::{
@@ -38,14 +38,14 @@ pub use index::{Index, KINDS, index};
 pub use journal::{JournalId, JournalIdError, JournalMark};
 pub use lease::{Lease, check_lease, lease_context, verify_lease};
 pub use origin::{Origin, OriginError};
-pub use outlook::{Outlook, outlook};
+pub use outlook::{Outlook, predict_outlook};
 pub use request::{
-    Denial, MAX_MEMBERS, Request, Withdrawal, asks, verify_denial, verify_request, verify_withdrawal,
+    Denial, MAX_MEMBERS, Request, Withdrawal, terms_digest, verify_denial, verify_request, verify_withdrawal,
 };
 pub use rules::{Contacts, Objections, Registrars, RulesInForce};
 pub use session::{Session, SessionPlace, verify_session};
-pub use state::{Evidence, State, how_to_object, last_revocation_of, revocation_of, state_of};
-pub use statements::{DigestPrefix, Found, HandedIn, Statements, merge, only};
+pub use state::{Evidence, State, find_last_revocation, find_revocation, request_state, suggest_appeal};
+pub use statements::{DigestPrefix, FoundStatement, Statements, Submission, merge_signatures, require_one};
 
-/// How far a clock may run behind the one that dated a statement, in seconds.
+/// Tolerated difference between two clocks, in seconds.
 pub const CLOCK_TOLERANCE: i64 = 300;

@@ -1,4 +1,4 @@
-//! Where a registry is spoken to: what a relay in between cannot make out to be its own.
+//! The address at which a client reaches a registry, bound into sign-ins so that a relay cannot reuse them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::fetch::BaseUrl;
 
-/// Longest origin: a host's name has 253 characters at most.
+/// Maximum length of an origin; a host name has at most 253 characters.
 const MAX_BYTES: usize = 280;
 
-/// A scheme, a host and a port, as browsers compare them: `https://registry.example`, without a port that is the scheme's own.
+/// Scheme, host and port as browsers compare them: `https://registry.example`, without the scheme's default port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Origin(String);
 
-/// A text is no [`Origin`].
+/// The text is not an [`Origin`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not an origin: write `https://registry.example`, in lower case, with a port unless it is the default, and without a path"
@@ -36,7 +36,7 @@ impl FromStr for Origin {
             return Err(OriginError);
         }
         let origin = Self::from(&text.parse::<BaseUrl>().map_err(|_| OriginError)?);
-        // One form, so that two that are the same are equal.
+        // There is one form, so equal origins have equal texts.
         if origin.0 == text { Ok(origin) } else { Err(OriginError) }
     }
 }

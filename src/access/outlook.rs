@@ -1,44 +1,46 @@
-//! What a change of policy would do to the grants that stand: asked by a board before it signs.
+//! The effect of a draft policy on current grants, for a board before it signs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Affiliations, Error, Found, Grant, Revocation, RulesInForce, verify_grant, verify_revocation};
+use super::{
+    Affiliations, Error, FoundStatement, Grant, Revocation, RulesInForce, verify_grant, verify_revocation,
+};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::policy::StageName;
 use crate::statement::{Envelope, Statement, Verified};
 use crate::time::Timestamp;
 
-/// A grant that stands, and what becomes of it under a draft.
+/// A current grant and its outlook under a draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outlook {
-    /// The grant's digest.
     pub grant: Sha256Digest,
-    /// The request that it answers.
+    /// The request that the grant answers.
     pub request: Sha256Digest,
-    /// To whom it is made out.
+    /// The holder's name.
     pub person: String,
-    /// By which key.
+    /// The holder's key.
     pub key_id: KeyId,
-    /// Of which stage it is.
+    /// The grant's stage.
     pub stage: StageName,
-    /// Until when it would hold.
+    /// The grant's end.
     pub expires: Timestamp,
-    /// Whether it goes on.
+    /// Whether the grant stays valid.
     pub kept: bool,
-    /// The rule that decides so.
+    /// The rule that decides.
     pub rule: String,
-    /// What in the draft speaks against the same grant, if it is asked for again; nothing, if the draft permits it.
+    /// What the draft would object to in the same request made again; empty if the draft permits it.
     pub objections: Vec<String>,
 }
 
-/// What a draft does to each of the grants that stand now under the rules in force, in the order of their holders' names. `drafted` are
-/// the rules as they would be in force with it.
-pub fn outlook(
-    (grants, revocations): (&[Found], &[Envelope]),
-    (rules, affiliations): (&RulesInForce, &Affiliations),
+/// The outlook of each current grant, in the order of their holders' names. `drafted` are the rules as the draft would make them.
+pub fn predict_outlook(
+    grants: &[FoundStatement],
+    revocations: &[Envelope],
+    rules: &RulesInForce,
+    affiliations: &Affiliations,
     drafted: &RulesInForce,
     now: Timestamp,
 ) -> Vec<Outlook> {
@@ -49,20 +51,21 @@ pub fn outlook(
         is_revoked.is_none_or(|last| grant.predicate.issued > *last).then_some((found, grant))
     });
     let mut outlooks: Vec<_> = standing
-        .map(|(found, grant)| of_grant(&found.envelope, &grant, (drafted, affiliations), now))
+        .map(|(found, grant)| predict_grant_outlook(&found.envelope, &grant, drafted, affiliations, now))
         .collect();
     outlooks.sort_by(|one, other| (&one.person, one.grant).cmp(&(&other.person, other.grant)));
     outlooks
 }
 
-fn of_grant(
+fn predict_grant_outlook(
     envelope: &Envelope,
     grant: &Verified<Statement<Grant>>,
-    (drafted, affiliations): (&RulesInForce, &Affiliations),
+    drafted: &RulesInForce,
+    affiliations: &Affiliations,
     now: Timestamp,
 ) -> Outlook {
     let predicate = &grant.predicate;
-    // The check of everybody, with the rules of the draft. Revocations were looked at before.
+    // The usual check, with the rules of the draft. Revocations were checked before.
     let verdict = verify_grant(envelope, drafted, &[], affiliations, now);
     let mut signers = BTreeSet::new();
     for board in drafted.boards.values().chain([&drafted.board]) {
@@ -82,14 +85,14 @@ fn of_grant(
                 let from = drafted.policy.keeps_grants_from;
                 format!("the draft keeps grants made under version {from} or later, and permits it")
             }
-            Err(error) => why_it_ends(error),
+            Err(error) => explain_end(error),
         },
         objections: drafted.objections(predicate, &signers, affiliations, now).failed,
     }
 }
 
-/// The rule that would refuse a grant, told of a draft that is not in force yet.
-fn why_it_ends(error: Error) -> String {
+/// The rule that would refuse the grant, worded for a draft that is not in force yet.
+fn explain_end(error: Error) -> String {
     match error {
         Error::PolicyReplaced { .. } => "a change of policy ends every earlier grant".to_owned(),
         Error::NotKept { from, version, .. } => {
@@ -109,9 +112,9 @@ fn why_it_ends(error: Error) -> String {
     }
 }
 
-/// When grants of each person were revoked last: those that were issued by then have ended.
+/// The time of each person's last revocation: grants issued by then have ended.
 fn revoked_people(
-    grants: &[Found],
+    grants: &[FoundStatement],
     revocations: &[Envelope],
     rules: &RulesInForce,
 ) -> BTreeMap<KeyId, Timestamp> {

@@ -1,4 +1,4 @@
-//! A researcher's request, and how it can end without a grant: withdrawn by its author or denied by a board member.
+//! Requests, withdrawals by their authors, and denials by board members.
 
 use std::collections::BTreeSet;
 
@@ -13,30 +13,28 @@ use crate::statement;
 use crate::statement::{CatalogueId, Envelope, Predicate, Quorum, Statement, Verified, verify_card};
 use crate::time::Timestamp;
 
-/// What a researcher asks for. Its statement's subject is the checkpoint's manifest; its author signs it with the card's key.
+/// A researcher's request. Its subject is the checkpoint's manifest; the author signs it with the card's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Which checkpoint.
     pub checkpoint: CheckpointId,
-    /// What for, in the researcher's words.
+    /// The purpose, in the researcher's words.
     pub purpose: Prose,
-    /// The uses that the policy's words name.
+    /// The requested uses, in the policy's terms.
     pub uses: BTreeSet<Use>,
-    /// For how many days.
+    /// Requested duration in days.
     pub days: u32,
-    /// The agreement that the researcher accepts by signing.
+    /// The agreement that the author accepts by signing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreement: Option<Sha256Digest>,
     /// The earlier request that this one renews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renews: Option<Sha256Digest>,
-    /// Who asks: to these keys a grant will be made out.
+    /// The author's card; the grant goes to its keys.
     pub card: Card,
-    /// Signed cards of others of the same organization for whom it asks, too, at most [`MAX_MEMBERS`]: each gets a grant of their own.
+    /// Signed cards of further people of the same organization, at most [`MAX_MEMBERS`]; each gets a grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Envelope>,
-    /// When.
     pub created: Timestamp,
 }
 
@@ -44,14 +42,14 @@ impl Predicate for Request {
     const KIND: &'static str = "request";
 }
 
-/// Most people whom one request may name beside its author.
+/// Maximum number of people in a request beside its author.
 pub const MAX_MEMBERS: usize = 50;
 
 impl Request {
-    /// For whom it asks: its author, then the members whom it names.
+    /// The people for whom the request asks, its author first.
     ///
     /// # Errors
-    /// [`Error::TooManyMembers`], [`Error::Statement`] where a member's card is not signed by its own key, [`Error::OtherOrganization`],
+    /// [`Error::TooManyMembers`], [`Error::Statement`] if a member's card is not signed by its own key, [`Error::OtherOrganization`],
     /// [`Error::NamedTwice`].
     pub fn holders(&self) -> Result<Vec<Card>, Error> {
         if self.members.len() > MAX_MEMBERS {
@@ -73,23 +71,21 @@ impl Request {
     }
 }
 
-/// The digest of what a request asks for, whenever it does: two with the same are one request made twice.
+/// The digest of a request's terms without its date: equal digests are the same request made twice.
 ///
 /// # Errors
 /// [`Error::Statement`].
-pub fn asks(request: &Statement<Request>) -> Result<Sha256Digest, Error> {
+pub fn terms_digest(request: &Statement<Request>) -> Result<Sha256Digest, Error> {
     let mut undated = request.clone();
     undated.predicate.created = Timestamp::from_unix_seconds(0);
     Ok(undated.to_envelope()?.digest())
 }
 
-/// A researcher takes a request back.
+/// An author's withdrawal of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Withdrawal {
-    /// The request's digest.
     pub request: Sha256Digest,
-    /// When.
     pub created: Timestamp,
 }
 
@@ -97,15 +93,13 @@ impl Predicate for Withdrawal {
     const KIND: &'static str = "withdrawal";
 }
 
-/// A board member will not consent, and says why: the researcher reads it.
+/// A board member's refusal of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Denial {
-    /// The request's digest.
     pub request: Sha256Digest,
-    /// Why.
+    /// The reason, shown to the researcher.
     pub reason: Prose,
-    /// When.
     pub created: Timestamp,
 }
 
@@ -113,7 +107,7 @@ impl Predicate for Denial {
     const KIND: &'static str = "denial";
 }
 
-/// The request of an envelope, if the key on its card signed it for `catalogue`, and each member whom it names signed their own.
+/// Verifies that the key on the card signed the request for `catalogue`, and that each named member signed their own card.
 ///
 /// # Errors
 /// [`Error::Statement`], and those of [`Request::holders`].
@@ -127,7 +121,7 @@ pub fn verify_request(
     Ok(request)
 }
 
-/// The withdrawal of `request`, if its author signed it.
+/// Verifies that the author of `request` signed the withdrawal.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::OtherRequest`].
@@ -142,7 +136,7 @@ pub fn verify_withdrawal(
     Ok(withdrawal)
 }
 
-/// The denial of `request`, if a member of one of the boards that decide on it signed it: who must approve may refuse.
+/// Verifies that a member of one of the deciding boards signed the denial of `request`.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::OtherRequest`].
@@ -151,7 +145,7 @@ pub fn verify_denial(
     request: Sha256Digest,
     rules: &RulesInForce,
 ) -> Result<Verified<Denial>, Error> {
-    let denial = envelope.statement::<Denial>(&rules.deciders())?.map(|statement| statement.predicate);
+    let denial = envelope.statement::<Denial>(&rules.denial_quorum())?.map(|statement| statement.predicate);
     require_request(denial.request, request)?;
     Ok(denial)
 }

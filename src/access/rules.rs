@@ -1,4 +1,4 @@
-//! The rules in force for one checkpoint, as the verified catalogue states them: what every check of a grant rests on.
+//! The rules in force for a checkpoint, from the verified catalogue: the basis of every check of a grant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,24 +14,24 @@ use crate::policy::{
 use crate::statement::{CatalogueId, Quorum};
 use crate::time::Timestamp;
 
-/// Hours of a lease where the stage sets none.
+/// Hours of a lease if the stage sets none.
 const DEFAULT_LEASE_HOURS: u32 = 24;
 
-/// What the rules of a policy object to, in words.
+/// Objections of a policy's rules, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Objections {
-    /// What no approval can mend.
+    /// Failed rules, which no approval can change.
     pub failed: Vec<String>,
-    /// What is missing and may still come in.
+    /// Missing requirements, which may still be met.
     pub awaited: Vec<String>,
-    /// Both, with the rules' names.
+    /// Both, each with its rule's name.
     pub named: Vec<String>,
-    /// The organization whose registrars have to confirm the person, and what they are called, if that is all that failed.
+    /// The organization whose registrars must confirm the person, and their names, if nothing else failed.
     pub unconfirmed: Option<(Label, Registrars)>,
 }
 
 impl Objections {
-    /// The rules that failed, or those that wait where none failed; `Ok` where there are neither.
+    /// Returns the failed rules as an error, or else the unmet ones; `Ok` if there are neither.
     pub(super) fn require_none(self) -> Result<(), Error> {
         if self.failed.is_empty() && !self.awaited.is_empty() {
             return Err(Error::Awaited { unmet: self.awaited });
@@ -39,7 +39,7 @@ impl Objections {
         self.require_possible()
     }
 
-    /// The same, for one who only asks: approvals may still come in.
+    /// As `require_none` for a new request, to which approvals may still come.
     pub(super) fn require_possible(self) -> Result<(), Error> {
         match self.unconfirmed {
             Some((organization, registrars)) => {
@@ -51,42 +51,40 @@ impl Objections {
     }
 }
 
-/// What the catalogue says of a checkpoint now. Whoever fills it in must have verified every part.
+/// What the catalogue states about a checkpoint now. The caller has verified every part.
 #[derive(Debug, Clone)]
 pub struct RulesInForce {
-    /// Which catalogue says so: a statement for another counts for nothing here.
+    /// The catalogue's id; statements for another catalogue are refused.
     pub catalogue: CatalogueId,
-    /// Which checkpoint.
     pub checkpoint: CheckpointId,
-    /// The digest of its sealed manifest.
+    /// The digest of the sealed manifest.
     pub manifest: Sha256Digest,
-    /// Its policy.
     pub policy: Policy,
     /// The digest of the policy's text.
     pub policy_digest: Sha256Digest,
-    /// The stage it is in.
+    /// The stage in force.
     pub stage: StageName,
-    /// The digest of the file that says so.
+    /// The digest of the stage's file.
     pub stage_digest: Sha256Digest,
-    /// The agreement in force, if there is one.
+    /// The digest of the agreement in force, if the stage has one.
     pub agreement: Option<Sha256Digest>,
     /// The checkpoint's own board.
     pub board: Quorum,
-    /// Every board that the policy may ask for, by the policy's name for it; `board` is the checkpoint's own.
+    /// Boards by their names in the policy; `board` is the checkpoint's own.
     pub boards: BTreeMap<BoardName, Quorum>,
-    /// Who audits, where the owners named auditors.
+    /// The auditors, if the catalogue names any.
     pub auditors: Option<Quorum>,
-    /// The registry.
+    /// The registry's key.
     pub registry: Quorum,
-    /// The registrars of each organization for which the owners named some.
+    /// The registrars of each organization that has any.
     pub organizations: BTreeMap<Label, Quorum>,
-    /// What registrars are called.
+    /// The registrars' names.
     pub registrar_names: BTreeMap<VerifyingKey, String>,
-    /// Whom to write to about it.
+    /// People to contact about a decision.
     pub contacts: Contacts,
 }
 
-/// The board's members by name, to tell people whom to write to.
+/// The board's members by name, for messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contacts(pub Vec<String>);
 
@@ -100,7 +98,7 @@ impl fmt::Display for Contacts {
     }
 }
 
-/// The registrars of an organization by name, to tell people whom to ask.
+/// An organization's registrars by name, for messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registrars(pub Vec<String>);
 
@@ -115,8 +113,8 @@ impl fmt::Display for Registrars {
 }
 
 impl RulesInForce {
-    /// Whose signatures make a grant of `stage` to `researcher` stand: the board without the researcher, who cannot consent to
-    /// their own request; or the registry, where the board's policy asks for no approval.
+    /// The quorum that makes a grant of `stage` to `researcher` valid: the board without the researcher, or the registry if the policy
+    /// requires no approval.
     pub(super) fn quorum_for(&self, stage: &StageName, researcher: VerifyingKey) -> Result<Quorum, Error> {
         let stage = self.policy.stage(stage).ok_or_else(|| Error::UnknownStage { stage: stage.clone() })?;
         if stage.approvals.is_empty() {
@@ -125,8 +123,7 @@ impl RulesInForce {
         self.board.without(&researcher).map_err(|source| Error::Board { source })
     }
 
-    /// What the policy does not permit of a grant with these signers, in words: what can never be permitted, and what is
-    /// only missing so far.
+    /// What the policy objects to in a grant with these signers: rules that failed, and requirements that are not met yet.
     pub(super) fn objections(
         &self,
         grant: &Grant,
@@ -134,10 +131,11 @@ impl RulesInForce {
         affiliations: &Affiliations,
         now: Timestamp,
     ) -> Objections {
-        // Nobody approves their own request.
+        // Members cannot approve their own request.
         let mut approvers = self.people(signers);
         approvers.remove(&PersonKey::from_bytes(*grant.researcher.verifying_key.as_bytes()));
-        let confirmed_until = affiliations.last(&grant.researcher, self, now).map(|said| said.ends(now));
+        let confirmed_until =
+            affiliations.find_last(&grant.researcher, self, now).map(|said| said.effective_end(now));
         let is_confirmed = confirmed_until.is_some_and(|until| now < until);
         let application = Application {
             checkpoint: grant.checkpoint.clone(),
@@ -168,7 +166,7 @@ impl RulesInForce {
         Objections { failed: words(Verdict::Failed), awaited: words(Verdict::Awaits), named, unconfirmed }
     }
 
-    /// What the catalogue says outside the policy.
+    /// What the catalogue states beside the policy.
     pub fn terms(&self) -> Terms {
         let threshold = u32::try_from(self.board.threshold()).unwrap_or(u32::MAX);
         Terms { agreement: self.agreement, board_threshold: Some(threshold) }
@@ -179,15 +177,14 @@ impl RulesInForce {
         keys.iter().map(|key| (PersonKey::from_bytes(*key.as_bytes()), self.boards_with(key))).collect()
     }
 
-    /// The boards on which a key sits, by the policy's names for them.
+    /// The boards of a key, by their names in the policy.
     fn boards_with(&self, key: &VerifyingKey) -> BTreeSet<BoardName> {
         let own = self.board.keys().contains(key).then(|| BoardName::own().clone());
         let others = self.boards.iter().filter(|(_, board)| board.keys().contains(key));
         own.into_iter().chain(others.map(|(name, _)| name.clone())).collect()
     }
 
-    /// The organization on a card is its owner's own word. A registrar confirms it, or board members do by approving; if none of them
-    /// looks, it counts for nothing.
+    /// The organization of the grant's holder. The card alone proves nothing: a registrar confirms it, or board members by their approval.
     fn organization_of(&self, grant: &Grant, is_confirmed: bool) -> Option<Organization> {
         let stage = self.policy.stage(&grant.stage)?;
         let claimed = grant.researcher.organization.clone();
@@ -201,40 +198,40 @@ impl RulesInForce {
         Registrars(keys.map(|key| name(key).unwrap_or_else(|| format!("key {}", key.id().short()))).collect())
     }
 
-    /// Until when a registrar confirms the holder of a grant, if the grant's stage wants that of them.
+    /// The end of the holder's confirmed affiliation, if the grant's stage requires one.
     pub fn confirmed_until(
         &self,
         grant: &Grant,
         affiliations: &Affiliations,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let stage = self.policy.stage(&grant.stage).filter(|stage| stage.heeds_registrars())?;
+        let stage = self.policy.stage(&grant.stage).filter(|stage| stage.depends_on_registrars())?;
         let person = PersonKey::from_bytes(*grant.researcher.verifying_key.as_bytes());
         if stage.audience.admits(person, None) {
             return None;
         }
-        affiliations.standing(&grant.researcher, self, now).map(|said| said.until)
+        affiliations.find_current(&grant.researcher, self, now).map(|said| said.until)
     }
 
-    /// Whether what registrars confirmed bears on anything that the policy decides.
-    pub fn heeds_registrars(&self) -> bool {
-        !self.organizations.is_empty() && self.policy.stages.iter().any(policy::Stage::heeds_registrars)
+    /// Whether affiliations can change any decision of the policy.
+    pub fn depends_on_registrars(&self) -> bool {
+        !self.organizations.is_empty() && self.policy.stages.iter().any(policy::Stage::depends_on_registrars)
     }
 
-    /// The members of every board that decides on requests, any one of whom may deny.
-    pub fn deciders(&self) -> Quorum {
+    /// The members of all deciding boards; any one may deny.
+    pub fn denial_quorum(&self) -> Quorum {
         let keys = self.boards.values().chain([&self.board]).flat_map(Quorum::keys).copied();
         let keys: BTreeSet<VerifyingKey> = keys.collect();
         if keys.len() == self.board.keys().len() {
             return self.board.any_one();
         }
         let name = format!("one member of the boards that decide on {}", self.checkpoint);
-        // A board has members, so one of them can be asked for.
+        // Boards have members, so a quorum of one is possible.
         let deciders = Quorum::new(name, keys, 1).unwrap_or_else(|_| self.board.any_one());
         deciders.in_catalogue(self.catalogue)
     }
 
-    /// Hours for which a lease of this stage may run.
+    /// Hours of a lease in this stage.
     pub fn lease_hours(&self, stage: &StageName) -> u32 {
         let stage = self.policy.stage(stage);
         stage.and_then(|stage| stage.limits.lease_hours).unwrap_or(DEFAULT_LEASE_HOURS)
@@ -257,7 +254,7 @@ impl RulesInForce {
         Ok(())
     }
 
-    /// Why a statement that cites an earlier policy is over.
+    /// The error for a statement that cites an earlier policy.
     pub(super) fn policy_replaced(&self, what: &'static str, request: Option<Sha256Digest>) -> Error {
         Error::PolicyReplaced {
             what,

@@ -1,8 +1,8 @@
-//! A session: proof, for a short time, that one holds a key. What is public or signed needs none; private reads do.
+//! Sessions: short-lived proof that a client holds a key. Private reads require one; public and signed data do not.
 //!
-//! The registry hands out a challenge once; its answer is a statement that names the challenge, the registry's own key and the origin that
-//! the client speaks to, signed by the key that asks. Another registry's challenge, an old one or one that was used before proves nothing; nor
-//! does the true registry's that a relay at another address passed on.
+//! The registry hands out a challenge once. The answer is a signed statement that names the challenge, the registry's key and the origin
+//! that the client uses. Answers to an old or used challenge, to another registry's, or to one that a relay at another address passed on
+//! are refused.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,18 +12,17 @@ use crate::identity::{Card, KeyId};
 use crate::statement::{Envelope, Predicate, Quorum, Statement, Verified};
 use crate::time::Timestamp;
 
-/// The answer to a challenge. Its statement's subject is the challenge's digest.
+/// The answer to a challenge. Its subject is the challenge's digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// The registry's key id: an answer made for one registry is worth nothing at another.
+    /// The registry's key id; other registries refuse the answer.
     pub registry: KeyId,
-    /// Where the one who asks speaks to it: an answer that was made for a relay is worth nothing at the registry. Programs of before named none.
+    /// The address that the client uses; the registry refuses an answer made for a relay. Earlier versions named none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Who asks.
+    /// The client's card.
     pub card: Card,
-    /// When.
     pub created: Timestamp,
 }
 
@@ -32,17 +31,17 @@ impl Predicate for Session {
     const IN_CATALOGUE: bool = false;
 }
 
-/// Whom a session must be for.
+/// What a session must be made for.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionPlace<'a> {
     /// The registry's key.
     pub registry: KeyId,
-    /// Where it is spoken to.
+    /// The registry's addresses.
     pub origins: &'a [Origin],
 }
 
-/// The session of an envelope, if the key on its card signed it for this registry at one of its own addresses, now. Whether the challenge was handed out and is
-/// unused is for the registry to know.
+/// Verifies that the key on the card signed the session now, for this registry at one of its addresses. The caller checks that the
+/// challenge was handed out and is unused.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::OtherRegistry`], [`Error::NoOrigin`], [`Error::OtherOrigin`], [`Error::NotYet`], [`Error::Expired`].

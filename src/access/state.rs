@@ -1,13 +1,13 @@
-//! What became of a request, worked out from the statements that hold.
+//! The state of a request, derived from valid statements.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::{
-    Affiliation, Affiliations, ApprovalTally, BoardApprovals, Contacts, Error, ExchangeError, Found, Grant,
-    Request, Revocation, RulesInForce, Statements, approvals, verify_denial, verify_grant, verify_revocation,
-    verify_withdrawal,
+    Affiliation, Affiliations, ApprovalTally, BoardApprovals, Contacts, Error, ExchangeError, FoundStatement,
+    Grant, Request, Revocation, RulesInForce, Statements, count_approvals, verify_denial, verify_grant,
+    verify_revocation, verify_withdrawal,
 };
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
@@ -15,55 +15,37 @@ use crate::name::Prose;
 use crate::statement::{Envelope, Predicate as _, Statement, Verified};
 use crate::time::Timestamp;
 
-/// How a request stands.
+/// The state of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// The boards have not decided, or not all of them.
+    /// Approvals are missing.
     Pending(ApprovalTally),
-    /// A grant stands.
-    Granted {
-        /// The grant's digest.
-        grant: Sha256Digest,
-        /// Until when.
-        expires: Timestamp,
-    },
-    /// A grant was given and counts no more.
-    Ended {
-        /// Why.
-        reason: String,
-    },
-    /// A member denied it.
-    Denied {
-        /// Why.
-        reason: Prose,
-    },
-    /// Its author took it back.
+    /// A grant is valid.
+    Granted { grant: Sha256Digest, expires: Timestamp },
+    /// The grant is no longer valid.
+    Ended { reason: String },
+    /// A member denied the request.
+    Denied { reason: Prose },
+    /// The author withdrew the request.
     Withdrawn,
-    /// It is about weights or rules that were replaced.
-    Outdated {
-        /// Why.
-        reason: String,
-    },
+    /// The request is for weights or rules that were replaced.
+    Outdated { reason: String },
 }
 
-/// The statements that bear on requests.
+/// The statements that decide the state of requests.
 #[derive(Debug, Default)]
 pub struct Evidence {
-    /// Grants, signatures merged.
-    pub grants: Vec<Found>,
-    /// Denials.
+    /// Grants with merged signatures.
+    pub grants: Vec<FoundStatement>,
     pub denials: Vec<Envelope>,
-    /// Withdrawals.
     pub withdrawals: Vec<Envelope>,
-    /// Revocations.
     pub revocations: Vec<Envelope>,
-    /// Affiliations.
     pub affiliations: Vec<Envelope>,
 }
 
 impl Evidence {
-    /// All that there is.
+    /// Reads all statements.
     ///
     /// # Errors
     /// Those of [`Statements::list`].
@@ -72,7 +54,7 @@ impl Evidence {
             Ok::<_, ExchangeError>(statements.list(kind)?.into_iter().map(|found| found.envelope).collect())
         };
         Ok(Self {
-            grants: statements.merged("grant")?,
+            grants: statements.list_merged("grant")?,
             denials: envelopes("denial")?,
             withdrawals: envelopes("withdrawal")?,
             revocations: envelopes("revocation")?,
@@ -80,31 +62,35 @@ impl Evidence {
         })
     }
 
-    /// What bears on one request.
+    /// Reads the statements about one request.
     ///
     /// # Errors
     /// Those of [`Statements::list`].
-    pub fn about(statements: &dyn Statements, request: Sha256Digest) -> Result<Self, ExchangeError> {
-        let about = |kind, subject| {
-            Ok::<_, ExchangeError>(statements.about(kind, subject)?.into_iter().map(|found| found.envelope))
+    pub fn read_about(statements: &dyn Statements, request: Sha256Digest) -> Result<Self, ExchangeError> {
+        let list = |kind, subject| {
+            Ok::<_, ExchangeError>(
+                statements.list_about(kind, subject)?.into_iter().map(|found| found.envelope),
+            )
         };
-        let grants = super::merge(statements.about("grant", request)?);
+        let grants = super::merge_signatures(statements.list_about("grant", request)?);
         let (mut revocations, mut affiliations) = (Vec::new(), Vec::new());
         for grant in &grants {
-            revocations.extend(about("revocation", grant.digest)?);
+            revocations.extend(list("revocation", grant.digest)?);
             let claim = grant.envelope.claim::<Grant>();
-            if let Some(id) = claim.ok().and_then(|claim| Affiliation::id_of(&claim.predicate.researcher)) {
-                affiliations.extend(about(Affiliation::KIND, id)?);
+            if let Some(id) =
+                claim.ok().and_then(|claim| Affiliation::id_for_card(&claim.predicate.researcher))
+            {
+                affiliations.extend(list(Affiliation::KIND, id)?);
             }
         }
-        let denials = about("denial", request)?.collect();
-        let withdrawals = about("withdrawal", request)?.collect();
+        let denials = list("denial", request)?.collect();
+        let withdrawals = list("withdrawal", request)?.collect();
         Ok(Self { denials, withdrawals, grants, revocations, affiliations })
     }
 }
 
-/// How `request` stands under the rules in force.
-pub fn state_of(
+/// The state of `request` under the rules in force.
+pub fn request_state(
     request: &Verified<Statement<Request>>,
     evidence: &Evidence,
     rules: &RulesInForce,
@@ -119,8 +105,8 @@ pub fn state_of(
         .iter()
         .filter(|found| found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == digest));
     let holders = request.predicate.holders().map_or(1, |holders| holders.len());
-    let answers = Answers::among(answers, rules, evidence, now);
-    // Of a request for several people, those whose grants ended do not hold up the others.
+    let answers = Answers::collect(answers, rules, evidence, now);
+    // In a request for several people, ended grants do not hold up the others.
     if let Some((_, (grant, expires))) = answers.standing.first_key_value()
         && answers.standing.len() + answers.ended.len() >= holders
     {
@@ -133,7 +119,7 @@ pub fn state_of(
     if let Some(denial) = denials.next() {
         return State::Denied { reason: denial.reason.clone() };
     }
-    // The grants ended with an earlier policy, and nobody has begun another.
+    // The grants ended with an earlier policy, and no new approvals have begun.
     if let Some(reason) =
         answers.replaced.filter(|_| answers.signed.is_empty() && answers.standing.is_empty())
     {
@@ -142,22 +128,23 @@ pub fn state_of(
     if request.subject.digest != rules.manifest {
         return State::Outdated { reason: "the catalogue has other weights now".to_owned() };
     }
-    // Of several people, the one who lacks the most.
+    // Of several people, the one who lacks most.
     let all_signed = answers.signed.len() + answers.standing.len() >= holders;
-    let signed = answers.signed.into_values().max_by_key(|boards| missing(boards)).filter(|_| all_signed);
-    State::Pending(ApprovalTally::of(&signed.unwrap_or_else(|| approvals(None, rules))))
+    let signed =
+        answers.signed.into_values().max_by_key(|boards| count_missing(boards)).filter(|_| all_signed);
+    State::Pending(ApprovalTally::from_boards(&signed.unwrap_or_else(|| count_approvals(None, rules))))
 }
 
-/// How many approvals all boards together must still give.
-fn missing(boards: &[BoardApprovals]) -> usize {
+/// Missing approvals of all boards together.
+fn count_missing(boards: &[BoardApprovals]) -> usize {
     boards.iter().map(|board| board.missing).sum()
 }
 
-/// The last revocation of a grant among `grants` that is made out to `person` for the checkpoint of `rules`: it ends every grant of theirs for
-/// it that was issued by then.
-pub fn last_revocation_of(
+/// The last valid revocation of one of `grants` made out to `person` for the checkpoint of `rules`. It ends all of the person's grants that
+/// were issued by then.
+pub fn find_last_revocation(
     person: &VerifyingKey,
-    grants: &[Found],
+    grants: &[FoundStatement],
     revocations: &[Envelope],
     rules: &RulesInForce,
 ) -> Option<Verified<Revocation>> {
@@ -173,16 +160,16 @@ pub fn last_revocation_of(
     verified.filter(|found| is_theirs(found.grant)).max_by_key(|found| found.created)
 }
 
-/// Why a grant has ended, if one of these revocations names it and holds.
-pub fn revocation_of(grant: Sha256Digest, revocations: &[Envelope], rules: &RulesInForce) -> Option<Error> {
+/// The error of an ended grant, if a valid revocation names it.
+pub fn find_revocation(grant: Sha256Digest, revocations: &[Envelope], rules: &RulesInForce) -> Option<Error> {
     let mut verified = revocations.iter().filter_map(|found| verify_revocation(found, rules).ok());
     let revoked = verified.find(|revocation| revocation.grant == grant)?;
-    Some(rules.revoked(&revoked))
+    Some(rules.revocation_error(&revoked))
 }
 
 impl RulesInForce {
-    /// Why a revocation ended a grant.
-    pub fn revoked(&self, revocation: &Verified<Revocation>) -> Error {
+    /// The error that a revocation causes.
+    pub fn revocation_error(&self, revocation: &Verified<Revocation>) -> Error {
         Error::Revoked {
             by_auditor: revocation.signers().iter().any(|key| self.is_auditors(key)),
             reason: revocation.reason.clone(),
@@ -191,15 +178,15 @@ impl RulesInForce {
         }
     }
 
-    /// Whether a key is an auditor's, and not a board member's.
+    /// Whether the key is an auditor's and not a board member's.
     fn is_auditors(&self, key: &VerifyingKey) -> bool {
         self.auditors.as_ref().is_some_and(|auditors| auditors.keys().contains(key))
             && !self.board.keys().contains(key)
     }
 }
 
-/// What somebody does whose grant was revoked: auditors did so in a case, to which its person may object.
-pub fn how_to_object(board: &Contacts, by_auditor: bool) -> String {
+/// What to do after a revocation: an auditor's decision can be appealed in its case.
+pub fn suggest_appeal(board: &Contacts, by_auditor: bool) -> String {
     if by_auditor {
         return format!(
             "stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason \"…\"` objects; or write to {board}"
@@ -208,30 +195,30 @@ pub fn how_to_object(board: &Contacts, by_auditor: bool) -> String {
     format!("stop using it; write to {board} if you think that this is a mistake")
 }
 
-/// The grants that answer one request, by the key of the person to whom each is made out.
+/// The grants that answer one request, by the holder's key.
 #[derive(Default)]
 struct Answers {
     standing: BTreeMap<KeyId, (Sha256Digest, Timestamp)>,
     ended: BTreeMap<KeyId, String>,
-    /// Why one of them ended with a policy that was replaced: the request may be approved again.
+    /// Why a grant ended with a replaced policy: the request may be approved again.
     replaced: Option<String>,
     signed: BTreeMap<KeyId, Vec<BoardApprovals>>,
 }
 
 impl Answers {
-    fn among<'a>(
-        grants: impl Iterator<Item = &'a Found>,
+    fn collect<'a>(
+        grants: impl Iterator<Item = &'a FoundStatement>,
         rules: &RulesInForce,
         evidence: &Evidence,
         now: Timestamp,
     ) -> Self {
         let mut answers = Self::default();
-        let affiliations = Affiliations::among(&evidence.affiliations, &rules.organizations);
+        let affiliations = Affiliations::verify_all(&evidence.affiliations, &rules.organizations);
         for found in grants {
             let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
             let holder = claim.predicate.researcher.verifying_key.id();
-            // One that was revoked is over, however many signed it before or since.
-            if let Some(revoked) = revocation_of(found.digest, &evidence.revocations, rules) {
+            // A revoked grant is over, whatever signatures it has.
+            if let Some(revoked) = find_revocation(found.digest, &evidence.revocations, rules) {
                 answers.ended.insert(holder, revoked.to_string());
                 continue;
             }
@@ -251,12 +238,12 @@ impl Answers {
                         answers.replaced = Some(error.to_string());
                     }
                 }
-                // Approvals of a draft under another policy are none of one under this.
+                // Approvals under another policy do not apply to this one.
                 Err(_) if claim.predicate.policy != rules.policy_digest => {}
                 Err(_) => {
-                    let boards = approvals(Some(&found.envelope), rules);
-                    let known = answers.signed.get(&holder).map(|boards| missing(boards));
-                    if known.is_none_or(|known| missing(&boards) < known) {
+                    let boards = count_approvals(Some(&found.envelope), rules);
+                    let known = answers.signed.get(&holder).map(|boards| count_missing(boards));
+                    if known.is_none_or(|known| count_missing(&boards) < known) {
                         answers.signed.insert(holder, boards);
                     }
                 }
@@ -268,7 +255,7 @@ impl Answers {
     }
 }
 
-/// Whether enough signed a grant as that it stood under some policy: the board, or the registry where it answers.
+/// Whether a grant had enough signatures under some policy: of the board, or of the registry.
 fn was_granted(envelope: &Envelope, rules: &RulesInForce) -> bool {
     envelope.signers(&rules.board).len() >= rules.board.threshold()
         || !envelope.signers(&rules.registry).is_empty()

@@ -1,4 +1,4 @@
-//! Where statements are kept and found: a folder that people share, or a registry.
+//! Stores of statements: a folder that people share, or a registry.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,27 +11,26 @@ use crate::statement::Envelope;
 
 /// A statement that was found, unverified.
 #[derive(Debug, Clone)]
-pub struct Found {
-    /// Where it lies.
+pub struct FoundStatement {
+    /// File or address.
     pub path: PathBuf,
-    /// The digest of its payload, as computed from it.
+    /// The digest of the payload, computed from it.
     pub digest: Sha256Digest,
-    /// The statement.
     pub envelope: Envelope,
 }
 
-/// A statement that was handed in.
+/// The result of submitting a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HandedIn {
-    /// Where it lies.
+pub struct Submission {
+    /// Where the statement is stored.
     pub path: PathBuf,
-    /// The pending request that asks for the same, in whose place this one was not kept.
+    /// The pending request with the same terms, if there is one: this statement was not stored.
     pub same_as: Option<Sha256Digest>,
 }
 
-/// A place that keeps statements. Nothing that comes from it is believed before it was verified.
+/// A store of statements. The caller verifies what it returns.
 pub trait Statements {
-    /// Hands in a statement that `signer` signed; where it lies then. Handing it in again is harmless.
+    /// Submits a statement that `signer` signed. Submitting it again has no effect.
     ///
     /// # Errors
     /// [`ExchangeError::Io`], [`ExchangeError::Refused`], [`ExchangeError::Unreachable`].
@@ -40,58 +39,66 @@ pub trait Statements {
         kind: &'static str,
         envelope: &Envelope,
         signer: &VerifyingKey,
-    ) -> Result<HandedIn, ExchangeError>;
+    ) -> Result<Submission, ExchangeError>;
 
     /// Every readable statement of a kind.
     ///
     /// # Errors
     /// [`ExchangeError::Io`], [`ExchangeError::TooMany`], [`ExchangeError::Refused`], [`ExchangeError::Unreachable`].
-    fn list(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError>;
+    fn list(&self, kind: &'static str) -> Result<Vec<FoundStatement>, ExchangeError>;
 
-    /// The statements of a kind that are about this request or grant.
+    /// The statements of a kind about a request or grant.
     ///
     /// # Errors
     /// Those of [`Self::list`].
-    fn about(&self, kind: &'static str, subject: Sha256Digest) -> Result<Vec<Found>, ExchangeError> {
+    fn list_about(
+        &self,
+        kind: &'static str,
+        subject: Sha256Digest,
+    ) -> Result<Vec<FoundStatement>, ExchangeError> {
         let mut found = self.list(kind)?;
         found.retain(|found| super::index(&found.envelope).is_ok_and(|index| index.about == Some(subject)));
         Ok(found)
     }
 
-    /// The newest statements of a kind that are about this request or grant, and perhaps older ones.
+    /// The newest statements of a kind about a request or grant; older ones may be included.
     ///
     /// # Errors
     /// Those of [`Self::list`].
-    fn newest(&self, kind: &'static str, subject: Sha256Digest) -> Result<Vec<Found>, ExchangeError> {
-        self.about(kind, subject)
+    fn list_newest(
+        &self,
+        kind: &'static str,
+        subject: Sha256Digest,
+    ) -> Result<Vec<FoundStatement>, ExchangeError> {
+        self.list_about(kind, subject)
     }
 
-    /// The statements of a kind with one digest, their signatures merged into one envelope each.
+    /// The statements of a kind, the signatures of equal payloads merged into one envelope.
     ///
     /// # Errors
     /// Those of [`Self::list`].
-    fn merged(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
-        Ok(merge(self.list(kind)?))
+    fn list_merged(&self, kind: &'static str) -> Result<Vec<FoundStatement>, ExchangeError> {
+        Ok(merge_signatures(self.list(kind)?))
     }
 
     /// The one statement of a kind whose digest begins with `prefix`, signatures merged.
     ///
     /// # Errors
     /// Those of [`Self::list`] and [`DigestPrefix::parse`], [`ExchangeError::Ambiguous`].
-    fn find(&self, kind: &'static str, prefix: &str) -> Result<Found, ExchangeError> {
+    fn find(&self, kind: &'static str, prefix: &str) -> Result<FoundStatement, ExchangeError> {
         let prefix = DigestPrefix::parse(kind, prefix)?;
-        let mut found = self.merged(kind)?;
-        found.retain(|found| prefix.begins(found.digest));
-        only(found, kind, prefix.as_str())
+        let mut found = self.list_merged(kind)?;
+        found.retain(|found| prefix.matches(found.digest));
+        require_one(found, kind, prefix.as_str())
     }
 }
 
-/// The first digits of a statement's digest, by which people name it: 6 to 64, lower case.
+/// The first 6 to 64 lower-case digits of a statement's digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestPrefix(String);
 
 impl DigestPrefix {
-    /// Reads what a person typed or pasted: in either case, with white space around it.
+    /// Parses typed or pasted digits in either case, and trims white space.
     ///
     /// # Errors
     /// [`ExchangeError::NoPrefix`].
@@ -103,23 +110,22 @@ impl DigestPrefix {
         Ok(Self(digits.to_ascii_lowercase()))
     }
 
-    /// The digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a digest begins with them.
-    pub fn begins(&self, digest: Sha256Digest) -> bool {
+    /// Whether the digest begins with these digits.
+    pub fn matches(&self, digest: Sha256Digest) -> bool {
         digest.to_string().starts_with(&self.0)
     }
 }
 
-/// One statement a digest, its signatures merged.
-pub fn merge(found: impl IntoIterator<Item = Found>) -> Vec<Found> {
-    let mut merged: BTreeMap<Sha256Digest, Found> = BTreeMap::new();
+/// Merges the signatures of equal payloads into one statement each.
+pub fn merge_signatures(found: impl IntoIterator<Item = FoundStatement>) -> Vec<FoundStatement> {
+    let mut merged: BTreeMap<Sha256Digest, FoundStatement> = BTreeMap::new();
     for found in found {
         match merged.entry(found.digest) {
-            // Equal digests are equal payloads; of another type they were passed over before.
+            // Equal digests mean equal payloads; other payload types were skipped before.
             Entry::Occupied(mut other) => drop(other.get_mut().envelope.merge(&found.envelope)),
             Entry::Vacant(entry) => drop(entry.insert(found)),
         }
@@ -127,11 +133,15 @@ pub fn merge(found: impl IntoIterator<Item = Found>) -> Vec<Found> {
     merged.into_values().collect()
 }
 
-/// The only one.
+/// The only statement found.
 ///
 /// # Errors
 /// [`ExchangeError::Ambiguous`].
-pub fn only(mut found: Vec<Found>, kind: &'static str, prefix: &str) -> Result<Found, ExchangeError> {
+pub fn require_one(
+    mut found: Vec<FoundStatement>,
+    kind: &'static str,
+    prefix: &str,
+) -> Result<FoundStatement, ExchangeError> {
     match found.pop() {
         Some(only) if found.is_empty() => Ok(only),
         other => {
@@ -151,9 +161,9 @@ mod tests {
         let digest = Sha256Digest::of(b"a statement");
         let whole = digest.to_string();
         for typed in [&whole[..6], &whole[..12], &whole, &whole.to_uppercase(), &format!(" {whole}\n")] {
-            assert!(DigestPrefix::parse("request", typed).unwrap().begins(digest), "{typed}");
+            assert!(DigestPrefix::parse("request", typed).unwrap().matches(digest), "{typed}");
         }
-        assert!(!DigestPrefix::parse("request", "0000000000").unwrap().begins(digest));
+        assert!(!DigestPrefix::parse("request", "0000000000").unwrap().matches(digest));
         for typed in ["", "abcde", "xyzw", "3f2a%", &format!("{whole}0")] {
             let refused = DigestPrefix::parse("request", typed).unwrap_err().to_string();
             assert!(

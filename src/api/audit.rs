@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 pub struct AuditRecord {
     /// The entry, as it stands in the log.
     pub entry: String,
-    /// The statement's DSSE envelopes; none where it is no statement, or was erased.
+    /// The statement's DSSE envelopes; none if it is no statement, or was erased.
     #[schema(value_type = Vec<Object>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statements: Vec<Box<serde_json::value::RawValue>>,

@@ -29,11 +29,11 @@ pub use work::{WORK, WorkDemand, WorkProof, WorkProofError};
 /// The header that lets the first proposals of a catalogue in, before there is anybody to be known.
 pub const FOUNDING_CODE: &str = "portcullis-founding-code";
 
-/// Longest accepted statement, in bytes.
+/// Maximum size of an accepted statement, in bytes.
 pub const MAX_STATEMENT_BYTES: usize = 1 << 20;
-/// Longest accepted proposal of the catalogue, in bytes: a manifest of 64 MiB in base64, and the rest.
+/// Maximum size of an accepted proposal of the catalogue, in bytes: a manifest of 64 MiB in base64, and the rest.
 pub const MAX_PROPOSAL_BYTES: usize = 96 << 20;
-/// Longest accepted chunk, in bytes: the largest plaintext and its tag.
+/// Maximum size of an accepted chunk, in bytes: the largest plaintext and its tag.
 pub const MAX_CHUNK_BYTES: usize = (64 << 20) + 16;
-/// Longest accepted sealed manifest with its shares, in bytes.
+/// Maximum size of an accepted sealed manifest with its shares, in bytes.
 pub const MAX_SEAL_BYTES: usize = 96 << 20;

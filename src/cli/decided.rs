@@ -3,7 +3,7 @@
 use crate::access::{RulesInForce, Statements};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
-use crate::misuse::{Case, CaseStep, Outcome, Standing, Step, verify_case, verify_step};
+use crate::misuse::{Case, CaseState, CaseStep, Outcome, Step, verify_case, verify_step};
 use crate::name::Prose;
 use crate::statement::Predicate as _;
 use crate::time::Timestamp;
@@ -16,7 +16,7 @@ const TOLD_DAYS: u32 = 30;
 pub(super) struct Decision {
     pub(super) case: Sha256Digest,
     pub(super) person: VerifyingKey,
-    pub(super) standing: Standing,
+    pub(super) standing: CaseState,
     reason: Prose,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn decisions(
             _ => None,
         });
         if let Some(reason) = reason {
-            let standing = Standing::after(&taken);
+            let standing = CaseState::after(&taken);
             decisions.push(Decision { case: found.digest, person: *person, standing, reason });
         }
     }

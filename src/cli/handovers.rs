@@ -35,7 +35,7 @@ impl Outstanding {
         let manifest = SealedManifest::parse(&catalogue.sealed_manifest(&rules.checkpoint)?)?;
         let mut given = BTreeSet::new();
         for found in statements.list(Handover::KIND)? {
-            if let Ok(handover) = verify_handover(&found.envelope, (rules, &manifest)) {
+            if let Ok(handover) = verify_handover(&found.envelope, rules, &manifest) {
                 given.extend(handover.signers().iter().copied());
             }
         }

@@ -73,7 +73,7 @@ impl Said {
         if now < last.until {
             return Some(Self::Confirmed(Confirmed { by: by.clone(), until: last.until }));
         }
-        Some(Self::NoLonger(if last.withdraws() {
+        Some(Self::NoLonger(if last.is_withdrawal() {
             let why = last.reason.iter().map(|reason| format!(": {}", one_line(reason.as_str())));
             format!("{by} withdrew it on {}{}", last.created.date(), why.collect::<String>())
         } else {
@@ -98,7 +98,7 @@ impl People {
         now: Timestamp,
     ) -> Self {
         let said = |card: &Card| {
-            let last = affiliations.last(card, rules, now)?;
+            let last = affiliations.find_last(card, rules, now)?;
             Some((card.verifying_key, Said::of(last, rules, now)?))
         };
         Self { said: cards.into_iter().filter_map(said).collect(), taken: Taken::of(rules) }
@@ -154,11 +154,13 @@ pub(in crate::cli) fn affiliations<'a>(
     let mut found = Vec::new();
     for card in cards {
         let is_asked = card.organization.as_ref().is_some_and(|name| rules.organizations.contains_key(name));
-        if let Some(id) = Affiliation::id_of(card).filter(|_| is_asked) {
-            found.extend(statements.about(Affiliation::KIND, id)?.into_iter().map(|found| found.envelope));
+        if let Some(id) = Affiliation::id_for_card(card).filter(|_| is_asked) {
+            found.extend(
+                statements.list_about(Affiliation::KIND, id)?.into_iter().map(|found| found.envelope),
+            );
         }
     }
-    Ok(Affiliations::among(&found, &rules.organizations))
+    Ok(Affiliations::verify_all(&found, &rules.organizations))
 }
 
 /// Digits of a fingerprint in tables.

@@ -7,7 +7,7 @@ use super::home::{Home, Place};
 use super::outage::HomeLine;
 use super::output::Output;
 use super::session::HomeCredentials;
-use crate::access::{Exchange, Found, RulesInForce, Statements};
+use crate::access::{Exchange, FoundStatement, RulesInForce, Statements};
 use crate::catalogue::{self, Client, Folder, Remote};
 use crate::checkpoint::fetch::BaseUrl;
 use crate::client::remote::RemoteRegistry;
@@ -140,7 +140,7 @@ pub(super) fn statements(home: &Home, output: Output) -> anyhow::Result<Box<dyn 
         place.require_there()?;
     }
     Ok(match place {
-        Place::Folder(_) => Box::new(Exchange::at(home.exchange()?)),
+        Place::Folder(_) => Box::new(Exchange::new(home.exchange()?)),
         Place::Address(address) => Box::new(remote(home, &address, output)?),
     })
 }
@@ -167,7 +167,7 @@ pub(super) fn revocations(exchange: &dyn Statements) -> anyhow::Result<Vec<crate
 }
 
 /// The first digits of a digest, enough for people to name a statement by.
-pub(super) fn short(found: &Found) -> String {
+pub(super) fn short(found: &FoundStatement) -> String {
     short_digest(found.digest)
 }
 

@@ -1,7 +1,7 @@
 //! What people name by first digits: requests, grants, cases, people. The one place that reads such digits; where they name nothing, or
 //! several things, it says what they may have meant.
 
-use crate::access::{DigestPrefix, ExchangeError, Found, Grant, Request, Statements};
+use crate::access::{DigestPrefix, ExchangeError, FoundStatement, Grant, Request, Statements};
 use crate::cli::failure::Refusal;
 use crate::cli::people::person;
 use crate::cli::registry;
@@ -19,21 +19,21 @@ const MAX_MISTAKES: usize = 2;
 const MAX_GUESSES: usize = 5;
 
 /// The request that begins with these digits, every signature of it in one envelope.
-pub(in crate::cli) fn request(statements: &dyn Statements, typed: &str) -> anyhow::Result<Found> {
+pub(in crate::cli) fn request(statements: &dyn Statements, typed: &str) -> anyhow::Result<FoundStatement> {
     one(statements, Request::KIND, typed)
 }
 
 /// The grant that begins with these digits.
-pub(in crate::cli) fn grant(statements: &dyn Statements, typed: &str) -> anyhow::Result<Found> {
+pub(in crate::cli) fn grant(statements: &dyn Statements, typed: &str) -> anyhow::Result<FoundStatement> {
     one(statements, Grant::KIND, typed)
 }
 
 /// The case that begins with these digits.
-pub(in crate::cli) fn case(statements: &dyn Statements, typed: &str) -> anyhow::Result<Found> {
+pub(in crate::cli) fn case(statements: &dyn Statements, typed: &str) -> anyhow::Result<FoundStatement> {
     one(statements, Case::KIND, typed)
 }
 
-fn one(statements: &dyn Statements, kind: &'static str, typed: &str) -> anyhow::Result<Found> {
+fn one(statements: &dyn Statements, kind: &'static str, typed: &str) -> anyhow::Result<FoundStatement> {
     match statements.find(kind, typed) {
         Err(ExchangeError::Ambiguous { count, prefix, .. }) => {
             Err(refusal(statements, kind, &prefix, count)?.into())
@@ -51,7 +51,7 @@ fn refusal(
 ) -> anyhow::Result<Refusal> {
     let now = Timestamp::now();
     let ambiguous = ExchangeError::Ambiguous { kind, prefix: prefix.to_owned(), count };
-    let mut known = statements.merged(kind)?;
+    let mut known = statements.list_merged(kind)?;
     if count > 1 {
         known.retain(|found| found.digest.to_string().starts_with(prefix));
         return Ok(Refusal::usage(
@@ -82,8 +82,8 @@ fn refusal(
 }
 
 /// Whether one of the two is a grant that answers the other.
-fn is_related(one: &Found, other: &Found) -> bool {
-    let answers = |grant: &Found, request: &Found| {
+fn is_related(one: &FoundStatement, other: &FoundStatement) -> bool {
+    let answers = |grant: &FoundStatement, request: &FoundStatement| {
         grant.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == request.digest)
     };
     answers(one, other) || answers(other, one)
@@ -94,7 +94,7 @@ fn command(kind: &str) -> String {
     format!("portcullis {kind} list")
 }
 
-fn listed(found: &[Found], now: Timestamp) -> String {
+fn listed(found: &[FoundStatement], now: Timestamp) -> String {
     let shown: Vec<_> = found.iter().take(MAX_GUESSES).map(|found| described(found, now)).collect();
     let rest = found.len().saturating_sub(MAX_GUESSES);
     let rest = if rest == 0 { String::new() } else { format!(" and {rest} more") };
@@ -102,7 +102,7 @@ fn listed(found: &[Found], now: Timestamp) -> String {
 }
 
 /// `3f2a9c81d0e4 (tiny, Rosa (81be02aa), 3 h)`.
-fn described(found: &Found, now: Timestamp) -> String {
+fn described(found: &FoundStatement, now: Timestamp) -> String {
     let digits = registry::short(found);
     let said = match found.envelope.kind().ok().as_deref() {
         Some(Request::KIND) => found.envelope.claim::<Request>().ok().map(|claim| {

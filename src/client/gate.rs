@@ -96,7 +96,7 @@ pub fn find_grant(
 
 /// The grants for a checkpoint in a vault, and the last revocation of one that is made out to its owner.
 struct OwnGrants {
-    grants: Vec<access::Found>,
+    grants: Vec<access::FoundStatement>,
     revocations: Vec<Envelope>,
     affiliations: Affiliations,
     last: Option<Verified<Revocation>>,
@@ -105,15 +105,15 @@ struct OwnGrants {
 impl OwnGrants {
     fn read(vault: &Vault, rules: &RulesInForce, card: &Card) -> Result<Self, Error> {
         let statements = vault.statements();
-        let mut grants = statements.merged("grant")?;
+        let mut grants = statements.list_merged("grant")?;
         grants.retain(|found| {
             let claim = found.envelope.claim::<Grant>();
             claim.is_ok_and(|claim| claim.predicate.checkpoint == rules.checkpoint)
         });
         let revocations = envelopes(statements.list("revocation")?);
         let affiliations = envelopes(statements.list(Affiliation::KIND)?);
-        let affiliations = Affiliations::among(&affiliations, &rules.organizations);
-        let last = access::last_revocation_of(&card.verifying_key, &grants, &revocations, rules);
+        let affiliations = Affiliations::verify_all(&affiliations, &rules.organizations);
+        let last = access::find_last_revocation(&card.verifying_key, &grants, &revocations, rules);
         Ok(Self { grants, revocations, affiliations, last })
     }
 
@@ -129,7 +129,7 @@ impl OwnGrants {
         let grant = access::verify_grant(envelope, rules, &self.revocations, &self.affiliations, now)?;
         require_holder(&grant.predicate, card)?;
         match self.last.as_ref().filter(|last| grant.predicate.issued <= last.created) {
-            Some(last) => Err(rules.revoked(last)),
+            Some(last) => Err(rules.revocation_error(last)),
             None => Ok(grant),
         }
     }
@@ -158,7 +158,7 @@ fn short(digest: &str) -> String {
     digest.chars().take(12).collect()
 }
 
-fn envelopes(found: Vec<access::Found>) -> Vec<Envelope> {
+fn envelopes(found: Vec<access::FoundStatement>) -> Vec<Envelope> {
     found.into_iter().map(|found| found.envelope).collect()
 }
 
@@ -253,7 +253,7 @@ impl Pass {
             if claim.predicate.grant != self.grant.digest() {
                 continue;
             }
-            let opened = access::verify_approval_share(envelope, &self.grant, (rules, manifest))
+            let opened = access::verify_approval_share(envelope, &self.grant, rules, manifest)
                 .map_err(Error::Share)
                 .and_then(|delivered| {
                     Ok(seal::open_resealed_share(&delivered.share, key, self.grant.digest(), manifest)?)

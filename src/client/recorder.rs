@@ -6,7 +6,7 @@ use super::{Error, Pass};
 use crate::access::RulesInForce;
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, Signer};
-use crate::misuse::{Action, Generated, History, Hit, Scorer, Sketch};
+use crate::misuse::{Action, Generation, History, Hit, Scorer, Sketch};
 use crate::name::{CheckpointId, Prose};
 use crate::policy::{UsageMode, Use};
 use crate::time::Timestamp;
@@ -122,7 +122,11 @@ impl Recorder {
         }
         self.forget(now);
         let sketch = (self.recipients.mode() == UsageMode::Sealed).then(|| Sketch::of(asked.prompt));
-        self.history.own.push(Generated { at: now, tokens: asked.max_tokens as u64, sketch: sketch.clone() });
+        self.history.own.push(Generation {
+            at: now,
+            tokens: asked.max_tokens as u64,
+            sketch: sketch.clone(),
+        });
         let hits = self.judge(asked.prompt, now);
         let stopped = hits.iter().find(|hit| stops(hit, asked.justification.is_some()));
         let begin = Begin {
@@ -161,8 +165,8 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Error::Usage`]: nothing more may be written then.
-    pub fn wrote(&mut self, begin: u64, text: &str, tokens: usize) -> Result<(), Error> {
-        Ok(self.journal.wrote(begin, text, tokens as u64)?)
+    pub fn store_text(&mut self, begin: u64, text: &str, tokens: usize) -> Result<(), Error> {
+        Ok(self.journal.store_text(begin, text, tokens as u64)?)
     }
 
     /// Goes on with the texts that another recorder began, under a newer lease.
@@ -175,7 +179,7 @@ impl Recorder {
     /// # Errors
     /// [`Error::Usage`].
     pub fn end(&mut self, begin: u64, ended: &Ended<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
-        let hits = self.scorer.as_ref().map(|scorer| scorer.output(ended.output)).unwrap_or_default();
+        let hits = self.scorer.as_ref().map(|scorer| scorer.score_output(ended.output)).unwrap_or_default();
         let at = self.open.remove(&begin).and_then(|at| at.checked_sub(self.forgotten));
         let begun = at.and_then(|at| self.history.own.get_mut(at));
         if let Some(generated) = begun {
@@ -207,8 +211,8 @@ impl Recorder {
 
     fn judge(&self, prompt: &str, now: Timestamp) -> Vec<Hit> {
         let Some(scorer) = &self.scorer else { return Vec::new() };
-        let mut hits = scorer.prompt(prompt, &self.uses);
-        hits.extend(scorer.history(&self.history, now));
+        let mut hits = scorer.score_prompt(prompt, &self.uses);
+        hits.extend(scorer.score_history(&self.history, now));
         hits
     }
 }
@@ -222,13 +226,13 @@ fn stops(hit: &Hit, is_justified: bool) -> bool {
 }
 
 /// What was generated, as records tell it; of a generation without an end, what it was promised.
-pub(super) fn generations(records: &[Record]) -> Vec<Generated> {
-    let mut found: Vec<(u64, Generated)> = Vec::new();
+pub(super) fn generations(records: &[Record]) -> Vec<Generation> {
+    let mut found: Vec<(u64, Generation)> = Vec::new();
     for record in records {
         match &record.event {
             Event::Begin(begin) if !begin.blocked => {
                 let sketch = begin.sketch.as_ref().and_then(|sketch| sketch.parse().ok());
-                found.push((record.seq, Generated { at: record.at, tokens: begin.max_tokens, sketch }));
+                found.push((record.seq, Generation { at: record.at, tokens: begin.max_tokens, sketch }));
             }
             Event::Begin(_) => {}
             Event::End(end) => {

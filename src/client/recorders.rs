@@ -59,9 +59,9 @@ impl Recorders {
     ///
     /// # Errors
     /// Those of [`Recorder::wrote`].
-    pub fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Error> {
+    pub fn store_text(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Error> {
         let recorders = self.0.iter_mut().zip(&begun.0);
-        recorders.into_iter().try_for_each(|(recorder, seq)| recorder.wrote(*seq, text, tokens))
+        recorders.into_iter().try_for_each(|(recorder, seq)| recorder.store_text(*seq, text, tokens))
     }
 
     /// Goes on with the texts that other recorders of the same checkpoints began, under newer leases.

@@ -4,7 +4,7 @@ use crate::identity::{Card, OpeningKey, Signer};
 use crate::misuse::Scorer;
 use crate::policy::UsageMode;
 use crate::time::Timestamp;
-use crate::usage::{Begin, End, Finish, Journal, Recipients, Unended};
+use crate::usage::{Begin, End, Finish, Journal, Recipients, UnfinishedGeneration};
 
 use super::Error;
 
@@ -26,10 +26,10 @@ impl Recovery<'_> {
     /// # Errors
     /// [`Error::Usage`]: of a generation of which nothing is left, its owner has to say why.
     pub fn run(&self, journal: &mut Journal, now: Timestamp) -> Result<usize, Error> {
-        let end = |unended: &Unended<'_>| {
-            let Unended { seq, begin, written } = unended;
+        let end = |unended: &UnfinishedGeneration<'_>| {
+            let UnfinishedGeneration { seq, begin, written } = unended;
             let recipients = Recipients::new(mode_of(begin), self.auditors)?;
-            let hits = self.scorer.map(|scorer| scorer.output(&written.text)).unwrap_or_default();
+            let hits = self.scorer.map(|scorer| scorer.score_output(&written.text)).unwrap_or_default();
             Ok(End {
                 begin: *seq,
                 tokens: written.tokens.min(begin.max_tokens),

@@ -7,7 +7,7 @@ use crate::identity::{Card, Signer};
 use crate::log::EntryKind;
 use crate::statement::{self, Predicate as _, Quorum};
 use crate::time::Timestamp;
-use crate::usage::{self, Journal, Outgoing, SignedRecord, UsageBatch, make_batch};
+use crate::usage::{self, Journal, OutgoingBatch, SignedRecord, UsageBatch, make_batch};
 
 /// Sends every record that the registry does not have; how many there were.
 ///
@@ -25,7 +25,7 @@ pub fn sync(
     let catalogue =
         catalogue.ok_or(usage::Error::Statement(statement::Error::NoCatalogue { kind: UsageBatch::KIND }))?;
     let sign = |records: &[SignedRecord]| make_batch(catalogue, card, records, signer, Timestamp::now());
-    while let Some(Outgoing { batch, records, reached }) = journal.outgoing(&card.verifying_key, sign)? {
+    while let Some(OutgoingBatch { batch, records, reached }) = journal.outgoing(&card.verifying_key, sign)? {
         remote.put(UsageBatch::KIND, &batch, &card.verifying_key)?;
         record.bring((EntryKind::Usage, batch.digest()), (remote, registry))?;
         journal.keep_synced(&reached)?;

@@ -60,7 +60,7 @@ impl Vault {
 
     /// The statements that it keeps.
     pub fn statements(&self) -> Exchange {
-        Exchange::at(self.folder.join("statements"))
+        Exchange::new(self.folder.join("statements"))
     }
 
     /// Where its files are.
@@ -85,11 +85,12 @@ impl Vault {
         for found in mine {
             grants.insert(found.digest);
             let claim = found.envelope.claim::<Grant>();
-            affiliations.extend(claim.ok().and_then(|claim| Affiliation::id_of(&claim.predicate.researcher)));
+            affiliations
+                .extend(claim.ok().and_then(|claim| Affiliation::id_for_card(&claim.predicate.researcher)));
             new += usize::from(own.copy("grant", found)?);
         }
         for id in affiliations {
-            for found in from.about(Affiliation::KIND, id)? {
+            for found in from.list_about(Affiliation::KIND, id)? {
                 new += usize::from(own.copy(Affiliation::KIND, &found)?);
             }
         }
@@ -98,8 +99,8 @@ impl Vault {
                 // Which of them hold is decided when they are used.
                 // A grant of months has a lease for every day of them, of which the last is the one to use.
                 let found = match kind {
-                    Lease::KIND => from.newest(kind, grant)?,
-                    kind => from.about(kind, grant)?,
+                    Lease::KIND => from.list_newest(kind, grant)?,
+                    kind => from.list_about(kind, grant)?,
                 };
                 for found in found {
                     new += usize::from(own.copy(kind, &found)?);

@@ -27,7 +27,7 @@ pub trait Ledger: Send {
     ///
     /// # Errors
     /// [`Denied`]; nothing more may be written then.
-    fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Denied>;
+    fn store_text(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Denied>;
 
     /// Records how it ended.
     ///
@@ -116,7 +116,7 @@ pub(super) fn keep(
             }
             (ToClerk::Begin(job), _) => refuse(job, Problem::stopping()),
             (ToClerk::Wrote { begun, text, tokens, unstored }, _) => {
-                if ledger.wrote(&begun, &text, tokens).is_err() {
+                if ledger.store_text(&begun, &text, tokens).is_err() {
                     unstored.store(true, Ordering::Relaxed);
                 }
             }
@@ -215,7 +215,7 @@ mod tests {
             Ok(Recorders::default().begin(asked, crate::time::Timestamp::now()).unwrap().0)
         }
 
-        fn wrote(&mut self, _: &Begun, text: &str, tokens: usize) -> Result<(), Denied> {
+        fn store_text(&mut self, _: &Begun, text: &str, tokens: usize) -> Result<(), Denied> {
             self.0.lock().unwrap().push(format!("{text} after {tokens}"));
             Ok(())
         }

@@ -54,7 +54,7 @@ impl fmt::Debug for Key {
 
 /// Refuses a request that does not name its host once and exactly.
 pub(super) async fn require_host(request: Request, next: Next) -> Response {
-    match Host::of_request(&request) {
+    match Host::from_request(&request) {
         Ok(_) => next.run(request).await,
         Err(error) => Problem::malformed(error.to_string()).into_response(),
     }
@@ -70,7 +70,7 @@ pub(super) async fn let_in(State(app): State<App>, request: Request, next: Next)
         }
         // A page in a browser can have its own name lead to this machine (DNS rebinding), and asks by that name.
         None if app.loopback
-            && !Host::of(headers, request.uri()).is_ok_and(|host| is_local(&host, headers)) =>
+            && !Host::from_headers(headers, request.uri()).is_ok_and(|host| is_local(&host, headers)) =>
         {
             let message = "without a key this endpoint answers only to localhost, by that name or by address";
             return Problem::denied(message).into_response();
@@ -83,14 +83,14 @@ pub(super) async fn let_in(State(app): State<App>, request: Request, next: Next)
 /// Whether the request is for a name of this machine, and from no page of another site.
 fn is_local(host: &Host, headers: &HeaderMap) -> bool {
     host.is_loopback()
-        && Host::of_origin(headers).is_ok_and(|page| page.is_none_or(|page| page.is_loopback()))
+        && Host::from_origin(headers).is_ok_and(|page| page.is_none_or(|page| page.is_loopback()))
 }
 
 /// Measures the answer and writes a line about it. No header and no body is written.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = method_label(request.method());
-    let route = RouteLabel::of(request.extensions().get::<MatchedPath>(), &ROUTES).as_str();
+    let route = RouteLabel::new(request.extensions().get::<MatchedPath>(), &ROUTES).as_str();
     let response = next.run(request).await;
     let status = response.status();
     metrics::counter!("portcullis_http_requests_total", "route" => route, "status" => status_label(status))
@@ -113,7 +113,7 @@ mod tests {
             for page in pages {
                 headers.append(header::ORIGIN, page.parse().unwrap());
             }
-            is_local(&Host::of(&headers, &Uri::from_static("/v1/models")).unwrap(), &headers)
+            is_local(&Host::from_headers(&headers, &Uri::from_static("/v1/models")).unwrap(), &headers)
         };
         assert!(asked(&[]) && asked(&["http://localhost:3000"]));
         assert!(!asked(&["https://evil.example"]) && !asked(&["null"]));

@@ -150,7 +150,7 @@ impl FromStr for Outcome {
 
 /// How a case stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Standing {
+pub struct CaseState {
     /// Who looks after it.
     pub assignee: Option<KeyId>,
     /// The last decision.
@@ -163,7 +163,7 @@ pub struct Standing {
     pub appealed: bool,
 }
 
-impl Standing {
+impl CaseState {
     /// How a case stands after these steps, in the order in which they were taken.
     pub fn after<'a>(steps: impl IntoIterator<Item = &'a CaseStep>) -> Self {
         let mut standing = Self::default();
@@ -201,6 +201,7 @@ impl Standing {
 }
 
 /// A case or a step of it does not count.
+#[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum CaseError {
     /// It is not signed by those who must.
@@ -211,10 +212,7 @@ pub enum CaseError {
     NoAuditors,
     /// Only the person whom a case is about may appeal, and only an auditor may take the other steps.
     #[error("{who} may not take this step in the case")]
-    NotTheirs {
-        /// Who tried.
-        who: &'static str,
-    },
+    NotTheirs { who: &'static str },
     /// More than a case can sensibly name.
     #[error("a case names at most {MAX_NAMED} records and rules")]
     TooMany,
@@ -223,31 +221,19 @@ pub enum CaseError {
     Until,
     /// A case about the same grant and rule is open.
     #[error("the case {case} about this grant and rule is open")]
-    AlreadyOpen {
-        /// Which.
-        case: Sha256Digest,
-    },
+    AlreadyOpen { case: Sha256Digest },
     /// The decision was appealed, and the auditors have not decided again.
     #[error("the decision is already under appeal: the auditors must decide again first")]
     AlreadyAppealed,
     /// A step in another case than the one that it was found with.
     #[error("the step belongs to the case {found}")]
-    OtherCase {
-        /// Which.
-        found: Sha256Digest,
-    },
+    OtherCase { found: Sha256Digest },
     /// Nobody knows the key of the person whom the case is about.
     #[error("the key {person} of the person whom the case is about is not known")]
-    UnknownPerson {
-        /// Whose.
-        person: KeyId,
-    },
+    UnknownPerson { person: KeyId },
     /// The case and the grant that it names are about different people or checkpoints.
     #[error("the case is about another person or checkpoint than the grant {grant} that it names")]
-    OtherGrant {
-        /// Which grant.
-        grant: Sha256Digest,
-    },
+    OtherGrant { grant: Sha256Digest },
     /// Nothing was decided that one could object to.
     #[error("the case is not decided: there is nothing to appeal")]
     Undecided,
@@ -285,7 +271,7 @@ pub fn verify_step(
     person: &VerifyingKey,
     rules: &RulesInForce,
 ) -> Result<Verified<CaseStep>, CaseError> {
-    verify_taken(envelope, (person.id(), Some(person)), rules)
+    verify_taken(envelope, person.id(), Some(person), rules)
 }
 
 /// A step in this case, if the one who may take it signed it. The person's key, which only an appeal needs, is the one that the case names.
@@ -299,13 +285,14 @@ pub fn verify_step_in(
     rules: &RulesInForce,
 ) -> Result<Verified<CaseStep>, CaseError> {
     let person = case.predicate.person;
-    let step = verify_taken(envelope, (person, key.filter(|key| key.id() == person)), rules)?;
+    let step = verify_taken(envelope, person, key.filter(|key| key.id() == person), rules)?;
     if step.case == case.digest() { Ok(step) } else { Err(CaseError::OtherCase { found: step.case }) }
 }
 
 fn verify_taken(
     envelope: &Envelope,
-    (person, key): (KeyId, Option<&VerifyingKey>),
+    person: KeyId,
+    key: Option<&VerifyingKey>,
     rules: &RulesInForce,
 ) -> Result<Verified<CaseStep>, CaseError> {
     let claim = envelope.claim::<CaseStep>()?.predicate;

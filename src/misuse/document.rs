@@ -11,8 +11,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::Error;
-use super::rule::{Action, KindName, Rule, RuleKind, Rules, Scope, Severity, Yardstick};
-use crate::policy::excerpt::{Excerpt, message_of, place_of};
+use super::rule::{Action, Baseline, KindName, Rule, RuleKind, Rules, Scope, Severity};
+use crate::policy::excerpt::{Excerpt, parser_excerpt, parser_message};
 use crate::policy::{RuleId, Use};
 
 /// Longest text of rules that is read.
@@ -46,7 +46,7 @@ struct RuleText {
     scope: Option<Spanned<Scope>>,
     hits: Option<Spanned<NonZeroU32>>,
     patterns: Option<Spanned<Vec<Spanned<String>>>>,
-    against: Option<Spanned<Yardstick>>,
+    against: Option<Spanned<Baseline>>,
     times: Option<Spanned<f64>>,
     floor: Option<Spanned<u64>>,
     hours: Option<Spanned<NonZeroU32>>,
@@ -65,10 +65,12 @@ impl Rules {
         if text.len() > MAX_BYTES {
             return Err(Error::TooLong { bytes: text.len() });
         }
-        let parsed: RulesText = toml::Deserializer::parse(text)
-            .and_then(crate::json::strictly)
-            .map_err(|error| Error::Toml { at: place_of(text, &error), message: message_of(&error) })?;
-        let at = Excerpt::of(text, parsed.schema.span());
+        let parsed: RulesText =
+            toml::Deserializer::parse(text).and_then(crate::json::strictly).map_err(|error| Error::Toml {
+                at: parser_excerpt(text, &error),
+                message: parser_message(&error),
+            })?;
+        let at = Excerpt::new(text, parsed.schema.span());
         if *parsed.schema.get_ref() != SCHEMA {
             return Err(Error::Schema { at, found: parsed.schema.into_inner() });
         }
@@ -80,7 +82,7 @@ impl Rules {
         let mut ids = BTreeSet::new();
         for RuleText { id, .. } in &parsed.rule {
             if !ids.insert(id.get_ref()) {
-                return Err(Error::RuleTwice { at: Excerpt::of(text, id.span()), id: id.get_ref().clone() });
+                return Err(Error::RuleTwice { at: Excerpt::new(text, id.span()), id: id.get_ref().clone() });
             }
         }
         let rules = parsed.rule.into_iter().map(|rule| rule.read(text)).collect::<Result<_, _>>()?;
@@ -94,7 +96,7 @@ impl RuleText {
         let name = *self.kind.get_ref();
         // What the kind did not take does not belong to it.
         if let Some((key, place)) = self.left_over() {
-            return Err(Error::Foreign { at: Excerpt::of(text, place), kind: name, key });
+            return Err(Error::Foreign { at: Excerpt::new(text, place), kind: name, key });
         }
         Ok(Rule {
             id: self.id.into_inner(),
@@ -154,7 +156,7 @@ impl RuleText {
 
     fn needed<T>(&self, text: &str, key: &'static str, value: Option<Spanned<T>>) -> Result<T, Error> {
         let missing =
-            || Error::Needs { at: Excerpt::of(text, self.kind.span()), kind: *self.kind.get_ref(), key };
+            || Error::Needs { at: Excerpt::new(text, self.kind.span()), kind: *self.kind.get_ref(), key };
         value.map(Spanned::into_inner).ok_or_else(missing)
     }
 
@@ -177,7 +179,7 @@ impl RuleText {
             _ => (value > 1.0 && value.is_finite(), "a number above 1"),
         };
         match place {
-            Some(place) if !holds => Err(Error::Number { at: Excerpt::of(text, place), key, wanted }),
+            Some(place) if !holds => Err(Error::Number { at: Excerpt::new(text, place), key, wanted }),
             _ => Ok(value),
         }
     }
@@ -187,7 +189,7 @@ impl RuleText {
         let patterns = self.patterns.take();
         let patterns = self.needed(text, "patterns", patterns)?;
         let refusal = |place, message: String| Error::Pattern {
-            at: Excerpt::of(text, place),
+            at: Excerpt::new(text, place),
             message: message
                 .lines()
                 .last()

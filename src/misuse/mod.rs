@@ -14,10 +14,11 @@ mod sketch;
 
 pub use crate::policy::RuleId;
 pub use case::{
-    Case, CaseError, CaseStep, Outcome, RecordPlace, Standing, Step, verify_case, verify_step, verify_step_in,
+    Case, CaseError, CaseState, CaseStep, Outcome, RecordPlace, Step, verify_case, verify_step,
+    verify_step_in,
 };
 pub use document::{MAX_BYTES, SCHEMA};
 pub use error::Error;
-pub use rule::{Action, KindName, Rule, RuleKind, Rules, Scope, Severity, Yardstick};
-pub use scoring::{Generated, History, Hit, Scorer};
+pub use rule::{Action, Baseline, KindName, Rule, RuleKind, Rules, Scope, Severity};
+pub use scoring::{Generation, History, Hit, Scorer};
 pub use sketch::{Sketch, SketchError};

@@ -73,7 +73,7 @@ pub enum Scope {
 /// What a volume is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Yardstick {
+pub enum Baseline {
     /// The person's own history.
     History,
     /// Everybody with a grant under the same stage.
@@ -130,7 +130,7 @@ pub enum RuleKind {
     /// More than `times` the tokens of the yardstick within a window, and never below `floor`.
     Volume {
         /// What it is compared with.
-        against: Yardstick,
+        against: Baseline,
         /// How many times as much.
         times: f64,
         /// Tokens below which nothing is said.

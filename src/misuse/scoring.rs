@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use regex::{Regex, RegexBuilder, RegexSet};
 
 use super::folding::fold;
-use super::rule::{Action, Rule, RuleKind, Rules, Scope, Severity, Yardstick};
+use super::rule::{Action, Baseline, Rule, RuleKind, Rules, Scope, Severity};
 use super::sketch::Sketch;
 use crate::policy::{RuleId, Use};
 use crate::time::Timestamp;
 
-/// Most bytes of a text that rules read.
+/// Maximum bytes of a text that rules read.
 const MAX_TEXT_BYTES: usize = 256 << 10;
 
 /// A rule that was met.
@@ -36,12 +36,12 @@ pub struct Scorer {
 
 /// What somebody generated once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Generated {
+pub struct Generation {
     /// When it began.
     pub at: Timestamp,
     /// Tokens that came out.
     pub tokens: u64,
-    /// What the prompt looked like, where that is kept.
+    /// What the prompt looked like, if that is kept.
     pub sketch: Option<Sketch>,
 }
 
@@ -49,8 +49,8 @@ pub struct Generated {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// The person's generations, the oldest first.
-    pub own: Vec<Generated>,
-    /// Tokens in 24 hours of the others, where that is known: the median of those who generated anything.
+    pub own: Vec<Generation>,
+    /// Tokens in 24 hours of the others, if that is known: the median of those who generated anything.
     pub cohort_day: Option<u64>,
 }
 
@@ -74,27 +74,27 @@ impl Scorer {
     }
 
     /// The rules that a prompt meets, for somebody with these uses.
-    pub fn prompt(&self, prompt: &str, uses: &BTreeSet<Use>) -> Vec<Hit> {
-        self.text(cut(prompt), Scope::Prompt, uses)
+    pub fn score_prompt(&self, prompt: &str, uses: &BTreeSet<Use>) -> Vec<Hit> {
+        self.score_text(cut(prompt), Scope::Prompt, uses)
     }
 
     /// The rules that an output meets.
-    pub fn output(&self, output: &str) -> Vec<Hit> {
-        self.text(cut(output), Scope::Output, &BTreeSet::new())
+    pub fn score_output(&self, output: &str) -> Vec<Hit> {
+        self.score_text(cut(output), Scope::Output, &BTreeSet::new())
     }
 
     /// The rules that a history meets at `now`.
-    pub fn history(&self, history: &History, now: Timestamp) -> Vec<Hit> {
+    pub fn score_history(&self, history: &History, now: Timestamp) -> Vec<Hit> {
         let found = self.rules.rules.iter().filter_map(|rule| {
             let found = match &rule.kind {
                 RuleKind::Volume { against, times, floor, hours } => {
-                    volume(history, (*against, *times, *floor), window(*hours, now))
+                    volume(history, *against, *times, *floor, Window::before(now, *hours))
                 }
                 RuleKind::NearDuplicates { similarity, count, hours } => {
-                    near_duplicates(history, (*similarity, *count), window(*hours, now))
+                    near_duplicates(history, *similarity, *count, Window::before(now, *hours))
                 }
                 RuleKind::MassGeneration { count, hours } => {
-                    let made = recent(history, window(*hours, now)).count();
+                    let made = recent(history, Window::before(now, *hours)).count();
                     (made >= *count as usize).then(|| format!("{made} outputs in {hours} hours"))
                 }
                 _ => None,
@@ -104,7 +104,7 @@ impl Scorer {
         found.collect()
     }
 
-    fn text(&self, text: &str, side: Scope, uses: &BTreeSet<Use>) -> Vec<Hit> {
+    fn score_text(&self, text: &str, side: Scope, uses: &BTreeSet<Use>) -> Vec<Hit> {
         let folded = fold(text);
         let readings = if *folded == *text { vec![text] } else { vec![text, &*folded] };
         let is_match = |set: &RegexSet| readings.iter().any(|reading| set.is_match(reading));
@@ -161,34 +161,38 @@ fn cut(text: &str) -> &str {
     &text[..end]
 }
 
-/// From when to when.
-fn window(hours: u32, now: Timestamp) -> (Timestamp, Timestamp) {
-    (now.plus_seconds(-i64::from(hours) * 3600), now)
+/// The span of time that a rule looks at: after `from`, up to `to`.
+#[derive(Clone, Copy)]
+struct Window {
+    from: Timestamp,
+    to: Timestamp,
 }
 
-fn recent(history: &History, (from, to): (Timestamp, Timestamp)) -> impl Iterator<Item = &Generated> {
-    history.own.iter().filter(move |generated| generated.at > from && generated.at <= to)
+impl Window {
+    fn before(now: Timestamp, hours: u32) -> Self {
+        Self { from: now.plus_seconds(-i64::from(hours) * 3600), to: now }
+    }
 }
 
-fn volume(
-    history: &History,
-    (against, times, floor): (Yardstick, f64, u64),
-    window: (Timestamp, Timestamp),
-) -> Option<String> {
+fn recent(history: &History, window: Window) -> impl Iterator<Item = &Generation> {
+    history.own.iter().filter(move |generated| generated.at > window.from && generated.at <= window.to)
+}
+
+fn volume(history: &History, against: Baseline, times: f64, floor: u64, window: Window) -> Option<String> {
     let made: u64 = recent(history, window).map(|generated| generated.tokens).sum();
     if made < floor {
         return None;
     }
-    let hours = window.1.seconds_since(window.0) / 3600;
+    let hours = window.to.seconds_since(window.from) / 3600;
     let (usual, whose) = match against {
-        Yardstick::Cohort => {
+        Baseline::Cohort => {
             let usual = history.cohort_day? as f64 / 24.0 * hours as f64;
             (usual, "the others' usual")
         }
-        Yardstick::History => {
-            let before: Vec<_> = history.own.iter().filter(|generated| generated.at <= window.0).collect();
+        Baseline::History => {
+            let before: Vec<_> = history.own.iter().filter(|generated| generated.at <= window.from).collect();
             let since = before.first()?.at;
-            let spans = (window.0.seconds_since(since) as f64 / (hours as f64 * 3600.0)).max(1.0);
+            let spans = (window.from.seconds_since(since) as f64 / (hours as f64 * 3600.0)).max(1.0);
             let tokens: u64 = before.iter().map(|generated| generated.tokens).sum();
             (tokens as f64 / spans, "the person's own usual")
         }
@@ -197,11 +201,7 @@ fn volume(
         .then(|| format!("{made} tokens in {hours} hours, and {whose} is {usual:.0}"))
 }
 
-fn near_duplicates(
-    history: &History,
-    (similarity, count): (f64, u32),
-    window: (Timestamp, Timestamp),
-) -> Option<String> {
+fn near_duplicates(history: &History, similarity: f64, count: u32, window: Window) -> Option<String> {
     let sketches: Vec<_> =
         recent(history, window).filter_map(|generated| generated.sketch.as_ref()).collect();
     // The newest prompt with how many it resembles: what makes a mailing is many of one kind, not the pairs among all.

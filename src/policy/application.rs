@@ -1,8 +1,7 @@
-//! What someone asks for, reduced to what a policy looks at.
+//! A request, reduced to what a policy looks at.
 //!
-//! Nothing in here is proof. Whoever calls [`decide`](super::decide) has verified the request's signature, counted the
-//! approvals by distinct keys, and had somebody vouch for the organization: a claimed one admits everybody. `confirmed_until` comes from a
-//! verified statement of a registrar.
+//! Nothing here is proof. The caller of [`decide`](super::decide) has verified the request's signature, counted the approvals by distinct
+//! keys, and confirmed the organization; `confirmed_until` comes from a registrar's verified statement.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,46 +13,45 @@ use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
-/// Longest line that is read.
+/// Maximum length of a line.
 const MAX_LINE_BYTES: usize = 64 * 1024;
-/// Most lines that are read.
+/// Maximum number of lines.
 const MAX_LINES: usize = 1_000_000;
 
-/// What someone asks for, and what has come in for it so far.
+/// A request and the approvals that it has so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Application {
-    /// The checkpoint that is wanted.
     pub checkpoint: CheckpointId,
-    /// Who asks.
+    /// The person's key.
     pub person: PersonKey,
-    /// Whom they belong to, as somebody other than themselves has confirmed.
+    /// The person's organization, confirmed by another person.
     #[serde(default)]
     pub organization: Option<Organization>,
-    /// Until when a registrar of the organization confirms that, exclusive; in the past, if that ended.
+    /// End of the registrar's confirmation, exclusive; in the past if it has expired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed_until: Option<Timestamp>,
-    /// What for.
+    /// The requested uses.
     pub uses: BTreeSet<Use>,
-    /// For how many days.
+    /// Requested duration in days.
     pub days: u32,
-    /// The digest of the agreement that they signed.
+    /// The digest of the signed agreement.
     #[serde(default)]
     pub agreement: Option<Sha256Digest>,
-    /// How many people of each board approved, where no more is known of them: they count as people of that board alone.
+    /// Approvals by board if the approvers' keys are unknown: each counts for that board only.
     #[serde(default)]
     pub approvals: BTreeMap<BoardName, u32>,
-    /// Who approved, each with the boards on which they sit; each counts for one of them.
+    /// Approvers by key, with the boards on which each sits; each counts for one of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub approvers: BTreeMap<PersonKey, BTreeSet<BoardName>>,
 }
 
-/// What the catalogue says outside the policy.
+/// What the catalogue states beside the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Terms {
-    /// The digest of the target that the stage names as its agreement.
+    /// The digest of the stage's agreement.
     pub agreement: Option<Sha256Digest>,
-    /// How many members of the checkpoint's own board must sign whatever its policy lets them give, by the catalogue.
+    /// The catalogue's threshold of the checkpoint's own board.
     pub board_threshold: Option<u32>,
 }
 
@@ -61,7 +59,7 @@ pub struct Terms {
 ///
 /// # Errors
 ///
-/// The first line that is none, by its number.
+/// The first malformed line, by its number.
 pub fn read_applications(text: &str) -> Result<Vec<Application>, Error> {
     let mut applications = Vec::new();
     for (line, json) in (1..).zip(text.lines()) {
@@ -77,7 +75,7 @@ pub fn read_applications(text: &str) -> Result<Vec<Application>, Error> {
         }
         let application = crate::json::from_str(json).map_err(|error| {
             let words = error.to_string();
-            // A line is a document of its own, so serde counts it as line 1.
+            // Each line is a document of its own, so serde counts it as line 1.
             refusal(words.replace("line 1 column", "column").escape_debug().take(400).collect())
         })?;
         applications.push(application);

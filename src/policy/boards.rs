@@ -1,5 +1,4 @@
-//! Boards as `check` compares a policy's thresholds with them: how many sit on each, who they are where that is known, and what the
-//! catalogue asks of them.
+//! Boards as `check` compares a policy's thresholds with them: their sizes, their members if known, and the catalogue's thresholds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +10,12 @@ use super::word::{BoardName, PersonKey};
 /// What is known of a board.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Board {
-    /// How many sit on it.
+    /// The number of members.
     Size(usize),
-    /// Who sits on it, as the catalogue names them.
+    /// The members in the catalogue.
     Members {
-        /// Their keys.
         people: BTreeSet<PersonKey>,
-        /// How many of them must sign, by the catalogue.
+        /// The catalogue's threshold.
         threshold: u32,
     },
 }
@@ -31,11 +29,11 @@ impl Board {
     }
 }
 
-/// Boards by the names that a policy gives them.
+/// Boards by their names in the policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Boards {
     known: BTreeMap<BoardName, Board>,
-    /// Whether others may have been founded since.
+    /// Whether boards may have been founded since.
     may_be_old: bool,
 }
 
@@ -52,7 +50,7 @@ impl<const N: usize> From<[(BoardName, usize); N]> for Boards {
 }
 
 impl Boards {
-    /// The catalogue's threshold of the checkpoint's own board, where it is known.
+    /// The catalogue's threshold of the checkpoint's own board, if known.
     fn own_threshold(&self) -> Option<u32> {
         match self.known.get(BoardName::own()) {
             Some(Board::Members { threshold, .. }) => Some(*threshold),
@@ -60,13 +58,13 @@ impl Boards {
         }
     }
 
-    /// The same, of a catalogue that nobody asked the registry for: there may be more boards by now.
+    /// Marks the boards as possibly out of date, if the registry was not asked.
     #[must_use]
     pub fn as_last_seen(self) -> Self {
         Self { may_be_old: true, ..self }
     }
 
-    /// What a stage demands that these boards cannot give, or hardly.
+    /// Finds what the stage requires and these boards cannot, or can hardly, give.
     pub(super) fn find(&self, findings: &mut Findings<'_>, stage: &Stage) {
         if self.known.is_empty() {
             return;
@@ -109,11 +107,11 @@ impl Boards {
         self.overlaps(findings, stage, demands);
     }
 
-    /// One person on two boards fills one seat: are there people for all?
+    /// A person on two boards fills one seat: are there enough people for all seats?
     fn overlaps(&self, findings: &mut Findings<'_>, stage: &Stage, demands: Demands<'_>) {
         let mut people: BTreeMap<PersonKey, BTreeSet<BoardName>> = BTreeMap::new();
         for (board, _) in demands.iter() {
-            // Of a board whose members are not known, nobody can say who is on another.
+            // If a board's members are unknown, overlaps cannot be checked.
             let Some(Board::Members { people: members, .. }) = self.known.get(board) else { return };
             for member in members {
                 people.entry(*member).or_default().insert(board.clone());

@@ -1,5 +1,4 @@
-//! What a policy says that its board can hardly mean: stages nobody could enter, access that widens for no reason shown,
-//! bounds that nothing meets.
+//! Likely mistakes in a policy: stages that admit no one, access that widens without a requirement, bounds that nothing meets.
 
 use serde::Serialize;
 
@@ -10,18 +9,18 @@ use super::succession::require_succession;
 use super::word::StageName;
 use crate::time::Timestamp;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The policy should not be signed.
     Error,
-    /// Somebody should look twice.
+    /// Worth a second look.
     Warning,
 }
 
 impl Severity {
-    /// As it is written in reports.
+    /// As written in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -30,22 +29,21 @@ impl Severity {
     }
 }
 
-/// Something that a board can hardly mean.
+/// A likely mistake in a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How bad it is.
     pub severity: Severity,
-    /// The stage that it concerns, or the policy as a whole.
+    /// The stage concerned, or `None` for the whole policy.
     pub stage: Option<StageName>,
-    /// Where it stands, counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The problem.
     pub words: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
-/// Findings as they are made.
+/// Collects findings.
 pub(super) struct Findings<'a> {
     stage: Option<&'a StageName>,
     pub(super) found: Vec<Finding>,
@@ -65,8 +63,7 @@ impl Findings<'_> {
     }
 }
 
-/// Everything that is found in a policy, in the order of its lines. Thresholds are compared with what is known of the boards; where
-/// nothing is, they are not.
+/// All findings in a policy, in the order of its lines. Thresholds are compared with known boards only.
 pub fn check(policy: &Policy, boards: &Boards, now: Timestamp) -> Vec<Finding> {
     let mut findings = Findings { stage: None, found: Vec::new() };
     if policy.expires <= now {
@@ -107,11 +104,11 @@ pub fn check(policy: &Policy, boards: &Boards, now: Timestamp) -> Vec<Finding> {
     found
 }
 
-/// What is wrong with a policy as the successor of those before it, in the order of their versions, the last one in force.
+/// The finding if a policy may not follow the earlier ones, which are in the order of their versions, the last in force.
 pub fn check_succession(earlier: &[Policy], next: &Policy) -> Option<Finding> {
     let refused = require_succession(earlier, next).err()?;
-    let line = if refused.least_kept().is_some() { next.keeps_line } else { next.version_line };
-    let remedy = match refused.least_kept() {
+    let line = if refused.min_kept().is_some() { next.keeps_line } else { next.version_line };
+    let remedy = match refused.min_kept() {
         Some(least) => format!(
             "write `keeps_grants_from = {least}` or a later version, or leave the line out: then every grant made before it ends"
         ),
@@ -181,7 +178,7 @@ fn limits(findings: &mut Findings<'_>, stage: &Stage) {
     }
 }
 
-/// Whether a metric is a share by its name, and so lies between 0 and 1.
+/// Whether the metric's name says that it is a share between 0 and 1.
 fn is_share(metric: &str) -> bool {
     let endings = ["accuracy", "auroc", "rate", "share", "fraction", "precision", "recall", "f1"];
     endings.iter().any(|ending| {
@@ -189,7 +186,7 @@ fn is_share(metric: &str) -> bool {
     })
 }
 
-/// Whether a metric counts something by its name, and so is never below 0.
+/// Whether the metric's name says that it counts something and is never negative.
 fn is_count(metric: &str) -> bool {
     ["cases", "count", "differences", "incidents"].iter().any(|ending| metric.ends_with(ending))
 }
@@ -212,7 +209,7 @@ fn evidence(findings: &mut Findings<'_>, bound: &EvidenceBound) {
     findings.error(bound.line, words, "correct the bound");
 }
 
-/// A stage that gives more than the one before it must ask for time or evidence first.
+/// A stage that gives more than the previous one must require time or evidence first.
 fn widening(findings: &mut Findings<'_>, before: &Stage, stage: &Stage) {
     let changes = access_changes(before, stage);
     let mut wider = changes.iter().filter(|change| change.effect == Effect::Widens).peekable();

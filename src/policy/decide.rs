@@ -160,7 +160,7 @@ fn ask_stage<'a>(
     let audience = Matter::Audience { audience: &stage.audience, person: asked.person, organization };
     rules.push(answer(Rule::Audience, admitted, audience));
     // Of somebody who is not admitted at all, confirming would not mend it.
-    if admitted && stage.audience.wants_confirmed(asked.person) {
+    if admitted && stage.audience.requires_confirmation(asked.person) {
         let until = asked.confirmed_until;
         let confirmed = until.is_some_and(|until| now < until);
         rules.push(answer(Rule::Affiliation, confirmed, Matter::Affiliation { organization, until }));

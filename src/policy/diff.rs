@@ -1,4 +1,4 @@
-//! What changes between two policies, or between two stages, in plain words: who gains and who loses.
+//! The differences between two policies or two stages, in plain words.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
@@ -9,20 +9,20 @@ use serde::Serialize;
 use super::stage::{AffiliationProof, Audience, EvidenceBound, Policy, Requires, Stage};
 use super::word::{BoardName, StageName};
 
-/// Whether a change lets more happen or less.
+/// Whether a change permits more or less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
-    /// Someone gains.
+    /// More is permitted.
     Widens,
-    /// Someone loses.
+    /// Less is permitted.
     Narrows,
-    /// Neither, or it cannot be told without reading what is meant.
+    /// Neither, or it cannot be decided.
     Differs,
 }
 
 impl Effect {
-    /// As it is written in reports.
+    /// As written in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Widens => "widens",
@@ -31,19 +31,17 @@ impl Effect {
         }
     }
 
-    fn of(widens: bool) -> Self {
+    fn from_widening(widens: bool) -> Self {
         if widens { Self::Widens } else { Self::Narrows }
     }
 }
 
-/// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// The stage that it concerns, or the policy as a whole.
+    /// The stage concerned, or `None` for the whole policy.
     pub stage: Option<StageName>,
-    /// Whom it favours.
     pub effect: Effect,
-    /// What changes.
+    /// The change in words.
     pub words: String,
 }
 
@@ -56,7 +54,7 @@ impl Display for Change {
     }
 }
 
-/// Changes as they are found.
+/// Collects changes.
 struct Changes {
     stage: Option<StageName>,
     found: Vec<Change>,
@@ -68,7 +66,7 @@ impl Changes {
     }
 }
 
-/// What `new` changes in `old`, stage by stage.
+/// The changes from `old` to `new`, stage by stage.
 pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
     let mut changes = Changes { stage: None, found: Vec::new() };
     if old.checkpoint != new.checkpoint {
@@ -82,7 +80,7 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
     }
     if old.expires != new.expires {
         let words = format!("ends {} instead of {}", new.expires.date(), old.expires.date());
-        changes.say(Effect::of(new.expires > old.expires), words);
+        changes.say(Effect::from_widening(new.expires > old.expires), words);
     }
     grants(&mut changes, old, new);
     for stage in &old.stages {
@@ -110,7 +108,7 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Change> {
     found
 }
 
-/// Which grants of before go on. That all of them end is the rule, and no change of it.
+/// Which earlier grants stay valid. By default all of them end, which is not a change.
 fn grants(changes: &mut Changes, old: &Policy, new: &Policy) {
     let from = new.keeps_grants_from;
     if new.version <= old.version {
@@ -140,7 +138,7 @@ fn order(changes: &mut Changes, old: &Policy, new: &Policy) {
     }
 }
 
-/// Whom an audience admits, in words.
+/// An audience in words.
 pub(super) fn audience(audience: &Audience) -> String {
     match audience {
         Audience::Anyone => "anyone".to_owned(),
@@ -158,7 +156,7 @@ pub(super) fn audience(audience: &Audience) -> String {
     }
 }
 
-/// What changes from one stage to another of the same name.
+/// The changes between two stages of the same name.
 fn stage_changes(old: &Stage, new: &Stage) -> Vec<Change> {
     let mut found = access_changes(old, new);
     let mut changes = Changes { stage: Some(new.name.clone()), found: Vec::new() };
@@ -167,7 +165,7 @@ fn stage_changes(old: &Stage, new: &Stage) -> Vec<Change> {
     found
 }
 
-/// What changes in who gets what from one stage to another, whatever must be shown before entering them.
+/// The changes in who gets what access, without the requirements for entering the stage.
 pub(super) fn access_changes(old: &Stage, new: &Stage) -> Vec<Change> {
     let mut changes = Changes { stage: Some(new.name.clone()), found: permission_changes(old, new) };
     let (before, after) = (old.limits, new.limits);
@@ -176,12 +174,12 @@ pub(super) fn access_changes(old: &Stage, new: &Stage) -> Vec<Change> {
     limit(&mut changes, "hours between leases", hours(before.lease_hours), hours(after.lease_hours));
     if before.usage != after.usage {
         let words = format!("usage is kept as {} instead of {}", after.usage.as_str(), before.usage.as_str());
-        changes.say(Effect::of(after.usage > before.usage), words);
+        changes.say(Effect::from_widening(after.usage > before.usage), words);
     }
     changes.found
 }
 
-/// What changes in what is permitted: of all that a stage says, what [`decide`](super::decide) looks at.
+/// The changes in what [`decide`](super::decide) permits.
 pub(super) fn permission_changes(old: &Stage, new: &Stage) -> Vec<Change> {
     let mut changes = Changes { stage: Some(new.name.clone()), found: Vec::new() };
     admission(&mut changes, &old.audience, &new.audience);
@@ -241,7 +239,7 @@ type Approvals = BTreeMap<BoardName, NonZeroU32>;
 
 fn approvals(changes: &mut Changes, old: &Approvals, new: &Approvals) {
     let boards: BTreeSet<_> = old.keys().chain(new.keys()).collect();
-    // Most policies have one board, and then its name says nothing.
+    // Most policies have one board; its name is then left out.
     let several = boards.len() > 1;
     for board in boards {
         let count = |of: &Approvals| of.get(board).map_or(0, |count| count.get());
@@ -256,7 +254,7 @@ fn approvals(changes: &mut Changes, old: &Approvals, new: &Approvals) {
             (0, _) => format!("{after} approval{plural}{of_board} instead of none"),
             _ => format!("{after} approval{plural}{of_board} instead of {before}"),
         };
-        changes.say(Effect::of(after < before), words);
+        changes.say(Effect::from_widening(after < before), words);
     }
 }
 
@@ -282,24 +280,26 @@ fn uses(changes: &mut Changes, old: &Stage, new: &Stage) {
 fn limit(changes: &mut Changes, unit: &str, old: Option<u64>, new: Option<u64>) {
     match (old, new) {
         (Some(before), Some(after)) if before != after => {
-            let words = format!("at most {} {unit} instead of {}", Grouped(after), Grouped(before));
-            changes.say(Effect::of(after > before), words);
+            let words = format!("at most {} {unit} instead of {}", Thousands(after), Thousands(before));
+            changes.say(Effect::from_widening(after > before), words);
         }
         (Some(before), None) => {
-            changes.say(Effect::Widens, format_args!("no limit of {unit} instead of {}", Grouped(before)));
+            changes.say(Effect::Widens, format_args!("no limit of {unit} instead of {}", Thousands(before)));
         }
         (None, Some(after)) => {
-            changes
-                .say(Effect::Narrows, format_args!("at most {} {unit}, which had no limit", Grouped(after)));
+            changes.say(
+                Effect::Narrows,
+                format_args!("at most {} {unit}, which had no limit", Thousands(after)),
+            );
         }
         _ => {}
     }
 }
 
-/// A number in groups of three: `2,000,000`.
-struct Grouped(u64);
+/// A number with its digits in groups of three: `2,000,000`.
+struct Thousands(u64);
 
-impl Display for Grouped {
+impl Display for Thousands {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = self.0.to_string();
         for (i, digit) in digits.chars().enumerate() {
@@ -313,7 +313,7 @@ impl Display for Grouped {
 fn requirements(changes: &mut Changes, old: &Requires, new: &Requires) {
     if old.soak_days != new.soak_days {
         let words = format!("{} days in the previous stage instead of {}", new.soak_days, old.soak_days);
-        changes.say(Effect::of(new.soak_days < old.soak_days), words);
+        changes.say(Effect::from_widening(new.soak_days < old.soak_days), words);
     }
     let measures =
         |one: &EvidenceBound, other: &EvidenceBound| one.kind == other.kind && one.metric == other.metric;
@@ -343,7 +343,7 @@ fn same(one: &EvidenceBound, other: &EvidenceBound) -> bool {
     (one.at_least, one.at_most, one.samples) == (other.at_least, other.at_most, other.samples)
 }
 
-/// Whether everything that `old` accepts is accepted by `new` too.
+/// Whether `new` accepts everything that `old` accepts.
 fn eases(old: &EvidenceBound, new: &EvidenceBound) -> bool {
     let least = |bound: &EvidenceBound| bound.at_least.unwrap_or(f64::NEG_INFINITY);
     let max = |bound: &EvidenceBound| bound.at_most.unwrap_or(f64::INFINITY);

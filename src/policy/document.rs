@@ -1,8 +1,7 @@
-//! Policies as they are written: TOML to [`Policy`].
+//! Parses policies from TOML to [`Policy`].
 //!
-//! Whoever tampers with the text can at most make it refused or change the rules, which is why a policy counts only
-//! under the board's signatures; the reader's part is that no text panics, hangs or exhausts memory, and that no rule
-//! is guessed. What a gated stage leaves unsaid is refused rather than filled in with something generous.
+//! Policies are signed by the board, so tampering with the text makes it invalid. The parser's part is that no text causes a panic, a hang
+//! or unbounded memory, and that no rule is guessed: a gated stage that lacks a required key is refused rather than given a default.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,16 +15,16 @@ use toml::Spanned;
 use toml::value::Datetime;
 
 use super::error::Error;
-use super::excerpt::{Excerpt, line_of, message_of, place_of};
+use super::excerpt::{Excerpt, line_at, parser_excerpt, parser_message};
 use super::stage::{
     AffiliationProof, Audience, EvidenceBound, Limits, Lines, Policy, Requires, Stage, UsageMode,
 };
 use super::word::{AgreementName, BoardName, EvidenceKind, Metric, StageName};
 use crate::name::CheckpointId;
 
-/// Longest policy that is read.
+/// Maximum size of a policy.
 pub const MAX_BYTES: usize = 64 * 1024;
-/// The version of the format that is read.
+/// The supported version of the format.
 pub const SCHEMA: u32 = 1;
 const MAX_STAGES: usize = 32;
 const MAX_ITEMS: usize = 256;
@@ -102,9 +101,9 @@ enum AudienceText {
 
 impl<'de> Deserialize<'de> for AudienceText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
+        struct AudienceVisitor;
 
-        impl<'de> Visitor<'de> for Either {
+        impl<'de> Visitor<'de> for AudienceVisitor {
             type Value = AudienceText;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,49 +123,51 @@ impl<'de> Deserialize<'de> for AudienceText {
             }
         }
 
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(AudienceVisitor)
     }
 }
 
 impl Policy {
-    /// Reads a policy's TOML.
+    /// Parses a policy from TOML.
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong, with its line, column and the line itself.
+    /// The first error, with its line, column and the line itself.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > MAX_BYTES {
             return Err(Error::TooLong { bytes: text.len() });
         }
-        let parsed: PolicyText = toml::Deserializer::parse(text)
-            .and_then(crate::json::strictly)
-            .map_err(|error| Error::Toml { at: place_of(text, &error), message: message_of(&error) })?;
+        let parsed: PolicyText =
+            toml::Deserializer::parse(text).and_then(crate::json::strictly).map_err(|error| Error::Toml {
+                at: parser_excerpt(text, &error),
+                message: parser_message(&error),
+            })?;
         if *parsed.schema.get_ref() != SCHEMA {
-            let at = Excerpt::of(text, parsed.schema.span());
+            let at = Excerpt::new(text, parsed.schema.span());
             return Err(Error::Schema { at, found: parsed.schema.into_inner() });
         }
         let end = parsed.expires.get_ref().to_string();
         let expires = end
             .parse()
-            .map_err(|_| Error::Expires { at: Excerpt::of(text, parsed.expires.span()), text: end })?;
-        let version_line = line_of(text, parsed.version.span().start);
+            .map_err(|_| Error::Expires { at: Excerpt::new(text, parsed.expires.span()), text: end })?;
+        let version_line = line_at(text, parsed.version.span().start);
         let version = parsed.version.into_inner().get();
         let keeps_place = parsed.keeps_grants_from.as_ref().map(Spanned::span);
         let keeps_grants_from = parsed.keeps_grants_from.map_or(version, |keeps| keeps.into_inner().get());
         if let Some(place) = keeps_place.clone().filter(|_| keeps_grants_from > version) {
-            let at = Excerpt::of(text, place);
+            let at = Excerpt::new(text, place);
             return Err(Error::KeepsAhead { at, keeps: keeps_grants_from, version });
         }
         let place = parsed.stage.span();
         let stages = parsed.stage.into_inner();
         if stages.is_empty() {
-            return Err(Error::NoStages { at: Excerpt::of(text, place) });
+            return Err(Error::NoStages { at: Excerpt::new(text, place) });
         }
-        bounded(text, place, ("stages", stages.len(), MAX_STAGES))?;
+        require_length(text, place, "stages", stages.len(), MAX_STAGES)?;
         let mut names = BTreeSet::new();
         for StageText { name, .. } in &stages {
             if !names.insert(name.get_ref()) {
-                let at = Excerpt::of(text, name.span());
+                let at = Excerpt::new(text, name.span());
                 return Err(Error::StageTwice { at, name: name.get_ref().clone() });
             }
         }
@@ -176,30 +177,35 @@ impl Policy {
             expires,
             keeps_grants_from,
             stages: stages.into_iter().map(|stage| stage.read(text)).collect::<Result<_, _>>()?,
-            expires_line: line_of(text, parsed.expires.span().start),
-            keeps_line: keeps_place.map_or(version_line, |place| line_of(text, place.start)),
+            expires_line: line_at(text, parsed.expires.span().start),
+            keeps_line: keeps_place.map_or(version_line, |place| line_at(text, place.start)),
             version_line,
         })
     }
 }
 
-/// Refuses more of something than a policy can sensibly hold.
-fn bounded(text: &str, place: std::ops::Range<usize>, of: (&'static str, usize, usize)) -> Result<(), Error> {
-    let (what, count, max) = of;
+/// Refuses a list that is too long.
+fn require_length(
+    text: &str,
+    place: std::ops::Range<usize>,
+    what: &'static str,
+    count: usize,
+    max: usize,
+) -> Result<(), Error> {
     if count > max {
-        return Err(Error::TooMany { at: Excerpt::of(text, place), what, count, max });
+        return Err(Error::TooMany { at: Excerpt::new(text, place), what, count, max });
     }
     Ok(())
 }
 
-/// The words of a list; they are read one by one, so that a refusal points at the one and not at the list.
-fn words<T>(text: &str, list: Vec<Spanned<String>>) -> Result<BTreeSet<T>, Error>
+/// Parses the words of a list one by one, so that an error points at the word.
+fn parse_words<T>(text: &str, list: Vec<Spanned<String>>) -> Result<BTreeSet<T>, Error>
 where
     T: FromStr<Err: fmt::Display> + Ord,
 {
     let read = |word: Spanned<String>| {
         let refusal =
-            |error: T::Err| Error::Word { at: Excerpt::of(text, word.span()), message: error.to_string() };
+            |error: T::Err| Error::Word { at: Excerpt::new(text, word.span()), message: error.to_string() };
         word.get_ref().parse().map_err(refusal)
     };
     list.into_iter().map(read).collect()
@@ -213,10 +219,10 @@ impl StageText {
             AudienceText::Anyone => Audience::Anyone,
             AudienceText::Named(NamedText { organizations, people, affiliation }) => {
                 let count = organizations.len() + people.len();
-                bounded(text, audience_place, ("names", count, MAX_ITEMS))?;
+                require_length(text, audience_place, "names", count, MAX_ITEMS)?;
                 Audience::Named {
-                    organizations: words(text, organizations)?,
-                    people: words(text, people)?,
+                    organizations: parse_words(text, organizations)?,
+                    people: parse_words(text, people)?,
                     affiliation,
                 }
             }
@@ -224,17 +230,17 @@ impl StageText {
         let place = self.name.span();
         let says_approvals = self.approvals.is_some();
         let uses = self.uses.map(Spanned::into_inner).unwrap_or_default();
-        bounded(text, place.clone(), ("uses", uses.len(), MAX_ITEMS))?;
+        require_length(text, place.clone(), "uses", uses.len(), MAX_ITEMS)?;
         let approvals = self.approvals.map(Spanned::into_inner).unwrap_or_default();
-        bounded(text, place.clone(), ("boards", approvals.len(), MAX_STAGES))?;
+        require_length(text, place.clone(), "boards", approvals.len(), MAX_STAGES)?;
         let evidence = self.requires.evidence;
-        bounded(text, place.clone(), ("pieces of evidence", evidence.len(), MAX_ITEMS))?;
+        require_length(text, place.clone(), "pieces of evidence", evidence.len(), MAX_ITEMS)?;
         let stage = Stage {
             name: self.name.into_inner(),
             audience,
             approvals,
             agreement: self.agreement,
-            uses: words(text, uses)?,
+            uses: parse_words(text, uses)?,
             limits: Limits {
                 usage: self.usage,
                 lease_hours: self.lease_hours.map(Spanned::into_inner),
@@ -247,9 +253,9 @@ impl StageText {
             },
             lines,
         };
-        match unsaid(&stage, says_approvals) {
+        match find_missing_key(&stage, says_approvals) {
             Some((key, why)) => {
-                Err(Error::Unsaid { at: Excerpt::of(text, place), name: stage.name, key, why })
+                Err(Error::Unsaid { at: Excerpt::new(text, place), name: stage.name, key, why })
             }
             None => Ok(stage),
         }
@@ -260,7 +266,7 @@ impl StageText {
             key.map(|key| key.span().start)
         }
         let name = self.name.span().start;
-        let line = |at: Option<usize>| line_of(text, at.unwrap_or(name));
+        let line = |at: Option<usize>| line_at(text, at.unwrap_or(name));
         Lines {
             name: line(None),
             audience: line(start(Some(&self.audience))),
@@ -273,8 +279,8 @@ impl StageText {
     }
 }
 
-/// What a gated stage leaves unsaid although a grant under it must say it.
-fn unsaid(stage: &Stage, says_approvals: bool) -> Option<(&'static str, &'static str)> {
+/// The key that a gated stage lacks, and why it needs it.
+fn find_missing_key(stage: &Stage, says_approvals: bool) -> Option<(&'static str, &'static str)> {
     if stage.is_public() {
         None
     } else if !says_approvals {
@@ -291,15 +297,15 @@ fn unsaid(stage: &Stage, says_approvals: bool) -> Option<(&'static str, &'static
 impl EvidenceText {
     fn read(self, text: &str) -> Result<EvidenceBound, Error> {
         if self.at_least.is_none() && self.at_most.is_none() {
-            return Err(Error::NoBound { at: Excerpt::of(text, self.kind.span()) });
+            return Err(Error::NoBound { at: Excerpt::new(text, self.kind.span()) });
         }
         for bound in [&self.at_least, &self.at_most].into_iter().flatten() {
             if !bound.get_ref().is_finite() {
-                return Err(Error::NotFinite { at: Excerpt::of(text, bound.span()) });
+                return Err(Error::NotFinite { at: Excerpt::new(text, bound.span()) });
             }
         }
         Ok(EvidenceBound {
-            line: line_of(text, self.kind.span().start),
+            line: line_at(text, self.kind.span().start),
             kind: self.kind.into_inner(),
             metric: self.metric,
             at_least: self.at_least.map(Spanned::into_inner),

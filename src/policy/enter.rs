@@ -1,7 +1,7 @@
-//! Whether the board may move a checkpoint to another stage, with every rule's answer.
+//! Whether the board may move a checkpoint to another stage, with the result of every rule.
 //!
-//! Forward goes one stage at a time, so that the time and the evidence that each stage asks for cannot be skipped. Back
-//! goes to any earlier stage at any time: it narrows, and who wants to narrow is in a hurry.
+//! A release moves forward one stage at a time, so that the required time and evidence cannot be skipped. It may move back to any earlier
+//! stage at any time, because that only narrows access.
 
 use std::fmt;
 
@@ -13,40 +13,36 @@ use super::stage::{EvidenceBound, Policy, Stage};
 use super::word::{EvidenceKind, Metric, StageName};
 use crate::time::Timestamp;
 
-/// A number that somebody measured and signed; who did so is verified before it comes here.
+/// A signed measurement; the caller has verified the signature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measurement {
-    /// The kind of evidence.
     pub kind: EvidenceKind,
-    /// What was measured.
     pub metric: Metric,
-    /// What it came to.
     pub value: f64,
-    /// What it rests on.
+    /// The number of samples behind the value.
     pub samples: u64,
 }
 
 /// The stage that a checkpoint is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing<'a> {
-    /// The stage.
+pub struct CurrentStage<'a> {
     pub stage: &'a StageName,
     /// When the board entered it.
     pub since: Timestamp,
 }
 
-/// Which rule of a move answered.
+/// A rule for moving between stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryRule {
-    /// The policy is in force still; a move back does not ask.
+    /// The policy has not expired; moves back do not require it.
     NotExpired,
     /// The policy has the stage.
     StageExists,
     /// One stage forward, or any number back.
     Order,
-    /// So many days in the stage before.
+    /// The required days in the previous stage.
     Soak,
     /// One piece of evidence.
     Evidence,
@@ -66,43 +62,41 @@ enum Matter<'a> {
     Evidence { bound: &'a EvidenceBound, found: Option<&'a Measurement> },
 }
 
-/// One rule's answer; its `Display` says what the rule wants and what there is.
+/// The result of one rule; its `Display` states the requirement and what is there.
 #[derive(Debug, Clone, Copy)]
 pub struct EntryOutcome<'a> {
-    /// Which rule.
     pub rule: EntryRule,
-    /// What it answered.
     pub verdict: Verdict,
     matter: Matter<'a>,
 }
 
-/// Every rule's answer to a move.
+/// The results of all rules for a move.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
     rules: Vec<EntryOutcome<'a>>,
 }
 
 impl<'a> Entry<'a> {
-    /// The rules in order.
+    /// The results in order.
     pub fn rules(&self) -> &[EntryOutcome<'a>] {
         &self.rules
     }
 
-    /// Whether the board may move now.
+    /// Whether the move is permitted now.
     pub fn permits(&self) -> bool {
         self.rules.iter().all(|rule| rule.verdict == Verdict::Passed)
     }
 
-    /// Whether time or further evidence may yet permit it.
+    /// Whether time or further evidence may still permit the move.
     pub fn could_permit(&self) -> bool {
         self.rules.iter().all(|rule| rule.verdict != Verdict::Failed)
     }
 }
 
-/// Asks every rule whether the board may enter `to` from where the checkpoint stands, or from nowhere.
+/// Checks whether the board may enter `to` from the current stage, or as the first stage.
 pub fn may_enter<'a>(
     policy: &'a Policy,
-    from: Option<Standing<'a>>,
+    from: Option<CurrentStage<'a>>,
     to: &'a StageName,
     evidence: &'a [Measurement],
     now: Timestamp,
@@ -128,10 +122,10 @@ pub fn may_enter<'a>(
     Entry { rules }
 }
 
-/// Whether a stage may follow the one that the checkpoint stands in; moves back were settled before.
+/// Whether the stage may follow the current one; moves back are handled before.
 fn order<'a>(
     policy: &'a Policy,
-    from: Option<Standing<'a>>,
+    from: Option<CurrentStage<'a>>,
     here: Option<usize>,
     position: usize,
 ) -> (Verdict, Matter<'a>) {
@@ -153,7 +147,7 @@ fn order<'a>(
 
 fn requirements<'a>(
     stage: &'a Stage,
-    from: Option<Standing<'a>>,
+    from: Option<CurrentStage<'a>>,
     evidence: &'a [Measurement],
     now: Timestamp,
 ) -> impl Iterator<Item = EntryOutcome<'a>> {
@@ -170,7 +164,7 @@ fn requirements<'a>(
     std::iter::once(soak).chain(stage.requires.evidence.iter().map(|bound| weigh(bound, evidence)))
 }
 
-/// One measurement that misses the bound is not outvoted by others that keep it; too few samples count as none.
+/// A measurement outside the bound is not outvoted by others; one with too few samples is ignored.
 fn weigh<'a>(bound: &'a EvidenceBound, evidence: &'a [Measurement]) -> EntryOutcome<'a> {
     let of_kind = |one: &&Measurement| one.kind == bound.kind && one.metric == bound.metric;
     let counted = || evidence.iter().filter(of_kind).filter(|one| one.samples >= bound.samples);

@@ -1,16 +1,16 @@
-//! Where in a text something stands, shown as compilers do: line, column, the line itself, and carets below it.
+//! A position in a text, shown as compilers do: line, column, the line itself, and carets below it.
 //!
-//! The text is hostile: a line is cut to a window, and characters that would steer a terminal are replaced.
+//! The text is untrusted: long lines are cut to a window, and control characters are replaced.
 
 use std::fmt;
 use std::ops::Range;
 
-/// Most characters of a line that are shown.
+/// Maximum number of characters shown of a line.
 const WINDOW: usize = 120;
-/// Most characters of a parser's message that are repeated.
+/// Maximum number of characters shown of a parser's message.
 const MAX_MESSAGE: usize = 400;
 
-/// A place in a text, with its line.
+/// A position in a text, with its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
     line: usize,
@@ -21,8 +21,8 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// The place of a span of bytes; a span outside the text is its end.
-    pub fn of(source: &str, span: Range<usize>) -> Self {
+    /// The position of a span of bytes; a span outside the text is placed at its end.
+    pub fn new(source: &str, span: Range<usize>) -> Self {
         let mut start = span.start.min(source.len());
         while !source.is_char_boundary(start) {
             start -= 1;
@@ -47,7 +47,7 @@ impl Excerpt {
         let line = source[begin..rest].trim_end_matches('\r');
         let indent = before - skipped;
         Self {
-            line: line_of(source, start),
+            line: line_at(source, start),
             column: before + 1,
             shown: line.chars().skip(skipped).take(WINDOW).map(plain).collect(),
             indent,
@@ -78,19 +78,19 @@ impl fmt::Display for Excerpt {
 }
 
 /// The line of a byte, counted from 1.
-pub fn line_of(source: &str, at: usize) -> usize {
+pub fn line_at(source: &str, at: usize) -> usize {
     1 + source.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
-/// What a TOML parser said, in one bounded line without characters that steer a terminal.
-pub fn message_of(error: &toml::de::Error) -> String {
+/// A TOML parser's message, bounded and without control characters.
+pub fn parser_message(error: &toml::de::Error) -> String {
     let spoken = error.message().chars().take(MAX_MESSAGE);
     spoken.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Where a TOML parser stopped.
-pub fn place_of(source: &str, error: &toml::de::Error) -> Excerpt {
-    Excerpt::of(source, error.span().unwrap_or(0..0))
+/// The position of a TOML parser's error.
+pub fn parser_excerpt(source: &str, error: &toml::de::Error) -> Excerpt {
+    Excerpt::new(source, error.span().unwrap_or(0..0))
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_place_is_shown_as_compilers_do() {
         let source = "a = 1\nb\t= \"é\u{1b}[31m\"\n";
-        insta::assert_snapshot!(Excerpt::of(source, 10..18), @r#"
+        insta::assert_snapshot!(Excerpt::new(source, 10..18), @r#"
         line 2, column 5
           |
         2 | b = "é�[31m"
@@ -113,7 +113,7 @@ mod tests {
         for source in ["", "é", "a\n", "\n\n", &"x".repeat(500)] {
             for start in 0..source.len() + 3 {
                 for end in [0, start, start + 1, start + 400] {
-                    let excerpt = Excerpt::of(source, start..end);
+                    let excerpt = Excerpt::new(source, start..end);
                     assert!(excerpt.to_string().len() < 600 && excerpt.line() >= 1 && excerpt.column() >= 1);
                 }
             }

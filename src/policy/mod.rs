@@ -1,7 +1,7 @@
-//! The release rules of a checkpoint: from TOML to [`Policy`], and every question that is put to one.
+//! The release rules of a checkpoint: parsing them from TOML to [`Policy`], and every decision about one.
 //!
-//! Pure: no file, no clock, no key. The registry, the client and an auditor who ask the same question get the same
-//! answer, rule by rule. The format and the rules are told in `docs/policy.md`.
+//! No I/O, no clock, no keys: the registry, the client and an auditor get the same answer to the same question, rule by rule.
+//! `docs/policy.md` describes the format and the rules.
 //!
 //! A policy counts because the board signed its bytes, which is checked elsewhere; so is every statement behind an
 //! [`Application`] or a [`Measurement`]. Whoever could tamper with one of them unnoticed could open the gate.
@@ -28,11 +28,11 @@ pub use check::{Finding, Severity, check, check_succession};
 pub use decide::{Decision, Rule, RuleOutcome, Verdict, decide};
 pub use diff::{Change, Effect, diff};
 pub use document::{MAX_BYTES, SCHEMA};
-pub use enter::{Entry, EntryOutcome, EntryRule, Measurement, Standing, may_enter};
+pub use enter::{CurrentStage, Entry, EntryOutcome, EntryRule, Measurement, may_enter};
 pub use error::Error;
 pub use release::{ReleaseError, ReleaseFiles};
 pub use seats::{Demand, Demands, Seats, fill_seats};
-pub use simulate::{Simulated, Simulation, simulate};
+pub use simulate::{SimulatedDecision, Simulation, simulate};
 pub use stage::{AffiliationProof, Audience, EvidenceBound, Limits, Policy, Requires, Stage, UsageMode};
 pub use succession::{Succession, require_succession};
 pub use word::{

@@ -1,107 +1,65 @@
-//! Whether the files that a board publishes for a checkpoint fit together: asked when they are proposed, when they are handed in, when
-//! they are signed, and before they come into force.
+//! Whether the files that a board publishes for a checkpoint fit together. Checked when they are proposed, submitted, signed, and
+//! published.
 
 use super::{Policy, StageName, Succession, require_succession};
 use crate::catalogue::StageTarget;
 use crate::name::CheckpointId;
 use crate::seal::SealedManifest;
 
-/// A checkpoint's files as they would come into force together.
+/// A checkpoint's files that would come into force together.
 #[derive(Debug, Clone, Default)]
 pub struct ReleaseFiles {
-    /// The policy's text.
+    /// The new policy's text.
     pub policy: Option<Vec<u8>>,
-    /// The sealed manifest.
+    /// The new sealed manifest.
     pub manifest: Option<Vec<u8>>,
-    /// The stage that the checkpoint is in.
+    /// The new stage file.
     pub stage: Option<Vec<u8>>,
-    /// The stage that is in force.
+    /// The stage file in force.
     pub published_stage: Option<Vec<u8>>,
-    /// The policy's text that is in force.
+    /// The policy in force.
     pub published_policy: Option<Vec<u8>>,
-    /// The texts of all policies that were ever in force.
+    /// All policies that were ever in force.
     pub earlier_policies: Vec<Vec<u8>>,
     /// Whether there is an agreement.
     pub has_agreement: bool,
 }
 
 /// Files that cannot come into force together.
+#[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
-    /// No program could use the policy.
+    /// The policy cannot be used.
     #[error("the policy cannot be used: {reason}")]
-    Policy {
-        /// Why.
-        reason: String,
-    },
-    /// No program could use the manifest.
+    Policy { reason: String },
+    /// The manifest cannot be used.
     #[error("the manifest cannot be used: {reason}")]
-    Manifest {
-        /// Why.
-        reason: String,
-    },
-    /// No program could use the stage.
+    Manifest { reason: String },
+    /// The stage file cannot be used.
     #[error("the stage cannot be used: {reason}")]
-    Stage {
-        /// Why.
-        reason: String,
-    },
-    /// A file that is about another checkpoint.
+    Stage { reason: String },
+    /// A file is for another checkpoint.
     #[error("the {file} is for {found}, not for {checkpoint}")]
-    OtherCheckpoint {
-        /// Which file.
-        file: &'static str,
-        /// Which checkpoint it is of.
-        found: String,
-        /// Which checkpoint it was proposed for.
-        checkpoint: CheckpointId,
-    },
-    /// A policy that may not follow those before it.
+    OtherCheckpoint { file: &'static str, found: String, checkpoint: CheckpointId },
+    /// The policy may not follow the earlier ones.
     #[error("the policy of {checkpoint} {source}")]
-    Succession {
-        /// Of which checkpoint.
-        checkpoint: CheckpointId,
-        /// Why not.
-        source: Succession,
-    },
-    /// A stage that the policy does not have.
+    Succession { checkpoint: CheckpointId, source: Succession },
+    /// The policy does not have the stage.
     #[error("the policy of {checkpoint} has no stage `{stage}`: it has {stages}")]
-    NoStage {
-        /// Of which checkpoint.
-        checkpoint: CheckpointId,
-        /// Which stage was named.
-        stage: String,
-        /// Those that it has.
-        stages: String,
-    },
-    /// A stage without rules.
+    NoStage { checkpoint: CheckpointId, stage: String, stages: String },
+    /// The checkpoint has a stage but no policy.
     #[error("{checkpoint} cannot be in stage `{stage}`: it has no policy yet")]
-    NoPolicy {
-        /// Of which checkpoint.
-        checkpoint: CheckpointId,
-        /// Which stage was named.
-        stage: String,
-    },
-    /// A stage that the checkpoint is in: to enter it again would only count its days anew.
+    NoPolicy { checkpoint: CheckpointId, stage: String },
+    /// The checkpoint is in this stage already.
     #[error("{checkpoint} is already in stage `{stage}`: entering it again would restart its days")]
-    InStage {
-        /// Which checkpoint.
-        checkpoint: CheckpointId,
-        /// Which stage.
-        stage: String,
-    },
-    /// The stage's agreement is nowhere.
+    InStage { checkpoint: CheckpointId, stage: String },
+    /// The stage's agreement is missing.
     #[error("stage `{stage}` of {checkpoint} requires an agreement, but there is none")]
-    NoAgreement {
-        /// Of which checkpoint.
-        checkpoint: CheckpointId,
-        /// Which stage.
-        stage: StageName,
-    },
+    NoAgreement { checkpoint: CheckpointId, stage: StageName },
 }
 
 impl ReleaseFiles {
-    /// Refuses files that do not fit together, or are another checkpoint's.
+    /// Refuses files that do not fit together, or are for another checkpoint.
     ///
     /// # Errors
     /// [`ReleaseError`].
@@ -134,7 +92,7 @@ impl ReleaseFiles {
 }
 
 impl ReleaseFiles {
-    /// A new stage file names a new stage.
+    /// A new stage file must name another stage.
     fn require_entered(
         &self,
         bytes: &[u8],
@@ -151,7 +109,7 @@ impl ReleaseFiles {
         }
     }
 
-    /// A text that came back under an old version, or that keeps grants which ended, would revive them.
+    /// An earlier text under an old version, or a policy that keeps ended grants, would revive them.
     fn require_succession(
         &self,
         policy: Option<&Policy>,
@@ -162,7 +120,7 @@ impl ReleaseFiles {
         let published = self.published_policy.as_ref().and_then(read);
         let others = self.earlier_policies.iter().filter(|text| Some(*text) != self.policy.as_ref());
         let mut earlier: Vec<_> = others.filter_map(read).collect();
-        // What lies there and is newer than the one in force was never in force.
+        // A stored policy newer than the one in force was never in force.
         earlier.retain(|one| published.as_ref().is_none_or(|published| one.version < published.version));
         earlier.extend(published);
         earlier.sort_by_key(|policy| policy.version);

@@ -1,4 +1,4 @@
-//! A policy as the rest of the program knows it: every value checked, nothing left open that a grant must say.
+//! A parsed policy: every value is checked, and every key that a grant needs is present.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -13,16 +13,14 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Policy {
-    /// The checkpoint that it governs.
     pub checkpoint: CheckpointId,
-    /// Counts up with every change.
+    /// Increases with every change.
     pub version: u32,
-    /// From this instant on it permits nothing.
+    /// End: from this instant on the policy permits nothing.
     pub expires: Timestamp,
-    /// Grants made under this version or a later one go on, as long as this policy permits them; its own version, if it keeps none of
-    /// before.
+    /// Grants made under this version or later stay valid if this policy permits them. Equals the policy's own version if it keeps none.
     pub keeps_grants_from: u32,
-    /// At least one, from the narrowest to the widest; no name stands twice.
+    /// At least one, from the narrowest to the widest, with distinct names.
     pub stages: Vec<Stage>,
     #[serde(skip)]
     pub(super) expires_line: usize,
@@ -38,52 +36,50 @@ impl Policy {
         self.stages.iter().find(|stage| stage.name == *name)
     }
 
-    /// Whether a grant made under an earlier version goes on, as long as this policy permits it.
-    pub fn keeps_grants_of(&self, version: u32) -> bool {
+    /// Whether a grant of an earlier version stays valid if this policy permits it.
+    pub fn keeps_grants_since(&self, version: u32) -> bool {
         (self.keeps_grants_from..self.version).contains(&version)
     }
 
-    /// Whether it keeps grants of any earlier version.
+    /// Whether the policy keeps grants of any earlier version.
     pub fn keeps_grants(&self) -> bool {
         self.keeps_grants_from < self.version
     }
 
-    /// How many stages stand before this one.
+    /// The number of stages before this one.
     pub(super) fn position(&self, name: &StageName) -> Option<usize> {
         self.stages.iter().position(|stage| stage.name == *name)
     }
 }
 
-/// One step of a release: who may have the weights, for what, for how long, and how their use is recorded.
+/// One step of a release: who may have the weights, for which uses, for how long, and how use is recorded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Stage {
-    /// Its name.
     pub name: StageName,
-    /// Who may ask.
     pub audience: Audience,
-    /// How many distinct people of which board must approve. With none, the registry grants by itself.
+    /// Required approvals by board, of distinct people. If empty, the registry grants by itself.
     pub approvals: BTreeMap<BoardName, NonZeroU32>,
-    /// What an applicant must have signed.
+    /// The agreement that a request must sign.
     pub agreement: Option<AgreementName>,
-    /// What may be asked for. A public stage leaves it open.
+    /// Permitted uses. A public stage does not restrict them.
     pub uses: BTreeSet<Use>,
-    /// What a grant copies.
+    /// Limits that a grant copies.
     pub limits: Limits,
-    /// What must be shown before the board may enter it.
+    /// Requirements for entering the stage.
     pub requires: Requires,
     #[serde(skip)]
     pub(super) lines: Lines,
 }
 
 impl Stage {
-    /// Whether the weights are for anyone, without asking: nobody approves and nothing is signed.
+    /// Whether the weights are public: no approval, no agreement.
     pub fn is_public(&self) -> bool {
         self.audience == Audience::Anyone && self.approvals.is_empty() && self.agreement.is_none()
     }
 
-    /// Whether what registrars confirmed can change who is admitted: it is demanded, or nobody looks at names here.
-    pub fn heeds_registrars(&self) -> bool {
+    /// Whether affiliations can change who is admitted.
+    pub fn depends_on_registrars(&self) -> bool {
         match &self.audience {
             Audience::Named { organizations, affiliation, .. } => {
                 !organizations.is_empty()
@@ -94,21 +90,21 @@ impl Stage {
     }
 }
 
-/// What a stage lets a grant allow; a grant copies it as it was when it was signed.
+/// Limits of the grants of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Limits {
-    /// What is kept of each use.
+    /// What usage records keep.
     pub usage: UsageMode,
-    /// Hours until a lease must be renewed; a gated stage has it.
+    /// Hours of a lease; required in a gated stage.
     pub lease_hours: Option<u32>,
-    /// Tokens that one person may generate in 24 hours.
+    /// Maximum tokens per person in 24 hours.
     pub tokens_per_day: Option<u64>,
-    /// Days until a grant ends; a gated stage has it.
+    /// Maximum days of a grant; required in a gated stage.
     pub max_days: Option<u32>,
 }
 
-/// What a usage record keeps, from the most to the least.
+/// What a usage record keeps of texts, from the most to the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UsageMode {
@@ -116,12 +112,12 @@ pub enum UsageMode {
     Sealed,
     /// Digests of prompts and outputs.
     Digest,
-    /// Numbers of tokens alone.
+    /// Token counts only.
     Counts,
 }
 
 impl UsageMode {
-    /// As a policy writes it.
+    /// As written in a policy.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sealed => "sealed",
@@ -131,36 +127,35 @@ impl UsageMode {
     }
 }
 
-/// Who may ask.
+/// Who may request access.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Audience {
-    /// Everybody.
     Anyone,
-    /// These, and nobody else.
+    /// Named organizations and people.
     Named {
-        /// Whoever belongs to one of these.
+        /// Members of these organizations.
         organizations: BTreeSet<Organization>,
-        /// These themselves.
+        /// These people.
         people: BTreeSet<PersonKey>,
-        /// What shows that somebody belongs to one.
+        /// The required proof of membership.
         affiliation: AffiliationProof,
     },
 }
 
-/// What shows that somebody belongs to an organization.
+/// The proof that a person belongs to an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AffiliationProof {
-    /// Their own word on their card; who approves confirms it.
+    /// The person's own card; the approvers confirm it.
     #[default]
     Unconfirmed,
-    /// A statement of one of the organization's registrars, whom the owners named in the catalogue.
+    /// A registrar's statement.
     Confirmed,
 }
 
 impl AffiliationProof {
-    /// As a policy writes it.
+    /// As written in a policy.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unconfirmed => "unconfirmed",
@@ -170,7 +165,7 @@ impl AffiliationProof {
 }
 
 impl Audience {
-    /// Whether it holds this person, or the organization that they belong to.
+    /// Whether the audience includes this person or their organization.
     pub fn admits(&self, person: PersonKey, organization: Option<&Organization>) -> bool {
         match self {
             Self::Anyone => true,
@@ -180,8 +175,8 @@ impl Audience {
         }
     }
 
-    /// Whether this person is admitted only for an organization that has to confirm them.
-    pub(super) fn wants_confirmed(&self, person: PersonKey) -> bool {
+    /// Whether this person is admitted only by a confirmed affiliation.
+    pub(super) fn requires_confirmation(&self, person: PersonKey) -> bool {
         match self {
             Self::Anyone => false,
             Self::Named { people, affiliation, .. } => {
@@ -190,51 +185,49 @@ impl Audience {
         }
     }
 
-    /// Whether it holds nobody.
+    /// Whether the audience includes no one.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Named { organizations, people, .. } if organizations.is_empty() && people.is_empty())
     }
 }
 
-/// What must be shown before the board may enter a stage.
+/// Requirements for entering a stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Requires {
-    /// Days to be spent in the stage before.
+    /// Days in the previous stage.
     pub soak_days: u32,
-    /// Measurements, all of them.
+    /// Required measurements, all of them.
     pub evidence: Vec<EvidenceBound>,
 }
 
 impl Requires {
-    /// Whether nothing is asked.
+    /// Whether there are no requirements.
     pub fn is_empty(&self) -> bool {
         self.soak_days == 0 && self.evidence.is_empty()
     }
 }
 
-/// What one measurement must show; at least one of the bounds is there, and both are finite.
+/// Bounds on a measurement; at least one is set, and both are finite.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EvidenceBound {
-    /// The kind of evidence.
     pub kind: EvidenceKind,
-    /// What it measures.
     pub metric: Metric,
-    /// The least that it may show.
+    /// Lower bound, inclusive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_least: Option<f64>,
-    /// The most that it may show.
+    /// Upper bound, inclusive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most: Option<f64>,
-    /// The fewest samples that it may rest on.
+    /// Minimum number of samples.
     pub samples: u64,
     #[serde(skip)]
     pub(super) line: usize,
 }
 
 impl EvidenceBound {
-    /// Whether a value is within the bounds; one that is no number never is.
+    /// Whether the value is within the bounds; NaN never is.
     pub fn admits(&self, value: f64) -> bool {
         value.is_finite()
             && self.at_least.is_none_or(|least| value >= least)
@@ -256,7 +249,7 @@ impl std::fmt::Display for EvidenceBound {
     }
 }
 
-/// Where a stage's keys stand, counted from 1; a key that is absent stands where the stage's name does.
+/// The lines of a stage's keys, counted from 1; an absent key has the line of the stage's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Lines {
     pub(super) name: usize,

@@ -1,8 +1,7 @@
-//! Whether a policy may follow those that were in force before it.
+//! Whether a policy may follow the earlier ones.
 //!
-//! Versions only rise, and what a change of policy ended stays ended: a later policy keeps no grant that an earlier one ended, neither
-//! because that one named a later version, nor because it permitted less. A grant is checked against the policy in force alone, so it is
-//! the succession of policies that has to see to it.
+//! Versions only increase, and ended grants stay ended: a later policy may not keep grants that an earlier one ended, whether by a later
+//! version or by permitting less. Grants are checked against the policy in force only, so this check must hold for each new policy.
 
 use std::collections::BTreeSet;
 
@@ -10,44 +9,28 @@ use super::diff::{Effect, permission_changes};
 use super::stage::Policy;
 use super::word::StageName;
 
-/// Why a policy may not follow those before it; its words begin with the verb.
+/// Why a policy may not follow the earlier ones; the message begins with the verb.
+#[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Succession {
-    /// Its version does not rise.
+    /// The version does not increase.
     #[error("is version {offered}, and version {published} is in force: versions only rise")]
-    OldVersion {
-        /// The version in force.
-        published: u32,
-        /// The version that is proposed.
-        offered: u32,
-    },
-    /// It keeps grants that the policy in force did not keep.
+    OldVersion { published: u32, offered: u32 },
+    /// The policy keeps grants that the policy in force did not keep.
     #[error(
         "keeps grants made under version {offered} or later, but grants made before version {least} have ended and cannot be revived"
     )]
-    KeepsEnded {
-        /// From which version on it keeps them.
-        offered: u32,
-        /// From which version on it may.
-        least: u32,
-    },
-    /// It permits again what an earlier policy did not, and keeps grants from before that one.
+    KeepsEnded { offered: u32, least: u32 },
+    /// The policy permits again what an earlier one did not, and keeps grants from before it.
     #[error(
         "keeps grants made under version {offered} or later and permits more than version {least}, which ended some of them ({taken}); ended grants cannot be revived"
     )]
-    Revives {
-        /// From which version on it keeps them.
-        offered: u32,
-        /// The version that ended some, and from which on it may keep them.
-        least: u32,
-        /// What that version took.
-        taken: String,
-    },
+    Revives { offered: u32, least: u32, taken: String },
 }
 
 impl Succession {
-    /// The earliest version from which on the policy may keep grants, if that is what is wrong with it.
-    pub fn least_kept(&self) -> Option<u32> {
+    /// The earliest version whose grants the policy may keep, if that is the problem.
+    pub fn min_kept(&self) -> Option<u32> {
         match self {
             Self::OldVersion { .. } => None,
             Self::KeepsEnded { least, .. } | Self::Revives { least, .. } => Some(*least),
@@ -55,7 +38,7 @@ impl Succession {
     }
 }
 
-/// Refuses a policy that may not follow `earlier`: all that were in force before, in the order of their versions, the last one in force.
+/// Refuses a policy that may not follow `earlier`: all earlier policies in the order of their versions, the last in force.
 ///
 /// # Errors
 /// [`Succession`].
@@ -69,7 +52,7 @@ pub fn require_succession(earlier: &[Policy], next: &Policy) -> Result<(), Succe
     if offered < least {
         return Err(Succession::KeepsEnded { offered, least });
     }
-    // A grant of version `offered` or later that one of these ended, and that `next` permits, was permitted by all before that one.
+    // If one of these policies ended a kept grant that `next` permits, all policies before that one permitted it.
     let pairs = earlier.iter().zip(earlier.iter().skip(1)).rev();
     for (older, newer) in pairs.filter(|(_, newer)| newer.version > offered) {
         let taken = differences(older, newer, Effect::Narrows);
@@ -80,7 +63,7 @@ pub fn require_succession(earlier: &[Policy], next: &Policy) -> Result<(), Succe
     Ok(())
 }
 
-/// What `new` permits that `old` does not, or the other way round, or what cannot be told from their words alone.
+/// What `new` permits and `old` does not, or the reverse, or what cannot be compared.
 fn differences(old: &Policy, new: &Policy, effect: Effect) -> Vec<String> {
     let names: BTreeSet<&StageName> = old.stages.iter().chain(&new.stages).map(|stage| &stage.name).collect();
     let mut found = Vec::new();
@@ -91,7 +74,7 @@ fn differences(old: &Policy, new: &Policy, effect: Effect) -> Vec<String> {
                 let counts = |found: Effect| found == effect || found == Effect::Differs;
                 let words = changes.filter(|change| counts(change.effect)).map(|change| change.words);
                 found.extend(words.map(|words| format!("{name}: {words}")));
-                // Grants that a board signed and those of the registry are not each other's.
+                // Grants by a board and grants by the registry do not replace each other.
                 if before.approvals.is_empty() != after.approvals.is_empty() {
                     found.push(format!("{name}: other signers grant"));
                 }

@@ -1,7 +1,7 @@
-//! The words that policies are made of: names that are compared byte for byte, and so are kept too plain to be mistaken.
+//! The words of policies: names that are compared byte for byte, and so have a plain form.
 //!
-//! Whoever writes a policy or a request chooses these. The forms leave no room for two words that look alike to a board
-//! member and differ to the program: small ASCII letters for names, no invisible characters in an organization.
+//! Authors of policies and requests choose these words. The form excludes words that look alike to a person and differ to the program:
+//! lower-case ASCII for names, and no invisible characters in organizations.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +13,10 @@ use crate::digest::serde_as_text;
 use crate::hex;
 use crate::name::{Label, NameError};
 
-/// Longest word, in bytes.
+/// Maximum length in bytes.
 const MAX_BYTES: usize = 64;
 
-/// A text does not have the form of its kind of word.
+/// The text does not have the required form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {what}: use {form}")]
 pub struct WordError {
@@ -38,7 +38,6 @@ macro_rules! word {
         pub struct $name(String);
 
         impl $name {
-            /// The word as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -118,11 +117,11 @@ word!(
     b'-' | b'_' | b'.'
 );
 
-/// The checkpoint's own board, as policies call it.
+/// The checkpoint's own board, as policies name it.
 static OWN_BOARD: LazyLock<BoardName> = LazyLock::new(|| BoardName("board".to_owned()));
 
 impl BoardName {
-    /// What a policy calls the checkpoint's own board.
+    /// The name of the checkpoint's own board.
     pub fn own() -> &'static Self {
         &OWN_BOARD
     }
@@ -135,13 +134,12 @@ impl RuleId {
     }
 }
 
-/// An organization by the name that the board knows it by; compared exactly. Its `Display` has quotation marks around it.
+/// An organization by name, compared exactly. `Display` adds quotation marks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Organization(Label);
 
 impl Organization {
-    /// The name as text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -167,18 +165,16 @@ impl fmt::Display for Organization {
     }
 }
 
-/// A person by their Ed25519 public key; written as 64 lower-case hexadecimal digits. Whether it is a point of the curve
-/// is for whoever verifies a signature with it.
+/// A person's Ed25519 public key, written as 64 lower-case hexadecimal digits. It need not be a point of the curve; signature verification
+/// checks that.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonKey([u8; 32]);
 
 impl PersonKey {
-    /// The person with this public key.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The public key.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

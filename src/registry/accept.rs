@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::admission::{AuthorStatus, ScreenedStatement};
 use super::index::{Index, index};
-use super::intake::{Standing, Weighed};
 use super::{AnswerTerms, Error, Registry, answer_request, answers_itself};
 use crate::access::{
     self, Affiliation, CLOCK_TOLERANCE, Denial, Grant, Request, Revocation, RulesInForce, Withdrawal,
@@ -15,7 +15,7 @@ use crate::log::{Entry, EntryKind};
 use crate::misuse::{Case, CaseStep};
 use crate::statement::{Envelope, Predicate as _, Statement, Verified};
 use crate::store::{
-    self, Effect, Filed, Filing, IntakeRefusal, Page, RequestFilter, RequestState, SanctionChange,
+    self, Effect, FiledStatement, Filing, Page, QuotaRefusal, RequestFilter, RequestState, SanctionChange,
     SanctionedGrant, StatementRow,
 };
 use crate::time::Timestamp;
@@ -40,16 +40,16 @@ pub struct Receipt {
 }
 
 /// One statement on its way in.
-pub(super) struct Incoming<'a> {
+pub(super) struct IncomingStatement<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) index: Index,
-    pub(super) standing: Standing,
+    pub(super) standing: AuthorStatus,
     pub(super) network: Option<Vec<u8>>,
     pub(super) rules: &'a RulesInForce,
     pub(super) now: Timestamp,
 }
 
-impl Incoming<'_> {
+impl IncomingStatement<'_> {
     pub(super) fn row(&self, signer: KeyId, holder: KeyId) -> StatementRow {
         StatementRow {
             digest: self.envelope.digest(),
@@ -64,13 +64,13 @@ impl Incoming<'_> {
     }
 
     /// The statement with its entry of the log; of what a member signed, the entry names them, whose keys are public.
-    fn filed(&self, signer: KeyId, holder: KeyId) -> Filed {
+    fn filed(&self, signer: KeyId, holder: KeyId) -> FiledStatement {
         let row = self.row(signer, holder);
-        Filed { entry: entry_of(&row), row }
+        FiledStatement { entry: entry_of(&row), row }
     }
 
     /// The entry that says that a grant has all its approvals.
-    pub(super) fn stands(&self) -> Entry {
+    pub(super) fn completion_entry(&self) -> Entry {
         Entry::new(EntryKind::Grant, self.now, self.envelope.digest())
             .of(&self.index.checkpoint)
             .about(self.index.about)
@@ -81,30 +81,30 @@ impl Registry {
     /// Takes in a statement of any kind that people hand in; one that is here already changes nothing.
     ///
     /// # Errors
-    /// [`Error::Access`] with the rule that refuses it, [`Error::Unknown`] where it is about something that is not here,
+    /// [`Error::Access`] with the rule that refuses it, [`Error::Unknown`] if it is about something that is not here,
     /// [`Error::NotForPeople`] for what only the registry makes.
     pub async fn accept(&self, envelope: &Envelope, now: Timestamp) -> Result<Receipt, Error> {
-        let weighed = self.weigh(envelope).await?;
-        self.accept_weighed(envelope, weighed, now).await
+        let screened = self.screen(envelope).await?;
+        self.accept_screened(envelope, screened, now).await
     }
 
     /// Takes in a statement that was weighed.
     ///
     /// # Errors
     /// Those of [`Self::accept`].
-    pub async fn accept_weighed(
+    pub async fn accept_screened(
         &self,
         envelope: &Envelope,
-        Weighed { index, standing, author, network, .. }: Weighed,
+        ScreenedStatement { index, standing, author, network, .. }: ScreenedStatement,
         now: Timestamp,
     ) -> Result<Receipt, Error> {
         let view = self.view().await?;
         let receipt =
             |kind, new, state| Receipt { digest: envelope.digest(), kind, new, state, same_as: None };
         if index.kind == UsageBatch::KIND {
-            let person = author.filter(|_| standing != Standing::Named);
+            let person = author.filter(|_| standing != AuthorStatus::InCatalogue);
             if let Some(person) = person {
-                self.require_room_for_usage(person, standing, now).await?;
+                self.require_usage_quota(person, standing, now).await?;
             }
             let new = self.accept_usage(envelope, now).await?;
             if let Some(person) = person.filter(|_| new) {
@@ -121,10 +121,10 @@ impl Registry {
             return Ok(receipt(Affiliation::KIND, new, None));
         }
         let rules = view.rules(&self.checkpoint_referred_to(&index).await?)?;
-        let incoming = Incoming { envelope, index, standing, network, rules: &rules, now };
+        let incoming = IncomingStatement { envelope, index, standing, network, rules: &rules, now };
         let (new, state) = match incoming.index.kind {
             Request::KIND => match self.accept_request(&incoming).await {
-                Err(Error::Store(store::Error::Intake(IntakeRefusal::Repeated { request }))) => {
+                Err(Error::Store(store::Error::Intake(QuotaRefusal::Repeated { request }))) => {
                     let repeated = receipt(Request::KIND, false, Some(RequestState::Pending));
                     return Ok(Receipt { same_as: Some(request), ..repeated });
                 }
@@ -143,7 +143,10 @@ impl Registry {
         Ok(receipt(incoming.index.kind, new, state))
     }
 
-    async fn accept_request(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
+    async fn accept_request(
+        &self,
+        incoming: &IncomingStatement<'_>,
+    ) -> Result<(bool, Option<RequestState>), Error> {
         let request = verify_request(incoming.envelope, incoming.rules.catalogue)?;
         if let Some(known) = self.store.request(request.digest()).await? {
             return Ok((false, Some(known.state)));
@@ -163,9 +166,10 @@ impl Registry {
                 .filter(|known| known.holder == asks)
                 .ok_or(Error::Unknown { what: "request", digest: earlier })?;
         }
-        let intake = self.intake_of(&request, incoming.standing, incoming.network.as_deref()).await?;
+        let admission =
+            self.request_admission(&request, incoming.standing, incoming.network.as_deref()).await?;
         let (stage, renews) = (incoming.rules.stage.to_string(), request.predicate.renews);
-        let effect = Effect::Opens { stage, renews, intake };
+        let effect = Effect::Opens { stage, renews, admission };
         let new = self.file(Filing::one(incoming.filed(asks, asks)).with(effect)).await?;
         if answers_itself(incoming.rules) && self.answer(&request, incoming).await? {
             return Ok((new, Some(RequestState::Granted)));
@@ -177,7 +181,7 @@ impl Registry {
     async fn answer(
         &self,
         request: &Verified<Statement<Request>>,
-        incoming: &Incoming<'_>,
+        incoming: &IncomingStatement<'_>,
     ) -> Result<bool, Error> {
         let rules = incoming.rules;
         let handovers = self.handovers(rules).await?;
@@ -196,11 +200,12 @@ impl Registry {
             let holder = answer.grant.claim::<Grant>()?.predicate.researcher.verifying_key.id();
             for envelope in answer.shares.iter().chain([&answer.grant]) {
                 let index = index(envelope)?;
-                let standing = Standing::Named;
-                let answer = Incoming { envelope, index, standing, network: None, rules, now: incoming.now };
+                let standing = AuthorStatus::InCatalogue;
+                let answer =
+                    IncomingStatement { envelope, index, standing, network: None, rules, now: incoming.now };
                 statements.push(answer.filed(self.key_id(), holder));
                 if answer.index.kind == Grant::KIND {
-                    entries.push(answer.stands());
+                    entries.push(answer.completion_entry());
                 }
             }
         }
@@ -218,7 +223,7 @@ impl Registry {
 
     async fn accept_withdrawal(
         &self,
-        incoming: &Incoming<'_>,
+        incoming: &IncomingStatement<'_>,
     ) -> Result<(bool, Option<RequestState>), Error> {
         let request = self.request_about(incoming).await?;
         verify_withdrawal(incoming.envelope, &request)?;
@@ -237,7 +242,10 @@ impl Registry {
         Ok((self.file(filing).await?, Some(state)))
     }
 
-    async fn accept_denial(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
+    async fn accept_denial(
+        &self,
+        incoming: &IncomingStatement<'_>,
+    ) -> Result<(bool, Option<RequestState>), Error> {
         let request = self.request_about(incoming).await?;
         let denial = verify_denial(incoming.envelope, request.digest(), incoming.rules)?;
         if let Some(known) = self.require_open(incoming, request.digest(), RequestState::Denied).await? {
@@ -253,7 +261,10 @@ impl Registry {
         Ok((self.file(filing).await?, Some(state)))
     }
 
-    async fn accept_grant(&self, incoming: &Incoming<'_>) -> Result<(bool, Option<RequestState>), Error> {
+    async fn accept_grant(
+        &self,
+        incoming: &IncomingStatement<'_>,
+    ) -> Result<(bool, Option<RequestState>), Error> {
         let (envelope, rules) = (incoming.envelope, incoming.rules);
         let request = self.request_about(incoming).await?;
         let claim = envelope.claim::<Grant>()?;
@@ -276,7 +287,7 @@ impl Registry {
             .iter()
             .map(|signer| {
                 let mut filed = incoming.filed(signer.id(), holder);
-                filed.row.envelope = envelope.signed_by_any(&rules.deciders()).to_json();
+                filed.row.envelope = envelope.signed_by_any(&rules.denial_quorum()).to_json();
                 filed
             })
             .collect();
@@ -304,7 +315,7 @@ impl Registry {
     }
 
     /// A share may come before the grant that its member signs; whose it is, the grant tells.
-    async fn accept_share(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
+    async fn accept_share(&self, incoming: &IncomingStatement<'_>) -> Result<bool, Error> {
         let board = &incoming.rules.board;
         let member = board.any_one();
         let share = incoming.envelope.statement::<access::ApprovalShare>(&member)?;
@@ -318,7 +329,7 @@ impl Registry {
 
     async fn accept_revocation(
         &self,
-        incoming: &Incoming<'_>,
+        incoming: &IncomingStatement<'_>,
     ) -> Result<(bool, Option<RequestState>), Error> {
         let revocation = verify_revocation(incoming.envelope, incoming.rules)?;
         require_fresh(revocation.created, incoming.now)?;
@@ -344,10 +355,10 @@ impl Registry {
         Ok((self.file(filing).await?, Some(state)))
     }
 
-    async fn accept_handover(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
+    async fn accept_handover(&self, incoming: &IncomingStatement<'_>) -> Result<bool, Error> {
         let rules = incoming.rules;
         let locks = self.locks(rules).await?;
-        let handover = verify_handover(incoming.envelope, (rules, &locks.manifest))?;
+        let handover = verify_handover(incoming.envelope, rules, &locks.manifest)?;
         let signer = signer_of(handover.signers())?;
         let new = self.file(Filing::one(incoming.filed(signer, signer))).await?;
         if answers_itself(rules) {
@@ -357,7 +368,7 @@ impl Registry {
     }
 
     /// Answers every request that waits for the registry, the oldest first.
-    async fn answer_waiting(&self, incoming: &Incoming<'_>) -> Result<(), Error> {
+    async fn answer_waiting(&self, incoming: &IncomingStatement<'_>) -> Result<(), Error> {
         let waiting = RequestFilter::Queue(incoming.rules.checkpoint.clone(), RequestState::Pending);
         let mut page = Page::FIRST;
         loop {
@@ -387,7 +398,7 @@ impl Registry {
     /// Refuses to change a request that stands otherwise already; its state where this very statement did it before.
     async fn require_open(
         &self,
-        incoming: &Incoming<'_>,
+        incoming: &IncomingStatement<'_>,
         request: Sha256Digest,
         wanted: RequestState,
     ) -> Result<Option<RequestState>, Error> {
@@ -402,7 +413,10 @@ impl Registry {
         }
     }
 
-    async fn request_about(&self, incoming: &Incoming<'_>) -> Result<Verified<Statement<Request>>, Error> {
+    async fn request_about(
+        &self,
+        incoming: &IncomingStatement<'_>,
+    ) -> Result<Verified<Statement<Request>>, Error> {
         let digest = incoming.index.about.unwrap_or_else(|| incoming.envelope.digest());
         self.request(digest).await
     }

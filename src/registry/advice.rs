@@ -7,27 +7,27 @@ use crate::access::{self, Fault};
 use crate::catalogue::RepositoryError;
 use crate::digest::Sha256Digest;
 use crate::policy::{ReleaseError, Succession};
-use crate::store::IntakeRefusal;
+use crate::store::QuotaRefusal;
 use crate::{blob, store};
 
 impl Error {
     /// Why it was refused and what to do next.
     pub fn next_step(&self) -> (Fault, Cow<'static, str>) {
         if let Self::Access(access::Error::Revoked { board, by_auditor, .. }) = self {
-            return (Fault::Rule, access::how_to_object(board, *by_auditor).into());
+            return (Fault::Rule, access::suggest_appeal(board, *by_auditor).into());
         }
         if let Self::Access(access::Error::NotConfirmed { organization, registrars, .. }) = self {
-            return (Fault::Rule, access::how_to_be_confirmed(organization, registrars).into());
+            return (Fault::Rule, access::suggest_confirmation(organization, registrars).into());
         }
-        if let Some(next) = self.about_grants() {
+        if let Some(next) = self.grant_advice() {
             return (Fault::Rule, next.into());
         }
-        let (fault, next) = self.about_form().unwrap_or_else(|| self.usual_step());
+        let (fault, next) = self.form_advice().unwrap_or_else(|| self.default_advice());
         (fault, next.into())
     }
 
     /// The same of approvals and revocations that come too late or too early.
-    fn about_grants(&self) -> Option<String> {
+    fn grant_advice(&self) -> Option<String> {
         Some(match self {
             Self::ApprovalOfEnded { request, .. } => {
                 format!("`portcullis approve {}` drafts another, if the request still waits", short(*request))
@@ -46,7 +46,7 @@ impl Error {
     }
 
     /// The same of what is refused for its form, its price or its number, before anybody looks at what it says.
-    fn about_form(&self) -> Option<(Fault, &'static str)> {
+    fn form_advice(&self) -> Option<(Fault, &'static str)> {
         Some(match self {
             Self::Statement(error) if !error.is_about_signers() => (
                 Fault::Proof,
@@ -59,13 +59,13 @@ impl Error {
             Self::Newcomer { .. } => {
                 (Fault::Rule, "ask with `portcullis request new <checkpoint> --purpose <why>` first")
             }
-            Self::Store(store::Error::Intake(refusal)) => of_intake(refusal),
+            Self::Store(store::Error::Intake(refusal)) => quota_advice(refusal),
             _ => return None,
         })
     }
 
     /// The same where use is recorded and reviewed.
-    fn about_use(&self) -> (Fault, &'static str) {
+    fn usage_advice(&self) -> (Fault, &'static str) {
         match self {
             Self::Usage(_) => {
                 (Fault::Proof, "`portcullis usage status` checks the journal and shows where it was changed")
@@ -115,9 +115,9 @@ impl Error {
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for each kind of refusal, and none left out")]
-    fn usual_step(&self) -> (Fault, &'static str) {
+    fn default_advice(&self) -> (Fault, &'static str) {
         match self {
-            Self::Access(error) => of_access(error),
+            Self::Access(error) => access_advice(error),
             Self::Statement(_) | Self::Unsigned => {
                 (Fault::Proof, "sign it with the key that it names, and submit it again")
             }
@@ -180,7 +180,7 @@ impl Error {
             | Self::TooManyJournals { .. }
             | Self::LossUndecided { .. }
             | Self::GenerationUnended { .. }
-            | Self::Suspended { .. } => self.about_use(),
+            | Self::Suspended { .. } => self.usage_advice(),
             Self::NoPart { .. } => (Fault::Request, "see /log/checkpoint for the size of the log"),
             Self::NotWitnessed { .. } => (Fault::Busy, "try again; the operator checks the witnesses"),
             Self::NotForPeople { .. } => (Fault::Request, "ask the registry for one"),
@@ -199,7 +199,7 @@ impl Error {
                 (Fault::Rule, "ask with `portcullis request new <checkpoint> --purpose <why>`")
             }
             Self::NotYours => (Fault::Rule, "use the identity that it belongs to (--home)"),
-            Self::Release(error) => of_release(error),
+            Self::Release(error) => release_advice(error),
             Self::Repository(RepositoryError::Unsigned { .. }) => (
                 Fault::Proof,
                 "sign it as you propose it, as `portcullis catalogue propose <checkpoint>` does",
@@ -225,29 +225,25 @@ fn short(digest: Sha256Digest) -> String {
     digest.to_string().chars().take(12).collect()
 }
 
-fn of_intake(refusal: &IntakeRefusal) -> (Fault, &'static str) {
+fn quota_advice(refusal: &QuotaRefusal) -> (Fault, &'static str) {
     match refusal {
-        IntakeRefusal::Repeated { .. } => {
-            (Fault::Rule, "`portcullis request show <request>` shows its state")
-        }
-        IntakeRefusal::Pending { .. } => (
+        QuotaRefusal::Repeated { .. } => (Fault::Rule, "`portcullis request show <request>` shows its state"),
+        QuotaRefusal::Pending { .. } => (
             Fault::Rule,
             "wait for the board's answer, or take one back with `portcullis request withdraw <request>`",
         ),
-        IntakeRefusal::PersonDay { .. }
-        | IntakeRefusal::NetworkDay { .. }
-        | IntakeRefusal::NewcomersDay { .. } => (Fault::Rule, "ask again tomorrow"),
-        IntakeRefusal::KindDay { .. } => (
+        QuotaRefusal::PersonDay { .. }
+        | QuotaRefusal::NetworkDay { .. }
+        | QuotaRefusal::NewcomersDay { .. } => (Fault::Rule, "ask again tomorrow"),
+        QuotaRefusal::KindDay { .. } => (
             Fault::Rule,
             "go on tomorrow; if this is your work, the operator can raise `limits.statements_per_person`",
         ),
-        IntakeRefusal::UsageDay { .. } => {
-            (Fault::Rule, "the rest comes in tomorrow: `portcullis usage sync`")
-        }
+        QuotaRefusal::UsageDay { .. } => (Fault::Rule, "the rest comes in tomorrow: `portcullis usage sync`"),
     }
 }
 
-fn of_access(error: &access::Error) -> (Fault, &'static str) {
+fn access_advice(error: &access::Error) -> (Fault, &'static str) {
     use access::Error as E;
     match error {
         E::Statement(_) | E::NotTheirShare { .. } => {
@@ -288,7 +284,7 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
 }
 
 /// What to do about files of a release that do not fit together.
-fn of_release(error: &ReleaseError) -> (Fault, &'static str) {
+fn release_advice(error: &ReleaseError) -> (Fault, &'static str) {
     use ReleaseError as E;
     match error {
         E::NoStage { .. } => (

@@ -10,7 +10,7 @@ use crate::identity::{Card, KeyId};
 use crate::log::{Entry, EntryKind};
 use crate::name::Label;
 use crate::statement::{Envelope, Predicate as _, Quorum};
-use crate::store::{Filed, Filing, StatementRow};
+use crate::store::{FiledStatement, Filing, StatementRow};
 use crate::time::Timestamp;
 
 impl Registry {
@@ -30,7 +30,7 @@ impl Registry {
         }
         require_fresh(said.created, now)?;
         let about = Affiliation::id(&said.person.verifying_key, &said.organization);
-        for (_, row) in self.store.newest_about((Affiliation::KIND, about), 1).await? {
+        for (_, row) in self.store.newest_about(Affiliation::KIND, about, 1).await? {
             if row.is_erased() {
                 continue;
             }
@@ -52,7 +52,7 @@ impl Registry {
         };
         // Whom it is about is nobody's to read in the log.
         let entry = Entry::new(EntryKind::Affiliation, now, digest).by(signer);
-        Ok(self.store.put(Filing::one(Filed { row, entry: Some(entry) })).await?)
+        Ok(self.store.put(Filing::one(FiledStatement { row, entry: Some(entry) })).await?)
     }
 
     /// What the present registrars said last of the people on these cards, as far as the rules look at it.
@@ -65,7 +65,7 @@ impl Registry {
         rules: &RulesInForce,
     ) -> Result<Affiliations, Error> {
         let mut envelopes = Vec::new();
-        if !rules.heeds_registrars() {
+        if !rules.depends_on_registrars() {
             return Ok(Affiliations::default());
         }
         for card in cards {
@@ -73,16 +73,16 @@ impl Registry {
             else {
                 continue;
             };
-            let Some(about) = Affiliation::id_of(card) else { continue };
+            let Some(about) = Affiliation::id_for_card(card) else { continue };
             // The state, and no list: the last word of each, of whom there are few.
             for registrar in registrars.keys() {
-                let row = self.store.newest_about_by((Affiliation::KIND, about), registrar.id()).await?;
+                let row = self.store.newest_about_by(Affiliation::KIND, about, registrar.id()).await?;
                 if let Some(row) = row.filter(|row| !row.is_erased()) {
                     envelopes.push(Envelope::parse(row.envelope.as_bytes())?);
                 }
             }
         }
-        Ok(Affiliations::among(&envelopes, &rules.organizations))
+        Ok(Affiliations::verify_all(&envelopes, &rules.organizations))
     }
 
     /// The same of the person to whom a grant is made out.
@@ -91,7 +91,7 @@ impl Registry {
         envelope: &Envelope,
         rules: &RulesInForce,
     ) -> Result<Affiliations, Error> {
-        if !rules.heeds_registrars() {
+        if !rules.depends_on_registrars() {
             return Ok(Affiliations::default());
         }
         let researcher = envelope.claim::<Grant>()?.predicate.researcher;
@@ -122,7 +122,7 @@ impl Registry {
         let Some(row) = newest.filter(|row| !row.is_erased()) else { return Ok(BTreeSet::new()) };
         let said = claim(&row)?;
         let now = Timestamp::now();
-        let stands = !said.withdraws() && now < said.until;
+        let stands = !said.is_withdrawal() && now < said.until;
         Ok(stands.then_some(said.organization).into_iter().collect())
     }
 

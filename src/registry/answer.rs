@@ -39,7 +39,7 @@ pub fn answers_itself(rules: &RulesInForce) -> bool {
 /// Grants a request of a stage that needs no approval: one answer for each person for whom it asks.
 ///
 /// # Errors
-/// [`Error::Access`] where the policy does not permit it, [`Error::TooFewHandovers`], [`Error::Seal`].
+/// [`Error::Access`] if the policy does not permit it, [`Error::TooFewHandovers`], [`Error::Seal`].
 pub fn answer_request(
     request: &Verified<Statement<Request>>,
     terms: &AnswerTerms<'_>,
@@ -48,7 +48,7 @@ pub fn answer_request(
 ) -> Result<Vec<Answer>, Error> {
     let AnswerTerms { rules, locks, handovers, affiliations } = *terms;
     let drafts = draft_grants(request, rules, affiliations, now)?;
-    let handed_over = handed_over(handovers, (rules, locks), keys)?;
+    let handed_over = handed_over(handovers, rules, locks, keys)?;
     drafts.iter().map(|draft| answer(rules, draft, &handed_over, keys)).collect()
 }
 
@@ -70,17 +70,18 @@ fn answer(
     Ok(Answer { grant, shares })
 }
 
-/// A threshold of shares that members handed over for the stage in force; handovers that do not hold are passed over.
+/// A threshold of shares that members handed over for the stage in force; handovers that do not hold are skipped.
 pub(super) fn handed_over(
     handovers: &[Envelope],
-    (rules, locks): (&RulesInForce, &Locks),
+    rules: &RulesInForce,
+    locks: &Locks,
     keys: Keys<'_>,
 ) -> Result<Vec<Share>, Error> {
     let context = handover_context(rules.manifest, rules.policy_digest, &rules.stage);
     let need = usize::from(locks.manifest.seal.board.threshold);
     let mut shares: Vec<Share> = Vec::new();
     for envelope in handovers {
-        let Ok(handover) = verify_handover(envelope, (rules, &locks.manifest)) else { continue };
+        let Ok(handover) = verify_handover(envelope, rules, &locks.manifest) else { continue };
         if shares.iter().any(|share| share.index() == handover.share.index) {
             continue;
         }

@@ -1,6 +1,6 @@
 //! The log with what it records, for auditors; that they read it is on the record too.
 
-use super::{Error, Registry, Revealed};
+use super::{Error, PrivateAnswer, Registry};
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
 use crate::store::RecordRow;
@@ -20,7 +20,7 @@ impl Registry {
         from: u64,
         reader: KeyId,
         now: Timestamp,
-    ) -> Result<Revealed<Vec<RecordRow>>, Error> {
+    ) -> Result<PrivateAnswer<Vec<RecordRow>>, Error> {
         let rows = self.reveal_log(reader, from, PAGE, now).await?;
         rows.try_map(|mut rows| {
             for row in &mut rows {

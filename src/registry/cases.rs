@@ -1,6 +1,6 @@
 //! Cases at the registry: openings by auditors, and steps.
 
-use super::accept::Incoming;
+use super::accept::IncomingStatement;
 use super::sanctions::change_by;
 use super::{Error, Registry};
 use crate::access::Grant;
@@ -8,11 +8,11 @@ use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::log::{Entry, EntryKind};
 use crate::misuse::{CaseError, Step, verify_case, verify_step};
-use crate::store::{Filed, Filing, SanctionChange, SanctionedGrant};
+use crate::store::{FiledStatement, Filing, SanctionChange, SanctionedGrant};
 
 impl Registry {
     /// Takes in a case that an auditor opens; whether it was new.
-    pub(super) async fn accept_case(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
+    pub(super) async fn accept_case(&self, incoming: &IncomingStatement<'_>) -> Result<bool, Error> {
         let case = verify_case(incoming.envelope, incoming.rules)?;
         let statement = incoming.envelope.digest();
         if self.store.case(statement).await?.is_some() {
@@ -33,7 +33,7 @@ impl Registry {
             .of(&incoming.index.checkpoint)
             .about(incoming.index.about)
             .by(signer);
-        let filed = Filed { row: incoming.row(signer, holder), entry: Some(entry) };
+        let filed = FiledStatement { row: incoming.row(signer, holder), entry: Some(entry) };
         let grant =
             SanctionedGrant { grant: case.predicate.grant, holder, checkpoint: grant.checkpoint.clone() };
         let opened = SanctionChange::CaseOpened { statement, grant, rules, at: incoming.now };
@@ -52,10 +52,10 @@ impl Registry {
     }
 
     /// Takes in a step in a case; whether it was new.
-    pub(super) async fn accept_step(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
+    pub(super) async fn accept_step(&self, incoming: &IncomingStatement<'_>) -> Result<bool, Error> {
         let digest = incoming.index.about.ok_or(Error::Unsigned)?;
         let case = self.store.case(digest).await?.ok_or(Error::Unknown { what: "case", digest })?;
-        let person = self.person_of(case.grant.grant).await?;
+        let person = self.find_holder(case.grant.grant).await?;
         let step = verify_step(incoming.envelope, &person, incoming.rules)?;
         if !self.store.statement(incoming.envelope.digest()).await?.is_empty() {
             return Ok(false);
@@ -79,7 +79,8 @@ impl Registry {
         if !matches!(step.step, Step::Appeal { .. }) {
             entry = entry.by(signer);
         }
-        let mut filing = Filing::one(Filed { row: incoming.row(signer, holder), entry: Some(entry) });
+        let mut filing =
+            Filing::one(FiledStatement { row: incoming.row(signer, holder), entry: Some(entry) });
         filing.sanctions.extend(change_by(&step, incoming.now));
         let new = self.file(filing).await?;
         if matches!(step.step, Step::Decide { .. }) {
@@ -89,7 +90,7 @@ impl Registry {
         Ok(new)
     }
 
-    async fn person_of(&self, grant: Sha256Digest) -> Result<VerifyingKey, Error> {
+    async fn find_holder(&self, grant: Sha256Digest) -> Result<VerifyingKey, Error> {
         let grant = self.grant(grant).await?.claim::<Grant>()?;
         Ok(grant.predicate.researcher.verifying_key)
     }

@@ -11,7 +11,7 @@ use crate::identity::{Card, KeyId};
 use crate::log::{Entry, EntryKind};
 use crate::name::Prose;
 use crate::statement::{Envelope, Predicate, Statement, Subject};
-use crate::store::{Filed, Filing, StatementRow};
+use crate::store::{FiledStatement, Filing, StatementRow};
 use crate::time::Timestamp;
 
 /// Statements were erased, of which the log still holds the digests. The registry signs it; its subject is the digest of their digests.
@@ -35,7 +35,7 @@ const MAX_AT_ONCE: usize = 5000;
 
 /// What a registry holds of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct PersonRecords {
     /// The card of their last request or grant, if one is there still.
     pub card: Option<Card>,
     /// Statements whose digests it keeps.
@@ -49,9 +49,9 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Statement`].
-    pub async fn held_of(&self, person: KeyId) -> Result<Held, Error> {
+    pub async fn count_person_records(&self, person: KeyId) -> Result<PersonRecords, Error> {
         let (statements, to_erase) = self.store.count_of_person(person).await?;
-        Ok(Held { card: self.last_card(person).await?, statements, to_erase })
+        Ok(PersonRecords { card: self.last_card(person).await?, statements, to_erase })
     }
 
     async fn last_card(&self, person: KeyId) -> Result<Option<Card>, Error> {
@@ -92,7 +92,7 @@ impl Registry {
             };
             let entry = Entry::new(EntryKind::Erasure, now, row.digest);
             // First the record, then the deed: a kill in between leaves something to be erased again, and nothing unsaid.
-            self.store.put(Filing::one(Filed { row, entry: Some(entry) })).await?;
+            self.store.put(Filing::one(FiledStatement { row, entry: Some(entry) })).await?;
             self.store.erase(person, &digests).await?;
             erased += digests.len();
         }

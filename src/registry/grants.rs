@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::accept::{Incoming, require_fresh};
+use super::accept::{IncomingStatement, require_fresh};
 use super::{Error, Registry, answers_itself};
 use crate::access::{self, Grant, Request, verify_grant};
 use crate::digest::Sha256Digest;
@@ -16,7 +16,7 @@ impl Registry {
     /// one that stands already, or where nobody but the registry grants.
     async fn require_approvable(
         &self,
-        incoming: &Incoming<'_>,
+        incoming: &IncomingStatement<'_>,
         request: Sha256Digest,
         grant: &Grant,
     ) -> Result<(), Error> {
@@ -24,7 +24,7 @@ impl Registry {
         if let Some(state @ (RequestState::Withdrawn | RequestState::Denied | RequestState::Ended)) = state {
             return Err(Error::Over { request, state });
         }
-        if let Some(ended) = self.ended(grant, incoming.rules).await? {
+        if let Some(ended) = self.revocation_error(grant, incoming.rules).await? {
             let why = Box::new(ended);
             return Err(Error::ApprovalOfEnded { grant: incoming.envelope.digest(), request, why });
         }
@@ -53,7 +53,7 @@ impl Registry {
     /// What a grant changes, once its signatures are merged with those that are `known`.
     pub(super) async fn effect_of_grant(
         &self,
-        incoming: &Incoming<'_>,
+        incoming: &IncomingStatement<'_>,
         request: &Verified<Statement<Request>>,
         known: &[StatementRow],
     ) -> Result<(Effect, Vec<Entry>), Error> {
@@ -62,20 +62,20 @@ impl Registry {
             require_fresh(claim.predicate.issued, incoming.now)?;
         }
         self.require_approvable(incoming, request.digest(), &claim.predicate).await?;
-        let mut merged = incoming.envelope.signed_by_any(&incoming.rules.deciders());
+        let mut merged = incoming.envelope.signed_by_any(&incoming.rules.denial_quorum());
         for row in known {
             merged.merge(&Envelope::parse(row.envelope.as_bytes())?)?;
         }
         let affiliations = self.affiliations([&claim.predicate.researcher], incoming.rules).await?;
         match verify_grant(&merged, incoming.rules, &[], &affiliations, incoming.now) {
             // Of a request for several people, the last of them.
-            Ok(_) if !self.others_stand(request, &claim.predicate, incoming).await? => {
-                Ok((Effect::None, vec![incoming.stands()]))
+            Ok(_) if !self.others_have_grants(request, &claim.predicate, incoming).await? => {
+                Ok((Effect::None, vec![incoming.completion_entry()]))
             }
             Ok(_) => {
                 let note = format!("until {}", claim.predicate.expires);
                 let (request, state) = (request.digest(), RequestState::Granted);
-                Ok((Effect::Changes { request, state, note }, vec![incoming.stands()]))
+                Ok((Effect::Changes { request, state, note }, vec![incoming.completion_entry()]))
             }
             // Too few signed yet.
             Err(
@@ -88,11 +88,11 @@ impl Registry {
     }
 
     /// Whether everybody for whom a request asks, but for the one of this grant, has a grant that counts.
-    async fn others_stand(
+    async fn others_have_grants(
         &self,
         request: &Verified<Statement<Request>>,
         grant: &Grant,
-        incoming: &Incoming<'_>,
+        incoming: &IncomingStatement<'_>,
     ) -> Result<bool, Error> {
         let mut others = request.predicate.holders()?;
         others.retain(|holder| holder.verifying_key != grant.researcher.verifying_key);
@@ -107,7 +107,7 @@ impl Registry {
     pub(super) async fn holders_with_grants(
         &self,
         request: Sha256Digest,
-        incoming: &Incoming<'_>,
+        incoming: &IncomingStatement<'_>,
     ) -> Result<BTreeMap<KeyId, Sha256Digest>, Error> {
         let answers = self.store.grants_that_answer(request).await?;
         let digests: BTreeSet<_> = answers.iter().map(|row| row.digest).collect();
@@ -116,7 +116,7 @@ impl Registry {
             let envelope = self.grant(digest).await?;
             let affiliations = self.affiliations_of_grant(&envelope, incoming.rules).await?;
             if let Ok(grant) = verify_grant(&envelope, incoming.rules, &[], &affiliations, incoming.now)
-                && self.ended(&grant.predicate, incoming.rules).await?.is_none()
+                && self.revocation_error(&grant.predicate, incoming.rules).await?.is_none()
             {
                 standing.insert(grant.predicate.researcher.verifying_key.id(), digest);
             }

@@ -1,7 +1,7 @@
 //! Journals at the registry: a lease is bound to one, continues what was told of it, and leaves none of the person's others unaccounted for.
 
-use super::raising::{CaseAbout, Raised};
-use super::{Error, Issued, Registry};
+use super::case_opening::{CaseAbout, RuleHits};
+use super::{Error, IssuedLease, Registry};
 use crate::access::{Grant, JournalId, JournalMark};
 use crate::api::JournalState;
 use crate::identity::KeyId;
@@ -10,7 +10,7 @@ use crate::misuse::Severity;
 use crate::name::Prose;
 use crate::statement::{Envelope, Predicate as _};
 use crate::store::{
-    Effect, Filed, Filing, JournalDeclared, JournalRow, SanctionChange, StatementRow, UsageChange,
+    DeclarationChange, Effect, FiledStatement, Filing, JournalRow, SanctionChange, StatementRow, UsageChange,
 };
 use crate::time::Timestamp;
 use crate::usage::{JournalDeclaration, first_link, verify_declaration};
@@ -25,7 +25,7 @@ pub(super) const MAX_JOURNALS: usize = 256;
 const MAX_UNDER_WAY: i64 = 24;
 
 /// A journal that is given up, and the case that comes of it.
-type Loss = (JournalId, Option<(Filed, SanctionChange)>);
+type Loss = (JournalId, Option<(FiledStatement, SanctionChange)>);
 
 /// The rule that a lost journal meets.
 const LOST: &str = "journal-lost";
@@ -100,7 +100,7 @@ impl Registry {
         let refused = Error::GenerationUnended { journal: told.journal, begin };
         let Some(row) = self.store.journal(told.journal).await? else { return Err(refused) };
         let reason: Prose = format!("generation {begin} of journal {} never ended", told.journal).parse()?;
-        if let Some(case) = self.journal_case((&row, holder), UNENDED, reason, now).await? {
+        if let Some(case) = self.journal_case(&row, holder, UNENDED, reason, now).await? {
             let (case, opened) = case;
             self.store.put(Filing::one(case).with_sanction(opened)).await?;
         }
@@ -110,11 +110,12 @@ impl Registry {
     /// A case about a journal, under the grant for which it was leased last, or the person's newest.
     async fn journal_case(
         &self,
-        (row, holder): (&JournalRow, KeyId),
+        row: &JournalRow,
+        holder: KeyId,
         rule: &'static str,
         reason: Prose,
         now: Timestamp,
-    ) -> Result<Option<(Filed, SanctionChange)>, Error> {
+    ) -> Result<Option<(FiledStatement, SanctionChange)>, Error> {
         let grant = match row.leased_for {
             Some(grant) => Some(grant),
             None => self.store.newest_of(Grant::KIND, holder).await?.map(|row| row.digest),
@@ -130,7 +131,7 @@ impl Registry {
         };
         let manifest = Envelope::parse(found.envelope.as_bytes())?.claim::<Grant>()?.subject.digest;
         let about = CaseAbout { grant, checkpoint: &found.checkpoint, manifest, person: holder };
-        Ok(Some(self.case(&about, Raised::of(rule, &reason, Severity::Medium), now).await?))
+        Ok(Some(self.new_case(&about, RuleHits::new(rule, &reason, Severity::Medium), now).await?))
     }
 
     /// Takes in what a person declares of their journals; whether it was new.
@@ -175,7 +176,7 @@ impl Registry {
             received: now,
         };
         let entry = Entry::new(EntryKind::Journal, now, row.digest);
-        let mut statements = vec![Filed { row, entry: Some(entry) }];
+        let mut statements = vec![FiledStatement { row, entry: Some(entry) }];
         let mut sanctions = Vec::new();
         let mut lost = Vec::new();
         for (journal, case) in self.losses(said, &rows, now).await? {
@@ -185,7 +186,7 @@ impl Registry {
                 sanctions.push(opened);
             }
         }
-        let change = JournalDeclared { journal: said.journal, holder, told: now, lost };
+        let change = DeclarationChange { journal: said.journal, holder, told: now, lost };
         let filing = Filing {
             statements,
             effect: Effect::None,
@@ -224,7 +225,7 @@ impl Registry {
                 said.reason
             );
             let reason: String = reason.chars().take(1000).collect();
-            losses.push((*journal, self.journal_case((row, holder), LOST, reason.parse()?, now).await?));
+            losses.push((*journal, self.journal_case(row, holder, LOST, reason.parse()?, now).await?));
         }
         Ok(losses)
     }
@@ -244,7 +245,12 @@ fn require_continued(told: &JournalState, row: &JournalRow) -> Result<(), Error>
 }
 
 /// What a lease changes: its journal is known from then on, and how it stood.
-pub(super) fn leased(mark: &JournalMark, holder: KeyId, issued: &Issued, now: Timestamp) -> UsageChange {
+pub(super) fn lease_change(
+    mark: &JournalMark,
+    holder: KeyId,
+    issued: &IssuedLease,
+    now: Timestamp,
+) -> UsageChange {
     UsageChange::Leased(JournalRow {
         journal: mark.journal,
         holder,

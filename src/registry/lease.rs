@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 
 /// A lease, and the grant that it serves.
 #[derive(Debug)]
-pub struct Issued {
+pub struct IssuedLease {
     /// The grant, which counts.
     pub grant: Verified<Statement<Grant>>,
     /// The lease, signed.
@@ -38,7 +38,7 @@ pub struct LeaseTerms<'a> {
 ///
 /// # Errors
 /// [`Error::Access`] with the rule that refuses the grant, [`Error::Seal`].
-pub fn issue_lease(terms: &LeaseTerms<'_>, keys: Keys<'_>, now: Timestamp) -> Result<Issued, Error> {
+pub fn issue_lease(terms: &LeaseTerms<'_>, keys: Keys<'_>, now: Timestamp) -> Result<IssuedLease, Error> {
     let LeaseTerms { grant, revocations, affiliations, rules, locks, journal } = *terms;
     let grant = verify_grant(grant, rules, revocations, affiliations, now)?;
     let hours = rules.lease_hours(&grant.predicate.stage);
@@ -54,5 +54,5 @@ pub fn issue_lease(terms: &LeaseTerms<'_>, keys: Keys<'_>, now: Timestamp) -> Re
     let lease = Lease { grant: grant.digest(), issued: now, expires, registry_key, journal };
     let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
     let lease = Statement::new(rules.catalogue, subject, lease).sign(keys.signer)?;
-    Ok(Issued { grant, lease, expires })
+    Ok(IssuedLease { grant, lease, expires })
 }

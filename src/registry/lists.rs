@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 
 use super::erase::Erasure;
-use super::part::{Cursor, Part, Slice};
-use super::reveal::{Disclosure, Revealed};
-use super::{Error, Reading, Registry, Waiting};
+use super::page::{Cursor, ListPage, ListRange};
+use super::reveal::{Disclosure, PrivateAnswer};
+use super::{Error, Reading, Registry, WaitEstimate};
 use crate::access::{self, Affiliation, Handover, Revocation};
 use crate::api::{ApprovalItem, JournalState, SanctionItem};
 use crate::catalogue::{Parcel, Subject};
@@ -54,7 +54,7 @@ pub struct RequestHistory {
     /// What happened to it, in order.
     pub events: Vec<Event>,
     /// How long it may wait.
-    pub waiting: Waiting,
+    pub waiting: WaitEstimate,
     /// What stands against the people for whom it asks.
     pub sanctions: Vec<SanctionItem>,
     /// Who approved it so far, and when.
@@ -93,16 +93,16 @@ impl Registry {
     pub async fn statements(
         &self,
         query: &StatementQuery,
-        slice: Slice,
+        slice: ListRange,
         reader: KeyId,
-    ) -> Result<Revealed<Part<StatementRow>>, Error> {
+    ) -> Result<PrivateAnswer<ListPage<StatementRow>>, Error> {
         let view = self.view().await?;
         let boards = view.decides_on(reader);
         let audits = view.is_auditor(reader) || reader == self.key_id();
         let mut scope = Scope { reader, boards, audits, about: HashMap::new() };
         let mut after = match slice.after {
             None => 0,
-            Some(cursor) => self.place_of(cursor, &mut scope).await?,
+            Some(cursor) => self.position_of(cursor, &mut scope).await?,
         };
         let (mut items, mut next) = (Vec::new(), None);
         'pages: loop {
@@ -116,7 +116,7 @@ impl Registry {
                     continue;
                 }
                 if items.len() == slice.rows() {
-                    next = items.last().map(Cursor::of_statement).filter(|_| !query.newest);
+                    next = items.last().map(Cursor::from_statement).filter(|_| !query.newest);
                     break 'pages;
                 }
                 items.push(row);
@@ -125,8 +125,8 @@ impl Registry {
                 break;
             }
         }
-        let disclosure = Disclosure::of_statements(&query.kind, &items);
-        self.reveal(reader, disclosure, Part { items, next }).await
+        let disclosure = Disclosure::from_statements(&query.kind, &items);
+        self.reveal(reader, disclosure, ListPage { items, next }).await
     }
 
     async fn found(
@@ -137,13 +137,13 @@ impl Registry {
     ) -> Result<Vec<(i64, StatementRow)>, Error> {
         Ok(match query {
             StatementQuery { kind, about: Some(about), newest: true, .. } => {
-                self.store.newest_about((kind, *about), page.limit - 1).await?
+                self.store.newest_about(kind, *about, page.limit - 1).await?
             }
             StatementQuery { kind, about: Some(about), .. } => {
-                self.store.statements_about((kind, *about), page).await?
+                self.store.statements_about(kind, *about, page).await?
             }
             StatementQuery { kind, prefix: Some(prefix), .. } => {
-                self.store.statements_by_prefix((kind, prefix), page).await?
+                self.store.statements_by_prefix(kind, prefix, page).await?
             }
             StatementQuery { kind, .. } if scope.audits => self.store.statements_of_kind(kind, page).await?,
             StatementQuery { kind, .. }
@@ -152,20 +152,20 @@ impl Registry {
             {
                 self.store.statements_of_kind(kind, page).await?
             }
-            StatementQuery { kind, .. } => self.all_for(kind, page, scope).await?,
+            StatementQuery { kind, .. } => self.list_readable(kind, page, scope).await?,
         })
     }
 
     /// Those that concern the reader, and those of checkpoints on whose boards they are.
-    async fn all_for(
+    async fn list_readable(
         &self,
         kind: &str,
         page: Page,
         scope: &Scope<'_>,
     ) -> Result<Vec<(i64, StatementRow)>, Error> {
-        let mut rows = self.store.statements_for((kind, scope.reader), page).await?;
+        let mut rows = self.store.statements_for(kind, scope.reader, page).await?;
         for checkpoint in scope.boards_for(kind) {
-            rows.extend(self.store.statements_of((kind, checkpoint), page).await?);
+            rows.extend(self.store.statements_of(kind, checkpoint, page).await?);
         }
         rows.sort_by_key(|(seq, _)| *seq);
         rows.dedup_by_key(|(seq, _)| *seq);
@@ -174,7 +174,7 @@ impl Registry {
     }
 
     /// The place of a row that the reader may read. To others it is as unknown as one that is not here.
-    async fn place_of(&self, cursor: Cursor, scope: &mut Scope<'_>) -> Result<i64, Error> {
+    async fn position_of(&self, cursor: Cursor, scope: &mut Scope<'_>) -> Result<i64, Error> {
         let unknown = Error::Unknown { what: "row that you were shown", digest: cursor.digest };
         let Some((seq, row)) = self.store.placed_statement(cursor.digest, cursor.signer).await? else {
             return Err(unknown);
@@ -200,13 +200,18 @@ impl Registry {
         if let Some(known) = scope.about.get(&(about, is_revocation)) {
             return Ok(*known);
         }
-        let concerns = self.concerns(about, is_revocation, scope.reader).await?;
+        let concerns = self.is_concerned(about, is_revocation, scope.reader).await?;
         scope.about.insert((about, is_revocation), concerns);
         Ok(concerns)
     }
 
     /// Whether what is about this concerns the reader. Who asked for others reads that their grants ended, as they read that they were given.
-    async fn concerns(&self, about: Sha256Digest, is_revocation: bool, reader: KeyId) -> Result<bool, Error> {
+    async fn is_concerned(
+        &self,
+        about: Sha256Digest,
+        is_revocation: bool,
+        reader: KeyId,
+    ) -> Result<bool, Error> {
         let about = self.store.statement(about).await?;
         if about.iter().any(|about| about.holder == reader) {
             return Ok(true);
@@ -226,9 +231,9 @@ impl Registry {
     pub async fn request_rows(
         &self,
         query: &RequestQuery,
-        slice: Slice,
+        slice: ListRange,
         reader: KeyId,
-    ) -> Result<Revealed<Part<RequestRow>>, Error> {
+    ) -> Result<PrivateAnswer<ListPage<RequestRow>>, Error> {
         let filter = match (&query.checkpoint, query.state) {
             (None, _) => RequestFilter::Holder(reader),
             (Some(checkpoint), _) if !self.view().await?.decides_on(reader).contains(checkpoint) => {
@@ -251,12 +256,12 @@ impl Registry {
             Some(last) => {
                 let page = Page { after: last.seq, limit: 1 };
                 let more = self.store.requests(&filter, page).await?;
-                more.first().map(|_| Cursor::of_request(last))
+                more.first().map(|_| Cursor::from_request(last))
             }
             None => None,
         };
-        let disclosure = Disclosure::of_requests("queue", &items);
-        self.reveal(reader, disclosure, Part { items, next }).await
+        let disclosure = Disclosure::from_requests("queue", &items);
+        self.reveal(reader, disclosure, ListPage { items, next }).await
     }
 
     /// A request that `reader` may read, as the queue keeps it.
@@ -267,9 +272,9 @@ impl Registry {
         &self,
         digest: Sha256Digest,
         reader: KeyId,
-    ) -> Result<Revealed<RequestRow>, Error> {
+    ) -> Result<PrivateAnswer<RequestRow>, Error> {
         let row = self.request_row(digest, reader).await?;
-        self.reveal(reader, Disclosure::of_requests("queue", std::slice::from_ref(&row)), row).await
+        self.reveal(reader, Disclosure::from_requests("queue", std::slice::from_ref(&row)), row).await
     }
 
     /// A request that `reader` may read, with its history.
@@ -281,7 +286,7 @@ impl Registry {
         digest: Sha256Digest,
         reader: KeyId,
         now: Timestamp,
-    ) -> Result<Revealed<RequestHistory>, Error> {
+    ) -> Result<PrivateAnswer<RequestHistory>, Error> {
         let row = self.request_row(digest, reader).await?;
         let (events, waiting) = self.standing(&row).await?;
         let sanctions = self.sanctions_of_request(digest, now).await?;
@@ -289,7 +294,7 @@ impl Registry {
         let approval =
             |row: StatementRow| ApprovalItem { grant: row.digest, signer: row.signer, at: row.received };
         let approvals = signed.into_iter().map(approval).collect();
-        let disclosure = Disclosure::of_requests("history", std::slice::from_ref(&row));
+        let disclosure = Disclosure::from_requests("history", std::slice::from_ref(&row));
         self.reveal(reader, disclosure, RequestHistory { row, events, waiting, sanctions, approvals }).await
     }
 
@@ -308,10 +313,10 @@ impl Registry {
         digest: Sha256Digest,
         reader: KeyId,
         now: Timestamp,
-    ) -> Result<Revealed<GrantDecision>, Error> {
+    ) -> Result<PrivateAnswer<GrantDecision>, Error> {
         let (grant, decision) = self.decide(digest, reader, now).await?;
         let holder = grant.researcher.verifying_key.id();
-        let disclosure = Disclosure::of_one("decision", digest, &grant.checkpoint, [holder]);
+        let disclosure = Disclosure::from_item("decision", digest, &grant.checkpoint, [holder]);
         self.reveal(reader, disclosure, decision).await
     }
 
@@ -325,9 +330,9 @@ impl Registry {
         reader: KeyId,
         journal: Option<&JournalState>,
         now: Timestamp,
-    ) -> Result<Revealed<Envelope>, Error> {
+    ) -> Result<PrivateAnswer<Envelope>, Error> {
         let lease = self.lease(grant, reader, journal, now).await?;
-        self.reveal(reader, Disclosure::none(), lease).await
+        self.reveal(reader, Disclosure::nothing(), lease).await
     }
 
     /// A sealed checkpoint's manifest and shares, for those who can do something with the shares: members of the board.
@@ -339,7 +344,7 @@ impl Registry {
         checkpoint: &CheckpointId,
         manifest: Sha256Digest,
         reader: KeyId,
-    ) -> Result<Revealed<SealRow>, Error> {
+    ) -> Result<PrivateAnswer<SealRow>, Error> {
         let view = self.view().await?;
         if !view.boards_of(reader).contains(checkpoint) {
             return Err(Error::NotYours);
@@ -347,17 +352,17 @@ impl Registry {
         let row = self.seal(checkpoint, manifest).await?;
         let members = view.catalogue.board(checkpoint);
         let members = members.iter().flat_map(|board| board.keys().iter().map(|member| member.id()));
-        self.reveal(reader, Disclosure::of_one("shares", manifest, checkpoint, members), row).await
+        self.reveal(reader, Disclosure::from_item("shares", manifest, checkpoint, members), row).await
     }
 
     /// The roles of which a change is proposed, for the catalogue's keepers.
     ///
     /// # Errors
     /// [`Error::NotYours`], [`Error::Repository`], [`Error::Store`].
-    pub async fn proposals_for(&self, reader: Option<KeyId>) -> Result<Revealed<Vec<Subject>>, Error> {
+    pub async fn proposals_for(&self, reader: Option<KeyId>) -> Result<PrivateAnswer<Vec<Subject>>, Error> {
         self.require_keeper(reader).await?;
         // A proposal is about to be public, and concerns nobody in particular.
-        Ok(Revealed::of_nobody(self.proposals().await?))
+        Ok(PrivateAnswer::public(self.proposals().await?))
     }
 
     /// The open proposal of a role, for the catalogue's keepers.
@@ -368,8 +373,8 @@ impl Registry {
         &self,
         subject: &Subject,
         reader: Option<KeyId>,
-    ) -> Result<Revealed<Parcel>, Error> {
+    ) -> Result<PrivateAnswer<Parcel>, Error> {
         self.require_keeper(reader).await?;
-        Ok(Revealed::of_nobody(self.proposal(subject).await?))
+        Ok(PrivateAnswer::public(self.proposal(subject).await?))
     }
 }

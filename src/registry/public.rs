@@ -6,8 +6,8 @@ use axum::body::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::answer::handed_over;
+use super::chunk_memory::ChunkMemory;
 use super::public_file::{self, PublicRange, PublicReader};
-use super::room::Room;
 use super::{Error, Registry};
 use crate::blob::Blobs;
 use crate::checkpoint::manifest::FileEntry;
@@ -22,7 +22,7 @@ pub struct PublicCheckpoint {
     pub manifest: Sha256Digest,
     pub(super) opener: Arc<ChunkOpener>,
     pub(super) blobs: Blobs,
-    pub(super) room: Arc<Room>,
+    pub(super) memory: Arc<ChunkMemory>,
 }
 
 impl Registry {
@@ -43,7 +43,7 @@ impl Registry {
             None => {
                 let handovers = self.handovers(&rules).await?;
                 let locks = self.locks(&rules).await?;
-                let shares = handed_over(&handovers, (&rules, &locks), self.keys())?;
+                let shares = handed_over(&handovers, &rules, &locks, self.keys())?;
                 let board = combine(shares, &locks.manifest.seal.board, checkpoint, &mut rand::rng())?;
                 let key = locks.shares.open_registry_key(&locks.manifest, self.keys().opening)?;
                 let key = ContentKey::derive(&board, &key, checkpoint);
@@ -57,7 +57,7 @@ impl Registry {
             manifest: rules.manifest,
             opener,
             blobs: self.blobs.clone(),
-            room: self.room.clone(),
+            memory: self.chunk_memory.clone(),
         })
     }
 }
@@ -78,7 +78,7 @@ impl PublicCheckpoint {
     /// A file's bytes, opened chunk by chunk as they are read, the first before this returns.
     ///
     /// # Errors
-    /// [`Error::Crowded`] where there is no room for another chunk, [`Error::Seal`], [`Error::Blob`].
+    /// [`Error::Crowded`] if there is no room for another chunk, [`Error::Seal`], [`Error::Blob`].
     pub async fn read(
         &self,
         wanted: PublicRange,

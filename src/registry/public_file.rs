@@ -10,8 +10,8 @@ use futures_util::stream::{self, BoxStream};
 use tokio::time::{Instant, sleep};
 
 use super::Error;
+use super::chunk_memory::{MemoryPermit, SHARES};
 use super::public::PublicCheckpoint;
-use super::room::{Place, SHARES};
 
 /// Bytes that are handed out at once.
 const PIECE: u64 = 64 << 10;
@@ -34,7 +34,7 @@ pub struct PublicRange {
 }
 
 /// Asks whether a chunk of so many bytes may be opened now; how long to wait if not.
-pub type Toll = dyn Fn(u64) -> Result<(), Duration> + Send + Sync;
+pub type ChunkCharge = dyn Fn(u64) -> Result<(), Duration> + Send + Sync;
 
 /// For whom chunks are opened.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ pub struct PublicReader {
     /// Their share of the room, below [`Self::SHARES`].
     pub share: usize,
     /// What each chunk but the first costs them.
-    pub pay: Arc<Toll>,
+    pub charge: Arc<ChunkCharge>,
 }
 
 impl PublicReader {
@@ -51,22 +51,22 @@ impl PublicReader {
 }
 
 /// A chunk that is open.
-struct Opened {
+struct OpenChunk {
     index: u64,
     plain: Bytes,
     since: Instant,
     read: Instant,
-    _place: Place,
+    _place: MemoryPermit,
 }
 
-type Held = Mutex<Option<Opened>>;
+type ChunkSlot = Mutex<Option<OpenChunk>>;
 
 /// A file that is being read.
 struct Reading {
     checkpoint: PublicCheckpoint,
     wanted: PublicRange,
     reader: PublicReader,
-    held: Arc<Held>,
+    held: Arc<ChunkSlot>,
 }
 
 /// The bytes that are wanted, the first chunk opened already.
@@ -78,10 +78,10 @@ pub(super) async fn read(
     let reading = Reading { checkpoint, wanted, reader, held: Arc::default() };
     if !reading.wanted.bytes.is_empty() {
         reading.open(reading.index()).await?;
-        tokio::spawn(let_go(Arc::downgrade(&reading.held)));
+        tokio::spawn(close_idle_chunks(Arc::downgrade(&reading.held)));
     }
     let pieces = stream::try_unfold(reading, |mut reading| async move {
-        Ok(reading.piece().await?.map(|piece| (piece, reading)))
+        Ok(reading.next_piece().await?.map(|piece| (piece, reading)))
     });
     Ok(pieces.boxed())
 }
@@ -97,16 +97,16 @@ impl Reading {
     }
 
     /// The next piece. It is a copy, so that what waits to be sent keeps no chunk open.
-    async fn piece(&mut self) -> Result<Option<Bytes>, Error> {
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, Error> {
         let Range { start, end } = self.wanted.bytes;
         if start >= end {
             return Ok(None);
         }
         let (size, index) = (self.chunk_size(), self.index());
-        let plain = match self.held(index) {
+        let plain = match self.open_chunk_bytes(index) {
             Some(plain) => plain,
             None => {
-                self.pay(index).await;
+                self.charge(index).await;
                 self.open(index).await?
             }
         };
@@ -126,7 +126,7 @@ impl Reading {
     }
 
     /// The chunk, if it is open still.
-    fn held(&self, index: u64) -> Option<Bytes> {
+    fn open_chunk_bytes(&self, index: u64) -> Option<Bytes> {
         let mut held = lock(&self.held);
         let opened = held.as_mut().filter(|opened| opened.index == index)?;
         opened.read = Instant::now();
@@ -134,22 +134,22 @@ impl Reading {
     }
 
     /// Waits until the next chunk may be opened.
-    async fn pay(&self, index: u64) {
+    async fn charge(&self, index: u64) {
         let entry = usize::try_from(index).ok();
         let entry = entry.and_then(|index| self.checkpoint.opener.chunks(self.wanted.file).get(index));
         let bytes = entry.map_or(0, |entry| entry.size);
-        while let Err(wait) = (self.reader.pay)(bytes) {
+        while let Err(wait) = (self.reader.charge)(bytes) {
             sleep(wait.clamp(Duration::from_millis(10), MAX_WAIT)).await;
         }
     }
 
     async fn open(&self, index: u64) -> Result<Bytes, Error> {
-        let PublicCheckpoint { opener, blobs, room, manifest } = &self.checkpoint;
+        let PublicCheckpoint { opener, blobs, memory, manifest } = &self.checkpoint;
         let file = self.wanted.file;
         let entry = usize::try_from(index).ok().and_then(|index| opener.chunks(file).get(index));
         let entry = *entry.ok_or(Error::Unknown { what: "chunk", digest: *manifest })?;
         *lock(&self.held) = None;
-        let place = room.enter(self.reader.share, entry.size).await?;
+        let place = memory.reserve(self.reader.share, entry.size).await?;
         let mut pieces = blobs.stream(entry.sha256, 0..entry.size).await?;
         let mut ciphertext = Vec::with_capacity(usize::try_from(entry.size).unwrap_or_default());
         while let Some(piece) = pieces.next().await {
@@ -160,25 +160,26 @@ impl Reading {
         let opened = tokio::task::spawn_blocking(move || (opener.open(file, index, ciphertext), place)).await;
         let (plain, place) = opened.map_err(|_| Error::Busy)?;
         let (plain, now) = (Bytes::from(plain?), Instant::now());
-        let opened = Opened { index, plain: plain.clone(), since: now, read: now, _place: place };
+        let opened = OpenChunk { index, plain: plain.clone(), since: now, read: now, _place: place };
         *lock(&self.held) = Some(opened);
         Ok(plain)
     }
 }
 
 /// Closes chunks that nobody reads, until nobody reads the file.
-async fn let_go(held: Weak<Held>) {
+async fn close_idle_chunks(held: Weak<ChunkSlot>) {
     loop {
         sleep(LOOK).await;
         let Some(held) = held.upgrade() else { return };
         let mut held = lock(&held);
-        let is_over = |opened: &Opened| opened.read.elapsed() >= IDLE || opened.since.elapsed() >= MAX_OPEN;
+        let is_over =
+            |opened: &OpenChunk| opened.read.elapsed() >= IDLE || opened.since.elapsed() >= MAX_OPEN;
         if held.as_ref().is_some_and(is_over) {
             *held = None;
         }
     }
 }
 
-fn lock(held: &Held) -> MutexGuard<'_, Option<Opened>> {
+fn lock(held: &ChunkSlot) -> MutexGuard<'_, Option<OpenChunk>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }

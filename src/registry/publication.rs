@@ -58,7 +58,7 @@ fn file(version: u64, stem: &str) -> String {
     format!("metadata/{version}.{stem}.json")
 }
 
-/// The files that differ from those of the role's earlier metadata. Cards are passed over: they are personal.
+/// The files that differ from those of the role's earlier metadata. Cards are skipped: they are personal.
 fn files(path: &str, bytes: &[u8], earlier: Option<&Vec<u8>>, now: Timestamp) -> Result<Vec<Entry>, Error> {
     let parse = |bytes: &[u8]| Document::<TargetsRole>::parse(path, bytes.to_vec());
     let (document, earlier) = (parse(bytes)?, earlier.map(|bytes| parse(bytes)).transpose()?);

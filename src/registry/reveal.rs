@@ -1,7 +1,7 @@
 //! The gate through which every private answer goes. What concerns others is revealed to those who decide, audit or operate only with an
 //! entry of the log, which is durable before anything is handed out.
 //!
-//! The server can send nothing that is private but a [`Revealed`], and only this file makes one.
+//! The server can send nothing that is private but a [`PrivateAnswer`], and only this file makes one.
 
 use super::reading_log::Reading;
 use super::{Error, Registry};
@@ -10,30 +10,30 @@ use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
 use crate::name::CheckpointId;
 use crate::statement::{Predicate as _, Statement, Subject};
-use crate::store::{Filed, Filing, RecordRow, RequestRow, StatementRow};
+use crate::store::{FiledStatement, Filing, RecordRow, RequestRow, StatementRow};
 use crate::time::Timestamp;
 
 /// An answer that its reader may have: if it concerns others, the reading is on the record.
 #[derive(Debug)]
-pub struct Revealed<T>(T);
+pub struct PrivateAnswer<T>(T);
 
-impl<T> Revealed<T> {
+impl<T> PrivateAnswer<T> {
     /// An answer that concerns nobody in particular.
-    pub(super) fn of_nobody(answer: T) -> Self {
+    pub(super) fn public(answer: T) -> Self {
         Self(answer)
     }
 
     /// The same in another form.
-    pub fn map<U>(self, to: impl FnOnce(T) -> U) -> Revealed<U> {
-        Revealed(to(self.0))
+    pub fn map<U>(self, to: impl FnOnce(T) -> U) -> PrivateAnswer<U> {
+        PrivateAnswer(to(self.0))
     }
 
     /// The same in another form, if it can be had.
     ///
     /// # Errors
     /// What `to` fails with.
-    pub fn try_map<U, E>(self, to: impl FnOnce(T) -> Result<U, E>) -> Result<Revealed<U>, E> {
-        to(self.0).map(Revealed)
+    pub fn try_map<U, E>(self, to: impl FnOnce(T) -> Result<U, E>) -> Result<PrivateAnswer<U>, E> {
+        to(self.0).map(PrivateAnswer)
     }
 
     /// The answer.
@@ -47,11 +47,11 @@ impl<T> Revealed<T> {
 pub(super) struct Disclosure {
     /// What is told: a kind of statement, or `queue`, `history`, `decision`, `shares`.
     what: String,
-    items: Vec<Disclosed>,
+    items: Vec<DisclosedItem>,
 }
 
 #[derive(Debug)]
-struct Disclosed {
+struct DisclosedItem {
     digest: Sha256Digest,
     holder: KeyId,
     checkpoint: CheckpointId,
@@ -59,13 +59,13 @@ struct Disclosed {
 
 impl Disclosure {
     /// It concerns nobody but the reader, or nobody at all.
-    pub(super) fn none() -> Self {
+    pub(super) fn nothing() -> Self {
         Self { what: String::new(), items: Vec::new() }
     }
 
     /// Statements of one kind.
-    pub(super) fn of_statements(kind: &str, rows: &[StatementRow]) -> Self {
-        let item = |row: &StatementRow| Disclosed {
+    pub(super) fn from_statements(kind: &str, rows: &[StatementRow]) -> Self {
+        let item = |row: &StatementRow| DisclosedItem {
             digest: row.digest,
             holder: row.holder,
             checkpoint: row.checkpoint.clone(),
@@ -74,8 +74,8 @@ impl Disclosure {
     }
 
     /// Requests as the queue keeps them.
-    pub(super) fn of_requests(what: &str, rows: &[RequestRow]) -> Self {
-        let item = |row: &RequestRow| Disclosed {
+    pub(super) fn from_requests(what: &str, rows: &[RequestRow]) -> Self {
+        let item = |row: &RequestRow| DisclosedItem {
             digest: row.digest,
             holder: row.holder,
             checkpoint: row.checkpoint.clone(),
@@ -84,13 +84,13 @@ impl Disclosure {
     }
 
     /// One thing that concerns these people.
-    pub(super) fn of_one(
+    pub(super) fn from_item(
         what: &str,
         digest: Sha256Digest,
         checkpoint: &CheckpointId,
         holders: impl IntoIterator<Item = KeyId>,
     ) -> Self {
-        let item = |holder| Disclosed { digest, holder, checkpoint: checkpoint.clone() };
+        let item = |holder| DisclosedItem { digest, holder, checkpoint: checkpoint.clone() };
         Self { what: what.to_owned(), items: holders.into_iter().map(item).collect() }
     }
 }
@@ -106,21 +106,21 @@ impl Registry {
         reader: KeyId,
         disclosure: Disclosure,
         answer: T,
-    ) -> Result<Revealed<T>, Error> {
+    ) -> Result<PrivateAnswer<T>, Error> {
         let items: Vec<_> = disclosure.items.into_iter().filter(|item| item.holder != reader).collect();
-        let Some(first) = items.first() else { return Ok(Revealed(answer)) };
+        let Some(first) = items.first() else { return Ok(PrivateAnswer(answer)) };
         let now = self.now();
         let view = self.view().await?;
         // Whoever has no office reads only what concerns them, such as the shares of their own grant.
         if reader != self.key_id() && !view.names(reader) {
-            return Ok(Revealed(answer));
+            return Ok(PrivateAnswer(answer));
         }
         let mut hasher = Sha256Hasher::default();
         hasher.update(disclosure.what.as_bytes());
         items.iter().for_each(|item| hasher.update(item.digest.as_bytes()));
         let read = hasher.finish();
         if !self.readings.is_new(reader, read, now) {
-            return Ok(Revealed(answer));
+            return Ok(PrivateAnswer(answer));
         }
         let reading = Reading {
             reader,
@@ -131,7 +131,7 @@ impl Registry {
         };
         self.enter_reading(reading, read, first.checkpoint.clone()).await?;
         self.readings.remember(reader, read, now);
-        Ok(Revealed(answer))
+        Ok(PrivateAnswer(answer))
     }
 
     /// Hands out at most `count` records of the log from a place on, and never one that no audit on the record covers.
@@ -144,7 +144,7 @@ impl Registry {
         from: u64,
         count: u64,
         now: Timestamp,
-    ) -> Result<Revealed<Vec<RecordRow>>, Error> {
+    ) -> Result<PrivateAnswer<Vec<RecordRow>>, Error> {
         if !self.view().await?.is_auditor(reader) {
             return Err(Error::NotYours);
         }
@@ -152,12 +152,12 @@ impl Registry {
         let size = self.store.log_head().await?.head.size();
         let covered = self.readings.audited(reader, now).filter(|covered| end.min(size) <= *covered);
         let covered = match covered {
-            // An audit that begins anew is a reading of its own.
+            // An audit that begins again is a reading of its own.
             Some(covered) if from > 0 => covered,
             _ => self.record_audit(reader, now).await?,
         };
         let count = end.min(covered).saturating_sub(from);
-        Ok(Revealed(self.store.log_records(from, count).await?))
+        Ok(PrivateAnswer(self.store.log_records(from, count).await?))
     }
 
     /// Records that an auditor is about to read the log; how long it is then.
@@ -199,7 +199,7 @@ impl Registry {
             received: now,
         };
         let entry = Entry::new(EntryKind::Reading, now, row.digest).by(reader);
-        self.store.put(Filing::one(Filed { row, entry: Some(entry) })).await?;
+        self.store.put(Filing::one(FiledStatement { row, entry: Some(entry) })).await?;
         Ok(())
     }
 }

@@ -22,7 +22,10 @@ impl Registry {
         let holder = grant.researcher.verifying_key.id();
         let sanctions = self.store.sanctions(holder, &grant.checkpoint).await?;
         if sanctions.ends(grant.issued) {
-            return Err(self.revoked(holder, rules, sanctions.revoked.unwrap_or(now)).await?.into());
+            return Err(self
+                .describe_revocation(holder, rules, sanctions.revoked.unwrap_or(now))
+                .await?
+                .into());
         }
         self.require_not_suspended(holder, rules, now).await
     }
@@ -42,18 +45,18 @@ impl Registry {
     }
 
     /// Why a grant has ended, if a revocation ended it.
-    pub(super) async fn ended(
+    pub(super) async fn revocation_error(
         &self,
         grant: &Grant,
         rules: &RulesInForce,
     ) -> Result<Option<access::Error>, Error> {
         let holder = grant.researcher.verifying_key.id();
         let sanctions = self.store.sanctions(holder, &grant.checkpoint).await?;
-        self.ended_by(grant, sanctions, rules).await
+        self.revocation_error_from(grant, sanctions, rules).await
     }
 
     /// The same, if what stands against its holder is known.
-    pub(super) async fn ended_by(
+    pub(super) async fn revocation_error_from(
         &self,
         grant: &Grant,
         sanctions: Sanctions,
@@ -61,7 +64,7 @@ impl Registry {
     ) -> Result<Option<access::Error>, Error> {
         let holder = grant.researcher.verifying_key.id();
         match sanctions.revoked.filter(|_| sanctions.ends(grant.issued)) {
-            Some(on) => Ok(Some(self.revoked(holder, rules, on).await?)),
+            Some(on) => Ok(Some(self.describe_revocation(holder, rules, on).await?)),
             None => Ok(None),
         }
     }
@@ -76,7 +79,7 @@ impl Registry {
         for holder in request.holders()? {
             let key = holder.verifying_key.id();
             if let Some(on) = self.store.sanctions(key, &rules.checkpoint).await?.standing_revocation() {
-                return Err(self.revoked(key, rules, on).await?.into());
+                return Err(self.describe_revocation(key, rules, on).await?.into());
             }
             self.require_not_suspended(key, rules, now).await?;
         }
@@ -114,7 +117,7 @@ impl Registry {
         Ok(items)
     }
 
-    async fn revoked(
+    async fn describe_revocation(
         &self,
         holder: KeyId,
         rules: &RulesInForce,
@@ -162,7 +165,7 @@ impl Registry {
                 let change = match row.kind.as_str() {
                     Revocation::KIND => {
                         let grant = envelope.claim::<Revocation>()?.predicate.grant;
-                        let grant = self.sanctioned(grant, &row.checkpoint).await?;
+                        let grant = self.find_sanctioned(grant, &row.checkpoint).await?;
                         grant.map(|grant| SanctionChange::Revoked {
                             statement: row.digest,
                             grant,
@@ -171,7 +174,7 @@ impl Registry {
                     }
                     Case::KIND => {
                         let grant = match row.about {
-                            Some(grant) => self.sanctioned(grant, &row.checkpoint).await?,
+                            Some(grant) => self.find_sanctioned(grant, &row.checkpoint).await?,
                             None => None,
                         };
                         // Cases of before may name rules by any text: such a case stands as one that was opened by hand.
@@ -195,7 +198,7 @@ impl Registry {
         Ok(true)
     }
 
-    async fn sanctioned(
+    async fn find_sanctioned(
         &self,
         grant: Sha256Digest,
         checkpoint: &CheckpointId,

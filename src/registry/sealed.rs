@@ -34,7 +34,8 @@ impl Registry {
     pub async fn put_seal(
         &self,
         checkpoint: &CheckpointId,
-        (manifest, shares): (Vec<u8>, Vec<u8>),
+        manifest: Vec<u8>,
+        shares: Vec<u8>,
         by: KeyId,
     ) -> Result<Sha256Digest, Error> {
         if !self.view().await?.boards_of(by).contains(checkpoint) {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::chunk_memory::ChunkMemory;
 use super::reading_log::Readings;
-use super::record::Sequencer;
-use super::room::Room;
+use super::sequencer::Sequencer;
 use super::session::Bearers;
 use super::witnessing::{WitnessAddress, Witnesses};
-use super::{Error, IntakeRules, Keys};
+use super::{AdmissionRules, Error, Keys};
 use crate::access::RulesInForce;
 use crate::blob::Blobs;
 use crate::catalogue::{self, Client, Remote};
@@ -39,13 +39,13 @@ pub struct Registry {
     pub(super) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     pub(super) witnesses: Witnesses,
     /// How much is taken of people whom the catalogue does not name.
-    pub(super) intake: IntakeRules,
+    pub(super) admission: AdmissionRules,
     /// The key of the challenges that proofs of work answer, once it was read.
     pub(super) challenge_key: OnceLock<Sha256Digest>,
     /// Checkpoints of public stages that somebody read, by their sealed manifests.
     pub(super) opened: Mutex<BTreeMap<Sha256Digest, Arc<ChunkOpener>>>,
     /// Room for their chunks while they are read.
-    pub(super) room: Arc<Room>,
+    pub(super) chunk_memory: Arc<ChunkMemory>,
 }
 
 /// The catalogue at one version.
@@ -81,10 +81,10 @@ impl Registry {
             readings: Readings::default(),
             clock: Box::new(Timestamp::now),
             witnesses: Witnesses::default(),
-            intake: IntakeRules::default(),
+            admission: AdmissionRules::default(),
             challenge_key: OnceLock::new(),
             opened: Mutex::default(),
-            room: Arc::default(),
+            chunk_memory: Arc::default(),
         }
     }
 
@@ -97,8 +97,8 @@ impl Registry {
 
     /// The same, which takes so much of people whom its catalogue does not name.
     #[must_use]
-    pub fn with_intake(mut self, intake: IntakeRules) -> Self {
-        self.intake = intake;
+    pub fn with_admission(mut self, admission: AdmissionRules) -> Self {
+        self.admission = admission;
         self
     }
 
@@ -110,7 +110,7 @@ impl Registry {
     /// The same, whose heads these witnesses are asked to cosign.
     ///
     /// # Errors
-    /// [`Error::NotWitnessed`] where HTTP cannot be set up.
+    /// [`Error::NotWitnessed`] if HTTP cannot be set up.
     pub fn with_witnesses(mut self, witnesses: Vec<WitnessAddress>) -> Result<Self, Error> {
         self.witnesses = Witnesses::new(witnesses)?;
         Ok(self)
@@ -159,7 +159,7 @@ impl Registry {
         };
         let client = Client::new(&self.state);
         client.trust(root)?;
-        let remote = Held(files.clone());
+        let remote = MemoryFiles(files.clone());
         let trusted = client.refresh(&remote, self.now())?;
         let catalogue = Catalogue::new(trusted, Box::new(remote));
         let view = Arc::new(View {
@@ -298,9 +298,9 @@ impl View {
 }
 
 /// A catalogue in memory.
-struct Held(Arc<CatalogueFiles>);
+struct MemoryFiles(Arc<CatalogueFiles>);
 
-impl Remote for Held {
+impl Remote for MemoryFiles {
     fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, catalogue::Error> {
         match self.0.files.get(path) {
             Some(bytes) if bytes.len() as u64 > max => {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::Rng as _;
 
-use super::intake::require_signatures;
+use super::admission::require_signatures;
 use super::{Error, Registry};
 use crate::access::{Origin, Session, SessionPlace, verify_session};
 use crate::digest::Sha256Digest;
@@ -49,7 +49,7 @@ impl Registry {
         let (bearer, expires) = (random_text(), now.plus_seconds(BEARER_SECONDS));
         let holder = session.card.verifying_key.id();
         let digest = Sha256Digest::of(bearer.as_bytes());
-        match self.store.exchange_challenge(challenge, (digest, holder, expires), now).await? {
+        match self.store.exchange_challenge(challenge, digest, holder, expires, now).await? {
             true => Ok((bearer, expires)),
             false => Err(Error::Challenge),
         }
@@ -66,7 +66,7 @@ impl Registry {
         }
         let found = self.store.bearer(digest, now).await?;
         Ok(found.map(|(holder, expires)| {
-            self.bearers.put(digest, (holder, expires), now);
+            self.bearers.put(digest, holder, expires, now);
             holder
         }))
     }
@@ -82,7 +82,7 @@ impl Bearers {
         known.get(&digest).filter(|(_, expires)| now < *expires).map(|(holder, _)| *holder)
     }
 
-    fn put(&self, digest: Sha256Digest, (holder, expires): (KeyId, Timestamp), now: Timestamp) {
+    fn put(&self, digest: Sha256Digest, holder: KeyId, expires: Timestamp, now: Timestamp) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_BEARERS {
             known.retain(|_, (_, expires)| now < *expires);

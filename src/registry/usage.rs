@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::case_opening::{CaseAbout, HitOutcome, RuleHits};
 use super::journals::UNENDED;
-use super::raising::{CaseAbout, Outcome, Raised};
 use super::{Error, Registry};
 use crate::access::Grant;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
-use crate::misuse::{Generated, History, RecordPlace, Scorer};
+use crate::misuse::{Generation, History, RecordPlace, Scorer};
 use crate::name::CheckpointId;
 use crate::statement::{Envelope, Predicate as _};
 use crate::store::{
-    Effect, Filed, Filing, GenerationRow, JournalRow, StatementRow, UsageChange, UsageFiling,
+    Effect, FiledStatement, Filing, GenerationRow, JournalRow, StatementRow, UsageChange, UsageFiling,
 };
 use crate::time::Timestamp;
 use crate::usage::{ChainedBatch, Event, UsageBatch, verify_batch};
@@ -29,7 +29,7 @@ const NOT_IN_FORCE: &str = "not-in-force";
 
 /// The grants of a batch's generations.
 #[derive(Debug, Default)]
-struct Cited {
+struct CitedGrants {
     /// By the record with which each began.
     of_generation: BTreeMap<u64, Sha256Digest>,
     /// Each with its checkpoint and manifest.
@@ -50,7 +50,7 @@ impl Registry {
             self.require_first_journal(holder, batch.journal).await?;
         }
         require_continues(&batch, holder, known.as_ref())?;
-        let cited = self.cited(&batch, holder).await?;
+        let cited = self.find_cited_grants(&batch, holder).await?;
         self.require_leased(&batch, holder, &cited.of_generation).await?;
         let usage = usage_filing(&batch, holder, known.is_some(), now);
         let row = StatementRow {
@@ -64,7 +64,7 @@ impl Registry {
             received: now,
         };
         let entry = Entry::new(EntryKind::Usage, now, row.digest);
-        let mut statements = vec![Filed { row, entry: Some(entry) }];
+        let mut statements = vec![FiledStatement { row, entry: Some(entry) }];
         let mut sanctions = Vec::new();
         for outcome in self.cases(&batch, &cited, now).await? {
             statements.extend(outcome.case);
@@ -92,8 +92,8 @@ impl Registry {
     }
 
     /// The grants that the records cite, each of which must be the journal owner's own.
-    async fn cited(&self, batch: &ChainedBatch, holder: KeyId) -> Result<Cited, Error> {
-        let mut cited = Cited::default();
+    async fn find_cited_grants(&self, batch: &ChainedBatch, holder: KeyId) -> Result<CitedGrants, Error> {
+        let mut cited = CitedGrants::default();
         for (record, _) in &batch.records {
             match &record.event {
                 Event::Begin(begin) => {
@@ -125,12 +125,12 @@ impl Registry {
     async fn cases(
         &self,
         batch: &ChainedBatch,
-        cited: &Cited,
+        cited: &CitedGrants,
         now: Timestamp,
-    ) -> Result<Vec<Outcome>, Error> {
+    ) -> Result<Vec<HitOutcome>, Error> {
         let view = self.view().await?;
         let scorer = view.scorer();
-        let mut raised: BTreeMap<Sha256Digest, Raised> = BTreeMap::new();
+        let mut raised: BTreeMap<Sha256Digest, RuleHits> = BTreeMap::new();
         for (record, digest) in &batch.records {
             let (begin, hits, explanation) = match &record.event {
                 Event::Begin(begin) => (record.seq, &begin.hits, None),
@@ -142,10 +142,10 @@ impl Registry {
             let place = RecordPlace { journal: record.journal, seq: record.seq, digest: *digest };
             for hit in hits {
                 let rule = known_rule(hit.as_str(), scorer.as_deref());
-                raised.add((rule, None), Some(&place), scorer.as_deref());
+                raised.add(rule, None, Some(&place), scorer.as_deref());
             }
             if let Some(explanation) = explanation {
-                raised.add((UNENDED, Some(explanation.to_string())), Some(&place), None);
+                raised.add(UNENDED, Some(explanation.to_string()), Some(&place), None);
             }
         }
         if let Some(scorer) = &scorer {
@@ -154,12 +154,12 @@ impl Registry {
                     let found = format!(
                         "more than {MAX_GENERATIONS} generations in {HISTORY_DAYS} days: no rule can tell what they are"
                     );
-                    raised.entry(*grant).or_default().add((UNREADABLE, Some(found)), None, None);
+                    raised.entry(*grant).or_default().add(UNREADABLE, Some(found), None, None);
                     continue;
                 };
-                for hit in scorer.history(&history, now) {
+                for hit in scorer.score_history(&history, now) {
                     let raised = raised.entry(*grant).or_default();
-                    raised.add((hit.rule.as_str(), Some(hit.reason)), None, Some(scorer));
+                    raised.add(hit.rule.as_str(), Some(hit.reason), None, Some(scorer));
                 }
             }
         }
@@ -168,7 +168,7 @@ impl Registry {
         for (grant, raised) in raised {
             let Some((checkpoint, manifest)) = cited.grants.get(&grant) else { continue };
             let about = CaseAbout { grant, checkpoint, manifest: *manifest, person };
-            outcomes.push(self.outcome(&about, raised, now).await?);
+            outcomes.push(self.record_hits(&about, raised, now).await?);
         }
         Ok(outcomes)
     }
@@ -187,11 +187,11 @@ impl Registry {
         };
         let mut own: Vec<_> = known
             .into_iter()
-            .map(|(at, tokens, sketch)| Generated { at, tokens, sketch: sketch.parse().ok() })
+            .map(|(at, tokens, sketch)| Generation { at, tokens, sketch: sketch.parse().ok() })
             .collect();
         let new = usage_filing(batch, holder, false, now);
         let ended: BTreeMap<_, _> = new.ended.iter().copied().collect();
-        own.extend(new.begun.into_iter().map(|row| Generated {
+        own.extend(new.begun.into_iter().map(|row| Generation {
             at: row.at,
             tokens: ended.get(&row.begin).copied().unwrap_or(row.tokens),
             sketch: row.sketch.parse().ok(),

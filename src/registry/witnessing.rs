@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use reqwest::{Client, StatusCode};
 use tokio::sync::Mutex;
 
-use super::record::ReadTiles;
+use super::sequencer::ReadTiles;
 use super::{Error, Registry};
 use crate::checkpoint::fetch::BaseUrl;
 use crate::log::{HeadNote, TreeHead, WitnessKey, WitnessRule, prove_consistency};
@@ -68,7 +68,7 @@ impl Registry {
     /// Sees to it that the head which clients get covers the entry at `place`.
     ///
     /// # Errors
-    /// [`Error::NotWitnessed`] where no witness cosigned such a head; what the log and the database say.
+    /// [`Error::NotWitnessed`] if no witness cosigned such a head; what the log and the database say.
     pub(super) async fn require_witnessed(&self, place: u64) -> Result<(), Error> {
         if self.witnesses.is_empty() || self.cosigned_size().await? > place {
             return Ok(());
@@ -81,7 +81,7 @@ impl Registry {
         self.round(&mut seen, place).await
     }
 
-    /// Asks the witnesses anew where the head that they saw last is behind.
+    /// Asks the witnesses again where the head that they saw last is behind.
     ///
     /// # Errors
     /// Those of [`Self::sequence`] and of the witnesses.
@@ -107,7 +107,7 @@ impl Registry {
         let mut reason = String::new();
         let asked = self.witnesses.all.iter().map(|witness| {
             let known = seen.get(witness.key.name()).copied().unwrap_or(0);
-            self.ask(witness, (&row.head, &note), known)
+            self.ask(witness, &row.head, &note, known)
         });
         let mut cosigned = 0;
         for (witness, answer) in self.witnesses.all.iter().zip(futures_util::future::join_all(asked).await) {
@@ -140,7 +140,8 @@ impl Registry {
     async fn ask(
         &self,
         witness: &WitnessAddress,
-        (head, note): (&TreeHead, &HeadNote),
+        head: &TreeHead,
+        note: &HeadNote,
         mut known: u64,
     ) -> Result<Vec<u8>, String> {
         let name = witness.key.name();
@@ -191,7 +192,7 @@ impl Registry {
         old: u64,
     ) -> Result<Vec<crate::digest::Sha256Digest>, Error> {
         let mut tiles = BTreeMap::new();
-        for (level, index) in super::record::tiles_beside(old.saturating_sub(1), head.size()) {
+        for (level, index) in super::sequencer::tiles_beside(old.saturating_sub(1), head.size()) {
             if let Some(bytes) = self.store.log_tile(level, index).await? {
                 tiles.insert((Some(level), index), bytes);
             }

@@ -35,11 +35,11 @@ pub(super) struct ReadRecord {
 /// A statement, and what was told of it ahead.
 pub(super) struct ReadStatement {
     pub(super) envelope: Envelope,
-    pub(super) told: Told,
+    pub(super) precheck: Precheck,
 }
 
 /// What was told ahead.
-pub(super) enum Told {
+pub(super) enum Precheck {
     Nothing,
     Batch(Result<ChainedBatch, String>),
     Lease(Result<ReadLease, String>),
@@ -77,18 +77,26 @@ fn read(text: &str, depth: Depth, registry: Option<&Arc<Quorum>>) -> Result<Read
                 statements.iter().filter_map(|raw| Envelope::parse(raw.get().as_bytes()).ok());
             let statement = entry.as_ref().ok().and_then(|entry| {
                 let envelope = envelopes.find(|envelope| envelope.digest() == entry.statement)?;
-                Some(ReadStatement { told: tell(entry.kind, &envelope, depth, registry), envelope })
+                Some(ReadStatement {
+                    precheck: precheck_statement(entry.kind, &envelope, depth, registry),
+                    envelope,
+                })
             });
             ReadLine::Record(Box::new(ReadRecord { bytes: text.into_bytes(), entry, statement }))
         }
     })
 }
 
-fn tell(kind: EntryKind, envelope: &Envelope, depth: Depth, registry: Option<&Arc<Quorum>>) -> Told {
+fn precheck_statement(
+    kind: EntryKind,
+    envelope: &Envelope,
+    depth: Depth,
+    registry: Option<&Arc<Quorum>>,
+) -> Precheck {
     match kind {
-        EntryKind::Usage => Told::Batch(read_batch(envelope, depth)),
-        EntryKind::Lease => Told::Lease(read_lease(envelope, registry)),
-        _ => Told::Nothing,
+        EntryKind::Usage => Precheck::Batch(read_batch(envelope, depth)),
+        EntryKind::Lease => Precheck::Lease(read_lease(envelope, registry)),
+        _ => Precheck::Nothing,
     }
 }
 

@@ -8,7 +8,7 @@ const MAX_NAMES: usize = 5;
 
 /// The lines, the gravest first; none, if nothing needs anybody.
 pub(super) fn attention(report: &Report) -> Vec<String> {
-    [findings(report), open_cases(report), appeals(report), waiting(report), silent(report)]
+    [findings(report), open_cases(report), appeals(report), waiting(report), list_silent_grants(report)]
         .into_iter()
         .flatten()
         .collect()
@@ -56,7 +56,7 @@ fn waiting(report: &Report) -> Option<String> {
     Some(format!("{} {wait} for an answer: {}.", counted(all, "request"), names.join(", ")))
 }
 
-fn silent(report: &Report) -> Option<String> {
+fn list_silent_grants(report: &Report) -> Option<String> {
     let silent = report.holdings.iter().filter(|row| row.is_silent).count() as u64;
     let were = if silent == 1 { "was" } else { "were" };
     (silent > 0).then(|| {

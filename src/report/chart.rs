@@ -69,7 +69,7 @@ impl Axis {
 }
 
 /// Rows of spans over time in the order in which they come, each labelled; a label that does not fit is in its title.
-pub(super) fn timeline(title: &str, spans: &[Span], (from, to): (Timestamp, Timestamp)) -> String {
+pub(super) fn timeline(title: &str, spans: &[Span], from: Timestamp, to: Timestamp) -> String {
     let axis = Axis { from, to };
     let mut rows: Vec<&str> = spans.iter().map(|span| span.row.as_str()).collect();
     let mut seen = std::collections::BTreeSet::new();
@@ -92,7 +92,7 @@ pub(super) fn timeline(title: &str, spans: &[Span], (from, to): (Timestamp, Time
             write!(svg, r#"<text x="{x:.1}" y="{:.1}" text-anchor="end">{}</text>"#, y + 20.0, escape(row));
         for span in spans.iter().filter(|span| span.row == *row) {
             let place = labels.iter().position(|label| *label == span.label).unwrap_or(0);
-            write_span(&mut svg, span, (&axis, y), place);
+            write_span(&mut svg, span, &axis, y, place);
         }
     }
     axis.write(&mut svg, height - 8.0);
@@ -100,7 +100,7 @@ pub(super) fn timeline(title: &str, spans: &[Span], (from, to): (Timestamp, Time
     svg
 }
 
-fn write_span(svg: &mut String, span: &Span, (axis, y): (&Axis, f64), place: usize) {
+fn write_span(svg: &mut String, span: &Span, axis: &Axis, y: f64, place: usize) {
     let (begin, end) = (axis.x(span.from), axis.x(span.to));
     let (row, label) = (escape(&span.row), escape(&span.label));
     let _ = write!(

@@ -7,7 +7,7 @@ use crate::log::EntryKind;
 
 impl Replay {
     /// What was proved, in words; and what was not.
-    pub(super) fn say(&mut self) {
+    pub(super) fn conclude(&mut self) {
         let void = self.void_grants;
         let count = |kind| {
             let all = self.found.kinds.get(&kind).copied().unwrap_or(0);

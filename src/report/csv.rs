@@ -25,7 +25,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(section: &'static str) -> Self {
+    fn in_section(section: &'static str) -> Self {
         Self { section, ..Self::default() }
     }
 
@@ -59,9 +59,10 @@ fn about(report: &Report) -> impl Iterator<Item = Row> {
         from: report.from.to_string(),
         to: report.to.to_string(),
         note: report.address.clone().unwrap_or_default(),
-        ..Row::of("registry")
+        ..Row::in_section("registry")
     };
-    let attention = report.attention.iter().map(|line| Row { note: line.clone(), ..Row::of("attention") });
+    let attention =
+        report.attention.iter().map(|line| Row { note: line.clone(), ..Row::in_section("attention") });
     std::iter::once(registry).chain(attention)
 }
 
@@ -71,7 +72,7 @@ fn releases(report: &Report) -> impl Iterator<Item = Row> {
         checkpoint: row.checkpoint.clone(),
         from: row.at.to_string(),
         note: row.against.join("; "),
-        ..Row::of("stage")
+        ..Row::in_section("stage")
     })
 }
 
@@ -89,7 +90,7 @@ fn requests(report: &Report) -> impl Iterator<Item = Row> {
             checkpoint: row.checkpoint.clone(),
             state: state.to_owned(),
             count: count.to_string(),
-            ..Row::of("requests")
+            ..Row::in_section("requests")
         })
     })
 }
@@ -100,7 +101,7 @@ fn denials(report: &Report) -> impl Iterator<Item = Row> {
         checkpoint: row.checkpoint.clone(),
         from: row.at.to_string(),
         note: row.reason.clone(),
-        ..Row::of("denial")
+        ..Row::in_section("denial")
     })
 }
 
@@ -117,7 +118,7 @@ fn holdings(report: &Report) -> impl Iterator<Item = Row> {
             Some(reason) => format!("{}: {reason}", row.stage),
             None => row.stage.clone(),
         },
-        ..Row::of("grant")
+        ..Row::in_section("grant")
     })
 }
 
@@ -127,7 +128,7 @@ fn usage(section: &'static str, rows: &[Usage]) -> impl Iterator<Item = Row> {
         count: row.usage.generations.to_string(),
         tokens: row.usage.tokens.to_string(),
         note: format!("{} flagged, {} blocked", row.usage.flagged, row.usage.blocked),
-        ..Row::of(section)
+        ..Row::in_section(section)
     })
 }
 
@@ -136,7 +137,7 @@ fn days(report: &Report) -> impl Iterator<Item = Row> {
         name: row.day.clone(),
         checkpoint: row.checkpoint.clone(),
         tokens: row.tokens.to_string(),
-        ..Row::of("usage-by-day")
+        ..Row::in_section("usage-by-day")
     })
 }
 
@@ -147,7 +148,7 @@ fn cases(report: &Report) -> impl Iterator<Item = Row> {
         from: row.opened.to_string(),
         state: row.outcome.to_owned(),
         note: row.about.clone(),
-        ..Row::of("case")
+        ..Row::in_section("case")
     })
 }
 
@@ -157,29 +158,29 @@ fn record(report: &Report) -> impl Iterator<Item = Row> {
         checkpoint: row.checkpoint.clone(),
         from: row.at.to_string(),
         note: row.changes.join("; "),
-        ..Row::of("policy")
+        ..Row::in_section("policy")
     });
     let readings = report.readings.iter().map(|(who, count)| Row {
         name: who.clone(),
         count: count.to_string(),
-        ..Row::of("reading")
+        ..Row::in_section("reading")
     });
     let erasures = report.erasures.iter().map(|row| Row {
         from: row.at.to_string(),
         count: row.statements.to_string(),
         note: row.reason.clone(),
-        ..Row::of("erasure")
+        ..Row::in_section("erasure")
     });
     let findings = report.verification.findings.iter().map(|finding| Row {
         name: finding.entry.map(|entry| entry.to_string()).unwrap_or_default(),
         note: finding.what.clone(),
-        ..Row::of("finding")
+        ..Row::in_section("finding")
     });
     let erased = report.erased.iter().map(|row| Row {
         name: row.kind.to_string(),
         checkpoint: row.checkpoint.clone(),
         count: row.count.to_string(),
-        ..Row::of("erased")
+        ..Row::in_section("erased")
     });
     policies.chain(readings).chain(erasures).chain(erased).chain(findings)
 }

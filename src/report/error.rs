@@ -6,6 +6,7 @@ use crate::client::remote::RemoteError;
 use crate::{catalogue, log};
 
 /// A bundle cannot be made or read.
+#[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file, or the place for it, fails.
@@ -13,10 +14,7 @@ pub enum Error {
     Io(#[from] io::Error),
     /// A bundle that was cut off, altered, or is none.
     #[error("the bundle cannot be used: {reason}")]
-    Bundle {
-        /// What is wrong.
-        reason: String,
-    },
+    Bundle { reason: String },
     /// The registry does not give what an auditor asks for.
     #[error(transparent)]
     Remote(#[from] RemoteError),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::EntryKind;
-use crate::misuse::{Outcome, RuleId, Severity, Standing};
+use crate::misuse::{CaseState, Outcome, RuleId, Severity};
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
@@ -88,7 +88,7 @@ pub struct CaseFact {
     /// When it was opened.
     pub at: Timestamp,
     /// How it stands.
-    pub standing: Standing,
+    pub standing: CaseState,
 }
 
 impl CaseFact {

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 
 /// Longest file of a catalogue.
 const MAX_FILE: u64 = 64 << 20;
-/// Most files of a catalogue, and most bytes of all of them: each version of its metadata is one.
+/// Maximum files of a catalogue, and most bytes of all of them: each version of its metadata is one.
 const MAX_FILES: usize = 100_000;
 const MAX_FILES_BYTES: u64 = 4 << 30;
 /// Fewest records of a page that is not the last: a registry that gives one at a time never ends.

@@ -115,8 +115,9 @@ fn releases(page: &mut String, report: &Report) {
             }
         }
     }
-    chart(page, &timeline("Stages of each checkpoint over time", &spans, (report.from, report.to)));
-    let rows = report.releases.iter().map(|row| vec![row.at.date(), row.checkpoint.clone(), row.marked()]);
+    chart(page, &timeline("Stages of each checkpoint over time", &spans, report.from, report.to));
+    let rows =
+        report.releases.iter().map(|row| vec![row.at.date(), row.checkpoint.clone(), row.marked_stage()]);
     table(page, "Every stage that was entered", &["entered", "checkpoint", "stage"], rows);
 }
 

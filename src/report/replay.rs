@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 use std::sync::Arc;
 
-use super::ahead::{ReadLine, ReadRecord, ReadStatement, Told, next_block};
+use super::ahead::{Precheck, ReadLine, ReadRecord, ReadStatement, next_block};
 use super::replay_use::{Journals, NoTiles};
 use super::{BundleReader, ErasedFact, Error, Facts, StageFact, Verification};
 use crate::access::{self, Affiliations, Grant, JournalId, RulesInForce};
@@ -31,7 +31,7 @@ pub enum Depth {
 /// Audits a bundle: what it proves, and what happened.
 ///
 /// # Errors
-/// [`Error::Bundle`], [`Error::Io`] where it cannot be read to its end; [`Error::OtherRoot`] where `trusted_root` is another catalogue's.
+/// [`Error::Bundle`], [`Error::Io`] if it cannot be read to its end; [`Error::OtherRoot`] if `trusted_root` is another catalogue's.
 pub fn audit(
     bundle: &mut BundleReader<impl BufRead + Send>,
     trusted_root: Option<Sha256Digest>,
@@ -39,7 +39,7 @@ pub fn audit(
     depth: Depth,
 ) -> Result<(Verification, Facts), Error> {
     let note = HeadNote::parse(bundle.header().head.as_bytes())?;
-    let mut reached = Reached::Files(BTreeMap::new());
+    let mut reached = Phase::Files(BTreeMap::new());
     let mut block = next_block(bundle, depth, None)?;
     while !block.is_empty() {
         let registry = reached.registry();
@@ -52,12 +52,12 @@ pub fn audit(
 }
 
 /// How far an audit has come: the catalogue's files stand before the records.
-enum Reached {
+enum Phase {
     Files(BTreeMap<String, Vec<u8>>),
     Records(Box<Replay>),
 }
 
-impl Reached {
+impl Phase {
     fn registry(&self) -> Option<Quorum> {
         match self {
             Self::Files(_) => None,
@@ -99,9 +99,9 @@ impl Reached {
 
 /// The catalogue's files, held in memory.
 #[derive(Clone)]
-struct Held(Arc<BTreeMap<String, Vec<u8>>>);
+struct MemoryFiles(Arc<BTreeMap<String, Vec<u8>>>);
 
-impl Remote for Held {
+impl Remote for MemoryFiles {
     fn fetch(&self, path: &str, _most: u64) -> Result<Option<Vec<u8>>, catalogue::Error> {
         Ok(self.0.get(path).cloned())
     }
@@ -128,7 +128,7 @@ pub(super) struct VerifiedGrant {
 }
 
 /// A grant as it is replayed.
-pub(super) struct Standing {
+pub(super) struct ReplayedGrant {
     pub(super) checkpoint: CheckpointId,
     pub(super) envelope: Envelope,
     pub(super) revocations: Vec<Envelope>,
@@ -147,7 +147,7 @@ pub(super) struct Replay {
     growth: Growth,
     pub(super) found: Verification,
     pub(super) facts: Facts,
-    pub(super) grants: BTreeMap<Sha256Digest, Standing>,
+    pub(super) grants: BTreeMap<Sha256Digest, ReplayedGrant>,
     pub(super) leases: BTreeMap<Sha256Digest, LeaseSpan>,
     pub(super) journals: Journals,
     /// Those that were in force, in that order.
@@ -217,14 +217,15 @@ impl Replay {
         let entry = match entry {
             Ok(entry) => entry,
             Err(reason) => {
-                self.found.find(Some(place), reason);
+                self.found.add_finding(Some(place), reason);
                 return Ok(());
             }
         };
         *self.found.kinds.entry(entry.kind).or_default() += 1;
         let first = self.facts.span.map_or(entry.at, |(first, _)| first);
         if self.facts.span.is_some_and(|(_, last)| entry.at.plus_seconds(access::CLOCK_TOLERANCE) < last) {
-            self.found.find(Some(place), format!("it is dated {}, before the entry before it", entry.at));
+            self.found
+                .add_finding(Some(place), format!("it is dated {}, before the entry before it", entry.at));
         }
         self.facts.span = Some((first, entry.at));
         if statement.is_none() && records_a_statement(entry.kind) {
@@ -233,7 +234,7 @@ impl Replay {
             return Ok(());
         }
         if let Err(what) = self.judge(&entry, statement) {
-            self.found.find(Some(place), format!("{} {}: {what}", entry.kind, short(entry.statement)));
+            self.found.add_finding(Some(place), format!("{} {}: {what}", entry.kind, short(entry.statement)));
         }
         Ok(())
     }
@@ -246,15 +247,15 @@ impl Replay {
             K::Grant => return self.grant(entry),
             _ => {}
         }
-        let ReadStatement { envelope, told } = statement.ok_or("its statement is missing")?;
-        match (entry.kind, told) {
+        let ReadStatement { envelope, precheck } = statement.ok_or("its statement is missing")?;
+        match (entry.kind, precheck) {
             (K::Request, _) => self.request(entry, &envelope),
             (K::Withdrawal, _) => self.answered(entry, "withdrawn", &envelope),
             (K::Denial, _) => self.answered(entry, "denied", &envelope),
             (K::Approval, _) => self.approval(entry, &envelope),
             (K::Revocation, _) => self.revocation(entry, envelope),
-            (_, Told::Lease(lease)) => self.lease(entry, &envelope, lease?),
-            (_, Told::Batch(batch)) => self.usage(entry, &batch?),
+            (_, Precheck::Lease(lease)) => self.lease(entry, &envelope, lease?),
+            (_, Precheck::Batch(batch)) => self.usage(entry, &batch?),
             (K::Journal, _) => self.declaration(&envelope),
             (K::Case, _) => self.case(entry, &envelope),
             (K::Affiliation, _) => self.affiliation(&envelope),
@@ -286,7 +287,7 @@ impl Replay {
         }
         let trusted = self.history.catalogue().map_err(|error| error.to_string())?;
         let trusted = trusted.ok_or("no catalogue was in force")?;
-        let catalogue = Arc::new(Catalogue::new(trusted, Box::new(Held(self.files.clone()))));
+        let catalogue = Arc::new(Catalogue::new(trusted, Box::new(MemoryFiles(self.files.clone()))));
         self.catalogue = Some(catalogue.clone());
         Ok(catalogue)
     }
@@ -317,7 +318,7 @@ impl Replay {
         if let Ok(catalogue) = self.catalogue() {
             let key = catalogue.registry().keys().first().copied();
             self.facts.registry = key.map(|key| catalogue.name_of(&key));
-            for card in catalogue.cards(&Held(self.files.clone())).unwrap_or_default() {
+            for card in catalogue.cards(&MemoryFiles(self.files.clone())).unwrap_or_default() {
                 self.facts.names.insert(card.verifying_key.id(), card.name.to_string());
             }
         }
@@ -381,11 +382,11 @@ impl Replay {
                 rules.stage,
                 before.at.date()
             );
-            self.found.void(self.place, what);
+            self.found.add_void(self.place, what);
             return;
         }
         let before = before.and_then(|fact| Some((fact.stage.parse().ok()?, fact.at)));
-        let from = before.as_ref().map(|(stage, since)| policy::Standing { stage, since: *since });
+        let from = before.as_ref().map(|(stage, since)| policy::CurrentStage { stage, since: *since });
         // Evidence is judged where it is signed; days and order are plain from the record itself.
         let entry = policy::may_enter(&rules.policy, from, &rules.stage, &[], at);
         let broken = entry.rules().iter().filter(|rule| {
@@ -396,7 +397,7 @@ impl Replay {
         if !against.is_empty() {
             let what =
                 format!("{checkpoint} entered stage `{stage}` against its policy: {}", against.join("; "));
-            self.found.remark(self.place, what);
+            self.found.add_remark(self.place, what);
         }
         self.facts.stages.push(StageFact { at, checkpoint, stage, against });
     }
@@ -424,22 +425,22 @@ impl Replay {
                 short(head.root()),
                 head.size()
             );
-            self.found.find(None, what);
+            self.found.add_finding(None, what);
         }
         self.head(note);
         match witnesses.require(note) {
             Ok(cosigned) => {
                 self.found.witnesses = cosigned.into_iter().map(|cosigned| cosigned.witness).collect();
             }
-            Err(error) => self.found.find(None, error.to_string()),
+            Err(error) => self.found.add_finding(None, error.to_string()),
         }
         self.judge_missing();
         for (place, what) in self.journals.excesses() {
-            self.found.find(Some(place), what);
+            self.found.add_finding(Some(place), what);
         }
         (self.found.entries, self.found.root) = (tree.size(), tree.root().to_string());
         self.found.log = note.log().to_owned();
-        self.say();
+        self.conclude();
         Ok((self.found, self.facts))
     }
 
@@ -458,7 +459,7 @@ impl Replay {
             } else if kind != EntryKind::Grant {
                 let what =
                     format!("{kind} {}: its statement is missing and was not erased", short(statement));
-                self.found.find(Some(place), what);
+                self.found.add_finding(Some(place), what);
             }
         }
         self.found.erased = erased.len() as u64;
@@ -471,7 +472,7 @@ impl Replay {
         let keys = registry.iter().flat_map(|registry| registry.keys());
         let holds = keys.filter_map(|key| LogKey::new(&name, *key).ok()).any(|key| note.verify(&key).is_ok());
         if !holds {
-            self.found.find(None, "the head is not signed by the registry that the catalogue names");
+            self.found.add_finding(None, "the head is not signed by the registry that the catalogue names");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ahead::ReadLease;
-use super::replay::{Replay, Standing, VerifiedGrant, short};
+use super::replay::{Replay, ReplayedGrant, VerifiedGrant, short};
 use super::{GrantFact, RequestFact};
 use crate::access::{self, Denial, Grant, Request, Revocation, check_lease, verify_grant, verify_lease};
 use crate::digest::Sha256Digest;
@@ -66,7 +66,7 @@ impl Replay {
             Some(known) => known.envelope.merge(envelope).map_err(|error| error.to_string()),
             None => {
                 let claim = envelope.claim::<Grant>().map_err(|error| error.to_string())?;
-                let standing = Standing {
+                let standing = ReplayedGrant {
                     checkpoint: claim.predicate.checkpoint,
                     envelope: envelope.clone(),
                     revocations: Vec::new(),
@@ -122,11 +122,11 @@ impl Replay {
         }
         let (checkpoint, revocations) = (standing.checkpoint.clone(), standing.revocations.clone());
         let rules = self.rules(&checkpoint)?;
-        let Some(revoked) = access::revocation_of(entry.statement, &revocations, &rules) else {
+        let Some(revoked) = access::find_revocation(entry.statement, &revocations, &rules) else {
             return Ok(false);
         };
         let what = format!("the grant {} had its last approval after {revoked}", short(entry.statement));
-        self.found.void(self.place, what);
+        self.found.add_void(self.place, what);
         self.void_grants += 1;
         Ok(true)
     }
@@ -146,7 +146,7 @@ impl Replay {
             && standing.revocations.is_empty()
             && at < known.grant.predicate.expires
         {
-            if rules.heeds_registrars() {
+            if rules.depends_on_registrars() {
                 access::require_affiliated(&known.grant, &rules, &self.affiliations, at)
                     .map_err(|error| format!("the grant is not valid: {error}"))?;
             }

@@ -9,7 +9,7 @@ use crate::access::{CLOCK_TOLERANCE, Grant};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{self, Entry, Part, Tiles};
-use crate::misuse::{Case, CaseStep, Standing, verify_case, verify_step};
+use crate::misuse::{Case, CaseState, CaseStep, verify_case, verify_step};
 use crate::name::CheckpointId;
 use crate::policy::{Limits, UsageMode};
 use crate::registry::Reading;
@@ -23,14 +23,14 @@ use crate::usage::{
 #[derive(Default)]
 pub(super) struct Journals {
     next: BTreeMap<JournalId, (u64, Sha256Digest)>,
-    open: BTreeMap<(JournalId, u64), Open>,
+    open: BTreeMap<(JournalId, u64), OpenGeneration>,
     spending: Spending,
     /// Those that their owners gave up.
     lost: BTreeSet<JournalId>,
 }
 
 /// A generation that began.
-struct Open {
+struct OpenGeneration {
     holder: KeyId,
     grant: Sha256Digest,
     checkpoint: CheckpointId,
@@ -84,18 +84,21 @@ impl Replay {
         for (record, _) in &batch.records {
             let kept = self.require_kept(batch.journal, record);
             let judged = match &record.event {
-                Event::Begin(begin) => self.begun(batch, (record.seq, record.at), begin, entry.at),
-                Event::End(end) => self.ended((batch.journal, end.begin), end.tokens, !end.hits.is_empty()),
+                Event::Begin(begin) => self.begin_generation(batch, record.seq, record.at, begin, entry.at),
+                Event::End(end) => {
+                    self.end_generation((batch.journal, end.begin), end.tokens, !end.hits.is_empty())
+                }
             };
             wrong.extend(kept.and(judged).err().map(|what| format!("record {}: {what}", record.seq)));
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
     }
 
-    fn begun(
+    fn begin_generation(
         &mut self,
         batch: &ChainedBatch,
-        (seq, at): (u64, Timestamp),
+        seq: u64,
+        at: Timestamp,
         begin: &Begin,
         came: Timestamp,
     ) -> Result<(), String> {
@@ -119,9 +122,9 @@ impl Replay {
         let limit = leased.map_or(limit, |leased| Some(leased?.max(limit?)));
         let account = Account { person: holder, checkpoint: checkpoint.clone() };
         let spend =
-            limit.map(|limit| self.journals.spending.begun(&account, (at, promised), limit, self.place));
+            limit.map(|limit| self.journals.spending.begin(&account, at, promised, limit, self.place));
         let kept = self.leases.get(&begin.lease).and_then(|lease| lease.usage);
-        let open = Open { holder, grant, checkpoint, at, promised, spend, is_flagged, kept };
+        let open = OpenGeneration { holder, grant, checkpoint, at, promised, spend, is_flagged, kept };
         self.journals.open.insert((batch.journal, seq), open);
         let fact = self
             .facts
@@ -191,11 +194,16 @@ impl Replay {
         Err(format!("it needs a stage with `usage = \"{holds}\"`, but its stage keeps `{mode}`"))
     }
 
-    fn ended(&mut self, begin: (JournalId, u64), tokens: u64, is_flagged: bool) -> Result<(), String> {
+    fn end_generation(
+        &mut self,
+        begin: (JournalId, u64),
+        tokens: u64,
+        is_flagged: bool,
+    ) -> Result<(), String> {
         let open = self.journals.open.remove(&begin).ok_or("it ends a generation that never began")?;
         if let Some(spend) = open.spend {
             let account = Account { person: open.holder, checkpoint: open.checkpoint.clone() };
-            self.journals.spending.ended(&account, spend, tokens);
+            self.journals.spending.end(&account, spend, tokens);
         }
         let day = (open.checkpoint, open.grant, open.at.date());
         let usage: &mut UsageFact = self.facts.usage.entry(day).or_default();
@@ -240,7 +248,7 @@ impl Replay {
                 rules: case.rules,
                 reason: case.reason.to_string(),
                 at: entry.at,
-                standing: Standing::default(),
+                standing: CaseState::default(),
             };
             let holder = self.holder_key(fact.grant)?.id();
             self.cases_of.entry((holder, fact.checkpoint.clone())).or_default().push(entry.statement);

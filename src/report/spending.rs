@@ -36,10 +36,11 @@ pub(super) struct Spending(BTreeMap<Account, Vec<Spend>>);
 
 impl Spending {
     /// Takes down a generation that began.
-    pub(super) fn begun(
+    pub(super) fn begin(
         &mut self,
         account: &Account,
-        (at, promised): (Timestamp, u64),
+        at: Timestamp,
+        promised: u64,
         limit: u64,
         place: u64,
     ) -> SpendIndex {
@@ -49,7 +50,7 @@ impl Spending {
     }
 
     /// Takes down how many tokens came out.
-    pub(super) fn ended(&mut self, account: &Account, SpendIndex(index): SpendIndex, tokens: u64) {
+    pub(super) fn end(&mut self, account: &Account, SpendIndex(index): SpendIndex, tokens: u64) {
         if let Some(spend) = self.0.get_mut(account).and_then(|spends| spends.get_mut(index)) {
             spend.tokens = tokens;
         }
@@ -96,10 +97,10 @@ mod tests {
         let at = |hours| Timestamp::from_unix_seconds(0).plus_hours(hours);
         let mut spending = Spending::default();
         for (place, hours, tokens) in [(1, 0, 60), (2, 30, 60), (3, 24, 40), (4, 20, 40)] {
-            spending.begun(&account, (at(hours), tokens), 100, place);
+            spending.begin(&account, at(hours), tokens, 100, place);
         }
-        let promised = spending.begun(&account, (at(80), 500), 100, 5);
-        spending.ended(&account, promised, 100);
+        let promised = spending.begin(&account, at(80), 500, 100, 5);
+        spending.end(&account, promised, 100);
         // 60 and 40 fit; at 24 h the first is out of the day; at 30 h there are 40 + 40 + 60.
         insta::assert_debug_snapshot!(spending.excesses(), @r#"
         [

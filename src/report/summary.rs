@@ -89,7 +89,7 @@ pub struct Release {
 
 impl Release {
     /// The stage; marked, if it was entered against the policy.
-    pub(super) fn marked(&self) -> String {
+    pub(super) fn marked_stage(&self) -> String {
         match self.against.as_slice() {
             [] => self.stage.clone(),
             against => format!("{}, against the policy: {}", self.stage, against.join("; ")),
@@ -253,7 +253,8 @@ pub struct ErasedRow {
 pub fn summarize(
     facts: &Facts,
     verification: Verification,
-    (from, to): (Timestamp, Timestamp),
+    from: Timestamp,
+    to: Timestamp,
     created: Timestamp,
 ) -> Report {
     let within = |at: Timestamp| at >= from && at < to;
@@ -297,7 +298,7 @@ pub fn summarize(
         requests: requests(facts, within),
         denials: denials(facts, within),
         months: months(facts, within),
-        holdings: holdings(facts, (from, to), as_of),
+        holdings: holdings(facts, from, to, as_of),
         usage_by_checkpoint,
         usage_by_person,
         usage_by_purpose,
@@ -347,7 +348,7 @@ fn state(grant: &GrantFact, to: Timestamp, as_of: Timestamp) -> &'static str {
     }
 }
 
-fn holdings(facts: &Facts, (from, to): (Timestamp, Timestamp), as_of: Timestamp) -> Vec<Holding> {
+fn holdings(facts: &Facts, from: Timestamp, to: Timestamp, as_of: Timestamp) -> Vec<Holding> {
     let grants = facts.grants.values().filter(|grant| {
         let ended = grant.revoked.as_ref().map_or(grant.expires, |(on, _)| (*on).min(grant.expires));
         grant.at < to && ended >= from

@@ -84,7 +84,7 @@ pub fn report_text(report: &Report) -> String {
         report
             .releases
             .iter()
-            .map(|row| format!("{}  {:<14} {}", row.at.date(), row.checkpoint, row.marked())),
+            .map(|row| format!("{}  {:<14} {}", row.at.date(), row.checkpoint, row.marked_stage())),
     );
     table(
         &mut text,

@@ -34,7 +34,7 @@ pub struct Verification {
     pub kinds: BTreeMap<EntryKind, u64>,
     /// What was proved, in words.
     pub proved: Vec<String>,
-    /// What does not hold; empty where all does.
+    /// What does not hold; empty if all does.
     pub findings: Vec<Finding>,
     /// How many findings there were.
     pub finding_count: u64,
@@ -56,7 +56,7 @@ impl Verification {
     }
 
     /// Takes a finding down.
-    pub(super) fn find(&mut self, entry: Option<u64>, what: impl Into<String>) {
+    pub(super) fn add_finding(&mut self, entry: Option<u64>, what: impl Into<String>) {
         self.finding_count += 1;
         if self.findings.len() < MAX_FINDINGS {
             self.findings.push(Finding { entry, what: what.into() });
@@ -64,14 +64,14 @@ impl Verification {
     }
 
     /// Takes down what does hold, and yet breaks a rule that its board may overrule.
-    pub(super) fn remark(&mut self, entry: u64, what: impl Into<String>) {
+    pub(super) fn add_remark(&mut self, entry: u64, what: impl Into<String>) {
         if self.remarks.len() < MAX_FINDINGS {
             self.remarks.push(Finding { entry: Some(entry), what: what.into() });
         }
     }
 
     /// Takes down what was recorded and took no effect.
-    pub(super) fn void(&mut self, entry: u64, what: impl Into<String>) {
+    pub(super) fn add_void(&mut self, entry: u64, what: impl Into<String>) {
         if self.void.len() < MAX_FINDINGS {
             self.void.push(Finding { entry: Some(entry), what: what.into() });
         }

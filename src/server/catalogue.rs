@@ -112,8 +112,7 @@ pub(super) async fn propose(
     Path(role): Path<String>,
     Sent(parcel): Sent<Parcel>,
 ) -> Result<(StatusCode, Json<ProposalReceipt>), Refusal> {
-    let proposer = (key, knows_code);
-    let (received, published) = app.registry.receive(&subject(&role)?, &parcel, proposer).await?;
+    let (received, published) = app.registry.receive(&subject(&role)?, &parcel, key, knows_code).await?;
     let received = received.as_str().to_owned();
     let published = published.iter().map(ToString::to_string).collect();
     Ok((StatusCode::OK, Json(ProposalReceipt { received, published })))

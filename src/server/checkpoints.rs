@@ -66,7 +66,9 @@ pub(super) async fn put_seal(
     Path(checkpoint): Path<CheckpointId>,
     Sent(parcel): Sent<SealParcel>,
 ) -> Result<(StatusCode, Json<SealReceipt>), Refusal> {
-    let parts = (parcel.manifest.into_bytes(), parcel.shares.into_bytes());
-    let manifest = app.registry.put_seal(&checkpoint, parts, member).await?;
+    let manifest = app
+        .registry
+        .put_seal(&checkpoint, parcel.manifest.into_bytes(), parcel.shares.into_bytes(), member)
+        .await?;
     Ok((StatusCode::OK, Json(SealReceipt { manifest })))
 }

@@ -57,7 +57,7 @@ pub(super) async fn get(
             .map_err(|_| Refusal::malformed("the object store returned an invalid URL"))?;
         return Ok((StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, place)]).into_response());
     }
-    let (status, bytes) = match range::wanted(&headers, &tag, size) {
+    let (status, bytes) = match range::select_range(&headers, &tag, size) {
         Part::Whole => (StatusCode::OK, None),
         Part::Bytes(bytes) => (StatusCode::PARTIAL_CONTENT, Some(bytes)),
         Part::OutOfRange => {

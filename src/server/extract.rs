@@ -36,17 +36,17 @@ pub(super) struct Query<T>(pub(super) T);
 pub(super) struct Json<T>(pub(super) T);
 
 /// A JSON body, or none.
-pub(super) struct Told<T>(pub(super) Option<T>);
+pub(super) struct OptionalJson<T>(pub(super) Option<T>);
 
 /// A body of bytes, no longer than the route takes.
 pub(super) struct Body(pub(super) Bytes);
 
 /// A statement in its DSSE envelope.
-pub(super) struct Signed(pub(super) Envelope);
+pub(super) struct SignedEnvelope(pub(super) Envelope);
 
 /// Where a request comes from, which was charged for the length of its body. It stands before the body among a handler's arguments, so
 /// that what is not paid for is not read.
-pub(super) struct Paid(pub(super) Origin);
+pub(super) struct ChargedOrigin(pub(super) Origin);
 
 /// Who proved that they are on a board. It stands before the body among a handler's arguments: what others send is not read.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,7 @@ pub(super) struct Proposer {
 }
 
 /// The work that a request brings with it, if it does.
-pub(super) struct Work(pub(super) Option<WorkProof>);
+pub(super) struct ProofOfWork(pub(super) Option<WorkProof>);
 
 /// Who proved that they hold a key, by a bearer.
 #[derive(Debug, Clone, Copy)]
@@ -87,16 +87,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Told<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let says_json = says_json(&request);
+        let says_json = has_json_content_type(&request);
         let Body(bytes) = Body::from_request(request, state).await?;
         match bytes.is_empty() {
             true => Ok(Self(None)),
             false if says_json => json_object(&bytes).map(|body| Self(Some(body))),
-            false => Err(not_json()),
+            false => Err(unsupported_media_type()),
         }
     }
 }
@@ -105,11 +105,14 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| of_bytes(&rejection))
+        Bytes::from_request(request, state)
+            .await
+            .map(Self)
+            .map_err(|rejection| from_bytes_rejection(&rejection))
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Signed {
+impl<S: Send + Sync> FromRequest<S> for SignedEnvelope {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
@@ -121,14 +124,14 @@ impl<S: Send + Sync> FromRequest<S> for Signed {
 
 /// The body of a request that says that it is JSON.
 async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
-    if !says_json(&request) {
-        return Err(not_json());
+    if !has_json_content_type(&request) {
+        return Err(unsupported_media_type());
     }
     let Body(bytes) = Body::from_request(request, state).await?;
     Ok(bytes)
 }
 
-fn says_json(request: &Request) -> bool {
+fn has_json_content_type(request: &Request) -> bool {
     let content = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = content.and_then(|content| content.split(';').next());
     kind.is_some_and(|kind| kind.trim() == "application/json")
@@ -150,7 +153,7 @@ impl FromRequestParts<App> for Reader {
 impl OptionalFromRequestParts<App> for Reader {
     type Rejection = Refusal;
 
-    /// Nobody where there is no bearer; a bearer that is not good is refused.
+    /// Nobody if there is no bearer; a bearer that is not good is refused.
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, Refusal> {
         let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
             return Ok(None);
@@ -161,12 +164,12 @@ impl OptionalFromRequestParts<App> for Reader {
         };
         let holder = app.registry.holder_of(bearer.trim(), Timestamp::now()).await?;
         let holder = holder.ok_or_else(|| Refusal::unauthenticated("the bearer is unknown or expired"))?;
-        app.limits.identity(holder, Cost::REQUEST)?;
+        app.limits.charge_identity(holder, Cost::REQUEST)?;
         Ok(Some(Self(holder)))
     }
 }
 
-impl FromRequestParts<App> for Paid {
+impl FromRequestParts<App> for ChargedOrigin {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
@@ -174,12 +177,12 @@ impl FromRequestParts<App> for Paid {
         // The middleware that measures addresses stands before every handler.
         let origin = origin.ok_or_else(|| Refusal::malformed("the request has no source address"))?;
         let length = body_length(parts).min(MAX_STATEMENT_BYTES as u64);
-        app.limits.address(origin, Cost::of_bytes(length))?;
+        app.limits.charge_address(origin, Cost::for_bytes(length))?;
         Ok(Self(origin))
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Work {
+impl<S: Send + Sync> FromRequestParts<S> for ProofOfWork {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
@@ -205,19 +208,19 @@ impl FromRequestParts<App> for Proposer {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
         let reader = <Reader as OptionalFromRequestParts<App>>::from_request_parts(parts, app).await?;
         let key = reader.map(|Reader(key)| key);
-        let knows_code = knows_founding_code(app, &parts.headers);
+        let knows_code = has_founding_code(app, &parts.headers);
         let is_founded = app.registry.is_founded().await?;
         let is_known = if is_founded { app.registry.require_keeper(key).await.is_ok() } else { knows_code };
         if is_known {
             return Ok(Self { key, knows_code });
         }
         if let Some(origin) = parts.extensions.get::<Origin>() {
-            app.limits.address(*origin, Cost::of_proposal())?;
+            app.limits.charge_address(*origin, Cost::for_proposal())?;
         }
         if body_length(parts) <= MAX_STATEMENT_BYTES as u64 {
             return Ok(Self { key, knows_code });
         }
-        Err(too_long("a proposal of this length requires a keeper's bearer or the founding code"))
+        Err(payload_too_large("a proposal of this length requires a keeper's bearer or the founding code"))
     }
 }
 
@@ -232,27 +235,28 @@ fn body_length(parts: &Parts) -> u64 {
 }
 
 /// Whether somebody has the code that lets the first proposals of a catalogue in.
-fn knows_founding_code(app: &App, headers: &HeaderMap) -> bool {
+fn has_founding_code(app: &App, headers: &HeaderMap) -> bool {
     let sent = headers.get(FOUNDING_CODE).map(|value| Sha256Digest::of(value.as_bytes()));
     app.founding_code.zip(sent).is_some_and(|(code, sent)| code.as_bytes().ct_eq(sent.as_bytes()).into())
 }
 
-fn too_long(detail: &str) -> Refusal {
-    let kind = ("too-long", "the body is too long");
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, kind, detail).next("send less at once")
+fn payload_too_large(detail: &str) -> Refusal {
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too-long", "the body is too long", detail)
+        .next("send less at once")
 }
 
-fn of_bytes(rejection: &BytesRejection) -> Refusal {
+fn from_bytes_rejection(rejection: &BytesRejection) -> Refusal {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_long("the body exceeds the limit of this route"),
+        StatusCode::PAYLOAD_TOO_LARGE => payload_too_large("the body exceeds the limit of this route"),
         _ => Refusal::too_slow(),
     }
 }
 
-fn not_json() -> Refusal {
+fn unsupported_media_type() -> Refusal {
     Refusal::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ("not-json", "the body is not JSON"),
+        "not-json",
+        "the body is not JSON",
         "the Content-Type is not application/json",
     )
     .next("send JSON with Content-Type application/json")

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::App;
-use super::extract::{Path, Reader, Told};
+use super::extract::{OptionalJson, Path, Reader};
 use super::private::{Private, PrivateText};
 use super::problem::{Refusal, Refusals};
 use super::statements::raw;
@@ -52,7 +52,7 @@ pub(super) async fn lease(
     State(app): State<App>,
     Reader(reader): Reader,
     Path(digest): Path<Sha256Digest>,
-    Told(journal): Told<JournalState>,
+    OptionalJson(journal): OptionalJson<JournalState>,
 ) -> Result<(StatusCode, PrivateText<String>), Refusal> {
     let lease = app.registry.lease_to_holder(digest, reader, journal.as_ref(), Timestamp::now()).await?;
     metrics::counter!("portcullis_leases_total").increment(1);

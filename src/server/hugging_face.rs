@@ -4,7 +4,6 @@
 //! where to ask. The protocol is as `huggingface_hub` speaks it: `GET /api/models/<repository>[/revision/<revision>]` and
 //! `/tree/<revision>` list, `HEAD` and `GET /<repository>/resolve/<revision>/<file>` tell and send.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body as Sent;
@@ -82,7 +81,7 @@ pub(super) async fn resolve(
         return refuse(StatusCode::NOT_FOUND, "EntryNotFound", &words);
     };
     let tag = format!("\"{}\"", file.sha256);
-    let (status, bytes) = match range::wanted(&headers, &tag, file.size) {
+    let (status, bytes) = match range::select_range(&headers, &tag, file.size) {
         Part::Whole => (StatusCode::OK, None),
         Part::Bytes(bytes) => (StatusCode::PARTIAL_CONTENT, Some(bytes)),
         Part::OutOfRange => {
@@ -96,7 +95,7 @@ pub(super) async fn resolve(
     let length = bytes.end - bytes.start;
     let body = match method {
         Method::HEAD => Sent::empty(),
-        _ => match plain(&app, &checkpoint, (at, bytes), origin).await {
+        _ => match stream_plaintext(&app, &checkpoint, PublicRange { file: at, bytes }, origin).await {
             Ok(body) => body,
             Err(refusal) => return refusal.into_response(),
         },
@@ -122,17 +121,16 @@ pub(super) async fn resolve(
 }
 
 /// A file's bytes in the plain, as many chunks as the address pays for.
-async fn plain(
+async fn stream_plaintext(
     app: &App,
     checkpoint: &PublicCheckpoint,
-    (file, bytes): (usize, Range<u64>),
+    wanted: PublicRange,
     origin: Origin,
 ) -> Result<Sent, Refusal> {
-    let wanted = PublicRange { file, bytes };
-    app.limits.address(origin, Cost::of_opening(checkpoint.first_chunk_bytes(&wanted)))?;
+    app.limits.charge_address(origin, Cost::for_opening(checkpoint.first_chunk_bytes(&wanted)))?;
     let limits = app.clone();
-    let pay = move |bytes| limits.limits.address_later(origin, Cost::of_opening(bytes));
-    let reader = PublicReader { share: origin.share(PublicReader::SHARES), pay: Arc::new(pay) };
+    let pay = move |bytes| limits.limits.try_charge_address(origin, Cost::for_opening(bytes));
+    let reader = PublicReader { share: origin.share(PublicReader::SHARES), charge: Arc::new(pay) };
     Ok(Sent::from_stream(checkpoint.read(wanted, reader).await?))
 }
 

@@ -47,31 +47,31 @@ impl Cost {
     pub(super) const REQUEST: Self = Self(1);
 
     /// What reading a body costs, beside the request.
-    pub(super) fn of_bytes(bytes: u64) -> Self {
-        Self::of(bytes / BYTES_A_UNIT)
+    pub(super) fn for_bytes(bytes: u64) -> Self {
+        Self::new(bytes / BYTES_A_UNIT)
     }
 
     /// What checking so many signatures costs.
-    pub(super) fn of_signatures(signatures: usize) -> Self {
-        Self::of((signatures / SIGNATURES_A_UNIT) as u64)
+    pub(super) fn for_signatures(signatures: usize) -> Self {
+        Self::new((signatures / SIGNATURES_A_UNIT) as u64)
     }
 
     /// What the proposal of a stranger costs.
-    pub(super) fn of_proposal() -> Self {
+    pub(super) fn for_proposal() -> Self {
         Self(PROPOSAL_UNITS)
     }
 
     /// What opening a chunk of so many bytes costs.
-    pub(super) fn of_opening(bytes: u64) -> Self {
-        Self::of(bytes.div_ceil(OPENED_BYTES_A_UNIT))
+    pub(super) fn for_opening(bytes: u64) -> Self {
+        Self::new(bytes.div_ceil(OPENED_BYTES_A_UNIT))
     }
 
     /// What a challenge costs, or a session.
-    pub(super) fn of_session() -> Self {
+    pub(super) fn for_session() -> Self {
         Self(SESSION_UNITS)
     }
 
-    fn of(units: u64) -> Self {
+    fn new(units: u64) -> Self {
         Self(u32::try_from(units).unwrap_or(u32::MAX))
     }
 }
@@ -82,7 +82,7 @@ pub(super) struct Origin(IpAddr);
 
 impl Origin {
     /// The origin of an address: one household has a whole /64 of IPv6 addresses.
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub(super) fn new(address: IpAddr) -> Self {
         Self(household(address))
     }
 
@@ -116,29 +116,29 @@ impl Limits {
     /// What the settings say; 0 is no limit.
     pub(super) fn new(settings: &LimitSettings) -> Self {
         Self {
-            addresses: Buckets::a_second(settings.per_address),
-            identities: Buckets::a_second(settings.per_identity),
-            newcomers: Buckets::a_day(settings.newcomer_requests_per_address),
+            addresses: Buckets::per_second(settings.per_address),
+            identities: Buckets::per_second(settings.per_identity),
+            newcomers: Buckets::per_day(settings.newcomer_requests_per_address),
         }
     }
 
     /// Charges an address.
-    pub(super) fn address(&self, origin: Origin, cost: Cost) -> Result<(), Refusal> {
+    pub(super) fn charge_address(&self, origin: Origin, cost: Cost) -> Result<(), Refusal> {
         charge(self.addresses.as_ref(), &origin, cost, "rate limit exceeded for this address")
     }
 
     /// Charges an address for what it asked before; how long to wait first, if it asks for too much.
-    pub(super) fn address_later(&self, origin: Origin, cost: Cost) -> Result<(), Duration> {
+    pub(super) fn try_charge_address(&self, origin: Origin, cost: Cost) -> Result<(), Duration> {
         take(self.addresses.as_ref(), &origin, cost)
     }
 
     /// Charges an identity.
-    pub(super) fn identity(&self, key: KeyId, cost: Cost) -> Result<(), Refusal> {
+    pub(super) fn charge_identity(&self, key: KeyId, cost: Cost) -> Result<(), Refusal> {
         charge(self.identities.as_ref(), &key, cost, "rate limit exceeded for this identity")
     }
 
     /// Counts a newcomer's request from an address.
-    pub(super) fn newcomer(&self, origin: Origin) -> Result<(), Refusal> {
+    pub(super) fn charge_newcomer(&self, origin: Origin) -> Result<(), Refusal> {
         let words = "daily limit of newcomers' requests reached for this address";
         charge(self.newcomers.as_ref(), &origin, Cost::REQUEST, words)
     }
@@ -152,13 +152,13 @@ struct Buckets {
 }
 
 impl Buckets {
-    fn a_second(units: u32) -> Option<Self> {
+    fn per_second(units: u32) -> Option<Self> {
         let rate = NonZeroU32::new(units)?;
         let burst = NonZeroU32::new(units.saturating_mul(BURST_SECONDS))?;
         Some(Self::new(Quota::per_second(rate), burst))
     }
 
-    fn a_day(units: u32) -> Option<Self> {
+    fn per_day(units: u32) -> Option<Self> {
         let burst = NonZeroU32::new(units)?;
         let period = Duration::from_secs(u64::from(DAY_HOURS) * 3600) / units;
         Some(Self::new(Quota::with_period(period)?, burst))
@@ -170,7 +170,7 @@ impl Buckets {
     }
 
     /// The bucket of a key.
-    fn of(&self, key: &impl Hash) -> u16 {
+    fn bucket_index(&self, key: &impl Hash) -> u16 {
         u16::try_from(self.hasher.hash_one(key) % BUCKETS).unwrap_or(0)
     }
 }
@@ -184,7 +184,7 @@ fn take(buckets: Option<&Buckets>, key: &impl Hash, cost: Cost) -> Result<(), Du
     let Some(buckets) = buckets else { return Ok(()) };
     // What costs more than half of a bucket takes half of it: a bucket is never full while requests come.
     let Some(units) = NonZeroU32::new(cost.0.min((buckets.burst.get() / 2).max(1))) else { return Ok(()) };
-    let Ok(charged) = buckets.limiter.check_key_n(&buckets.of(key), units) else { return Ok(()) };
+    let Ok(charged) = buckets.limiter.check_key_n(&buckets.bucket_index(key), units) else { return Ok(()) };
     charged.map_err(|until| until.wait_time_from(DefaultClock::default().now()))
 }
 
@@ -194,9 +194,9 @@ mod tests {
 
     #[test]
     fn a_flood_of_addresses_takes_no_more_than_the_buckets_that_there_are() {
-        let buckets = Buckets::a_second(5).unwrap();
+        let buckets = Buckets::per_second(5).unwrap();
         for address in 0..200_000_u32 {
-            let origin = Origin::of(IpAddr::V4(address.into()));
+            let origin = Origin::new(IpAddr::V4(address.into()));
             drop(charge(Some(&buckets), &origin, Cost::REQUEST, "too much"));
         }
         assert!(buckets.limiter.len() as u64 <= BUCKETS);
@@ -204,12 +204,12 @@ mod tests {
 
     #[test]
     fn work_is_charged_and_not_requests() {
-        let buckets = Buckets::a_second(10).unwrap();
+        let buckets = Buckets::per_second(10).unwrap();
         let charge = |cost| charge(Some(&buckets), &1, cost, "too much").is_ok();
-        assert!(charge(Cost::of_signatures(3)) && charge(Cost::of_bytes(100)), "too little to count");
-        assert!(charge(Cost::of_signatures(32)), "8 of 20 units");
-        assert!(charge(Cost::of_bytes(1 << 30)), "half of a bucket at the most");
-        assert!(!charge(Cost::of_signatures(32)));
+        assert!(charge(Cost::for_signatures(3)) && charge(Cost::for_bytes(100)), "too little to count");
+        assert!(charge(Cost::for_signatures(32)), "8 of 20 units");
+        assert!(charge(Cost::for_bytes(1 << 30)), "half of a bucket at the most");
+        assert!(!charge(Cost::for_signatures(32)));
         assert!(charge(Cost::REQUEST));
     }
 }

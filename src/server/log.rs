@@ -12,7 +12,7 @@ use crate::api::LogReceipt;
 use crate::digest::Sha256Digest;
 use crate::log::{EntryKind, Part};
 
-/// The log's head: a signed note, with the cosignatures of witnesses where there are any.
+/// The log's head: a signed note, with the cosignatures of witnesses if there are any.
 #[utoipa::path(get, path = "/log/checkpoint", operation_id = "log_head", tag = "log", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn head(State(app): State<App>) -> Result<Response, Refusal> {
     let note = app.registry.log_note().await?;

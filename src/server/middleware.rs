@@ -22,8 +22,8 @@ pub(super) async fn limit_address(
     next: Next,
 ) -> Response {
     let forwarded = app.behind_proxy.then(|| forwarded_for(request.headers())).flatten();
-    let origin = Origin::of(forwarded.unwrap_or_else(|| peer.ip()));
-    match app.limits.address(origin, Cost::REQUEST) {
+    let origin = Origin::new(forwarded.unwrap_or_else(|| peer.ip()));
+    match app.limits.charge_address(origin, Cost::REQUEST) {
         Ok(()) => {
             request.extensions_mut().insert(origin);
             next.run(request).await
@@ -66,7 +66,7 @@ pub(super) async fn pace(
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = method_label(request.method());
-    let route = RouteLabel::of(request.extensions().get::<MatchedPath>(), &ROUTES);
+    let route = RouteLabel::new(request.extensions().get::<MatchedPath>(), &ROUTES);
     let path: String = request.uri().path().chars().take(MAX_LOGGED_PATH).collect();
     let response = next.run(request).await;
     let (took, status) = (begun.elapsed(), response.status());
@@ -91,22 +91,23 @@ fn measure(labels: Labels, took: Duration) {
 
 /// Refuses a request that does not name its host once and exactly: what stands in front of this server may have read another one.
 pub(super) async fn require_host(request: Request, next: Next) -> Response {
-    match Host::of_request(&request) {
+    match Host::from_request(&request) {
         Ok(_) => next.run(request).await,
         Err(error) => Refusal::malformed(error.to_string()).into_response(),
     }
 }
 
 /// No route has this path.
-pub(super) async fn nothing_here() -> Response {
+pub(super) async fn not_found() -> Response {
     Refusal::missing("no resource has this path").next("see /openapi.json for the paths").into_response()
 }
 
 /// A route has this path, and another method.
-pub(super) async fn not_done_here() -> Response {
+pub(super) async fn method_not_allowed() -> Response {
     Refusal::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        ("method", "method not allowed"),
+        "method",
+        "method not allowed",
         "this resource does not support this method",
     )
     .next("see /openapi.json for its methods")
@@ -114,13 +115,14 @@ pub(super) async fn not_done_here() -> Response {
 }
 
 /// A handler has a defect; its neighbours go on.
-pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+pub(super) fn handle_panic(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     tracing::error!(words, "a handler panicked");
     let mut response = Refusal::new(
         StatusCode::INTERNAL_SERVER_ERROR,
-        ("defect", "internal error"),
+        "defect",
+        "internal error",
         "the registry has a defect; see its log",
     )
     .next("report it to the registry's operator")

@@ -5,13 +5,13 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::registry::Revealed;
+use crate::registry::PrivateAnswer;
 
 /// A private answer in JSON.
-pub(super) struct Private<T>(pub(super) Revealed<T>);
+pub(super) struct Private<T>(pub(super) PrivateAnswer<T>);
 
 /// A private answer whose text is JSON already.
-pub(super) struct PrivateText<T>(pub(super) Revealed<T>);
+pub(super) struct PrivateText<T>(pub(super) PrivateAnswer<T>);
 
 impl<T: Serialize> IntoResponse for Private<T> {
     fn into_response(self) -> Response {

@@ -9,7 +9,7 @@ use utoipa::{IntoResponses, PartialSchema as _, openapi};
 use crate::access::Fault;
 use crate::api::{PROBLEM_JSON, Problem, WorkDemand};
 use crate::registry::Error;
-use crate::store::{self, IntakeRefusal};
+use crate::store::{self, QuotaRefusal};
 use crate::time::Timestamp;
 
 /// Where the kinds of problems are named.
@@ -32,31 +32,30 @@ pub(super) struct Refusal {
 impl Refusal {
     /// What was sent makes no sense.
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, ("malformed", "malformed request"), detail)
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "malformed request", detail)
             .next("see /openapi.json for the expected form")
     }
 
     /// There is no such thing.
     pub(super) fn missing(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, ("unknown", "not found"), detail)
+        Self::new(StatusCode::NOT_FOUND, "unknown", "not found", detail)
     }
 
     /// Only who proved who they are may read this.
     pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, ("unauthenticated", "authentication required"), detail)
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "authentication required", detail)
             .next("answer a challenge of POST /v1/challenges at POST /v1/sessions, and send the bearer")
     }
 
     /// The body ended early, or came too slowly.
     pub(super) fn too_slow() -> Self {
-        let kind = ("cut-off", "incomplete body");
         let detail = "the body ended early or arrived too slowly";
-        Self::new(StatusCode::REQUEST_TIMEOUT, kind, detail).next("send it again")
+        Self::new(StatusCode::REQUEST_TIMEOUT, "cut-off", "incomplete body", detail).next("send it again")
     }
 
     /// Too much in a short time.
     pub(super) fn too_many(detail: impl Into<String>, retry_after: u64) -> Self {
-        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, ("too-many", "too many requests"), detail)
+        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many requests", detail)
             .next("wait as long as Retry-After says, and try again");
         refusal.retry_after = Some(retry_after);
         refusal
@@ -64,7 +63,8 @@ impl Refusal {
 
     pub(super) fn new(
         status: StatusCode,
-        (kind, title): (&'static str, &'static str),
+        kind: &'static str,
+        title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
         Self { status, kind, title, detail: detail.into(), next: None, retry_after: None, work: None }
@@ -79,7 +79,7 @@ impl Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let (fault, next) = error.next_step();
-        let (status, kind) = match (&error, fault) {
+        let (status, (kind, title)) = match (&error, fault) {
             (Error::Unknown { .. } | Error::NoPart { .. }, _) => {
                 (StatusCode::NOT_FOUND, ("unknown", "not found"))
             }
@@ -109,7 +109,7 @@ impl From<Error> for Refusal {
             }
             error => chain(error),
         };
-        let mut refusal = Self::new(status, kind, detail).next(next);
+        let mut refusal = Self::new(status, kind, title, detail).next(next);
         refusal.retry_after = match &error {
             Error::Store(store::Error::Intake(refusal)) => Some(retry_after(refusal)),
             Error::Crowded => Some(5),
@@ -123,18 +123,18 @@ impl From<Error> for Refusal {
 }
 
 /// Seconds after which a quota may have room again: a day's at the next midnight of UTC, a queue's when somebody decided.
-fn retry_after(refusal: &IntakeRefusal) -> u64 {
+fn retry_after(refusal: &QuotaRefusal) -> u64 {
     const DAY: i64 = 24 * 3600;
     match refusal {
-        IntakeRefusal::PersonDay { .. }
-        | IntakeRefusal::NewcomersDay { .. }
-        | IntakeRefusal::NetworkDay { .. }
-        | IntakeRefusal::KindDay { .. }
-        | IntakeRefusal::UsageDay { .. } => {
+        QuotaRefusal::PersonDay { .. }
+        | QuotaRefusal::NewcomersDay { .. }
+        | QuotaRefusal::NetworkDay { .. }
+        | QuotaRefusal::KindDay { .. }
+        | QuotaRefusal::UsageDay { .. } => {
             let left = DAY - Timestamp::now().unix_seconds().rem_euclid(DAY);
             u64::try_from(left).unwrap_or(0)
         }
-        IntakeRefusal::Pending { .. } | IntakeRefusal::Repeated { .. } => 3600,
+        QuotaRefusal::Pending { .. } | QuotaRefusal::Repeated { .. } => 3600,
     }
 }
 

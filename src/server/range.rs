@@ -16,7 +16,7 @@ pub(super) enum Part {
 }
 
 /// Reads `Range` and `If-Range`. What is malformed, or asks for several ranges at once, is as if absent, as the RFC allows.
-pub(super) fn wanted(headers: &HeaderMap, tag: &str, size: u64) -> Part {
+pub(super) fn select_range(headers: &HeaderMap, tag: &str, size: u64) -> Part {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_RANGE).is_some_and(|validator| validator.trim() != tag) {
         return Part::Whole;
@@ -61,7 +61,7 @@ mod tests {
     fn part(range: &str) -> Part {
         let mut headers = HeaderMap::new();
         headers.insert(header::RANGE, range.parse().unwrap());
-        wanted(&headers, "\"tag\"", 10)
+        select_range(&headers, "\"tag\"", 10)
     }
 
     #[test]
@@ -90,8 +90,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::RANGE, "bytes=2-3".parse().unwrap());
         headers.insert(header::IF_RANGE, "\"other\"".parse().unwrap());
-        assert_eq!(wanted(&headers, "\"tag\"", 10), Part::Whole);
+        assert_eq!(select_range(&headers, "\"tag\"", 10), Part::Whole);
         headers.insert(header::IF_RANGE, "\"tag\"".parse().unwrap());
-        assert_eq!(wanted(&headers, "\"tag\"", 10), Part::Bytes(2..4));
+        assert_eq!(select_range(&headers, "\"tag\"", 10), Part::Bytes(2..4));
     }
 }

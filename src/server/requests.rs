@@ -27,7 +27,7 @@ pub(super) struct ListQuery {
     state: Option<String>,
     /// What the page before gave as `next`.
     after: Option<String>,
-    /// At most so many; 1 to 1000.
+    /// Maximum number; 1 to 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }
@@ -115,7 +115,7 @@ pub(super) async fn assign(
     Path(digest): Path<Sha256Digest>,
     Sent(assignment): Sent<Assignment>,
 ) -> Result<Private<RequestItem>, Refusal> {
-    app.registry.assign(digest, assignment.assignee, (reader, Timestamp::now())).await?;
+    app.registry.assign(digest, assignment.assignee, reader, Timestamp::now()).await?;
     Ok(Private(app.registry.queued_request(digest, reader).await?.map(item)))
 }
 

@@ -1,4 +1,4 @@
-//! A server that runs: it listens, publishes the catalogue anew each day, and ends when asked, its work done.
+//! A server that runs: it listens, publishes the catalogue again each day, and ends when asked, its work done.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -35,6 +35,7 @@ const FIRST_REQUEST: Duration = Duration::from_secs(10);
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// Why a server cannot run.
+#[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The settings forbid it.
@@ -42,20 +43,10 @@ pub enum ServeError {
     Settings(#[from] SettingsError),
     /// The address cannot be listened on.
     #[error("cannot listen on {listen}")]
-    Listen {
-        /// Where.
-        listen: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
+    Listen { listen: SocketAddr, source: io::Error },
     /// The certificate or its key cannot be used.
     #[error("cannot use the certificate {}", path.display())]
-    Certificate {
-        /// Where it lies.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Certificate { path: PathBuf, source: io::Error },
     /// What was here before the log cannot be entered.
     #[error("cannot enter existing statements into the log")]
     Log(#[source] Error),

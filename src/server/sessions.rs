@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::App;
-use super::extract::{Paid, Signed};
+use super::extract::{ChargedOrigin, SignedEnvelope};
 use super::limits::Cost;
 use super::problem::{Refusal, Refusals};
 use crate::api::{Bearer, Challenge};
@@ -15,9 +15,9 @@ use crate::time::Timestamp;
 #[utoipa::path(post, path = "/v1/challenges", operation_id = "challenge", tag = "sessions", responses((status = 201, body = Challenge), Refusals))]
 pub(super) async fn challenge(
     State(app): State<App>,
-    Paid(origin): Paid,
+    ChargedOrigin(origin): ChargedOrigin,
 ) -> Result<(StatusCode, Json<Challenge>), Refusal> {
-    app.limits.address(origin, Cost::of_session())?;
+    app.limits.charge_address(origin, Cost::for_session())?;
     let (challenge, expires) = app.registry.challenge(Timestamp::now()).await?;
     Ok((StatusCode::CREATED, Json(Challenge { challenge, expires })))
 }
@@ -34,10 +34,10 @@ pub(super) async fn challenge(
 )]
 pub(super) async fn open(
     State(app): State<App>,
-    Paid(origin): Paid,
-    Signed(answer): Signed,
+    ChargedOrigin(origin): ChargedOrigin,
+    SignedEnvelope(answer): SignedEnvelope,
 ) -> Result<(StatusCode, Json<Bearer>), Refusal> {
-    app.limits.address(origin, Cost::of_session())?;
+    app.limits.charge_address(origin, Cost::for_session())?;
     let (bearer, expires) = app.registry.open_session(&answer, &app.origins, Timestamp::now()).await?;
     Ok((StatusCode::CREATED, Json(Bearer { bearer, expires })))
 }

@@ -10,7 +10,7 @@ use crate::access::Origin;
 use crate::api::WorkDemand;
 use crate::checkpoint::fetch::BaseUrl;
 use crate::digest::Sha256Digest;
-use crate::registry::IntakeRules;
+use crate::registry::AdmissionRules;
 
 /// The settings of one replica. Paths are relative to the folder of the file that they stand in.
 #[derive(Debug, Clone, Deserialize)]
@@ -104,8 +104,8 @@ pub struct LimitSettings {
 
 impl LimitSettings {
     /// What the registry is told of them.
-    pub fn intake(&self) -> IntakeRules {
-        IntakeRules {
+    pub fn intake(&self) -> AdmissionRules {
+        AdmissionRules {
             work_bits: self.newcomer_work_bits,
             pending_per_person: self.pending_per_person,
             requests_per_person: self.requests_per_person,
@@ -119,7 +119,7 @@ impl LimitSettings {
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        let intake = IntakeRules::default();
+        let intake = AdmissionRules::default();
         Self {
             per_address: 500,
             per_identity: 200,
@@ -138,38 +138,21 @@ impl Default for LimitSettings {
 }
 
 /// Settings that cannot be used.
+#[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// Not the TOML that is expected.
     #[error("{} cannot be used: {reason}", path.display())]
-    Malformed {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    Malformed { path: PathBuf, reason: String },
     /// A later form.
     #[error("{} has schema {schema}; this version supports 1", path.display())]
-    Schema {
-        /// Which file.
-        path: PathBuf,
-        /// The form.
-        schema: u32,
-    },
+    Schema { path: PathBuf, schema: u32 },
     /// More work than any client does.
     #[error("{} requires more than {max} bits of work from newcomers", path.display())]
-    WorkBits {
-        /// Which file.
-        path: PathBuf,
-        /// How many bits there may be.
-        max: u32,
-    },
+    WorkBits { path: PathBuf, max: u32 },
     /// It would speak plain HTTP to the world.
     #[error("refusing plain HTTP on {listen}: others could read and change the traffic")]
-    PlainHttp {
-        /// Where.
-        listen: SocketAddr,
-    },
+    PlainHttp { listen: SocketAddr },
 }
 
 impl Settings {

@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
 use super::App;
-use super::extract::{Paid, Query, Reader, Signed, Work};
+use super::extract::{ChargedOrigin, ProofOfWork, Query, Reader, SignedEnvelope};
 use super::limits::Cost;
 use super::private::Private;
 use super::problem::{Refusal, Refusals};
 use crate::api::{StatementItem, StatementPage, StatementReceipt};
 use crate::digest::Sha256Digest;
-use crate::registry::{CursorError, Error, KINDS, Part, Slice, StatementQuery};
+use crate::registry::{CursorError, Error, KINDS, ListPage, ListRange, StatementQuery};
 use crate::store::{MAX_ROWS, StatementRow};
 use crate::time::Timestamp;
 
@@ -36,7 +36,7 @@ pub(super) struct ListQuery {
     newest: bool,
     /// What the page before gave as `next`.
     after: Option<String>,
-    /// At most so many; 1 to 1000.
+    /// Maximum number; 1 to 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }
@@ -60,19 +60,19 @@ pub(super) struct ListQuery {
 )]
 pub(super) async fn accept(
     State(app): State<App>,
-    Paid(origin): Paid,
-    Work(proof): Work,
-    Signed(envelope): Signed,
+    ChargedOrigin(origin): ChargedOrigin,
+    ProofOfWork(proof): ProofOfWork,
+    SignedEnvelope(envelope): SignedEnvelope,
 ) -> Result<(StatusCode, Json<StatementReceipt>), Refusal> {
     let now = Timestamp::now();
-    let mut weighed = app.registry.weigh(&envelope).await?;
-    weighed.network = Some(origin.network());
-    app.limits.address(origin, Cost::of_signatures(weighed.signatures))?;
-    app.registry.require_work(&envelope, &weighed, proof.as_ref(), now).await?;
-    if weighed.costs_work() {
-        app.limits.newcomer(origin)?;
+    let mut screened = app.registry.screen(&envelope).await?;
+    screened.network = Some(origin.network());
+    app.limits.charge_address(origin, Cost::for_signatures(screened.signatures))?;
+    app.registry.require_work(&envelope, &screened, proof.as_ref(), now).await?;
+    if screened.costs_work() {
+        app.limits.charge_newcomer(origin)?;
     }
-    let receipt = app.registry.accept_weighed(&envelope, weighed, now).await?;
+    let receipt = app.registry.accept_screened(&envelope, screened, now).await?;
     metrics::counter!("portcullis_statements_total", "kind" => receipt.kind).increment(1);
     let status = if receipt.new { StatusCode::CREATED } else { StatusCode::OK };
     let state = receipt.state.map(|state| state.to_string());
@@ -120,7 +120,7 @@ pub(super) async fn list(
     let item = |row: StatementRow| {
         Ok::<_, Refusal>(StatementItem { digest: row.digest, envelope: raw(row.envelope)? })
     };
-    let page = part.try_map(|Part { items, next }| {
+    let page = part.try_map(|ListPage { items, next }| {
         let statements = items.into_iter().map(item).collect::<Result<_, _>>()?;
         Ok::<_, Refusal>(StatementPage { statements, next: next.map(|next| next.to_string()) })
     });
@@ -136,12 +136,12 @@ pub(super) fn raw(envelope: String) -> Result<Box<RawValue>, Refusal> {
 }
 
 /// Which part of a list is wanted.
-pub(super) fn slice(after: Option<&str>, limit: Option<i64>) -> Result<Slice, Refusal> {
+pub(super) fn slice(after: Option<&str>, limit: Option<i64>) -> Result<ListRange, Refusal> {
     let after = after.map(str::parse).transpose();
     let after =
         after.map_err(|error: CursorError| Refusal::malformed(format!("the query: after: {error}")))?;
     match limit.unwrap_or(100) {
-        limit @ 1..=MAX_ROWS => Ok(Slice { after, limit }),
+        limit @ 1..=MAX_ROWS => Ok(ListRange { after, limit }),
         _ => Err(Refusal::malformed(format!("the query: limit must be 1 to {MAX_ROWS}"))),
     }
 }

@@ -59,7 +59,8 @@ impl WitnessServer {
     /// [`ServeError::Listen`].
     pub fn bind(
         listen: SocketAddr,
-        (name, signer): (String, Box<dyn Signer>),
+        name: String,
+        signer: Box<dyn Signer>,
         logs: Vec<KnownLog>,
         folder: PathBuf,
     ) -> Result<Self, ServeError> {

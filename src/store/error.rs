@@ -5,6 +5,7 @@ use std::io;
 use crate::identity::KeyId;
 
 /// The database refuses, or holds what this program did not write.
+#[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database cannot be reached, or refuses.
@@ -12,64 +13,37 @@ pub enum Error {
     Database(#[from] sqlx::Error),
     /// What was to be written together with others was not written.
     #[error("the database write failed: {reason}")]
-    NotWritten {
-        /// Why not.
-        reason: String,
-    },
+    NotWritten { reason: String },
     /// Its tables cannot be brought to this version's form.
     #[error("database migration failed: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// A URL of a database that this program does not know.
     #[error("`{scheme}` is not a supported database; use sqlite:<file> or postgres://…")]
-    Scheme {
-        /// The scheme given.
-        scheme: String,
-    },
+    Scheme { scheme: String },
     /// A request that its author may not make now.
     #[error(transparent)]
-    Intake(#[from] super::IntakeRefusal),
+    Intake(#[from] super::QuotaRefusal),
     /// A row that cannot be read.
     #[error("a row of {table} is damaged: {reason}")]
-    Row {
-        /// Which table.
-        table: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Row { table: &'static str, reason: String },
     /// More rows than a decision reads; deciding on a part of them would be guessing.
     #[error("more than {max} rows of {table} apply, too many for a decision")]
-    TooMany {
-        /// Which table.
-        table: &'static str,
-        /// How many are read.
-        max: i64,
-    },
+    TooMany { table: &'static str, max: i64 },
     /// A backup's file cannot be read or written.
     #[error("cannot read or write the backup file")]
     File(#[from] io::Error),
     /// A backup that cannot be used.
     #[error("the backup cannot be used: {reason}")]
-    Backup {
-        /// Why not.
-        reason: String,
-    },
+    Backup { reason: String },
     /// A backup that nobody signed: of an earlier release, or somebody took the signature off.
     #[error("the backup is not signed")]
     BackupUnsigned,
-    /// A backup that another registry took, or that was altered and signed anew.
+    /// A backup that another registry took, or that was altered and signed again.
     #[error("the backup is not signed by this registry's key {expected}{}", by(named.as_ref()))]
-    BackupForeign {
-        /// Whose signature is wanted.
-        expected: KeyId,
-        /// Whose it says that it carries.
-        named: Option<KeyId>,
-    },
+    BackupForeign { expected: KeyId, named: Option<KeyId> },
     /// A backup is brought into an empty database only.
     #[error("the database is not empty: {table} has rows")]
-    NotEmpty {
-        /// Which table.
-        table: &'static str,
-    },
+    NotEmpty { table: &'static str },
 }
 
 fn by(named: Option<&KeyId>) -> String {

@@ -20,7 +20,7 @@ pub struct LaterHit {
     pub holder: KeyId,
     /// Which rule.
     pub rule: String,
-    /// The record that met it: its journal, place and digest; none where a history did.
+    /// The record that met it: its journal, place and digest; none if a history did.
     pub record: Option<(JournalId, u64, Sha256Digest)>,
     /// How grave it is, as the rule says.
     pub severity: String,

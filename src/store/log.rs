@@ -13,7 +13,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind, Part, TreeHead};
 
-/// Most entries that one turn takes.
+/// Maximum entries that one turn takes.
 const MAX_ENTRIES: i64 = 10_000;
 
 /// Places that one statement gives.
@@ -26,7 +26,7 @@ pub struct HeadRow {
     pub head: TreeHead,
     /// The note that the log signed; empty for a log without entries.
     pub note: String,
-    /// The last note that witnesses cosigned; empty where none is asked.
+    /// The last note that witnesses cosigned; empty if none is asked.
     pub cosigned: String,
 }
 
@@ -257,7 +257,8 @@ impl Turn {
     pub async fn finish(
         mut self,
         parts: &[(Part, Vec<u8>)],
-        (head, note): (&TreeHead, &str),
+        head: &TreeHead,
+        note: &str,
     ) -> Result<bool, Error> {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let mut place = self.head.head.size();

@@ -6,9 +6,9 @@
 mod backup;
 mod catalogue;
 mod error;
-mod intake;
 mod later_hits;
 mod log;
+mod quotas;
 mod requests;
 mod sanctions;
 mod seals;
@@ -20,14 +20,14 @@ mod writer;
 pub use backup::BackupTrust;
 pub use catalogue::CatalogueFiles;
 pub use error::Error;
-pub use intake::{Approval, IntakeRefusal, NewcomerQuota, RequestIntake, RequestQuota, StatementQuota};
 pub use later_hits::LaterHit;
 pub use log::{HeadRow, RecordRow, Turn, WaitingEntry};
+pub use quotas::{Approval, NewcomerQuota, QuotaRefusal, RequestAdmission, RequestQuota, StatementQuota};
 pub use requests::{Event, Page, RequestFilter, RequestRow, RequestState};
 pub use sanctions::{CaseRow, SanctionChange, SanctionedGrant, Sanctions};
 pub use seals::SealRow;
-pub use statements::{Effect, Filed, Filing, StatementRow};
-pub use usage::{GenerationRow, JournalDeclared, JournalRow, UsageChange, UsageFiling};
+pub use statements::{Effect, FiledStatement, Filing, StatementRow};
+pub use usage::{DeclarationChange, GenerationRow, JournalRow, UsageChange, UsageFiling};
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -37,7 +37,7 @@ use sqlx::{Any, AnyPool, Connection as _, Executor as _, Transaction};
 
 use writer::Writer;
 
-/// Most rows that one query hands out.
+/// Maximum rows that one query hands out.
 pub const MAX_ROWS: i64 = 1000;
 
 /// How long a query waits for a connection or a lock.
@@ -51,7 +51,7 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 pub struct Store {
     pool: AnyPool,
     kind: Kind,
-    /// Where statements queue to be written together; none where the database itself sees to that.
+    /// Where statements queue to be written together; none if the database itself sees to that.
     writer: Option<Writer>,
 }
 

@@ -117,7 +117,7 @@ pub enum RequestFilter {
 pub struct Page {
     /// What comes after this place.
     pub after: i64,
-    /// At most so many rows, [`MAX_ROWS`] at the most.
+    /// Maximum number rows, [`MAX_ROWS`] at the most.
     pub limit: i64,
 }
 
@@ -203,7 +203,8 @@ impl Store {
         &self,
         request: Sha256Digest,
         assignee: Option<KeyId>,
-        (actor, at): (KeyId, Timestamp),
+        actor: KeyId,
+        at: Timestamp,
     ) -> Result<(), Error> {
         let mut transaction = self.write().await?;
         sqlx::query("UPDATE requests SET assignee = $1 WHERE digest = $2")
@@ -212,7 +213,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         let note = option_text(assignee.as_ref());
-        record(&mut transaction, (request, "assigned"), (actor, &note), at).await?;
+        record(&mut transaction, request, "assigned", actor, &note, at).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -252,7 +253,7 @@ impl Store {
 }
 
 /// What the queue keeps of a request beside its statement.
-pub(super) struct OpenedRequest<'a> {
+pub(super) struct NewRequest<'a> {
     pub(super) stage: &'a str,
     pub(super) renews: Option<&'a Sha256Digest>,
     /// The digest of what it asks for, without its date.
@@ -262,9 +263,9 @@ pub(super) struct OpenedRequest<'a> {
 pub(super) async fn open_request(
     transaction: &mut Transaction<'static, Any>,
     row: &StatementRow,
-    opened: OpenedRequest<'_>,
+    opened: NewRequest<'_>,
 ) -> Result<(), Error> {
-    let OpenedRequest { stage, renews, asks } = opened;
+    let NewRequest { stage, renews, asks } = opened;
     sqlx::query(
         "INSERT INTO requests (digest, checkpoint, holder, stage, state, assignee, renews, created, decided, asks) \
          VALUES ($1, $2, $3, $4, 'pending', '', $5, $6, 0, $7)",
@@ -278,13 +279,15 @@ pub(super) async fn open_request(
     .bind(asks.to_string())
     .execute(&mut **transaction)
     .await?;
-    record(transaction, (row.digest, "pending"), (row.signer, ""), row.received).await
+    record(transaction, row.digest, "pending", row.signer, "", row.received).await
 }
 
 pub(super) async fn change_request(
     transaction: &mut Transaction<'static, Any>,
-    (request, state): (Sha256Digest, RequestState),
-    (actor, note): (KeyId, &str),
+    request: Sha256Digest,
+    state: RequestState,
+    actor: KeyId,
+    note: &str,
     at: Timestamp,
 ) -> Result<(), Error> {
     sqlx::query(
@@ -297,13 +300,15 @@ pub(super) async fn change_request(
     .bind(request.to_string())
     .execute(&mut **transaction)
     .await?;
-    record(transaction, (request, state.as_str()), (actor, note), at).await
+    record(transaction, request, state.as_str(), actor, note, at).await
 }
 
 async fn record(
     transaction: &mut Transaction<'static, Any>,
-    (request, state): (Sha256Digest, &str),
-    (actor, note): (KeyId, &str),
+    request: Sha256Digest,
+    state: &str,
+    actor: KeyId,
+    note: &str,
     at: Timestamp,
 ) -> Result<(), Error> {
     sqlx::query("INSERT INTO request_events (request, at, state, actor, note) VALUES ($1, $2, $3, $4, $5)")

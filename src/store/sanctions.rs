@@ -274,7 +274,7 @@ pub(super) async fn apply(
             .await?;
         }
         SanctionChange::CaseOpened { statement, grant, rules, at } => {
-            let opening = Opening { statement: *statement, grant, rules, at: *at };
+            let opening = NewCase { statement: *statement, grant, rules, at: *at };
             open_case(transaction, &opening).await?;
         }
         SanctionChange::CaseDecided { case, outcome, until, at } => {
@@ -306,15 +306,15 @@ pub(super) async fn apply(
 }
 
 /// A case as it is opened.
-struct Opening<'a> {
+struct NewCase<'a> {
     statement: Sha256Digest,
     grant: &'a SanctionedGrant,
     rules: &'a [String],
     at: Timestamp,
 }
 
-async fn open_case(transaction: &mut Transaction<'static, Any>, opening: &Opening<'_>) -> Result<(), Error> {
-    let Opening { statement, grant, rules, at } = opening;
+async fn open_case(transaction: &mut Transaction<'static, Any>, opening: &NewCase<'_>) -> Result<(), Error> {
+    let NewCase { statement, grant, rules, at } = opening;
     let is_by_hand = rules.is_empty();
     sqlx::query(
         "INSERT INTO cases (statement, grant_digest, holder, checkpoint, outcome, until, decided, appealed, clears) \

@@ -29,7 +29,9 @@ impl Store {
     pub async fn exchange_challenge(
         &self,
         challenge: Sha256Digest,
-        (bearer, holder, expires): (Sha256Digest, KeyId, Timestamp),
+        bearer: Sha256Digest,
+        holder: KeyId,
+        expires: Timestamp,
         now: Timestamp,
     ) -> Result<bool, Error> {
         let mut transaction = self.write().await?;

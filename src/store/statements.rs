@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::requests::{OpenedRequest, RequestState, change_request, open_request};
+use super::requests::{NewRequest, RequestState, change_request, open_request};
 use super::{Error, MAX_ROWS, Page, Store, option_text, parse, parse_option};
-use super::{RequestIntake, SanctionChange, StatementQuota, UsageChange};
+use super::{RequestAdmission, SanctionChange, StatementQuota, UsageChange};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::Entry;
@@ -56,7 +56,7 @@ pub enum Effect {
         /// The earlier request that it renews.
         renews: Option<Sha256Digest>,
         /// What it is held against.
-        intake: RequestIntake,
+        admission: RequestAdmission,
     },
     /// A request stands otherwise.
     Changes {
@@ -71,7 +71,7 @@ pub enum Effect {
 
 /// A statement on its way into the database, and the entry of the log that records it.
 #[derive(Debug, Clone)]
-pub struct Filed {
+pub struct FiledStatement {
     /// The statement.
     pub row: StatementRow,
     /// Its entry; a share has none, being part of a grant.
@@ -82,7 +82,7 @@ pub struct Filed {
 #[derive(Debug, Clone)]
 pub struct Filing {
     /// Statements.
-    pub statements: Vec<Filed>,
+    pub statements: Vec<FiledStatement>,
     /// What the last new one of them changes.
     pub effect: Effect,
     /// More entries that a new one of them brings about, each once.
@@ -99,7 +99,7 @@ pub struct Filing {
 
 impl Filing {
     /// One statement that changes nothing else.
-    pub fn one(filed: Filed) -> Self {
+    pub fn one(filed: FiledStatement) -> Self {
         Self {
             statements: vec![filed],
             effect: Effect::None,
@@ -261,7 +261,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`], [`Error::Row`], [`Error::TooMany`].
     pub async fn statement(&self, digest: Sha256Digest) -> Result<Vec<StatementRow>, Error> {
-        // SQLite plans a query anew whenever another LIMIT is bound to it, and this one is asked most often of all.
+        // SQLite plans a query again whenever another LIMIT is bound to it, and this one is asked most often of all.
         const { assert!(MAX_ROWS == 1000) };
         let rows = sqlx::query("SELECT * FROM statements WHERE digest = $1 ORDER BY seq LIMIT 1001")
             .bind(digest.to_string())
@@ -296,7 +296,8 @@ impl Store {
     /// [`Error::Database`], [`Error::Row`].
     pub async fn statements_about(
         &self,
-        (kind, about): (&str, Sha256Digest),
+        kind: &str,
+        about: Sha256Digest,
         page: Page,
     ) -> Result<Vec<(i64, StatementRow)>, Error> {
         let rows = sqlx::query(
@@ -351,7 +352,8 @@ impl Store {
     /// [`Error::Database`], [`Error::Row`].
     pub async fn newest_about(
         &self,
-        (kind, about): (&str, Sha256Digest),
+        kind: &str,
+        about: Sha256Digest,
         limit: i64,
     ) -> Result<Vec<(i64, StatementRow)>, Error> {
         let rows =
@@ -370,7 +372,8 @@ impl Store {
     /// [`Error::Database`], [`Error::Row`].
     pub async fn newest_about_by(
         &self,
-        (kind, about): (&str, Sha256Digest),
+        kind: &str,
+        about: Sha256Digest,
         signer: KeyId,
     ) -> Result<Option<StatementRow>, Error> {
         let row = sqlx::query(
@@ -390,7 +393,8 @@ impl Store {
     /// [`Error::Database`], [`Error::Row`].
     pub async fn statements_of(
         &self,
-        (kind, checkpoint): (&str, &CheckpointId),
+        kind: &str,
+        checkpoint: &CheckpointId,
         page: Page,
     ) -> Result<Vec<(i64, StatementRow)>, Error> {
         let rows = sqlx::query(
@@ -411,7 +415,8 @@ impl Store {
     /// [`Error::Database`], [`Error::Row`].
     pub async fn statements_for(
         &self,
-        (kind, holder): (&str, KeyId),
+        kind: &str,
+        holder: KeyId,
         page: Page,
     ) -> Result<Vec<(i64, StatementRow)>, Error> {
         let rows = sqlx::query(
@@ -446,7 +451,8 @@ impl Store {
     /// [`Error::Database`], [`Error::Row`].
     pub async fn statements_by_prefix(
         &self,
-        (kind, prefix): (&str, &str),
+        kind: &str,
+        prefix: &str,
         page: Page,
     ) -> Result<Vec<(i64, StatementRow)>, Error> {
         // `g` is the first letter behind the hexadecimal digits. Only the index of digests is short here: the others, by which a planner
@@ -479,10 +485,10 @@ pub(super) async fn put(transaction: &mut Transaction<'static, Any>, filing: &Fi
         return Ok(false);
     }
     let mut last = None;
-    for Filed { row, entry } in &filing.statements {
+    for FiledStatement { row, entry } in &filing.statements {
         if insert(transaction, row).await? {
             if let Some(quota) = filing.charge {
-                super::intake::charge(transaction, row, quota).await?;
+                super::quotas::charge_statement(transaction, row, quota).await?;
             }
             last = Some(row);
             if let Some(entry) = entry {
@@ -544,13 +550,13 @@ async fn apply(
 ) -> Result<(), Error> {
     match effect {
         Effect::None => Ok(()),
-        Effect::Opens { stage, renews, intake } => {
-            super::intake::admit(transaction, row, *intake).await?;
-            let opened = OpenedRequest { stage, renews: renews.as_ref(), asks: intake.asks };
+        Effect::Opens { stage, renews, admission } => {
+            super::quotas::admit_request(transaction, row, *admission).await?;
+            let opened = NewRequest { stage, renews: renews.as_ref(), asks: admission.asks };
             open_request(transaction, row, opened).await
         }
         Effect::Changes { request, state, note } => {
-            change_request(transaction, (*request, *state), (row.signer, note), row.received).await
+            change_request(transaction, *request, *state, row.signer, note, row.received).await
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct GenerationRow {
     pub at: Timestamp,
     /// How many tokens came out; as long as it goes on, how many may.
     pub tokens: u64,
-    /// What the prompt looks like; empty where that is not kept.
+    /// What the prompt looks like; empty if that is not kept.
     pub sketch: String,
 }
 
@@ -64,7 +64,7 @@ pub struct UsageFiling {
 
 /// A journal is declared, and others are given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalDeclared {
+pub struct DeclarationChange {
     /// The journal that is used from now on.
     pub journal: JournalId,
     /// Whose.
@@ -83,7 +83,7 @@ pub enum UsageChange {
     /// A lease was issued for a journal that stands so.
     Leased(JournalRow),
     /// A journal is declared.
-    Declared(JournalDeclared),
+    Declared(DeclarationChange),
 }
 
 impl Store {
@@ -137,7 +137,7 @@ impl Store {
         Ok(open)
     }
 
-    /// The grant under which a generation began, where that is known.
+    /// The grant under which a generation began, if that is known.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -227,8 +227,10 @@ fn number(number: u64) -> i64 {
 /// A journal that nobody knew yet.
 async fn open(
     transaction: &mut Transaction<'static, Any>,
-    (journal, holder): (JournalId, KeyId),
-    (records, head): (u64, Sha256Digest),
+    journal: JournalId,
+    holder: KeyId,
+    records: u64,
+    head: Sha256Digest,
     told: Timestamp,
 ) -> Result<bool, Error> {
     let opened = sqlx::query(
@@ -245,7 +247,7 @@ async fn open(
 
 /// Remembers that a journal was told and leased for; the first of a person is known from then on.
 async fn lease(transaction: &mut Transaction<'static, Any>, row: &JournalRow) -> Result<bool, Error> {
-    open(transaction, (row.journal, row.holder), (row.records, row.head), row.told).await?;
+    open(transaction, row.journal, row.holder, row.records, row.head, row.told).await?;
     let grant = row.leased_for.map(|grant| grant.to_string()).unwrap_or_default();
     let leased = sqlx::query(
         "UPDATE usage_journals SET told = $1, leased_until = $2, leased_for = $3 \
@@ -263,10 +265,10 @@ async fn lease(transaction: &mut Transaction<'static, Any>, row: &JournalRow) ->
 
 async fn declare(
     transaction: &mut Transaction<'static, Any>,
-    declared: &JournalDeclared,
+    declared: &DeclarationChange,
 ) -> Result<bool, Error> {
-    let JournalDeclared { journal, holder, told, lost } = declared;
-    open(transaction, (*journal, *holder), (0, first_link(*journal)), *told).await?;
+    let DeclarationChange { journal, holder, told, lost } = declared;
+    open(transaction, *journal, *holder, 0, first_link(*journal), *told).await?;
     for (journal, case) in lost {
         let given_up = sqlx::query(
             "UPDATE usage_journals SET lost = 1, raised = $1 WHERE journal = $2 AND holder = $3 AND lost = 0",
@@ -285,10 +287,7 @@ async fn declare(
 async fn file(transaction: &mut Transaction<'static, Any>, filing: &UsageFiling) -> Result<bool, Error> {
     let after = &filing.after;
     let is_moved = match &filing.before {
-        None => {
-            let stands = (after.records, after.head);
-            open(transaction, (after.journal, after.holder), stands, after.told).await?
-        }
+        None => open(transaction, after.journal, after.holder, after.records, after.head, after.told).await?,
         Some((records, head)) => {
             let moved = sqlx::query(
                 "UPDATE usage_journals SET records = $1, head = $2, told = $3 \

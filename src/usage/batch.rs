@@ -9,9 +9,9 @@ use crate::identity::{Card, Signer};
 use crate::statement::{self, CatalogueId, Envelope, Predicate, Quorum, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
-/// Most bytes of records in a batch: with their signatures and base64 it stays below what a statement may have.
+/// Maximum bytes of records in a batch: with their signatures and base64 it stays below what a statement may have.
 pub const MAX_BATCH_BYTES: usize = 600 << 10;
-/// Most records of a batch.
+/// Maximum records of a batch.
 const MAX_RECORDS: usize = 10_000;
 
 /// Records of a journal, in a row. Its statement's subject is the digest of the last of them; the journal's owner signs it.

@@ -14,7 +14,7 @@
 //!
 //! A line that was cut off by a kill or a power cut was never acknowledged, and is taken away. Anything else that does not hold is refused.
 
-mod identified;
+mod identity;
 mod mark;
 mod outgoing;
 mod recovery;
@@ -26,21 +26,21 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::live::Live;
+use super::live::LiveFile;
 use super::record::first_link;
-use super::spent::Spent;
+use super::token_use::TokenUse;
 use super::{Begin, End, Error, Event, JournalId, JournalMark, Record, SignedRecord};
 use crate::digest::Sha256Digest;
 use crate::identity::{SealingKey, Signer, VerifyingKey};
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
-use identified::Identified;
+use identity::FolderJournal;
 pub use mark::JournalPlace;
 use mark::Mark;
 use outgoing::SYNCED;
-pub use outgoing::{Outgoing, Synced};
-pub use recovery::Unended;
+pub use outgoing::{OutgoingBatch, SyncState};
+pub use recovery::UnfinishedGeneration;
 
 /// The lines.
 const JOURNAL: &str = "journal.jsonl";
@@ -54,16 +54,16 @@ const MAX_RECENT: u64 = 8 << 20;
 pub struct Journal {
     place: JournalPlace,
     journal: JournalId,
-    known: Known,
+    known: Position,
     /// Where texts are stored as they are written.
-    live: Option<Live>,
+    live: Option<LiveFile>,
     /// Whether it was of an earlier version a moment ago.
     adopted: bool,
 }
 
 /// What is known of the journal up to a place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
+struct Position {
     /// Where the next line begins.
     offset: u64,
     /// The next record's place.
@@ -72,7 +72,7 @@ struct Known {
     link: Sha256Digest,
     /// When the last record was made.
     at: Timestamp,
-    spent: Spent,
+    token_use: TokenUse,
     /// Generations that began and did not end.
     #[serde(default)]
     open: BTreeSet<u64>,
@@ -80,7 +80,7 @@ struct Known {
 
 /// A record that is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
+pub struct AppendedRecord {
     /// Its place.
     pub seq: u64,
     /// Its digest.
@@ -105,26 +105,26 @@ pub struct Summary {
 }
 
 impl Journal {
-    /// Opens a home's journal, making it where there is none, and checks what the registry does not have yet.
+    /// Opens a home's journal, making it if there is none, and checks what the registry does not have yet.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Malformed`], [`Error::Broken`], [`Error::Truncated`], [`Error::Forked`], each with the place; [`Error::Gone`],
-    /// [`Error::Replaced`], [`Error::Copied`], [`Error::Unmarked`] where it is not the one that this home kept.
+    /// [`Error::Replaced`], [`Error::Copied`], [`Error::Unmarked`] if it is not the one that this home kept.
     pub fn open(place: &JournalPlace, random: [u8; 16]) -> Result<Self, Error> {
         let fresh = JournalId::from_bytes(random);
-        let mut this = Self::of(place, fresh);
+        let mut this = Self::from_start(place, fresh);
         let mut lock = this.lock()?;
         if let Some(next) = this.replacing()? {
             this.place.make_room(next).map_err(|source| this.refused("move", source))?;
             lock = this.lock()?;
         }
         let found = this.identify(fresh)?;
-        this = Self::of(place, found.id());
-        if let Some(synced) = this.read_json::<Synced>(SYNCED)? {
+        this = Self::from_start(place, found.id());
+        if let Some(synced) = this.read_json::<SyncState>(SYNCED)? {
             this.known = synced.known;
         }
         this.catch_up(&mut |_| Ok(()))?;
-        if matches!(found, Identified::Before(_)) {
+        if matches!(found, FolderJournal::Before(_)) {
             this.adopt()?;
         }
         this.require_marked()?;
@@ -148,13 +148,13 @@ impl Journal {
         self.adopted
     }
 
-    fn of(place: &JournalPlace, journal: JournalId) -> Self {
-        Self { place: place.clone(), journal, known: Known::first(journal), live: None, adopted: false }
+    fn from_start(place: &JournalPlace, journal: JournalId) -> Self {
+        Self { place: place.clone(), journal, known: Position::first(journal), live: None, adopted: false }
     }
 
     /// The same journal, read up to another place.
-    fn known_to(&self, known: Known) -> Self {
-        Self { known, ..Self::of(&self.place, self.journal) }
+    fn at_position(&self, known: Position) -> Self {
+        Self { known, ..Self::from_start(&self.place, self.journal) }
     }
 
     /// Which journal it is.
@@ -172,13 +172,13 @@ impl Journal {
         limit: Option<u64>,
         signer: &dyn Signer,
         now: Timestamp,
-    ) -> Result<Appended, Error> {
+    ) -> Result<AppendedRecord, Error> {
         let _lock = self.lock()?;
         self.refresh()?;
         // A clock that was set back brings no new day.
         let now = now.max(self.known.at);
         if let Some(limit) = limit.filter(|_| !begin.blocked) {
-            let (spent, reserved) = self.known.spent.with(&begin.checkpoint, now);
+            let (spent, reserved) = self.known.token_use.total(&begin.checkpoint, now);
             let asked = begin.max_tokens;
             if spent.saturating_add(reserved).saturating_add(asked) > limit {
                 return Err(Error::OverLimit { limit, spent, reserved, asked });
@@ -187,11 +187,11 @@ impl Journal {
         let (seq, blocked) = (self.known.seq, begin.blocked);
         // Stored before the record is: of a record without it, nobody would know whether anything was kept.
         if let Some(live) = self.live.as_mut().filter(|_| !blocked) {
-            live.begun(seq).map_err(|source| refused(&self.place.folder, "write", source))?;
+            live.begin(seq).map_err(|source| refused(&self.place.folder, "write", source))?;
         }
         let appended = self.append(Event::Begin(Box::new(begin)), signer, now);
         if let (Err(_), Some(live)) = (&appended, &mut self.live) {
-            live.ended(seq);
+            live.end(seq);
         }
         appended
     }
@@ -202,7 +202,7 @@ impl Journal {
     /// [`Error::Io`].
     pub fn keep_live(&mut self, owner: SealingKey) -> Result<(), Error> {
         let _lock = self.lock()?;
-        let live = Live::create(&self.place.folder.join(LIVE), owner);
+        let live = LiveFile::create(&self.place.folder.join(LIVE), owner);
         self.live = Some(live.map_err(|source| refused(&self.place.folder, "write", source))?);
         Ok(())
     }
@@ -211,9 +211,9 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Io`]: nothing more may be written then.
-    pub fn wrote(&mut self, begin: u64, text: &str, tokens: u64) -> Result<(), Error> {
+    pub fn store_text(&mut self, begin: u64, text: &str, tokens: u64) -> Result<(), Error> {
         let Some(live) = &mut self.live else { return Ok(()) };
-        live.wrote(begin, text, tokens).map_err(|source| refused(&self.place.folder, "write", source))
+        live.append_text(begin, text, tokens).map_err(|source| refused(&self.place.folder, "write", source))
     }
 
     /// Goes on where another handle of the same journal stored texts.
@@ -242,7 +242,7 @@ impl Journal {
         }
         let mut from = self.at_synced()?;
         if from.known.seq > records {
-            from.known = Known::first(self.journal);
+            from.known = Position::first(self.journal);
         }
         let mut link = (from.known.seq == records).then_some(from.known.link);
         from.catch_up(&mut |record| {
@@ -258,21 +258,21 @@ impl Journal {
     ///
     /// # Errors
     /// Those of [`Self::begin`], but for the limit.
-    pub fn end(&mut self, end: End, signer: &dyn Signer, now: Timestamp) -> Result<Appended, Error> {
+    pub fn end(&mut self, end: End, signer: &dyn Signer, now: Timestamp) -> Result<AppendedRecord, Error> {
         let _lock = self.lock()?;
         self.refresh()?;
         let now = now.max(self.known.at);
         let begin = end.begin;
         let appended = self.append(Event::End(end), signer, now)?;
         if let Some(live) = &mut self.live {
-            live.ended(begin);
+            live.end(begin);
         }
         Ok(appended)
     }
 
     /// Tokens spent and promised with a checkpoint in the last 24 hours.
     pub fn spent(&self, checkpoint: &CheckpointId, now: Timestamp) -> (u64, u64) {
-        self.known.spent.with(checkpoint, now.max(self.known.at))
+        self.known.token_use.total(checkpoint, now.max(self.known.at))
     }
 
     /// Records of the time since `since`, as far as they stand in the last 8 MiB; none of them checked again.
@@ -293,7 +293,7 @@ impl Journal {
             bytes => bytes.map_err(|source| self.refused("read", source))?,
         };
         let text = String::from_utf8_lossy(&bytes);
-        // The first line may be cut, and is passed over then.
+        // The first line may be cut, and is skipped then.
         let records =
             text.lines().filter_map(|line| Some(SignedRecord::parse(line, 0).ok()?.record().clone()));
         Ok(records.filter(|record| record.at >= since).collect())
@@ -305,8 +305,8 @@ impl Journal {
     /// Those of [`Self::open`]; [`Error::Unsigned`].
     pub fn verify(&self, key: &VerifyingKey, each: &mut dyn FnMut(&SignedRecord)) -> Result<Summary, Error> {
         let _lock = self.lock()?;
-        let mut from = self.known_to(Known::first(self.journal));
-        let synced: Option<Synced> = self.read_json(SYNCED)?;
+        let mut from = self.at_position(Position::first(self.journal));
+        let synced: Option<SyncState> = self.read_json(SYNCED)?;
         let mut at_synced = None;
         from.catch_up(&mut |record| {
             record.require_signed(key)?;
@@ -317,7 +317,7 @@ impl Journal {
             Ok(())
         })?;
         from.require_marked()?;
-        if let Some(Synced { known }) = &synced {
+        if let Some(SyncState { known }) = &synced {
             if from.known.seq < known.seq {
                 return Err(Error::Truncated { found: from.known.seq, known: known.seq });
             }
@@ -333,14 +333,14 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`].
     pub fn summary(&self) -> Result<Summary, Error> {
-        let synced: Option<Synced> = self.read_json(SYNCED)?;
-        let Known { seq: records, link: head, open, .. } = &self.known;
+        let synced: Option<SyncState> = self.read_json(SYNCED)?;
+        let Position { seq: records, link: head, open, .. } = &self.known;
         let synced = synced.map_or(0, |synced| synced.known.seq);
         let (journal, under_way) = (self.journal, self.under_way()?);
         Ok(Summary { journal, records: *records, synced, head: *head, open: open.len(), under_way })
     }
 
-    fn append(&mut self, event: Event, signer: &dyn Signer, at: Timestamp) -> Result<Appended, Error> {
+    fn append(&mut self, event: Event, signer: &dyn Signer, at: Timestamp) -> Result<AppendedRecord, Error> {
         let seq = self.known.seq;
         let signed = Record::new(self.journal, (seq, self.known.link), at, event).sign(signer)?;
         let mark = Mark { journal: self.journal, records: seq + 1, head: signed.digest() };
@@ -366,7 +366,7 @@ impl Journal {
             return Err(self.refused("write", source));
         }
         self.known.add(&signed);
-        Ok(Appended { seq, digest: signed.digest() })
+        Ok(AppendedRecord { seq, digest: signed.digest() })
     }
 
     /// Reads what others appended, and looks whether it still is the journal that this home marked.
@@ -472,7 +472,7 @@ fn refused(folder: &Path, action: &'static str, source: io::Error) -> Error {
     Error::Io { action, path: folder.join(JOURNAL), source }
 }
 
-impl Known {
+impl Position {
     fn first(journal: JournalId) -> Self {
         let at = Timestamp::from_unix_seconds(0);
         Self {
@@ -480,7 +480,7 @@ impl Known {
             seq: 0,
             link: first_link(journal),
             at,
-            spent: Spent::default(),
+            token_use: TokenUse::default(),
             open: BTreeSet::new(),
         }
     }
@@ -495,6 +495,6 @@ impl Known {
             Event::Begin(_) => drop(self.open.insert(record.record().seq)),
             Event::End(end) => drop(self.open.remove(&end.begin)),
         }
-        self.spent.add(record.record());
+        self.token_use.add(record.record());
     }
 }

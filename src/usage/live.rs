@@ -32,7 +32,7 @@ const HEAD: usize = 28;
 /// Longest header and longest piece.
 const MAX_HEADER: usize = 4 << 10;
 const MAX_PIECE: usize = 1 << 20;
-/// A file that grew beyond this is written anew, with what is still under way.
+/// A file that grew beyond this is written again, with what is still under way.
 const MAX_BYTES: u64 = 8 << 20;
 /// How long a piece may wait for the disk.
 const DURABLE_WITHIN: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ struct Header {
 
 /// What was written of a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct PartialText {
     /// The text.
     pub text: String,
     /// Its tokens.
@@ -55,7 +55,7 @@ pub struct Written {
 }
 
 /// The file of a process that writes texts.
-pub(super) struct Live {
+pub(super) struct LiveFile {
     path: PathBuf,
     file: File,
     key: LessSafeKey,
@@ -64,16 +64,16 @@ pub(super) struct Live {
     header: u64,
     bytes: u64,
     durable: Instant,
-    open: BTreeMap<u64, Written>,
+    open: BTreeMap<u64, PartialText>,
 }
 
-impl std::fmt::Debug for Live {
+impl std::fmt::Debug for LiveFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Live({} texts)", self.open.len())
     }
 }
 
-impl Live {
+impl LiveFile {
     /// A new file in `folder`, durable and locked before anything is written of any text.
     pub(super) fn create(folder: &Path, owner: SealingKey) -> io::Result<Self> {
         let mut secret = Zeroizing::new([0; 32]);
@@ -96,13 +96,13 @@ impl Live {
     }
 
     /// A text is about to begin, with this record.
-    pub(super) fn begun(&mut self, begin: u64) -> io::Result<()> {
-        self.open.insert(begin, Written::default());
+    pub(super) fn begin(&mut self, begin: u64) -> io::Result<()> {
+        self.open.insert(begin, PartialText::default());
         self.append(begin, "", 0)
     }
 
     /// More of a text is about to be shown; `tokens` are all so far.
-    pub(super) fn wrote(&mut self, begin: u64, text: &str, tokens: u64) -> io::Result<()> {
+    pub(super) fn append_text(&mut self, begin: u64, text: &str, tokens: u64) -> io::Result<()> {
         let Some(written) = self.open.get_mut(&begin) else { return Ok(()) };
         written.text.push_str(text);
         written.tokens = tokens;
@@ -115,7 +115,7 @@ impl Live {
     }
 
     /// A text's end is recorded, or it never began.
-    pub(super) fn ended(&mut self, begin: u64) {
+    pub(super) fn end(&mut self, begin: u64) {
         self.open.remove(&begin);
         // Whether the room is given back makes no difference to what is known.
         if self.open.is_empty() && self.file.set_len(self.header).is_ok() {
@@ -143,7 +143,7 @@ impl Live {
     fn write_anew(&mut self) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         let mut fresh = Self::create(&folder, self.owner)?;
-        for (begin, Written { text, tokens }) in &self.open {
+        for (begin, PartialText { text, tokens }) in &self.open {
             fresh.append(*begin, text, *tokens)?;
         }
         fresh.file.sync_data()?;
@@ -154,7 +154,7 @@ impl Live {
     }
 }
 
-impl Drop for Live {
+impl Drop for LiveFile {
     fn drop(&mut self) {
         if self.open.is_empty() {
             drop(fs::remove_file(&self.path));
@@ -168,7 +168,7 @@ pub(super) struct Salvage {
     /// Texts that processes which live are writing, by the records with which they began.
     pub(super) under_way: Vec<u64>,
     /// What processes that ended had written; `None` of a text whose file was lost with the machine's power.
-    pub(super) written: BTreeMap<u64, Written>,
+    pub(super) written: BTreeMap<u64, PartialText>,
     /// Whether a file is of an earlier start of the machine: what came last may not have reached the disk.
     pub(super) lost_power: bool,
     /// The files of processes that ended.
@@ -213,16 +213,16 @@ pub(super) fn salvage(folder: &Path, key: Option<&OpeningKey>) -> io::Result<Sal
 fn read(
     file: &mut File,
     opening: Option<&OpeningKey>,
-) -> io::Result<Option<(Header, BTreeMap<u64, Written>)>> {
+) -> io::Result<Option<(Header, BTreeMap<u64, PartialText>)>> {
     file.seek(SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
-    // A piece may push it over before it is written anew.
+    // A piece may push it over before it is written again.
     file.take(MAX_BYTES + 4 * MAX_PIECE as u64).read_to_end(&mut bytes)?;
     let Some(end) = bytes.iter().take(MAX_HEADER).position(|byte| *byte == b'\n') else { return Ok(None) };
     let Ok(header) = crate::json::from_slice::<Header>(&bytes[..end]) else { return Ok(None) };
     let secret = opening.and_then(|opening| open_with(opening, PURPOSE, &[], &header.key).ok());
     let key = secret.as_ref().and_then(|secret| key(secret).ok());
-    let (mut texts, mut rest) = (BTreeMap::<u64, Written>::new(), &mut bytes[end + 1..]);
+    let (mut texts, mut rest) = (BTreeMap::<u64, PartialText>::new(), &mut bytes[end + 1..]);
     while rest.len() >= HEAD {
         let (head, behind) = std::mem::take(&mut rest).split_at_mut(HEAD);
         let [number, begin, tokens] = [0, 8, 16].map(|at| number(&head[at..at + 8]));
@@ -288,7 +288,7 @@ fn number_of_length(bytes: &[u8]) -> usize {
     usize::try_from(number(bytes)).unwrap_or(usize::MAX)
 }
 
-/// Which start of the machine this is; empty where the system does not tell.
+/// Which start of the machine this is; empty if the system does not tell.
 fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
@@ -301,12 +301,12 @@ mod tests {
     fn what_was_written_is_there_after_a_kill_and_nobody_else_reads_it() {
         let folder = tempfile::tempdir().unwrap();
         let (own, other) = (OpeningKey::from_bytes(&[7; 32]), OpeningKey::from_bytes(&[8; 32]));
-        let mut live = Live::create(folder.path(), own.sealing_key()).unwrap();
+        let mut live = LiveFile::create(folder.path(), own.sealing_key()).unwrap();
         for begin in [3, 5] {
-            live.begun(begin).unwrap();
+            live.begin(begin).unwrap();
         }
         for (at, piece) in ["Wild ", "horses"].into_iter().enumerate() {
-            live.wrote(3, piece, at as u64 + 1).unwrap();
+            live.append_text(3, piece, at as u64 + 1).unwrap();
         }
         assert_eq!(salvage(folder.path(), Some(&own)).unwrap().under_way, [3, 5], "its process lives");
         let path = live.path.clone();
@@ -315,8 +315,8 @@ mod tests {
         // Killed: the lock is gone, the file is not.
         live.file.unlock().unwrap();
         let found = salvage(folder.path(), Some(&own)).unwrap();
-        let horses = Written { text: "Wild horses".to_owned(), tokens: 2 };
-        assert_eq!(found.written, BTreeMap::from([(3, horses.clone()), (5, Written::default())]));
+        let horses = PartialText { text: "Wild horses".to_owned(), tokens: 2 };
+        assert_eq!(found.written, BTreeMap::from([(3, horses.clone()), (5, PartialText::default())]));
         assert!(!found.lost_power && found.under_way.is_empty());
         let found = salvage(folder.path(), Some(&other)).unwrap();
         assert!(found.written.values().all(|written| written.text.is_empty()));
@@ -327,8 +327,8 @@ mod tests {
             assert_eq!(found.written[&3].text, "Wild ", "cut at {cut}");
         }
         fs::write(&path, &bytes).unwrap();
-        live.ended(3);
-        live.ended(5);
+        live.end(3);
+        live.end(5);
         assert!(salvage(folder.path(), Some(&own)).unwrap().written.is_empty());
         drop(live);
         assert!(!path.exists(), "nothing is left of a process that ended well");
@@ -338,20 +338,20 @@ mod tests {
     fn a_file_that_grew_is_written_anew_with_what_is_under_way() {
         let folder = tempfile::tempdir().unwrap();
         let own = OpeningKey::from_bytes(&[7; 32]);
-        let mut live = Live::create(folder.path(), own.sealing_key()).unwrap();
-        live.begun(1).unwrap();
-        live.begun(2).unwrap();
-        live.wrote(2, "short", 1).unwrap();
+        let mut live = LiveFile::create(folder.path(), own.sealing_key()).unwrap();
+        live.begin(1).unwrap();
+        live.begin(2).unwrap();
+        live.append_text(2, "short", 1).unwrap();
         let piece = "x".repeat(MAX_PIECE);
         for at in 0..9 {
-            live.wrote(1, &piece, at + 1).unwrap();
+            live.append_text(1, &piece, at + 1).unwrap();
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        live.ended(1);
+        live.end(1);
         live.file.unlock().unwrap();
         let found = salvage(folder.path(), Some(&own)).unwrap();
-        assert_eq!(found.written[&2], Written { text: "short".to_owned(), tokens: 1 });
+        assert_eq!(found.written[&2], PartialText { text: "short".to_owned(), tokens: 1 });
         assert_eq!(found.written[&1].tokens, 9);
-        live.ended(2);
+        live.end(2);
     }
 }

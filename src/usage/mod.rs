@@ -11,7 +11,7 @@ mod journal;
 mod live;
 mod record;
 mod sealed_text;
-mod spent;
+mod token_use;
 
 pub use crate::access::{JournalId, JournalMark};
 pub use batch::{
@@ -19,8 +19,10 @@ pub use batch::{
 };
 pub use declaration::{JournalDeclaration, verify_declaration};
 pub use error::Error;
-pub use journal::{Appended, Journal, JournalPlace, Outgoing, Summary, Synced, Unended};
-pub use live::Written;
+pub use journal::{
+    AppendedRecord, Journal, JournalPlace, OutgoingBatch, Summary, SyncState, UnfinishedGeneration,
+};
+pub use live::PartialText;
 pub use record::{
     Begin, End, Event, Finish, Parameters, Record, SignedRecord, Task, first_link, verify_chain,
 };

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 const SCHEMA: u32 = 1;
 /// What a signature is over, before the record: no other signature of this program begins so.
 const DOMAIN: &str = "portcullis/v1/usage-record\n";
-/// Most rules that a record names: as many as a catalogue has.
+/// Maximum rules that a record names: as many as a catalogue has.
 const MAX_HITS: usize = 64;
 /// Longest line, in bytes.
 pub(super) const MAX_LINE_BYTES: usize = 512 << 10;

@@ -14,7 +14,7 @@ use crate::seal::{Purpose, SealedMessage, open_with, seal_to};
 
 /// What texts are sealed for.
 const PURPOSE: Purpose = Purpose::new("portcullis/v1/usage-text");
-/// Most bytes of a text that are sealed; of a longer one, its beginning.
+/// Maximum bytes of a text that are sealed; of a longer one, its beginning.
 pub const MAX_TEXT_BYTES: usize = 64 << 10;
 /// Most auditors to whom a text is sealed.
 const MAX_RECIPIENTS: usize = 4;
@@ -43,7 +43,7 @@ impl Recipients {
     /// As a stage says, to these auditors.
     ///
     /// # Errors
-    /// [`Error::NoAuditors`] where the stage keeps texts sealed and there is none.
+    /// [`Error::NoAuditors`] if the stage keeps texts sealed and there is none.
     pub fn new<'a>(mode: UsageMode, auditors: impl IntoIterator<Item = &'a Card>) -> Result<Self, Error> {
         let auditors: Vec<_> = auditors
             .into_iter()
@@ -89,7 +89,7 @@ impl KeptText {
     /// The text, where it was sealed to this auditor.
     ///
     /// # Errors
-    /// [`Error::Seal`] where it does not open; [`Error::Batch`] where it is another text than its digest says.
+    /// [`Error::Seal`] if it does not open; [`Error::Batch`] if it is another text than its digest says.
     pub fn open(&self, id: KeyId, key: &OpeningKey) -> Result<Option<Zeroizing<String>>, Error> {
         let Some(sealed) = self.sealed.get(&id) else { return Ok(None) };
         let bytes = open_with(key, PURPOSE, self.sha256.as_bytes(), sealed)?;

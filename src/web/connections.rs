@@ -47,7 +47,7 @@ impl Peer for TcpStream {
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     room: Arc<Semaphore>,
-    /// Connections of one household at a time, where that is bounded.
+    /// Connections of one household at a time, if that is bounded.
     share: Option<usize>,
     households: Arc<Mutex<HashMap<IpAddr, usize>>>,
     lines: Lines,

@@ -30,8 +30,8 @@ pub(crate) struct Host(Authority);
 
 impl Host {
     /// The one host that a request names.
-    pub(crate) fn of(headers: &HeaderMap, uri: &Uri) -> Result<Self, HostError> {
-        let sent = one(headers, header::HOST)?.map(Self::parse).transpose()?;
+    pub(crate) fn from_headers(headers: &HeaderMap, uri: &Uri) -> Result<Self, HostError> {
+        let sent = single_value(headers, header::HOST)?.map(Self::parse).transpose()?;
         let authority = uri.authority().map(|authority| Self::check(authority.clone())).transpose()?;
         match (sent, authority) {
             (None, None) => Err(HostError::Missing),
@@ -41,16 +41,16 @@ impl Host {
     }
 
     /// The one host that a request names; HTTP/1.0, which probes of balancers still speak, need not name any.
-    pub(crate) fn of_request<B>(request: &Request<B>) -> Result<Option<Self>, HostError> {
-        match Self::of(request.headers(), request.uri()) {
+    pub(crate) fn from_request<B>(request: &Request<B>) -> Result<Option<Self>, HostError> {
+        match Self::from_headers(request.headers(), request.uri()) {
             Err(HostError::Missing) if request.version() <= Version::HTTP_10 => Ok(None),
             host => host.map(Some),
         }
     }
 
     /// The host of the page that sent a request, if one did; a page without a name of its own says `null`, which is no host.
-    pub(crate) fn of_origin(headers: &HeaderMap) -> Result<Option<Self>, HostError> {
-        let Some(origin) = one(headers, header::ORIGIN)? else { return Ok(None) };
+    pub(crate) fn from_origin(headers: &HeaderMap) -> Result<Option<Self>, HostError> {
+        let Some(origin) = single_value(headers, header::ORIGIN)? else { return Ok(None) };
         let origin = origin.to_str().map_err(|_| HostError::Malformed)?;
         let (_, authority) = origin.split_once("://").ok_or(HostError::Malformed)?;
         Self::check(authority.parse().map_err(|_| HostError::Malformed)?).map(Some)
@@ -86,7 +86,7 @@ impl Host {
 }
 
 /// The value of a header that stands at most once.
-fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, HostError> {
+fn single_value(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, HostError> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (_, Some(_)) => Err(HostError::Several),
@@ -107,7 +107,7 @@ mod tests {
         for host in hosts {
             headers.append(header::HOST, host.parse().unwrap());
         }
-        Host::of(&headers, &Uri::from_static(uri))
+        Host::from_headers(&headers, &Uri::from_static(uri))
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(crate) struct RouteLabel(&'static str);
 
 impl RouteLabel {
     /// The label of the route that took a request, of those that a server has.
-    pub(crate) fn of(matched: Option<&MatchedPath>, routes: &[&'static str]) -> Self {
+    pub(crate) fn new(matched: Option<&MatchedPath>, routes: &[&'static str]) -> Self {
         let Some(matched) = matched else { return Self(NONE) };
         Self(routes.iter().find(|route| **route == matched.as_str()).copied().unwrap_or(OTHER))
     }
@@ -106,6 +106,6 @@ mod tests {
         assert_eq!(method_label(&Method::from_bytes("X".repeat(30_000).as_bytes()).unwrap()), OTHER);
         assert_eq!(status_label(StatusCode::from_u16(799).unwrap()), OTHER);
         assert_eq!(status_label(StatusCode::TOO_MANY_REQUESTS), "429");
-        assert_eq!(RouteLabel::of(None, &["/healthz"]).as_str(), NONE);
+        assert_eq!(RouteLabel::new(None, &["/healthz"]).as_str(), NONE);
     }
 }

@@ -226,9 +226,9 @@ fn junk_on_ones_own_copy_crowds_out_the_others_signatures() {
     let junk: Vec<u8> = (100..163).collect();
     let own = signed(&grant, &[&junk[..], &[1]].concat());
     assert_eq!(own.signatures().len(), 64);
-    let mut kept = own.signed_by_any(&rules.deciders());
+    let mut kept = own.signed_by_any(&rules.denial_quorum());
     assert_eq!(kept.signatures().len(), 1);
-    kept.merge(&signed(&grant, &[2]).signed_by_any(&rules.deciders())).unwrap();
+    kept.merge(&signed(&grant, &[2]).signed_by_any(&rules.denial_quorum())).unwrap();
     assert_eq!(kept.signers(&rules.board).len(), 2);
 }
 

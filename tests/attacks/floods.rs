@@ -523,8 +523,8 @@ fn what_is_over_is_forgotten(database: Database) {
         assert_eq!(store.usage_of_day(person, now).await.unwrap(), 7, "the day is not over");
         store.forget(now.plus_days(2)).await.unwrap();
         assert_eq!(store.usage_of_day(person, now).await.unwrap(), 0);
-        let bearer = (Sha256Digest::of(b"bearer"), person, now.plus_seconds(3600));
-        let used = |number| store.exchange_challenge(challenge(number), bearer, now);
+        let (bearer, expires) = (Sha256Digest::of(b"bearer"), now.plus_seconds(3600));
+        let used = |number| store.exchange_challenge(challenge(number), bearer, person, expires, now);
         assert!(!used(1).await.unwrap() && !used(99).await.unwrap(), "nothing is left");
     });
 }

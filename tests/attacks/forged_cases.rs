@@ -5,7 +5,7 @@ use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Signer as _, SigningKey};
 use portcullis::misuse::{Case, CaseStep, Outcome, Severity, Step};
 use portcullis::statement::{Envelope, Predicate as _, Statement};
-use portcullis::store::{Filed, Filing, Page, StatementRow, Store};
+use portcullis::store::{FiledStatement, Filing, Page, StatementRow, Store};
 use portcullis::time::Timestamp;
 
 use crate::support::people::ID;
@@ -27,7 +27,7 @@ impl Rows {
     }
 
     fn grant(&self, digits: &str) -> Statement<Grant> {
-        let rows = self.store.statements_by_prefix(("grant", digits), Page::FIRST);
+        let rows = self.store.statements_by_prefix("grant", digits, Page::FIRST);
         let rows = self.runtime.block_on(rows).unwrap();
         Envelope::parse(rows[0].1.envelope.as_bytes()).unwrap().claim::<Grant>().unwrap()
     }
@@ -45,7 +45,7 @@ impl Rows {
             envelope: envelope.to_json(),
             received: Timestamp::now(),
         };
-        self.runtime.block_on(self.store.put(Filing::one(Filed { row, entry: None }))).unwrap();
+        self.runtime.block_on(self.store.put(Filing::one(FiledStatement { row, entry: None }))).unwrap();
         envelope.digest().to_string()[..12].to_owned()
     }
 }

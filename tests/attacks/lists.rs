@@ -3,7 +3,7 @@
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::KeyId;
 use portcullis::statement::Envelope;
-use portcullis::store::{Filed, Filing, StatementRow, Store};
+use portcullis::store::{FiledStatement, Filing, StatementRow, Store};
 use portcullis::time::Timestamp;
 use sqlx::Connection as _;
 
@@ -31,7 +31,7 @@ fn flood(served: &Served, kind: &str, about: Sha256Digest) {
                 envelope: envelope.clone(),
                 received: Timestamp::now(),
             };
-            Filed { row, entry: None }
+            FiledStatement { row, entry: None }
         });
         let statements: Vec<_> = statements.collect();
         let filing = Filing { statements: statements[1..].to_vec(), ..Filing::one(statements[0].clone()) };

@@ -6,7 +6,7 @@ use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, Signer};
 use portcullis::log::{Entry, EntryKind};
 use portcullis::statement::{Envelope, Predicate as _};
-use portcullis::store::{Filed, Filing, StatementRow, Store};
+use portcullis::store::{FiledStatement, Filing, StatementRow, Store};
 use portcullis::time::Timestamp;
 use portcullis::usage::{
     Begin, Event, JournalId, KeptText, Record, Task, UsageBatch, first_link, make_batch,
@@ -141,7 +141,7 @@ fn an_audit_finds_records_of_texts_that_the_stage_does_not_keep() {
     let entry = Entry::new(EntryKind::Usage, row.received, row.digest);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let store = Store::open(&served.database_url()).await.unwrap();
-        store.put(Filing::one(Filed { row, entry: Some(entry) })).await.unwrap();
+        store.put(Filing::one(FiledStatement { row, entry: Some(entry) })).await.unwrap();
         store.close().await;
     });
     std::thread::sleep(Duration::from_secs(2));

@@ -5,7 +5,7 @@ use portcullis::digest::Sha256Digest;
 use portcullis::identity::Identity;
 use portcullis::log::{Entry, EntryKind};
 use portcullis::statement::{Envelope, Statement, Subject};
-use portcullis::store::{Effect, Filed, Filing, RequestState, StatementRow, Store};
+use portcullis::store::{Effect, FiledStatement, Filing, RequestState, StatementRow, Store};
 use portcullis::time::Timestamp;
 
 use crate::support::people::{self, Scene};
@@ -234,7 +234,8 @@ fn file(
     let of = |kind| Entry::new(kind, now, envelope.digest()).of(&row.checkpoint).about(Some(about));
     let state = if entry == EntryKind::Approval { RequestState::Granted } else { RequestState::Ended };
     let effect = Effect::Changes { request, state, note: "Slip".to_owned() };
-    let mut filing = Filing::one(Filed { entry: Some(of(entry).by(signer)), row: row.clone() }).with(effect);
+    let mut filing =
+        Filing::one(FiledStatement { entry: Some(of(entry).by(signer)), row: row.clone() }).with(effect);
     if entry == EntryKind::Approval {
         filing.entries.push(of(EntryKind::Grant));
     }

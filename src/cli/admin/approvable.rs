@@ -1,8 +1,8 @@
 //! Whether a request may still be approved, said before anybody is asked to sign.
 
 use crate::access::{
-    Found, Grant, Request, RulesInForce, Statements, last_revocation_of, merge, revocation_of, verify_denial,
-    verify_grant, verify_revocation, verify_withdrawal,
+    FoundStatement, Grant, Request, RulesInForce, Statements, find_last_revocation, find_revocation,
+    merge_signatures, verify_denial, verify_grant, verify_revocation, verify_withdrawal,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::{people, registry};
@@ -24,22 +24,22 @@ pub(super) fn require(
 /// What revocations ended: the grants that they name, and the earlier ones of the same people.
 pub(super) struct Ended<'a> {
     rules: &'a RulesInForce,
-    grants: Vec<Found>,
+    grants: Vec<FoundStatement>,
     revocations: Vec<Envelope>,
 }
 
 impl<'a> Ended<'a> {
     pub(super) fn read(exchange: &dyn Statements, rules: &'a RulesInForce) -> anyhow::Result<Self> {
         let revocations = registry::revocations(exchange)?;
-        let grants = if revocations.is_empty() { Vec::new() } else { exchange.merged(Grant::KIND)? };
+        let grants = if revocations.is_empty() { Vec::new() } else { exchange.list_merged(Grant::KIND)? };
         Ok(Self { rules, grants, revocations })
     }
 
     /// Whether one of them ended this grant, however many signed it.
-    pub(super) fn ends(&self, found: &Found) -> bool {
+    pub(super) fn ends(&self, found: &FoundStatement) -> bool {
         let Ok(claim) = found.envelope.claim::<Grant>() else { return false };
         let person = &claim.predicate.researcher.verifying_key;
-        let last = last_revocation_of(person, &self.grants, &self.revocations, self.rules);
+        let last = find_last_revocation(person, &self.grants, &self.revocations, self.rules);
         last.is_some_and(|last| claim.predicate.issued <= last.created)
     }
 }
@@ -50,13 +50,16 @@ fn require_not_revoked(
     request: &Verified<Statement<Request>>,
     (rules, catalogue): (&RulesInForce, &Catalogue),
 ) -> anyhow::Result<()> {
-    let grants = merge(exchange.about(Grant::KIND, request.digest())?);
+    let grants = merge_signatures(exchange.list_about(Grant::KIND, request.digest())?);
     let mut revoked = None;
     for found in &grants {
         let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
-        let revocations: Vec<_> =
-            exchange.about("revocation", found.digest)?.into_iter().map(|found| found.envelope).collect();
-        if let Some(why) = revocation_of(found.digest, &revocations, rules) {
+        let revocations: Vec<_> = exchange
+            .list_about("revocation", found.digest)?
+            .into_iter()
+            .map(|found| found.envelope)
+            .collect();
+        if let Some(why) = find_revocation(found.digest, &revocations, rules) {
             let by = revocations.iter().filter_map(|found| verify_revocation(found, rules).ok()).next();
             let by = by.and_then(|by| by.signers().first().map(|key| catalogue.name_of(key)));
             revoked = Some((found.digest, by.unwrap_or_default(), why));
@@ -81,7 +84,7 @@ pub(super) fn require_wanted(
 ) -> anyhow::Result<()> {
     let now = Timestamp::now();
     let revocations = registry::revocations(exchange)?;
-    for found in merge(exchange.about(Grant::KIND, request.digest())?) {
+    for found in merge_signatures(exchange.list_about(Grant::KIND, request.digest())?) {
         let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
         let Grant { researcher, expires, .. } = &claim.predicate;
         let is_theirs = |draft: &Envelope| {
@@ -145,7 +148,7 @@ fn require_not_denied(
     request: &Verified<Statement<Request>>,
     (rules, catalogue): (&RulesInForce, &Catalogue),
 ) -> anyhow::Result<()> {
-    for found in exchange.about("denial", request.digest())? {
+    for found in exchange.list_about("denial", request.digest())? {
         if let Ok(denial) = verify_denial(&found.envelope, request.digest(), rules) {
             let author = &request.predicate.card.name;
             let by: Vec<_> = denial.signers().iter().map(|key| catalogue.name_of(key)).collect();

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::approvable;
 use crate::access::{
-    self, Affiliations, ApprovalShare, ApprovalTally, Found, Grant, Request, RulesInForce, Statements,
-    approvals, draft_grants, merge, verify_grant, verify_request,
+    self, Affiliations, ApprovalShare, ApprovalTally, FoundStatement, Grant, Request, RulesInForce,
+    Statements, count_approvals, draft_grants, merge_signatures, verify_grant, verify_request,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -115,7 +115,7 @@ impl<'a> Progress<'a> {
 
     fn add(&mut self, envelope: &Envelope) -> anyhow::Result<String> {
         let grant = envelope.claim::<Grant>()?.predicate;
-        let tally = ApprovalTally::of(&approvals(Some(envelope), self.rules));
+        let tally = ApprovalTally::from_boards(&count_approvals(Some(envelope), self.rules));
         if self.tally.as_ref().is_none_or(|known| tally.approvals < known.approvals) {
             self.tally = Some(tally);
         }
@@ -178,13 +178,13 @@ fn drafted(
     affiliations: &Affiliations,
 ) -> anyhow::Result<Vec<Envelope>> {
     let now = Timestamp::now();
-    let answers = |found: &Found| {
+    let answers = |found: &FoundStatement| {
         found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == request.digest())
     };
-    let found = merge(exchange.about("grant", request.digest())?);
+    let found = merge_signatures(exchange.list_about("grant", request.digest())?);
     let mut begun: Vec<_> = found.into_iter().filter(answers).collect();
     // Whichever board began: an ethics board's member may be the first.
-    let deciders = rules.deciders();
+    let deciders = rules.denial_quorum();
     let ended = approvable::Ended::read(exchange, rules)?;
     begun.retain(|found| !found.envelope.signers(&deciders).is_empty() && !ended.ends(found));
     begun.sort_by_key(|found| std::cmp::Reverse(found.envelope.signers(&deciders).len()));

@@ -35,7 +35,7 @@ impl Deny {
         let request = verify_request(&found.envelope, catalogue.id())?;
         let rules = catalogue.rules_in_force(&request.predicate.checkpoint)?;
         let signatory = Signatory::of(home, output)?;
-        if !rules.deciders().keys().contains(&signatory.key()) {
+        if !rules.denial_quorum().keys().contains(&signatory.key()) {
             let message = format!("you are on no board that decides on {}", rules.checkpoint);
             return Err(Refusal::denied(message, "its members decide: `portcullis catalogue status`").into());
         }

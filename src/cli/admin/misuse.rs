@@ -73,7 +73,10 @@ impl Test {
             return Err(Refusal::usage(message, "name a file of rules with --rules").into());
         };
         let uses = self.uses.into_iter().collect();
-        let sides = [("as a prompt", scorer.prompt(&text, &uses)), ("as an output", scorer.output(&text))];
+        let sides = [
+            ("as a prompt", scorer.score_prompt(&text, &uses)),
+            ("as an output", scorer.score_output(&text)),
+        ];
         let (mut said, mut values) = (String::new(), Vec::new());
         for (side, hits) in sides {
             if hits.is_empty() {

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::access::{
-    ExchangeError, Found, Grant, Request, Revocation, RulesInForce, Statements, approvals, merge,
-    verify_granted,
+    ExchangeError, FoundStatement, Grant, Request, Revocation, RulesInForce, Statements, count_approvals,
+    merge_signatures, verify_granted,
 };
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -63,9 +63,13 @@ impl Revoke {
 
 /// Refuses the grant that still lacks approvals: there is nothing to end, and what waits is its request. Where today's rules do not tell
 /// whether it once had them all, the registry says so.
-fn require_stood(found: &Found, rules: &RulesInForce, (home, output): (&Home, Output)) -> anyhow::Result<()> {
+fn require_stood(
+    found: &FoundStatement,
+    rules: &RulesInForce,
+    (home, output): (&Home, Output),
+) -> anyhow::Result<()> {
     let grant = found.envelope.claim::<Grant>()?.predicate;
-    let boards = approvals(Some(&found.envelope), rules);
+    let boards = count_approvals(Some(&found.envelope), rules);
     let needed: usize = boards.iter().map(|board| board.needed).sum();
     let missing: usize = boards.iter().map(|board| board.missing).sum();
     if missing == 0 || grant.policy != rules.policy_digest {
@@ -90,7 +94,7 @@ fn require_stood(found: &Found, rules: &RulesInForce, (home, output): (&Home, Ou
 }
 
 /// The grant that begins with these digits, or the one that answers the request that does.
-fn named(statements: &dyn Statements, digits: &str) -> anyhow::Result<Found> {
+fn named(statements: &dyn Statements, digits: &str) -> anyhow::Result<FoundStatement> {
     match statements.find(Grant::KIND, digits) {
         Err(ExchangeError::Ambiguous { count: 0, .. }) => {}
         _ => return resolve::grant(statements, digits),
@@ -100,7 +104,7 @@ fn named(statements: &dyn Statements, digits: &str) -> anyhow::Result<Found> {
         Err(ExchangeError::Ambiguous { count: 0, .. }) => return resolve::grant(statements, digits),
         found => found?,
     };
-    let mut grants = merge(statements.about(Grant::KIND, request.digest)?);
+    let mut grants = merge_signatures(statements.list_about(Grant::KIND, request.digest)?);
     match (grants.pop(), grants.as_slice()) {
         (Some(grant), []) => Ok(grant),
         (None, _) => {
@@ -119,7 +123,7 @@ fn named(statements: &dyn Statements, digits: &str) -> anyhow::Result<Found> {
 }
 
 /// `3f2a9c81d0e4 (Rosa, until 2027-01-05)`.
-fn described(grant: &Found) -> String {
+fn described(grant: &FoundStatement) -> String {
     let short = registry::short(grant);
     grant.envelope.claim::<Grant>().map_or_else(
         |_| short.clone(),

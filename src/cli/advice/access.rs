@@ -2,7 +2,7 @@
 
 use super::identity::explain_statement;
 use super::{catalogue, hint_for_io, seal};
-use crate::access::{Error, ExchangeError, Fault, how_to_be_confirmed, how_to_object};
+use crate::access::{Error, ExchangeError, Fault, suggest_appeal, suggest_confirmation};
 use crate::cli::failure::Kind;
 use crate::cli::outage::next_step;
 use crate::client::remote::RemoteError;
@@ -22,14 +22,16 @@ fn about_what_ended(error: &Error) -> Option<String> {
                 "read the new terms, and ask again: `portcullis request new {checkpoint} --terms`, then `portcullis request new {checkpoint} --renew {short}`"
             )
         }
-        Error::NotConfirmed { organization, registrars, .. } => how_to_be_confirmed(organization, registrars),
+        Error::NotConfirmed { organization, registrars, .. } => {
+            suggest_confirmation(organization, registrars)
+        }
         Error::Expired { what: "lease", board, .. } => format!(
             "`portcullis lease` renews it while the registry can be reached; if it refuses, write to {board}"
         ),
         Error::Expired { board, .. } => format!(
             "ask again with `portcullis request new <checkpoint> --renew <request> --purpose <why>`, or write to {board}"
         ),
-        Error::Revoked { board, by_auditor, .. } => how_to_object(board, *by_auditor),
+        Error::Revoked { board, by_auditor, .. } => suggest_appeal(board, *by_auditor),
         _ => return None,
     })
 }

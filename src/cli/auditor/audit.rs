@@ -158,7 +158,7 @@ impl Report {
         let from = self.from.unwrap_or_else(|| midnight(span.0));
         let to = self.to.unwrap_or_else(|| midnight(span.1).plus_days(1));
         require_order(from, to)?;
-        let mut report = summarize(&facts, verification, (from, to), now);
+        let mut report = summarize(&facts, verification, from, to, now);
         report.address = address(home);
         let plain = if output.is_json() { Format::Json } else { Format::Text };
         let text = match self.format.unwrap_or(plain) {

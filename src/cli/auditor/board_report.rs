@@ -21,7 +21,7 @@ use crate::cli::table::{Cell, Fit, Table, Tone};
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, VerifyingKey};
-use crate::misuse::{Case, CaseStep, RuleId, Standing, verify_case, verify_step};
+use crate::misuse::{Case, CaseState, CaseStep, RuleId, verify_case, verify_step};
 use crate::name::CheckpointId;
 use crate::statement::Predicate as _;
 use crate::time::Timestamp;
@@ -32,7 +32,7 @@ pub(super) type Boards = BTreeMap<CheckpointId, RulesInForce>;
 /// The checkpoints on whose boards a person sits.
 pub(super) fn boards_of(catalogue: &Catalogue, card: &Card) -> Boards {
     let in_force = catalogue.checkpoints().filter_map(|name| catalogue.rules_in_force(name).ok());
-    let decided = in_force.filter(|rules| rules.deciders().keys().contains(&card.verifying_key));
+    let decided = in_force.filter(|rules| rules.denial_quorum().keys().contains(&card.verifying_key));
     decided.map(|rules| (rules.checkpoint.clone(), rules)).collect()
 }
 
@@ -61,7 +61,7 @@ struct Findings {
     requests: Vec<requests::Standing>,
     grants: Vec<grants::Standing>,
     decisions: Vec<Decision>,
-    cases: Vec<(Sha256Digest, CheckpointId, Case, Standing)>,
+    cases: Vec<(Sha256Digest, CheckpointId, Case, CaseState)>,
 }
 
 impl BoardReport<'_> {
@@ -154,7 +154,7 @@ impl BoardReport<'_> {
         &self,
         statements: &dyn Statements,
         grants: &[grants::Standing],
-    ) -> anyhow::Result<Vec<(Sha256Digest, CheckpointId, Case, Standing)>> {
+    ) -> anyhow::Result<Vec<(Sha256Digest, CheckpointId, Case, CaseState)>> {
         let mut cases = Vec::new();
         for found in statements.list(Case::KIND)? {
             let checkpoint =
@@ -170,8 +170,8 @@ impl BoardReport<'_> {
             }
             let grant = grants.iter().find(|grant| grant.found.digest == case.grant);
             let holder = grant.map(|grant| grant.claim.predicate.researcher.verifying_key);
-            let mut standing = Standing::default();
-            for step in statements.about(CaseStep::KIND, found.digest)? {
+            let mut standing = CaseState::default();
+            for step in statements.list_about(CaseStep::KIND, found.digest)? {
                 let step = holder.map(|holder| verify_step(&step.envelope, &holder, rules));
                 if let Some(Ok(step)) = step {
                     standing.take(&step);

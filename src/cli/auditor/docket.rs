@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::access::{Found, Grant, RulesInForce, Statements, verify_granted};
+use crate::access::{FoundStatement, Grant, RulesInForce, Statements, verify_granted};
 use crate::client::{self, Catalogue};
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
-use crate::misuse::{Case, CaseError, CaseStep, Standing, Step, verify_case, verify_step_in};
+use crate::misuse::{Case, CaseError, CaseState, CaseStep, Step, verify_case, verify_step_in};
 use crate::name::CheckpointId;
 use crate::statement::{Predicate as _, Statement, Verified};
 
@@ -18,7 +18,7 @@ pub(in crate::cli) struct Docket<'a> {
     catalogue: &'a Catalogue,
     statements: &'a dyn Statements,
     rules: RefCell<BTreeMap<CheckpointId, Rc<RulesInForce>>>,
-    grants: RefCell<BTreeMap<Sha256Digest, Option<Rc<Found>>>>,
+    grants: RefCell<BTreeMap<Sha256Digest, Option<Rc<FoundStatement>>>>,
 }
 
 /// A case that somebody opened who may, and the steps in it that were taken by those who may.
@@ -33,8 +33,8 @@ pub(in crate::cli) struct ReadCase {
 
 impl ReadCase {
     /// How the case stands.
-    pub(in crate::cli) fn standing(&self) -> Standing {
-        Standing::after(self.steps.iter().map(|step| &**step))
+    pub(in crate::cli) fn standing(&self) -> CaseState {
+        CaseState::after(self.steps.iter().map(|step| &**step))
     }
 }
 
@@ -45,13 +45,17 @@ impl<'a> Docket<'a> {
     }
 
     /// A case with its steps.
-    pub(in crate::cli) fn read(&self, found: &Found) -> anyhow::Result<ReadCase> {
-        let steps = self.statements.about(CaseStep::KIND, found.digest)?;
+    pub(in crate::cli) fn read(&self, found: &FoundStatement) -> anyhow::Result<ReadCase> {
+        let steps = self.statements.list_about(CaseStep::KIND, found.digest)?;
         self.read_with(found, &steps)
     }
 
     /// A case with those of `steps` that say they belong to it.
-    pub(in crate::cli) fn read_with(&self, found: &Found, steps: &[Found]) -> anyhow::Result<ReadCase> {
+    pub(in crate::cli) fn read_with(
+        &self,
+        found: &FoundStatement,
+        steps: &[FoundStatement],
+    ) -> anyhow::Result<ReadCase> {
         let checkpoint = found.envelope.claim::<Case>()?.subject.name.parse()?;
         let rules = self.rules_of(&checkpoint)?;
         let case = verify_case(&found.envelope, &rules)?;
@@ -135,7 +139,7 @@ impl<'a> Docket<'a> {
         (key.id() == case.predicate.person).then_some(key)
     }
 
-    fn grant_found(&self, grant: Sha256Digest) -> Option<Rc<Found>> {
+    fn grant_found(&self, grant: Sha256Digest) -> Option<Rc<FoundStatement>> {
         if let Some(known) = self.grants.borrow().get(&grant) {
             return known.clone();
         }

@@ -105,7 +105,7 @@ impl Serve {
         let runtime = Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
             let heads = self.folder.join("heads");
-            let server = WitnessServer::bind(self.listen, (self.name, signer), self.logs, heads)?;
+            let server = WitnessServer::bind(self.listen, self.name, signer, self.logs, heads)?;
             stop_when_asked(server.stopper());
             let url = format!("http://{}", server.address());
             output.result(&json!({ "listening": url }), format_args!("listening on {url}\n"))?;

@@ -77,7 +77,7 @@ impl Answerer<'_> {
     fn answer(&self, envelope: &Envelope) -> anyhow::Result<Vec<Envelope>> {
         let request = verify_request(envelope, self.catalogue.id())?;
         let rules = self.catalogue.rules_in_force(&request.predicate.checkpoint)?;
-        if !answers_itself(&rules) || !self.exchange.about("grant", request.digest())?.is_empty() {
+        if !answers_itself(&rules) || !self.exchange.list_about("grant", request.digest())?.is_empty() {
             return Ok(Vec::new());
         }
         let locks = registry::locks(self.home, &rules, self.output)?;

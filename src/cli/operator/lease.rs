@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{Found, Grant, Statements};
+use crate::access::{FoundStatement, Grant, Statements};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::signing::{Unattended, unattended};
 use crate::cli::{people, registry, resolve};
 use crate::client::Catalogue;
-use crate::registry::{Issued, Keys, LeaseTerms, issue_lease, require_registry};
+use crate::registry::{IssuedLease, Keys, LeaseTerms, issue_lease, require_registry};
 use crate::statement::Envelope;
 use crate::time::Timestamp;
 
@@ -32,14 +32,14 @@ impl Issue {
         let revocations = registry::revocations(&*exchange)?;
         let grants = match &self.grant {
             Some(prefix) => vec![resolve::grant(&*exchange, prefix)?],
-            None => exchange.merged("grant")?,
+            None => exchange.list_merged("grant")?,
         };
         let mut text = String::new();
         let mut issued = Vec::new();
         for found in &grants {
             let evidence = Beside { revocations: &revocations, exchange: &*exchange };
             match issue((home, output), (&catalogue, keys), found, &evidence) {
-                Ok(Issued { grant, lease, expires }) => {
+                Ok(IssuedLease { grant, lease, expires }) => {
                     exchange.put("lease", &lease, &signer.verifying_key())?;
                     let name = &grant.predicate.researcher.name;
                     let (short, checkpoint) = (registry::short(found), &grant.predicate.checkpoint);
@@ -69,9 +69,9 @@ struct Beside<'a> {
 fn issue(
     (home, output): (&Home, Output),
     (catalogue, keys): (&Catalogue, Keys<'_>),
-    found: &Found,
+    found: &FoundStatement,
     beside: &Beside<'_>,
-) -> anyhow::Result<Issued> {
+) -> anyhow::Result<IssuedLease> {
     let grant = found.envelope.claim::<Grant>()?.predicate;
     let rules = catalogue.rules_in_force(&grant.checkpoint)?;
     let affiliations = people::affiliations(beside.exchange, [&grant.researcher], &rules)?;

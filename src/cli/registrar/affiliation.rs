@@ -143,7 +143,7 @@ impl List {
         let mut rows = Vec::new();
         for said in &said {
             let by = said.signers().iter().map(|key| catalogue.name_of(key)).collect::<Vec<_>>().join(", ");
-            let state = match said.withdraws() {
+            let state = match said.is_withdrawal() {
                 true => "withdrawn".to_owned(),
                 false if said.until <= now => format!("ended {}", said.until.date()),
                 false => format!("until {}", said.until.date()),
@@ -161,7 +161,7 @@ impl List {
                     .map(|reason| format!(": {}", visible(reason.as_str())))
                     .unwrap_or_default()
             )?;
-            rows.push(json!({ "affiliation": **said, "by": by, "withdrawn": said.withdraws() }));
+            rows.push(json!({ "affiliation": **said, "by": by, "withdrawn": said.is_withdrawal() }));
         }
         if said.is_empty() {
             text = "nothing was said of anybody whom you may see\n".to_owned();
@@ -210,7 +210,7 @@ fn after_the_last(
     organizations: &BTreeMap<Label, Quorum>,
 ) -> anyhow::Result<Affiliation> {
     let about = Affiliation::id(&said.person.verifying_key, &said.organization);
-    for found in exchange.newest(Affiliation::KIND, about)? {
+    for found in exchange.list_newest(Affiliation::KIND, about)? {
         // What no registrar signed was not said.
         let Ok(last) = verify_affiliation(&found.envelope, organizations) else { continue };
         let last = last.created;
@@ -218,7 +218,7 @@ fn after_the_last(
         if last.seconds_since(said.created) >= 0
             && last.seconds_since(said.created) < crate::access::CLOCK_TOLERANCE
         {
-            let withdraws = said.withdraws();
+            let withdraws = said.is_withdrawal();
             said.created = last.plus_seconds(1);
             if withdraws {
                 said.until = said.created;

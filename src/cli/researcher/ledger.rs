@@ -87,8 +87,8 @@ impl Ledger for Records {
         begun.map(|(begun, _)| begun).map_err(|error| denied(&error.into()))
     }
 
-    fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Denied> {
-        self.recorders.wrote(begun, text, tokens).map_err(|error| denied(&error.into()))
+    fn store_text(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Denied> {
+        self.recorders.store_text(begun, text, tokens).map_err(|error| denied(&error.into()))
     }
 
     fn end(&mut self, begun: Begun, ended: &Ended<'_>) -> Result<(), Denied> {

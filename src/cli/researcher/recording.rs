@@ -63,8 +63,13 @@ impl Records {
     }
 
     /// Stores what is about to be shown.
-    pub(super) fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), client::Error> {
-        self.recorders.wrote(begun, text, tokens)
+    pub(super) fn store_text(
+        &mut self,
+        begun: &Begun,
+        text: &str,
+        tokens: usize,
+    ) -> Result<(), client::Error> {
+        self.recorders.store_text(begun, text, tokens)
     }
 
     /// Records how it ended.

@@ -176,7 +176,7 @@ impl Writer<'_> {
     ) -> Result<ControlFlow<Finish>, client::Error> {
         let (certain, stopped) = text.completing.push(step);
         text.tokens += 1;
-        records.wrote(&text.begun, &certain, text.tokens)?;
+        records.store_text(&text.begun, &certain, text.tokens)?;
         if let Some(log_probability) = &step.log_probability {
             text.reports.push(report(self.tokenizer, step.token, log_probability));
         }

@@ -112,7 +112,7 @@ impl InWords for Affiliation {
         let Self { organization, person, created, until, reason } = self;
         let who = format!("{}, key {}", person.name, person.verifying_key.id());
         let mut lines = vec![("person", who), ("organization", organization.to_string())];
-        lines.push(if self.withdraws() {
+        lines.push(if self.is_withdrawal() {
             ("says", format!("that they no longer belong to it, from {created}"))
         } else {
             ("says", format!("that they belong to it, from {created} until {until}"))

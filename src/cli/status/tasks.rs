@@ -137,11 +137,11 @@ fn to_decide(
         let asked = &request.predicate;
         let is_own = asked.holders()?.iter().any(|holder| holder.verifying_key == card.verifying_key);
         let Ok(rules) = catalogue.rules_in_force(&asked.checkpoint) else { continue };
-        if is_own || !rules.deciders().keys().contains(&card.verifying_key) {
+        if is_own || !rules.denial_quorum().keys().contains(&card.verifying_key) {
             continue;
         }
-        let deciders = rules.deciders();
-        let answers = Evidence::about(statements, request.digest())?.grants;
+        let deciders = rules.denial_quorum();
+        let answers = Evidence::read_about(statements, request.digest())?.grants;
         let is_signed = answers.iter().any(|found| {
             found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == request.digest())
                 && found.envelope.signers(&deciders).contains(&card.verifying_key)

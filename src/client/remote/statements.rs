@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use super::http::Ask;
 use super::pages::{Endless, MAX_ROWS, PAGE, Page, Pages};
 use super::{MAX_PAGE, RemoteError, RemoteRegistry};
-use crate::access::{DigestPrefix, ExchangeError, Found, HandedIn, Statements, merge, only};
+use crate::access::{
+    DigestPrefix, ExchangeError, FoundStatement, Statements, Submission, merge_signatures, require_one,
+};
 use crate::api::{StatementPage, StatementReceipt, WORK, WorkDemand, WorkProof};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
@@ -28,7 +30,7 @@ impl Statements for RemoteRegistry {
         _kind: &'static str,
         envelope: &Envelope,
         _signer: &VerifyingKey,
-    ) -> Result<HandedIn, ExchangeError> {
+    ) -> Result<Submission, ExchangeError> {
         let mut ask = Ask::post(&["v1", "statements"], envelope.to_json().into_bytes());
         // A statement is its own proof.
         let mut answer = self.http.ask(&ask, None)?;
@@ -44,19 +46,27 @@ impl Statements for RemoteRegistry {
         }
         let place = receipt.same_as.unwrap_or(receipt.digest);
         let path = PathBuf::from(format!("{}/v1/statements#{place}", self.base()));
-        Ok(HandedIn { path, same_as: receipt.same_as })
+        Ok(Submission { path, same_as: receipt.same_as })
     }
 
-    fn list(&self, kind: &'static str) -> Result<Vec<Found>, ExchangeError> {
+    fn list(&self, kind: &'static str) -> Result<Vec<FoundStatement>, ExchangeError> {
         self.pages(kind, None)
     }
 
-    fn about(&self, kind: &'static str, subject: Sha256Digest) -> Result<Vec<Found>, ExchangeError> {
+    fn list_about(
+        &self,
+        kind: &'static str,
+        subject: Sha256Digest,
+    ) -> Result<Vec<FoundStatement>, ExchangeError> {
         let found = self.pages(kind, Some(("about", subject.to_string())))?;
         Ok(only_about(found, subject))
     }
 
-    fn newest(&self, kind: &'static str, subject: Sha256Digest) -> Result<Vec<Found>, ExchangeError> {
+    fn list_newest(
+        &self,
+        kind: &'static str,
+        subject: Sha256Digest,
+    ) -> Result<Vec<FoundStatement>, ExchangeError> {
         let mut ask = Ask::get(&["v1", "statements"], MAX_PAGE);
         ask.query = vec![
             ("kind", kind.to_owned()),
@@ -68,10 +78,14 @@ impl Statements for RemoteRegistry {
         Ok(only_about(parse_all(kind, &page), subject))
     }
 
-    fn find(&self, kind: &'static str, prefix: &str) -> Result<Found, ExchangeError> {
+    fn find(&self, kind: &'static str, prefix: &str) -> Result<FoundStatement, ExchangeError> {
         let prefix = DigestPrefix::parse(kind, prefix)?;
         let found = self.pages(kind, Some(("prefix", prefix.as_str().to_owned())))?;
-        only(merge(found.into_iter().filter(|found| prefix.begins(found.digest))), kind, prefix.as_str())
+        require_one(
+            merge_signatures(found.into_iter().filter(|found| prefix.matches(found.digest))),
+            kind,
+            prefix.as_str(),
+        )
     }
 }
 
@@ -100,7 +114,7 @@ impl RemoteRegistry {
         &self,
         kind: &'static str,
         which: Option<(&'static str, String)>,
-    ) -> Result<Vec<Found>, ExchangeError> {
+    ) -> Result<Vec<FoundStatement>, ExchangeError> {
         let mut found = Vec::new();
         let (mut pages, mut after) = (Pages::default(), None);
         loop {
@@ -132,24 +146,24 @@ impl RemoteRegistry {
     }
 }
 
-fn parse_all(kind: &str, page: &StatementPage) -> Vec<Found> {
+fn parse_all(kind: &str, page: &StatementPage) -> Vec<FoundStatement> {
     page.statements.iter().filter_map(|item| parse(kind, item.envelope.get())).collect()
 }
 
-fn parse(kind: &str, envelope: &str) -> Option<Found> {
+fn parse(kind: &str, envelope: &str) -> Option<FoundStatement> {
     let envelope = Envelope::parse(envelope.as_bytes()).ok()?;
     let digest = envelope.digest();
     let path = PathBuf::from(format!("{digest}.json"));
-    (envelope.kind().ok()? == kind).then_some(Found { path, digest, envelope })
+    (envelope.kind().ok()? == kind).then_some(FoundStatement { path, digest, envelope })
 }
 
-fn only_about(mut found: Vec<Found>, subject: Sha256Digest) -> Vec<Found> {
-    found.retain(|found| about(&found.envelope) == Some(subject));
+fn only_about(mut found: Vec<FoundStatement>, subject: Sha256Digest) -> Vec<FoundStatement> {
+    found.retain(|found| subject_of(&found.envelope) == Some(subject));
     found
 }
 
 /// What a statement of access, or of a case, is about.
-fn about(envelope: &Envelope) -> Option<Sha256Digest> {
+fn subject_of(envelope: &Envelope) -> Option<Sha256Digest> {
     match envelope.kind().ok()?.as_str() {
         Case::KIND => Some(envelope.claim::<Case>().ok()?.predicate.grant),
         CaseStep::KIND => Some(envelope.claim::<CaseStep>().ok()?.predicate.case),

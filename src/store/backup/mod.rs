@@ -26,7 +26,7 @@ use crate::identity::Signer;
 use crate::time::Timestamp;
 use tables::Column::{Bytes, Number, Text};
 use tables::{OF_ONE_ROW, TABLES, Table};
-use trailer::{Trailer, Trusted, check};
+use trailer::{Trailer, TrustedTrailer, check};
 
 /// The form of a backup: the first has no signature, and lacks the columns of later releases.
 const FORM: u64 = 2;
@@ -38,13 +38,13 @@ const MAX_LINE: u64 = 192 << 20;
 const PAGE: i64 = 500;
 
 /// Writes lines and hashes them.
-struct Lines<W> {
+struct LineWriter<W> {
     to: W,
     hasher: Sha256Hasher,
     rows: u64,
 }
 
-impl<W: io::Write> Lines<W> {
+impl<W: io::Write> LineWriter<W> {
     fn write(&mut self, line: &Value) -> Result<(), Error> {
         let mut text = line.to_string();
         text.push('\n');
@@ -57,9 +57,9 @@ impl Store {
     /// Writes a backup that `signer` signs into a file; how many rows it has.
     ///
     /// # Errors
-    /// [`Error::Database`], [`Error::File`], [`Error::Backup`] where it cannot be signed.
+    /// [`Error::Database`], [`Error::File`], [`Error::Backup`] if it cannot be signed.
     pub async fn backup(&self, to: &mut File, signer: &dyn Signer, now: Timestamp) -> Result<u64, Error> {
-        let mut lines = Lines { to: BufWriter::new(to), hasher: Sha256Hasher::default(), rows: 0 };
+        let mut lines = LineWriter { to: BufWriter::new(to), hasher: Sha256Hasher::default(), rows: 0 };
         lines.write(&json!({ "portcullis-backup": FORM }))?;
         let mut transaction = self.pool.begin().await?;
         if self.kind == Kind::Postgres {
@@ -69,7 +69,7 @@ impl Store {
             dump_table(&mut transaction, table, &mut lines).await?;
         }
         transaction.commit().await?;
-        let Lines { mut to, hasher, rows } = lines;
+        let LineWriter { mut to, hasher, rows } = lines;
         let trailer = Trailer::sign(rows, hasher.finish(), signer, now)?;
         serde_json::to_writer(&mut to, &trailer).map_err(io::Error::from)?;
         writeln!(to)?;
@@ -80,7 +80,7 @@ impl Store {
     /// Brings a backup into this database, which must be empty; all of it or nothing. How many rows it has.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`], [`Error::Backup`] where it was cut off or altered, [`Error::BackupUnsigned`], [`Error::BackupForeign`],
+    /// [`Error::NotEmpty`], [`Error::Backup`] if it was cut off or altered, [`Error::BackupUnsigned`], [`Error::BackupForeign`],
     /// [`Error::Database`], [`Error::File`].
     pub async fn restore(&self, from: &Path, trust: &BackupTrust) -> Result<u64, Error> {
         let mut transaction = self.write().await?;
@@ -95,7 +95,7 @@ impl Store {
         for table in OF_ONE_ROW {
             transaction.execute(sqlx::AssertSqlSafe(format!("DELETE FROM {table}"))).await?;
         }
-        let mut lines = Checked::open(from, trusted)?;
+        let mut lines = BackupReader::open(from, trusted)?;
         let mut rows = 0;
         while let Some((table, row)) = lines.next_row()? {
             insert(&mut transaction, table, &row, lines.trusted.form).await?;
@@ -126,7 +126,7 @@ impl Store {
 async fn dump_table<W: io::Write>(
     transaction: &mut Transaction<'static, Any>,
     table: &Table,
-    lines: &mut Lines<W>,
+    lines: &mut LineWriter<W>,
 ) -> Result<(), Error> {
     let names: Vec<_> = table.columns.iter().map(|(name, _)| *name).collect();
     let (key, all) = (names[0], names.join(", "));
@@ -198,15 +198,15 @@ async fn insert(
 type Row = (&'static Table, Map<String, Value>);
 
 /// The lines of a backup that was checked; that they are the same still is told with its end.
-struct Checked {
-    trusted: Trusted,
+struct BackupReader {
+    trusted: TrustedTrailer,
     lines: BufReader<File>,
     hasher: Sha256Hasher,
     rows: u64,
 }
 
-impl Checked {
-    fn open(from: &Path, trusted: Trusted) -> Result<Self, Error> {
+impl BackupReader {
+    fn open(from: &Path, trusted: TrustedTrailer) -> Result<Self, Error> {
         let lines = BufReader::new(File::open(from)?);
         let mut checked = Self { trusted, lines, hasher: Sha256Hasher::default(), rows: 0 };
         let first = checked.line()?;

@@ -1,6 +1,6 @@
 //! The last line of a backup: how many rows it has, the SHA-256 of all lines before it, and the registry's signature over both.
 //!
-//! Who can write to the place where backups lie could otherwise take a revocation out, make the sum anew, and wait for a restore.
+//! Who can write to the place where backups lie could otherwise take a revocation out, make the sum again, and wait for a restore.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -91,13 +91,13 @@ impl Trailer {
 }
 
 /// A backup whose lines are those that the registry signed, or, of an earlier release, those that it counts.
-pub(super) struct Trusted {
+pub(super) struct TrustedTrailer {
     pub(super) form: u64,
     pub(super) trailer: Trailer,
 }
 
 /// Checks a whole backup before any row of it is read, in pieces of a bounded length.
-pub(super) fn check(from: &Path, trust: &BackupTrust) -> Result<Trusted, Error> {
+pub(super) fn check(from: &Path, trust: &BackupTrust) -> Result<TrustedTrailer, Error> {
     let mut file = File::open(from)?;
     let form = form(&mut file)?;
     let (trailer, begins) = last_line(&mut file)?;
@@ -110,7 +110,7 @@ pub(super) fn check(from: &Path, trust: &BackupTrust) -> Result<Trusted, Error> 
     if hash(&mut file, begins)? != trailer.sha256 {
         return Err(Error::Backup { reason: "its SHA-256 does not match its lines".to_owned() });
     }
-    Ok(Trusted { form, trailer })
+    Ok(TrustedTrailer { form, trailer })
 }
 
 fn form(file: &mut File) -> Result<u64, Error> {

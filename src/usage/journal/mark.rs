@@ -39,7 +39,7 @@ pub(super) struct Mark {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct MarkFile {
     schema: u32,
     journal: JournalId,
     records: u64,
@@ -71,7 +71,7 @@ impl JournalPlace {
     /// The mark, if there is one.
     pub(super) fn mark(&self) -> Result<Option<Mark>, Error> {
         let Some((written, file)) = self.read()? else { return Ok(None) };
-        let Written { journal, records, head, .. } = written;
+        let MarkFile { journal, records, head, .. } = written;
         if !written.file.is_of(&file) {
             return Err(Error::Copied { journal, records });
         }
@@ -79,11 +79,11 @@ impl JournalPlace {
     }
 
     /// Which journal the mark is of, whether or not it is a copy.
-    pub(super) fn marked(&self) -> Result<Option<JournalId>, Error> {
+    pub(super) fn marked_journal(&self) -> Result<Option<JournalId>, Error> {
         Ok(self.read()?.map(|(written, _)| written.journal))
     }
 
-    fn read(&self) -> Result<Option<(Written, Metadata)>, Error> {
+    fn read(&self) -> Result<Option<(MarkFile, Metadata)>, Error> {
         let refused = |source| Error::Io { action: "use", path: self.mark.clone(), source };
         let file = match File::open(&self.mark) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -102,8 +102,8 @@ impl JournalPlace {
         fs::create_dir_all(home)?;
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(home)?;
         let Mark { journal, records, head } = *mark;
-        let id = FileId::of(&file.as_file().metadata()?);
-        serde_json::to_writer(&mut file, &Written { schema: 1, journal, records, head, file: id })?;
+        let id = FileId::from_metadata(&file.as_file().metadata()?);
+        serde_json::to_writer(&mut file, &MarkFile { schema: 1, journal, records, head, file: id })?;
         file.flush()?;
         // After a power cut there is this mark or the one before, never an empty one.
         file.as_file().sync_data()?;
@@ -131,14 +131,14 @@ impl Mark {
 }
 
 impl FileId {
-    fn of(file: &Metadata) -> Self {
+    fn from_metadata(file: &Metadata) -> Self {
         let born = file.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
         Self { inode: inode(file), born: born.map(|born| born.as_nanos().to_string()) }
     }
 
     /// Whether it is this file. A number can be given again once a file is gone, a time of birth cannot; some file systems keep none.
     fn is_of(&self, file: &Metadata) -> bool {
-        let found = Self::of(file);
+        let found = Self::from_metadata(file);
         match (&self.born, &found.born) {
             (Some(born), Some(found)) => born == found,
             _ => self.inode == found.inode,

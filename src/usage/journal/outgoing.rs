@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, Known};
+use super::{Journal, Position};
 use crate::identity::VerifyingKey;
 use crate::statement::Envelope;
 use crate::usage::{Error, JournalMark, MAX_BATCH_BYTES, SignedRecord};
@@ -12,26 +12,26 @@ pub(super) const SYNCED: &str = "synced.json";
 
 /// What the registry has of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Synced {
-    pub(super) known: Known,
+pub struct SyncState {
+    pub(super) known: Position,
 }
 
 /// A batch on its way: the registry may have it already, its answer may have been lost.
 #[derive(Debug, Clone)]
-pub struct Outgoing {
+pub struct OutgoingBatch {
     /// The batch, signed.
     pub batch: Envelope,
     /// How many records are in it.
     pub records: u64,
     /// What the registry has once it took it.
-    pub reached: Synced,
+    pub reached: SyncState,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct SyncedFile {
     batch: String,
     from: u64,
-    reached: Synced,
+    reached: SyncState,
 }
 
 impl Journal {
@@ -43,22 +43,26 @@ impl Journal {
         &mut self,
         key: &VerifyingKey,
         sign: impl FnOnce(&[SignedRecord]) -> Result<Envelope, Error>,
-    ) -> Result<Option<Outgoing>, Error> {
+    ) -> Result<Option<OutgoingBatch>, Error> {
         let _lock = self.lock()?;
         let from = self.at_synced()?.known.seq;
-        let kept: Option<Kept> = self.read_json(OUTGOING)?;
-        if let Some(Kept { batch, reached, .. }) = kept.filter(|kept| kept.from == from) {
+        let kept: Option<SyncedFile> = self.read_json(OUTGOING)?;
+        if let Some(SyncedFile { batch, reached, .. }) = kept.filter(|kept| kept.from == from) {
             let batch = Envelope::parse(batch.as_bytes())?;
-            return Ok(Some(Outgoing { batch, records: reached.known.seq.saturating_sub(from), reached }));
+            return Ok(Some(OutgoingBatch {
+                batch,
+                records: reached.known.seq.saturating_sub(from),
+                reached,
+            }));
         }
         let (records, reached) = self.unsynced(key)?;
         if records.is_empty() {
             return Ok(None);
         }
         let batch = sign(&records)?;
-        let kept = Kept { batch: batch.to_json(), from, reached };
+        let kept = SyncedFile { batch: batch.to_json(), from, reached };
         self.write_json(OUTGOING, &kept, true)?;
-        Ok(Some(Outgoing { batch, records: records.len() as u64, reached: kept.reached }))
+        Ok(Some(OutgoingBatch { batch, records: records.len() as u64, reached: kept.reached }))
     }
 
     /// What the registry has, and which of its generations it knows no end of: those that were under way when their records were brought.
@@ -75,7 +79,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn keep_synced(&self, reached: &Synced) -> Result<(), Error> {
+    pub fn keep_synced(&self, reached: &SyncState) -> Result<(), Error> {
         let _lock = self.lock()?;
         if reached.known.seq > self.at_synced()?.known.seq {
             self.write_json(SYNCED, reached, true)
@@ -85,7 +89,7 @@ impl Journal {
     }
 
     /// Records that the registry does not have, as many as fit one batch, and what it will have then.
-    fn unsynced(&self, key: &VerifyingKey) -> Result<(Vec<SignedRecord>, Synced), Error> {
+    fn unsynced(&self, key: &VerifyingKey) -> Result<(Vec<SignedRecord>, SyncState), Error> {
         let mut from = self.at_synced()?;
         let (mut records, mut bytes) = (Vec::new(), 0);
         let mut is_full = false;
@@ -103,12 +107,12 @@ impl Journal {
         for record in &records {
             reached.add(record);
         }
-        Ok((records, Synced { known: reached }))
+        Ok((records, SyncState { known: reached }))
     }
 
     pub(super) fn at_synced(&self) -> Result<Self, Error> {
-        let synced: Option<Synced> = self.read_json(SYNCED)?;
-        let known = synced.map_or_else(|| Known::first(self.journal), |synced| synced.known);
-        Ok(self.known_to(known))
+        let synced: Option<SyncState> = self.read_json(SYNCED)?;
+        let known = synced.map_or_else(|| Position::first(self.journal), |synced| synced.known);
+        Ok(self.at_position(known))
     }
 }

@@ -8,48 +8,48 @@ use super::{Journal, LIVE};
 use crate::identity::{OpeningKey, Signer};
 use crate::name::Prose;
 use crate::time::Timestamp;
-use crate::usage::live::{Salvage, Written, salvage};
+use crate::usage::live::{PartialText, Salvage, salvage};
 use crate::usage::{Begin, End, Error, Event, Finish, SignedRecord};
 
 /// A generation of a process that was killed.
 #[derive(Debug)]
-pub struct Unended<'a> {
+pub struct UnfinishedGeneration<'a> {
     /// The record with which it began.
     pub seq: u64,
     /// What that says.
     pub begin: &'a Begin,
     /// What was written of it.
-    pub written: &'a Written,
+    pub written: &'a PartialText,
 }
 
 impl Journal {
     /// Records the end of every generation whose process was killed, as `end` makes it of what was stored; how many there were.
     ///
     /// # Errors
-    /// [`Error::Unended`] where nothing was stored although nothing could have been lost: its owner has to explain it. Those of `end` and of
+    /// [`Error::Unended`] if nothing was stored although nothing could have been lost: its owner has to explain it. Those of `end` and of
     /// [`Self::end`].
     pub fn recover(
         &mut self,
         key: &OpeningKey,
         signer: &dyn Signer,
         now: Timestamp,
-        end: &dyn Fn(&Unended<'_>) -> Result<End, Error>,
+        end: &dyn Fn(&UnfinishedGeneration<'_>) -> Result<End, Error>,
     ) -> Result<usize, Error> {
         let _lock = self.lock()?;
         self.refresh()?;
-        let found = self.salvaged(Some(key))?;
+        let found = self.read_salvage(Some(key))?;
         let orphans: Vec<u64> =
             self.known.open.iter().copied().filter(|seq| !found.under_way.contains(seq)).collect();
-        let begun = self.begun(&orphans)?;
+        let begun = self.read_beginnings(&orphans)?;
         let (mut ended, mut lost) = (0, None);
-        let nothing = Written::default();
+        let nothing = PartialText::default();
         for seq in orphans {
             let written = found.written.get(&seq).or_else(|| found.lost_power.then_some(&nothing));
             let (Some(written), Some(begin)) = (written, begun.get(&seq)) else {
                 lost = lost.or(Some(seq));
                 continue;
             };
-            let end = end(&Unended { seq, begin, written })?;
+            let end = end(&UnfinishedGeneration { seq, begin, written })?;
             self.append(Event::End(end), signer, now.max(self.known.at))?;
             ended += 1;
         }
@@ -73,8 +73,8 @@ impl Journal {
     ) -> Result<(), Error> {
         let _lock = self.lock()?;
         self.refresh()?;
-        let is_open = self.known.open.contains(&seq) && !self.salvaged(None)?.under_way.contains(&seq);
-        let begun = self.begun(&[seq])?.remove(&seq);
+        let is_open = self.known.open.contains(&seq) && !self.read_salvage(None)?.under_way.contains(&seq);
+        let begun = self.read_beginnings(&[seq])?.remove(&seq);
         let begin = begun.filter(|_| is_open).ok_or(Error::NothingToExplain { begin: seq })?;
         let end = End {
             begin: seq,
@@ -89,18 +89,18 @@ impl Journal {
 
     /// Generations that live processes are writing, by the records with which they began.
     pub(super) fn under_way(&self) -> Result<Vec<u64>, Error> {
-        let mut under_way = self.salvaged(None)?.under_way;
+        let mut under_way = self.read_salvage(None)?.under_way;
         under_way.retain(|seq| self.known.open.contains(seq));
         under_way.sort_unstable();
         Ok(under_way)
     }
 
-    fn salvaged(&self, key: Option<&OpeningKey>) -> Result<Salvage, Error> {
+    fn read_salvage(&self, key: Option<&OpeningKey>) -> Result<Salvage, Error> {
         salvage(&self.place.folder.join(LIVE), key).map_err(|source| self.refused("read", source))
     }
 
     /// The beginnings at these places.
-    fn begun(&self, places: &[u64]) -> Result<BTreeMap<u64, Begin>, Error> {
+    fn read_beginnings(&self, places: &[u64]) -> Result<BTreeMap<u64, Begin>, Error> {
         let mut found = BTreeMap::new();
         if places.is_empty() {
             return Ok(found);

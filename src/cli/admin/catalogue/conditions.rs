@@ -2,7 +2,7 @@
 
 use crate::catalogue::{CheckpointFile, Repository, StageTarget, Subject};
 use crate::name::{CheckpointId, Label};
-use crate::policy::{self, Policy, Standing, Verdict};
+use crate::policy::{self, CurrentStage, Policy, Verdict};
 use crate::time::Timestamp;
 
 /// A proposal whose files are looked at together.
@@ -31,7 +31,7 @@ impl Conditions<'_> {
         let before = self.repository.published_file(checkpoint, CheckpointFile::Stage)?;
         let before: Option<StageTarget> = before.and_then(|bytes| crate::json::from_slice(&bytes).ok());
         let from = before.and_then(|before| Some((before.stage.as_str().parse().ok()?, before.since)));
-        let standing = from.as_ref().map(|(stage, since)| Standing { stage, since: *since });
+        let standing = from.as_ref().map(|(stage, since)| CurrentStage { stage, since: *since });
         // Evidence is cited by digest; its measurements are judged by those who sign.
         let entry = policy::may_enter(&policy, standing, &to, &[], self.now);
         let unmet = entry.rules().iter().filter(|rule| rule.verdict != Verdict::Passed);

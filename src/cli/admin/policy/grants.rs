@@ -42,7 +42,7 @@ impl Grants {
         let rules = catalogue.rules_in_force(&draft.checkpoint)?;
         let reader = verify_card(&files::envelope(&home.card_path())?)?.verifying_key;
         let auditors = rules.auditors.iter().flat_map(|auditors| auditors.keys());
-        if !rules.deciders().keys().iter().chain(auditors).any(|key| *key == reader) {
+        if !rules.denial_quorum().keys().iter().chain(auditors).any(|key| *key == reader) {
             let message = format!(
                 "you are on no board that decides on {}, so its grants are not yours to read",
                 rules.checkpoint
@@ -54,7 +54,7 @@ impl Grants {
             .into());
         }
         let statements = registry::statements(home, output)?;
-        let grants = statements.merged("grant")?;
+        let grants = statements.list_merged("grant")?;
         let revocations = registry::revocations(&*statements)?;
         let claims = grants.iter().filter_map(|found| found.envelope.claim::<Grant>().ok());
         let of_checkpoint = claims.filter(|claim| claim.predicate.checkpoint == rules.checkpoint);
@@ -71,8 +71,8 @@ impl Grants {
             stage: proposed.stage.unwrap_or_else(|| rules.stage.clone()),
             ..rules.clone()
         };
-        let standing = (&grants[..], &revocations[..]);
-        let outlooks = access::outlook(standing, (&rules, &affiliations), &drafted, Timestamp::now());
+        let outlooks =
+            access::predict_outlook(&grants, &revocations, &rules, &affiliations, &drafted, Timestamp::now());
         Ok(Self { outlooks, checkpoint: rules.checkpoint.to_string() })
     }
 

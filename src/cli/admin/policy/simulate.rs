@@ -19,7 +19,7 @@ use crate::cli::people::person;
 use crate::cli::progress::read_stdin;
 use crate::digest::Sha256Digest;
 use crate::policy::{
-    self, Application, Decision, PersonKey, Simulated, Simulation, StageName, Terms, Verdict,
+    self, Application, Decision, PersonKey, SimulatedDecision, Simulation, StageName, Terms, Verdict,
 };
 use crate::time::Timestamp;
 use crate::visible::one_line;
@@ -181,12 +181,12 @@ fn applications_of(request: &Request) -> anyhow::Result<Vec<Application>> {
 }
 
 /// Who applies: by name, if a request tells it.
-fn named(result: &Simulated<'_>, name: Option<&String>) -> String {
+fn named(result: &SimulatedDecision<'_>, name: Option<&String>) -> String {
     let key = || result.application.person.to_string().chars().take(8).collect();
     name.map_or_else(key, |name| one_line(name))
 }
 
-fn lines(who: &str, result: &Simulated<'_>) -> Result<String, std::fmt::Error> {
+fn lines(who: &str, result: &SimulatedDecision<'_>) -> Result<String, std::fmt::Error> {
     let of = result.application.organization.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
     let answer = word(result.draft.verdict());
     let mut text = format!("{who}{of}: ");

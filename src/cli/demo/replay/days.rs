@@ -14,7 +14,7 @@ use crate::identity::KeyId;
 use crate::misuse::{Case, CaseStep, Outcome, Step};
 use crate::name::CheckpointId;
 use crate::policy::Stage;
-use crate::registry::{Slice, StatementQuery};
+use crate::registry::{ListRange, StatementQuery};
 use crate::statement::{Envelope, Predicate as _, Statement, Subject};
 use crate::store::RequestState;
 use crate::time::Timestamp;
@@ -275,7 +275,7 @@ impl Days {
         }
         let auditor = world.auditor.identity.card().verifying_key.id();
         let query = StatementQuery { kind: Case::KIND.to_owned(), ..StatementQuery::default() };
-        for row in world.registry.statements(&query, Slice::FIRST, auditor).await?.into_inner().items {
+        for row in world.registry.statements(&query, ListRange::FIRST, auditor).await?.into_inner().items {
             if !self.reviewed.insert(row.digest) {
                 continue;
             }

@@ -241,7 +241,7 @@ impl World {
         let proposer = self.board[0].identity.card().verifying_key.id();
         for subject in repository.proposals()? {
             let parcel = repository.parcel(&subject)?;
-            self.registry.receive(&subject, &parcel, (Some(proposer), true)).await?;
+            self.registry.receive(&subject, &parcel, Some(proposer), true).await?;
         }
         Ok(())
     }
@@ -290,7 +290,7 @@ impl World {
             (fs::read(sealed.join(seal::MANIFEST))?, fs::read(sealed.join(seal::SHARES))?);
         let locks = Locks::parse(&manifest, &shares, done.digest)?;
         let id: CheckpointId = id.parse()?;
-        self.registry.put_seal(&id, (manifest, shares), keeper).await?;
+        self.registry.put_seal(&id, manifest, shares, keeper).await?;
         self.locks.insert(id, locks);
         Ok(())
     }

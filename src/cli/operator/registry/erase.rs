@@ -16,7 +16,7 @@ use crate::cli::signing::{Consent, Unattended, confirm, unattended};
 use crate::cli::units::counted;
 use crate::identity::{Card, KeyId};
 use crate::name::Prose;
-use crate::registry::{Error, Held, Registry};
+use crate::registry::{Error, PersonRecords, Registry};
 use crate::store::Store;
 use crate::time::Timestamp;
 
@@ -57,7 +57,7 @@ impl Erase {
             let blobs = Blobs::open(&settings.blobs)?;
             Ok::<_, Error>(Registry::new(store, blobs, identity, signer, state.path().to_owned()))
         })?;
-        let held = runtime.block_on(registry.held_of(self.person))?;
+        let held = runtime.block_on(registry.count_person_records(self.person))?;
         if held.statements == 0 {
             let message = format!("the registry holds nothing of {}", self.person);
             let hint =
@@ -65,7 +65,7 @@ impl Erase {
             return Err(Refusal::usage(message, hint).into());
         }
         let person = held.card.as_ref().map_or_else(|| format!("key {}", self.person), person);
-        let Held { statements, to_erase, .. } = held;
+        let PersonRecords { statements, to_erase, .. } = held;
         let name = held.card.map(|card| card.name);
         if self.dry_run || to_erase == 0 {
             let text = match to_erase {

@@ -62,7 +62,7 @@ impl Serve {
             let state = tempfile::tempdir().context("cannot make a temporary folder")?;
             let registry = Registry::new(store, blobs, identity, signer, state.path().to_owned());
             let registry =
-                registry.with_intake(settings.limits.intake()).with_witnesses(witnesses(&settings)?)?;
+                registry.with_admission(settings.limits.intake()).with_witnesses(witnesses(&settings)?)?;
             let server = Server::bind(registry, &settings).await?;
             stop_when_asked(server.stopper());
             announce(&server, &settings, output)?;

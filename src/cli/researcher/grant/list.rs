@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::access::{
-    self, Affiliations, Evidence, Found, Grant, Request, RulesInForce, State, Statements, last_revocation_of,
-    state_of, verify_grant, verify_request,
+    self, Affiliations, Evidence, FoundStatement, Grant, Request, RulesInForce, State, Statements,
+    find_last_revocation, request_state, verify_grant, verify_request,
 };
 use crate::cli::decided::decisions;
 use crate::cli::home::Home;
@@ -40,7 +40,7 @@ pub(in crate::cli) struct List {
 
 /// A grant, and whether it stands.
 pub(in crate::cli) struct Standing {
-    pub(in crate::cli) found: Found,
+    pub(in crate::cli) found: FoundStatement,
     pub(in crate::cli) claim: Statement<Grant>,
     /// The rule that refuses it, in words, if it does not stand.
     pub(in crate::cli) refused: Option<String>,
@@ -81,7 +81,7 @@ pub(in crate::cli) fn standings(
     catalogue: &Catalogue,
     now: Timestamp,
 ) -> anyhow::Result<Vec<Standing>> {
-    let found = statements.merged(Grant::KIND)?;
+    let found = statements.list_merged(Grant::KIND)?;
     let revocations = registry::revocations(statements)?;
     let mut rules = BTreeMap::new();
     let mut grants = Vec::new();
@@ -142,23 +142,28 @@ fn suspend<'a>(
 
 /// What bears on a grant beside itself.
 struct Beside<'a> {
-    grants: &'a [Found],
+    grants: &'a [FoundStatement],
     revocations: &'a [Envelope],
     affiliations: &'a Affiliations,
 }
 
 /// Why a grant does not stand, if it does not.
-fn refused(one: &Found, beside: &Beside<'_>, rules: &RulesInForce, now: Timestamp) -> Option<access::Error> {
+fn refused(
+    one: &FoundStatement,
+    beside: &Beside<'_>,
+    rules: &RulesInForce,
+    now: Timestamp,
+) -> Option<access::Error> {
     let Beside { grants, revocations, affiliations } = *beside;
-    if let Some(revoked) = access::revocation_of(one.digest, revocations, rules) {
+    if let Some(revoked) = access::find_revocation(one.digest, revocations, rules) {
         return Some(revoked);
     }
     let grant = match verify_grant(&one.envelope, rules, revocations, affiliations, now) {
         Ok(grant) => grant.into_inner().predicate,
         Err(error) => return Some(error),
     };
-    let last = last_revocation_of(&grant.researcher.verifying_key, grants, revocations, rules)?;
-    (grant.issued <= last.created).then(|| rules.revoked(&last))
+    let last = find_last_revocation(&grant.researcher.verifying_key, grants, revocations, rules)?;
+    (grant.issued <= last.created).then(|| rules.revocation_error(&last))
 }
 
 /// How far a draft came that lacks approvals still.
@@ -169,7 +174,7 @@ struct SoFar {
 
 /// The approvals of a grant under the policy in force, if some are missing; of one under an earlier policy nothing is said here.
 fn unfinished(envelope: &Envelope, rules: &RulesInForce) -> Option<SoFar> {
-    let boards = access::approvals(Some(envelope), rules);
+    let boards = access::count_approvals(Some(envelope), rules);
     let claim = envelope.claim::<Grant>().ok()?.predicate;
     let needed: usize = boards.iter().map(|board| board.needed).sum();
     let missing: usize = boards.iter().map(|board| board.missing).sum();
@@ -188,7 +193,7 @@ impl SoFar {
         let waits = format!("waits: {given} of {needed} approvals");
         let Ok(found) = statements.find(Request::KIND, &request.to_string()) else { return Ok(waits) };
         let Ok(request) = verify_request(&found.envelope, catalogue.id()) else { return Ok(waits) };
-        let state = state_of(&request, &Evidence::about(statements, request.digest())?, rules, now);
+        let state = request_state(&request, &Evidence::read_about(statements, request.digest())?, rules, now);
         Ok(match state {
             State::Pending { .. } => waits,
             State::Granted { .. } => "never stood: another grant answers its request".to_owned(),

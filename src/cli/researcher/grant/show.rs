@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{Found, Grant};
+use crate::access::{FoundStatement, Grant};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::{files, registry, resolve};
@@ -51,11 +51,11 @@ impl Show {
 }
 
 /// The grant of a file, of the registry's exchange or of the vault.
-pub(super) fn find(home: &Home, grant: &str, output: Output) -> anyhow::Result<Found> {
+pub(super) fn find(home: &Home, grant: &str, output: Output) -> anyhow::Result<FoundStatement> {
     let path = Path::new(grant);
     if path.is_file() {
         let envelope = files::envelope(path)?;
-        return Ok(Found { path: path.to_owned(), digest: envelope.digest(), envelope });
+        return Ok(FoundStatement { path: path.to_owned(), digest: envelope.digest(), envelope });
     }
     resolve::grant(&*registry::statements(home, output)?, grant)
 }

@@ -38,7 +38,7 @@ impl Assign {
         let assignee = match (self.nobody, self.to) {
             (true, _) => None,
             (false, Some(typed)) => {
-                let deciders = catalogue.rules_in_force(&request.predicate.checkpoint)?.deciders();
+                let deciders = catalogue.rules_in_force(&request.predicate.checkpoint)?.denial_quorum();
                 Some(resolve::key(deciders.keys(), &typed, &catalogue)?.id())
             }
             (false, None) => {

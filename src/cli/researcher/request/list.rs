@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::json;
 
-use crate::access::{Evidence, Request, State, Statements, state_of, verify_request};
+use crate::access::{Evidence, Request, State, Statements, request_state, verify_request};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::page::Page;
@@ -76,9 +76,9 @@ pub(in crate::cli) fn standings(
         let state = match rules {
             // What the others of an organization were granted concerns its author by the request alone.
             Ok(rules) if !request.predicate.members.is_empty() => {
-                state_of(&request, &Evidence::about(exchange, request.digest())?, rules, now)
+                request_state(&request, &Evidence::read_about(exchange, request.digest())?, rules, now)
             }
-            Ok(rules) => state_of(&request, &evidence, rules, now),
+            Ok(rules) => request_state(&request, &evidence, rules, now),
             Err(error) => State::Outdated { reason: error.to_string() },
         };
         requests.push((request, state));

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::list::tone;
 use super::queue;
 use crate::access::{
-    BoardApprovals, Evidence, Grant, Request, RulesInForce, State, approvals, state_of, verify_request,
+    BoardApprovals, Evidence, Grant, Request, RulesInForce, State, count_approvals, request_state,
+    verify_request,
 };
 use crate::api::{ApprovalItem, RequestStanding};
 use crate::cli::handovers;
@@ -37,8 +38,8 @@ impl Show {
         let request = verify_request(&found.envelope, catalogue.id())?;
         let asked = &request.predicate;
         let rules = catalogue.rules_in_force(&asked.checkpoint)?;
-        let evidence = Evidence::about(&*exchange, request.digest())?;
-        let state = state_of(&request, &evidence, &rules, Timestamp::now());
+        let evidence = Evidence::read_about(&*exchange, request.digest())?;
+        let state = request_state(&request, &evidence, &rules, Timestamp::now());
         let holders = asked.holders()?;
         let affiliations = people::affiliations(&*exchange, &holders, &rules)?;
         let people = People::known(&holders, &rules, &affiliations, Timestamp::now());
@@ -48,7 +49,7 @@ impl Show {
         };
         let author = (asked.card.verifying_key.id(), asked.card.name.to_string());
         let names = Names { catalogue: &catalogue, author };
-        let given = approvals(furthest_behind(&evidence, &state, &rules).as_ref(), &rules);
+        let given = count_approvals(furthest_behind(&evidence, &state, &rules).as_ref(), &rules);
         let when = standing.as_ref().map(|standing| standing.approvals.as_slice()).unwrap_or_default();
 
         let mut page = Page::new();
@@ -118,7 +119,8 @@ fn furthest_behind(evidence: &Evidence, state: &State, rules: &RulesInForce) -> 
             continue;
         }
         let holder = claim.predicate.researcher.verifying_key.id();
-        let missing: usize = approvals(Some(&found.envelope), rules).iter().map(|board| board.missing).sum();
+        let missing: usize =
+            count_approvals(Some(&found.envelope), rules).iter().map(|board| board.missing).sum();
         let known = best.entry(holder).or_insert((missing, found));
         if missing < known.0 {
             *known = (missing, found);

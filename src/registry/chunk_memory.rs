@@ -20,7 +20,7 @@ pub(super) const SHARES: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The room.
-pub(super) struct Room {
+pub(super) struct ChunkMemory {
     all: Arc<Semaphore>,
     shares: Vec<Arc<Semaphore>>,
     patience: Duration,
@@ -28,12 +28,12 @@ pub(super) struct Room {
 
 /// Room that is taken, for as long as this is held.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct MemoryPermit {
     _share: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
 
-impl Default for Room {
+impl Default for ChunkMemory {
     fn default() -> Self {
         let units = usize::try_from(MAX_OPENED / UNIT).unwrap_or(1);
         let share = usize::try_from(MAX_OPENED / UNIT / PART).unwrap_or(1);
@@ -45,18 +45,18 @@ impl Default for Room {
     }
 }
 
-impl Room {
+impl ChunkMemory {
     /// Waits for room for a chunk of so many bytes, in one's own share first: whoever fills that keeps nobody else waiting.
     ///
     /// # Errors
     /// [`Error::Crowded`].
-    pub(super) async fn enter(&self, share: usize, bytes: u64) -> Result<Place, Error> {
+    pub(super) async fn reserve(&self, share: usize, bytes: u64) -> Result<MemoryPermit, Error> {
         let units = u32::try_from(bytes.div_ceil(UNIT).clamp(1, MAX_OPENED / UNIT / PART)).unwrap_or(1);
         let share = self.shares.get(share % SHARES).ok_or(Error::Crowded)?;
         let entered = timeout(self.patience, async {
             let share = Arc::clone(share).acquire_many_owned(units).await?;
             let all = Arc::clone(&self.all).acquire_many_owned(units).await?;
-            Ok::<_, tokio::sync::AcquireError>(Place { _share: share, _all: all })
+            Ok::<_, tokio::sync::AcquireError>(MemoryPermit { _share: share, _all: all })
         });
         entered.await.map_err(|_| Error::Crowded)?.map_err(|_| Error::Crowded)
     }
@@ -68,21 +68,21 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_fills_their_share_waits_and_others_do_not() {
-        let room = Room { patience: Duration::from_millis(50), ..Room::default() };
+        let memory = ChunkMemory { patience: Duration::from_millis(50), ..ChunkMemory::default() };
         let chunk = 8 << 20;
         let mut held = Vec::new();
         for _ in 0..8 {
-            held.push(room.enter(1, chunk).await.unwrap());
+            held.push(memory.reserve(1, chunk).await.unwrap());
         }
-        let refused = room.enter(1, chunk).await.unwrap_err();
+        let refused = memory.reserve(1, chunk).await.unwrap_err();
         assert_eq!(refused.to_string(), "too many chunks are open for readers");
-        assert!(room.enter(2, 64 << 20).await.is_ok(), "the longest chunk fits into a share");
+        assert!(memory.reserve(2, 64 << 20).await.is_ok(), "the longest chunk fits into a share");
         held.pop();
-        assert!(room.enter(1, chunk).await.is_ok());
+        assert!(memory.reserve(1, chunk).await.is_ok());
         for share in 2..5 {
-            held.push(room.enter(share, 64 << 20).await.unwrap());
+            held.push(memory.reserve(share, 64 << 20).await.unwrap());
         }
-        held.push(room.enter(6, chunk).await.unwrap());
-        assert!(matches!(room.enter(7, chunk).await, Err(Error::Crowded)), "all of it is full");
+        held.push(memory.reserve(6, chunk).await.unwrap());
+        assert!(matches!(memory.reserve(7, chunk).await, Err(Error::Crowded)), "all of it is full");
     }
 }

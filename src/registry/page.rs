@@ -9,14 +9,14 @@ use crate::store::{MAX_ROWS, RequestRow, StatementRow};
 
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, Copy)]
-pub struct Slice {
+pub struct ListRange {
     /// What comes after this row.
     pub after: Option<Cursor>,
-    /// At most so many rows, [`MAX_ROWS`] at the most.
+    /// Maximum number rows, [`MAX_ROWS`] at the most.
     pub limit: i64,
 }
 
-impl Slice {
+impl ListRange {
     /// The first rows, as many as one answer holds.
     pub const FIRST: Self = Self { after: None, limit: MAX_ROWS };
 
@@ -39,11 +39,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn of_statement(row: &StatementRow) -> Self {
+    pub(super) fn from_statement(row: &StatementRow) -> Self {
         Self { digest: row.digest, signer: row.signer }
     }
 
-    pub(super) fn of_request(row: &RequestRow) -> Self {
+    pub(super) fn from_request(row: &RequestRow) -> Self {
         Self { digest: row.digest, signer: row.holder }
     }
 }
@@ -73,7 +73,7 @@ impl FromStr for Cursor {
 
 /// A part of a list.
 #[derive(Debug, Clone)]
-pub struct Part<T> {
+pub struct ListPage<T> {
     /// What is in it.
     pub items: Vec<T>,
     /// After which row the next part begins; `None` at the end.

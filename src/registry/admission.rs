@@ -6,7 +6,7 @@ use rand::Rng as _;
 
 use super::index::{Index, index};
 use super::{Error, Registry, View};
-use crate::access::{Grant, MAX_MEMBERS, Request, asks};
+use crate::access::{Grant, MAX_MEMBERS, Request, terms_digest};
 use crate::api::{WorkDemand, WorkProof};
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, VerifyingKey};
@@ -15,7 +15,7 @@ use crate::name::CheckpointId;
 use crate::policy::Stage;
 use crate::statement::{Envelope, Error as StatementError, Predicate as _, Statement};
 use crate::store::{
-    self, Approval, Filing, IntakeRefusal, NewcomerQuota, RequestIntake, RequestQuota, StatementQuota,
+    self, Approval, Filing, NewcomerQuota, QuotaRefusal, RequestAdmission, RequestQuota, StatementQuota,
 };
 use crate::time::Timestamp;
 use crate::usage::{JournalDeclaration, UsageBatch};
@@ -35,7 +35,7 @@ const MAX_BATCH: usize = 768 << 10;
 
 /// How much a registry takes of people whom its catalogue does not name; 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IntakeRules {
+pub struct AdmissionRules {
     /// Zero bits of the work that a newcomer does for a request.
     pub work_bits: u32,
     /// Requests of one person that may be pending for one checkpoint.
@@ -52,7 +52,7 @@ pub struct IntakeRules {
     pub public_usage_bytes: u64,
 }
 
-impl Default for IntakeRules {
+impl Default for AdmissionRules {
     fn default() -> Self {
         Self {
             work_bits: 20,
@@ -68,20 +68,20 @@ impl Default for IntakeRules {
 
 /// Who hands a statement in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum AuthorStatus {
     /// The catalogue names their key: an owner, a member of a board, an auditor, the registry.
-    Named,
+    InCatalogue,
     /// A board approved a grant for them before.
-    Known,
+    Approved,
     /// The registry of a public stage granted them something, which it does for everybody who asks: no board knows them.
     Public,
     /// Nobody knows them yet.
     Newcomer,
 }
 
-impl Standing {
+impl AuthorStatus {
     /// The same for a request at a public checkpoint, or at one whose board decides: there, whom the registry alone knows is a newcomer.
-    fn at(self, is_public: bool) -> Self {
+    fn for_checkpoint(self, is_public: bool) -> Self {
         match self {
             Self::Public if !is_public => Self::Newcomer,
             standing => standing,
@@ -91,15 +91,15 @@ impl Standing {
 
 /// A statement whose size and number of signatures are those of its kind. None of its signatures is checked yet.
 #[derive(Debug)]
-pub struct Weighed {
+pub struct ScreenedStatement {
     pub(super) index: Index,
     /// Who hands it in, by what it claims.
-    pub standing: Standing,
+    pub standing: AuthorStatus,
     /// Signatures that taking it in checks at most.
     pub signatures: usize,
     /// Whether it is here already.
     pub is_here: bool,
-    /// The network that it comes from, where that is known.
+    /// The network that it comes from, if that is known.
     pub network: Option<Vec<u8>>,
     /// Zero bits of work that it costs beside the usual, by how much newcomers asked today.
     load_bits: u32,
@@ -107,10 +107,10 @@ pub struct Weighed {
     pub(super) author: Option<KeyId>,
 }
 
-impl Weighed {
+impl ScreenedStatement {
     /// Whether its author has to show work first.
     pub fn costs_work(&self) -> bool {
-        self.standing == Standing::Newcomer && self.index.kind == Request::KIND && !self.is_here
+        self.standing == AuthorStatus::Newcomer && self.index.kind == Request::KIND && !self.is_here
     }
 }
 
@@ -124,8 +124,8 @@ impl Registry {
     /// Weighs a statement: parses it, in its one form, and compares its size and its signatures with those of its kind. Nothing is verified.
     ///
     /// # Errors
-    /// [`Error::Statement`], [`Error::Newcomer`] where it is of a kind that a newcomer has no use for, [`Error::Store`].
-    pub async fn weigh(&self, envelope: &Envelope) -> Result<Weighed, Error> {
+    /// [`Error::Statement`], [`Error::Newcomer`] if it is of a kind that a newcomer has no use for, [`Error::Store`].
+    pub async fn screen(&self, envelope: &Envelope) -> Result<ScreenedStatement, Error> {
         let view = self.view().await?;
         let found = envelope.kind()?;
         let bounds = bounds(&found, &view);
@@ -136,46 +136,46 @@ impl Registry {
         }
         require_signatures(&found, envelope, bounds.signatures)?;
         let index = index(envelope)?;
-        let mut weighed = Weighed {
+        let mut screened = ScreenedStatement {
             signatures: envelope.signatures().len(),
-            standing: Standing::Named,
+            standing: AuthorStatus::InCatalogue,
             is_here: false,
             network: None,
             load_bits: 0,
             author: None,
             index,
         };
-        match weighed.index.kind {
+        match screened.index.kind {
             Request::KIND => {
                 let request = envelope.claim::<Request>()?.predicate;
-                weighed.signatures += require_cards(&request)?;
-                let standing = self.known_as(&view, request.card.verifying_key.id()).await?;
-                weighed.standing = standing.at(is_public(&view, &request.checkpoint));
-                weighed.is_here = self.store.request(envelope.digest()).await?.is_some();
-                if weighed.costs_work() {
-                    weighed.load_bits = self.load_bits(&request).await?;
+                screened.signatures += require_cards(&request)?;
+                let standing = self.find_author_status(&view, request.card.verifying_key.id()).await?;
+                screened.standing = standing.for_checkpoint(is_public(&view, &request.checkpoint));
+                screened.is_here = self.store.request(envelope.digest()).await?.is_some();
+                if screened.costs_work() {
+                    screened.load_bits = self.load_bits(&request).await?;
                 }
             }
             UsageBatch::KIND => {
                 let batch = envelope.claim::<UsageBatch>()?.predicate;
-                weighed.signatures += batch.records.len();
-                weighed.standing = self.known_as(&view, batch.card.verifying_key.id()).await?;
-                if weighed.standing == Standing::Newcomer {
+                screened.signatures += batch.records.len();
+                screened.standing = self.find_author_status(&view, batch.card.verifying_key.id()).await?;
+                if screened.standing == AuthorStatus::Newcomer {
                     return Err(Error::Newcomer { kind: UsageBatch::KIND });
                 }
-                weighed.author = Some(batch.card.verifying_key.id());
+                screened.author = Some(batch.card.verifying_key.id());
             }
             JournalDeclaration::KIND => {
                 let said = envelope.claim::<JournalDeclaration>()?.predicate;
-                weighed.standing = self.known_as(&view, said.card.verifying_key.id()).await?;
-                if weighed.standing == Standing::Newcomer {
+                screened.standing = self.find_author_status(&view, said.card.verifying_key.id()).await?;
+                if screened.standing == AuthorStatus::Newcomer {
                     return Err(Error::Newcomer { kind: JournalDeclaration::KIND });
                 }
             }
             // What these are about tells who signs them, once that is looked up.
             _ => {}
         }
-        Ok(weighed)
+        Ok(screened)
     }
 
     /// The work that a newcomer's statement costs: one bit more for each doubling of the signatures that have to be checked.
@@ -185,11 +185,11 @@ impl Registry {
     pub async fn work_for(
         &self,
         envelope: &Envelope,
-        weighed: &Weighed,
+        screened: &ScreenedStatement,
         now: Timestamp,
     ) -> Result<WorkDemand, Error> {
-        let challenge = self.challenge_of(envelope.digest(), now).await?;
-        Ok(WorkDemand { challenge, bits: self.bits(weighed) })
+        let challenge = self.challenge_for(envelope.digest(), now).await?;
+        Ok(WorkDemand { challenge, bits: self.bits(screened) })
     }
 
     /// Refuses a statement that costs work which was not done.
@@ -199,20 +199,20 @@ impl Registry {
     pub async fn require_work(
         &self,
         envelope: &Envelope,
-        weighed: &Weighed,
+        screened: &ScreenedStatement,
         proof: Option<&WorkProof>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let bits = self.bits(weighed);
-        if !weighed.costs_work() || bits == 0 {
+        let bits = self.bits(screened);
+        if !screened.costs_work() || bits == 0 {
             return Ok(());
         }
         let digest = envelope.digest();
-        let demand = self.work_for(envelope, weighed, now).await?;
+        let demand = self.work_for(envelope, screened, now).await?;
         // The load may have risen by a bit since the work was asked for.
-        let enough = bits - weighed.load_bits.min(1);
+        let enough = bits - screened.load_bits.min(1);
         if let Some(proof) = proof.filter(|proof| proof.is_worth(enough, digest)) {
-            let before = self.challenge_of(digest, now.plus_seconds(-CHALLENGE_SECONDS)).await?;
+            let before = self.challenge_for(digest, now.plus_seconds(-CHALLENGE_SECONDS)).await?;
             if [demand.challenge, before].contains(&proof.challenge) {
                 return Ok(());
             }
@@ -222,33 +222,35 @@ impl Registry {
 
     /// Refuses usage of somebody who handed in as much as may be in a day. Only what was verified is counted, so nobody uses up what is
     /// another's.
-    pub(super) async fn require_room_for_usage(
+    pub(super) async fn require_usage_quota(
         &self,
         person: KeyId,
-        standing: Standing,
+        standing: AuthorStatus,
         now: Timestamp,
     ) -> Result<(), Error> {
         let max = match standing {
-            Standing::Public => self.intake.public_usage_bytes,
-            _ => self.intake.usage_bytes,
+            AuthorStatus::Public => self.admission.public_usage_bytes,
+            _ => self.admission.usage_bytes,
         };
         if max > 0 && self.store.usage_of_day(person, now).await? >= max {
-            return Err(store::Error::from(IntakeRefusal::UsageDay { max }).into());
+            return Err(store::Error::from(QuotaRefusal::UsageDay { max }).into());
         }
         Ok(())
     }
 
-    fn bits(&self, weighed: &Weighed) -> u32 {
-        match self.intake.work_bits {
+    fn bits(&self, screened: &ScreenedStatement) -> u32 {
+        match self.admission.work_bits {
             0 => 0,
-            bits => (bits + weighed.load_bits + weighed.signatures.max(1).ilog2()).min(WorkDemand::MAX_BITS),
+            bits => {
+                (bits + screened.load_bits + screened.signatures.max(1).ilog2()).min(WorkDemand::MAX_BITS)
+            }
         }
     }
 
     /// One bit more for each quarter of the day's quota that newcomers used up, so that the last of it costs the most; at most
     /// [`MAX_LOAD_BITS`].
     async fn load_bits(&self, request: &Request) -> Result<u32, Error> {
-        let max = u64::from(self.intake.newcomer_requests);
+        let max = u64::from(self.admission.newcomer_requests);
         if max == 0 {
             return Ok(0);
         }
@@ -258,12 +260,12 @@ impl Registry {
 
     /// What a filing of people's statements costs them.
     pub(super) async fn file(&self, filing: Filing) -> Result<bool, Error> {
-        let quota = StatementQuota { max: self.intake.statements_per_person, registry: self.key_id() };
+        let quota = StatementQuota { max: self.admission.statements_per_person, registry: self.key_id() };
         Ok(self.store.put(Filing { charge: Some(quota), ..filing }).await?)
     }
 
     /// The challenge for a statement: a MAC that only this registry's replicas can make, so that none of them has to remember it.
-    async fn challenge_of(&self, statement: Sha256Digest, now: Timestamp) -> Result<Sha256Digest, Error> {
+    async fn challenge_for(&self, statement: Sha256Digest, now: Timestamp) -> Result<Sha256Digest, Error> {
         let window = now.unix_seconds().div_euclid(CHALLENGE_SECONDS);
         let mut message = b"portcullis-work/v1\n".to_vec();
         message.extend_from_slice(&window.to_be_bytes());
@@ -287,29 +289,29 @@ impl Registry {
         Ok(Sha256Digest::of(tag.as_ref()))
     }
 
-    async fn known_as(&self, view: &View, key: KeyId) -> Result<Standing, Error> {
+    async fn find_author_status(&self, view: &View, key: KeyId) -> Result<AuthorStatus, Error> {
         if view.names(key) {
-            return Ok(Standing::Named);
+            return Ok(AuthorStatus::InCatalogue);
         }
         let mut registry: Vec<KeyId> =
             view.catalogue.registry().keys().iter().map(VerifyingKey::id).collect();
         registry.push(self.key_id());
         Ok(match self.store.approval_of(key, &registry).await? {
-            Some(Approval::Board) => Standing::Known,
-            Some(Approval::Registry) => Standing::Public,
-            None => Standing::Newcomer,
+            Some(Approval::Board) => AuthorStatus::Approved,
+            Some(Approval::Registry) => AuthorStatus::Public,
+            None => AuthorStatus::Newcomer,
         })
     }
 
     /// What a request is held against when it is filed.
-    pub(super) async fn intake_of(
+    pub(super) async fn request_admission(
         &self,
         request: &Statement<Request>,
-        standing: Standing,
+        standing: AuthorStatus,
         network: Option<&[u8]>,
-    ) -> Result<RequestIntake, Error> {
-        let asks = asks(request)?;
-        let rules = self.intake;
+    ) -> Result<RequestAdmission, Error> {
+        let asks = terms_digest(request)?;
+        let rules = self.admission;
         let network = match network {
             Some(network) => Some(self.tag(&[b"portcullis-network/v1\n", network].concat()).await?),
             None => None,
@@ -320,11 +322,13 @@ impl Registry {
             newcomers,
         };
         let quota = match standing {
-            Standing::Named => None,
-            Standing::Known | Standing::Public => Some(quota(None)),
-            Standing::Newcomer => Some(quota(Some(NewcomerQuota { all: rules.newcomer_requests, network }))),
+            AuthorStatus::InCatalogue => None,
+            AuthorStatus::Approved | AuthorStatus::Public => Some(quota(None)),
+            AuthorStatus::Newcomer => {
+                Some(quota(Some(NewcomerQuota { all: rules.newcomer_requests, network })))
+            }
         };
-        Ok(RequestIntake { asks, quota })
+        Ok(RequestAdmission { asks, quota })
     }
 }
 

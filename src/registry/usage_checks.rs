@@ -35,7 +35,7 @@ impl Registry {
             let lease = match leases.entry(begin.lease) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
-                    let lease = self.lease_of(begin.lease, holder).await?;
+                    let lease = self.find_lease(begin.lease, holder).await?;
                     let reason = "no lease for it was issued to this person";
                     place.insert(lease.ok_or(Error::NotLeased { seq: record.seq, reason })?)
                 }
@@ -61,7 +61,7 @@ impl Registry {
     }
 
     /// The lease that a generation cites, if it was issued to this person, and for which checkpoint.
-    async fn lease_of(
+    async fn find_lease(
         &self,
         lease: Sha256Digest,
         holder: KeyId,
@@ -89,7 +89,7 @@ impl Registry {
             let grant = *grants.get(&begin).ok_or(Error::NotLeased { seq: record.seq, reason: unknown })?;
             let mode = match modes.get(&grant) {
                 Some(mode) => *mode,
-                None => self.mode_of(grant).await?,
+                None => self.find_usage_mode(grant).await?,
             };
             modes.insert(grant, mode);
             if mode > holds {
@@ -100,7 +100,7 @@ impl Registry {
     }
 
     /// What the stage of a grant keeps, or ever kept: a record may be of the days of an earlier policy.
-    async fn mode_of(&self, grant: Sha256Digest) -> Result<UsageMode, Error> {
+    async fn find_usage_mode(&self, grant: Sha256Digest) -> Result<UsageMode, Error> {
         let grant = self.grant(grant).await?.claim::<Grant>()?.predicate;
         let files = self.files().await?;
         let folder = format!("targets/{}/", grant.checkpoint);

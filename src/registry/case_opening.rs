@@ -12,7 +12,7 @@ use crate::misuse::{Case, RecordPlace, RuleId, Scorer, Severity};
 use crate::name::{CheckpointId, Prose};
 use crate::statement::{Envelope, Predicate as _, Statement, Subject};
 use crate::store::{
-    Error as StoreError, Filed, Filing, LaterHit, SanctionChange, SanctionedGrant, StatementRow,
+    Error as StoreError, FiledStatement, Filing, LaterHit, SanctionChange, SanctionedGrant, StatementRow,
 };
 use crate::time::Timestamp;
 
@@ -33,7 +33,7 @@ struct RuleHit {
 
 /// The rules that were met under one grant.
 #[derive(Debug, Default)]
-pub(super) struct Raised {
+pub(super) struct RuleHits {
     hits: Vec<RuleHit>,
 }
 
@@ -48,14 +48,14 @@ pub(super) struct CaseAbout<'a> {
 
 /// What follows from rules that were met: a case, what is kept for a later one, or both.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) case: Option<Filed>,
+pub(super) struct HitOutcome {
+    pub(super) case: Option<FiledStatement>,
     pub(super) changes: Vec<SanctionChange>,
 }
 
-impl Raised {
+impl RuleHits {
     /// A rule of the registry's own.
-    pub(super) fn of(rule: &str, reason: &Prose, severity: Severity) -> Self {
+    pub(super) fn new(rule: &str, reason: &Prose, severity: Severity) -> Self {
         let reason = format!("{rule}: {reason}");
         Self { hits: vec![RuleHit { rule: rule.to_owned(), reason, severity, record: None }] }
     }
@@ -63,7 +63,8 @@ impl Raised {
     /// A rule that was met, and what was found, if it says more than the rule does.
     pub(super) fn add(
         &mut self,
-        (rule, found): (&str, Option<String>),
+        rule: &str,
+        found: Option<String>,
         record: Option<&RecordPlace>,
         scorer: Option<&Scorer>,
     ) {
@@ -78,12 +79,12 @@ impl Raised {
 
 impl Registry {
     /// The case that follows, about rules of which none is open, as far as one can name them; the rest is kept for a later one.
-    pub(super) async fn outcome(
+    pub(super) async fn record_hits(
         &self,
         about: &CaseAbout<'_>,
-        raised: Raised,
+        raised: RuleHits,
         now: Timestamp,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<HitOutcome, Error> {
         let (mut open, mut fresh, mut kept) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (mut rules, mut records) = (BTreeSet::new(), BTreeSet::new());
         for hit in raised.hits {
@@ -95,14 +96,14 @@ impl Registry {
             rules.insert(hit.rule.clone());
             records.extend(hit.record.as_ref().map(|record| record.digest));
             if is_open || rules.len() > MAX_NAMED || records.len() > MAX_NAMED {
-                kept.push(later(about, &hit, now));
+                kept.push(to_later_hit(about, &hit, now));
             } else {
                 fresh.push(hit);
             }
         }
-        let mut outcome = Outcome::default();
+        let mut outcome = HitOutcome::default();
         if !fresh.is_empty() {
-            let (case, opened) = self.case(about, Raised { hits: fresh }, now).await?;
+            let (case, opened) = self.new_case(about, RuleHits { hits: fresh }, now).await?;
             outcome.case = Some(case);
             outcome.changes.push(opened);
         }
@@ -124,8 +125,8 @@ impl Registry {
             let manifest = Envelope::parse(row.envelope.as_bytes())?.claim::<Grant>()?.subject.digest;
             let about = CaseAbout { grant, checkpoint: &row.checkpoint, manifest, person: row.holder };
             let places = hits.iter().map(LaterHit::place).collect();
-            let raised = Raised { hits: hits.into_iter().map(of_later).collect() };
-            let (case, opened) = self.case(&about, raised, now).await?;
+            let raised = RuleHits { hits: hits.into_iter().map(from_later_hit).collect() };
+            let (case, opened) = self.new_case(&about, raised, now).await?;
             let taken = SanctionChange::HitsTaken(places);
             let filing = Filing::one(case).with_sanction(taken).with_sanction(opened);
             match self.store.put(filing).await {
@@ -137,15 +138,15 @@ impl Registry {
     }
 
     /// A case that the registry opens.
-    pub(super) async fn case(
+    pub(super) async fn new_case(
         &self,
         about: &CaseAbout<'_>,
-        raised: Raised,
+        raised: RuleHits,
         now: Timestamp,
-    ) -> Result<(Filed, SanctionChange), Error> {
+    ) -> Result<(FiledStatement, SanctionChange), Error> {
         let catalogue = self.view().await?.catalogue.id();
         let CaseAbout { grant, checkpoint, manifest, person } = *about;
-        let Raised { hits } = raised;
+        let RuleHits { hits } = raised;
         let severity = hits.iter().map(|hit| hit.severity).max().unwrap_or(Severity::Medium);
         let rules: BTreeSet<_> = hits.iter().map(|hit| hit.rule.clone()).collect();
         let rules: Vec<String> = rules.into_iter().collect();
@@ -176,11 +177,11 @@ impl Registry {
         let entry = Entry::new(EntryKind::Case, now, row.digest).of(checkpoint).about(Some(grant));
         let about = SanctionedGrant { grant, holder: person, checkpoint: checkpoint.clone() };
         let opened = SanctionChange::CaseOpened { statement: row.digest, grant: about, rules, at: now };
-        Ok((Filed { row, entry: Some(entry) }, opened))
+        Ok((FiledStatement { row, entry: Some(entry) }, opened))
     }
 }
 
-fn later(about: &CaseAbout<'_>, hit: &RuleHit, now: Timestamp) -> LaterHit {
+fn to_later_hit(about: &CaseAbout<'_>, hit: &RuleHit, now: Timestamp) -> LaterHit {
     LaterHit {
         grant: about.grant,
         holder: about.person,
@@ -192,7 +193,7 @@ fn later(about: &CaseAbout<'_>, hit: &RuleHit, now: Timestamp) -> LaterHit {
     }
 }
 
-fn of_later(hit: LaterHit) -> RuleHit {
+fn from_later_hit(hit: LaterHit) -> RuleHit {
     let record = hit.record.map(|(journal, seq, digest)| RecordPlace { journal, seq, digest });
     let severity = hit.severity.parse().unwrap_or(Severity::Medium);
     RuleHit { reason: format!("{WAITED}: {}", hit.reason), rule: hit.rule, severity, record }

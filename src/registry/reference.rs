@@ -44,18 +44,18 @@ impl Registry {
         &self,
         what: &'static str,
         digest: Sha256Digest,
-    ) -> Result<Referred, Error> {
+    ) -> Result<Reference, Error> {
         let rows = self.store.statement(digest).await?;
         let is_it = |row: &&StatementRow| row.kind == P::KIND && !row.is_erased();
         let row = rows.iter().find(is_it).ok_or(Error::Unknown { what, digest })?;
         let Subject { digest: manifest, .. } =
             Envelope::parse(row.envelope.as_bytes())?.claim::<P>()?.subject;
-        Ok(Referred { checkpoint: row.checkpoint.clone(), manifest })
+        Ok(Reference { checkpoint: row.checkpoint.clone(), manifest })
     }
 }
 
 /// The subject of what is referred to.
-struct Referred {
+struct Reference {
     checkpoint: CheckpointId,
     manifest: Sha256Digest,
 }

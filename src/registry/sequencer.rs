@@ -41,7 +41,7 @@ impl Registry {
     /// Gives every entry that was written before this was called its place in the tree.
     ///
     /// # Errors
-    /// [`Error::Log`] where the log on the disk is damaged, [`Error::Store`], [`Error::Busy`].
+    /// [`Error::Log`] if the log on the disk is damaged, [`Error::Store`], [`Error::Busy`].
     pub async fn sequence(&self) -> Result<(), Error> {
         let begun_before = self.sequencer.begun.load(Ordering::SeqCst);
         let mut lost = 0;
@@ -54,7 +54,7 @@ impl Registry {
             let number = self.sequencer.begun.fetch_add(1, Ordering::SeqCst) + 1;
             let turn = self.store.log_turn().await?;
             let drains = turn.takes_all();
-            // Whatever goes wrong, the next turn reads the edge anew.
+            // Whatever goes wrong, the next turn reads the edge again.
             let before = growth.take();
             match self.take_turn(turn, before).await? {
                 Some(after) => *growth = Some(after),
@@ -85,7 +85,7 @@ impl Registry {
         let origin = self.log_origin().await?;
         let note = HeadNote::sign(&origin, grown.head, &*self.signer)?.to_bytes();
         let note = String::from_utf8_lossy(&note).into_owned();
-        Ok(turn.finish(&grown.parts, (&grown.head, &note)).await?.then_some(growth))
+        Ok(turn.finish(&grown.parts, &grown.head, &note).await?.then_some(growth))
     }
 
     async fn last_bundle(&self, head: &TreeHead) -> Result<BTreeMap<(Option<u8>, u64), Vec<u8>>, Error> {
@@ -117,7 +117,7 @@ impl Registry {
     /// Sees to it that the last entry of a kind that records `statement` is in the log; its place.
     ///
     /// # Errors
-    /// [`Error::Unknown`] where there is none; those of [`Self::sequence`].
+    /// [`Error::Unknown`] if there is none; those of [`Self::sequence`].
     pub async fn require_logged(&self, kind: EntryKind, statement: Sha256Digest) -> Result<u64, Error> {
         for _ in 0..TRIES {
             match self.store.log_entry(kind, statement).await? {
@@ -149,7 +149,7 @@ impl Registry {
     /// A tile or a bundle, exactly as wide as it is asked for.
     ///
     /// # Errors
-    /// [`Error::NoPart`] where the log is not that long, [`Error::Store`].
+    /// [`Error::NoPart`] if the log is not that long, [`Error::Store`].
     pub async fn log_part(&self, part: Part) -> Result<Vec<u8>, Error> {
         let missing = || Error::NoPart { part };
         let size = self.store.log_head().await?.head.size();

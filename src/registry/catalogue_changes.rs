@@ -59,12 +59,12 @@ impl Registry {
 
     /// The roles of which a change is proposed.
     pub(super) async fn proposals(&self) -> Result<Vec<Subject>, Error> {
-        self.look(|repository| Ok(repository.proposals()?)).await
+        self.inspect(|repository| Ok(repository.proposals()?)).await
     }
 
     /// The open proposal of a role.
     pub(super) async fn proposal(&self, subject: &Subject) -> Result<Parcel, Error> {
-        self.look(|repository| Ok(repository.parcel(subject)?)).await
+        self.inspect(|repository| Ok(repository.parcel(subject)?)).await
     }
 
     /// Takes in a proposal, or signatures of the open one, and publishes what is complete then. `proposer` is who hands it in, if
@@ -76,9 +76,10 @@ impl Registry {
         &self,
         subject: &Subject,
         parcel: &Parcel,
-        (proposer, founding): (Option<KeyId>, bool),
+        proposer: Option<KeyId>,
+        founding: bool,
     ) -> Result<(Received, Vec<Subject>), Error> {
-        let (offer, is_founded) = self.offer(subject, proposer, founding).await?;
+        let (offer, is_founded) = self.apply_proposal(subject, proposer, founding).await?;
         let received = self
             .change(|repository| {
                 let received = repository.receive(subject, parcel, offer)?;
@@ -111,7 +112,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Repository`], [`Error::Store`], [`Error::Busy`].
     pub async fn withdraw_proposal(&self, subject: &Subject, by: KeyId) -> Result<(), Error> {
-        if self.offer(subject, Some(by), false).await?.0 == Offer::Signatures {
+        if self.apply_proposal(subject, Some(by), false).await?.0 == Offer::Signatures {
             let role = subject.to_string();
             return Err(RepositoryError::MayNotPropose { role }.into());
         }
@@ -119,7 +120,7 @@ impl Registry {
     }
 
     /// What a person may hand in, and whether the catalogue is founded.
-    async fn offer(
+    async fn apply_proposal(
         &self,
         subject: &Subject,
         proposer: Option<KeyId>,
@@ -129,7 +130,7 @@ impl Registry {
             Ok(view) => {
                 let may_propose = |key: &KeyId| match subject {
                     Subject::Root | Subject::Targets => view.is_owner(*key),
-                    // The owners propose a board's metadata anew when they change its members.
+                    // The owners propose a board's metadata again when they change its members.
                     Subject::Board(name) => view.boards_of(*key).contains(name) || view.is_owner(*key),
                 };
                 let by = proposer.filter(may_propose);
@@ -211,7 +212,7 @@ impl Registry {
         Err(Error::Busy)
     }
 
-    async fn look<T>(&self, look: impl Fn(&Repository) -> Result<T, Error>) -> Result<T, Error> {
+    async fn inspect<T>(&self, look: impl Fn(&Repository) -> Result<T, Error>) -> Result<T, Error> {
         let place = self.unpacked(&*self.files().await?)?;
         look(&Repository::at(place.path()))
     }

@@ -1,21 +1,21 @@
 //! Requests and grants as they stand, and leases for them.
 
-use super::journals::leased as journal_leased;
+use super::journals::lease_change;
 use super::lists::GrantDecision;
-use super::{Error, Issued, LeaseTerms, Registry, issue_lease};
+use super::{Error, IssuedLease, LeaseTerms, Registry, issue_lease};
 use crate::access::{Grant, Lease, verify_grant};
 use crate::api::JournalState;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind};
 use crate::statement::{Envelope, Predicate as _};
-use crate::store::{Event, Filed, Filing, RequestRow, RequestState, Sanctions, StatementRow};
+use crate::store::{Event, FiledStatement, Filing, RequestRow, RequestState, Sanctions, StatementRow};
 use crate::time::Timestamp;
 use crate::usage::JournalMark;
 
 /// How long a request waits, as far as can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitEstimate {
     /// Its place in the queue, where it waits still.
     pub place: Option<i64>,
     /// Seconds that half of the decisions took at most.
@@ -29,7 +29,7 @@ const TRIES: usize = 3;
 
 impl Registry {
     /// What happened to a request, and how long it may wait yet.
-    pub(super) async fn standing(&self, request: &RequestRow) -> Result<(Vec<Event>, Waiting), Error> {
+    pub(super) async fn standing(&self, request: &RequestRow) -> Result<(Vec<Event>, WaitEstimate), Error> {
         let times = self.store.decision_times(&request.checkpoint).await?;
         // Nearest rank: the smallest time that so large a part of them does not exceed.
         let rank = |part: usize| times.get((times.len() * part).div_ceil(100).saturating_sub(1)).copied();
@@ -37,7 +37,7 @@ impl Registry {
             RequestState::Pending => Some(self.store.place_in_queue(request).await?),
             _ => None,
         };
-        let waiting = Waiting { place, median: rank(50), p90: rank(90) };
+        let waiting = WaitEstimate { place, median: rank(50), p90: rank(90) };
         Ok((self.store.history(request.digest).await?, waiting))
     }
 
@@ -49,7 +49,8 @@ impl Registry {
         &self,
         digest: Sha256Digest,
         assignee: Option<KeyId>,
-        (actor, now): (KeyId, Timestamp),
+        actor: KeyId,
+        now: Timestamp,
     ) -> Result<(), Error> {
         let row = self.store.request(digest).await?.ok_or(Error::Unknown { what: "request", digest })?;
         let view = self.view().await?;
@@ -57,7 +58,7 @@ impl Registry {
         if !on_board(actor) || assignee.is_some_and(|key| !on_board(key)) {
             return Err(Error::NotYours);
         }
-        Ok(self.store.assign(digest, assignee, (actor, now)).await?)
+        Ok(self.store.assign(digest, assignee, actor, now).await?)
     }
 
     /// A grant that `reader` may read, and whether it counts now.
@@ -75,7 +76,7 @@ impl Registry {
             return Err(Error::NotYours);
         }
         let rules = view.rules(&claim.checkpoint)?;
-        let counts = match self.ended_by(&claim, sanctions, &rules).await? {
+        let counts = match self.revocation_error_from(&claim, sanctions, &rules).await? {
             Some(revoked) => Err(revoked),
             None => {
                 let affiliations = self.affiliations([&claim.researcher], &rules).await?;
@@ -120,7 +121,7 @@ impl Registry {
                 journal: Some(mark),
             };
             let issued = issue_lease(&terms, self.keys(), now)?;
-            if self.file_lease(&Leased { grant, reader, mark: &mark, issued: &issued }, now).await? {
+            if self.file_lease(&PendingLease { grant, reader, mark: &mark, issued: &issued }, now).await? {
                 return Ok(issued.lease);
             }
             mark = self.require_accounted(reader, journal, now).await?;
@@ -129,8 +130,8 @@ impl Registry {
     }
 
     /// Files a lease with what it changes of its journal, and sees to it that it is in the log; whether it was filed.
-    async fn file_lease(&self, leased: &Leased<'_>, now: Timestamp) -> Result<bool, Error> {
-        let Leased { grant, reader, mark, issued } = *leased;
+    async fn file_lease(&self, pending: &PendingLease<'_>, now: Timestamp) -> Result<bool, Error> {
+        let PendingLease { grant, reader, mark, issued } = *pending;
         let row = StatementRow {
             digest: issued.lease.digest(),
             signer: self.key_id(),
@@ -143,8 +144,12 @@ impl Registry {
         };
         let entry = Entry::new(EntryKind::Lease, now, row.digest).of(&row.checkpoint).about(Some(grant));
         let lease = row.digest;
-        let usage = Some(journal_leased(mark, reader, issued, now));
-        if !self.store.put(Filing { usage, ..Filing::one(Filed { row, entry: Some(entry) }) }).await? {
+        let usage = Some(lease_change(mark, reader, issued, now));
+        if !self
+            .store
+            .put(Filing { usage, ..Filing::one(FiledStatement { row, entry: Some(entry) }) })
+            .await?
+        {
             return Ok(false);
         }
         // It takes effect once it is in the log (P3).
@@ -165,11 +170,11 @@ impl Registry {
 }
 
 /// A lease that is to be filed: for whom, under which grant, and how its journal stood.
-struct Leased<'a> {
+struct PendingLease<'a> {
     grant: Sha256Digest,
     reader: KeyId,
     mark: &'a JournalMark,
-    issued: &'a Issued,
+    issued: &'a IssuedLease,
 }
 
 /// The signatures of all who signed a grant in one envelope.

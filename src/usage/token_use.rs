@@ -13,7 +13,7 @@ const DAY: i64 = 24 * 3600;
 
 /// What generations of the last 24 hours took.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Spent {
+pub(super) struct TokenUse {
     /// By the record with which each began: when, under which grant, how many, and whether it is over.
     generations: BTreeMap<u64, Generation>,
 }
@@ -29,7 +29,7 @@ struct Generation {
     is_over: bool,
 }
 
-impl Spent {
+impl TokenUse {
     /// Takes a record into account.
     pub(super) fn add(&mut self, record: &Record) {
         match &record.event {
@@ -55,15 +55,15 @@ impl Spent {
 
     /// Tokens spent and promised with a checkpoint in the 24 hours before `now`, under whichever grants: a limit is a person's, not a
     /// grant's (P10). A generation that never ended, because the power went, counts in full until its day is over.
-    pub(super) fn with(&self, checkpoint: &CheckpointId, now: Timestamp) -> (u64, u64) {
+    pub(super) fn total(&self, checkpoint: &CheckpointId, now: Timestamp) -> (u64, u64) {
         let is_it = |generation: &Generation| {
             generation.checkpoint.as_ref().is_none_or(|used| used == checkpoint)
                 && now.seconds_since(generation.at) < DAY
         };
         let recent = self.generations.values().filter(|generation| is_it(generation));
-        recent.fold((0, 0), |(spent, promised), generation| match generation.is_over {
-            true => (spent + generation.tokens, promised),
-            false => (spent, promised + generation.tokens),
+        recent.fold((0, 0), |(token_use, promised), generation| match generation.is_over {
+            true => (token_use + generation.tokens, promised),
+            false => (token_use, promised + generation.tokens),
         })
     }
 }

@@ -18,7 +18,7 @@ const TAIL: &str = "tail.json";
 /// What a journal's folder says of itself.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Identified {
+pub(super) enum FolderJournal {
     /// A journal that has a mark outside.
     Marked { journal: JournalId, marked: bool },
     /// One of an earlier version.
@@ -37,9 +37,9 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`].
     pub fn id_in(place: &JournalPlace) -> Result<Option<JournalId>, Error> {
-        match read_json::<Identified>(&place.folder.join(ID))? {
+        match read_json::<FolderJournal>(&place.folder.join(ID))? {
             Some(found) => Ok(Some(found.id())),
-            None => place.marked(),
+            None => place.marked_journal(),
         }
     }
 
@@ -48,7 +48,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`].
     pub fn is_of(place: &JournalPlace, journal: JournalId) -> Result<bool, Error> {
-        Ok(Self::id_in(place)? == Some(journal) || place.marked()? == Some(journal))
+        Ok(Self::id_in(place)? == Some(journal) || place.marked_journal()? == Some(journal))
     }
 
     /// Moves aside what is left of a home's journal, and begins another under this name.
@@ -65,16 +65,16 @@ impl Journal {
     /// The journal for which a replacement made no room yet: its mark is there, and the folder is another's.
     pub(super) fn replacing(&self) -> Result<Option<JournalId>, Error> {
         let Some(mark) = self.place.mark()?.filter(|mark| mark.records == 0) else { return Ok(None) };
-        let here = self.read_json::<Identified>(ID)?.map(Identified::id);
+        let here = self.read_json::<FolderJournal>(ID)?.map(FolderJournal::id);
         let is_its_own = here == Some(mark.journal) || here.is_none() && self.is_empty();
         Ok((!is_its_own).then_some(mark.journal))
     }
 
     /// Which journal is in the folder, if it is the one that the home marked; a home without any gets `fresh`.
-    pub(super) fn identify(&self, fresh: JournalId) -> Result<Identified, Error> {
-        let found = match (self.read_json::<Identified>(ID)?, self.place.mark()?) {
+    pub(super) fn identify(&self, fresh: JournalId) -> Result<FolderJournal, Error> {
+        let found = match (self.read_json::<FolderJournal>(ID)?, self.place.mark()?) {
             (Some(found), Some(Mark { journal: known, .. })) if found.id() == known => return Ok(found),
-            (Some(found @ Identified::Before(_)), None) => return Ok(found),
+            (Some(found @ FolderJournal::Before(_)), None) => return Ok(found),
             (Some(found), Some(Mark { journal: known, records, .. })) => {
                 return Err(Error::Replaced { found: found.id(), known, records });
             }
@@ -90,7 +90,7 @@ impl Journal {
                 fresh
             }
         };
-        let found = Identified::Marked { journal: found, marked: true };
+        let found = FolderJournal::Marked { journal: found, marked: true };
         self.write_json(ID, &found, true)?;
         Ok(found)
     }
@@ -108,7 +108,7 @@ impl Journal {
             }
             self.place.keep(&mark).map_err(|source| self.refused("write", source))?;
         }
-        self.write_json(ID, &Identified::Marked { journal: self.journal, marked: true }, true)?;
+        self.write_json(ID, &FolderJournal::Marked { journal: self.journal, marked: true }, true)?;
         drop(fs::remove_file(self.place.folder.join(TAIL)));
         self.adopted = true;
         Ok(())
@@ -145,7 +145,7 @@ impl Journal {
     }
 }
 
-impl Identified {
+impl FolderJournal {
     pub(super) fn id(self) -> JournalId {
         let (Self::Marked { journal, .. } | Self::Before(journal)) = self;
         journal

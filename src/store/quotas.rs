@@ -16,55 +16,33 @@ const NETWORKS: u32 = 10;
 const RESERVE: u32 = 4;
 
 /// Why a request is not filed.
+#[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum IntakeRefusal {
+pub enum QuotaRefusal {
     /// The same person waits for an answer to the same request.
     #[error("the same request is already pending: {request}")]
-    Repeated {
-        /// The request that is pending.
-        request: Sha256Digest,
-    },
+    Repeated { request: Sha256Digest },
     /// One person has as many requests in one queue as may be.
     #[error("one person may have at most {max} pending requests for a checkpoint")]
-    Pending {
-        /// How many may be.
-        max: u32,
-    },
+    Pending { max: u32 },
     /// One person asked as often as may be in a day.
     #[error("one person may make at most {max} requests a day")]
-    PersonDay {
-        /// How often.
-        max: u32,
-    },
+    PersonDay { max: u32 },
     /// One person signed as many statements of a kind as may be in a day.
     #[error("one person may submit at most {max} statements of kind `{kind}` a day")]
-    KindDay {
-        /// Of which kind.
-        kind: String,
-        /// How many.
-        max: u32,
-    },
+    KindDay { kind: String, max: u32 },
     /// Newcomers of one network asked for one checkpoint as often as may be in a day.
     #[error("newcomers of one network may make at most {max} requests a day for a checkpoint")]
-    NetworkDay {
-        /// How often.
-        max: u32,
-    },
+    NetworkDay { max: u32 },
     /// One person handed in as much usage as may be in a day.
     #[error("one person may submit at most {} MiB of usage a day", mebibytes(*max))]
-    UsageDay {
-        /// How many bytes.
-        max: u64,
-    },
+    UsageDay { max: u64 },
     /// Newcomers asked for one checkpoint as often as may be in a day.
     #[error("all newcomers together may make at most {max} requests a day for a checkpoint")]
-    NewcomersDay {
-        /// How often.
-        max: u32,
-    },
+    NewcomersDay { max: u32 },
 }
 
-/// Part of [`IntakeRefusal`]'s words: a whole number of MiB.
+/// Part of [`QuotaRefusal`]'s words: a whole number of MiB.
 fn mebibytes(bytes: u64) -> u64 {
     bytes >> 20
 }
@@ -96,7 +74,7 @@ impl NewcomerQuota {
 
 /// What a request is held against before it is filed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestIntake {
+pub struct RequestAdmission {
     /// The digest of what it asks for, without its date.
     pub asks: Sha256Digest,
     /// What its author may use; nothing for those whom the catalogue names.
@@ -124,7 +102,7 @@ pub struct RequestQuota {
 }
 
 impl Store {
-    /// The key of challenges, the same at every replica; `fresh` becomes it where there is none yet.
+    /// The key of challenges, the same at every replica; `fresh` becomes it if there is none yet.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -220,18 +198,18 @@ impl Store {
 }
 
 /// Refuses a request that its author may not make now, and counts it otherwise.
-pub(super) async fn admit(
+pub(super) async fn admit_request(
     transaction: &mut Transaction<'static, Any>,
     row: &StatementRow,
-    intake: RequestIntake,
+    admission: RequestAdmission,
 ) -> Result<(), Error> {
-    let RequestIntake { asks, quota } = intake;
+    let RequestAdmission { asks, quota } = admission;
     let day = day_of(row.received);
     // Counting comes first: its row keeps others with the same key waiting until this transaction is over.
     let person = format!("person/{}", row.holder);
     let a_day = quota.map_or(0, |quota| quota.a_day);
-    if !count(transaction, Counted { what: &person, day, max: a_day }).await? {
-        return Err(IntakeRefusal::PersonDay { max: a_day }.into());
+    if !count(transaction, DailyCount { what: &person, day, max: a_day }).await? {
+        return Err(QuotaRefusal::PersonDay { max: a_day }.into());
     }
     let same = sqlx::query(
         "SELECT digest FROM requests WHERE holder = $1 AND asks = $2 AND state = 'pending' LIMIT 1",
@@ -242,11 +220,11 @@ pub(super) async fn admit(
     .await?;
     if let Some(same) = same {
         let request = parse("requests", &same.try_get::<String, _>("digest")?)?;
-        return Err(IntakeRefusal::Repeated { request }.into());
+        return Err(QuotaRefusal::Repeated { request }.into());
     }
     let Some(quota) = quota else { return Ok(()) };
     if quota.pending > 0 && pending(transaction, row).await? >= i64::from(quota.pending) {
-        return Err(IntakeRefusal::Pending { max: quota.pending }.into());
+        return Err(QuotaRefusal::Pending { max: quota.pending }.into());
     }
     let Some(newcomers) = quota.newcomers.filter(|newcomers| newcomers.all > 0) else { return Ok(()) };
     // A network that has not asked today is let in beyond the quota, so that whoever uses it up keeps out nobody but their neighbours.
@@ -254,15 +232,15 @@ pub(super) async fn admit(
     if let Some(network) = newcomers.network {
         let what = format!("newcomers/{}/{network}", row.checkpoint);
         let share = newcomers.share();
-        if count(transaction, Counted { what: &what, day, max: 1 }).await? {
+        if count(transaction, DailyCount { what: &what, day, max: 1 }).await? {
             max = max.saturating_mul(RESERVE);
-        } else if !count(transaction, Counted { what: &what, day, max: share }).await? {
-            return Err(IntakeRefusal::NetworkDay { max: share }.into());
+        } else if !count(transaction, DailyCount { what: &what, day, max: share }).await? {
+            return Err(QuotaRefusal::NetworkDay { max: share }.into());
         }
     }
     let all = newcomers_of(&row.checkpoint);
-    if !count(transaction, Counted { what: &all, day, max }).await? {
-        return Err(IntakeRefusal::NewcomersDay { max: newcomers.all }.into());
+    if !count(transaction, DailyCount { what: &all, day, max }).await? {
+        return Err(QuotaRefusal::NewcomersDay { max: newcomers.all }.into());
     }
     Ok(())
 }
@@ -272,7 +250,7 @@ fn newcomers_of(checkpoint: &CheckpointId) -> String {
 }
 
 /// Counts a new statement of its signer, or refuses it.
-pub(super) async fn charge(
+pub(super) async fn charge_statement(
     transaction: &mut Transaction<'static, Any>,
     row: &StatementRow,
     quota: StatementQuota,
@@ -282,10 +260,10 @@ pub(super) async fn charge(
         return Ok(());
     }
     let what = format!("kind/{}/{}", row.kind, row.signer);
-    if count(transaction, Counted { what: &what, day: day_of(row.received), max }).await? {
+    if count(transaction, DailyCount { what: &what, day: day_of(row.received), max }).await? {
         return Ok(());
     }
-    Err(IntakeRefusal::KindDay { kind: row.kind.clone(), max }.into())
+    Err(QuotaRefusal::KindDay { kind: row.kind.clone(), max }.into())
 }
 
 fn day_of(now: Timestamp) -> i64 {
@@ -293,7 +271,7 @@ fn day_of(now: Timestamp) -> i64 {
 }
 
 /// Something that is counted by the day.
-struct Counted<'a> {
+struct DailyCount<'a> {
     what: &'a str,
     day: i64,
     /// How often it may happen; 0 is no limit.
@@ -301,7 +279,7 @@ struct Counted<'a> {
 }
 
 /// Counts one more, unless there were as many as may be; whether it did.
-async fn count(transaction: &mut Transaction<'static, Any>, counted: Counted<'_>) -> Result<bool, Error> {
+async fn count(transaction: &mut Transaction<'static, Any>, counted: DailyCount<'_>) -> Result<bool, Error> {
     let max = if counted.max == 0 { i64::MAX } else { i64::from(counted.max) };
     let done = sqlx::query(
         "INSERT INTO intake_counts (what, day, count) VALUES ($1, $2, 1) \

@@ -8,7 +8,8 @@ use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Signer as _, SigningKey};
 use portcullis::time::Timestamp;
 use portcullis::usage::{
-    End, Error, Event, Journal, JournalId, JournalPlace, Record, SignedRecord, first_link, verify_chain,
+    ChainPosition, End, Error, Event, Journal, JournalId, JournalPlace, Record, SignedRecord, first_link,
+    verify_chain,
 };
 use support::people::ID;
 use support::served::{Database, Served};
@@ -29,7 +30,7 @@ fn record(seq: u64, previous: Sha256Digest, tokens: u64) -> SignedRecord {
         explanation: None,
     };
     let at = Timestamp::from_unix_seconds(1_000_000 + i64::try_from(seq).unwrap());
-    Record::new(journal(), (seq, previous), at, Event::End(end)).sign(&key()).unwrap()
+    Record::new(journal(), ChainPosition { seq, link: previous }, at, Event::End(end)).sign(&key()).unwrap()
 }
 
 fn journal() -> JournalId {
@@ -48,25 +49,26 @@ fn thousand() -> Vec<SignedRecord> {
 }
 
 /// The place at which a changed history is refused, from a record on that is as it was: what is before it was checked and is the same.
-fn place(records: &[SignedRecord], from: usize, head: (u64, Sha256Digest)) -> Option<u64> {
+fn place(records: &[SignedRecord], from: usize, head: ChainPosition) -> Option<u64> {
     let link = from.checked_sub(1).map_or(first_link(journal()), |last| records[last].digest());
     // A few records are enough: each cites the one before it.
     let end = records.len().min(from + 4);
-    match verify_chain(&records[from..end], journal(), (from as u64, link), &key().verifying_key()) {
+    let first = ChainPosition { seq: from as u64, link };
+    match verify_chain(&records[from..end], journal(), first, &key().verifying_key()) {
         Err(Error::Broken { seq } | Error::Unsigned { seq } | Error::Malformed { seq, .. }) => Some(seq),
         Err(error) => panic!("{error}"),
         Ok(_) if end < records.len() => None,
         Ok(found) if found == head => None,
         // It ends elsewhere than the head that was kept.
-        Ok((end, _)) => Some(end),
+        Ok(end) => Some(end.seq),
     }
 }
 
 #[test]
 fn p7_every_change_of_a_journal_of_a_thousand_records_is_found_at_its_place() {
     let good = thousand();
-    let head = (RECORDS, good.last().unwrap().digest());
-    let whole = verify_chain(&good, journal(), (0, first_link(journal())), &key().verifying_key());
+    let head = ChainPosition { seq: RECORDS, link: good.last().unwrap().digest() };
+    let whole = verify_chain(&good, journal(), ChainPosition::first(journal()), &key().verifying_key());
     assert_eq!(whole.unwrap(), head);
     for at in 0..good.len() {
         let (seq, from) = (at as u64, at.saturating_sub(1));
@@ -95,8 +97,9 @@ fn p7_every_change_of_a_journal_of_a_thousand_records_is_found_at_its_place() {
         fork.push(record(seq, link, 5));
         link = fork.last().unwrap().digest();
     }
-    let found = verify_chain(&fork, journal(), (0, first_link(journal())), &key().verifying_key()).unwrap();
-    assert_eq!(found.0, RECORDS);
+    let found =
+        verify_chain(&fork, journal(), ChainPosition::first(journal()), &key().verifying_key()).unwrap();
+    assert_eq!(found.seq, RECORDS);
     assert_ne!(found, head, "another history has another head");
 }
 

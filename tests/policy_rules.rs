@@ -58,7 +58,7 @@ fn a_decision_tells_every_rule() {
     insta::assert_snapshot!(answers(PARTNERS, "partners", &application(), terms(), NOW), @"
     permits: true, could: true
     Passed policy-for-this-checkpoint: the policy governs demo-small
-    Passed not-expired: the policy holds until 2027-06-30T00:00:00Z
+    Passed not-expired: the policy is valid until 2027-06-30T00:00:00Z
     Passed stage-exists: the policy has the stage partners
     Passed audience: 'Example University' is admitted
     Passed uses: detection may be asked for
@@ -69,7 +69,7 @@ fn a_decision_tells_every_rule() {
     insta::assert_snapshot!(answers(PARTNERS, "public", &application(), Terms::default(), NOW), @"
     permits: true, could: true
     Passed policy-for-this-checkpoint: the policy governs demo-small
-    Passed not-expired: the policy holds until 2027-06-30T00:00:00Z
+    Passed not-expired: the policy is valid until 2027-06-30T00:00:00Z
     Passed stage-exists: the policy has the stage public
     Passed audience: anyone may ask
     Passed uses: any use is allowed
@@ -81,7 +81,7 @@ fn a_decision_tells_every_rule() {
     insta::assert_snapshot!(answers(PARTNERS, "partners", &waiting, terms(), NOW), @"
     permits: false, could: true
     Passed policy-for-this-checkpoint: the policy governs demo-small
-    Passed not-expired: the policy holds until 2027-06-30T00:00:00Z
+    Passed not-expired: the policy is valid until 2027-06-30T00:00:00Z
     Passed stage-exists: the policy has the stage partners
     Passed audience: 'Example University' is admitted
     Passed uses: detection may be asked for
@@ -115,14 +115,14 @@ fn a_refusal_names_what_was_asked_and_what_the_rule_wants() {
     insta::assert_snapshot!(answers(PARTNERS, "secret", &application(), terms(), NOW), @"
     permits: false, could: false
     Passed policy-for-this-checkpoint: the policy governs demo-small
-    Passed not-expired: the policy holds until 2027-06-30T00:00:00Z
+    Passed not-expired: the policy is valid until 2027-06-30T00:00:00Z
     Failed stage-exists: the policy has no stage secret
     ");
     let empty = Application { uses: BTreeSet::new(), days: 0, ..application() };
     insta::assert_snapshot!(answers(PARTNERS, "partners", &empty, Terms::default(), NOW), @"
     permits: false, could: false
     Passed policy-for-this-checkpoint: the policy governs demo-small
-    Passed not-expired: the policy holds until 2027-06-30T00:00:00Z
+    Passed not-expired: the policy is valid until 2027-06-30T00:00:00Z
     Passed stage-exists: the policy has the stage partners
     Passed audience: 'Example University' is admitted
     Failed uses: no use is named; open: bias-analysis, detection
@@ -143,7 +143,7 @@ fn a_person_may_be_named_and_a_registry_may_grant() {
     insta::assert_snapshot!(answers(&policy, "partners", &alone, terms(), NOW), @"
     permits: true, could: true
     Passed policy-for-this-checkpoint: the policy governs demo-small
-    Passed not-expired: the policy holds until 2027-06-30T00:00:00Z
+    Passed not-expired: the policy is valid until 2027-06-30T00:00:00Z
     Passed stage-exists: the policy has the stage partners
     Passed audience: the person is named
     Passed uses: detection may be asked for
@@ -190,7 +190,7 @@ fn forward_asks_for_time_and_evidence() {
     insta::assert_snapshot!(entry(from, "public", &[accuracy(0.96, 5000)], "2026-04-01T00:00:00Z"), @"
     permits: true, could: true
     Passed StageExists: the policy has the stage public
-    Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
+    Passed NotExpired: the policy is valid until 2027-06-30T00:00:00Z
     Passed Order: public follows partners
     Passed Soak: 90 days ended on 2026-04-01
     Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is required; there is 0.96 on 5000 samples
@@ -198,7 +198,7 @@ fn forward_asks_for_time_and_evidence() {
     insta::assert_snapshot!(entry(from, "public", &[accuracy(0.96, 4999)], "2026-03-31T23:59:59Z"), @"
     permits: false, could: true
     Passed StageExists: the policy has the stage public
-    Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
+    Passed NotExpired: the policy is valid until 2027-06-30T00:00:00Z
     Passed Order: public follows partners
     Awaits Soak: 90 days end on 2026-04-01
     Awaits Evidence: detection accuracy of at least 0.95 on 5000 samples is required; there is 0.96 on 4999 samples
@@ -224,21 +224,21 @@ fn no_stage_is_skipped_and_back_is_always_open() {
     insta::assert_snapshot!(entry(Some(("partners", NOW)), "last", &[], at), @"
     permits: false, could: false
     Passed StageExists: the policy has the stage last
-    Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
+    Passed NotExpired: the policy is valid until 2027-06-30T00:00:00Z
     Failed Order: last does not follow partners: public comes between
     Passed Soak: no time in the previous stage is required
     ");
     insta::assert_snapshot!(entry(Some(("partners", NOW)), "partners", &[], at), @"
     permits: false, could: false
     Passed StageExists: the policy has the stage partners
-    Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
+    Passed NotExpired: the policy is valid until 2027-06-30T00:00:00Z
     Failed Order: partners is already in force
     Passed Soak: no time in the previous stage is required
     ");
     insta::assert_snapshot!(entry(None, "public", &[accuracy(1.0, 5000)], at), @"
     permits: false, could: false
     Passed StageExists: the policy has the stage public
-    Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
+    Passed NotExpired: the policy is valid until 2027-06-30T00:00:00Z
     Failed Order: public is not the first stage; a release begins with partners
     Failed Soak: 90 days in the previous stage are required, but there is none
     Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is required; there is 1 on 5000 samples
@@ -246,14 +246,14 @@ fn no_stage_is_skipped_and_back_is_always_open() {
     insta::assert_snapshot!(entry(None, "partners", &[], at), @"
     permits: true, could: true
     Passed StageExists: the policy has the stage partners
-    Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
+    Passed NotExpired: the policy is valid until 2027-06-30T00:00:00Z
     Passed Order: partners is the first stage
     Passed Soak: no time in the previous stage is required
     ");
     insta::assert_snapshot!(entry(Some(("retired", NOW)), "public", &[accuracy(1.0, 5000)], at), @"
     permits: false, could: false
     Passed StageExists: the policy has the stage public
-    Passed NotExpired: the policy holds until 2027-06-30T00:00:00Z
+    Passed NotExpired: the policy is valid until 2027-06-30T00:00:00Z
     Failed Order: the policy has no stage retired to go to public from; begin with partners
     Failed Soak: 90 days in the previous stage are required, but there is none
     Passed Evidence: detection accuracy of at least 0.95 on 5000 samples is required; there is 1 on 5000 samples

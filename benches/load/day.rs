@@ -13,7 +13,7 @@ use portcullis::identity::{Identity, KeyId, Signer};
 use portcullis::log::{Part, Receipt, TILE_WIDTH};
 use portcullis::statement::{CatalogueId, Envelope, Statement, Subject};
 use portcullis::time::Timestamp;
-use portcullis::usage::{Begin, End, Event, JournalId, Record, Task, first_link, make_batch};
+use portcullis::usage::{Begin, ChainPosition, End, Event, JournalId, Record, Task, first_link, make_batch};
 use serde_json::Value;
 
 use crate::http::{AsyncStep, Connection, at_a_rate, request};
@@ -158,10 +158,12 @@ impl Researcher {
             explanation: None,
         };
         let now = Timestamp::now();
-        let begin = Record::new(journal, (0, first_link(journal)), now, Event::Begin(Box::new(begin)));
+        let begin = Record::new(journal, ChainPosition::first(journal), now, Event::Begin(Box::new(begin)));
         let begin = begin.sign(&*self.signer).unwrap();
         let end =
-            Record::new(journal, (1, begin.digest()), now, Event::End(end)).sign(&*self.signer).unwrap();
+            Record::new(journal, ChainPosition::first(journal).after(begin.digest()), now, Event::End(end))
+                .sign(&*self.signer)
+                .unwrap();
         make_batch(self.catalogue, self.identity.card(), &[begin, end], &*self.signer, now).unwrap()
     }
 

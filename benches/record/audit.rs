@@ -12,7 +12,7 @@ use portcullis::log::{Entry, EntryKind, Growth, HeadNote, Part, Tiles, TreeHead}
 use portcullis::seal::{SealedMessage, seal_registry_key};
 use portcullis::statement::{CatalogueId, Envelope, Statement, Subject};
 use portcullis::time::Timestamp;
-use portcullis::usage::{Begin, End, Event, JournalId, Record, Task, first_link, make_batch};
+use portcullis::usage::{Begin, ChainPosition, End, Event, JournalId, Record, Task, make_batch};
 
 use crate::support::people::ID;
 use crate::support::portcullis;
@@ -134,7 +134,7 @@ fn continued(served: &Served, entries: u64) -> u64 {
     for line in &lines[1..lines.len() - 1] {
         writeln!(out, "{line}").unwrap();
     }
-    let (mut next, mut seq) = ((0, first_link(made.journal)), 0);
+    let (mut next, mut seq) = (ChainPosition::first(made.journal), 0);
     let now = Timestamp::now();
     while growth.size() < entries {
         let lease = made.lease(now.plus_seconds(seq));
@@ -223,7 +223,7 @@ impl Maker<'_> {
         Statement::new(self.catalogue, self.subject.clone(), lease).sign(self.registry).unwrap()
     }
 
-    fn batch(&self, next: &mut (u64, Sha256Digest), lease: Sha256Digest, now: Timestamp) -> Envelope {
+    fn batch(&self, next: &mut ChainPosition, lease: Sha256Digest, now: Timestamp) -> Envelope {
         let begin = Begin {
             task: Task::Run,
             checkpoint: ID.parse().unwrap(),
@@ -242,17 +242,17 @@ impl Maker<'_> {
         let begin =
             Record::new(self.journal, *next, at, Event::Begin(Box::new(begin))).sign(self.signer).unwrap();
         let end = End {
-            begin: next.0,
+            begin: next.seq,
             tokens: 64,
             finish: portcullis::usage::Finish::Length,
             output: None,
             hits: Vec::new(),
             explanation: None,
         };
-        let end = Record::new(self.journal, (next.0 + 1, begin.digest()), at, Event::End(end))
+        let end = Record::new(self.journal, next.after(begin.digest()), at, Event::End(end))
             .sign(self.signer)
             .unwrap();
-        *next = (next.0 + 2, end.digest());
+        *next = next.after(begin.digest()).after(end.digest());
         make_batch(self.catalogue, &self.card, &[begin, end], self.signer, now).unwrap()
     }
 }

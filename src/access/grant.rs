@@ -17,6 +17,7 @@ use crate::statement::{self, Envelope, Predicate, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
 /// Permission for one person to use one checkpoint. Its subject is the sealed checkpoint's manifest.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
@@ -70,6 +71,7 @@ impl Predicate for ApprovalShare {
 }
 
 /// A board member's statement that ends a grant: further leases are refused. One member suffices.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {

@@ -15,6 +15,7 @@ use crate::statement::{Envelope, Predicate, Verified};
 use crate::time::Timestamp;
 
 /// A member's share, sealed to the registry for a stage that needs no approval. Its subject is the sealed manifest.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Handover {

@@ -13,10 +13,12 @@ use crate::hex;
 pub struct JournalId([u8; 16]);
 
 impl JournalId {
+    /// The id with these random bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
+    /// The 16 random bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -44,6 +46,7 @@ impl FromStr for JournalId {
 serde_as_text!(JournalId);
 
 /// The state of a journal at some time. A later state has at least as many records, including this last one.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JournalMark {

@@ -10,6 +10,7 @@ use crate::statement::{Envelope, Predicate, Statement, Verified};
 use crate::time::Timestamp;
 
 /// Permission to open the weights of a grant for some hours. Its subject is the sealed checkpoint's manifest.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lease {

@@ -14,6 +14,7 @@ use crate::statement::{Envelope, Statement, Verified};
 use crate::time::Timestamp;
 
 /// A current grant and its outlook under a draft.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outlook {
     pub grant: Sha256Digest,

@@ -14,6 +14,7 @@ use crate::statement::{CatalogueId, Envelope, Predicate, Quorum, Statement, Veri
 use crate::time::Timestamp;
 
 /// A researcher's request. Its subject is the checkpoint's manifest; the author signs it with the card's key.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
@@ -82,6 +83,7 @@ pub fn terms_digest(request: &Statement<Request>) -> Result<Sha256Digest, Error>
 }
 
 /// An author's withdrawal of a request.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Withdrawal {
@@ -94,6 +96,7 @@ impl Predicate for Withdrawal {
 }
 
 /// A board member's refusal of a request.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Denial {

@@ -52,6 +52,7 @@ impl Objections {
 }
 
 /// What the catalogue states about a checkpoint now. The caller has verified every part.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone)]
 pub struct RulesInForce {
     /// The catalogue's id; statements for another catalogue are refused.

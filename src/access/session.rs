@@ -13,6 +13,7 @@ use crate::statement::{Envelope, Predicate, Quorum, Statement, Verified};
 use crate::time::Timestamp;
 
 /// The answer to a challenge. Its subject is the challenge's digest.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {

@@ -16,6 +16,7 @@ use crate::statement::{Envelope, Predicate as _, Statement, Verified};
 use crate::time::Timestamp;
 
 /// The state of a request.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
@@ -34,6 +35,7 @@ pub enum State {
 }
 
 /// The statements that decide the state of requests.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Default)]
 pub struct Evidence {
     /// Grants with merged signatures.

@@ -10,6 +10,7 @@ use crate::identity::VerifyingKey;
 use crate::statement::Envelope;
 
 /// A statement that was found, unverified.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone)]
 pub struct FoundStatement {
     /// File or address.
@@ -110,6 +111,7 @@ impl DigestPrefix {
         Ok(Self(digits.to_ascii_lowercase()))
     }
 
+    /// The digits in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The catalogue's files and proposals on the wire.
+//! The catalogue's files and proposals in the API.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,17 +6,17 @@ use utoipa::ToSchema;
 /// The paths of the catalogue's files at one version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CatalogueListing {
-    /// Counts up with every change.
+    /// Increases with every change.
     pub version: i64,
-    /// Every file's path; those below `proposals/` are for keepers.
+    /// All paths; those below `proposals/` are for keepers only.
     pub files: Vec<String>,
 }
 
-/// What became of a proposal that was handed in.
+/// The result of submitting a proposal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProposalReceipt {
     /// `proposed`, `signed` or `known`.
     pub received: String,
-    /// The roles whose proposals had their signatures then, and are in force now.
+    /// The roles whose proposals came into force.
     pub published: Vec<String>,
 }

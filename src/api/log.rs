@@ -1,13 +1,13 @@
-//! The log on the wire, beside its tiles.
+//! The log in the API, beside its tiles.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// An entry of the log, with the proof that it is in it.
+/// A log entry with its proof of inclusion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogReceipt {
-    /// The entry, as it stands in the log.
+    /// The entry as it is in the log.
     pub entry: String,
-    /// The proof, in C2SP's tlog-proof form, with the head that it leads to.
+    /// The proof in C2SP's tlog-proof form, with its tree head.
     pub proof: String,
 }

@@ -1,4 +1,4 @@
-//! Refusals as RFC 9457 problem details.
+//! Refusals as problem details (RFC 9457).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,23 +8,23 @@ use super::WorkDemand;
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What was refused, the rule that refused it, and what to do next (RFC 9457).
+/// A problem (RFC 9457): what was refused, by which rule, and what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// A URI that names the kind of problem.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The kind in a few words.
+    /// The kind in words.
     pub title: String,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
-    /// What was refused, and by which rule.
+    /// What was refused, and why.
     pub detail: String,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// The work to do and to send with the same request, where that is what is missing.
+    /// The proof of work to send with the same request, if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<WorkDemand>,
 }

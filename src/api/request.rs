@@ -1,4 +1,4 @@
-//! The queue of requests on the wire.
+//! The queue of requests in the API.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,25 +9,25 @@ use crate::name::CheckpointId;
 use crate::time::Timestamp;
 use crate::visible::Untrusted;
 
-/// A request as the queue shows it.
+/// A request in the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestItem {
-    /// Its digest.
+    /// The request's digest.
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub digest: Sha256Digest,
-    /// For which checkpoint.
+    /// The checkpoint.
     #[schema(value_type = String)]
     pub checkpoint: CheckpointId,
-    /// The key id of the one who asks.
+    /// The author's key id.
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub holder: KeyId,
-    /// The stage that it asks under.
+    /// The requested stage.
     #[schema(value_type = String)]
     pub stage: Untrusted,
     /// `pending`, `granted`, `denied`, `withdrawn` or `ended`.
     #[schema(value_type = String)]
     pub state: Untrusted,
-    /// The key id of the member who looks after it.
+    /// The key id of the assigned member.
     #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignee: Option<KeyId>,
@@ -35,81 +35,81 @@ pub struct RequestItem {
     #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renews: Option<Sha256Digest>,
-    /// When it came in.
+    /// Time of receipt.
     #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
-    /// When it was first decided.
+    /// Time of the first decision.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided: Option<Timestamp>,
 }
 
-/// A page of requests, in the order in which they came in.
+/// A page of requests in the order of receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestPage {
     /// The requests.
     pub requests: Vec<RequestItem>,
-    /// What to give as `after` for the next page; absent on the last.
+    /// The value of `after` for the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// Something that happened to a request.
+/// An event in a request's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestEvent {
-    /// When.
+    /// The time.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// How it stood from then on, or `assigned`.
+    /// The new state, or `assigned`.
     #[schema(value_type = String)]
     pub state: Untrusted,
-    /// The key id of who did it.
+    /// The key id of the person who caused it.
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub actor: KeyId,
-    /// Why, or to whom.
+    /// The reason, or the assignee.
     #[schema(value_type = String)]
     pub note: Untrusted,
 }
 
-/// A request, what happened to it, and how long it may wait yet.
+/// A request with its history and estimated wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestStanding {
     /// The request.
     pub request: RequestItem,
-    /// What happened to it, in order.
+    /// The history, in order.
     pub history: Vec<RequestEvent>,
-    /// Its place in the queue, from 1, where it waits still.
+    /// Place in the queue from 1, if the request is pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<i64>,
-    /// Seconds that half of the last decisions took at most.
+    /// Median seconds of recent decisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub median_seconds: Option<i64>,
-    /// Seconds that nine of ten of the last decisions took at most.
+    /// 90th percentile of the seconds of recent decisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p90_seconds: Option<i64>,
-    /// What stands against the people for whom it asks.
+    /// Sanctions against the people in the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sanctions: Vec<SanctionItem>,
-    /// Signatures of grants that answer it, in the order in which they came in.
+    /// Approvals in the order of receipt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<ApprovalItem>,
 }
 
-/// When somebody's signature of a grant came in.
+/// A signature of a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApprovalItem {
-    /// The grant.
+    /// The grant's digest.
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub grant: Sha256Digest,
-    /// The key id of who signed it.
+    /// The signer's key id.
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub signer: KeyId,
-    /// When it came in.
+    /// Time of receipt.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
-/// A revocation or a suspension that stands against a person for the checkpoint of a request.
+/// A revocation or suspension of a person for the request's checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SanctionItem {
     /// The person's key id.
@@ -117,16 +117,16 @@ pub struct SanctionItem {
     pub person: KeyId,
     /// `suspended` or `revoked`.
     pub kind: String,
-    /// The end of a suspension; the time of a revocation.
+    /// The end of the suspension, or the time of the revocation.
     #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
-    /// The case or the revocation.
+    /// The case or revocation.
     #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<Sha256Digest>,
 }
 
-/// Who is to look after a request; nobody where it is empty.
+/// The member to assign to a request; empty to assign no one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Assignment {

@@ -1,4 +1,4 @@
-//! The registry's own name, and how one proves to it who one is.
+//! Registry information, and authentication.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::identity::KeyId;
 use crate::time::Timestamp;
 
-/// What a registry says of itself. Nothing of it is believed without the catalogue.
+/// A registry's information about itself. Clients verify it against the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RegistryInfo {
     /// The program's version.
@@ -14,26 +14,26 @@ pub struct RegistryInfo {
     /// The id of the registry's key, to which answers to its challenges are bound.
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub key_id: KeyId,
-    /// Whether its catalogue is published.
+    /// Whether its catalogue has been published.
     pub founded: bool,
 }
 
-/// A challenge, to be answered once.
+/// A challenge for one answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Challenge {
-    /// Random text; the SHA-256 of it is the subject of the statement that answers it.
+    /// Random text; the answer's subject is its SHA-256.
     pub challenge: String,
-    /// Until when it can be answered.
+    /// The end of its validity.
     #[schema(value_type = String, format = DateTime)]
     pub expires: Timestamp,
 }
 
-/// A short-lived bearer.
+/// A short-lived bearer token for private reads.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Bearer {
-    /// What goes into the `Authorization` header behind `Bearer `.
+    /// The credential for the `Authorization` header, after `Bearer `.
     pub bearer: String,
-    /// Until when it is good.
+    /// The end of its validity.
     #[schema(value_type = String, format = DateTime)]
     pub expires: Timestamp,
 }

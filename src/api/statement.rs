@@ -1,11 +1,11 @@
-//! Statements on the wire.
+//! Statements in the API.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::digest::Sha256Digest;
 
-/// What became of a statement that was handed in.
+/// The result of submitting a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StatementReceipt {
     /// The SHA-256 of its payload.
@@ -13,18 +13,18 @@ pub struct StatementReceipt {
     pub digest: Sha256Digest,
     /// Its kind, such as `request`.
     pub kind: String,
-    /// Whether it was not known before.
+    /// Whether the statement was new.
     pub new: bool,
-    /// How the request that it bears on stands now.
+    /// The resulting state of the request that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// The pending request of the same person that asks for the same: this one was not kept.
+    /// The pending request with the same terms, if there is one: this statement was not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
     pub same_as: Option<Sha256Digest>,
 }
 
-/// One statement of a list.
+/// A statement in a list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StatementItem {
     /// The SHA-256 of its payload.
@@ -35,12 +35,12 @@ pub struct StatementItem {
     pub envelope: Box<serde_json::value::RawValue>,
 }
 
-/// A page of statements, in the order in which they came in.
+/// A page of statements in the order of receipt.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StatementPage {
     /// The statements.
     pub statements: Vec<StatementItem>,
-    /// What to give as `after` for the next page; absent on the last.
+    /// The value of `after` for the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! Proof of work: what a newcomer's first statements cost them, so that keys that anybody can make do not fill a registry's disk.
+//! Proof of work for newcomers' statements, so that freely made keys cannot fill a registry's disk.
 //!
-//! As in Hashcash: a counter is looked for until the SHA-256 over a challenge, the statement's digest and the counter begins with enough
-//! zero bits. The challenge is the registry's, for this statement and some minutes, so nothing can be worked out ahead or used twice.
+//! As in Hashcash, the client searches a counter so that the SHA-256 over the challenge, the statement's digest and the counter begins with
+//! enough zero bits. The challenge is bound to the statement and to some minutes, so work cannot be prepared or reused.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -11,41 +11,41 @@ use utoipa::ToSchema;
 
 use crate::digest::{Sha256Digest, Sha256Hasher};
 
-/// The header in which the proof is sent, as `<challenge>:<counter>`.
+/// The header of the proof: `<challenge>:<counter>`.
 pub const WORK: &str = "portcullis-work";
 
-/// The work that a registry asks for before it takes a statement.
+/// The proof of work that a registry requires for a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkDemand {
     /// The registry's challenge for this statement.
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub challenge: Sha256Digest,
-    /// With how many zero bits the digest must begin.
+    /// Required leading zero bits of the digest.
     #[schema(minimum = 0, maximum = 32)]
     pub bits: u32,
 }
 
-/// Work that was done.
+/// A proof of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkProof {
     /// The challenge that it answers.
     pub challenge: Sha256Digest,
-    /// The counter that was found.
+    /// The counter.
     pub counter: u64,
 }
 
-/// A text is no proof of work.
+/// The text is not a proof of work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the {WORK} header holds no challenge and counter")]
 pub struct WorkProofError;
 
 impl WorkDemand {
-    /// Most zero bits that a client works for: some minutes of one processor core.
+    /// Maximum zero bits that a client works for: some minutes of one core.
     pub const MAX_BITS: u32 = 32;
-    /// Counters that are tried between two looks at the clock.
+    /// Counters between two checks of the clock.
     const STRIDE: u64 = 1 << 16;
 
-    /// Looks for a counter; `is_going_on` is asked now and then, and ends the search if it says no.
+    /// Searches a counter; the search ends when `is_going_on` returns false.
     pub fn solve(&self, statement: Sha256Digest, mut is_going_on: impl FnMut() -> bool) -> Option<WorkProof> {
         let begun = beginning(self.challenge, statement);
         for first in (0..u64::MAX).step_by(Self::STRIDE as usize) {
@@ -62,12 +62,12 @@ impl WorkDemand {
 }
 
 impl WorkProof {
-    /// Whether it was done for this statement, and was as much as that.
+    /// Whether the proof is for this statement and has at least so many bits.
     pub fn is_worth(&self, bits: u32, statement: Sha256Digest) -> bool {
         is_met(&beginning(self.challenge, statement), self.counter, bits)
     }
 
-    /// As the header has it.
+    /// The header's value.
     pub fn to_header(self) -> String {
         let mut text = self.challenge.to_string();
         // Writing to a string cannot fail.
@@ -86,7 +86,7 @@ impl FromStr for WorkProof {
     }
 }
 
-/// What is the same for every counter, hashed already.
+/// The hash state after the parts that are the same for every counter.
 fn beginning(challenge: Sha256Digest, statement: Sha256Digest) -> Sha256Hasher {
     let mut hasher = Sha256Hasher::default();
     hasher.update(b"portcullis-work/v1\n");

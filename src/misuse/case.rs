@@ -1,4 +1,4 @@
-//! Cases: one misuse review each. Opened by the registry when a rule is met, or by an auditor; every step is a statement.
+//! Cases: reviews of possible misuse, opened by the registry when a rule is met, or by an auditor. Every step is a statement.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,43 +14,38 @@ use crate::statement::{Envelope, Predicate, Quorum, Statement, Verified};
 use crate::time::Timestamp;
 use crate::usage::JournalId;
 
-/// Most records and rules that an opening names.
+/// Maximum number of records and of rules in a case.
 const MAX_NAMED: usize = 64;
 
-/// Who may not take part in a case but by an appeal.
+/// The subject of a case, who may only appeal.
 const OWN_CASE: &str = "the auditor whom the case is about";
 
-/// A case is opened. Its statement's subject is the manifest of the checkpoint.
+/// The opening of a case. Its subject is the checkpoint's manifest.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// The grant under which it happened.
     pub grant: Sha256Digest,
-    /// The key id of the person whom the grant is made out to.
+    /// The key id of the grant's holder.
     pub person: KeyId,
-    /// The journal and the records that raised it.
+    /// The records that met the rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<RecordPlace>,
-    /// The rules that were met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleId>,
-    /// How grave it is if it is what it looks like.
     pub severity: Severity,
-    /// What it is about.
     pub reason: Prose,
-    /// When.
     pub created: Timestamp,
 }
 
 /// A record of a journal.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordPlace {
-    /// Which journal.
     pub journal: JournalId,
-    /// Its place in it.
+    /// Its place, from 0.
     pub seq: u64,
-    /// Its digest.
     pub digest: Sha256Digest,
 }
 
@@ -59,14 +54,13 @@ impl Predicate for Case {
 }
 
 /// A step in a case.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseStep {
     /// The digest of the case's opening.
     pub case: Sha256Digest,
-    /// What is done.
     pub step: Step,
-    /// When.
     pub created: Timestamp,
 }
 
@@ -74,53 +68,44 @@ impl Predicate for CaseStep {
     const KIND: &'static str = "case-step";
 }
 
-/// What is done in a case.
+/// An action in a case.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Step {
-    /// An auditor looks after it.
-    Assign {
-        /// Who.
-        to: KeyId,
-    },
-    /// Something is noted, for auditors.
-    Comment {
-        /// What.
-        text: Prose,
-    },
-    /// It is decided.
+    /// Assigns the case to an auditor.
+    Assign { to: KeyId },
+    /// A note for auditors.
+    Comment { text: Prose },
+    /// A decision.
     Decide {
-        /// What follows.
         outcome: Outcome,
-        /// Why: the person reads it.
+        /// The reason, shown to the person.
         reason: Prose,
-        /// Until when nothing is leased, for a suspension.
+        /// The end of a suspension.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
-    /// The person objects to the decision.
-    Appeal {
-        /// Why.
-        text: Prose,
-    },
+    /// The person's objection to the decision.
+    Appeal { text: Prose },
 }
 
-/// What follows from a case.
+/// The outcome of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It was nothing.
+    /// No misuse was found.
     NoFinding,
-    /// The person is told.
+    /// The person is warned.
     Warn,
-    /// Nothing is leased for a while.
+    /// No leases until the suspension ends.
     Suspend,
-    /// The grant is ended.
+    /// The grant is revoked.
     Revoke,
 }
 
 impl Outcome {
-    /// As it is written.
+    /// As written in statements.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoFinding => "no-finding",
@@ -148,30 +133,30 @@ impl FromStr for Outcome {
     }
 }
 
-/// How a case stands.
+/// The state of a case.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CaseState {
-    /// Who looks after it.
+    /// The assigned auditor.
     pub assignee: Option<KeyId>,
     /// The last decision.
     pub outcome: Option<Outcome>,
-    /// Until when a suspension lasts.
+    /// The end of a suspension.
     pub until: Option<Timestamp>,
-    /// When it was decided last.
+    /// The time of the last decision.
     pub decided: Option<Timestamp>,
-    /// Whether the person objected since.
+    /// Whether the person has appealed since.
     pub appealed: bool,
 }
 
 impl CaseState {
-    /// How a case stands after these steps, in the order in which they were taken.
+    /// The state after these steps, in order.
     pub fn after<'a>(steps: impl IntoIterator<Item = &'a CaseStep>) -> Self {
         let mut standing = Self::default();
         steps.into_iter().for_each(|step| standing.take(step));
         standing
     }
 
-    /// Takes one more step.
+    /// Applies a further step.
     pub fn take(&mut self, CaseStep { step, created, .. }: &CaseStep) {
         match step {
             Step::Assign { to } => self.assignee = Some(*to),
@@ -184,7 +169,7 @@ impl CaseState {
         }
     }
 
-    /// In a word: `open`, `appealed`, or the outcome.
+    /// `open`, `appealed`, or the outcome.
     pub fn word(&self) -> &'static str {
         match self.outcome {
             None => "open",
@@ -193,53 +178,52 @@ impl CaseState {
         }
     }
 
-    /// Until when nothing may be leased.
+    /// The end of a suspension that applies at `now`.
     pub fn suspended_until(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.until.filter(|_| self.outcome == Some(Outcome::Suspend));
         until.filter(|until| now < *until)
     }
 }
 
-/// A case or a step of it does not count.
+/// A case or a step is not valid.
 #[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum CaseError {
-    /// It is not signed by those who must.
     #[error(transparent)]
     Statement(#[from] crate::statement::Error),
-    /// The owners named nobody who audits.
+    /// The catalogue names no auditors.
     #[error("the catalogue names no auditors")]
     NoAuditors,
-    /// Only the person whom a case is about may appeal, and only an auditor may take the other steps.
+    /// Only the subject of a case may appeal; only auditors may take other steps.
     #[error("{who} may not take this step in the case")]
     NotTheirs { who: &'static str },
-    /// More than a case can sensibly name.
+    /// The case names too many records or rules.
     #[error("a case names at most {MAX_NAMED} records and rules")]
     TooMany,
-    /// A suspension without an end, or an end without a suspension.
+    /// Only suspensions have an end, and they require one.
     #[error("a suspension needs an end; other outcomes have none")]
     Until,
     /// A case about the same grant and rule is open.
     #[error("the case {case} about this grant and rule is open")]
     AlreadyOpen { case: Sha256Digest },
-    /// The decision was appealed, and the auditors have not decided again.
+    /// The decision is already under appeal.
     #[error("the decision is already under appeal: the auditors must decide again first")]
     AlreadyAppealed,
-    /// A step in another case than the one that it was found with.
+    /// The step belongs to another case.
     #[error("the step belongs to the case {found}")]
     OtherCase { found: Sha256Digest },
-    /// Nobody knows the key of the person whom the case is about.
+    /// The key of the case's subject is not known.
     #[error("the key {person} of the person whom the case is about is not known")]
     UnknownPerson { person: KeyId },
-    /// The case and the grant that it names are about different people or checkpoints.
+    /// The case and its grant have different people or checkpoints.
     #[error("the case is about another person or checkpoint than the grant {grant} that it names")]
     OtherGrant { grant: Sha256Digest },
-    /// Nothing was decided that one could object to.
+    /// There is no decision to appeal.
     #[error("the case is not decided: there is nothing to appeal")]
     Undecided,
 }
 
-/// The opening of a case, if the registry or an auditor signed it.
+/// Verifies that the registry or an auditor signed the opening.
 ///
 /// # Errors
 /// [`CaseError::Statement`], [`CaseError::TooMany`].
@@ -262,7 +246,7 @@ pub fn verify_case(
     Ok(case)
 }
 
-/// A step, if the one who may take it signed it: an auditor, or, to appeal, the person with the key `person`.
+/// Verifies that an auditor signed the step, or, for an appeal, the person with the key `person`.
 ///
 /// # Errors
 /// [`CaseError`].
@@ -274,7 +258,7 @@ pub fn verify_step(
     verify_taken(envelope, person.id(), Some(person), rules)
 }
 
-/// A step in this case, if the one who may take it signed it. The person's key, which only an appeal needs, is the one that the case names.
+/// Verifies a step of this case. Only an appeal needs the person's key, which must be the one that the case names.
 ///
 /// # Errors
 /// [`CaseError`].
@@ -304,7 +288,7 @@ fn verify_taken(
         _ => rules.auditors.as_ref().ok_or(CaseError::NoAuditors)?.any_one(),
     };
     let step = envelope.statement::<CaseStep>(&signers)?.map(|statement| statement.predicate);
-    // An auditor who was granted something is one of two people here, and cannot be both.
+    // An auditor cannot act as auditor in a case about themselves.
     if !matches!(step.step, Step::Appeal { .. }) && step.signers().iter().any(|key| key.id() == person) {
         return Err(CaseError::NotTheirs { who: OWN_CASE });
     }

@@ -1,7 +1,7 @@
-//! Misuse rules as they are written: TOML to [`Rules`].
+//! Parses misuse rules from TOML to [`Rules`].
 //!
-//! The text is hostile until its signature was checked, and read before. So everything is counted before it is
-//! compiled: patterns have no back references (the `regex` crate matches in linear time) and a bounded program.
+//! The text may be read before its signature is verified, so sizes are checked before patterns are compiled: patterns have no back
+//! references (the `regex` crate matches in linear time) and a bounded program.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -15,14 +15,14 @@ use super::rule::{Action, Baseline, KindName, Rule, RuleKind, Rules, Scope, Seve
 use crate::policy::excerpt::{Excerpt, parser_excerpt, parser_message};
 use crate::policy::{RuleId, Use};
 
-/// Longest text of rules that is read.
+/// Maximum size of the rules' text.
 pub const MAX_BYTES: usize = 64 * 1024;
-/// The version of the format that is read.
+/// The supported version of the format.
 pub const SCHEMA: u32 = 1;
 const MAX_RULES: usize = 64;
 const MAX_PATTERNS: usize = 256;
 const MAX_PATTERN_BYTES: usize = 512;
-/// Largest compiled form of one rule's patterns.
+/// Maximum compiled size of one rule's patterns.
 const MAX_PROGRAM_BYTES: usize = 1 << 20;
 
 #[derive(Deserialize)]
@@ -34,7 +34,7 @@ struct RulesText {
     rule: Vec<RuleText>,
 }
 
-/// All keys that any kind of rule knows: which of them belong is told once the kind is known, with the place.
+/// The keys of all kinds of rules; which of them a rule may have is checked once its kind is known.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleText {
@@ -56,11 +56,11 @@ struct RuleText {
 }
 
 impl Rules {
-    /// Reads the TOML of misuse rules and compiles their patterns.
+    /// Parses misuse rules from TOML and compiles their patterns.
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong, with its line, column and the line itself.
+    /// The first error, with its line, column and the line itself.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > MAX_BYTES {
             return Err(Error::TooLong { bytes: text.len() });
@@ -94,7 +94,7 @@ impl RuleText {
     fn read(mut self, text: &str) -> Result<Rule, Error> {
         let kind = self.kind(text)?;
         let name = *self.kind.get_ref();
-        // What the kind did not take does not belong to it.
+        // Remaining keys do not belong to the kind.
         if let Some((key, place)) = self.left_over() {
             return Err(Error::Foreign { at: Excerpt::new(text, place), kind: name, key });
         }
@@ -170,7 +170,7 @@ impl RuleText {
         self.needed(text, "hours", hours).map(NonZeroU32::get)
     }
 
-    /// A similarity lies above 0 and is at most 1; a multiple is above 1.
+    /// A similarity is above 0 and at most 1; a multiple is above 1.
     fn number(&self, text: &str, key: &'static str, value: Option<Spanned<f64>>) -> Result<f64, Error> {
         let place = value.as_ref().map(Spanned::span);
         let value = self.needed(text, key, value)?;
@@ -204,7 +204,7 @@ impl RuleText {
             if pattern.len() > MAX_PATTERN_BYTES {
                 return Err(refusal(place, format!("it is longer than {MAX_PATTERN_BYTES} bytes")));
             }
-            // One at a time first, so that the refusal points at the one.
+            // Patterns are compiled one by one first, so that an error points at the pattern.
             let set =
                 build(&[pattern.as_str()]).map_err(|error| refusal(place.clone(), error.to_string()))?;
             if set.is_match("") {
@@ -239,7 +239,7 @@ impl RuleText {
     }
 }
 
-/// Letters match in either case; the program and what it may need while it runs are bounded.
+/// Matching ignores case; the program's size and its memory at run time are bounded.
 fn build(patterns: &[&str]) -> Result<RegexSet, regex::Error> {
     RegexSetBuilder::new(patterns)
         .case_insensitive(true)

@@ -1,6 +1,6 @@
-//! Text folded to what a reader sees, so that a rule is not missed by a letter that only looks like another or by one that shows nothing.
+//! Folds text to what a reader sees, so that look-alike letters and invisible characters do not hide it from rules.
 //!
-//! The folded text is read beside the raw one, never in its place: folding can only add hits.
+//! Rules read the folded text beside the raw one, so folding can only add hits.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use unicode_security::skeleton;
 
 use crate::visible::is_hidden;
 
-/// The text in form NFKD (UAX #15) without marks, hidden characters and letters that look like ASCII letters (UTS #39), any run of white
-/// space as one space. Plain ASCII is its own folding, which costs nothing.
+/// The text in form NFKD (UAX #15) without marks and hidden characters, with letters that look like ASCII (UTS #39) replaced and white
+/// space collapsed. Plain ASCII is returned as it is.
 pub(super) fn fold(text: &str) -> Cow<'_, str> {
     if is_folded(text) {
         return Cow::Borrowed(text);
@@ -31,14 +31,14 @@ pub(super) fn fold(text: &str) -> Cow<'_, str> {
     Cow::Owned(folded)
 }
 
-/// Whether a text is ASCII without controls, and no two spaces follow one another.
+/// Whether the text is ASCII without controls and without double spaces.
 fn is_folded(text: &str) -> bool {
     let is_plain = |byte: &u8| *byte == b' ' || byte.is_ascii_graphic();
     let bytes = text.as_bytes();
     bytes.iter().all(is_plain) && !bytes.windows(2).any(|pair| pair == b"  ")
 }
 
-/// Appends the ASCII that a character looks like, or else the character. Its case stays: the table writes a capital `I` as `l`.
+/// Appends the ASCII character that `c` looks like, or `c`. The case is kept: the table writes a capital `I` as `l`.
 fn push_lookalike(c: char, folded: &mut String) {
     let mut bytes = [0; 4];
     let start = folded.len();

@@ -1,8 +1,7 @@
-//! Misuse: what is looked for in the usage of weights, and what follows when it is found.
+//! Misuse: the rules for usage of weights, and the cases that follow from hits.
 //!
-//! Here are the rules, the scoring of texts and histories by them, and the cases that they raise. The rules count because the owners signed
-//! them into the catalogue, and whoever could change them unnoticed would choose what goes unnoticed. A rule raises a
-//! question for a person: none of them is proof.
+//! The rules, their scoring of texts and histories, and cases. The owners sign the rules into the catalogue; someone who could change them
+//! could hide misuse. A hit raises a question for a person and is no proof.
 
 mod case;
 mod document;

@@ -1,4 +1,4 @@
-//! Misuse rules as the rest of the program knows them.
+//! Parsed misuse rules.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::{RuleId, Use};
 
-/// How grave it is if it is what it looks like.
+/// The severity of a suspected misuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth a look when there is time.
+    /// Review when there is time.
     Low,
-    /// Worth a look this week.
+    /// Review this week.
     Medium,
-    /// Worth a look today.
+    /// Review today.
     High,
-    /// Somebody may come to harm.
+    /// A person may come to harm.
     Severe,
 }
 
 impl Severity {
-    /// As it is written.
+    /// As written in rules.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -45,28 +45,26 @@ impl FromStr for Severity {
     }
 }
 
-/// What follows at once, before anybody looks.
+/// The immediate consequence of a hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// A case is raised; the person goes on.
+    /// A case is opened; the generation runs.
     Flag,
-    /// The person says why before they go on, and a case is raised.
+    /// The person must give a reason first, and a case is opened.
     Justify,
-    /// The generation does not start, and a case is raised.
+    /// The generation is refused, and a case is opened.
     Block,
 }
 
-/// Which text a rule reads.
+/// The text that a rule reads.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// What the person wrote.
     #[default]
     Prompt,
-    /// What the model wrote.
     Output,
-    /// Either.
     Both,
 }
 
@@ -76,27 +74,27 @@ pub enum Scope {
 pub enum Baseline {
     /// The person's own history.
     History,
-    /// Everybody with a grant under the same stage.
+    /// Other holders of grants under the same stage.
     Cohort,
 }
 
-/// The kinds of rules by name.
+/// The kinds of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KindName {
     /// Words and phrases.
     Patterns,
-    /// Much more than is usual.
+    /// Unusually many tokens.
     Volume,
-    /// One prompt with small changes, again and again.
+    /// Many similar prompts.
     NearDuplicates,
-    /// Prompts that the granted uses do not explain.
+    /// Prompts that no granted use explains.
     OffPurpose,
-    /// In the name of a living person.
+    /// Text in the name of a living person.
     Impersonation,
-    /// Personal data asked for or given.
+    /// Requests for, or output of, personal data.
     PersonalData,
-    /// Text by the thousand.
+    /// Many outputs in a short time.
     MassGeneration,
 }
 
@@ -114,84 +112,61 @@ impl fmt::Display for KindName {
     }
 }
 
-/// What a rule looks for.
+/// A rule's condition.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RuleKind {
     /// At least `hits` of the patterns in one text.
     Patterns {
-        /// Which text.
         scope: Scope,
-        /// How many of them.
+        /// Minimum number of matching patterns.
         hits: u32,
-        /// The patterns.
         set: RegexSet,
     },
-    /// More than `times` the tokens of the yardstick within a window, and never below `floor`.
+    /// More than `times` the baseline's tokens within a window, and at least `floor`.
     Volume {
-        /// What it is compared with.
         against: Baseline,
-        /// How many times as much.
         times: f64,
-        /// Tokens below which nothing is said.
+        /// Fewer tokens never meet the rule.
         floor: u64,
-        /// The window.
+        /// The window in hours.
         hours: u32,
     },
-    /// `count` prompts within a window whose shingles agree.
+    /// `count` prompts within a window with similar shingles.
     NearDuplicates {
-        /// The estimated Jaccard similarity from which on two prompts are one, above 0 and up to 1.
+        /// Minimum estimated Jaccard similarity, above 0 and at most 1.
         similarity: f64,
-        /// How many.
         count: u32,
-        /// The window.
+        /// The window in hours.
         hours: u32,
     },
-    /// A pattern in the prompt of someone who was granted none of the uses that would explain it.
-    OffPurpose {
-        /// The uses that explain it.
-        explained_by: BTreeSet<Use>,
-        /// The patterns.
-        set: RegexSet,
-    },
-    /// A pattern that has someone speak in another's name.
-    Impersonation {
-        /// The patterns.
-        set: RegexSet,
-    },
+    /// A pattern in the prompt of a person who has none of the uses that would explain it.
+    OffPurpose { explained_by: BTreeSet<Use>, set: RegexSet },
+    /// A pattern for speech in another person's name.
+    Impersonation { set: RegexSet },
     /// At least `hits` matches of personal data in one text.
-    PersonalData {
-        /// Which text.
-        scope: Scope,
-        /// How many.
-        hits: u32,
-        /// The patterns.
-        set: RegexSet,
-    },
+    PersonalData { scope: Scope, hits: u32, set: RegexSet },
     /// `count` outputs within a window.
     MassGeneration {
-        /// How many.
         count: u32,
-        /// The window.
+        /// The window in hours.
         hours: u32,
     },
 }
 
-/// One rule.
+/// A misuse rule.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Rule {
-    /// Its name.
     pub id: RuleId,
-    /// Its kind by name.
     pub name: KindName,
-    /// What it looks for.
+    /// The condition with its parameters.
     pub kind: RuleKind,
-    /// How grave it is.
     pub severity: Severity,
-    /// What follows at once.
     pub action: Action,
-    /// What is told to the person and to the auditor.
+    /// The explanation for the person and the auditor.
     pub reason: String,
 }
 
@@ -199,8 +174,8 @@ pub struct Rule {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Rules {
-    /// Counts up with every change.
+    /// Increases with every change.
     pub version: u32,
-    /// The rules in order; no id stands twice.
+    /// In order, with distinct ids.
     pub rules: Vec<Rule>,
 }

@@ -1,4 +1,4 @@
-//! Scoring: which rules a text meets, and which a person's history does. A hit raises a question; none of them is proof.
+//! Scoring: the rules that a text or a person's history meets. A hit raises a question and is no proof.
 
 use std::collections::BTreeSet;
 
@@ -14,51 +14,49 @@ use crate::time::Timestamp;
 const MAX_TEXT_BYTES: usize = 256 << 10;
 
 /// A rule that was met.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
-    /// Which rule.
     pub rule: RuleId,
-    /// How grave it would be.
     pub severity: Severity,
-    /// What follows at once.
     pub action: Action,
-    /// What the rule says, and what was found.
+    /// The rule's reason, and what was found.
     pub reason: String,
 }
 
-/// Rules, ready to score.
+/// Rules prepared for scoring.
 #[derive(Debug)]
 pub struct Scorer {
     rules: Rules,
-    /// Of each rule whose matches are counted, its patterns one by one.
+    /// The single patterns of rules that count matches.
     counted: Vec<Vec<Regex>>,
 }
 
-/// What somebody generated once.
+/// A past generation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generation {
-    /// When it began.
+    /// The time of its beginning.
     pub at: Timestamp,
-    /// Tokens that came out.
+    /// Generated tokens.
     pub tokens: u64,
-    /// What the prompt looked like, if that is kept.
+    /// The prompt's sketch, if it is kept.
     pub sketch: Option<Sketch>,
 }
 
-/// What a person did, and what others under the same stage usually do.
+/// A person's generations, and the usual volume of others under the same stage.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// The person's generations, the oldest first.
     pub own: Vec<Generation>,
-    /// Tokens in 24 hours of the others, if that is known: the median of those who generated anything.
+    /// The median of other people's tokens in 24 hours, if known.
     pub cohort_day: Option<u64>,
 }
 
 impl Scorer {
-    /// Makes rules ready.
+    /// Prepares rules.
     ///
     /// # Errors
-    /// What the patterns' compiler says; not for patterns that were compiled in a set before.
+    /// The regex compiler's error; patterns that were parsed in a rule compile again.
     pub fn new(rules: Rules) -> Result<Self, regex::Error> {
         let one_by_one = |rule: &Rule| match &rule.kind {
             RuleKind::PersonalData { set, .. } => set.patterns().iter().map(|text| single(text)).collect(),
@@ -68,12 +66,12 @@ impl Scorer {
         Ok(Self { rules, counted })
     }
 
-    /// The rules.
+    /// The prepared rules.
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// The rules that a prompt meets, for somebody with these uses.
+    /// The rules that a prompt meets, for a person with these uses.
     pub fn score_prompt(&self, prompt: &str, uses: &BTreeSet<Use>) -> Vec<Hit> {
         self.score_text(cut(prompt), Scope::Prompt, uses)
     }
@@ -112,7 +110,7 @@ impl Scorer {
         let found = self.rules.rules.iter().zip(&self.counted).filter_map(|(rule, counted)| {
             let found = match &rule.kind {
                 RuleKind::Patterns { scope, hits, set } if reads(*scope) => {
-                    // A pattern that both readings meet is one pattern.
+                    // A pattern that matches both the raw and the folded text counts once.
                     let met: BTreeSet<usize> =
                         readings.iter().flat_map(|reading| set.matches(reading).into_iter()).collect();
                     let met = met.len();
@@ -161,7 +159,7 @@ fn cut(text: &str) -> &str {
     &text[..end]
 }
 
-/// The span of time that a rule looks at: after `from`, up to `to`.
+/// The span of time of a rule: after `from`, up to `to`.
 #[derive(Clone, Copy)]
 struct Window {
     from: Timestamp,
@@ -204,7 +202,7 @@ fn volume(history: &History, against: Baseline, times: f64, floor: u64, window: 
 fn near_duplicates(history: &History, similarity: f64, count: u32, window: Window) -> Option<String> {
     let sketches: Vec<_> =
         recent(history, window).filter_map(|generated| generated.sketch.as_ref()).collect();
-    // The newest prompt with how many it resembles: what makes a mailing is many of one kind, not the pairs among all.
+    // Counts the prompts that resemble the newest: a mailing is many prompts of one kind, not many similar pairs.
     let newest = sketches.last()?;
     let alike = sketches.iter().filter(|sketch| sketch.similarity(newest) >= similarity).count();
     (alike >= count as usize).then(|| format!("{alike} nearly identical prompts"))

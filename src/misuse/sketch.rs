@@ -9,17 +9,17 @@ use base64::prelude::BASE64_STANDARD;
 use super::folding::fold;
 use crate::digest::serde_as_text;
 
-/// Hash functions: the estimate's standard error is below 1/8.
+/// Number of hash functions: the estimate's standard error is below 1/8.
 const HASHES: usize = 64;
-/// Words of a shingle.
+/// Words per shingle.
 const WORDS: usize = 3;
 
-/// What a text looks like, in 256 bytes: of each hash function the smallest value over the text's shingles.
+/// A sketch of a text in 256 bytes: for each hash function, the smallest value over the text's shingles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sketch([u32; HASHES]);
 
 impl Sketch {
-    /// The sketch of a text: words without regard to case and punctuation, three in a row; letters that look alike are one letter.
+    /// The sketch of a text, over three words in a row without case, punctuation and look-alike letters.
     pub fn of(text: &str) -> Self {
         let words: Vec<String> = fold(text)
             .split(|c: char| !c.is_alphanumeric())
@@ -30,7 +30,7 @@ impl Sketch {
         for shingle in words.windows(WORDS.min(words.len()).max(1)) {
             let base = fnv(&shingle.join(" "));
             for (n, value) in (0u64..).zip(&mut smallest) {
-                // The upper half of a mixed value is as good as another function.
+                // The upper half of a mixed value serves as a second hash function.
                 let mixed = splitmix(base ^ splitmix(n + 1));
                 *value = (*value).min((mixed >> 32) as u32);
             }
@@ -38,7 +38,7 @@ impl Sketch {
         Self(smallest)
     }
 
-    /// The estimated Jaccard similarity of two texts' shingles, 0 to 1.
+    /// The estimated Jaccard similarity of two texts' shingles, from 0 to 1.
     pub fn similarity(&self, other: &Self) -> f64 {
         let same = self.0.iter().zip(&other.0).filter(|(one, two)| one == two).count();
         same as f64 / HASHES as f64
@@ -52,7 +52,7 @@ impl fmt::Display for Sketch {
     }
 }
 
-/// A text is no sketch.
+/// The text is not a sketch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a sketch is 256 bytes of base64")]
 pub struct SketchError;

@@ -19,6 +19,7 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 const MAX_LINES: usize = 1_000_000;
 
 /// A request and the approvals that it has so far.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Application {

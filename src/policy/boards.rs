@@ -8,6 +8,7 @@ use super::stage::Stage;
 use super::word::{BoardName, PersonKey};
 
 /// What is known of a board.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Board {
     /// The number of members.

@@ -30,6 +30,7 @@ impl Severity {
 }
 
 /// A likely mistake in a policy.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub severity: Severity,

@@ -212,7 +212,7 @@ impl fmt::Display for RuleOutcome<'_> {
             Matter::Checkpoint { governs, asked } => {
                 write!(f, "{asked} is requested, but the policy governs {governs}")
             }
-            Matter::Expiry { expires, .. } if passed => write!(f, "the policy holds until {expires}"),
+            Matter::Expiry { expires, .. } if passed => write!(f, "the policy is valid until {expires}"),
             Matter::Expiry { expires, now } => write!(f, "the policy expired at {expires}; it is now {now}"),
             Matter::Stage { asked } if passed => write!(f, "the policy has the stage {asked}"),
             Matter::Stage { asked } => write!(f, "the policy has no stage {asked}"),

@@ -36,6 +36,8 @@ impl Effect {
     }
 }
 
+/// A difference between two policies.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// The stage concerned, or `None` for the whole policy.

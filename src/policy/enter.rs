@@ -14,6 +14,7 @@ use super::word::{EvidenceKind, Metric, StageName};
 use crate::time::Timestamp;
 
 /// A signed measurement; the caller has verified the signature.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measurement {
@@ -25,6 +26,7 @@ pub struct Measurement {
 }
 
 /// The stage that a checkpoint is in.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CurrentStage<'a> {
     pub stage: &'a StageName,
@@ -63,6 +65,7 @@ enum Matter<'a> {
 }
 
 /// The result of one rule; its `Display` states the requirement and what is there.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy)]
 pub struct EntryOutcome<'a> {
     pub rule: EntryRule,
@@ -161,11 +164,11 @@ fn requirements<'a>(
         }
     };
     let soak = EntryOutcome { rule: EntryRule::Soak, verdict, matter };
-    std::iter::once(soak).chain(stage.requires.evidence.iter().map(|bound| weigh(bound, evidence)))
+    std::iter::once(soak).chain(stage.requires.evidence.iter().map(|bound| judge_evidence(bound, evidence)))
 }
 
 /// A measurement outside the bound is not outvoted by others; one with too few samples is ignored.
-fn weigh<'a>(bound: &'a EvidenceBound, evidence: &'a [Measurement]) -> EntryOutcome<'a> {
+fn judge_evidence<'a>(bound: &'a EvidenceBound, evidence: &'a [Measurement]) -> EntryOutcome<'a> {
     let of_kind = |one: &&Measurement| one.kind == bound.kind && one.metric == bound.metric;
     let counted = || evidence.iter().filter(of_kind).filter(|one| one.samples >= bound.samples);
     let (verdict, found) = match counted().find(|one| !bound.admits(one.value)) {
@@ -182,7 +185,7 @@ impl fmt::Display for EntryOutcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let passed = self.verdict == Verdict::Passed;
         match self.matter {
-            Matter::Expiry { expires, .. } if passed => write!(f, "the policy holds until {expires}"),
+            Matter::Expiry { expires, .. } if passed => write!(f, "the policy is valid until {expires}"),
             Matter::Expiry { expires, now } => write!(f, "the policy expired at {expires}; it is now {now}"),
             Matter::Stage(name) if passed => write!(f, "the policy has the stage {name}"),
             Matter::Stage(name) => write!(f, "the policy has no stage {name}"),

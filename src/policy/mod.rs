@@ -3,8 +3,8 @@
 //! No I/O, no clock, no keys: the registry, the client and an auditor get the same answer to the same question, rule by rule.
 //! `docs/policy.md` describes the format and the rules.
 //!
-//! A policy counts because the board signed its bytes, which is checked elsewhere; so is every statement behind an
-//! [`Application`] or a [`Measurement`]. Whoever could tamper with one of them unnoticed could open the gate.
+//! The caller has verified the board's signature of a policy, and the statement behind every [`Application`] and [`Measurement`]:
+//! someone who could tamper with one of them could open the gate.
 
 mod application;
 mod boards;

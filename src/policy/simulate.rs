@@ -9,6 +9,7 @@ use super::word::StageName;
 use crate::time::Timestamp;
 
 /// A draft policy beside the one in force.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy)]
 pub struct Simulation<'a> {
     /// The policy in force, if any.
@@ -23,6 +24,7 @@ pub struct Simulation<'a> {
 }
 
 /// Both decisions on one application.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Serialize)]
 pub struct SimulatedDecision<'a> {
     pub application: &'a Application,

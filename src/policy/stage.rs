@@ -10,6 +10,7 @@ use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
 /// The release rules of one checkpoint; made by [`Policy::parse`] only.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Policy {
@@ -53,6 +54,7 @@ impl Policy {
 }
 
 /// One step of a release: who may have the weights, for which uses, for how long, and how use is recorded.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Stage {
@@ -128,6 +130,7 @@ impl UsageMode {
 }
 
 /// Who may request access.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Audience {
@@ -209,6 +212,7 @@ impl Requires {
 }
 
 /// Bounds on a measurement; at least one is set, and both are finite.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EvidenceBound {

@@ -38,6 +38,7 @@ macro_rules! word {
         pub struct $name(String);
 
         impl $name {
+            /// The word as text, without quotation marks.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -140,6 +141,7 @@ impl RuleId {
 pub struct Organization(Label);
 
 impl Organization {
+    /// The word as text, without quotation marks.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -171,10 +173,12 @@ impl fmt::Display for Organization {
 pub struct PersonKey([u8; 32]);
 
 impl PersonKey {
+    /// The person with this public key.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
+    /// The 32 bytes of the public key.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

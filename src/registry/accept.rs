@@ -1,4 +1,4 @@
-//! Taking in statements: each is its own proof, checked as every client checks it, before it is kept.
+//! Accepting statements: each is verified as every client verifies it, before it is stored.
 
 use std::collections::BTreeSet;
 
@@ -21,25 +21,24 @@ use crate::store::{
 use crate::time::Timestamp;
 use crate::usage::{JournalDeclaration, UsageBatch};
 
-/// How often a grant's signatures are merged with others that come in meanwhile.
+/// Attempts to merge a grant's signatures while others are submitted.
 const TRIES: usize = 20;
 
-/// What became of a statement that was handed in.
+/// The result of submitting a statement.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its digest.
     pub digest: Sha256Digest,
-    /// Its kind.
     pub kind: &'static str,
-    /// Whether it was not known before.
+    /// Whether the statement was not known before.
     pub new: bool,
-    /// How the request that it bears on stands now.
+    /// The resulting state of the request that it belongs to.
     pub state: Option<RequestState>,
-    /// The pending request that asks for the same, in whose place this one is not kept.
+    /// The pending request with the same terms, if there is one: this statement was not stored.
     pub same_as: Option<Sha256Digest>,
 }
 
-/// One statement on its way in.
+/// A submitted statement that is being processed.
 pub(super) struct IncomingStatement<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) index: Index,
@@ -63,13 +62,13 @@ impl IncomingStatement<'_> {
         }
     }
 
-    /// The statement with its entry of the log; of what a member signed, the entry names them, whose keys are public.
+    /// The statement with its log entry. The entry names members who signed, whose keys are public.
     fn filed(&self, signer: KeyId, holder: KeyId) -> FiledStatement {
         let row = self.row(signer, holder);
         FiledStatement { entry: entry_of(&row), row }
     }
 
-    /// The entry that says that a grant has all its approvals.
+    /// The entry that records that a grant has all its approvals.
     pub(super) fn completion_entry(&self) -> Entry {
         Entry::new(EntryKind::Grant, self.now, self.envelope.digest())
             .of(&self.index.checkpoint)
@@ -78,7 +77,7 @@ impl IncomingStatement<'_> {
 }
 
 impl Registry {
-    /// Takes in a statement of any kind that people hand in; one that is here already changes nothing.
+    /// Accepts a statement of any kind that clients may submit. A known statement changes nothing.
     ///
     /// # Errors
     /// [`Error::Access`] with the rule that refuses it, [`Error::Unknown`] if it is about something that is not here,
@@ -88,7 +87,7 @@ impl Registry {
         self.accept_screened(envelope, screened, now).await
     }
 
-    /// Takes in a statement that was weighed.
+    /// Accepts a screened statement.
     ///
     /// # Errors
     /// Those of [`Self::accept`].
@@ -152,7 +151,7 @@ impl Registry {
             return Ok((false, Some(known.state)));
         }
         require_fresh(request.predicate.created, incoming.now)?;
-        // Answered at once where no approval could ever permit it.
+        // Refused at once if no approval could ever permit it.
         let holders = request.predicate.holders()?;
         let affiliations = self.affiliations(&holders, incoming.rules).await?;
         draft_grants(&request, incoming.rules, &affiliations, incoming.now)?;
@@ -177,7 +176,7 @@ impl Registry {
         Ok((new, Some(RequestState::Pending)))
     }
 
-    /// Answers a request of a stage that needs no approval; `false` where the board has not handed its lock over yet.
+    /// Answers a request of a stage that needs no approval; `false` if the board has not handed over its shares yet.
     async fn answer(
         &self,
         request: &Verified<Statement<Request>>,
@@ -227,7 +226,7 @@ impl Registry {
     ) -> Result<(bool, Option<RequestState>), Error> {
         let request = self.request_about(incoming).await?;
         verify_withdrawal(incoming.envelope, &request)?;
-        // A request is taken back once: whoever says it again, with another date, is not recorded again.
+        // A withdrawal with another date is not recorded again.
         let known = self.store.request(request.digest()).await?.map(|known| known.state);
         if known == Some(RequestState::Withdrawn) {
             return Ok((false, known));
@@ -268,7 +267,7 @@ impl Registry {
         let (envelope, rules) = (incoming.envelope, incoming.rules);
         let request = self.request_about(incoming).await?;
         let claim = envelope.claim::<Grant>()?;
-        // What the board signs is what the rules and the request make of it, to the letter.
+        // The board signs exactly what the rules and the request determine.
         let affiliations = self.affiliations(&request.predicate.holders()?, rules).await?;
         if !draft_grants(&request, rules, &affiliations, claim.predicate.issued)?.contains(&claim) {
             return Err(Error::NotTheDraft);
@@ -282,7 +281,7 @@ impl Registry {
             return Err(Error::OwnRequest);
         }
         let holder = claim.predicate.researcher.verifying_key.id();
-        // Of each copy only the boards' signatures that hold are kept: others could crowd out those that are to come.
+        // Only valid signatures of the boards are stored: others could crowd out later ones.
         let statements: Vec<_> = signers
             .iter()
             .map(|signer| {
@@ -291,7 +290,7 @@ impl Registry {
                 filed
             })
             .collect();
-        // Another member's signature may come in meanwhile.
+        // Another member's signature may be stored meanwhile.
         for _ in 0..TRIES {
             let answers = self.store.grants_that_answer(request.digest()).await?;
             let known: Vec<_> =
@@ -314,7 +313,7 @@ impl Registry {
         Err(Error::Busy)
     }
 
-    /// A share may come before the grant that its member signs; whose it is, the grant tells.
+    /// A share may be submitted before its grant; the grant then names the holder.
     async fn accept_share(&self, incoming: &IncomingStatement<'_>) -> Result<bool, Error> {
         let board = &incoming.rules.board;
         let member = board.any_one();
@@ -348,7 +347,7 @@ impl Registry {
         let filed = incoming.filed(signer_of(revocation.signers())?, holder);
         let grant = SanctionedGrant { grant: revocation.grant, holder, checkpoint: claim.checkpoint };
         let statement = incoming.envelope.digest();
-        // A grant whose signer's clock ran ahead ends as well.
+        // Also ends a grant whose signer's clock was ahead.
         let at = incoming.now.max(claim.issued);
         let revoked = SanctionChange::Revoked { statement, grant, at };
         let filing = Filing::one(filed).with(effect).with_sanction(revoked);
@@ -383,7 +382,7 @@ impl Registry {
                     may => may?,
                 }
                 match self.answer(&request, incoming).await {
-                    // One that the rules of today refuse keeps nobody else waiting.
+                    // A request that the rules now refuse does not hold up the others.
                     Err(Error::Access(_)) => {}
                     answered => {
                         if !answered? {
@@ -395,7 +394,7 @@ impl Registry {
         }
     }
 
-    /// Refuses to change a request that stands otherwise already; its state where this very statement did it before.
+    /// Refuses to change a request that is already decided. Returns its state if this statement decided it.
     async fn require_open(
         &self,
         incoming: &IncomingStatement<'_>,
@@ -443,7 +442,7 @@ impl Registry {
     }
 }
 
-/// The entry of the log that records a statement of access; a share has none, being part of a grant.
+/// The log entry of a statement of access. Shares have none, because they belong to a grant.
 pub(super) fn entry_of(row: &StatementRow) -> Option<Entry> {
     let entry = |kind| Entry::new(kind, row.received, row.digest).of(&row.checkpoint).about(row.about);
     match row.kind.as_str() {
@@ -458,12 +457,12 @@ pub(super) fn entry_of(row: &StatementRow) -> Option<Entry> {
     }
 }
 
-/// The one who signed a statement that one signature carries; of several, the first.
+/// The signer of a statement with one signature; of several, the first.
 pub(super) fn signer_of(signers: &BTreeSet<VerifyingKey>) -> Result<KeyId, Error> {
     signers.first().map(VerifyingKey::id).ok_or(Error::Unsigned)
 }
 
-/// Refuses what was dated long ago, or in the future: an old statement that was kept back must not surprise anybody.
+/// Refuses statements dated long ago or in the future: a statement that was held back must not take effect late.
 pub(super) fn require_fresh(created: Timestamp, now: Timestamp) -> Result<(), Error> {
     if now.seconds_since(created).abs() <= CLOCK_TOLERANCE {
         return Ok(());

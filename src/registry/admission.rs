@@ -1,5 +1,5 @@
-//! What a statement is held against before any signature of it is checked: its size, the signatures that it carries, and what its author
-//! paid and used up. Keys cost nothing, so whoever is not known yet pays with work.
+//! Checks of a statement before its signatures are verified: its size, its number of signatures, and the author's quotas. Keys cost
+//! nothing, so an unknown author pays with proof of work.
 
 use aws_lc_rs::hmac;
 use rand::Rng as _;
@@ -20,35 +20,35 @@ use crate::store::{
 use crate::time::Timestamp;
 use crate::usage::{JournalDeclaration, UsageBatch};
 
-/// Seconds for which a challenge is the same; it is good for as long again.
+/// Seconds for which a challenge stays the same; it is accepted for as long again.
 const CHALLENGE_SECONDS: i64 = 600;
-/// Most bits that the load adds to the work of a newcomer: 256 times as much.
+/// Maximum bits that the load adds to a newcomer's work: a factor of 256.
 const MAX_LOAD_BITS: u32 = 8;
-/// Longest payload of a kind that says nothing else: 4,000 characters of prose, and what stands around them.
+/// Maximum payload of most kinds: 4,000 characters of prose with their JSON.
 const MAX_PAYLOAD: usize = 40 << 10;
-/// What each member's card adds to a request, at most.
+/// Maximum bytes that each member's card adds to a request.
 const MAX_CARD: usize = 3 << 10;
-/// Longest payload of a case: the records and rules that it names, beside the prose.
+/// Maximum payload of a case: prose, records and rules.
 const MAX_CASE: usize = 64 << 10;
-/// Longest payload of a batch of usage records.
+/// Maximum payload of a usage batch.
 const MAX_BATCH: usize = 768 << 10;
 
-/// How much a registry takes of people whom its catalogue does not name; 0 is no limit.
+/// Limits for people who are not in the catalogue; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdmissionRules {
-    /// Zero bits of the work that a newcomer does for a request.
+    /// Zero bits of a newcomer's proof of work for a request.
     pub work_bits: u32,
-    /// Requests of one person that may be pending for one checkpoint.
+    /// Pending requests per person and checkpoint.
     pub pending_per_person: u32,
-    /// Requests of one person in a day.
+    /// Requests per person and day.
     pub requests_per_person: u32,
-    /// Requests of all newcomers for one checkpoint in a day.
+    /// Requests of all newcomers per checkpoint and day.
     pub newcomer_requests: u32,
-    /// Statements of one kind by one person in a day.
+    /// Statements of one kind per person and day.
     pub statements_per_person: u32,
-    /// Bytes of usage of one person in a day.
+    /// Bytes of usage per person and day.
     pub usage_bytes: u64,
-    /// The same of one person whom no board knows.
+    /// Bytes of usage per day of a person whom no board has approved.
     pub public_usage_bytes: u64,
 }
 
@@ -66,21 +66,21 @@ impl Default for AdmissionRules {
     }
 }
 
-/// Who hands a statement in.
+/// How well the registry knows a statement's author.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthorStatus {
-    /// The catalogue names their key: an owner, a member of a board, an auditor, the registry.
+    /// The catalogue names the key: owner, board member, auditor or registry.
     InCatalogue,
-    /// A board approved a grant for them before.
+    /// A board approved an earlier grant of this person.
     Approved,
-    /// The registry of a public stage granted them something, which it does for everybody who asks: no board knows them.
+    /// Only the registry of a public stage has granted this person anything, which it does for everyone.
     Public,
-    /// Nobody knows them yet.
+    /// Unknown.
     Newcomer,
 }
 
 impl AuthorStatus {
-    /// The same for a request at a public checkpoint, or at one whose board decides: there, whom the registry alone knows is a newcomer.
+    /// The status for a request: if a board decides on the checkpoint, a person known only from public stages is a newcomer.
     fn for_checkpoint(self, is_public: bool) -> Self {
         match self {
             Self::Public if !is_public => Self::Newcomer,
@@ -89,39 +89,39 @@ impl AuthorStatus {
     }
 }
 
-/// A statement whose size and number of signatures are those of its kind. None of its signatures is checked yet.
+/// A statement whose size and number of signatures suit its kind. Its signatures are not verified yet.
 #[derive(Debug)]
 pub struct ScreenedStatement {
     pub(super) index: Index,
-    /// Who hands it in, by what it claims.
+    /// The status of the claimed author.
     pub standing: AuthorStatus,
-    /// Signatures that taking it in checks at most.
+    /// Maximum number of signatures to verify.
     pub signatures: usize,
-    /// Whether it is here already.
+    /// Whether the statement is already stored.
     pub is_here: bool,
-    /// The network that it comes from, if that is known.
+    /// The network that it comes from, if known.
     pub network: Option<Vec<u8>>,
-    /// Zero bits of work that it costs beside the usual, by how much newcomers asked today.
+    /// Additional zero bits of work, by today's number of newcomers' requests.
     load_bits: u32,
-    /// Whose usage it is, by what it claims.
+    /// The claimed owner of usage.
     pub(super) author: Option<KeyId>,
 }
 
 impl ScreenedStatement {
-    /// Whether its author has to show work first.
+    /// Whether the author must send proof of work.
     pub fn costs_work(&self) -> bool {
         self.standing == AuthorStatus::Newcomer && self.index.kind == Request::KIND && !self.is_here
     }
 }
 
-/// What a statement of a kind may hold.
+/// The limits of a kind of statement.
 struct Bounds {
     payload: usize,
     signatures: usize,
 }
 
 impl Registry {
-    /// Weighs a statement: parses it, in its one form, and compares its size and its signatures with those of its kind. Nothing is verified.
+    /// Parses a statement in its canonical form and checks its size and its number of signatures. Nothing is verified.
     ///
     /// # Errors
     /// [`Error::Statement`], [`Error::Newcomer`] if it is of a kind that a newcomer has no use for, [`Error::Store`].
@@ -172,13 +172,13 @@ impl Registry {
                     return Err(Error::Newcomer { kind: JournalDeclaration::KIND });
                 }
             }
-            // What these are about tells who signs them, once that is looked up.
+            // The signers of these follow from the object that they refer to.
             _ => {}
         }
         Ok(screened)
     }
 
-    /// The work that a newcomer's statement costs: one bit more for each doubling of the signatures that have to be checked.
+    /// The work for a newcomer's statement: one more bit for each doubling of the signatures to verify.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -192,7 +192,7 @@ impl Registry {
         Ok(WorkDemand { challenge, bits: self.bits(screened) })
     }
 
-    /// Refuses a statement that costs work which was not done.
+    /// Refuses a statement without the required work.
     ///
     /// # Errors
     /// [`Error::WorkNeeded`], [`Error::Store`].
@@ -209,7 +209,7 @@ impl Registry {
         }
         let digest = envelope.digest();
         let demand = self.work_for(envelope, screened, now).await?;
-        // The load may have risen by a bit since the work was asked for.
+        // The load may have risen by one bit since the work was demanded.
         let enough = bits - screened.load_bits.min(1);
         if let Some(proof) = proof.filter(|proof| proof.is_worth(enough, digest)) {
             let before = self.challenge_for(digest, now.plus_seconds(-CHALLENGE_SECONDS)).await?;
@@ -220,8 +220,7 @@ impl Registry {
         Err(Error::WorkNeeded { demand })
     }
 
-    /// Refuses usage of somebody who handed in as much as may be in a day. Only what was verified is counted, so nobody uses up what is
-    /// another's.
+    /// Refuses usage beyond the person's daily quota. Only verified usage counts, so no one can use up another person's quota.
     pub(super) async fn require_usage_quota(
         &self,
         person: KeyId,
@@ -247,7 +246,7 @@ impl Registry {
         }
     }
 
-    /// One bit more for each quarter of the day's quota that newcomers used up, so that the last of it costs the most; at most
+    /// One more bit for each used quarter of the newcomers' daily quota, at most
     /// [`MAX_LOAD_BITS`].
     async fn load_bits(&self, request: &Request) -> Result<u32, Error> {
         let max = u64::from(self.admission.newcomer_requests);
@@ -258,13 +257,13 @@ impl Registry {
         Ok(u32::try_from(taken * 4 / max).unwrap_or(MAX_LOAD_BITS).min(MAX_LOAD_BITS))
     }
 
-    /// What a filing of people's statements costs them.
+    /// Stores a filing and charges its authors' quotas.
     pub(super) async fn file(&self, filing: Filing) -> Result<bool, Error> {
         let quota = StatementQuota { max: self.admission.statements_per_person, registry: self.key_id() };
         Ok(self.store.put(Filing { charge: Some(quota), ..filing }).await?)
     }
 
-    /// The challenge for a statement: a MAC that only this registry's replicas can make, so that none of them has to remember it.
+    /// The challenge for a statement: a MAC that only this registry's replicas can compute, so that none must store it.
     async fn challenge_for(&self, statement: Sha256Digest, now: Timestamp) -> Result<Sha256Digest, Error> {
         let window = now.unix_seconds().div_euclid(CHALLENGE_SECONDS);
         let mut message = b"portcullis-work/v1\n".to_vec();
@@ -285,7 +284,7 @@ impl Registry {
             }
         };
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), message);
-        // A tag of HMAC-SHA256 has 32 bytes; hashing makes it a digest without a way to fail.
+        // An HMAC-SHA256 tag has 32 bytes; hashing turns it into a digest without a fallible conversion.
         Ok(Sha256Digest::of(tag.as_ref()))
     }
 
@@ -303,7 +302,7 @@ impl Registry {
         })
     }
 
-    /// What a request is held against when it is filed.
+    /// The quotas that apply to a request when it is stored.
     pub(super) async fn request_admission(
         &self,
         request: &Statement<Request>,
@@ -336,7 +335,7 @@ fn is_public(view: &View, checkpoint: &CheckpointId) -> bool {
     view.rules(checkpoint).is_ok_and(|rules| rules.policy.stage(&rules.stage).is_some_and(Stage::is_public))
 }
 
-/// One signature, but for a grant, which carries those of its boards.
+/// One signature, except for grants, which carry those of their boards.
 fn bounds(kind: &str, view: &View) -> Bounds {
     match kind {
         Request::KIND => Bounds { payload: MAX_PAYLOAD + MAX_MEMBERS * MAX_CARD, signatures: 1 },
@@ -355,7 +354,7 @@ pub(super) fn require_signatures(kind: &str, envelope: &Envelope, max: usize) ->
     Err(StatementError::SignatureCount { kind: kind.to_owned(), count, max }.into())
 }
 
-/// The cards that a request names carry one signature each; how many there are.
+/// Checks that each card in a request carries one signature; returns their number.
 fn require_cards(request: &Request) -> Result<usize, Error> {
     if request.members.len() > MAX_MEMBERS {
         let count = request.members.len();

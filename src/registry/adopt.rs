@@ -1,4 +1,4 @@
-//! A registry of before there was a log: what it holds is entered once, in the order in which it came in.
+//! Migration of a registry from before the log: its statements are entered once, in the order in which they were received.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::statement::Predicate as _;
 use crate::store::{Page, RequestState};
 
 impl Registry {
-    /// Enters what is here already, if the log has not begun; whether it did.
+    /// Enters the stored statements if the log is empty; returns whether it did.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Catalogue`].

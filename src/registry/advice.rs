@@ -1,4 +1,4 @@
-//! What a refusal means to the one who is refused: whose fault, and what to do next (P8).
+//! What a refusal means to the client: its cause, and what to do next (P8).
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::store::QuotaRefusal;
 use crate::{blob, store};
 
 impl Error {
-    /// Why it was refused and what to do next.
+    /// The cause of the refusal and the next step.
     pub fn next_step(&self) -> (Fault, Cow<'static, str>) {
         if let Self::Access(access::Error::Revoked { board, by_auditor, .. }) = self {
             return (Fault::Rule, access::suggest_appeal(board, *by_auditor).into());
@@ -26,7 +26,7 @@ impl Error {
         (fault, next.into())
     }
 
-    /// The same of approvals and revocations that come too late or too early.
+    /// Advice for approvals and revocations that come too late or too early.
     fn grant_advice(&self) -> Option<String> {
         Some(match self {
             Self::ApprovalOfEnded { request, .. } => {
@@ -45,7 +45,7 @@ impl Error {
         })
     }
 
-    /// The same of what is refused for its form, its price or its number, before anybody looks at what it says.
+    /// Advice for statements that are refused before verification: form, cost or quota.
     fn form_advice(&self) -> Option<(Fault, &'static str)> {
         Some(match self {
             Self::Statement(error) if !error.is_about_signers() => (
@@ -64,7 +64,7 @@ impl Error {
         })
     }
 
-    /// The same where use is recorded and reviewed.
+    /// Advice for usage and cases.
     fn usage_advice(&self) -> (Fault, &'static str) {
         match self {
             Self::Usage(_) => {
@@ -97,7 +97,7 @@ impl Error {
                 "`portcullis usage sync` ends what can be ended; for the rest: `portcullis usage explain <record> --reason \"…\"`",
             ),
             Self::LossUndecided { .. } => {
-                (Fault::Rule, "wait until the auditors decide it: `portcullis case list` shows how it stands")
+                (Fault::Rule, "wait until the auditors decide it: `portcullis case list` shows its state")
             }
             Self::JournalKnown { .. } | Self::NoSuchJournal { .. } | Self::NothingToDeclare => {
                 (Fault::Request, "`portcullis usage status` names the journal of this machine")
@@ -125,11 +125,11 @@ impl Error {
                 Fault::Rule,
                 "a grant is ended with `portcullis revoke <grant> --reason \"…\"`; for anything else, ask with a new request",
             ),
-            // Told above, with the names that it has.
+            // Handled above with their names.
             Self::ApprovalOfEnded { .. }
             | Self::GrantedAlready { .. }
             | Self::NothingToApprove { .. }
-            | Self::NeverStood { .. } => (Fault::Rule, "`portcullis request list` shows how it stands"),
+            | Self::NeverStood { .. } => (Fault::Rule, "`portcullis request list` shows its state"),
             Self::OwnRequest => (Fault::Rule, "leave it to the other members"),
             Self::NoMember { .. } => (Fault::Rule, "let a member of the board sign it"),
             Self::Seal(_) => (Fault::Proof, "seal the checkpoint again, and submit every part of it"),
@@ -205,7 +205,7 @@ impl Error {
                 "sign it as you propose it, as `portcullis catalogue propose <checkpoint>` does",
             ),
             Self::Repository(_) => {
-                (Fault::Rule, "`portcullis catalogue status` shows how the catalogue stands")
+                (Fault::Rule, "`portcullis catalogue status` shows the state of the catalogue")
             }
             Self::Blob(blob::Error::WrongDigest { .. }) => {
                 (Fault::Proof, "send the chunk whole, under the SHA-256 of its bytes")
@@ -220,7 +220,7 @@ impl Error {
     }
 }
 
-/// The first digits of a digest, by which people name it.
+/// The first digits of a digest, as people write it.
 fn short(digest: Sha256Digest) -> String {
     digest.to_string().chars().take(12).collect()
 }
@@ -239,7 +239,7 @@ fn quota_advice(refusal: &QuotaRefusal) -> (Fault, &'static str) {
             Fault::Rule,
             "go on tomorrow; if this is your work, the operator can raise `limits.statements_per_person`",
         ),
-        QuotaRefusal::UsageDay { .. } => (Fault::Rule, "the rest comes in tomorrow: `portcullis usage sync`"),
+        QuotaRefusal::UsageDay { .. } => (Fault::Rule, "sync the rest tomorrow: `portcullis usage sync`"),
     }
 }
 
@@ -283,7 +283,7 @@ fn access_advice(error: &access::Error) -> (Fault, &'static str) {
     }
 }
 
-/// What to do about files of a release that do not fit together.
+/// Advice for files of a release that do not fit together.
 fn release_advice(error: &ReleaseError) -> (Fault, &'static str) {
     use ReleaseError as E;
     match error {

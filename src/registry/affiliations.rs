@@ -1,4 +1,4 @@
-//! What registrars say of people: taken in, looked up where somebody's organization is decided, and shown to whom it concerns.
+//! Affiliations at the registry: accepting them, looking them up for decisions, and showing them to the people concerned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,7 @@ use crate::store::{FiledStatement, Filing, StatementRow};
 use crate::time::Timestamp;
 
 impl Registry {
-    /// Takes in what a registrar says of a person; whether it is new. It must be later than what is here about the same person and
-    /// organization: the last word counts, so none slips in behind another.
+    /// Accepts an affiliation; returns whether it is new. It must be later than the stored ones about the same person and organization.
     pub(super) async fn accept_affiliation(
         &self,
         envelope: &Envelope,
@@ -50,12 +49,12 @@ impl Registry {
             envelope: envelope.to_json(),
             received: now,
         };
-        // Whom it is about is nobody's to read in the log.
+        // The log does not name the person.
         let entry = Entry::new(EntryKind::Affiliation, now, digest).by(signer);
         Ok(self.store.put(Filing::one(FiledStatement { row, entry: Some(entry) })).await?)
     }
 
-    /// What the present registrars said last of the people on these cards, as far as the rules look at it.
+    /// The latest affiliations of these cards' people by present registrars, as far as the rules use them.
     ///
     /// # Errors
     /// [`Error::Store`]; [`Error::Statement`] if what is kept cannot be read.
@@ -74,7 +73,7 @@ impl Registry {
                 continue;
             };
             let Some(about) = Affiliation::id_for_card(card) else { continue };
-            // The state, and no list: the last word of each, of whom there are few.
+            // Only the latest statement of each person is read.
             for registrar in registrars.keys() {
                 let row = self.store.newest_about_by(Affiliation::KIND, about, registrar.id()).await?;
                 if let Some(row) = row.filter(|row| !row.is_erased()) {
@@ -85,7 +84,7 @@ impl Registry {
         Ok(Affiliations::verify_all(&envelopes, &rules.organizations))
     }
 
-    /// The same of the person to whom a grant is made out.
+    /// The affiliations of a grant's holder.
     pub(super) async fn affiliations_of_grant(
         &self,
         envelope: &Envelope,
@@ -98,7 +97,7 @@ impl Registry {
         self.affiliations([&researcher], rules).await
     }
 
-    /// Whether somebody may read what registrars said of others: they decide on requests, or are a registrar, or of the same organization.
+    /// Whether the reader may see other people's affiliations: as a decider, a registrar, or a member of the same organization.
     pub(super) async fn may_read_affiliation(
         &self,
         row: &StatementRow,
@@ -115,7 +114,7 @@ impl Registry {
         Ok(self.own_organizations(reader).await?.contains(&organization))
     }
 
-    /// The organization to which a registrar says that somebody belongs now.
+    /// The organizations to which the person has a confirmed affiliation now.
     async fn own_organizations(&self, person: KeyId) -> Result<BTreeSet<Label>, Error> {
         let newest = self.store.newest_of(Affiliation::KIND, person).await?;
         // A card names one organization, and a key has one card.
@@ -126,7 +125,7 @@ impl Registry {
         Ok(stands.then_some(said.organization).into_iter().collect())
     }
 
-    /// Whether somebody may find others than themselves among what registrars said.
+    /// Whether the reader may find any affiliations but their own.
     pub(super) async fn sees_affiliations(&self, reader: KeyId, decides: bool) -> Result<bool, Error> {
         let is_registrar = !self.view().await?.organizations_of(reader).is_empty();
         Ok(decides || is_registrar || self.store.newest_of(Affiliation::KIND, reader).await?.is_some())
@@ -136,11 +135,11 @@ impl Registry {
 impl View {
     /// The registrars of each organization.
     pub(super) fn organizations(&self) -> &BTreeMap<Label, Quorum> {
-        // The repository refuses a file that cannot be read, so an unreadable one names nobody here.
+        // The repository refuses unreadable files, so this is empty only without registrars.
         self.organizations.get_or_init(|| self.catalogue.organizations().unwrap_or_default())
     }
 
-    /// The organizations of which a key is a registrar's.
+    /// The organizations that have this key as a registrar.
     pub(super) fn organizations_of(&self, key: KeyId) -> BTreeSet<Label> {
         let is_theirs = |registrars: &Quorum| registrars.keys().iter().any(|one| one.id() == key);
         let theirs = self.organizations().iter().filter(|(_, registrars)| is_theirs(registrars));

@@ -9,34 +9,33 @@ use crate::seal::{Locks, Share, open_resealed_share, reseal_share};
 use crate::statement::{Envelope, Statement, Verified};
 use crate::time::Timestamp;
 
-/// A grant by the registry, and the shares that it comes with.
+/// A grant by the registry, with its shares.
 #[derive(Debug)]
 pub struct Answer {
-    /// The grant, signed.
+    /// The signed grant.
     pub grant: Envelope,
-    /// A threshold of shares, sealed to the researcher, each signed.
+    /// A threshold of shares, each signed and sealed to the researcher.
     pub shares: Vec<Envelope>,
 }
 
-/// What a request is answered by.
+/// The inputs for answering a request.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy)]
 pub struct AnswerTerms<'a> {
-    /// The rules in force.
     pub rules: &'a RulesInForce,
-    /// The sealed checkpoint's manifest and shares.
     pub locks: &'a Locks,
-    /// Shares that the board handed over.
+    /// Shares that members handed over.
     pub handovers: &'a [Envelope],
-    /// What registrars said of the people for whom it asks.
+    /// Affiliations of the people in the request.
     pub affiliations: &'a Affiliations,
 }
 
-/// Whether the stage in force asks for no approval, so that the registry answers.
+/// Whether the stage in force needs no approval, so that the registry answers.
 pub fn answers_itself(rules: &RulesInForce) -> bool {
     rules.policy.stage(&rules.stage).is_some_and(|stage| stage.approvals.is_empty())
 }
 
-/// Grants a request of a stage that needs no approval: one answer for each person for whom it asks.
+/// Grants a request of a stage that needs no approval: one answer per person in the request.
 ///
 /// # Errors
 /// [`Error::Access`] if the policy does not permit it, [`Error::TooFewHandovers`], [`Error::Seal`].
@@ -70,7 +69,7 @@ fn answer(
     Ok(Answer { grant, shares })
 }
 
-/// A threshold of shares that members handed over for the stage in force; handovers that do not hold are skipped.
+/// A threshold of shares handed over for the stage in force; invalid handovers are skipped.
 pub(super) fn handed_over(
     handovers: &[Envelope],
     rules: &RulesInForce,

@@ -1,4 +1,4 @@
-//! The log with what it records, for auditors; that they read it is on the record too.
+//! The log with its statements, for auditors. Reading it is recorded as well.
 
 use super::{Error, PrivateAnswer, Registry};
 use crate::identity::KeyId;
@@ -6,15 +6,15 @@ use crate::log::{Entry, EntryKind};
 use crate::store::RecordRow;
 use crate::time::Timestamp;
 
-/// Records of a page.
+/// Records per page.
 const PAGE: u64 = 500;
 
 impl Registry {
-    /// A page of the log, from a place on, with the statements that it records. An audit is an entry of the log itself, wherever it begins:
-    /// nothing is handed out that no entry of the last hour covers.
+    /// A page of the log from a place on, with the recorded statements. The audit is itself a log entry: nothing is returned that no entry
+    /// of the last hour covers.
     ///
     /// # Errors
-    /// [`Error::NotYours`] for anybody but auditors, [`Error::Store`].
+    /// [`Error::NotYours`] for all but auditors, [`Error::Store`].
     pub async fn audit_page(
         &self,
         from: u64,

@@ -1,5 +1,5 @@
-//! Cases that the registry opens. There is one open case a grant and rule; what meets a rule meanwhile is kept, and becomes a case of its own once
-//! that one is decided. A harmless first hit buys nobody the rest.
+//! Cases that the registry opens. There is one open case per grant and rule; further hits are stored, and become a case once that one is
+//! decided. So a harmless first hit does not hide later ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,28 +16,28 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
-/// Records, and rules, that a case names at most.
+/// Maximum number of records, and of rules, in a case.
 const MAX_NAMED: usize = 64;
-/// What a case says first that is about what waited for another.
-const WAITED: &str = "came in while an earlier case about it was open";
+/// Prefix of the reason of a case about stored hits.
+const WAITED: &str = "found while an earlier case about it was open";
 
-/// A rule that was met.
+/// A hit of a rule.
 #[derive(Debug, Clone)]
 struct RuleHit {
     rule: String,
     reason: String,
     severity: Severity,
-    /// The record that met it, if one alone did.
+    /// The record that met the rule, if it was a single one.
     record: Option<RecordPlace>,
 }
 
-/// The rules that were met under one grant.
+/// The hits under one grant.
 #[derive(Debug, Default)]
 pub(super) struct RuleHits {
     hits: Vec<RuleHit>,
 }
 
-/// What a case of the registry's own is about.
+/// The subject of a case that the registry opens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CaseAbout<'a> {
     pub(super) grant: Sha256Digest,
@@ -46,7 +46,7 @@ pub(super) struct CaseAbout<'a> {
     pub(super) person: KeyId,
 }
 
-/// What follows from rules that were met: a case, what is kept for a later one, or both.
+/// The consequence of hits: a case, stored hits for a later one, or both.
 #[derive(Debug, Default)]
 pub(super) struct HitOutcome {
     pub(super) case: Option<FiledStatement>,
@@ -54,13 +54,13 @@ pub(super) struct HitOutcome {
 }
 
 impl RuleHits {
-    /// A rule of the registry's own.
+    /// A hit of a rule of the registry itself.
     pub(super) fn new(rule: &str, reason: &Prose, severity: Severity) -> Self {
         let reason = format!("{rule}: {reason}");
         Self { hits: vec![RuleHit { rule: rule.to_owned(), reason, severity, record: None }] }
     }
 
-    /// A rule that was met, and what was found, if it says more than the rule does.
+    /// Adds a hit, and what was found if it says more than the rule.
     pub(super) fn add(
         &mut self,
         rule: &str,
@@ -78,7 +78,7 @@ impl RuleHits {
 }
 
 impl Registry {
-    /// The case that follows, about rules of which none is open, as far as one can name them; the rest is kept for a later one.
+    /// Opens a case for hits of rules without an open case, as many as a case can name; stores the others.
     pub(super) async fn record_hits(
         &self,
         about: &CaseAbout<'_>,
@@ -111,7 +111,7 @@ impl Registry {
         Ok(outcome)
     }
 
-    /// Opens a case about everything under a grant that waited for cases which are decided now.
+    /// Opens a case for the stored hits under a grant whose cases are decided now.
     pub(super) async fn raise_later(&self, grant: Sha256Digest, now: Timestamp) -> Result<(), Error> {
         loop {
             let hits = self.store.later_hits(grant, MAX_NAMED).await?;
@@ -130,14 +130,14 @@ impl Registry {
             let taken = SanctionChange::HitsTaken(places);
             let filing = Filing::one(case).with_sanction(taken).with_sanction(opened);
             match self.store.put(filing).await {
-                // Another replica did it meanwhile.
+                // Another replica opened it meanwhile.
                 Err(StoreError::NotWritten { .. }) => return Ok(()),
                 done => done?,
             };
         }
     }
 
-    /// A case that the registry opens.
+    /// A case by the registry.
     pub(super) async fn new_case(
         &self,
         about: &CaseAbout<'_>,

@@ -1,4 +1,4 @@
-//! Cases at the registry: openings by auditors, and steps.
+//! Cases at the registry: auditors' openings, and steps.
 
 use super::accept::IncomingStatement;
 use super::sanctions::change_by;
@@ -11,7 +11,7 @@ use crate::misuse::{CaseError, Step, verify_case, verify_step};
 use crate::store::{FiledStatement, Filing, SanctionChange, SanctionedGrant};
 
 impl Registry {
-    /// Takes in a case that an auditor opens; whether it was new.
+    /// Accepts a case that an auditor opens; returns whether it was new.
     pub(super) async fn accept_case(&self, incoming: &IncomingStatement<'_>) -> Result<bool, Error> {
         let case = verify_case(incoming.envelope, incoming.rules)?;
         let statement = incoming.envelope.digest();
@@ -40,7 +40,7 @@ impl Registry {
         self.file(Filing::one(filed).with_sanction(opened)).await
     }
 
-    /// There is one open case a grant and rule; of those that are opened by hand, one a grant.
+    /// There is one open case per grant and rule, and one per grant without a rule.
     async fn require_none_open(&self, grant: Sha256Digest, rules: &[String]) -> Result<(), Error> {
         let by_hand = [String::new()];
         for rule in if rules.is_empty() { &by_hand } else { rules } {
@@ -51,7 +51,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes in a step in a case; whether it was new.
+    /// Accepts a step in a case; returns whether it was new.
     pub(super) async fn accept_step(&self, incoming: &IncomingStatement<'_>) -> Result<bool, Error> {
         let digest = incoming.index.about.ok_or(Error::Unsigned)?;
         let case = self.store.case(digest).await?.ok_or(Error::Unknown { what: "case", digest })?;
@@ -68,7 +68,7 @@ impl Registry {
             }
         }
         let signer = super::accept::signer_of(step.signers())?;
-        // What auditors note among themselves is not the person's to read.
+        // The person may not read the auditors' notes.
         let holder = match step.step {
             Step::Assign { .. } | Step::Comment { .. } => signer,
             Step::Decide { .. } | Step::Appeal { .. } => case.grant.holder,
@@ -84,7 +84,7 @@ impl Registry {
         filing.sanctions.extend(change_by(&step, incoming.now));
         let new = self.file(filing).await?;
         if matches!(step.step, Step::Decide { .. }) {
-            // Who decided was not shown what came in meanwhile.
+            // The decision was made without seeing hits that were stored meanwhile.
             self.raise_later(case.grant.grant, incoming.now).await?;
         }
         Ok(new)

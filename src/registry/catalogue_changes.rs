@@ -1,7 +1,7 @@
-//! The catalogue's files between their keepers: proposals come in, and what has its threshold is published.
+//! Changes of the catalogue: proposals are accepted, and published once they have their signatures.
 //!
-//! The files live in the database. A change is worked out in a folder that nobody else sees and written back by compare-and-swap: of two
-//! replicas that change at once, one begins again.
+//! The files are in the database. A change is prepared in a private folder and written back by compare-and-swap: if two replicas change the
+//! catalogue at once, one starts over.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::catalogue::{Days, Offer, Parcel, Publication, Received, Repository, R
 use crate::identity::KeyId;
 use crate::store::CatalogueFiles;
 
-/// How often a change is tried before the registry gives up.
+/// Attempts to apply a change.
 const TRIES: usize = 20;
 /// Seconds of a day.
 const DAY: i64 = 24 * 3600;
@@ -41,8 +41,8 @@ impl Registry {
         Ok(files.files.get(path).filter(|_| !path.starts_with("proposals/")).cloned())
     }
 
-    /// Refuses those who keep nothing of the catalogue. Before it is founded, nobody is known, and its first proposals hold nothing
-    /// but public keys.
+    /// Refuses readers who are not keepers of the catalogue. Before it is founded there are no keepers, and its first proposals contain
+    /// only public keys.
     ///
     /// # Errors
     /// [`Error::NotYours`], [`Error::Store`].
@@ -57,7 +57,7 @@ impl Registry {
         }
     }
 
-    /// The roles of which a change is proposed.
+    /// The roles that have an open proposal.
     pub(super) async fn proposals(&self) -> Result<Vec<Subject>, Error> {
         self.inspect(|repository| Ok(repository.proposals()?)).await
     }
@@ -67,8 +67,8 @@ impl Registry {
         self.inspect(|repository| Ok(repository.parcel(subject)?)).await
     }
 
-    /// Takes in a proposal, or signatures of the open one, and publishes what is complete then. `proposer` is who hands it in, if
-    /// they proved it; `founding` lets the very first proposals in. The roles that are in force then, too.
+    /// Accepts a proposal, or signatures of the open one, and publishes it if it is complete. `proposer` is the authenticated sender;
+    /// `founding` admits the first proposals. Returns what was received, and the roles that came into force.
     ///
     /// # Errors
     /// [`Error::Repository`], [`Error::Store`], [`Error::Busy`].
@@ -84,7 +84,7 @@ impl Registry {
             .change(|repository| {
                 let received = repository.receive(subject, parcel, offer)?;
                 if !is_founded {
-                    // By another's key, nothing of it could ever be published here.
+                    // With another registry's key, this registry could never publish it.
                     let own = self.signer.verifying_key();
                     repository.require_publishable_by(&own).map_err(|error| match error {
                         RepositoryError::NotTheRegistry { .. } => Error::FoundedForAnother { own: own.id() },
@@ -119,7 +119,7 @@ impl Registry {
         self.change(|repository| Ok(repository.withdraw(subject)?)).await
     }
 
-    /// What a person may hand in, and whether the catalogue is founded.
+    /// What the sender may submit, and whether the catalogue is founded.
     async fn apply_proposal(
         &self,
         subject: &Subject,
@@ -130,20 +130,20 @@ impl Registry {
             Ok(view) => {
                 let may_propose = |key: &KeyId| match subject {
                     Subject::Root | Subject::Targets => view.is_owner(*key),
-                    // The owners propose a board's metadata again when they change its members.
+                    // Owners propose a board's metadata again when they change its members.
                     Subject::Board(name) => view.boards_of(*key).contains(name) || view.is_owner(*key),
                 };
                 let by = proposer.filter(may_propose);
                 Ok((by.map_or(Offer::Signatures, |key| Offer::Proposal { by: Some(key) }), true))
             }
-            // Nobody can prove to be anybody yet: the code lets the founding in, and an owner must have signed it.
+            // Before the founding, no key is known: the code admits the proposal, and an owner must have signed it.
             Err(Error::Unfounded) if founding => Ok((Offer::Proposal { by: None }, false)),
             Err(Error::Unfounded) => Ok((Offer::Signatures, false)),
             Err(error) => Err(error),
         }
     }
 
-    /// Renews the timestamp if a day has passed since it was written; whether it did.
+    /// Renews the timestamp if it is a day old; returns whether it did.
     ///
     /// # Errors
     /// [`Error::Unfounded`], [`Error::Repository`], [`Error::Store`], [`Error::Busy`].
@@ -158,7 +158,7 @@ impl Registry {
                 }
             }
             Err(Error::Unfounded) => return Err(Error::Unfounded),
-            // It lapsed while nothing ran: what its keepers signed still holds.
+            // It expired while the registry was down; what its keepers signed is still valid.
             Err(_) => {}
         }
         self.change(|repository| {
@@ -169,7 +169,7 @@ impl Registry {
         Ok(true)
     }
 
-    /// Publishes what has its signatures, if anything has.
+    /// Publishes the proposals that have their signatures.
     async fn publish_if_complete(&self) -> Result<Vec<Subject>, Error> {
         let published = self
             .attempt(|repository| {
@@ -177,7 +177,7 @@ impl Registry {
                 match repository.publish_but(&held, &*self.signer, self.now(), Days::default()) {
                     Ok(Publication { published, .. }) if published.is_empty() => Ok(None),
                     Ok(Publication { published, .. }) => Ok(Some(published)),
-                    // What lacks signatures waits for them.
+                    // Proposals without enough signatures wait.
                     Err(RepositoryError::NotYet { .. } | RepositoryError::None { .. }) => Ok(None),
                     Err(error) => Err(error.into()),
                 }
@@ -191,7 +191,7 @@ impl Registry {
         done.ok_or(Error::Busy)
     }
 
-    /// Changes the catalogue, unless `change` comes to nothing.
+    /// Applies `change` to the catalogue, unless nothing changes.
     async fn attempt<T>(
         &self,
         change: impl Fn(&Repository) -> Result<Option<T>, Error>,

@@ -1,4 +1,4 @@
-//! Room for chunks that are open in the plain: a chunk opens whole, and many read at once, each as slowly as they like.
+//! Memory for decrypted chunks: a chunk is decrypted as a whole, and many clients may read slowly at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,25 +8,25 @@ use tokio::time::timeout;
 
 use super::Error;
 
-/// Bytes of chunks that are open at a time.
+/// Maximum bytes of decrypted chunks.
 const MAX_OPENED: u64 = 256 << 20;
-/// Bytes of which room is counted.
+/// Bytes per unit of accounting.
 const UNIT: u64 = 64 << 10;
-/// Part of the room that one reader may fill: the longest chunk fits.
+/// Fraction of the memory that one share may use; the longest chunk fits.
 const PART: u64 = 4;
-/// Shares of the room, each for some readers: as many as make it a chance that two that matter have the same.
+/// Number of shares among readers, large enough that two active readers rarely have the same.
 pub(super) const SHARES: usize = 1024;
-/// How long somebody waits for room.
+/// Maximum wait for memory.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The room.
+/// The memory for decrypted chunks.
 pub(super) struct ChunkMemory {
     all: Arc<Semaphore>,
     shares: Vec<Arc<Semaphore>>,
     patience: Duration,
 }
 
-/// Room that is taken, for as long as this is held.
+/// Reserved memory, released on drop.
 #[derive(Debug)]
 pub(super) struct MemoryPermit {
     _share: OwnedSemaphorePermit,
@@ -46,7 +46,7 @@ impl Default for ChunkMemory {
 }
 
 impl ChunkMemory {
-    /// Waits for room for a chunk of so many bytes, in one's own share first: whoever fills that keeps nobody else waiting.
+    /// Waits for memory for a chunk of `bytes`, within the reader's own share first: a reader with a full share does not hold up others.
     ///
     /// # Errors
     /// [`Error::Crowded`].

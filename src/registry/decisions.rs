@@ -1,4 +1,4 @@
-//! Requests and grants as they stand, and leases for them.
+//! Decisions on requests and grants, and leases.
 
 use super::journals::lease_change;
 use super::lists::GrantDecision;
@@ -13,25 +13,25 @@ use crate::store::{Event, FiledStatement, Filing, RequestRow, RequestState, Sanc
 use crate::time::Timestamp;
 use crate::usage::JournalMark;
 
-/// How long a request waits, as far as can be told.
+/// Estimated waiting time of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitEstimate {
-    /// Its place in the queue, where it waits still.
+    /// Place in the queue, if the request is pending.
     pub place: Option<i64>,
-    /// Seconds that half of the decisions took at most.
+    /// Median seconds of recent decisions.
     pub median: Option<i64>,
-    /// Seconds that nine of ten took at most.
+    /// 90th percentile in seconds.
     pub p90: Option<i64>,
 }
 
-/// How often a lease is tried while the journal that it binds moves on.
+/// Attempts to file a lease while its journal changes.
 const TRIES: usize = 3;
 
 impl Registry {
-    /// What happened to a request, and how long it may wait yet.
+    /// The history of a request and its estimated wait.
     pub(super) async fn standing(&self, request: &RequestRow) -> Result<(Vec<Event>, WaitEstimate), Error> {
         let times = self.store.decision_times(&request.checkpoint).await?;
-        // Nearest rank: the smallest time that so large a part of them does not exceed.
+        // Nearest rank: the smallest time that is not exceeded by so many of them.
         let rank = |part: usize| times.get((times.len() * part).div_ceil(100).saturating_sub(1)).copied();
         let place = match request.state {
             RequestState::Pending => Some(self.store.place_in_queue(request).await?),
@@ -41,7 +41,7 @@ impl Registry {
         Ok((self.store.history(request.digest).await?, waiting))
     }
 
-    /// Puts a member in charge of a request.
+    /// Assigns a request to a member.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::NotYours`], [`Error::Store`].
@@ -61,7 +61,7 @@ impl Registry {
         Ok(self.store.assign(digest, assignee, actor, now).await?)
     }
 
-    /// A grant that `reader` may read, and whether it counts now.
+    /// A grant that `reader` may read, and whether it is valid now.
     pub(super) async fn decide(
         &self,
         digest: Sha256Digest,
@@ -86,7 +86,7 @@ impl Registry {
         Ok((claim, GrantDecision { envelope, counts }))
     }
 
-    /// Issues a lease for a grant to its holder, if it counts now.
+    /// Issues a lease to the holder of a valid grant.
     ///
     /// # Errors
     /// [`Error::NotYours`], [`Error::Access`] with the rule that refuses it, [`Error::Suspended`], [`Error::Unsynced`], [`Error::Unknown`],
@@ -110,7 +110,7 @@ impl Registry {
         let affiliations = self.affiliations([&claim.researcher], &rules).await?;
         let mut mark = self.require_accounted(reader, journal, now).await?;
         self.raise_later(grant, now).await?;
-        // Another lease or batch of the same journal may come in meanwhile.
+        // Another lease or batch of the same journal may be stored meanwhile.
         for _ in 0..TRIES {
             let terms = LeaseTerms {
                 grant: &envelope,
@@ -129,7 +129,7 @@ impl Registry {
         Err(Error::Unsynced { known: mark.records, told: mark.records })
     }
 
-    /// Files a lease with what it changes of its journal, and sees to it that it is in the log; whether it was filed.
+    /// Stores a lease with its journal's new state, and ensures that it is in the log; returns whether it was stored.
     async fn file_lease(&self, pending: &PendingLease<'_>, now: Timestamp) -> Result<bool, Error> {
         let PendingLease { grant, reader, mark, issued } = *pending;
         let row = StatementRow {
@@ -152,24 +152,24 @@ impl Registry {
         {
             return Ok(false);
         }
-        // It takes effect once it is in the log (P3).
+        // The lease takes effect once it is in the log (P3).
         self.require_logged(EntryKind::Lease, lease).await?;
         Ok(true)
     }
 
-    /// The grant with this digest, the signatures of all who signed it in one envelope.
+    /// The grant with this digest, with all its signatures in one envelope.
     pub(super) async fn grant(&self, digest: Sha256Digest) -> Result<Envelope, Error> {
         merged(digest, self.store.statement(digest).await?)
     }
 
-    /// The same, with what stands against its holder.
+    /// The grant with its holder's sanctions.
     async fn grant_and_sanctions(&self, digest: Sha256Digest) -> Result<(Envelope, Sanctions), Error> {
         let (rows, sanctions) = self.store.statement_and_sanctions(digest).await?;
         Ok((merged(digest, rows)?, sanctions))
     }
 }
 
-/// A lease that is to be filed: for whom, under which grant, and how its journal stood.
+/// A lease to be stored, with its journal's state.
 struct PendingLease<'a> {
     grant: Sha256Digest,
     reader: KeyId,
@@ -177,7 +177,7 @@ struct PendingLease<'a> {
     issued: &'a IssuedLease,
 }
 
-/// The signatures of all who signed a grant in one envelope.
+/// Merges all signatures of a grant into one envelope.
 fn merged(digest: Sha256Digest, rows: Vec<StatementRow>) -> Result<Envelope, Error> {
     let mut grant: Option<Envelope> = None;
     for row in rows.into_iter().filter(|row| row.kind == Grant::KIND && !row.is_erased()) {

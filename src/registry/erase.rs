@@ -1,4 +1,4 @@
-//! Erasing a person: what their statements say goes, and the log, which holds digests only, stays as it is.
+//! Erasing a person: the contents of their statements are deleted. The log holds only digests, and stays as it is.
 
 use std::collections::BTreeSet;
 
@@ -14,15 +14,14 @@ use crate::statement::{Envelope, Predicate, Statement, Subject};
 use crate::store::{FiledStatement, Filing, StatementRow};
 use crate::time::Timestamp;
 
-/// Statements were erased, of which the log still holds the digests. The registry signs it; its subject is the digest of their digests.
+/// The registry's statement that it erased others, whose digests stay in the log. Its subject is the digest of their digests.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Erasure {
-    /// The digests of the payloads that are gone.
+    /// The digests of the erased payloads.
     pub statements: BTreeSet<Sha256Digest>,
-    /// Why.
     pub reason: Prose,
-    /// When.
     pub created: Timestamp,
 }
 
@@ -30,22 +29,22 @@ impl Predicate for Erasure {
     const KIND: &'static str = "erasure";
 }
 
-/// Statements that one erasure names at most.
+/// Maximum number of statements per erasure.
 const MAX_AT_ONCE: usize = 5000;
 
-/// What a registry holds of a person.
+/// Counts of a person's statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonRecords {
-    /// The card of their last request or grant, if one is there still.
+    /// The card of the person's last request or grant, if it is still stored.
     pub card: Option<Card>,
-    /// Statements whose digests it keeps.
+    /// Statements whose digests are stored.
     pub statements: u64,
-    /// Those of which it still knows what they say: what an erasure takes away.
+    /// Statements whose contents are stored: what an erasure deletes.
     pub to_erase: u64,
 }
 
 impl Registry {
-    /// What there is of a person.
+    /// Counts a person's statements.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Statement`].
@@ -64,7 +63,8 @@ impl Registry {
         Ok(Some(card))
     }
 
-    /// Erases what the statements of a person say, and the notes on their requests; how many statements there were. Their grants end by it.
+    /// Erases the contents of a person's statements and the notes on their requests, which ends their grants. Returns the number of
+    /// statements.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Statement`].
@@ -91,7 +91,7 @@ impl Registry {
                 received: now,
             };
             let entry = Entry::new(EntryKind::Erasure, now, row.digest);
-            // First the record, then the deed: a kill in between leaves something to be erased again, and nothing unsaid.
+            // The erasure is recorded first: a crash in between leaves contents to erase again, and none unrecorded.
             self.store.put(Filing::one(FiledStatement { row, entry: Some(entry) })).await?;
             self.store.erase(person, &digests).await?;
             erased += digests.len();

@@ -1,4 +1,4 @@
-//! Grants at the registry: whether a request may still be approved, what an approval changes, and whose grants stand.
+//! Grants at the registry: which requests may still be approved, the effect of an approval, and which grants are valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,8 @@ use crate::statement::{Envelope, Statement, Verified};
 use crate::store::{Effect, RequestState, StatementRow};
 
 impl Registry {
-    /// Refuses an approval that could not count: of a request that is over, under a grant that a revocation ended, of another grant than the
-    /// one that stands already, or where nobody but the registry grants.
+    /// Refuses an approval that cannot take effect: for a decided request, a revoked grant, another grant than the valid one, or in a stage
+    /// in which the registry grants.
     async fn require_approvable(
         &self,
         incoming: &IncomingStatement<'_>,
@@ -41,8 +41,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Refuses what is only about grants that stand or stood, such as a revocation, of one that lacks signatures: nobody could use it, and the
-    /// request that it answers waits or was denied.
+    /// Refuses a revocation or a case about a grant that never had all its signatures.
     pub(super) async fn require_stood(&self, grant: Sha256Digest, claim: &Grant) -> Result<(), Error> {
         match self.store.log_entry(EntryKind::Grant, grant).await? {
             Some(_) => Ok(()),
@@ -50,7 +49,7 @@ impl Registry {
         }
     }
 
-    /// What a grant changes, once its signatures are merged with those that are `known`.
+    /// The effect of a grant, once its signatures are merged with the `known` ones.
     pub(super) async fn effect_of_grant(
         &self,
         incoming: &IncomingStatement<'_>,
@@ -68,7 +67,7 @@ impl Registry {
         }
         let affiliations = self.affiliations([&claim.predicate.researcher], incoming.rules).await?;
         match verify_grant(&merged, incoming.rules, &[], &affiliations, incoming.now) {
-            // Of a request for several people, the last of them.
+            // The last grant of a request for several people.
             Ok(_) if !self.others_have_grants(request, &claim.predicate, incoming).await? => {
                 Ok((Effect::None, vec![incoming.completion_entry()]))
             }
@@ -77,7 +76,7 @@ impl Registry {
                 let (request, state) = (request.digest(), RequestState::Granted);
                 Ok((Effect::Changes { request, state, note }, vec![incoming.completion_entry()]))
             }
-            // Too few signed yet.
+            // Signatures are missing.
             Err(
                 access::Error::Statement(_)
                 | access::Error::NotPermitted { .. }
@@ -87,7 +86,7 @@ impl Registry {
         }
     }
 
-    /// Whether everybody for whom a request asks, but for the one of this grant, has a grant that counts.
+    /// Whether all other people in the request have a valid grant.
     async fn others_have_grants(
         &self,
         request: &Verified<Statement<Request>>,
@@ -103,7 +102,7 @@ impl Registry {
         Ok(others.iter().all(|holder| standing.contains_key(&holder.verifying_key.id())))
     }
 
-    /// Who has a grant that counts now and answers a request.
+    /// The people who have a valid grant that answers a request.
     pub(super) async fn holders_with_grants(
         &self,
         request: Sha256Digest,

@@ -1,4 +1,4 @@
-//! What a statement of any kind says of itself, unverified.
+//! What an unverified statement of any kind claims.
 
 use crate::access;
 use crate::digest::Sha256Digest;
@@ -7,7 +7,7 @@ use crate::name::CheckpointId;
 use crate::statement::{Envelope, Error, Predicate};
 use crate::usage::{JournalDeclaration, UsageBatch};
 
-/// Every kind of statement that a registry keeps.
+/// Every kind of statement that a registry stores.
 pub const KINDS: [&str; 15] = [
     access::KINDS[0],
     access::KINDS[1],
@@ -26,20 +26,19 @@ pub const KINDS: [&str; 15] = [
     super::erase::Erasure::KIND,
 ];
 
-/// What a statement says of itself.
+/// The claims of an unverified statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Index {
-    /// Its kind.
     pub(super) kind: &'static str,
-    /// The checkpoint that its subject names; of usage, which may be of several, and of affiliations, which are of none, its kind.
+    /// The checkpoint that the subject names. Usage and affiliations have none; theirs is the kind's name.
     pub(super) checkpoint: CheckpointId,
-    /// The digest of its subject: of a statement about a checkpoint, of the checkpoint's manifest.
+    /// The subject's digest; of a statement about a checkpoint, its manifest.
     pub(super) manifest: Sha256Digest,
-    /// The request, grant or case that it is about.
+    /// The request, grant or case to which the statement belongs.
     pub(super) about: Option<Sha256Digest>,
 }
 
-/// Reads what a statement says of itself.
+/// Reads the claims of a statement, without verification.
 pub(super) fn index(envelope: &Envelope) -> Result<Index, Error> {
     match envelope.kind()?.as_str() {
         UsageBatch::KIND => read::<UsageBatch>(envelope, |_| None),

@@ -1,4 +1,5 @@
-//! Journals at the registry: a lease is bound to one, continues what was told of it, and leaves none of the person's others unaccounted for.
+//! Journals at the registry: a lease is bound to one that continues the synced records, and all other journals of the person are accounted
+//! for.
 
 use super::case_opening::{CaseAbout, RuleHits};
 use super::{Error, IssuedLease, Registry};
@@ -15,25 +16,25 @@ use crate::store::{
 use crate::time::Timestamp;
 use crate::usage::{JournalDeclaration, first_link, verify_declaration};
 
-/// Days after a lease's end by which its journal must have been told.
+/// Days after a lease's end within which the journal's state must be reported.
 const DAYS_TO_TELL: u32 = 7;
-/// Most journals of one person that are neither lost nor settled.
+/// Maximum active journals per person.
 const MAX_OPEN: usize = 8;
-/// Most journals of one person that are looked at; who has more gets no lease.
+/// Maximum journals per person that are read; a person with more gets no lease.
 pub(super) const MAX_JOURNALS: usize = 256;
-/// Longest that a generation is believed to be under way, in hours.
+/// Maximum hours of a running generation.
 const MAX_UNDER_WAY: i64 = 24;
 
-/// A journal that is given up, and the case that comes of it.
+/// A lost journal, and the case about it.
 type Loss = (JournalId, Option<(FiledStatement, SanctionChange)>);
 
-/// The rule that a lost journal meets.
+/// The rule for lost journals.
 const LOST: &str = "journal-lost";
-/// The rule that a generation without an end meets.
+/// The rule for generations without an end.
 pub(super) const UNENDED: &str = "generation-unended";
 
 impl Registry {
-    /// The journal that a lease is bound to: the one that is told, if it continues what came in and everything else is accounted for.
+    /// The journal for a lease: the reported one, if it continues the synced records and the person's other journals are accounted for.
     pub(super) async fn require_accounted(
         &self,
         holder: KeyId,
@@ -59,11 +60,11 @@ impl Registry {
 
     async fn journals_of(&self, holder: KeyId) -> Result<Vec<JournalRow>, Error> {
         let rows = self.store.journals_of(holder, MAX_JOURNALS + 1).await?;
-        // No decision is made from a list that was cut off.
+        // A truncated list is no basis for a decision.
         if rows.len() > MAX_JOURNALS { Err(Error::TooManyJournals { max: MAX_JOURNALS }) } else { Ok(rows) }
     }
 
-    /// Refuses a batch of a journal that is new while others of the person are known: it must have been declared.
+    /// Refuses a batch of an undeclared journal if the person has others.
     pub(super) async fn require_first_journal(&self, holder: KeyId, journal: JournalId) -> Result<(), Error> {
         match self.journals_of(holder).await?.iter().max_by_key(|row| (!row.is_lost, row.told)) {
             None => Ok(()),
@@ -73,7 +74,7 @@ impl Registry {
         }
     }
 
-    /// A person's first journal needs no word of theirs; any other must have been declared.
+    /// Refuses an undeclared journal, unless it is the person's first.
     async fn require_first(&self, told: &JournalState, rows: &[JournalRow]) -> Result<(), Error> {
         if self.store.journal(told.journal).await?.is_some() {
             return Err(Error::NotYours);
@@ -91,7 +92,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Refuses a journal in which a generation began, is not under way, and never ended; a case is raised then.
+    /// Refuses a journal with a generation that neither runs nor ended, and opens a case.
     async fn require_ended(&self, holder: KeyId, told: &JournalState, now: Timestamp) -> Result<(), Error> {
         let open = self.store.open_generations(holder, told.journal).await?;
         let since = now.plus_seconds(-MAX_UNDER_WAY * 3600);
@@ -107,7 +108,7 @@ impl Registry {
         Err(refused)
     }
 
-    /// A case about a journal, under the grant for which it was leased last, or the person's newest.
+    /// A case about a journal, under its last lease's grant or the person's newest.
     async fn journal_case(
         &self,
         row: &JournalRow,
@@ -121,7 +122,7 @@ impl Registry {
             None => self.store.newest_of(Grant::KIND, holder).await?.map(|row| row.digest),
         };
         let Some(grant) = grant else { return Ok(None) };
-        // There is one open case a grant and rule.
+        // There is one open case per grant and rule.
         if self.store.open_case(grant, rule).await?.is_some() {
             return Ok(None);
         }
@@ -134,7 +135,7 @@ impl Registry {
         Ok(Some(self.new_case(&about, RuleHits::new(rule, &reason, Severity::Medium), now).await?))
     }
 
-    /// Takes in what a person declares of their journals; whether it was new.
+    /// Accepts a declaration of journals; returns whether it was new.
     pub(super) async fn accept_declaration(
         &self,
         envelope: &Envelope,
@@ -149,7 +150,7 @@ impl Registry {
         super::accept::require_fresh(said.created, now)?;
         let holder = said.card.verifying_key.id();
         let rows = self.journals_of(holder).await?;
-        // Who never used anything has nothing to declare; the first journal needs no word.
+        // A person without usage has nothing to declare; the first journal needs no declaration.
         if rows.is_empty() {
             return Err(Error::NothingToDeclare);
         }
@@ -199,7 +200,7 @@ impl Registry {
         self.file(filing).await
     }
 
-    /// The journals that are given up, each with the case that comes of it.
+    /// The lost journals of a declaration, each with its case.
     async fn losses(
         &self,
         said: &JournalDeclaration,
@@ -208,7 +209,7 @@ impl Registry {
     ) -> Result<Vec<Loss>, Error> {
         let mut losses = Vec::new();
         if !said.lost.is_empty() {
-            // One loss may be an accident. Before another counts, somebody decides about the first.
+            // One loss may be an accident. A second one waits for the decision about the first.
             for case in rows.iter().filter(|row| row.is_lost).filter_map(|row| row.raised) {
                 if self.store.case(case).await?.is_some_and(|case| case.outcome.is_none()) {
                     return Err(Error::LossUndecided { case });
@@ -220,10 +221,8 @@ impl Registry {
             let row = rows.iter().find(|row| row.journal == *journal && !row.is_lost);
             let row = row.ok_or(Error::NoSuchJournal { journal: *journal })?;
             let records = row.records;
-            let reason = format!(
-                "the journal {journal}, of which {records} records came in, is lost: {}",
-                said.reason
-            );
+            let reason =
+                format!("the journal {journal} with {records} synced records is lost: {}", said.reason);
             let reason: String = reason.chars().take(1000).collect();
             losses.push((*journal, self.journal_case(row, holder, LOST, reason.parse()?, now).await?));
         }
@@ -244,7 +243,7 @@ fn require_continued(told: &JournalState, row: &JournalRow) -> Result<(), Error>
     Ok(())
 }
 
-/// What a lease changes: its journal is known from then on, and how it stood.
+/// The change of a journal's state by a lease.
 pub(super) fn lease_change(
     mark: &JournalMark,
     holder: KeyId,

@@ -1,4 +1,4 @@
-//! Issuing a lease: the registry's key, sealed to a researcher whose grant counts now.
+//! Issuing leases: the registry's key, sealed to a researcher with a valid grant.
 
 use super::{Error, Keys};
 use crate::access::{Affiliations, Grant, JournalMark, Lease, RulesInForce, lease_context, verify_grant};
@@ -6,35 +6,34 @@ use crate::seal::{self, Locks};
 use crate::statement::{Envelope, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
-/// A lease, and the grant that it serves.
+/// A signed lease, with its grant.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug)]
 pub struct IssuedLease {
-    /// The grant, which counts.
+    /// The valid grant.
     pub grant: Verified<Statement<Grant>>,
-    /// The lease, signed.
+    /// The signed lease.
     pub lease: Envelope,
-    /// Until when it runs.
     pub expires: Timestamp,
 }
 
-/// What a lease is issued by.
+/// The inputs for issuing a lease.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy)]
 pub struct LeaseTerms<'a> {
-    /// The grant, with the signatures of all who signed it.
+    /// The grant with all its signatures.
     pub grant: &'a Envelope,
-    /// What may have ended it.
+    /// Revocations that may have ended it.
     pub revocations: &'a [Envelope],
-    /// What registrars said of its holder.
+    /// Affiliations of its holder.
     pub affiliations: &'a Affiliations,
-    /// The rules in force.
     pub rules: &'a RulesInForce,
-    /// The sealed checkpoint's manifest and shares.
     pub locks: &'a Locks,
-    /// The usage journal that it is bound to, where the registry knows of journals.
+    /// The usage journal to which the lease is bound, if the registry knows journals.
     pub journal: Option<JournalMark>,
 }
 
-/// Issues a lease for a grant that counts under the rules in force.
+/// Issues a lease for a grant that is valid under the rules in force.
 ///
 /// # Errors
 /// [`Error::Access`] with the rule that refuses the grant, [`Error::Seal`].
@@ -43,7 +42,7 @@ pub fn issue_lease(terms: &LeaseTerms<'_>, keys: Keys<'_>, now: Timestamp) -> Re
     let grant = verify_grant(grant, rules, revocations, affiliations, now)?;
     let hours = rules.lease_hours(&grant.predicate.stage);
     let mut expires = now.plus_hours(hours).min(grant.predicate.expires);
-    // No lease outlives the membership on which its grant rests.
+    // A lease does not outlive the affiliation on which its grant depends.
     if let Some(until) = rules.confirmed_until(&grant.predicate, affiliations, now) {
         expires = expires.min(until);
     }

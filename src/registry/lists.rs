@@ -1,7 +1,7 @@
-//! Who may read what: a researcher what concerns them, a board member what concerns their checkpoints, an auditor everything, nobody else
-//! anything. Each answer goes through the gate of [`super::reveal`].
+//! Read access: researchers read what concerns them, board members what concerns their checkpoints, auditors everything. Each answer passes
+//! the gate in [`super::reveal`].
 //!
-//! A list tells of nothing but what its reader may read: whether another part follows, and after what, is worked out from those rows alone.
+//! Lists disclose only what their reader may read; also the presence of a further page is derived from those rows alone.
 
 use std::collections::HashMap;
 
@@ -21,61 +21,60 @@ use crate::store::{Event, Page, RequestFilter, RequestRow, RequestState, SealRow
 use crate::time::Timestamp;
 use crate::usage::UsageBatch;
 
-/// Kinds of statements that are filed under their own name, for they are of no checkpoint, or of several.
+/// Kinds that belong to no checkpoint or to several, and are stored under their own name.
 const OF_NO_CHECKPOINT: [&str; 4] = [Affiliation::KIND, UsageBatch::KIND, Reading::KIND, Erasure::KIND];
 
-/// What a list of statements is asked for.
+/// A query for statements.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Default)]
 pub struct StatementQuery {
-    /// Their kind.
     pub kind: String,
-    /// What they are about.
+    /// The request, grant or case that they belong to.
     pub about: Option<Sha256Digest>,
-    /// How their digests begin, in hexadecimal digits.
+    /// The first hexadecimal digits of their digests.
     pub prefix: Option<String>,
-    /// Only the newest of those that `about` names.
+    /// Whether to return only the newest, with `about`.
     pub newest: bool,
 }
 
-/// Which requests are asked for.
+/// A query for requests.
 #[derive(Debug, Clone, Default)]
 pub struct RequestQuery {
-    /// Those for this checkpoint; otherwise the reader's own.
+    /// A checkpoint's requests; without it, the reader's own.
     pub checkpoint: Option<CheckpointId>,
-    /// Only those that stand so.
+    /// A state to filter by.
     pub state: Option<RequestState>,
 }
 
-/// A request, what happened to it, and how long it may wait yet.
+/// A request with its history.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone)]
 pub struct RequestHistory {
-    /// The request.
     pub row: RequestRow,
-    /// What happened to it, in order.
+    /// In order.
     pub events: Vec<Event>,
-    /// How long it may wait.
     pub waiting: WaitEstimate,
-    /// What stands against the people for whom it asks.
+    /// Sanctions against the people in the request.
     pub sanctions: Vec<SanctionItem>,
-    /// Who approved it so far, and when.
+    /// Approvals so far, with their times.
     pub approvals: Vec<ApprovalItem>,
 }
 
-/// A grant, and whether it counts.
+/// A grant, and whether it is valid.
 #[derive(Debug)]
 pub struct GrantDecision {
-    /// The grant with every signature that was handed in.
+    /// The grant with all stored signatures.
     pub envelope: Envelope,
-    /// The rule that refuses it, if it does not count.
+    /// The rule that refuses it, if it is not valid.
     pub counts: Result<(), access::Error>,
 }
 
-/// Who reads, and what was found out about what they may read.
+/// The reader, with cached decisions about what they may read.
 struct Scope<'a> {
     reader: KeyId,
     boards: &'a [CheckpointId],
     audits: bool,
-    /// Whether statements about these things concern the reader, by kind: many rows are about the same.
+    /// Whether an object concerns the reader; many rows are about the same one.
     about: HashMap<(Sha256Digest, bool), bool>,
 }
 
@@ -106,7 +105,7 @@ impl Registry {
         };
         let (mut items, mut next) = (Vec::new(), None);
         'pages: loop {
-            // One more than is wanted tells whether another part follows.
+            // One row more than requested shows whether another page follows.
             let page = Page { after, limit: slice.limit() + 1 };
             let found = self.found(query, page, &scope).await?;
             let is_last = query.newest || i64::try_from(found.len()).is_ok_and(|found| found < page.rows());
@@ -156,7 +155,7 @@ impl Registry {
         })
     }
 
-    /// Those that concern the reader, and those of checkpoints on whose boards they are.
+    /// Rows that concern the reader, or their boards' checkpoints.
     async fn list_readable(
         &self,
         kind: &str,
@@ -173,7 +172,7 @@ impl Registry {
         Ok(rows)
     }
 
-    /// The place of a row that the reader may read. To others it is as unknown as one that is not here.
+    /// The position of a row that the reader may read; other rows are reported as unknown.
     async fn position_of(&self, cursor: Cursor, scope: &mut Scope<'_>) -> Result<i64, Error> {
         let unknown = Error::Unknown { what: "row that you were shown", digest: cursor.digest };
         let Some((seq, row)) = self.store.placed_statement(cursor.digest, cursor.signer).await? else {
@@ -190,7 +189,7 @@ impl Registry {
         if row.kind == Affiliation::KIND {
             return self.may_read_affiliation(row, scope.reader, !scope.boards.is_empty()).await;
         }
-        // What auditors note in a case is theirs; what the person may read of it is filed under their own key. A share that came before its
+        // The auditors' notes in a case are private to them; what the person may read is stored under their key. A share that precedes its
         // grant has its member's name; the grant has the researcher's.
         let (Some(about), false) = (row.about, [CaseStep::KIND, Handover::KIND].contains(&row.kind.as_str()))
         else {
@@ -205,7 +204,7 @@ impl Registry {
         Ok(concerns)
     }
 
-    /// Whether what is about this concerns the reader. Who asked for others reads that their grants ended, as they read that they were given.
+    /// Whether an object concerns the reader. The author of a request for several people may read about all of their grants.
     async fn is_concerned(
         &self,
         about: Sha256Digest,
@@ -224,7 +223,7 @@ impl Registry {
         }
     }
 
-    /// The requests that `reader` may read: their own, or those for a checkpoint on whose board they are.
+    /// The requests that `reader` may read: their own, or those for a checkpoint of their board.
     ///
     /// # Errors
     /// [`Error::NotYours`], [`Error::Store`]; [`Error::Unknown`] for a part that begins after what the reader was not shown.
@@ -264,7 +263,7 @@ impl Registry {
         self.reveal(reader, disclosure, ListPage { items, next }).await
     }
 
-    /// A request that `reader` may read, as the queue keeps it.
+    /// A request that `reader` may read.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::NotYours`], [`Error::Store`].
@@ -304,7 +303,7 @@ impl Registry {
         if row.holder == reader || on_board { Ok(row) } else { Err(Error::NotYours) }
     }
 
-    /// A grant that `reader` may read, and whether it counts now.
+    /// A grant that `reader` may read, and whether it is valid now.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::NotYours`], [`Error::Store`].
@@ -320,7 +319,7 @@ impl Registry {
         self.reveal(reader, disclosure, decision).await
     }
 
-    /// A lease, as an answer to the grant's holder, who alone gets one.
+    /// A lease for the grant's holder.
     ///
     /// # Errors
     /// As of [`Registry::lease`].
@@ -335,7 +334,7 @@ impl Registry {
         self.reveal(reader, Disclosure::nothing(), lease).await
     }
 
-    /// A sealed checkpoint's manifest and shares, for those who can do something with the shares: members of the board.
+    /// The manifest and shares of a sealed checkpoint, for members of its board.
     ///
     /// # Errors
     /// [`Error::NotYours`], [`Error::Unknown`], [`Error::Store`].
@@ -355,13 +354,13 @@ impl Registry {
         self.reveal(reader, Disclosure::from_item("shares", manifest, checkpoint, members), row).await
     }
 
-    /// The roles of which a change is proposed, for the catalogue's keepers.
+    /// The roles with an open proposal, for the catalogue's keepers.
     ///
     /// # Errors
     /// [`Error::NotYours`], [`Error::Repository`], [`Error::Store`].
     pub async fn proposals_for(&self, reader: Option<KeyId>) -> Result<PrivateAnswer<Vec<Subject>>, Error> {
         self.require_keeper(reader).await?;
-        // A proposal is about to be public, and concerns nobody in particular.
+        // Proposals are about to be public and concern no one in particular.
         Ok(PrivateAnswer::public(self.proposals().await?))
     }
 

@@ -1,7 +1,8 @@
-//! What a registry does: take in statements, keep the queue, issue leases, answer requests of public stages, publish the catalogue.
+//! The registry: it accepts statements, keeps the queue of requests, issues leases, answers requests of public stages and publishes the
+//! catalogue.
 //!
-//! It holds one of the two locks and no power to grant a gated checkpoint (P1, P2): everything here rests on statements that
-//! others signed, checked by the same functions that every client uses.
+//! It holds one of the two locks and cannot grant a gated checkpoint by itself (P1, P2): every decision rests on statements that others
+//! signed, checked by the functions that every client uses.
 
 mod accept;
 mod admission;
@@ -63,13 +64,13 @@ use crate::identity::{OpeningKey, Signer};
 /// The registry's own keys.
 #[derive(Clone, Copy)]
 pub struct Keys<'a> {
-    /// Opens its lock.
+    /// Opens what is sealed to the registry.
     pub opening: &'a OpeningKey,
-    /// Signs in its name.
+    /// Signs as the registry.
     pub signer: &'a dyn Signer,
 }
 
-/// Refuses keys that are not those of the registry that the catalogue names.
+/// Refuses keys that are not the registry's keys in the catalogue.
 ///
 /// # Errors
 /// [`Error::NotTheRegistry`].

@@ -1,4 +1,4 @@
-//! Parts of lists, and where the next part begins: after a row that the reader was shown, not at a number, which would count rows of others.
+//! Pages of lists. A page continues after a row that the reader was shown; a number would count rows of others.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,17 +7,17 @@ use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::store::{MAX_ROWS, RequestRow, StatementRow};
 
-/// Which part of a list is wanted.
+/// The requested part of a list.
 #[derive(Debug, Clone, Copy)]
 pub struct ListRange {
-    /// What comes after this row.
+    /// The row after which to begin.
     pub after: Option<Cursor>,
-    /// Maximum number rows, [`MAX_ROWS`] at the most.
+    /// Maximum number of rows, at most [`MAX_ROWS`].
     pub limit: i64,
 }
 
 impl ListRange {
-    /// The first rows, as many as one answer holds.
+    /// The first rows, as many as one page holds.
     pub const FIRST: Self = Self { after: None, limit: MAX_ROWS };
 
     pub(super) fn limit(self) -> i64 {
@@ -29,12 +29,12 @@ impl ListRange {
     }
 }
 
-/// A row that its reader was shown, after which the next part of a list begins. It counts nothing.
+/// The row after which the next page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// The row's digest.
     pub digest: Sha256Digest,
-    /// Whose envelope it is; of a request, who asks.
+    /// The signer of the row's envelope; of a request, its author.
     pub signer: KeyId,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// A text is no [`Cursor`].
+/// The text is not a [`Cursor`].
 #[derive(Debug, thiserror::Error)]
 #[error("not a cursor that a page gave as `next`")]
 pub struct CursorError;
@@ -71,11 +71,11 @@ impl FromStr for Cursor {
     }
 }
 
-/// A part of a list.
+/// A page of a list.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone)]
 pub struct ListPage<T> {
-    /// What is in it.
     pub items: Vec<T>,
-    /// After which row the next part begins; `None` at the end.
+    /// Where the next page begins; `None` at the end.
     pub next: Option<Cursor>,
 }

@@ -1,4 +1,4 @@
-//! Checkpoints of a public stage in the open: the board handed its lock over, on the record, so that anybody may read them (P1).
+//! Public checkpoints in plaintext: their boards handed over the shares, on the record, so that anyone may read them (P1).
 
 use std::sync::{Arc, PoisonError};
 
@@ -15,7 +15,7 @@ use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
 use crate::seal::{ChunkOpener, ContentKey, combine};
 
-/// A checkpoint that anybody may read.
+/// A public checkpoint.
 #[derive(Clone)]
 pub struct PublicCheckpoint {
     /// The digest of its sealed manifest.
@@ -26,7 +26,7 @@ pub struct PublicCheckpoint {
 }
 
 impl Registry {
-    /// A checkpoint of a public stage, its locks open.
+    /// Opens a public checkpoint.
     ///
     /// # Errors
     /// [`Error::Gated`] in any other stage, [`Error::TooFewHandovers`], [`Error::NotSealed`], [`Error::Client`], [`Error::Store`].
@@ -63,19 +63,19 @@ impl Registry {
 }
 
 impl PublicCheckpoint {
-    /// Its files.
+    /// The files in the order of the manifest.
     pub fn files(&self) -> &[FileEntry] {
         &self.opener.manifest().plain.files
     }
 
-    /// How long the first chunk is that is opened for these bytes.
+    /// The size of the chunk that holds the first of these bytes.
     pub fn first_chunk_bytes(&self, wanted: &PublicRange) -> u64 {
         let index = wanted.bytes.start / self.opener.manifest().seal.chunk_size.bytes();
         let entry = usize::try_from(index).ok().and_then(|index| self.opener.chunks(wanted.file).get(index));
         entry.map_or(0, |entry| entry.size)
     }
 
-    /// A file's bytes, opened chunk by chunk as they are read, the first before this returns.
+    /// Reads bytes of a file, decrypting chunk by chunk; the first chunk is decrypted before this returns.
     ///
     /// # Errors
     /// [`Error::Crowded`] if there is no room for another chunk, [`Error::Seal`], [`Error::Blob`].

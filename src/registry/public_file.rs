@@ -1,4 +1,4 @@
-//! A file of a public checkpoint as it is read: a chunk is open while its bytes are taken, and no longer.
+//! Reading a file of a public checkpoint: a chunk stays decrypted only while it is read.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,44 +13,44 @@ use super::Error;
 use super::chunk_memory::{MemoryPermit, SHARES};
 use super::public::PublicCheckpoint;
 
-/// Bytes that are handed out at once.
+/// Bytes per piece.
 const PIECE: u64 = 64 << 10;
-/// How long a chunk stays open while nobody reads of it. Who goes on later has it opened again.
+/// How long an unread chunk stays decrypted; a later read decrypts it again.
 const IDLE: Duration = Duration::from_secs(2);
-/// How long it stays open at most, for those who read it slowly.
+/// How long a chunk stays decrypted at most, for slow readers.
 const MAX_OPEN: Duration = Duration::from_secs(20);
-/// How often it is looked for what is to be closed.
+/// How often idle chunks are looked for.
 const LOOK: Duration = Duration::from_secs(1);
-/// Longest wait for work that an address may ask for again.
+/// Maximum wait before an address is charged again.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// What is wanted of a public checkpoint.
+/// A range of a file of a public checkpoint.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone)]
 pub struct PublicRange {
-    /// Which file, by its place in the manifest.
+    /// The file's index in the manifest.
     pub file: usize,
-    /// Which of its bytes.
     pub bytes: Range<u64>,
 }
 
-/// Asks whether a chunk of so many bytes may be opened now; how long to wait if not.
+/// Charges for decrypting a chunk of so many bytes; returns how long to wait if it is not allowed yet.
 pub type ChunkCharge = dyn Fn(u64) -> Result<(), Duration> + Send + Sync;
 
-/// For whom chunks are opened.
+/// The reader for whom chunks are decrypted.
 #[derive(Clone)]
 pub struct PublicReader {
-    /// Their share of the room, below [`Self::SHARES`].
+    /// Their share of the chunk memory, below [`Self::SHARES`].
     pub share: usize,
-    /// What each chunk but the first costs them.
+    /// The charge for each chunk but the first.
     pub charge: Arc<ChunkCharge>,
 }
 
 impl PublicReader {
-    /// How many shares of the room there are.
+    /// The number of shares of the chunk memory.
     pub const SHARES: usize = SHARES;
 }
 
-/// A chunk that is open.
+/// A decrypted chunk.
 struct OpenChunk {
     index: u64,
     plain: Bytes,
@@ -69,7 +69,7 @@ struct Reading {
     held: Arc<ChunkSlot>,
 }
 
-/// The bytes that are wanted, the first chunk opened already.
+/// Starts reading; the first chunk is decrypted.
 pub(super) async fn read(
     checkpoint: PublicCheckpoint,
     wanted: PublicRange,
@@ -91,12 +91,12 @@ impl Reading {
         self.checkpoint.opener.manifest().seal.chunk_size.bytes()
     }
 
-    /// The chunk that is read next.
+    /// The index of the next chunk.
     fn index(&self) -> u64 {
         self.wanted.bytes.start / self.chunk_size()
     }
 
-    /// The next piece. It is a copy, so that what waits to be sent keeps no chunk open.
+    /// The next piece. It is copied, so that data in transit keeps no chunk decrypted.
     async fn next_piece(&mut self) -> Result<Option<Bytes>, Error> {
         let Range { start, end } = self.wanted.bytes;
         if start >= end {
@@ -115,7 +115,7 @@ impl Reading {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(plain.len());
         let piece = Bytes::copy_from_slice(&plain[place(begin)..place(end)]);
         if piece.is_empty() {
-            // A chunk that is shorter than its manifest says was refused before.
+            // Chunks shorter than their manifest says were refused before.
             return Ok(None);
         }
         self.wanted.bytes.start = start + piece.len() as u64;
@@ -125,7 +125,7 @@ impl Reading {
         Ok(Some(piece))
     }
 
-    /// The chunk, if it is open still.
+    /// The chunk's next bytes, if it is still decrypted.
     fn open_chunk_bytes(&self, index: u64) -> Option<Bytes> {
         let mut held = lock(&self.held);
         let opened = held.as_mut().filter(|opened| opened.index == index)?;
@@ -133,7 +133,7 @@ impl Reading {
         Some(opened.plain.clone())
     }
 
-    /// Waits until the next chunk may be opened.
+    /// Waits until the next chunk may be decrypted.
     async fn charge(&self, index: u64) {
         let entry = usize::try_from(index).ok();
         let entry = entry.and_then(|index| self.checkpoint.opener.chunks(self.wanted.file).get(index));
@@ -156,7 +156,7 @@ impl Reading {
             ciphertext.extend_from_slice(&piece?);
         }
         let opener = opener.clone();
-        // The place goes along: who leaves meanwhile gives it back when the memory is free.
+        // The permit moves along: after a disconnect it is released with the memory.
         let opened = tokio::task::spawn_blocking(move || (opener.open(file, index, ciphertext), place)).await;
         let (plain, place) = opened.map_err(|_| Error::Busy)?;
         let (plain, now) = (Bytes::from(plain?), Instant::now());
@@ -166,7 +166,7 @@ impl Reading {
     }
 }
 
-/// Closes chunks that nobody reads, until nobody reads the file.
+/// Drops idle chunks until the file is closed.
 async fn close_idle_chunks(held: Weak<ChunkSlot>) {
     loop {
         sleep(LOOK).await;

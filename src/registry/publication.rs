@@ -1,4 +1,4 @@
-//! What a change of the catalogue brings into force, as entries of the log.
+//! The log entries of a change of the catalogue.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::log::{Entry, EntryKind};
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
-/// The entries that record a change: each new root, targets and board's metadata, and each file that it brings into force.
+/// The entries of a change: each new root, targets and board metadata, and each file that comes into force.
 pub(super) fn publications(
     before: &BTreeMap<String, Vec<u8>>,
     changes: &BTreeMap<String, Option<Vec<u8>>>,
@@ -22,7 +22,7 @@ pub(super) fn publications(
             metadata(path).zip(bytes.as_ref()).map(|(name, bytes)| (path, name, bytes))
         })
         .collect();
-    // Each behind those that say who signs it.
+    // Each follows the metadata that names its signers.
     published.sort_by_key(|(_, (version, stem), _)| (rank(stem), *version));
     for (path, (version, stem), bytes) in published {
         let digest = Sha256Digest::of(bytes);
@@ -40,7 +40,7 @@ pub(super) fn publications(
     Ok(entries)
 }
 
-/// The version and role of a file of metadata that its keepers sign; not snapshot and timestamp, which the registry makes by itself.
+/// The version and role of a metadata file that keepers sign; `None` for snapshot and timestamp, which the registry signs alone.
 fn metadata(path: &str) -> Option<(u64, &str)> {
     let (version, stem) = path.strip_prefix("metadata/")?.strip_suffix(".json")?.split_once('.')?;
     Some((version.parse().ok()?, stem)).filter(|(_, stem)| *stem != "snapshot")
@@ -58,7 +58,7 @@ fn file(version: u64, stem: &str) -> String {
     format!("metadata/{version}.{stem}.json")
 }
 
-/// The files that differ from those of the role's earlier metadata. Cards are skipped: they are personal.
+/// The files that differ from the role's earlier metadata. Cards are skipped, because they are personal.
 fn files(path: &str, bytes: &[u8], earlier: Option<&Vec<u8>>, now: Timestamp) -> Result<Vec<Entry>, Error> {
     let parse = |bytes: &[u8]| Document::<TargetsRole>::parse(path, bytes.to_vec());
     let (document, earlier) = (parse(bytes)?, earlier.map(|bytes| parse(bytes)).transpose()?);
@@ -77,7 +77,7 @@ fn files(path: &str, bytes: &[u8], earlier: Option<&Vec<u8>>, now: Timestamp) ->
     Ok(entries)
 }
 
-/// What kind of entry records a file.
+/// The kind of entry that records a file.
 fn kind_of(target: &TargetPath) -> Option<(EntryKind, Option<CheckpointId>)> {
     if *target == TargetPath::misuse_rules() {
         return Some((EntryKind::Rules, None));

@@ -1,4 +1,4 @@
-//! A record of who read what is private: people on boards, auditors and the operator may, and each time is an entry of the log.
+//! Records of private reads by board members, auditors and the operator: each is a log entry.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -10,24 +10,23 @@ use crate::identity::KeyId;
 use crate::statement::Predicate;
 use crate::time::Timestamp;
 
-/// Seconds for which the same reading by the same person is one.
+/// Seconds within which the same read by the same person is recorded once.
 const SAME: i64 = 3600;
-/// Readings that are remembered for that.
+/// Maximum number of remembered reads.
 const MAX_REMEMBERED: usize = 100_000;
 
-/// Somebody who decides, audits or operates read what concerns others. Its subject is the digest of what was read; the registry signs it.
+/// The registry's statement that someone read private data by their role. Its subject is the digest of what was read.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reading {
-    /// Who read.
     pub reader: KeyId,
-    /// What: a kind of statement, or `queue`, `history`, `decision`, `shares`, `audit`.
+    /// What was read: a kind of statement, or `queue`, `history`, `decision`, `shares`, `audit`.
     pub kind: String,
-    /// How many.
+    /// Number of items.
     pub count: u64,
-    /// Whom they concern.
+    /// The people concerned.
     pub people: BTreeSet<KeyId>,
-    /// When.
     pub created: Timestamp,
 }
 
@@ -35,19 +34,19 @@ impl Predicate for Reading {
     const KIND: &'static str = "reading";
 }
 
-/// What was read lately, so that asking again is not recorded again.
+/// Recent reads, so that repeated ones are not recorded again.
 #[derive(Debug, Default)]
 pub(super) struct Readings {
     read: Mutex<HashMap<(KeyId, Sha256Digest), Timestamp>>,
-    /// Auditors only, so there are few.
+    /// By auditor.
     audited: Mutex<HashMap<KeyId, Audit>>,
 }
 
-/// An audit that is on the record.
+/// A recorded audit.
 #[derive(Debug, Clone, Copy)]
 struct Audit {
     at: Timestamp,
-    /// The log's size that it covers.
+    /// The size of the log that it covers.
     covered: u64,
 }
 
@@ -67,7 +66,7 @@ impl Readings {
         }
     }
 
-    /// How much of the log an audit of the last hour covers.
+    /// The size of the log that the auditor's audit of the last hour covers.
     pub(super) fn audited(&self, reader: KeyId, now: Timestamp) -> Option<u64> {
         let known = self.audited.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&reader).filter(|audit| now.seconds_since(audit.at) < SAME).map(|audit| audit.covered)

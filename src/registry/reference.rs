@@ -1,5 +1,5 @@
-//! What a statement refers to. The rules by which it is judged are those of that object: what its author writes as its subject only has to
-//! agree, and decides nothing.
+//! The objects that statements refer to. A statement is judged by the rules of its object; the subject that its author writes must agree
+//! with it.
 
 use super::index::Index;
 use super::{Error, Registry};
@@ -11,7 +11,7 @@ use crate::statement::{Envelope, Predicate, Subject};
 use crate::store::StatementRow;
 
 impl Registry {
-    /// The checkpoint of the request, grant or case that a statement refers to; of a statement that refers to none, its own.
+    /// The checkpoint of the request, grant or case that a statement refers to; without a reference, its own.
     ///
     /// # Errors
     /// [`Error::Unknown`] if what it refers to is not here, [`Error::OtherSubject`] if its subject is another, [`Error::Store`].
@@ -22,7 +22,7 @@ impl Registry {
                 self.subject_of::<Request>("request", about).await?
             }
             Revocation::KIND | Case::KIND => self.subject_of::<Grant>("grant", about).await?,
-            // A share comes before the grant that its member signs.
+            // A share may precede the grant that its member signs.
             ApprovalShare::KIND => match self.subject_of::<Grant>("grant", about).await {
                 Err(Error::Unknown { .. }) => return Ok(index.checkpoint.clone()),
                 found => found?,
@@ -54,7 +54,7 @@ impl Registry {
     }
 }
 
-/// The subject of what is referred to.
+/// The subject of the referenced object.
 struct Reference {
     checkpoint: CheckpointId,
     manifest: Sha256Digest,

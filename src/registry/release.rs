@@ -1,4 +1,4 @@
-//! What a board proposes for its checkpoint, looked at as a whole before it is taken in, reviewed or published.
+//! Checks of a board's proposal as a whole, before it is accepted, reviewed or published.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::catalogue::{CheckpointFile, Repository, Subject};
 use crate::name::CheckpointId;
 use crate::policy::ReleaseFiles;
 
-/// Refuses a proposal whose files do not fit together, or are another checkpoint's.
+/// Refuses a proposal whose files do not fit together, or are for another checkpoint.
 ///
 /// # Errors
 /// [`Error::Release`]; what is wrong with the catalogue or the proposal.
@@ -25,10 +25,10 @@ pub fn require_coherent(repository: &Repository, checkpoint: &CheckpointId) -> R
     Ok(files.require_coherent(checkpoint)?)
 }
 
-/// The boards' open proposals that must not come into force, and why.
+/// The boards' open proposals that may not come into force, with the reasons.
 ///
 /// # Errors
-/// What is wrong with the catalogue or a proposal.
+/// Errors of the catalogue or a proposal.
 pub fn incoherent(repository: &Repository) -> Result<BTreeMap<CheckpointId, String>, Error> {
     let mut found = BTreeMap::new();
     for subject in repository.proposals()? {

@@ -1,7 +1,7 @@
-//! The gate through which every private answer goes. What concerns others is revealed to those who decide, audit or operate only with an
-//! entry of the log, which is durable before anything is handed out.
+//! The gate for private answers: data about others is returned to board members, auditors and the operator only after a log entry about the
+//! read is durable.
 //!
-//! The server can send nothing that is private but a [`PrivateAnswer`], and only this file makes one.
+//! The server can send private data only as a [`PrivateAnswer`], and only this file makes one.
 
 use super::reading_log::Reading;
 use super::{Error, Registry};
@@ -13,39 +13,39 @@ use crate::statement::{Predicate as _, Statement, Subject};
 use crate::store::{FiledStatement, Filing, RecordRow, RequestRow, StatementRow};
 use crate::time::Timestamp;
 
-/// An answer that its reader may have: if it concerns others, the reading is on the record.
+/// An answer that its reader may have; if it concerns others, the read is recorded.
 #[derive(Debug)]
 pub struct PrivateAnswer<T>(T);
 
 impl<T> PrivateAnswer<T> {
-    /// An answer that concerns nobody in particular.
+    /// An answer without private data.
     pub(super) fn public(answer: T) -> Self {
         Self(answer)
     }
 
-    /// The same in another form.
+    /// Converts the answer.
     pub fn map<U>(self, to: impl FnOnce(T) -> U) -> PrivateAnswer<U> {
         PrivateAnswer(to(self.0))
     }
 
-    /// The same in another form, if it can be had.
+    /// Converts the answer, if possible.
     ///
     /// # Errors
-    /// What `to` fails with.
+    /// The error of `to`.
     pub fn try_map<U, E>(self, to: impl FnOnce(T) -> Result<U, E>) -> Result<PrivateAnswer<U>, E> {
         to(self.0).map(PrivateAnswer)
     }
 
-    /// The answer.
+    /// The answer itself.
     pub fn into_inner(self) -> T {
         self.0
     }
 }
 
-/// What an answer tells, and whom it concerns.
+/// What an answer discloses, and whom it concerns.
 #[derive(Debug)]
 pub(super) struct Disclosure {
-    /// What is told: a kind of statement, or `queue`, `history`, `decision`, `shares`.
+    /// A kind of statement, or `queue`, `history`, `decision`, `shares`.
     what: String,
     items: Vec<DisclosedItem>,
 }
@@ -58,7 +58,7 @@ struct DisclosedItem {
 }
 
 impl Disclosure {
-    /// It concerns nobody but the reader, or nobody at all.
+    /// An answer that concerns only the reader, or no one.
     pub(super) fn nothing() -> Self {
         Self { what: String::new(), items: Vec::new() }
     }
@@ -73,7 +73,7 @@ impl Disclosure {
         Self { what: kind.to_owned(), items: rows.iter().map(item).collect() }
     }
 
-    /// Requests as the queue keeps them.
+    /// Requests.
     pub(super) fn from_requests(what: &str, rows: &[RequestRow]) -> Self {
         let item = |row: &RequestRow| DisclosedItem {
             digest: row.digest,
@@ -83,7 +83,7 @@ impl Disclosure {
         Self { what: what.to_owned(), items: rows.iter().map(item).collect() }
     }
 
-    /// One thing that concerns these people.
+    /// One object that concerns these people.
     pub(super) fn from_item(
         what: &str,
         digest: Sha256Digest,
@@ -96,8 +96,8 @@ impl Disclosure {
 }
 
 impl Registry {
-    /// Hands an answer out. If it concerns others than its reader, and they read it by their office, the reading is entered in the log
-    /// first; the same reading by the same person within an hour is one.
+    /// Returns the answer. If it concerns others and the reader reads it by their role, the read is first recorded in the log; the same
+    /// read within an hour is recorded once.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Catalogue`].
@@ -111,7 +111,7 @@ impl Registry {
         let Some(first) = items.first() else { return Ok(PrivateAnswer(answer)) };
         let now = self.now();
         let view = self.view().await?;
-        // Whoever has no office reads only what concerns them, such as the shares of their own grant.
+        // Readers without a role get only what concerns them, such as the shares of their own grant.
         if reader != self.key_id() && !view.names(reader) {
             return Ok(PrivateAnswer(answer));
         }
@@ -134,10 +134,10 @@ impl Registry {
         Ok(PrivateAnswer(answer))
     }
 
-    /// Hands out at most `count` records of the log from a place on, and never one that no audit on the record covers.
+    /// Returns at most `count` records of the log from a place on, none that a recorded audit does not cover.
     ///
     /// # Errors
-    /// [`Error::NotYours`] for anybody but auditors, [`Error::Store`], [`Error::NotWitnessed`].
+    /// [`Error::NotYours`] for all but auditors, [`Error::Store`], [`Error::NotWitnessed`].
     pub(super) async fn reveal_log(
         &self,
         reader: KeyId,
@@ -152,7 +152,7 @@ impl Registry {
         let size = self.store.log_head().await?.head.size();
         let covered = self.readings.audited(reader, now).filter(|covered| end.min(size) <= *covered);
         let covered = match covered {
-            // An audit that begins again is a reading of its own.
+            // An audit that starts over is recorded again.
             Some(covered) if from > 0 => covered,
             _ => self.record_audit(reader, now).await?,
         };
@@ -160,7 +160,7 @@ impl Registry {
         Ok(PrivateAnswer(self.store.log_records(from, count).await?))
     }
 
-    /// Records that an auditor is about to read the log; how long it is then.
+    /// Records an audit by the reader; returns the size of the log.
     async fn record_audit(&self, reader: KeyId, now: Timestamp) -> Result<u64, Error> {
         let head = self.store.log_head().await?.head;
         let reading = Reading {
@@ -171,7 +171,7 @@ impl Registry {
             created: now,
         };
         self.enter_reading(reading, head.root(), Reading::KIND.parse()?).await?;
-        // What was acknowledged before is in the tree that the auditor is about to read.
+        // What was acknowledged before is in the tree that the auditor reads.
         self.keep_witnessed().await?;
         let covered = self.store.log_head().await?.head.size();
         self.readings.remember_audit(reader, covered, now);

@@ -1,4 +1,4 @@
-//! What follows from revocations and cases: they bear on a person and a checkpoint, whichever grant they name (P10).
+//! The effects of revocations and cases: they apply to a person and a checkpoint, whichever grant they name (P10).
 
 use super::{Error, Registry};
 use crate::access::{self, Grant, Request, Revocation, RulesInForce};
@@ -12,7 +12,7 @@ use crate::store::{Page, SanctionChange, SanctionedGrant, Sanctions};
 use crate::time::Timestamp;
 
 impl Registry {
-    /// Refuses a lease under a grant that was ended, or to a person who is suspended for its checkpoint.
+    /// Refuses a lease under a revoked grant, or to a person who is suspended for the checkpoint.
     pub(super) async fn require_unsanctioned(
         &self,
         grant: &Grant,
@@ -30,7 +30,7 @@ impl Registry {
         self.require_not_suspended(holder, rules, now).await
     }
 
-    /// Refuses what a suspension of this person bars.
+    /// Refuses actions of a suspended person.
     pub(super) async fn require_not_suspended(
         &self,
         holder: KeyId,
@@ -44,7 +44,7 @@ impl Registry {
         Err(Error::Suspended { case, until, board: rules.contacts.clone() })
     }
 
-    /// Why a grant has ended, if a revocation ended it.
+    /// The error of a grant that a revocation ended.
     pub(super) async fn revocation_error(
         &self,
         grant: &Grant,
@@ -55,7 +55,7 @@ impl Registry {
         self.revocation_error_from(grant, sanctions, rules).await
     }
 
-    /// The same, if what stands against its holder is known.
+    /// As [`Self::revocation_error`], with known sanctions.
     pub(super) async fn revocation_error_from(
         &self,
         grant: &Grant,
@@ -69,7 +69,7 @@ impl Registry {
         }
     }
 
-    /// Refuses to answer somebody of itself who was revoked or is suspended: their board, or the auditors, have to decide.
+    /// Refuses an automatic answer to a revoked or suspended person: their board or the auditors must decide.
     pub(super) async fn require_answerable(
         &self,
         request: &Request,
@@ -86,7 +86,7 @@ impl Registry {
         Ok(())
     }
 
-    /// What stands against the people for whom a request asks; nothing is known of one that was erased.
+    /// Sanctions against the people in a request; none are known of an erased request.
     pub(super) async fn sanctions_of_request(
         &self,
         request: Sha256Digest,
@@ -146,8 +146,8 @@ impl Registry {
         Ok(Some((revocation.predicate.reason, row.signer)))
     }
 
-    /// Works out what stands against people from statements that came in before that was kept; whether there was any. Each was verified
-    /// by the rules of the checkpoint that it names, so one that names another than its grant's counts for nothing.
+    /// Derives the sanctions from statements stored before sanctions were; returns whether there were any. Statements that name another
+    /// checkpoint than their grant's have no effect.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Statement`].
@@ -177,7 +177,7 @@ impl Registry {
                             Some(grant) => self.find_sanctioned(grant, &row.checkpoint).await?,
                             None => None,
                         };
-                        // Cases of before may name rules by any text: such a case stands as one that was opened by hand.
+                        // Old cases may name rules by any text: these are treated as opened by hand.
                         let case = envelope.claim::<Case>();
                         let rules = case.map(|case| case.predicate.rules).unwrap_or_default();
                         let rules = rules.iter().map(ToString::to_string).collect();
@@ -209,7 +209,7 @@ impl Registry {
     }
 }
 
-/// What a step in a case changes of what stands against its person.
+/// The change of sanctions by a step in a case.
 pub(super) fn change_by(step: &CaseStep, at: Timestamp) -> Option<SanctionChange> {
     let case = step.case;
     match &step.step {

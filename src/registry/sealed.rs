@@ -1,4 +1,4 @@
-//! Sealed checkpoints: chunks and manifests come in from board members, and go out to anybody.
+//! Sealed checkpoints: board members upload chunks and manifests, anyone may download them.
 
 use axum::body::Bytes;
 
@@ -10,7 +10,7 @@ use crate::seal::Locks;
 use crate::store::SealRow;
 
 impl Registry {
-    /// Keeps a chunk that somebody on a board hands in; whether it was new.
+    /// Stores a board member's chunk; returns whether it was new.
     ///
     /// # Errors
     /// [`Error::NotYours`], [`Error::Blob`].
@@ -19,7 +19,7 @@ impl Registry {
         Ok(self.blobs.put(digest, bytes).await?)
     }
 
-    /// Refuses those who are on no board, before anything long of theirs is read.
+    /// Refuses people who are on no board, before a long body is read.
     ///
     /// # Errors
     /// [`Error::NotYours`], [`Error::Store`].
@@ -27,7 +27,7 @@ impl Registry {
         if self.view().await?.boards_of(key).is_empty() { Err(Error::NotYours) } else { Ok(()) }
     }
 
-    /// Keeps a sealed checkpoint's manifest and shares, once every chunk is here.
+    /// Stores a sealed checkpoint's manifest and shares, once every chunk is stored.
     ///
     /// # Errors
     /// [`Error::NotYours`], [`Error::Seal`], [`Error::Unknown`] with the first chunk that is missing, [`Error::Store`].
@@ -55,7 +55,7 @@ impl Registry {
         Ok(digest)
     }
 
-    /// A sealed checkpoint's manifest and shares.
+    /// The manifest and shares of a sealed checkpoint.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::Store`].

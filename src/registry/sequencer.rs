@@ -1,8 +1,7 @@
-//! The log's sequencer: it gives entries their places in the order in which they were written, and signs heads.
+//! The log's sequencer: it gives entries their places in the order in which they were written, and signs tree heads.
 //!
-//! Whoever needs an entry in the log takes the turn themselves, for everything that waits; those who come meanwhile find theirs done. So the log
-//! never lags behind what was acknowledged, and one synchronization of the disk serves all. Turns of other replicas are waited for at the
-//! database.
+//! A caller that needs its entry in the log sequences everything that waits; callers that arrive meanwhile find theirs done. So the log
+//! never lags behind acknowledged statements, and one disk synchronization serves all. Replicas take turns by a lock in the database.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,20 +13,20 @@ use crate::digest::Sha256Digest;
 use crate::log::{self, EntryKind, Growth, HeadNote, Part, Receipt, Tiles, TreeHead, prove_inclusion};
 use crate::store::Turn;
 
-/// How often a turn is taken before it is given up.
+/// Attempts of one turn.
 const TRIES: usize = 20;
 
-/// What this process remembers of the log between two turns: its right edge.
+/// The right edge of the log, as remembered between turns.
 #[derive(Debug, Default)]
 pub(super) struct Sequencer {
     turn: Mutex<Option<Growth>>,
-    /// Turns that have begun here.
+    /// Turns begun by this process.
     begun: AtomicU64,
-    /// The last of them that left nothing waiting of what had been written before it began.
+    /// The last turn that sequenced everything written before it began.
     drained: AtomicU64,
 }
 
-/// Tiles that were read before they are asked for.
+/// Tiles that were read ahead.
 pub(super) struct ReadTiles(pub(super) BTreeMap<(Option<u8>, u64), Vec<u8>>);
 
 impl Tiles for ReadTiles {
@@ -38,7 +37,7 @@ impl Tiles for ReadTiles {
 }
 
 impl Registry {
-    /// Gives every entry that was written before this was called its place in the tree.
+    /// Gives every entry that was written before this call its place in the tree.
     ///
     /// # Errors
     /// [`Error::Log`] if the log on the disk is damaged, [`Error::Store`], [`Error::Busy`].
@@ -54,7 +53,7 @@ impl Registry {
             let number = self.sequencer.begun.fetch_add(1, Ordering::SeqCst) + 1;
             let turn = self.store.log_turn().await?;
             let drains = turn.takes_all();
-            // Whatever goes wrong, the next turn reads the edge again.
+            // After an error, the next turn reads the edge again.
             let before = growth.take();
             match self.take_turn(turn, before).await? {
                 Some(after) => *growth = Some(after),
@@ -67,7 +66,7 @@ impl Registry {
         Err(Error::Busy)
     }
 
-    /// One turn; `None` where somebody else moved the head.
+    /// One turn; `None` if another replica moved the head.
     async fn take_turn(&self, mut turn: Turn, known: Option<Growth>) -> Result<Option<Growth>, Error> {
         let head = turn.head.head;
         let mut growth = match known.filter(|known| known.size() == head.size()) {
@@ -104,7 +103,7 @@ impl Registry {
         Ok(log::Bundle { entries }.to_bytes()?)
     }
 
-    /// The name of this registry's log: the first root of its catalogue is in it, so that no other log can have it.
+    /// The log's name, which contains the catalogue's first root, so that no other log has it.
     ///
     /// # Errors
     /// [`Error::Unfounded`], [`Error::Store`].
@@ -114,7 +113,7 @@ impl Registry {
         Ok(log::origin(Sha256Digest::of(root)))
     }
 
-    /// Sees to it that the last entry of a kind that records `statement` is in the log; its place.
+    /// Ensures that the last entry of a kind for `statement` is in the log; returns its place.
     ///
     /// # Errors
     /// [`Error::Unknown`] if there is none; those of [`Self::sequence`].
@@ -129,7 +128,7 @@ impl Registry {
         Err(Error::Unknown { what: "entry of the log for", digest: statement })
     }
 
-    /// The head as clients get it: the newest that is signed, with the witnesses' cosignatures where they are asked.
+    /// The head for clients: the newest signed one, with witnesses' cosignatures if there are witnesses.
     ///
     /// # Errors
     /// [`Error::Unknown`] before the first entry, [`Error::Store`].
@@ -146,7 +145,7 @@ impl Registry {
         Ok(note.into_bytes())
     }
 
-    /// A tile or a bundle, exactly as wide as it is asked for.
+    /// A tile or a bundle of exactly the requested width.
     ///
     /// # Errors
     /// [`Error::NoPart`] if the log is not that long, [`Error::Store`].
@@ -162,7 +161,7 @@ impl Registry {
         Ok(bytes)
     }
 
-    /// The last entry of a kind that records `statement`, with the proof that it is in the log that clients see.
+    /// The last entry of a kind for `statement`, with its proof of inclusion in the clients' head.
     ///
     /// # Errors
     /// [`Error::Unknown`], [`Error::Log`], [`Error::Store`]; where witnesses are asked, theirs.
@@ -184,14 +183,14 @@ impl Registry {
     }
 }
 
-/// The tiles that a proof of inclusion is made from: those above the entry, and those at the right edge.
+/// The tiles for a proof of inclusion: above the entry, and at the right edge.
 pub(super) fn tiles_beside(place: u64, size: u64) -> Vec<(u8, u64)> {
     let mut tiles = Vec::new();
     let mut level: u8 = 0;
     while size >> (8 * u32::from(level)) > 0 {
         let above = |entry: u64| (entry >> (8 * u32::from(level))) / log::TILE_WIDTH;
         tiles.push((level, above(place)));
-        // The last hash of a level stands at its right edge; so does the one before, where the last is only begun.
+        // The last hash of a level is at its right edge, and so is the previous one if the last is partial.
         let last = (size >> (8 * u32::from(level))).saturating_sub(1) / log::TILE_WIDTH;
         tiles.push((level, last));
         level += 1;

@@ -1,4 +1,4 @@
-//! The registry as a service: what it keeps, and the catalogue that it serves and believes.
+//! The registry as a service: its stores, and the verified catalogue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -23,13 +23,13 @@ use crate::statement::Quorum;
 use crate::store::{CatalogueFiles, Store};
 use crate::time::Timestamp;
 
-/// A registry: its keys, its database, its chunks. Replicas that share the last two are one registry.
+/// A registry: keys, database and chunks. Replicas that share the last two are one registry.
 pub struct Registry {
     pub(super) store: Store,
     pub(super) blobs: Blobs,
     pub(super) identity: Identity,
     pub(super) signer: Box<dyn Signer>,
-    /// Where this process keeps what it trusts of the catalogue, as every client does.
+    /// Where this process keeps its trusted state of the catalogue, as every client does.
     pub(super) state: PathBuf,
     files: Mutex<Option<Arc<CatalogueFiles>>>,
     seen: Mutex<Option<Arc<View>>>,
@@ -38,20 +38,20 @@ pub struct Registry {
     pub(super) readings: Readings,
     pub(super) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     pub(super) witnesses: Witnesses,
-    /// How much is taken of people whom the catalogue does not name.
+    /// Limits for people who are not in the catalogue.
     pub(super) admission: AdmissionRules,
-    /// The key of the challenges that proofs of work answer, once it was read.
+    /// The key of proof-of-work challenges, once it is read.
     pub(super) challenge_key: OnceLock<Sha256Digest>,
-    /// Checkpoints of public stages that somebody read, by their sealed manifests.
+    /// Opened public checkpoints, by their sealed manifests.
     pub(super) opened: Mutex<BTreeMap<Sha256Digest, Arc<ChunkOpener>>>,
-    /// Room for their chunks while they are read.
+    /// Memory for their decrypted chunks.
     pub(super) chunk_memory: Arc<ChunkMemory>,
 }
 
 /// The catalogue at one version.
 pub struct View {
     version: i64,
-    /// The catalogue, verified.
+    /// The verified catalogue.
     pub catalogue: Catalogue,
     rules: Mutex<BTreeMap<CheckpointId, Arc<RulesInForce>>>,
     deciders: OnceLock<BTreeMap<KeyId, Vec<CheckpointId>>>,
@@ -60,7 +60,7 @@ pub struct View {
 }
 
 impl Registry {
-    /// A registry of these parts. `state` is a folder of this process's own.
+    /// A registry of these parts; `state` is a private folder of this process.
     pub fn new(
         store: Store,
         blobs: Blobs,
@@ -88,26 +88,25 @@ impl Registry {
         }
     }
 
-    /// The same with a clock of one's choice.
+    /// Replaces the clock.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// The same, which takes so much of people whom its catalogue does not name.
+    /// Replaces the limits for people who are not in the catalogue.
     #[must_use]
     pub fn with_admission(mut self, admission: AdmissionRules) -> Self {
         self.admission = admission;
         self
     }
 
-    /// What the clock says.
     pub(super) fn now(&self) -> Timestamp {
         (self.clock)()
     }
 
-    /// The same, whose heads these witnesses are asked to cosign.
+    /// Sets the witnesses that cosign the log's heads.
     ///
     /// # Errors
     /// [`Error::NotWitnessed`] if HTTP cannot be set up.
@@ -116,22 +115,22 @@ impl Registry {
         Ok(self)
     }
 
-    /// The database.
+    /// The registry's database.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The chunks.
+    /// The registry's chunk store.
     pub fn blobs(&self) -> &Blobs {
         &self.blobs
     }
 
-    /// The registry's own key.
+    /// The key that signs leases and tree heads.
     pub fn verifying_key(&self) -> VerifyingKey {
         self.signer.verifying_key()
     }
 
-    /// The id of the registry's own key.
+    /// The id of [`Self::verifying_key`].
     pub fn key_id(&self) -> KeyId {
         self.verifying_key().id()
     }
@@ -140,7 +139,7 @@ impl Registry {
         Keys { opening: self.identity.opening_key(), signer: &*self.signer }
     }
 
-    /// The catalogue as it is published now, verified from the first root on.
+    /// The published catalogue, verified from its first root on.
     ///
     /// # Errors
     /// [`Error::Unfounded`] before the first publication; [`Error::Catalogue`], [`Error::Store`].
@@ -174,7 +173,7 @@ impl Registry {
         Ok(view)
     }
 
-    /// Whether the catalogue was published.
+    /// Whether the catalogue has been published.
     ///
     /// # Errors
     /// [`Error::Catalogue`], [`Error::Store`].
@@ -186,7 +185,7 @@ impl Registry {
         }
     }
 
-    /// The catalogue's files as they are now; read again only when somebody changed them.
+    /// The catalogue's files, read again only after a change.
     pub(super) async fn files(&self) -> Result<Arc<CatalogueFiles>, Error> {
         let version = self.store.catalogue_version().await?;
         let known = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -198,7 +197,7 @@ impl Registry {
         Ok(files)
     }
 
-    /// The locks of the sealed checkpoint that the rules name.
+    /// The shares of the sealed checkpoint that the rules name.
     ///
     /// # Errors
     /// [`Error::NotSealed`], [`Error::Seal`], [`Error::Store`].
@@ -224,7 +223,7 @@ impl View {
         Ok(found)
     }
 
-    /// The checkpoints on whose own boards a key is.
+    /// The checkpoints whose own board has this key.
     pub fn boards_of(&self, key: KeyId) -> Vec<CheckpointId> {
         let has = |checkpoint: &&CheckpointId| {
             self.catalogue
@@ -234,7 +233,7 @@ impl View {
         self.catalogue.checkpoints().filter(has).cloned().collect()
     }
 
-    /// The checkpoints of which a key decides: by its own board, or by another that its policy asks for approvals.
+    /// The checkpoints on which a key decides, through its own or another board of the policy.
     pub fn decides_on(&self, key: KeyId) -> &[CheckpointId] {
         self.deciders.get_or_init(|| self.all_deciders()).get(&key).map_or(&[], Vec::as_slice)
     }
@@ -242,7 +241,7 @@ impl View {
     fn all_deciders(&self) -> BTreeMap<KeyId, Vec<CheckpointId>> {
         let mut deciders: BTreeMap<KeyId, Vec<CheckpointId>> = BTreeMap::new();
         for checkpoint in self.catalogue.checkpoints() {
-            // Where no policy is in force yet, its own board is all there is.
+            // Without a policy in force there is only the checkpoint's own board.
             let rules = self.rules(checkpoint).ok();
             let others = rules.iter().flat_map(|rules| rules.boards.values());
             let keys: BTreeSet<KeyId> = self
@@ -259,7 +258,7 @@ impl View {
         deciders
     }
 
-    /// Whether the catalogue names a key: an owner's, an auditor's, a member's of a board, a registrar's of an organization, or the registry's.
+    /// Whether the catalogue names the key: owner, auditor, board member, registrar or registry.
     pub fn names(&self, key: KeyId) -> bool {
         let is_registry = || self.catalogue.registry().keys().iter().any(|registry| registry.id() == key);
         let is_registrar = || !self.organizations_of(key).is_empty();
@@ -270,7 +269,7 @@ impl View {
             || is_registrar()
     }
 
-    /// How many members the boards have that a checkpoint's grant may need, where these are most.
+    /// The largest number of board members that one grant may need.
     pub fn max_members(&self) -> usize {
         let of = |checkpoint: &CheckpointId| {
             let rules = self.rules(checkpoint).ok();
@@ -280,18 +279,18 @@ impl View {
         self.catalogue.checkpoints().map(of).max().unwrap_or(0)
     }
 
-    /// The rules of misuse that the owners signed, if there are any.
+    /// The misuse rules that the owners signed, if there are any.
     pub fn scorer(&self) -> Option<Arc<Scorer>> {
         self.scorer.get_or_init(|| self.catalogue.scorer().ok().flatten().map(Arc::new)).clone()
     }
 
-    /// Whether a key is an auditor's.
+    /// Whether the catalogue names the key as an auditor's.
     pub fn is_auditor(&self, key: KeyId) -> bool {
         let auditors = self.catalogue.auditors();
         auditors.is_some_and(|auditors| auditors.keys().iter().any(|auditor| auditor.id() == key))
     }
 
-    /// Whether a key is an owner's.
+    /// Whether the catalogue names the key as an owner's.
     pub fn is_owner(&self, key: KeyId) -> bool {
         self.catalogue.owners().keys().iter().any(|owner| owner.id() == key)
     }

@@ -1,4 +1,4 @@
-//! Who is asking: challenges, their answers, and the short-lived bearers that are handed out for them.
+//! Authentication: challenges, their answers, and short-lived bearers.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,13 +17,13 @@ use crate::time::Timestamp;
 
 /// Seconds for which a challenge can be answered.
 const CHALLENGE_SECONDS: i64 = 120;
-/// Seconds for which a bearer is good.
+/// Seconds for which a bearer is valid.
 const BEARER_SECONDS: i64 = 3600;
-/// Bearers that are remembered without asking the database: some 10 MB.
+/// Maximum number of cached bearers, about 10 MB.
 const MAX_BEARERS: usize = 100_000;
 
 impl Registry {
-    /// A new challenge: 32 random bytes as text, and until when it can be answered.
+    /// A new challenge of 32 random bytes as text, and its end.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -33,7 +33,7 @@ impl Registry {
         Ok((challenge, expires))
     }
 
-    /// A bearer for the right answer to a challenge that was handed out here, at one of the registry's own `origins`, and not used yet.
+    /// A bearer for the valid answer to an unused challenge, made for one of the registry's own `origins`.
     ///
     /// # Errors
     /// [`Error::Access`], [`Error::Challenge`], [`Error::Store`].
@@ -55,7 +55,7 @@ impl Registry {
         }
     }
 
-    /// Whose a bearer is.
+    /// The holder of a bearer.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -72,7 +72,7 @@ impl Registry {
     }
 }
 
-/// Bearers that were looked up: one stays what it is until it is over, whichever replica handed it out.
+/// Cache of bearers. A bearer does not change until it expires, whichever replica issued it.
 #[derive(Debug, Default)]
 pub(super) struct Bearers(Mutex<HashMap<Sha256Digest, (KeyId, Timestamp)>>);
 
@@ -87,7 +87,7 @@ impl Bearers {
         if known.len() >= MAX_BEARERS {
             known.retain(|_, (_, expires)| now < *expires);
         }
-        // With so many at once, the database is asked each time for the rest.
+        // Beyond this number, the database is asked each time.
         if known.len() < MAX_BEARERS {
             known.insert(digest, (holder, expires));
         }

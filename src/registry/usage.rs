@@ -1,4 +1,4 @@
-//! Usage at the registry: batches come in, rules are asked, cases are opened; a lease waits for what is missing.
+//! Usage at the registry: batches are stored, rules are applied, and cases are opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,26 +18,26 @@ use crate::store::{
 use crate::time::Timestamp;
 use crate::usage::{ChainedBatch, Event, UsageBatch, verify_batch};
 
-/// How far back histories go, in days.
+/// Days of history that rules use.
 const HISTORY_DAYS: i64 = 30;
-/// Generations of one person that are read at once, about 30 MB: two a minute, day and night. Who has more gets a case, which says so.
+/// Maximum generations of one person in a history, about 30 MB: two a minute all day. A longer history opens a case.
 const MAX_GENERATIONS: usize = 100_000;
-/// What such a case names in place of a rule.
+/// The rule of that case.
 const UNREADABLE: &str = "history-too-long";
-/// What a case names in place of a rule that is not in force.
+/// The rule of a case for a hit of a rule that is not in force.
 const NOT_IN_FORCE: &str = "not-in-force";
 
 /// The grants of a batch's generations.
 #[derive(Debug, Default)]
 struct CitedGrants {
-    /// By the record with which each began.
+    /// By the record with which a generation began.
     of_generation: BTreeMap<u64, Sha256Digest>,
-    /// Each with its checkpoint and manifest.
+    /// With their checkpoints and manifests.
     grants: BTreeMap<Sha256Digest, (CheckpointId, Sha256Digest)>,
 }
 
 impl Registry {
-    /// Takes in a batch that continues its journal; whether it was new. Where rules were met, a case is opened with it.
+    /// Accepts a batch that continues its journal and opens cases for hits; returns whether the batch was new.
     pub(super) async fn accept_usage(&self, envelope: &Envelope, now: Timestamp) -> Result<bool, Error> {
         let catalogue = self.view().await?.catalogue.id();
         let batch = verify_batch(envelope, catalogue)?;
@@ -81,17 +81,17 @@ impl Registry {
         };
         if self.file(filing).await? {
             for grant in cited.grants.keys() {
-                // What waited for a case that was decided meanwhile.
+                // Stored hits of a case that was decided meanwhile.
                 self.raise_later(*grant, now).await?;
             }
             return Ok(true);
         }
-        // Another batch of the same journal came in meanwhile.
+        // Another batch of the same journal was stored meanwhile.
         let known = self.store.journal(batch.journal).await?;
         require_continues(&batch, holder, known.as_ref()).map(|()| false)
     }
 
-    /// The grants that the records cite, each of which must be the journal owner's own.
+    /// The grants that the records cite, each of which must belong to the journal's owner.
     async fn find_cited_grants(&self, batch: &ChainedBatch, holder: KeyId) -> Result<CitedGrants, Error> {
         let mut cited = CitedGrants::default();
         for (record, _) in &batch.records {
@@ -99,7 +99,7 @@ impl Registry {
                 Event::Begin(begin) => {
                     cited.of_generation.insert(record.seq, begin.grant);
                 }
-                // What began in an earlier batch ends under the grant under which it began.
+                // A generation from an earlier batch ends under the grant under which it began.
                 Event::End(end) if !cited.of_generation.contains_key(&end.begin) => {
                     if let Some(grant) = self.store.grant_of_generation(batch.journal, end.begin).await? {
                         cited.of_generation.insert(end.begin, grant);
@@ -121,7 +121,7 @@ impl Registry {
         Ok(cited)
     }
 
-    /// A case for each grant under which rules were met: those that the records name, and those that the history meets.
+    /// A case for each grant with hits, of records and of the history.
     async fn cases(
         &self,
         batch: &ChainedBatch,
@@ -173,7 +173,7 @@ impl Registry {
         Ok(outcomes)
     }
 
-    /// What the person did before and in this batch, and what the others under this checkpoint do; nothing if it is more than can be read.
+    /// The person's history including this batch, and the others' usage of the checkpoint; `None` if it is too long to read.
     async fn history(
         &self,
         batch: &ChainedBatch,
@@ -201,7 +201,7 @@ impl Registry {
     }
 }
 
-/// The rule in force that a record names. What else a record says there is its owner's word, and not the registry's to sign.
+/// The rule in force that a record names. The registry does not sign other texts of the record's owner.
 fn known_rule<'a>(hit: &'a str, scorer: Option<&Scorer>) -> &'a str {
     let is_known = |scorer: &Scorer| scorer.rules().rules.iter().any(|rule| rule.id.as_str() == hit);
     if scorer.is_some_and(is_known) { hit } else { NOT_IN_FORCE }
@@ -214,10 +214,10 @@ fn require_continues(batch: &ChainedBatch, holder: KeyId, known: Option<&Journal
         Some(known) => (known.records, Some(known.head)),
         None => (0, None),
     };
-    if batch.from.0 == expected.0 && expected.1.is_none_or(|head| head == batch.from.1) {
+    if batch.from.seq == expected.0 && expected.1.is_none_or(|head| head == batch.from.link) {
         return Ok(());
     }
-    Err(Error::JournalForked { known: expected.0, first: batch.from.0 })
+    Err(Error::JournalForked { known: expected.0, first: batch.from.seq })
 }
 
 fn usage_filing(batch: &ChainedBatch, holder: KeyId, is_known: bool, now: Timestamp) -> UsageFiling {
@@ -239,13 +239,13 @@ fn usage_filing(batch: &ChainedBatch, holder: KeyId, is_known: bool, now: Timest
     let after = JournalRow {
         journal: batch.journal,
         holder,
-        records: batch.next.0,
-        head: batch.next.1,
+        records: batch.next.seq,
+        head: batch.next.link,
         told: now,
         leased_until: Timestamp::from_unix_seconds(0),
         leased_for: None,
         is_lost: false,
         raised: None,
     };
-    UsageFiling { after, before: is_known.then_some(batch.from), begun, ended }
+    UsageFiling { after, before: is_known.then_some((batch.from.seq, batch.from.link)), begun, ended }
 }

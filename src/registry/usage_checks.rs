@@ -1,7 +1,7 @@
-//! What a usage record must rest on: a lease that was issued here to the person whose record it is, and a stage that keeps the texts that it holds.
+//! What a usage record requires: a lease issued to its owner, and a stage that keeps the record's texts.
 //!
-//! Records are their owner's word about what they did. Who could write any would fill the log with bytes of their choice, and cases with
-//! generations that never were.
+//! Records are written by their owner. Without these checks anyone could fill the log with arbitrary bytes, and open cases about
+//! generations that never happened.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -19,7 +19,7 @@ use crate::usage::{ChainedBatch, Event};
 type Grants = BTreeMap<u64, Sha256Digest>;
 
 impl Registry {
-    /// Refuses a batch of which a generation has no lease that was issued to its owner for it, or which holds texts that the stage does not keep.
+    /// Refuses a batch with a generation without a lease, or with texts that the stage does not keep.
     ///
     /// # Errors
     /// [`Error::NotLeased`], [`Error::NotKept`], [`Error::Store`].
@@ -60,7 +60,7 @@ impl Registry {
         self.require_kept(batch, grants).await
     }
 
-    /// The lease that a generation cites, if it was issued to this person, and for which checkpoint.
+    /// The lease that a generation cites, if it was issued to this person, and its checkpoint.
     async fn find_lease(
         &self,
         lease: Sha256Digest,
@@ -73,7 +73,7 @@ impl Registry {
         Ok(Some((row.checkpoint, lease)))
     }
 
-    /// Refuses texts of which the stage that they were written under keeps less.
+    /// Refuses texts if the stage under which they were written keeps less.
     async fn require_kept(&self, batch: &ChainedBatch, grants: &Grants) -> Result<(), Error> {
         let mut modes: BTreeMap<Sha256Digest, UsageMode> = BTreeMap::new();
         for (record, _) in &batch.records {
@@ -99,7 +99,7 @@ impl Registry {
         Ok(())
     }
 
-    /// What the stage of a grant keeps, or ever kept: a record may be of the days of an earlier policy.
+    /// The most that a grant's stage keeps or ever kept: a record may date from an earlier policy.
     async fn find_usage_mode(&self, grant: Sha256Digest) -> Result<UsageMode, Error> {
         let grant = self.grant(grant).await?.claim::<Grant>()?.predicate;
         let files = self.files().await?;

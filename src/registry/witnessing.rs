@@ -1,4 +1,4 @@
-//! Asking witnesses to cosign heads (C2SP [tlog-witness](https://c2sp.org/tlog-witness)), before clients see them.
+//! Asking witnesses to cosign tree heads (C2SP [tlog-witness](https://c2sp.org/tlog-witness)) before clients see them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,28 +13,28 @@ use super::{Error, Registry};
 use crate::checkpoint::fetch::BaseUrl;
 use crate::log::{HeadNote, TreeHead, WitnessKey, WitnessRule, prove_consistency};
 
-/// How long a witness may take.
+/// Maximum time of a witness's response.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Longest answer of a witness.
+/// Maximum size of a witness's response.
 const MAX_ANSWER: usize = 16 << 10;
-/// How often a witness that had seen less, or more, is asked in one round.
+/// Attempts per round if a witness reports another size.
 const TRIES: usize = 3;
 
-/// A witness, and where it is asked.
+/// A witness with its address.
 #[derive(Debug, Clone)]
 pub struct WitnessAddress {
     /// Its key, with its name.
     pub key: WitnessKey,
-    /// Its address, below which `add-checkpoint` is.
+    /// Its address, with `add-checkpoint` below it.
     pub url: BaseUrl,
 }
 
-/// Every witness that this registry asks.
+/// The witnesses of this registry.
 #[derive(Default)]
 pub(super) struct Witnesses {
     all: Vec<WitnessAddress>,
     client: Option<Client>,
-    /// One round at a time; the sizes that each witness is known to have seen.
+    /// One round at a time; the size of the last head that each witness has seen.
     seen: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -56,16 +56,16 @@ impl Witnesses {
     }
 }
 
-/// What a witness answered.
+/// A witness's response.
 enum Answer {
-    /// Its signature lines.
+    /// Signature lines.
     Cosigned(Vec<u8>),
-    /// It has seen a head of this size.
+    /// The size of the head that it has seen.
     Seen(u64),
 }
 
 impl Registry {
-    /// Sees to it that the head which clients get covers the entry at `place`.
+    /// Ensures that the clients' head covers the entry at `place`.
     ///
     /// # Errors
     /// [`Error::NotWitnessed`] if no witness cosigned such a head; what the log and the database say.
@@ -74,14 +74,14 @@ impl Registry {
             return Ok(());
         }
         let mut seen = self.witnesses.seen.lock().await;
-        // Somebody else's round may have covered it meanwhile.
+        // Another round may have covered it meanwhile.
         if self.cosigned_size().await? > place {
             return Ok(());
         }
         self.round(&mut seen, place).await
     }
 
-    /// Asks the witnesses again where the head that they saw last is behind.
+    /// Asks the witnesses again if their last head is behind.
     ///
     /// # Errors
     /// Those of [`Self::sequence`] and of the witnesses.
@@ -136,7 +136,7 @@ impl Registry {
         Ok(())
     }
 
-    /// The witness's signature lines for a head; it is told of its last head from there on.
+    /// The witness's signature lines for a head, with a proof from the last head that it has seen.
     async fn ask(
         &self,
         witness: &WitnessAddress,

@@ -1,5 +1,5 @@
-//! What can be told of a bundle's lines before their turn comes: their form, and signatures by keys that are known already. Every core tells of
-//! some lines, while one replays those before them.
+//! Checks of a bundle's lines ahead of their replay: their form, and signatures by known keys. They run in parallel, while one thread
+//! replays.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -16,46 +16,46 @@ use crate::statement::{Envelope, Quorum, Statement, Verified};
 use crate::time::Timestamp;
 use crate::usage::{ChainedBatch, claimed_batch, verify_batch_as_one};
 
-/// Lines that are read at once.
+/// Lines per block.
 const AT_ONCE: usize = 4096;
 
-/// A line that was read.
+/// A line after parsing.
 pub(super) enum ReadLine {
     File(String, Vec<u8>),
     Record(Box<ReadRecord>),
 }
 
-/// A record that was read: the entry, and the statement that has the digest which the entry names.
+/// A record after parsing: its entry, and the statement with the digest that the entry names.
 pub(super) struct ReadRecord {
     pub(super) bytes: Vec<u8>,
     pub(super) entry: Result<Entry, String>,
     pub(super) statement: Option<ReadStatement>,
 }
 
-/// A statement, and what was told of it ahead.
+/// A statement with the results of its early checks.
 pub(super) struct ReadStatement {
     pub(super) envelope: Envelope,
     pub(super) precheck: Precheck,
 }
 
-/// What was told ahead.
+/// The results of early checks.
 pub(super) enum Precheck {
     Nothing,
     Batch(Result<ChainedBatch, String>),
     Lease(Result<ReadLease, String>),
 }
 
-/// A lease that was read.
+/// A lease after parsing.
 pub(super) struct ReadLease {
     pub(super) grant: Sha256Digest,
     pub(super) issued: Timestamp,
     pub(super) expires: Timestamp,
     pub(super) journal: Option<JournalId>,
-    /// The proof, and whose keys it is about: they may have changed before the lease's turn comes.
+    /// The verified lease, and the keys that verified it: the registry's keys may have changed when the lease is replayed.
     pub(super) signed: Option<(Arc<Quorum>, Verified<Statement<Lease>>)>,
 }
 
-/// Reads the next lines of a bundle, none at its end; `registry` is who signs leases, as far as that is known.
+/// Reads and checks the next lines of a bundle, none at its end; `registry` is the signer of leases, if known.
 ///
 /// # Errors
 /// [`Error::Bundle`], [`Error::Io`].

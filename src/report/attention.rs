@@ -1,12 +1,12 @@
-//! What a board should look at first: what does not hold, what was done against a policy, what waits for an answer.
+//! What a board should look at first: findings, actions against a policy, and waiting requests.
 
 use super::Report;
 use super::text::{count, counted};
 
-/// Names of checkpoints that a line shows.
+/// Maximum number of checkpoints named in a line.
 const MAX_NAMES: usize = 5;
 
-/// The lines, the gravest first; none, if nothing needs anybody.
+/// The lines, the most severe first; empty if nothing needs attention.
 pub(super) fn attention(report: &Report) -> Vec<String> {
     [findings(report), open_cases(report), appeals(report), waiting(report), list_silent_grants(report)]
         .into_iter()
@@ -21,7 +21,7 @@ fn findings(report: &Report) -> Option<String> {
 
 fn cases(report: &Report, outcome: &str) -> Option<(u64, String)> {
     let mut cases = report.cases.iter().filter(|row| row.outcome == outcome).peekable();
-    // The oldest stands first.
+    // The oldest is first.
     let oldest = cases.peek()?.opened.date();
     Some((cases.count() as u64, oldest))
 }

@@ -1,7 +1,7 @@
-//! The bundle: one file with everything that an audit reads, in the order in which it reads it.
+//! The bundle: one file with everything that an audit reads, in order.
 //!
-//! JSON lines: the first is the header with the log's head, then the catalogue's files, then the records of the log in their order, each with its
-//! statement; the last counts the lines and has the SHA-256 of all before it. That catches accidents; forgers are caught by the signatures.
+//! JSON lines: the header with the log's head, the catalogue's files, then the records of the log with their statements. The last line has
+//! the number of lines and the SHA-256 of all earlier ones, which detects accidents; signatures detect forgery.
 
 use std::io::{BufRead, Read as _, Write};
 
@@ -16,41 +16,37 @@ use crate::api::AuditRecord;
 use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::time::Timestamp;
 
-/// The form of bundles.
+/// The version of the bundle format.
 const FORM: u32 = 1;
-/// Longest line: a file of a catalogue in base64.
+/// Maximum line: a catalogue file in base64.
 const MAX_LINE: u64 = 192 << 20;
 
 /// The first line.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     #[serde(rename = "portcullis-bundle")]
     form: u32,
-    /// When it was made.
     pub created: Timestamp,
-    /// The log's head, as its note.
+    /// The note of the log's head.
     pub head: String,
 }
 
 impl Header {
-    /// A header of now.
+    /// A header in the current format; `head` is the note of the log's head.
     pub fn new(created: Timestamp, head: String) -> Self {
         Self { form: FORM, created, head }
     }
 }
 
-/// One line behind the first.
+/// A line after the header.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug)]
 pub enum Line {
     /// A file of the catalogue.
-    File {
-        /// Its path.
-        path: String,
-        /// Its bytes.
-        bytes: Vec<u8>,
-    },
-    /// An entry of the log.
+    File { path: String, bytes: Vec<u8> },
+    /// A log entry with its statement.
     Record(AuditRecord),
 }
 
@@ -76,7 +72,7 @@ pub struct BundleWriter<W> {
 }
 
 impl<W: Write> BundleWriter<W> {
-    /// Begins with the header.
+    /// Begins a bundle with its header.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -86,7 +82,7 @@ impl<W: Write> BundleWriter<W> {
         Ok(writer)
     }
 
-    /// Writes a line; how many bytes it has.
+    /// Writes a line; returns its length in bytes.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -111,7 +107,7 @@ impl<W: Write> BundleWriter<W> {
         Ok(())
     }
 
-    /// Ends it; how many lines it has.
+    /// Writes the last line; returns the number of lines.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -123,7 +119,7 @@ impl<W: Write> BundleWriter<W> {
     }
 }
 
-/// A record in one line, whatever spaces its envelopes came with.
+/// A record in one line, without white space from its envelopes.
 fn record_line(record: &AuditRecord) -> String {
     let compact = |raw: &RawValue| {
         crate::json::from_str::<serde_json::Value>(raw.get())
@@ -135,7 +131,7 @@ fn record_line(record: &AuditRecord) -> String {
     format!("{{\"entry\":{entry},\"statements\":[{}]}}", statements.join(","))
 }
 
-/// Reads a bundle line by line; the end is checked before it is told.
+/// Reads a bundle line by line, and checks its end.
 pub struct BundleReader<R> {
     from: R,
     hasher: Sha256Hasher,
@@ -146,7 +142,7 @@ pub struct BundleReader<R> {
 }
 
 impl<R: BufRead> BundleReader<R> {
-    /// Reads the header.
+    /// Opens a bundle and reads the header.
     ///
     /// # Errors
     /// [`Error::Bundle`], [`Error::Io`].
@@ -171,12 +167,12 @@ impl<R: BufRead> BundleReader<R> {
         Ok(reader)
     }
 
-    /// The header.
+    /// The bundle's first line.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The next lines, as they stand, at most so many; none at the end, once the whole file held.
+    /// The next unparsed lines, at most `max`; none after the verified end of the file.
     ///
     /// # Errors
     /// [`Error::Bundle`], [`Error::Io`].
@@ -223,7 +219,7 @@ impl<R: BufRead> BundleReader<R> {
     }
 }
 
-/// Reads one line behind the header.
+/// Parses a line after the header.
 ///
 /// # Errors
 /// [`Error::Bundle`].

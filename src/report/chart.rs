@@ -1,4 +1,4 @@
-//! Charts as inline SVG: readable in print, without JavaScript, with their numbers in words for those who do not see them.
+//! Charts as inline SVG: printable, without JavaScript, with a text alternative.
 
 use crate::visible::{is_hidden, visible};
 use std::fmt::Write as _;
@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 use super::text::count;
 use crate::time::Timestamp;
 
-/// Colours that people with any common colour vision tell apart (Okabe and Ito, 2008), the darkest first.
+/// Colours that people with any common colour vision can distinguish (Okabe and Ito, 2008), the darkest first.
 const COLOURS: [&str; 8] =
     ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#B8A900"];
 const WIDTH: f64 = 720.0;
 const LEFT: f64 = 92.0;
 const RIGHT: f64 = 12.0;
 
-/// A bar of a timeline: which row, from when, to when, what.
+/// A bar of a timeline.
 pub(super) struct Span {
     pub(super) row: String,
     pub(super) from: Timestamp,
@@ -38,7 +38,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// The line of time of a chart.
+/// The time axis of a chart.
 struct Axis {
     from: Timestamp,
     to: Timestamp,
@@ -68,7 +68,7 @@ impl Axis {
     }
 }
 
-/// Rows of spans over time in the order in which they come, each labelled; a label that does not fit is in its title.
+/// A timeline with one labelled row per name, in order of appearance; a label that does not fit is in the tooltip.
 pub(super) fn timeline(title: &str, spans: &[Span], from: Timestamp, to: Timestamp) -> String {
     let axis = Axis { from, to };
     let mut rows: Vec<&str> = spans.iter().map(|span| span.row.as_str()).collect();
@@ -119,7 +119,7 @@ fn write_span(svg: &mut String, span: &Span, axis: &Axis, y: f64, place: usize) 
     svg.push_str("</g>");
 }
 
-/// Black or white, whichever is read more easily on a colour.
+/// Black or white, whichever has more contrast.
 fn ink(place: usize) -> &'static str {
     match place % COLOURS.len() {
         1 | 3 | 4 | 7 => "#000",
@@ -127,12 +127,12 @@ fn ink(place: usize) -> &'static str {
     }
 }
 
-/// How high a chart of bars is, and what is left free below and above.
+/// The height of a bar chart, and its margins.
 const HEIGHT: f64 = 240.0;
 const BOTTOM: f64 = 30.0;
 const TOP: f64 = 24.0;
 
-/// Stacked bars: for each label the values of each series.
+/// Stacked bars: the values of each series by label.
 pub(super) fn bars(title: &str, series: &[&str], rows: &[(String, Vec<u64>)]) -> String {
     let max = rows.iter().map(|(_, values)| values.iter().sum::<u64>()).max().unwrap_or(0).max(1);
     let top = ceiling(max);
@@ -154,7 +154,7 @@ pub(super) fn bars(title: &str, series: &[&str], rows: &[(String, Vec<u64>)]) ->
         );
     }
     let step = (WIDTH - LEFT - RIGHT) / rows.len().max(1) as f64;
-    // Labels that would run into one another are left out.
+    // Overlapping labels are left out.
     let every = (70.0 / step).ceil().max(1.0) as usize;
     for (index, (label, values)) in rows.iter().enumerate() {
         let x = LEFT + step * index as f64;
@@ -204,7 +204,7 @@ fn begin(title: &str, words: &str, height: f64) -> String {
     )
 }
 
-/// The next number of which an axis can be made: 1, 2, 4 or 5 and noughts, divisible by 4 where it can.
+/// The next number that suits an axis: 1, 2, 4 or 5 times a power of ten, divisible by 4 if possible.
 fn ceiling(value: u64) -> u64 {
     let mut unit: u64 = 1;
     loop {

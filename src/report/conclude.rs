@@ -1,4 +1,4 @@
-//! What a replay comes to, in words: what was proved, and what was not.
+//! The conclusion of a replay in words: what was proved, and what was not.
 
 use super::Depth;
 use super::replay::Replay;
@@ -6,12 +6,12 @@ use super::text::counted;
 use crate::log::EntryKind;
 
 impl Replay {
-    /// What was proved, in words; and what was not.
+    /// Adds what was proved and what was not.
     pub(super) fn conclude(&mut self) {
         let void = self.void_grants;
         let count = |kind| {
             let all = self.found.kinds.get(&kind).copied().unwrap_or(0);
-            // A grant that took no effect is told apart.
+            // Grants without effect are listed separately.
             if kind == EntryKind::Grant { all.saturating_sub(void) } else { all }
         };
         let mut proved = vec![
@@ -55,7 +55,7 @@ impl Replay {
                 }
             }
         }
-        // What was found is not claimed to be proved.
+        // Kinds with findings are not claimed to be proved.
         self.found.proved = if self.found.findings.is_empty() { proved } else { Vec::new() };
         self.unproved();
     }

@@ -1,16 +1,15 @@
-//! Reports as comma-separated values (RFC 4180): one row a fact, with the section that it belongs to.
+//! Reports as comma-separated values (RFC 4180): one row per fact, with its section.
 
 use super::Report;
 use super::summary::Usage;
 use crate::visible::one_row;
 
-/// What a spreadsheet takes for the beginning of a formula, also in full width.
+/// Characters at which spreadsheets begin a formula, also in full width.
 const FORMULA: [char; 10] = ['=', '+', '-', '@', '|', '%', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 
-/// The columns.
 const HEADS: [&str; 9] = ["section", "name", "checkpoint", "from", "to", "state", "count", "tokens", "note"];
 
-/// One row; what is not set is empty.
+/// A row; unset cells are empty.
 #[derive(Debug, Clone, Default)]
 struct Row {
     section: &'static str,
@@ -189,7 +188,7 @@ fn line(cells: [&str; 9]) -> String {
     cells.map(quoted).join(",") + "\r\n"
 }
 
-/// A cell; one that a spreadsheet would take for a formula is kept from that.
+/// A quoted cell, prefixed if a spreadsheet would take it for a formula.
 fn quoted(cell: &str) -> String {
     let cell = one_row(cell);
     let is_formula = cell.starts_with(FORMULA);

@@ -1,4 +1,4 @@
-//! What was asked for and how it was answered, summed up; and what of it was erased since.
+//! Requests and their decisions in summary, and what was erased of them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Why an audit cannot begin or go on; what it finds is no error, but its result.
+//! Errors that stop an audit; its findings are results, not errors.
 
 use std::io;
 
@@ -9,22 +9,22 @@ use crate::{catalogue, log};
 #[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file, or the place for it, fails.
+    /// Reading or writing the file failed.
     #[error("cannot read or write the bundle file")]
     Io(#[from] io::Error),
-    /// A bundle that was cut off, altered, or is none.
+    /// The bundle is truncated, altered or of another format.
     #[error("the bundle cannot be used: {reason}")]
     Bundle { reason: String },
-    /// The registry does not give what an auditor asks for.
+    /// The registry did not return the data.
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    /// The catalogue in it does not even begin.
+    /// The bundle's catalogue has no valid beginning.
     #[error(transparent)]
     Catalogue(#[from] catalogue::Error),
-    /// The log's head is none.
+    /// The log's head is malformed.
     #[error(transparent)]
     Log(#[from] log::Error),
-    /// A first root of another catalogue than the one that is trusted.
+    /// The bundle's first root is not the trusted one.
     #[error("the bundle is for another catalogue: its first root is not the one that this home trusts")]
     OtherRoot,
 }

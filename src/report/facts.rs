@@ -1,4 +1,4 @@
-//! What happened, as the log and its statements tell it.
+//! The facts of a record, as its log and statements contain them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,146 +11,131 @@ use crate::misuse::{CaseState, Outcome, RuleId, Severity};
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
-/// A request, and how it was answered.
+/// A request, and its answer.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RequestFact {
-    /// For which checkpoint.
     pub checkpoint: CheckpointId,
-    /// What for, in words of the policy.
     pub uses: Vec<String>,
-    /// When it came in.
+    /// Time of receipt.
     pub at: Timestamp,
-    /// Who asked: name, and organization where the card has one.
+    /// The author's name, and their organization if the card names one.
     pub person: String,
-    /// When it was decided, and how: `granted`, `denied`, `withdrawn`.
+    /// The time and kind of its answer: `granted`, `denied`, `withdrawn`.
     pub answer: Option<(Timestamp, &'static str)>,
-    /// Why it was denied.
+    /// The reason of a denial.
     pub reason: Option<String>,
 }
 
-/// A grant that stood once.
+/// A grant that had all its approvals.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GrantFact {
-    /// For which checkpoint.
     pub checkpoint: CheckpointId,
-    /// Under which stage.
     pub stage: String,
-    /// To whom: name, and organization where the card has one.
+    /// The holder's name, and their organization if the card names one.
     pub person: String,
-    /// The id of their key.
+    /// The holder's key.
     pub key: KeyId,
-    /// What for.
     pub uses: Vec<String>,
-    /// Since when it stood.
+    /// The time of its last approval.
     pub at: Timestamp,
-    /// Until when it was to hold.
     pub expires: Timestamp,
-    /// When it was ended, and why.
+    /// The time and the reason of its revocation.
     pub revoked: Option<(Timestamp, String)>,
-    /// Leases that were issued for it.
+    /// Number of leases.
     pub leases: u64,
-    /// When the last was.
     pub last_lease: Option<Timestamp>,
-    /// When usage under it came in last.
+    /// Time of the last synced usage.
     pub last_usage: Option<Timestamp>,
-    /// Tokens that were generated under it.
+    /// Generated tokens.
     pub tokens: u64,
-    /// Generations under it.
     pub generations: u64,
 }
 
 /// Usage of one day.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct UsageFact {
-    /// Generations that began.
     pub generations: u64,
-    /// Tokens that came out.
     pub tokens: u64,
-    /// Generations that a rule kept from starting.
+    /// Generations that a rule refused.
     pub blocked: u64,
     /// Generations that met a rule.
     pub flagged: u64,
 }
 
-/// A case.
+/// A case with its state.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CaseFact {
-    /// About which checkpoint.
     pub checkpoint: CheckpointId,
-    /// Under which grant.
     pub grant: Sha256Digest,
-    /// How grave.
     pub severity: Severity,
-    /// The rules that raised it.
+    /// The rules that were met.
     pub rules: Vec<RuleId>,
-    /// What it is about.
     pub reason: String,
-    /// When it was opened.
     pub at: Timestamp,
-    /// How it stands.
     pub standing: CaseState,
 }
 
 impl CaseFact {
-    /// The last decision.
+    /// The outcome of the last decision.
     pub fn outcome(&self) -> Option<Outcome> {
         self.standing.outcome
     }
 }
 
-/// A checkpoint entered a stage.
+/// A checkpoint's entry into a stage.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StageFact {
-    /// When.
     pub at: Timestamp,
-    /// Which checkpoint.
     pub checkpoint: CheckpointId,
-    /// Which stage.
     pub stage: String,
-    /// Which rules of the policy's pace the board overruled by entering it then, in words: days in the stage before, and the order.
+    /// The policy's rules for moving between stages that the board overruled, in words.
     pub against: Vec<String>,
 }
 
-/// A statement that was erased: what its entry still tells.
+/// An erased statement, as its log entry describes it.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErasedFact {
-    /// When the statement came in.
+    /// Time of receipt.
     pub at: Timestamp,
-    /// Of which checkpoint, if it was about one.
     pub checkpoint: Option<CheckpointId>,
-    /// What it was.
     pub kind: EntryKind,
 }
 
-/// Everything that happened.
+/// All facts of a record.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// What the registry is called on its card.
+    /// The registry's name on its card.
     pub registry: Option<String>,
-    /// How many sealed bytes each checkpoint has.
+    /// Sealed bytes of each checkpoint.
     pub sizes: BTreeMap<CheckpointId, u64>,
-    /// Stages that checkpoints entered, in order.
+    /// Entries into stages, in order.
     pub stages: Vec<StageFact>,
-    /// Policies that came into force: the version, and what changed for whom, in words.
+    /// Policies that came into force: time, checkpoint, version, and changes in words.
     pub policies: Vec<(Timestamp, CheckpointId, u32, Vec<String>)>,
-    /// Requests by their digests.
+    /// By digest.
     pub requests: BTreeMap<Sha256Digest, RequestFact>,
-    /// Grants by their digests.
+    /// By digest.
     pub grants: BTreeMap<Sha256Digest, GrantFact>,
-    /// Usage by checkpoint, grant and day.
+    /// By checkpoint, grant and day.
     pub usage: BTreeMap<(CheckpointId, Sha256Digest, String), UsageFact>,
-    /// Cases by the digests of their openings.
+    /// By the digest of the opening.
     pub cases: BTreeMap<Sha256Digest, CaseFact>,
-    /// How often each member or auditor read what is private.
+    /// Number of private reads by reader.
     pub readings: BTreeMap<KeyId, u64>,
-    /// Names of those who have a key in the catalogue.
+    /// Names of the keys in the catalogue.
     pub names: BTreeMap<KeyId, String>,
-    /// Erasures: when, how many statements, why.
+    /// Time, number of statements, and reason.
     pub erasures: Vec<(Timestamp, u64, String)>,
-    /// Statements that were erased.
     pub erased: Vec<ErasedFact>,
-    /// People who ever used a checkpoint.
+    /// People who used any checkpoint.
     pub users: BTreeSet<KeyId>,
-    /// The time of the first and the last entry.
+    /// The times of the first and the last entry.
     pub span: Option<(Timestamp, Timestamp)>,
 }

@@ -1,4 +1,4 @@
-//! Gathering what an audit reads from a registry into a bundle.
+//! Gathers what an audit reads from a registry into a bundle.
 
 use std::io::Write;
 
@@ -9,15 +9,15 @@ use crate::log::{HeadNote, TreeHead};
 use crate::progress::Progress;
 use crate::time::Timestamp;
 
-/// Longest file of a catalogue.
+/// Maximum size of a catalogue file.
 const MAX_FILE: u64 = 64 << 20;
-/// Maximum files of a catalogue, and most bytes of all of them: each version of its metadata is one.
+/// Maximum number of catalogue files, and their maximum total size: each version of the metadata is a file.
 const MAX_FILES: usize = 100_000;
 const MAX_FILES_BYTES: u64 = 4 << 30;
-/// Fewest records of a page that is not the last: a registry that gives one at a time never ends.
+/// Minimum number of records on a page that is not the last, so that a hostile registry cannot delay the end.
 const MIN_RECORDS: u64 = 100;
 
-/// Writes a bundle of everything that the registry shows an auditor; the head of the log that it covers.
+/// Writes a bundle of everything that the registry returns to an auditor; returns the log's head.
 ///
 /// # Errors
 /// [`Error::Remote`], [`Error::Io`], [`Error::Log`].
@@ -27,7 +27,7 @@ pub fn gather(
     now: Timestamp,
     progress: &dyn Progress,
 ) -> Result<TreeHead, Error> {
-    // The first page puts this very reading on the record; the head then covers all that was acknowledged before.
+    // The first page records this read; the head then covers everything acknowledged before.
     let mut page = remote.audit_page(0)?;
     let note = remote.log_head()?;
     let head = HeadNote::parse(&note)?.claim();

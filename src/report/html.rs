@@ -1,4 +1,4 @@
-//! Reports as one page of HTML that a board reads in five minutes: nothing is fetched, nothing runs, and it prints.
+//! Reports as one HTML page for a board: it loads nothing, runs nothing, and can be printed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,10 +10,10 @@ use super::text::{count, counted, duration, erased_words};
 use super::{Report, Verification};
 use crate::time::Timestamp;
 
-/// People who are shown by name among those who hold a grant.
+/// Maximum number of holders listed by name.
 const MAX_HOLDINGS: usize = 20;
 
-/// A report as one self-contained page.
+/// A report as a self-contained page.
 pub fn to_html(report: &Report) -> String {
     let (from, to) = (report.from.date(), report.to.date());
     let name = report.registry.as_deref().unwrap_or("an unnamed registry");
@@ -91,7 +91,7 @@ fn figures(page: &mut String, report: &Report) {
     tiles(page, &figures);
 }
 
-/// The day by which grants are judged, in words.
+/// The time at which grants are judged, in words.
 fn when(report: &Report) -> &'static str {
     if report.as_of < report.to { "when this report was made" } else { "at the end of the period" }
 }
@@ -230,7 +230,7 @@ fn usage(page: &mut String, report: &Report) {
     let series: Vec<&str> = report.usage_by_checkpoint.iter().map(|row| row.name.as_str()).collect();
     let mut periods: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let days: BTreeSet<_> = report.usage_by_day.iter().map(|row| &row.day).collect();
-    // Days where there are few of them, months otherwise.
+    // By day for short periods, otherwise by month.
     let digits = if days.len() > 45 { 7 } else { 10 };
     for row in &report.usage_by_day {
         let values =

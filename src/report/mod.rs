@@ -1,9 +1,8 @@
 //! Audits: what a registry's log and statements prove, what they do not, and reports of what happened.
 //!
-//! [`gather`] brings the log, the statements that it records and the catalogue's files into one file, the *bundle*; [`audit`] reads a bundle from its
-//! first line to its last, rebuilds the tree, and replays what happened in the order of the log: each grant against the rules then in force,
-//! each lease against its grant, each usage batch against its lease. It believes the first root, and nobody's word. A bundle verifies offline,
-//! years later.
+//! [`gather`] collects the log, its statements and the catalogue's files in one file, the *bundle*. [`audit`] reads a bundle, rebuilds the tree,
+//! and replays the log in its order: each grant against the rules in force at its time, each lease against its grant, each usage batch against
+//! its lease. It trusts the first root only. A bundle can be verified offline, years later.
 
 mod ahead;
 mod attention;

@@ -1,17 +1,17 @@
-//! The pieces of a report's page: tables, tiles, boxes.
+//! Parts of a report's page: tables, tiles, boxes.
 
 use std::fmt::Write as _;
 
 use super::chart::escape;
 use super::text::count;
 
-/// Rows of a long table that a page shows; JSON and CSV have all of them.
+/// Maximum rows of a table on the page; JSON and CSV have all rows.
 const MAX_ROWS: usize = 40;
 
-/// The page's style: light and dark, narrow, print.
+/// The style sheet: light and dark, narrow, print.
 pub(super) const STYLE: &str = include_str!("page.css");
 
-/// A box that stands out: its class, its word, and lines.
+/// Opens a highlighted box with its class and heading.
 pub(super) fn open_box(page: &mut String, class: &str, label: &str, word: &str) {
     // Writing to a string cannot fail, here and below.
     let _ = write!(
@@ -31,7 +31,7 @@ pub(super) fn list(page: &mut String, lines: impl IntoIterator<Item = String>) {
     page.push_str("</ul>");
 }
 
-/// Tiles of a number each, with the noun of one of them and of several.
+/// Tiles with a number and its noun, in singular or plural.
 pub(super) fn tiles(page: &mut String, figures: &[(u64, &str, &str)]) {
     page.push_str("<div class=\"figures\">");
     for (number, one, several) in figures {
@@ -46,7 +46,7 @@ pub(super) fn tiles(page: &mut String, figures: &[(u64, &str, &str)]) {
     page.push_str("</div>\n");
 }
 
-/// A number that fits a tile: what has more than eight digits is rounded down, and said in full in the tables.
+/// A number for a tile: above eight digits it is rounded down; the tables have it in full.
 fn figure(number: u64) -> String {
     let (unit, word): (u64, _) = match number {
         0..100_000_000 => return count(number),
@@ -57,7 +57,7 @@ fn figure(number: u64) -> String {
     format!("{}.{} {word}", count(number / unit), number % unit / (unit / 10))
 }
 
-/// A chart, which scrolls by itself if the page is narrow.
+/// A chart that scrolls by itself on narrow pages.
 pub(super) fn chart(page: &mut String, svg: &str) {
     let _ = writeln!(page, "<div class=\"wide\" tabindex=\"0\">{svg}</div>");
 }
@@ -76,11 +76,11 @@ pub(super) fn table(
 /// A row of a table.
 pub(super) struct Row {
     pub(super) cells: Vec<String>,
-    /// Whether it stands out.
+    /// Whether the row is highlighted.
     pub(super) is_marked: bool,
 }
 
-/// The same with rows that stand out.
+/// A table with highlighted rows.
 pub(super) fn marked_table(
     page: &mut String,
     caption: &str,
@@ -115,7 +115,7 @@ pub(super) fn marked_table(
     }
 }
 
-/// Whether a cell holds a day, which is not to be broken.
+/// Whether the cell is a date, which must not wrap.
 fn is_date(cell: &str) -> bool {
     cell.len() == 10
         && cell

@@ -1,4 +1,4 @@
-//! The replay: a bundle from its first line to its last, everything judged by the rules that were in force when it happened.
+//! The replay of a bundle: every statement is judged by the rules that were in force at its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
@@ -19,16 +19,16 @@ use crate::seal::SealedManifest;
 use crate::statement::{Envelope, Quorum, Statement, Verified};
 use crate::time::Timestamp;
 
-/// How deep an audit goes.
+/// The depth of an audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Tree, head, and that each statement is the one that the log recorded.
+    /// Tree, head, and the digests of statements.
     Digests,
-    /// All signatures and rules besides.
+    /// Also all signatures and rules.
     Everything,
 }
 
-/// Audits a bundle: what it proves, and what happened.
+/// Audits a bundle; returns what it proves, and the facts.
 ///
 /// # Errors
 /// [`Error::Bundle`], [`Error::Io`] if it cannot be read to its end; [`Error::OtherRoot`] if `trusted_root` is another catalogue's.
@@ -51,7 +51,7 @@ pub fn audit(
     reached.replay(trusted_root, depth)?.finish(&note, witnesses)
 }
 
-/// How far an audit has come: the catalogue's files stand before the records.
+/// The phase of reading a bundle: the catalogue's files come before the records.
 enum Phase {
     Files(BTreeMap<String, Vec<u8>>),
     Records(Box<Replay>),
@@ -97,7 +97,7 @@ impl Phase {
     }
 }
 
-/// The catalogue's files, held in memory.
+/// The catalogue's files in memory.
 #[derive(Clone)]
 struct MemoryFiles(Arc<BTreeMap<String, Vec<u8>>>);
 
@@ -107,32 +107,32 @@ impl Remote for MemoryFiles {
     }
 }
 
-/// What a lease was for, and when.
+/// A lease's grant, journal, limits and time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LeaseSpan {
     pub(super) grant: Sha256Digest,
     pub(super) issued: Timestamp,
     pub(super) expires: Timestamp,
-    /// The journal that it is bound to.
+    /// The journal to which it is bound.
     pub(super) journal: Option<JournalId>,
-    /// The tokens in 24 hours that the policy allowed when it was issued; `None` where it set no limit.
+    /// The policy's limit of tokens in 24 hours at its time; `None` without a limit.
     pub(super) tokens_per_day: Option<u64>,
-    /// What its stage kept of texts when it was issued, if that is known.
+    /// What its stage kept of texts at its time, if known.
     pub(super) usage: Option<UsageMode>,
 }
 
-/// A grant that was verified, and under which rules.
+/// A verified grant, and the rules that verified it.
 pub(super) struct VerifiedGrant {
     pub(super) rules: Arc<RulesInForce>,
     pub(super) grant: Arc<Verified<Statement<Grant>>>,
 }
 
-/// A grant as it is replayed.
+/// A grant in the replay.
 pub(super) struct ReplayedGrant {
     pub(super) checkpoint: CheckpointId,
     pub(super) envelope: Envelope,
     pub(super) revocations: Vec<Envelope>,
-    /// The proof, as far as it was verified already.
+    /// The verified grant, once verified.
     pub(super) verified: Option<VerifiedGrant>,
 }
 
@@ -150,22 +150,21 @@ pub(super) struct Replay {
     pub(super) grants: BTreeMap<Sha256Digest, ReplayedGrant>,
     pub(super) leases: BTreeMap<Sha256Digest, LeaseSpan>,
     pub(super) journals: Journals,
-    /// Those that were in force, in that order.
+    /// Policies in the order in which they came into force.
     policies: BTreeMap<CheckpointId, Vec<Policy>>,
-    /// Statements that are not there, and at which entry they should be.
+    /// Missing statements with their places.
     pub(super) missing: Vec<(u64, Entry)>,
-    /// The same, to look up: what rests on them cannot be judged, and is not counted against anybody twice.
+    /// Their digests: what depends on them cannot be judged, and is not reported again.
     pub(super) not_here: BTreeSet<Sha256Digest>,
     pub(super) erased: BTreeSet<Sha256Digest>,
-    /// The cases about each person and checkpoint.
+    /// Cases by person and checkpoint.
     pub(super) cases_of: BTreeMap<(KeyId, CheckpointId), Vec<Sha256Digest>>,
-    /// When grants of a person for a checkpoint were revoked last: those that were issued by then have ended.
+    /// The last revocation by person and checkpoint: grants issued by then have ended.
     pub(super) revoked: BTreeMap<(KeyId, CheckpointId), Timestamp>,
-    /// What registrars said of people.
     pub(super) affiliations: Affiliations,
     /// Grants that were revoked before their last approval.
     pub(super) void_grants: u64,
-    /// The entry that is judged.
+    /// The place of the current entry.
     pub(super) place: u64,
 }
 
@@ -211,7 +210,7 @@ impl Replay {
         let place = self.growth.append(&bytes)?;
         self.place = place;
         if place % 65_536 == 0 {
-            // Tiles are not kept: only the root counts.
+            // Tiles are not stored: only the root is needed.
             drop(self.growth.grown()?);
         }
         let entry = match entry {
@@ -261,7 +260,7 @@ impl Replay {
             (K::Affiliation, _) => self.affiliation(&envelope),
             (K::Reading, _) => self.reading(entry, &envelope),
             (K::Erasure, _) => self.erasure(entry, &envelope),
-            // A handover is the registry's to open, and what is left has been judged above.
+            // Only the registry can open a handover; the rest was checked above.
             _ => Ok(()),
         }
     }
@@ -292,13 +291,13 @@ impl Replay {
         Ok(catalogue)
     }
 
-    /// The rules of the checkpoint that an entry names.
+    /// The rules of the entry's checkpoint.
     pub(super) fn rules_of(&mut self, entry: &Entry) -> Result<Arc<RulesInForce>, String> {
         let checkpoint = entry.checkpoint.as_ref().ok_or("it names no checkpoint")?;
         self.rules(&checkpoint.clone())
     }
 
-    /// The rules of the checkpoint of what a statement refers to, which its entry has to name, too.
+    /// The rules of the checkpoint of the referenced object, which the entry must name as well.
     pub(super) fn rules_referred_to(
         &mut self,
         entry: &Entry,
@@ -325,7 +324,7 @@ impl Replay {
         Ok(())
     }
 
-    /// A file that came into force must be the one that the metadata before it names.
+    /// A file that came into force must be the one that the preceding metadata names.
     fn file(&mut self, entry: &Entry) -> Result<(), String> {
         let Some(checkpoint) = entry.checkpoint.clone() else { return Ok(()) };
         let text = self.by_digest.get(&entry.statement).and_then(|path| self.files.get(path)).cloned();
@@ -339,7 +338,7 @@ impl Replay {
         {
             self.facts.sizes.insert(checkpoint.clone(), manifest.sealed_size());
         }
-        // Before all four files are there, nothing is in force that could be compared.
+        // Until all four files are there, nothing is in force to compare with.
         let Ok(rules) = self.rules(&checkpoint) else { return Ok(()) };
         let in_force = match entry.kind {
             EntryKind::Policy => rules.policy_digest,
@@ -356,10 +355,10 @@ impl Replay {
         Ok(())
     }
 
-    /// A policy came into force: one that may not follow those before it would revive grants that ended.
+    /// A policy that may not follow the earlier ones would revive ended grants.
     fn policy(&mut self, entry: &Entry, checkpoint: &CheckpointId, policy: Policy) -> Result<(), String> {
         let earlier = self.policies.entry(checkpoint.clone()).or_default();
-        // The same text again is no change: it was taken from the catalogue and came back.
+        // The same text again, after a removal from the catalogue, is not a change.
         if earlier.last() == Some(&policy) {
             return Ok(());
         }
@@ -373,7 +372,7 @@ impl Replay {
         Ok(())
     }
 
-    /// A board may overrule the pace of its own policy; an audit says that it did.
+    /// A board may overrule its own policy's rules for moving between stages; the audit reports it.
     fn stage_entered(&mut self, at: Timestamp, checkpoint: CheckpointId, rules: &RulesInForce) {
         let before = self.facts.stages.iter().rev().find(|fact| fact.checkpoint == checkpoint);
         if let Some(before) = before.filter(|before| before.stage == rules.stage.as_str()) {
@@ -387,7 +386,7 @@ impl Replay {
         }
         let before = before.and_then(|fact| Some((fact.stage.parse().ok()?, fact.at)));
         let from = before.as_ref().map(|(stage, since)| policy::CurrentStage { stage, since: *since });
-        // Evidence is judged where it is signed; days and order are plain from the record itself.
+        // Evidence is judged when it is signed; days and order follow from the record.
         let entry = policy::may_enter(&rules.policy, from, &rules.stage, &[], at);
         let broken = entry.rules().iter().filter(|rule| {
             rule.verdict != Verdict::Passed && matches!(rule.rule, EntryRule::Soak | EntryRule::Order)
@@ -402,7 +401,7 @@ impl Replay {
         self.facts.stages.push(StageFact { at, checkpoint, stage, against });
     }
 
-    /// A statement that the registry makes.
+    /// A statement by the registry.
     pub(super) fn by_registry<P: crate::statement::Predicate>(
         &self,
         envelope: &Envelope,
@@ -444,9 +443,9 @@ impl Replay {
         Ok((self.found, self.facts))
     }
 
-    /// What is missing was erased, or nobody says where it is.
+    /// Missing statements were erased, or are a finding.
     fn judge_missing(&mut self) {
-        // A grant and the approvals of it are entries of one statement: each statement counts once, as what it came to.
+        // A grant and its approvals are entries about one statement, which is counted once.
         let mut erased = BTreeMap::<Sha256Digest, ErasedFact>::new();
         for (place, entry) in std::mem::take(&mut self.missing) {
             let Entry { kind, statement, at, checkpoint, .. } = entry;
@@ -477,7 +476,7 @@ impl Replay {
     }
 }
 
-/// Whether entries of a kind record a statement; the others record a file of the catalogue, or a grant, whose approvals came before.
+/// Whether entries of a kind record a statement; the others record a file of the catalogue, or a grant whose approvals came before.
 fn records_a_statement(kind: EntryKind) -> bool {
     use EntryKind as K;
     !matches!(kind, K::Metadata | K::Policy | K::Stage | K::Manifest | K::Agreement | K::Rules | K::Grant)

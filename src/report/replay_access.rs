@@ -1,4 +1,4 @@
-//! The replay's part about access: requests, grants, leases, revocations, and what was erased.
+//! Replay of access: requests, grants, leases, revocations and erasures.
 
 use std::sync::Arc;
 
@@ -86,7 +86,7 @@ impl Replay {
             self.verified(entry.statement, entry.at)?;
         }
         let Some(standing) = self.grants.get(&entry.statement) else {
-            // Erased, or missing: which, the end tells.
+            // Erased or missing: that is decided at the end.
             self.missing.push((self.place, entry.clone()));
             return Ok(());
         };
@@ -114,7 +114,8 @@ impl Replay {
         Ok(())
     }
 
-    /// Whether a grant was revoked before it had its last approval, which is told: it never counted, and a lease under it would be found.
+    /// Whether the grant was revoked before its last approval, which is reported: it was never valid, and a lease under it would be a
+    /// finding.
     fn is_void(&mut self, entry: &Entry) -> Result<bool, String> {
         let Some(standing) = self.grants.get(&entry.statement) else { return Ok(false) };
         if standing.revocations.is_empty() {
@@ -131,7 +132,7 @@ impl Replay {
         Ok(true)
     }
 
-    /// A grant, verified by the rules that were in force at a time.
+    /// A grant, verified by the rules in force at a time.
     pub(super) fn verified(
         &mut self,
         grant: Sha256Digest,
@@ -160,7 +161,7 @@ impl Replay {
         Ok(grant)
     }
 
-    /// The key of the person whom a grant is made out to.
+    /// The key of a grant's holder.
     pub(super) fn holder_key(&self, grant: Sha256Digest) -> Result<crate::identity::VerifyingKey, String> {
         let standing = self.grants.get(&grant).ok_or("its grant is not in the log before it")?;
         let claim = standing.envelope.claim::<Grant>().map_err(|error| error.to_string())?;
@@ -188,7 +189,7 @@ impl Replay {
         Ok(())
     }
 
-    /// A revocation of a grant that never stood answers its request as a denial does: nobody may approve that grant any more.
+    /// A revocation of a grant without all approvals answers its request like a denial: the grant can no longer be approved.
     fn revoked_early(&mut self, at: Timestamp, revocation: &Revocation) -> Result<(), String> {
         let grant = revocation.grant;
         if self.not_here.contains(&grant) || self.erased.contains(&grant) {
@@ -252,7 +253,7 @@ impl Replay {
     }
 }
 
-/// A name, and the organization where the card has one.
+/// The name, and the organization if the card names one.
 fn person(card: &Card) -> String {
     match &card.organization {
         Some(organization) => format!("{} ({organization})", card.name),

@@ -1,4 +1,4 @@
-//! The replay's part about use: batches, cases, readings.
+//! Replay of usage: batches, cases and private reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,20 +16,20 @@ use crate::registry::Reading;
 use crate::statement::{Envelope, Predicate as _, Statement};
 use crate::time::Timestamp;
 use crate::usage::{
-    Begin, ChainedBatch, Event, JournalDeclaration, JournalId, Record, first_link, verify_declaration,
+    Begin, ChainPosition, ChainedBatch, Event, JournalDeclaration, JournalId, Record, verify_declaration,
 };
 
-/// Journals as they came in.
+/// Journals in the replay.
 #[derive(Default)]
 pub(super) struct Journals {
-    next: BTreeMap<JournalId, (u64, Sha256Digest)>,
+    next: BTreeMap<JournalId, ChainPosition>,
     open: BTreeMap<(JournalId, u64), OpenGeneration>,
     spending: Spending,
-    /// Those that their owners gave up.
+    /// Journals declared lost.
     lost: BTreeSet<JournalId>,
 }
 
-/// A generation that began.
+/// An unfinished generation.
 struct OpenGeneration {
     holder: KeyId,
     grant: Sha256Digest,
@@ -43,12 +43,12 @@ struct OpenGeneration {
 }
 
 impl Journals {
-    /// Where a limit was exceeded, with the entry of the log; what has not ended counts in full.
+    /// Exceeded limits with the places of their entries; unfinished generations count in full.
     pub(super) fn excesses(&mut self) -> Vec<(u64, String)> {
         std::mem::take(&mut self.spending).excesses()
     }
 
-    /// Generations whose end did not come in.
+    /// The number of unfinished generations.
     pub(super) fn open(&self) -> usize {
         self.open.len()
     }
@@ -69,11 +69,11 @@ impl Replay {
             return Err("the batch is not for this catalogue".to_owned());
         }
         let expected = self.journals.next.get(&batch.journal).copied();
-        let expected = expected.unwrap_or((0, first_link(batch.journal)));
+        let expected = expected.unwrap_or_else(|| ChainPosition::first(batch.journal));
         if batch.from != expected {
             return Err(format!(
                 "it begins at record {} of journal {}, but {} were synced before",
-                batch.from.0, batch.journal, expected.0
+                batch.from.seq, batch.journal, expected.seq
             ));
         }
         if self.journals.lost.contains(&batch.journal) {
@@ -86,7 +86,7 @@ impl Replay {
             let judged = match &record.event {
                 Event::Begin(begin) => self.begin_generation(batch, record.seq, record.at, begin, entry.at),
                 Event::End(end) => {
-                    self.end_generation((batch.journal, end.begin), end.tokens, !end.hits.is_empty())
+                    self.end_generation(batch.journal, end.begin, end.tokens, !end.hits.is_empty())
                 }
             };
             wrong.extend(kept.and(judged).err().map(|what| format!("record {}: {what}", record.seq)));
@@ -115,7 +115,7 @@ impl Replay {
         self.facts.users.insert(holder);
         let (grant, checkpoint) = (begin.grant, begin.checkpoint.clone());
         let promised = begin.max_tokens;
-        // A policy that came into force while a lease ran is known when the next one is asked for: the more generous one counts.
+        // A client learns of a new policy with its next lease, so the more generous of the two limits applies.
         let leased = self.leases.get(&begin.lease).filter(|lease| lease.grant == grant);
         let leased = leased.map(|lease| lease.tokens_per_day);
         let limit = self.tokens_per_day(&checkpoint, grant);
@@ -142,7 +142,7 @@ impl Replay {
         self.require_leased(batch, at, begin)
     }
 
-    /// Refuses a generation for which no lease was issued, or one that did not run then, or is for another journal or grant.
+    /// Refuses a generation without a lease, outside its lease's time, or for another journal or grant.
     fn require_leased(&self, batch: &ChainedBatch, at: Timestamp, begin: &Begin) -> Result<(), String> {
         let lease = self.leases.get(&begin.lease).ok_or("no lease for it is in the log")?;
         if lease.grant != begin.grant
@@ -157,7 +157,7 @@ impl Replay {
         Ok(())
     }
 
-    /// The tokens in 24 hours that the policy in force allows under a grant.
+    /// The limit of tokens in 24 hours under a grant, by the policy in force.
     pub(super) fn tokens_per_day(&mut self, checkpoint: &CheckpointId, grant: Sha256Digest) -> Option<u64> {
         self.limits(checkpoint, grant)?.tokens_per_day
     }
@@ -169,7 +169,7 @@ impl Replay {
         Some(rules.policy.stage(&stage)?.limits)
     }
 
-    /// Refuses texts of which neither the policy in force nor the one by which the lease was issued keeps as much.
+    /// Refuses texts that neither the policy in force nor the lease's policy keeps.
     fn require_kept(&mut self, journal: JournalId, record: &Record) -> Result<(), String> {
         let holds = record.event.holds();
         if holds == UsageMode::Counts {
@@ -182,7 +182,7 @@ impl Replay {
             }
             Event::End(end) => match self.journals.open.get(&(journal, end.begin)) {
                 Some(open) => (open.checkpoint.clone(), open.grant, open.kept),
-                // That it ends a generation that never began is found elsewhere.
+                // An end without a beginning is reported elsewhere.
                 None => return Ok(()),
             },
         };
@@ -196,11 +196,13 @@ impl Replay {
 
     fn end_generation(
         &mut self,
-        begin: (JournalId, u64),
+        journal: JournalId,
+        begin: u64,
         tokens: u64,
         is_flagged: bool,
     ) -> Result<(), String> {
-        let open = self.journals.open.remove(&begin).ok_or("it ends a generation that never began")?;
+        let open =
+            self.journals.open.remove(&(journal, begin)).ok_or("it ends a generation that never began")?;
         if let Some(spend) = open.spend {
             let account = Account { person: open.holder, checkpoint: open.checkpoint.clone() };
             self.journals.spending.end(&account, spend, tokens);
@@ -218,7 +220,7 @@ impl Replay {
         Ok(())
     }
 
-    /// What a person declares of their journals.
+    /// A declaration of journals.
     pub(super) fn declaration(&mut self, envelope: &Envelope) -> Result<(), String> {
         let said = if self.checks_signatures() {
             verify_declaration(envelope, self.history.id()).map_err(|error| error.to_string())?.into_inner()
@@ -275,7 +277,7 @@ impl Replay {
         Ok(())
     }
 
-    /// A lease must not have been issued under a grant that a revocation ended, or while a case suspended the person for the checkpoint.
+    /// Refuses a lease under a revoked grant, or to a person suspended for the checkpoint.
     pub(super) fn require_unsanctioned(&self, grant: &Statement<Grant>, at: Timestamp) -> Result<(), String> {
         let Grant { researcher, checkpoint, issued, .. } = &grant.predicate;
         let place = (researcher.verifying_key.id(), checkpoint.clone());

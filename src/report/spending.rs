@@ -1,4 +1,4 @@
-//! Tokens of each person with each checkpoint, and whether any 24 hours had more of them than the stage allowed.
+//! Tokens by person and checkpoint, and any 24 hours that exceeded the stage's limit.
 
 use std::collections::BTreeMap;
 
@@ -8,34 +8,34 @@ use crate::time::Timestamp;
 
 const DAY: i64 = 24 * 3600;
 
-/// A generation that counts against a limit.
+/// A generation under a limit.
 #[derive(Debug, Clone, Copy)]
 struct Spend {
     at: Timestamp,
-    /// Tokens that came out; until that is known, those that were promised.
+    /// Generated tokens; the promised maximum until they are known.
     tokens: u64,
     limit: u64,
-    /// The entry of the log that tells of it.
+    /// The place of its log entry.
     place: u64,
 }
 
-/// Whose tokens, with which checkpoint: several grants of one person are one account (P10).
+/// A person and a checkpoint: several grants share one account (P10).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Account {
     pub(super) person: KeyId,
     pub(super) checkpoint: CheckpointId,
 }
 
-/// Which generation, of those of one account.
+/// The index of a generation in its account.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpendIndex(usize);
 
-/// What was generated under stages that have a limit.
+/// Generations under stages with a limit.
 #[derive(Default)]
 pub(super) struct Spending(BTreeMap<Account, Vec<Spend>>);
 
 impl Spending {
-    /// Takes down a generation that began.
+    /// Adds a generation; returns its index.
     pub(super) fn begin(
         &mut self,
         account: &Account,
@@ -49,15 +49,15 @@ impl Spending {
         SpendIndex(spends.len() - 1)
     }
 
-    /// Takes down how many tokens came out.
+    /// Sets the generated tokens of a generation.
     pub(super) fn end(&mut self, account: &Account, SpendIndex(index): SpendIndex, tokens: u64) {
         if let Some(spend) = self.0.get_mut(account).and_then(|spends| spends.get_mut(index)) {
             spend.tokens = tokens;
         }
     }
 
-    /// Where a limit was exceeded, with the entry of the log. Journals of several machines come in one after the other: only at the end
-    /// is it known what was generated at the same time.
+    /// The exceeded limits, with the places of their entries. Journals of several machines are synced one after the other, so overlaps are
+    /// known only at the end.
     pub(super) fn excesses(self) -> Vec<(u64, String)> {
         self.0.into_iter().flat_map(|(account, spends)| excesses_of(&account, spends)).collect()
     }
@@ -101,7 +101,7 @@ mod tests {
         }
         let promised = spending.begin(&account, at(80), 500, 100, 5);
         spending.end(&account, promised, 100);
-        // 60 and 40 fit; at 24 h the first is out of the day; at 30 h there are 40 + 40 + 60.
+        // 60 and 40 are within the limit; at 24 h the first is out of the window; at 30 h there are 40 + 40 + 60.
         insta::assert_debug_snapshot!(spending.excesses(), @r#"
         [
             (

@@ -8,10 +8,10 @@ use crate::log::EntryKind;
 use crate::time::Timestamp;
 use crate::visible::{one_line, one_row};
 
-/// Rows of a table that are shown in text; the other formats have all of them.
+/// Maximum rows of a table in text; the other formats have all rows.
 const MAX_ROWS: usize = 20;
 
-/// A verification in words.
+/// A verification as text.
 pub fn verification_text(verification: &Verification) -> String {
     let Verification {
         log,
@@ -64,7 +64,7 @@ pub fn verification_text(verification: &Verification) -> String {
     text
 }
 
-/// A report in words.
+/// A report as text.
 pub fn report_text(report: &Report) -> String {
     let name = report.registry.as_deref().unwrap_or("an unnamed registry");
     let address = report.address.as_ref().map(|address| format!(" ({address})")).unwrap_or_default();
@@ -204,7 +204,7 @@ fn table(text: &mut String, title: &str, rows: impl ExactSizeIterator<Item = Str
     }
 }
 
-/// What was erased, in a line for each checkpoint.
+/// Erased statements, in a line per checkpoint.
 pub(super) fn erased_words(rows: &[ErasedRow]) -> Vec<(&str, String)> {
     let of = |checkpoint: &str| {
         let rows = rows.iter().filter(|row| row.checkpoint == checkpoint);
@@ -219,7 +219,7 @@ pub(super) fn erased_words(rows: &[ErasedRow]) -> Vec<(&str, String)> {
     named.collect()
 }
 
-/// What an entry of a kind records, one of them.
+/// The noun for what an entry of a kind records.
 fn noun(kind: EntryKind) -> &'static str {
     match kind {
         EntryKind::Usage => "usage batch",
@@ -242,7 +242,7 @@ fn usage(row: &Usage) -> String {
     )
 }
 
-/// A number of things.
+/// A number with its noun.
 pub(super) fn counted(number: u64, noun: &str) -> String {
     let plural = match noun {
         "usage batch" => "usage batches".to_owned(),
@@ -254,7 +254,7 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{} {plural}", count(number)) }
 }
 
-/// A number with its thousands apart.
+/// A number with its digits in groups of three.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -267,7 +267,7 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
-/// Seconds in a word or two.
+/// A duration in words.
 pub(super) fn duration(seconds: Option<i64>) -> String {
     match seconds {
         None => "-".to_owned(),

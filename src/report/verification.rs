@@ -1,4 +1,4 @@
-//! What an audit proved, what it found, and what it could not prove.
+//! The results of an audit: what it proved, what it found, and what it could not prove.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use serde::Serialize;
 
 use crate::log::EntryKind;
 
-/// Findings that are kept in words; the rest is counted.
+/// Maximum findings kept in words; further ones are counted.
 const MAX_FINDINGS: usize = 1000;
 
-/// Something that does not hold.
+/// Something that is not valid.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// At which entry of the log.
+    /// The place of the log entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<u64>,
-    /// What.
     pub what: String,
 }
 
@@ -26,36 +26,35 @@ pub struct Verification {
     pub log: String,
     /// Entries that the head covers.
     pub entries: u64,
-    /// The root that they have.
+    /// The root of these entries.
     pub root: String,
-    /// Witnesses that cosigned the head, of those that are known.
+    /// Known witnesses that cosigned the head.
     pub witnesses: Vec<String>,
-    /// Entries by kind.
+    /// Number of entries by kind.
     pub kinds: BTreeMap<EntryKind, u64>,
-    /// What was proved, in words.
+    /// Proved statements, in words.
     pub proved: Vec<String>,
-    /// What does not hold; empty if all does.
+    /// What is not valid; empty if everything is.
     pub findings: Vec<Finding>,
-    /// How many findings there were.
+    /// Total number of findings.
     pub finding_count: u64,
-    /// What a board did against its own policy, which it may: the record is valid, and somebody should know.
+    /// A board's actions against its own policy, which it may overrule: the record is valid.
     pub remarks: Vec<Finding>,
-    /// What was recorded and took no effect, such as a grant that was revoked before its last approval: the record is valid, and nobody could
-    /// use it.
+    /// Recorded actions without effect, such as a grant that was revoked before its last approval: the record is valid.
     pub void: Vec<Finding>,
     /// What could not be proved, in words.
     pub unproved: Vec<String>,
-    /// Statements that were erased, as the log says.
+    /// Number of erased statements.
     pub erased: u64,
 }
 
 impl Verification {
-    /// Whether everything held.
+    /// Whether there are no findings.
     pub fn holds(&self) -> bool {
         self.finding_count == 0
     }
 
-    /// Takes a finding down.
+    /// Adds a finding.
     pub(super) fn add_finding(&mut self, entry: Option<u64>, what: impl Into<String>) {
         self.finding_count += 1;
         if self.findings.len() < MAX_FINDINGS {
@@ -63,14 +62,14 @@ impl Verification {
         }
     }
 
-    /// Takes down what does hold, and yet breaks a rule that its board may overrule.
+    /// Adds an action against a policy that its board may overrule.
     pub(super) fn add_remark(&mut self, entry: u64, what: impl Into<String>) {
         if self.remarks.len() < MAX_FINDINGS {
             self.remarks.push(Finding { entry: Some(entry), what: what.into() });
         }
     }
 
-    /// Takes down what was recorded and took no effect.
+    /// Adds a recorded action without effect.
     pub(super) fn add_void(&mut self, entry: u64, what: impl Into<String>) {
         if self.void.len() < MAX_FINDINGS {
             self.void.push(Finding { entry: Some(entry), what: what.into() });

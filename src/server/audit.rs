@@ -1,4 +1,4 @@
-//! The log with what it records, for auditors.
+//! The log with the recorded statements, for auditors.
 
 use axum::extract::State;
 use serde::Deserialize;
@@ -13,16 +13,16 @@ use crate::api::{AuditPage, AuditRecord};
 use crate::store::RecordRow;
 use crate::time::Timestamp;
 
-/// Which part of the log.
+/// The requested part of the log.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditQuery {
-    /// From which place on.
+    /// The place of the first record.
     #[serde(default)]
     from: u64,
 }
 
-/// A part of the log with the statements that it records. For auditors; that they read it is an entry too.
+/// A page of the log with the recorded statements, for auditors. The read itself becomes a log entry.
 #[utoipa::path(
     get,
     path = "/v1/audit/records",

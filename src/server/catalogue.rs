@@ -1,4 +1,4 @@
-//! The catalogue's files, for any TUF client, and its proposals, for its keepers.
+//! The catalogue's files, for any TUF client, and proposals, for the catalogue's keepers.
 
 use axum::Json;
 use axum::extract::State;
@@ -51,13 +51,13 @@ pub(super) async fn target(
 async fn send(app: &App, path: &str, content: &'static str) -> Result<Response, Refusal> {
     let bytes = app.registry.catalogue_file(path).await?;
     let bytes = bytes.ok_or_else(|| Refusal::missing("the catalogue has no such file"))?;
-    // Everything but the timestamp lies under a name that tells its version or its digest.
+    // All names but the timestamp's contain a version or a digest.
     let caching =
         if path == "metadata/timestamp.json" { "no-cache" } else { "public, max-age=31536000, immutable" };
     Ok(([(header::CONTENT_TYPE, content), (header::CACHE_CONTROL, caching)], bytes).into_response())
 }
 
-/// The roles of which a change is proposed. Keepers may read them; before the catalogue is founded, anybody.
+/// The roles with an open proposal. For keepers; before the catalogue is founded, for anyone.
 #[utoipa::path(
     get,
     path = "/v1/catalogue/proposals",
@@ -74,7 +74,7 @@ pub(super) async fn proposals(
     Ok(Private(subjects.map(|subjects| subjects.iter().map(ToString::to_string).collect())))
 }
 
-/// The open proposal of a role: its metadata with the signatures that it has, and the files that it brings.
+/// The open proposal of a role: its metadata with all signatures, and its files.
 #[utoipa::path(
     get,
     path = "/v1/catalogue/proposals/{role}",
@@ -93,9 +93,9 @@ pub(super) async fn proposal(
     Ok(Private(app.registry.proposal_for(&subject(&role)?, reader).await?))
 }
 
-/// Proposes a change of a role, or adds signatures to the open proposal; what has its signatures is published at once.
+/// Proposes a change of a role, or adds signatures to the open proposal; a complete proposal is published at once.
 ///
-/// Signatures prove themselves. A new proposal takes a keeper's bearer, or, before the catalogue is founded, the founding code.
+/// Signatures need no bearer. A new proposal requires a keeper's bearer, or the founding code before the catalogue is founded.
 #[utoipa::path(
     post,
     path = "/v1/catalogue/proposals/{role}",

@@ -49,7 +49,7 @@ pub(super) async fn shares(
     Ok(PrivateText(row.map(|row| row.shares)))
 }
 
-/// Keeps a sealed checkpoint whose every chunk is here.
+/// Stores a sealed checkpoint whose chunks are all stored.
 #[utoipa::path(
     put,
     path = "/v1/checkpoints/{checkpoint}/seal",

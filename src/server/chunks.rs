@@ -1,4 +1,4 @@
-//! Chunks by content address: ciphertext that anybody may have and any cache may hold.
+//! Chunks by content address: ciphertext, readable by anyone and cacheable.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::range::{self, Part};
 use crate::digest::Sha256Digest;
 use crate::registry::Error;
 
-/// For how long a presigned URL is good.
+/// Validity of a presigned URL.
 const PRESIGNED: Duration = Duration::from_secs(3600);
 
 /// A chunk, or a range of it.
@@ -79,7 +79,7 @@ pub(super) async fn get(
     Ok(response)
 }
 
-/// Keeps a chunk, handed in by somebody on a board.
+/// Stores a chunk of a board member.
 #[utoipa::path(
     put,
     path = "/v1/chunks/{digest}",

@@ -1,4 +1,4 @@
-//! What handlers take out of a request: paths, queries and bodies that were parsed, and who is asking.
+//! Extractors of handlers: parsed paths, queries and bodies, and authentication.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use crate::identity::KeyId;
 use crate::statement::Envelope;
 use crate::time::Timestamp;
 
-/// How long a statement may take to come, whole: what has come of it is held that long, and anybody may send one.
+/// Maximum time to receive a statement: its bytes are held for that long, and anyone may send one.
 const STATEMENT_TIME: Duration = Duration::from_secs(20);
 
-/// A path's parameters.
+/// Path parameters.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Refusal))]
 pub(super) struct Path<T>(pub(super) T);
 
-/// A query's parameters.
+/// Query parameters.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Query), rejection(Refusal))]
 pub(super) struct Query<T>(pub(super) T);
@@ -35,35 +35,34 @@ pub(super) struct Query<T>(pub(super) T);
 /// A JSON body.
 pub(super) struct Json<T>(pub(super) T);
 
-/// A JSON body, or none.
+/// An optional JSON body.
 pub(super) struct OptionalJson<T>(pub(super) Option<T>);
 
-/// A body of bytes, no longer than the route takes.
+/// Body bytes, up to the route's limit.
 pub(super) struct Body(pub(super) Bytes);
 
 /// A statement in its DSSE envelope.
 pub(super) struct SignedEnvelope(pub(super) Envelope);
 
-/// Where a request comes from, which was charged for the length of its body. It stands before the body among a handler's arguments, so
-/// that what is not paid for is not read.
+/// The origin of a request, charged for the length of the body. Handlers take it before the body, so that an unpaid body is not read.
 pub(super) struct ChargedOrigin(pub(super) Origin);
 
-/// Who proved that they are on a board. It stands before the body among a handler's arguments: what others send is not read.
+/// An authenticated board member. Handlers take it before the body, so that other people's bodies are not read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Member(pub(super) KeyId);
 
-/// Who hands in a proposal, if they proved it. It stands before the body among a handler's arguments: only of those who keep the catalogue,
-/// or who have the founding code, is anything long read.
+/// The sender of a proposal, if authenticated. Handlers take it before the body: long bodies are read only from keepers of the catalogue,
+/// or with the founding code.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Proposer {
     pub(super) key: Option<KeyId>,
     pub(super) knows_code: bool,
 }
 
-/// The work that a request brings with it, if it does.
+/// The proof of work in the request, if any.
 pub(super) struct ProofOfWork(pub(super) Option<WorkProof>);
 
-/// Who proved that they hold a key, by a bearer.
+/// An authenticated client, by a bearer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader(pub(super) KeyId);
 
@@ -122,7 +121,7 @@ impl<S: Send + Sync> FromRequest<S> for SignedEnvelope {
     }
 }
 
-/// The body of a request that says that it is JSON.
+/// The body of a request with a JSON content type.
 async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
     if !has_json_content_type(&request) {
         return Err(unsupported_media_type());
@@ -153,7 +152,7 @@ impl FromRequestParts<App> for Reader {
 impl OptionalFromRequestParts<App> for Reader {
     type Rejection = Refusal;
 
-    /// Nobody if there is no bearer; a bearer that is not good is refused.
+    /// `None` without a bearer; an invalid bearer is refused.
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, Refusal> {
         let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
             return Ok(None);
@@ -174,7 +173,7 @@ impl FromRequestParts<App> for ChargedOrigin {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
         let origin = parts.extensions.get::<Origin>().copied();
-        // The middleware that measures addresses stands before every handler.
+        // The middleware that charges addresses runs before every handler.
         let origin = origin.ok_or_else(|| Refusal::malformed("the request has no source address"))?;
         let length = body_length(parts).min(MAX_STATEMENT_BYTES as u64);
         app.limits.charge_address(origin, Cost::for_bytes(length))?;
@@ -224,7 +223,7 @@ impl FromRequestParts<App> for Proposer {
     }
 }
 
-/// How long a body says that it is; if it does not say and there may be one, as long as it may be.
+/// The declared length of the body; the route's maximum if it is not declared.
 fn body_length(parts: &Parts) -> u64 {
     let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let has_none = parts.version < Version::HTTP_2 && !parts.headers.contains_key(header::TRANSFER_ENCODING);
@@ -234,7 +233,7 @@ fn body_length(parts: &Parts) -> u64 {
     }
 }
 
-/// Whether somebody has the code that lets the first proposals of a catalogue in.
+/// Whether the request has the founding code, which admits the first proposals of a catalogue.
 fn has_founding_code(app: &App, headers: &HeaderMap) -> bool {
     let sent = headers.get(FOUNDING_CODE).map(|value| Sha256Digest::of(value.as_bytes()));
     app.founding_code.zip(sent).is_some_and(|(code, sent)| code.as_bytes().ct_eq(sent.as_bytes()).into())

@@ -1,4 +1,4 @@
-//! Grants with their decision, and leases for them.
+//! Grants with their decision, and leases.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,7 +13,7 @@ use crate::digest::Sha256Digest;
 use crate::registry::GrantDecision;
 use crate::time::Timestamp;
 
-/// A grant, and whether it counts now, with the rule that refuses it.
+/// A grant, and whether it is valid now, with the rule that refuses it.
 #[utoipa::path(
     get,
     path = "/v1/grants/{digest}",
@@ -37,14 +37,14 @@ pub(super) async fn decide(
     decision.map(Private)
 }
 
-/// Issues a lease to the grant's holder, if it counts now, nothing suspends it, and their usage came in.
+/// Issues a lease to the grant's holder if the grant is valid, not suspended, and the holder's usage is synced.
 #[utoipa::path(
     post,
     path = "/v1/grants/{digest}/lease",
     operation_id = "lease",
     tag = "grants",
     params(("digest" = String, Path, pattern = "^[0-9a-f]{64}$")),
-    request_body(content = Option<JournalState>, description = "how the usage journal stands; nothing before the first use"),
+    request_body(content = Option<JournalState>, description = "the state of the usage journal; null before the first use"),
     security(("bearer" = [])),
     responses((status = 201, body = Object, description = "a DSSE envelope"), Refusals)
 )]

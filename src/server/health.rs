@@ -1,4 +1,4 @@
-//! How the registry is, and what it is.
+//! Health checks and information about the registry.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,7 +10,7 @@ use super::problem::{Refusal, Refusals};
 use crate::api::RegistryInfo;
 use crate::registry::Error;
 
-/// What this registry is.
+/// Information about this registry.
 #[utoipa::path(get, path = "/v1/registry", operation_id = "registry", tag = "registry", responses((status = 200, body = RegistryInfo), Refusals))]
 pub(super) async fn registry(State(app): State<App>) -> Result<Json<RegistryInfo>, Refusal> {
     let founded = app.registry.is_founded().await?;
@@ -18,20 +18,20 @@ pub(super) async fn registry(State(app): State<App>) -> Result<Json<RegistryInfo
     Ok(Json(RegistryInfo { version, key_id: app.registry.key_id(), founded }))
 }
 
-/// Whether the process lives.
+/// Whether the process runs.
 #[utoipa::path(get, path = "/healthz", operation_id = "alive", tag = "operation", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Whether it can do its work: the database answers.
+/// Whether the registry can work: the database answers.
 #[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "operation", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Refusal> {
     app.registry.store().ping().await.map_err(Error::from)?;
     Ok("ready\n")
 }
 
-/// Measurements in Prometheus' text format.
+/// Metrics in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operation", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     let content = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];

@@ -1,8 +1,8 @@
-//! The Hugging Face download protocol, for others' tools: `HF_ENDPOINT=<registry>` and a checkpoint's id as the repository.
+//! The Hugging Face download protocol: `HF_ENDPOINT=<registry>`, with a checkpoint's id as the repository.
 //!
-//! A checkpoint in a public stage is served in the plain, as `hf download` and transformers expect it; any other answers as gated, with
-//! where to ask. The protocol is as `huggingface_hub` speaks it: `GET /api/models/<repository>[/revision/<revision>]` and
-//! `/tree/<revision>` list, `HEAD` and `GET /<repository>/resolve/<revision>/<file>` tell and send.
+//! A public checkpoint is served in plaintext, as `hf download` and transformers expect it; any other is reported as gated, with the way to
+//! request access. As in `huggingface_hub`, `GET /api/models/<repository>[/revision/<revision>]` and `/tree/<revision>` list files, `HEAD`
+//! and `GET /<repository>/resolve/<revision>/<file>` describe and return one.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use super::range::{self, Part};
 use crate::name::CheckpointId;
 use crate::registry::{Error, PublicCheckpoint, PublicRange, PublicReader};
 
-/// The revision that everybody means.
+/// The default revision.
 const MAIN: &str = "main";
 
-/// What a repository holds.
+/// The contents of a repository.
 pub(super) async fn model(State(app): State<App>, Path(repository): Path<String>) -> Response {
     match find(&app, &repository, MAIN).await {
         Ok(checkpoint) => Json(info(&repository, &checkpoint)).into_response(),
@@ -32,7 +32,7 @@ pub(super) async fn model(State(app): State<App>, Path(repository): Path<String>
     }
 }
 
-/// What a repository holds at a revision.
+/// The contents of a repository at a revision.
 pub(super) async fn revision(
     State(app): State<App>,
     Path((repository, revision)): Path<(String, String)>,
@@ -53,7 +53,7 @@ pub(super) async fn tree(
         Err(refusal) => return *refusal,
     };
     let files = checkpoint.files().iter().map(|file| {
-        // Git's own id of a file is not known here, and nobody needs it beside the SHA-256.
+        // Git's object ids are not known here, and clients use the SHA-256.
         let oid: String = file.sha256.to_string().chars().take(40).collect();
         json!({
             "type": "file", "path": file.name, "size": file.size, "oid": oid,
@@ -120,7 +120,7 @@ pub(super) async fn resolve(
     response
 }
 
-/// A file's bytes in the plain, as many chunks as the address pays for.
+/// A file's bytes in plaintext, as many chunks as the address pays for.
 async fn stream_plaintext(
     app: &App,
     checkpoint: &PublicCheckpoint,
@@ -151,7 +151,7 @@ fn info(repository: &str, checkpoint: &PublicCheckpoint) -> Value {
     })
 }
 
-/// A commit, as Git would have one: the first digits of the sealed manifest's digest.
+/// A commit id as Git would have one: the first digits of the sealed manifest's digest.
 fn commit(checkpoint: &PublicCheckpoint) -> String {
     checkpoint.manifest.to_string().chars().take(40).collect()
 }
@@ -185,7 +185,7 @@ async fn find(app: &App, repository: &str, revision: &str) -> Result<PublicCheck
     Err(Box::new(refuse(StatusCode::NOT_FOUND, "RevisionNotFound", &words)))
 }
 
-/// A refusal as `huggingface_hub` reads it.
+/// A refusal in the form that `huggingface_hub` reads.
 fn refuse(status: StatusCode, code: &'static str, words: &str) -> Response {
     let mut response = (status, Json(json!({ "error": words }))).into_response();
     response.headers_mut().insert("x-error-code", HeaderValue::from_static(code));

@@ -1,11 +1,10 @@
-//! How much work one address and one identity may ask for: a bucket each that refills all the time (GCRA).
+//! Rate limits by address and by identity: token buckets (GCRA).
 //!
-//! Work is counted, not requests: a request costs one unit, a statement more by its length and by the signatures that have to be checked.
-//! The buckets are as many as there are from the beginning; each address and each identity falls into one by a hash whose key this process
-//! draws when it starts. So a flood of addresses takes no memory, and nobody can choose whose bucket they share.
+//! The limit is on work, not on requests: a request costs one unit, a statement more by its length and its signatures. The number of
+//! buckets is fixed; addresses and identities are hashed into them under a key that each process draws at random. So many addresses need no
+//! more memory, and a client cannot choose whose bucket to share.
 //!
-//! Each replica counts for itself: behind n replicas the bounds are n times as wide. That is enough for what they are for, to keep one
-//! client from taking a replica for itself.
+//! Each replica counts by itself: with n replicas the limits are n times as high, which still keeps a client from taking over a replica.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
@@ -21,52 +20,52 @@ use super::settings::LimitSettings;
 use crate::identity::KeyId;
 use crate::web::household;
 
-/// Seconds of its rate that a bucket holds.
+/// The seconds of its rate that a bucket holds.
 const BURST_SECONDS: u32 = 2;
-/// Buckets of each kind.
+/// Number of buckets of each kind.
 const BUCKETS: u64 = 1 << 16;
-/// Bytes of a body that cost one unit.
+/// Bytes of a body per unit.
 const BYTES_A_UNIT: u64 = 16 << 10;
-/// Signatures whose checking costs one unit.
+/// Signatures to verify per unit.
 const SIGNATURES_A_UNIT: usize = 4;
-/// Units that a challenge costs, and a session: each is a row of the database, for minutes or an hour.
+/// Units of a challenge or a session: each is a database row for minutes or an hour.
 const SESSION_UNITS: u32 = 10;
-/// Units that a proposal costs whom the catalogue does not know: all of the catalogue is unpacked for it.
+/// Units of a proposal by someone who is not in the catalogue: the whole catalogue is unpacked for it.
 const PROPOSAL_UNITS: u32 = 50;
-/// Bytes of a chunk whose opening costs one unit: it is read, hashed and decrypted whole, however little of it is asked for.
+/// Bytes of a decrypted chunk per unit: a chunk is read, hashed and decrypted as a whole.
 const OPENED_BYTES_A_UNIT: u64 = 1 << 20;
 /// Hours in which the bucket of newcomers' requests refills.
 const DAY_HOURS: u32 = 24;
 
-/// Work that is asked for, in units.
+/// An amount of work in units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost(u32);
 
 impl Cost {
-    /// What any request costs.
+    /// The cost of any request.
     pub(super) const REQUEST: Self = Self(1);
 
-    /// What reading a body costs, beside the request.
+    /// The cost of reading a body, beside the request.
     pub(super) fn for_bytes(bytes: u64) -> Self {
         Self::new(bytes / BYTES_A_UNIT)
     }
 
-    /// What checking so many signatures costs.
+    /// The cost of verifying signatures.
     pub(super) fn for_signatures(signatures: usize) -> Self {
         Self::new((signatures / SIGNATURES_A_UNIT) as u64)
     }
 
-    /// What the proposal of a stranger costs.
+    /// The cost of a stranger's proposal.
     pub(super) fn for_proposal() -> Self {
         Self(PROPOSAL_UNITS)
     }
 
-    /// What opening a chunk of so many bytes costs.
+    /// The cost of decrypting a chunk.
     pub(super) fn for_opening(bytes: u64) -> Self {
         Self::new(bytes.div_ceil(OPENED_BYTES_A_UNIT))
     }
 
-    /// What a challenge costs, or a session.
+    /// The cost of a challenge or a session.
     pub(super) fn for_session() -> Self {
         Self(SESSION_UNITS)
     }
@@ -76,17 +75,17 @@ impl Cost {
     }
 }
 
-/// Who a request comes from, as far as its address tells: a host, or a household's network.
+/// The origin of a request by its address: an IPv4 host, or an IPv6 network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Origin(IpAddr);
 
 impl Origin {
-    /// The origin of an address: one household has a whole /64 of IPv6 addresses.
+    /// The origin of an address; an IPv6 household has a whole /64.
     pub(super) fn new(address: IpAddr) -> Self {
         Self(household(address))
     }
 
-    /// Which of so many shares of something is its own; others may have the same by chance.
+    /// The index of its share among `count`; different origins may have the same.
     pub(super) fn share(self, count: usize) -> usize {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let hash = KEY.hash_one(self);
@@ -95,7 +94,7 @@ impl Origin {
 }
 
 impl Origin {
-    /// The network that it belongs to, as providers hand them out: a /16 of IPv4, a /32 of IPv6.
+    /// The provider's network: a /16 of IPv4, a /32 of IPv6.
     pub(super) fn network(self) -> Vec<u8> {
         match self.0 {
             IpAddr::V4(v4) => v4.octets()[..2].to_vec(),
@@ -104,16 +103,16 @@ impl Origin {
     }
 }
 
-/// The buckets.
+/// The rate limits of a server.
 pub(super) struct Limits {
     addresses: Option<Buckets>,
     identities: Option<Buckets>,
-    /// Requests of newcomers, by address and day.
+    /// Newcomers' requests by address and day.
     newcomers: Option<Buckets>,
 }
 
 impl Limits {
-    /// What the settings say; 0 is no limit.
+    /// The limits of the settings; 0 means no limit.
     pub(super) fn new(settings: &LimitSettings) -> Self {
         Self {
             addresses: Buckets::per_second(settings.per_address),
@@ -127,7 +126,7 @@ impl Limits {
         charge(self.addresses.as_ref(), &origin, cost, "rate limit exceeded for this address")
     }
 
-    /// Charges an address for what it asked before; how long to wait first, if it asks for too much.
+    /// Charges an address for work of an earlier request; returns how long to wait if the limit is exceeded.
     pub(super) fn try_charge_address(&self, origin: Origin, cost: Cost) -> Result<(), Duration> {
         take(self.addresses.as_ref(), &origin, cost)
     }
@@ -137,14 +136,14 @@ impl Limits {
         charge(self.identities.as_ref(), &key, cost, "rate limit exceeded for this identity")
     }
 
-    /// Counts a newcomer's request from an address.
+    /// Charges an address for a newcomer's request.
     pub(super) fn charge_newcomer(&self, origin: Origin) -> Result<(), Refusal> {
         let words = "daily limit of newcomers' requests reached for this address";
         charge(self.newcomers.as_ref(), &origin, Cost::REQUEST, words)
     }
 }
 
-/// Buckets of one kind, as many as there ever will be.
+/// A fixed number of buckets of one kind.
 struct Buckets {
     limiter: DefaultKeyedRateLimiter<u16>,
     burst: NonZeroU32,
@@ -169,7 +168,7 @@ impl Buckets {
         Self { limiter, burst, hasher: RandomState::new() }
     }
 
-    /// The bucket of a key.
+    /// The index of a key's bucket.
     fn bucket_index(&self, key: &impl Hash) -> u16 {
         u16::try_from(self.hasher.hash_one(key) % BUCKETS).unwrap_or(0)
     }
@@ -179,10 +178,10 @@ fn charge(buckets: Option<&Buckets>, key: &impl Hash, cost: Cost, words: &str) -
     take(buckets, key, cost).map_err(|wait| Refusal::too_many(words, wait.as_secs() + 1))
 }
 
-/// Takes units out of a bucket; how long it takes until there are as many, if there are not.
+/// Takes units from a bucket; returns how long to wait if there are too few.
 fn take(buckets: Option<&Buckets>, key: &impl Hash, cost: Cost) -> Result<(), Duration> {
     let Some(buckets) = buckets else { return Ok(()) };
-    // What costs more than half of a bucket takes half of it: a bucket is never full while requests come.
+    // A cost above half of a bucket is reduced to half: a bucket is never full while requests arrive.
     let Some(units) = NonZeroU32::new(cost.0.min((buckets.burst.get() / 2).max(1))) else { return Ok(()) };
     let Ok(charged) = buckets.limiter.check_key_n(&buckets.bucket_index(key), units) else { return Ok(()) };
     charged.map_err(|until| until.wait_time_from(DefaultClock::default().now()))

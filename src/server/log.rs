@@ -12,7 +12,7 @@ use crate::api::LogReceipt;
 use crate::digest::Sha256Digest;
 use crate::log::{EntryKind, Part};
 
-/// The log's head: a signed note, with the cosignatures of witnesses if there are any.
+/// The log's head: a signed note, with witnesses' cosignatures if there are any.
 #[utoipa::path(get, path = "/log/checkpoint", operation_id = "log_head", tag = "log", responses((status = 200, body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn head(State(app): State<App>) -> Result<Response, Refusal> {
     let note = app.registry.log_note().await?;
@@ -20,7 +20,7 @@ pub(super) async fn head(State(app): State<App>) -> Result<Response, Refusal> {
     Ok((headers, note).into_response())
 }
 
-/// A tile of hashes, or a bundle of entries, exactly as wide as its name says: `0/000`, `entries/x001/234`, `0/001.p/17`.
+/// A tile of hashes or a bundle of entries, of exactly the width in its name: `0/000`, `entries/x001/234`, `0/001.p/17`.
 pub(super) async fn tile(State(app): State<App>, Path(part): Path<String>) -> Result<Response, Refusal> {
     let part: Part = format!("tile/{part}")
         .parse()
@@ -33,7 +33,7 @@ pub(super) async fn tile(State(app): State<App>, Path(part): Path<String>) -> Re
     Ok((headers, bytes).into_response())
 }
 
-/// The last entry of a kind that records something, with the proof that it is in the log.
+/// The last entry of a kind for an object, with its proof of inclusion.
 #[utoipa::path(
     get,
     path = "/v1/log/receipts/{kind}/{digest}",

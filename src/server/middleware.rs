@@ -1,4 +1,4 @@
-//! What surrounds every handler: limits, measurements, a line in the log, and answers where no handler is.
+//! Middleware: limits, metrics, request logs, and responses without a handler.
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
@@ -32,13 +32,13 @@ pub(super) async fn limit_address(
     }
 }
 
-/// Characters of a path that are logged.
+/// Maximum number of logged characters of a path.
 const MAX_LOGGED_PATH: usize = 256;
 
-/// How many times as long as a body may stall a whole request may take.
+/// Maximum time of a whole request, as a multiple of the limit for a stalled body.
 const PATIENCE: u32 = 10;
 
-/// Gives a request up that comes too slowly, however steadily it does.
+/// Ends a request that takes too long in total.
 pub(super) async fn bound_time(State(app): State<App>, request: Request, next: Next) -> Response {
     match tokio::time::timeout(app.patience * PATIENCE, next.run(request)).await {
         Ok(response) => response,
@@ -46,13 +46,13 @@ pub(super) async fn bound_time(State(app): State<App>, request: Request, next: N
     }
 }
 
-/// The address that the nearest proxy saw: what stands before it anyone can write.
+/// The address that the nearest proxy saw: earlier ones are the client's to write.
 fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     let value = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
     value.rsplit(',').next()?.trim().parse().ok()
 }
 
-/// Hands the answer out in pieces that count on its connection until the client takes them.
+/// Sends the response in pieces that count on its connection until the client takes them.
 pub(super) async fn pace(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -62,7 +62,7 @@ pub(super) async fn pace(
     app.lines.pace(peer, next.run(request).await)
 }
 
-/// Measures the answer and writes a line about it. No header is written: some are secrets.
+/// Measures and logs the response. Headers are not logged, because some are secrets.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = method_label(request.method());
@@ -89,7 +89,7 @@ fn measure(labels: Labels, took: Duration) {
         .record(took.as_secs_f64());
 }
 
-/// Refuses a request that does not name its host once and exactly: what stands in front of this server may have read another one.
+/// Refuses a request that does not name its host exactly once: a proxy might have read another one.
 pub(super) async fn require_host(request: Request, next: Next) -> Response {
     match Host::from_request(&request) {
         Ok(_) => next.run(request).await,
@@ -102,7 +102,7 @@ pub(super) async fn not_found() -> Response {
     Refusal::missing("no resource has this path").next("see /openapi.json for the paths").into_response()
 }
 
-/// A route has this path, and another method.
+/// A route has this path, but not this method.
 pub(super) async fn method_not_allowed() -> Response {
     Refusal::new(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -114,7 +114,7 @@ pub(super) async fn method_not_allowed() -> Response {
     .into_response()
 }
 
-/// A handler has a defect; its neighbours go on.
+/// A handler panicked; other requests go on.
 pub(super) fn handle_panic(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! The registry over HTTP: router, extractors, problem details, one file of handlers a resource.
+//! The registry over HTTP: router, extractors, problem details, and one file of handlers per resource.
 //!
-//! Whatever comes in is hostile: bodies, headers and times are bounded, and each statement is verified by the registry's use cases
-//! before it is kept. Replicas keep no state but what can be thrown away: a verified view of the catalogue, and buckets of limits.
+//! Requests are untrusted: bodies, headers and times are bounded, and statements are verified before they are stored. A replica's own state
+//! can be rebuilt: a verified view of the catalogue, and rate limits.
 
 mod audit;
 mod catalogue;
@@ -48,7 +48,7 @@ use crate::registry::Registry;
 use crate::web::Lines;
 use limits::Limits;
 
-/// What every handler has at hand.
+/// The state that every handler has.
 type App = Arc<Parts>;
 
 /// The parts of [`App`].
@@ -59,14 +59,14 @@ struct Parts {
     founding_code: Option<Sha256Digest>,
     presign: bool,
     behind_proxy: bool,
-    /// Where clients speak to it.
+    /// The addresses that clients use.
     origins: Vec<Origin>,
-    /// Connections, for answers to count on.
+    /// Connections, for paced responses.
     lines: Lines,
     patience: Duration,
 }
 
-/// Every route, as measurements name it.
+/// Every route, as metric labels name it.
 const ROUTES: [&str; 30] = [
     "/v1/statements",
     "/v1/challenges",
@@ -99,14 +99,14 @@ const ROUTES: [&str; 30] = [
     HF_TREE,
     HF_RESOLVE,
 ];
-// Tiles have names of several segments, which an OpenAPI path cannot say.
+// Tile names have several segments, which an OpenAPI path cannot express.
 const LOG_TILES: &str = "/log/tile/{*part}";
 const HF_MODEL: &str = "/api/models/{repository}";
 const HF_REVISION: &str = "/api/models/{repository}/revision/{revision}";
 const HF_TREE: &str = "/api/models/{repository}/tree/{revision}";
 const HF_RESOLVE: &str = "/{repository}/resolve/{revision}/{file}";
 
-/// Every route, with its description.
+/// Every route with its description.
 fn routes() -> OpenApiRouter<App> {
     let statements = OpenApiRouter::new()
         .routes(routes!(statements::list, statements::accept))

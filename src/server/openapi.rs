@@ -1,4 +1,4 @@
-//! `/openapi.json`: the API's description, made from the handlers.
+//! `/openapi.json`: the API's description, generated from the handlers.
 
 use std::sync::OnceLock;
 
@@ -37,7 +37,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 pub(super) async fn get() -> Response {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
-    // An empty body would be a defect of utoipa's types, which serialize.
+    // utoipa's types serialize, so the body is never empty.
     let text = DOCUMENT.get_or_init(|| document().to_json().unwrap_or_default());
     ([(header::CONTENT_TYPE, "application/json")], Body::from(text.as_str())).into_response()
 }

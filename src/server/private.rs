@@ -1,4 +1,4 @@
-//! Private answers. A handler can make one only of what came through the registry's gate, and no cache keeps it.
+//! Private answers: handlers can make one only from an answer of the registry's gate, and they are not cached.
 
 use axum::Json;
 use axum::http::header;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::registry::PrivateAnswer;
 
-/// A private answer in JSON.
+/// A private answer as JSON.
 pub(super) struct Private<T>(pub(super) PrivateAnswer<T>);
 
 /// A private answer whose text is JSON already.

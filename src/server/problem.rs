@@ -1,4 +1,4 @@
-//! Refusals on the wire: RFC 9457 problem details with the status that fits.
+//! Refusals as problem details (RFC 9457) with their status.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -12,10 +12,10 @@ use crate::registry::Error;
 use crate::store::{self, QuotaRefusal};
 use crate::time::Timestamp;
 
-/// Where the kinds of problems are named.
+/// The base of the kinds' URIs.
 const KINDS: &str = "https://portcullis.dev/problems/";
 
-/// What a handler refuses.
+/// A handler's refusal.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -23,37 +23,37 @@ pub(super) struct Refusal {
     title: &'static str,
     detail: String,
     next: Option<String>,
-    /// Seconds after which it may be tried again.
+    /// Seconds to wait before another attempt.
     retry_after: Option<u64>,
-    /// The work that is missing.
+    /// The missing proof of work.
     work: Option<Box<WorkDemand>>,
 }
 
 impl Refusal {
-    /// What was sent makes no sense.
+    /// The request is malformed.
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", "malformed request", detail)
             .next("see /openapi.json for the expected form")
     }
 
-    /// There is no such thing.
+    /// The resource is not known.
     pub(super) fn missing(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown", "not found", detail)
     }
 
-    /// Only who proved who they are may read this.
+    /// The resource requires authentication.
     pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "authentication required", detail)
             .next("answer a challenge of POST /v1/challenges at POST /v1/sessions, and send the bearer")
     }
 
-    /// The body ended early, or came too slowly.
+    /// The body ended early or arrived too slowly.
     pub(super) fn too_slow() -> Self {
         let detail = "the body ended early or arrived too slowly";
         Self::new(StatusCode::REQUEST_TIMEOUT, "cut-off", "incomplete body", detail).next("send it again")
     }
 
-    /// Too much in a short time.
+    /// A rate limit or quota is exceeded.
     pub(super) fn too_many(detail: impl Into<String>, retry_after: u64) -> Self {
         let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", "too many requests", detail)
             .next("wait as long as Retry-After says, and try again");
@@ -102,7 +102,7 @@ impl From<Error> for Refusal {
         };
         let detail = match &error {
             error if fault != Fault::Busy => chain(error),
-            // What fails inside is the operator's to read.
+            // Internal errors are for the operator only.
             Error::Log(_) | Error::Store(_) | Error::Blob(_) | Error::Io { .. } | Error::Catalogue(_) => {
                 tracing::error!(error = %chain(&error), "internal registry error");
                 "internal registry error".to_owned()
@@ -122,7 +122,7 @@ impl From<Error> for Refusal {
     }
 }
 
-/// Seconds after which a quota may have room again: a day's at the next midnight of UTC, a queue's when somebody decided.
+/// Seconds until a quota may be free again: a daily one at midnight UTC, the queue's after a decision.
 fn retry_after(refusal: &QuotaRefusal) -> u64 {
     const DAY: i64 = 24 * 3600;
     match refusal {
@@ -138,7 +138,7 @@ fn retry_after(refusal: &QuotaRefusal) -> u64 {
     }
 }
 
-/// An error and its causes in one line, each said once.
+/// An error and its distinct causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -175,7 +175,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The refusals that any handler may give, for the API's description.
+/// The refusals of any handler, for the API's description.
 pub(super) struct Refusals;
 
 impl IntoResponses for Refusals {

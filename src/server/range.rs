@@ -1,21 +1,19 @@
-//! Byte ranges (RFC 9110, section 14): one range of a representation whose validator is a strong one.
+//! Byte ranges (RFC 9110, section 14): one range, with a strong validator.
 
 use std::ops::Range;
 
 use axum::http::{HeaderMap, header};
 
-/// What part of a representation is to be sent.
+/// The part of a representation to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
-    /// All of it.
     Whole,
-    /// These bytes.
     Bytes(Range<u64>),
-    /// Nothing: the range lies outside.
+    /// The range is outside the representation.
     OutOfRange,
 }
 
-/// Reads `Range` and `If-Range`. What is malformed, or asks for several ranges at once, is as if absent, as the RFC allows.
+/// Reads `Range` and `If-Range`. A malformed or multiple range is ignored, as the RFC allows.
 pub(super) fn select_range(headers: &HeaderMap, tag: &str, size: u64) -> Part {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_RANGE).is_some_and(|validator| validator.trim() != tag) {
@@ -44,7 +42,7 @@ fn parse(text: &str) -> Option<(Option<u64>, Option<u64>)> {
     }
 }
 
-/// Whether the client has it already (`If-None-Match`).
+/// Whether the client has the current version (`If-None-Match`).
 pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     known.is_some_and(|known| {

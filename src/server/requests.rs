@@ -16,23 +16,23 @@ use crate::registry::{RequestHistory, RequestQuery};
 use crate::store::{RequestRow, RequestState};
 use crate::time::Timestamp;
 
-/// Which requests, and which part of them.
+/// Which requests, and which page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    /// Those for this checkpoint, for members of its board; without it, one's own.
+    /// A checkpoint's requests, for members of its board; without it, your own.
     #[param(value_type = Option<String>)]
     checkpoint: Option<CheckpointId>,
-    /// Only those that stand so: `pending`, `granted`, `denied`, `withdrawn` or `ended`; needs `checkpoint`.
+    /// Only requests in this state: `pending`, `granted`, `denied`, `withdrawn` or `ended`; needs `checkpoint`.
     state: Option<String>,
-    /// What the page before gave as `next`.
+    /// The `next` of the previous page.
     after: Option<String>,
-    /// Maximum number; 1 to 1000.
+    /// Maximum number of requests, 1 to 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }
 
-/// Requests, in the order in which they came in.
+/// Requests in the order of receipt.
 #[utoipa::path(
     get,
     path = "/v1/requests",
@@ -63,7 +63,7 @@ pub(super) async fn list(
     })))
 }
 
-/// How a request stands, what happened to it, and how long it may wait yet.
+/// The state of a request, its history, and its estimated wait.
 #[utoipa::path(
     get,
     path = "/v1/requests/{digest}",
@@ -98,7 +98,7 @@ pub(super) async fn standing(
     })))
 }
 
-/// Puts a member in charge of a request, or nobody.
+/// Assigns a request to a member, or to no one.
 #[utoipa::path(
     put,
     path = "/v1/requests/{digest}/assignee",

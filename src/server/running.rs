@@ -1,4 +1,4 @@
-//! A server that runs: it listens, publishes the catalogue again each day, and ends when asked, its work done.
+//! The running server: it listens, renews the catalogue's timestamp daily, and shuts down gracefully.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -17,21 +17,21 @@ use crate::registry::{Error, Registry};
 use crate::time::Timestamp;
 use crate::web::Acceptor;
 
-/// Connections at a time.
+/// Maximum concurrent connections.
 const MAX_CONNECTIONS: usize = 4096;
-/// Questions under way on one connection of HTTP/2: each may hold two pieces of its answer while nobody takes them.
+/// Maximum concurrent HTTP/2 streams per connection: each may hold two pieces of its response.
 const MAX_STREAMS: u32 = 16;
-/// How long requests under way may take once the server was asked to end.
+/// Maximum time for running requests at shutdown.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often renewed the catalogue's timestamp.
+/// How often the catalogue's timestamp is renewed.
 const REPUBLISH: Duration = Duration::from_secs(24 * 3600);
-/// How often the log takes in what nobody waits for.
+/// How often waiting entries are added to the log.
 const SEQUENCE: Duration = Duration::from_millis(500);
-/// How often what is over is forgotten, and measurements that nobody fetched are summed up.
+/// How often expired rows are deleted and metrics are aggregated.
 const UPKEEP: Duration = Duration::from_secs(60);
-/// How long a client may take over the head of its first request.
+/// Maximum time for the headers of a connection's first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
-/// Bounds of the histogram of answering times, in seconds.
+/// Bounds of the histogram of response times in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// Why a server cannot run.
@@ -41,16 +41,16 @@ pub enum ServeError {
     /// The settings forbid it.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     #[error("cannot listen on {listen}")]
     Listen { listen: SocketAddr, source: io::Error },
     /// The certificate or its key cannot be used.
     #[error("cannot use the certificate {}", path.display())]
     Certificate { path: PathBuf, source: io::Error },
-    /// What was here before the log cannot be entered.
+    /// Existing statements cannot be entered into the log.
     #[error("cannot enter existing statements into the log")]
     Log(#[source] Error),
-    /// Measurements cannot be taken.
+    /// Metrics cannot be set up.
     #[error("cannot set up metrics: {0}")]
     Metrics(String),
     /// Serving failed.
@@ -58,7 +58,7 @@ pub enum ServeError {
     Io(#[source] io::Error),
 }
 
-/// A server that listens already.
+/// A listening server.
 pub struct Server {
     app: App,
     listener: TcpListener,
@@ -69,7 +69,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens where the settings say.
+    /// Listens on the address in the settings.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -82,14 +82,14 @@ impl Server {
         let tls = match &settings.tls {
             None => None,
             Some(tls) => {
-                // Whatever else brings another provider into the build, this one is used; one that is installed already stays.
+                // Other dependencies may bring another provider into the build; an installed one stays.
                 drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
                 let path = tls.certificate.clone();
                 let config = RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await;
                 Some(config.map_err(|source| ServeError::Certificate { path, source })?)
             }
         };
-        // Before anybody is answered: what comes in now must not be entered ahead of what was here before the log.
+        // Before the first request: new entries must not precede existing statements.
         registry.adopt_sanctions().await.map_err(ServeError::Log)?;
         if registry.begin_log().await.map_err(ServeError::Log)? {
             tracing::info!("entered existing statements into the new log");
@@ -99,7 +99,7 @@ impl Server {
             .map_err(|error| ServeError::Metrics(error.to_string()))?
             .build_recorder();
         let metrics = recorder.handle();
-        // A process has one recorder; a second server in it, as in tests, measures into the first's.
+        // A process has one metrics recorder; a second server, as in tests, uses the first's.
         drop(metrics::set_global_recorder(recorder));
         if settings.origins.is_empty() && !address.ip().is_loopback() {
             tracing::warn!(%address, "clients can sign in only at the listening address; add other addresses to `origins`");
@@ -107,7 +107,7 @@ impl Server {
         let limits = settings.limits;
         let patience = Duration::from_secs(limits.seconds.max(1));
         let mut connections = Acceptor::new(MAX_CONNECTIONS, patience);
-        // Behind a proxy every connection is the proxy's.
+        // Behind a proxy, all connections come from the proxy.
         if limits.connections_per_address > 0 && !settings.behind_proxy {
             let share = usize::try_from(limits.connections_per_address).unwrap_or(MAX_CONNECTIONS);
             connections = connections.sharing(share);
@@ -126,18 +126,18 @@ impl Server {
         Ok(Self { app, listener, address, connections, tls, handle: Handle::new() })
     }
 
-    /// Where it listens.
+    /// The listening address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What ends it: those under way are answered, then [`Self::run`] returns.
+    /// A function that stops the server: running requests finish, then [`Self::run`] returns.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
         let handle = self.handle.clone();
         move || handle.graceful_shutdown(Some(GRACE))
     }
 
-    /// Serves until it is stopped.
+    /// Serves until stopped.
     ///
     /// # Errors
     /// [`ServeError::Io`].
@@ -163,7 +163,7 @@ impl Server {
     }
 }
 
-/// Renews the timestamp each day, and once at the start.
+/// Renews the timestamp daily, and at the start.
 fn republish(app: App) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut clock = tokio::time::interval(REPUBLISH);
@@ -178,7 +178,7 @@ fn republish(app: App) -> JoinHandle<()> {
     })
 }
 
-/// Brings into the log what nobody waits for.
+/// Adds waiting entries to the log.
 fn sequence(app: App) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut clock = tokio::time::interval(SEQUENCE);

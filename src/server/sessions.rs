@@ -1,4 +1,4 @@
-//! Challenges and the bearers that they are answered for.
+//! Challenges and bearers.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use super::problem::{Refusal, Refusals};
 use crate::api::{Bearer, Challenge};
 use crate::time::Timestamp;
 
-/// Hands out a challenge.
+/// Returns a challenge.
 #[utoipa::path(post, path = "/v1/challenges", operation_id = "challenge", tag = "sessions", responses((status = 201, body = Challenge), Refusals))]
 pub(super) async fn challenge(
     State(app): State<App>,
@@ -22,8 +22,8 @@ pub(super) async fn challenge(
     Ok((StatusCode::CREATED, Json(Challenge { challenge, expires })))
 }
 
-/// Hands out a bearer for a challenge's answer: a statement of kind `session` whose subject is the challenge's SHA-256, and which names
-/// the registry's key id and the origin (`https://registry.example`) that the client speaks to.
+/// Returns a bearer for the answer to a challenge: a statement of kind `session` whose subject is the challenge's SHA-256, with the
+/// registry's key id and the origin (`https://registry.example`) that the client uses.
 #[utoipa::path(
     post,
     path = "/v1/sessions",

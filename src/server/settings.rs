@@ -1,4 +1,4 @@
-//! `portcullis.toml`: where a registry listens, and where it keeps what.
+//! `portcullis.toml`: the settings of a registry.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,13 +12,13 @@ use crate::checkpoint::fetch::BaseUrl;
 use crate::digest::Sha256Digest;
 use crate::registry::AdmissionRules;
 
-/// The settings of one replica. Paths are relative to the folder of the file that they stand in.
+/// The settings of one replica. Paths are relative to the file's folder.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The form of this file; 1.
+    /// The version of the file's format; 1.
     pub schema: u32,
-    /// Where to listen.
+    /// The address to listen on.
     #[serde(default = "loopback")]
     pub listen: SocketAddr,
     /// `sqlite:<file>` or `postgres://…`.
@@ -27,83 +27,83 @@ pub struct Settings {
     /// A folder, or `s3://<bucket>/<prefix>`.
     #[serde(default = "folder")]
     pub blobs: String,
-    /// Whether chunks in S3 are handed out as presigned URLs, so that their bytes never pass through here.
+    /// Whether to redirect to presigned URLs of chunks in S3, instead of sending the bytes.
     #[serde(default = "yes")]
     pub presign: bool,
-    /// The certificate and key for TLS.
+    /// Certificate and key for TLS.
     pub tls: Option<Tls>,
-    /// Whether to speak plain HTTP to others than this machine, such as a proxy that does TLS.
+    /// Whether to serve plain HTTP to other machines, such as a proxy that terminates TLS.
     #[serde(default)]
     pub plain_http: bool,
-    /// Whether the last address of `X-Forwarded-For` is who asks: only behind a proxy that writes it.
+    /// Whether to take the client's address from the last one in `X-Forwarded-For`; only behind a proxy that sets it.
     #[serde(default)]
     pub behind_proxy: bool,
-    /// Where clients speak to it, if that is not where it listens: behind a proxy, by a name. Sessions are opened at these only, so that whoever
-    /// relays a sign-in gets nothing for it.
+    /// The addresses that clients use, if they differ from the listening address, such as behind a proxy. Sessions are opened for these
+    /// only, so that a relayed sign-in fails.
     #[serde(default)]
     pub origins: Vec<Origin>,
-    /// How much is taken.
+    /// Limits and quotas.
     #[serde(default)]
     pub limits: LimitSettings,
-    /// Witnesses that cosign the log's heads before clients see them.
+    /// Witnesses that cosign tree heads before clients see them.
     #[serde(default, rename = "witness")]
     pub witnesses: Vec<WitnessSettings>,
-    /// The SHA-256 of the code that lets the first proposals of a catalogue in.
+    /// The SHA-256 of the founding code, which admits the first proposals of a catalogue.
     pub founding_code_sha256: Option<Sha256Digest>,
 }
 
 /// A witness of the log.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WitnessSettings {
-    /// Its key: `<name>+<hash>+<key>`, as `portcullis witness init` shows it.
+    /// Its key, `<name>+<hash>+<key>`, as shown by `portcullis witness init`.
     pub key: String,
-    /// Its address.
     pub url: String,
 }
 
-/// Files in PEM.
+/// PEM files.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// The chain of certificates.
+    /// The certificate chain.
     pub certificate: PathBuf,
-    /// The private key.
     pub key: PathBuf,
 }
 
-/// How much is taken.
+/// Limits and quotas.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
-    /// Units of work a second for one address; 0 is no limit.
+    /// Units of work per second and address; 0 means no limit.
     pub per_address: u32,
-    /// Units of work a second for one identity; 0 is no limit.
+    /// Units of work per second and identity; 0 means no limit.
     pub per_identity: u32,
-    /// Connections of one address at a time; 0 is no limit.
+    /// Concurrent connections per address; 0 means no limit.
     pub connections_per_address: u32,
-    /// Seconds that a request may take to come and to be answered.
+    /// Maximum seconds of a request and its response.
     pub seconds: u64,
-    /// Zero bits of the work that a newcomer does for a request; 0 is none.
+    /// Zero bits of a newcomer's proof of work for a request; 0 means none.
     pub newcomer_work_bits: u32,
-    /// Requests of newcomers that are taken from one address in a day; 0 is no limit.
+    /// Newcomers' requests per address and day; 0 means no limit.
     pub newcomer_requests_per_address: u32,
-    /// Requests of newcomers for one checkpoint in a day; 0 is no limit.
+    /// Newcomers' requests per checkpoint and day; 0 means no limit.
     pub newcomer_requests: u32,
-    /// Requests of one person that may be pending for one checkpoint; 0 is no limit.
+    /// Pending requests per person and checkpoint; 0 means no limit.
     pub pending_per_person: u32,
-    /// Requests of one person in a day; 0 is no limit.
+    /// Requests per person and day; 0 means no limit.
     pub requests_per_person: u32,
-    /// Statements of one kind by one person in a day; 0 is no limit.
+    /// Statements of one kind per person and day; 0 means no limit.
     pub statements_per_person: u32,
-    /// MiB of usage of one person in a day; 0 is no limit.
+    /// MiB of usage per person and day; 0 means no limit.
     pub usage_mib_per_person: u32,
-    /// The same of one person for whom no board ever approved anything.
+    /// MiB of usage per day of a person whom no board has approved.
     pub usage_mib_per_public_person: u32,
 }
 
 impl LimitSettings {
-    /// What the registry is told of them.
+    /// The limits for the registry.
     pub fn intake(&self) -> AdmissionRules {
         AdmissionRules {
             work_bits: self.newcomer_work_bits,
@@ -137,26 +137,26 @@ impl Default for LimitSettings {
     }
 }
 
-/// Settings that cannot be used.
+/// The settings cannot be used.
 #[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Not the TOML that is expected.
+    /// Malformed TOML, or unknown keys.
     #[error("{} cannot be used: {reason}", path.display())]
     Malformed { path: PathBuf, reason: String },
-    /// A later form.
+    /// Unsupported version of the format.
     #[error("{} has schema {schema}; this version supports 1", path.display())]
     Schema { path: PathBuf, schema: u32 },
-    /// More work than any client does.
+    /// More proof of work than clients do.
     #[error("{} requires more than {max} bits of work from newcomers", path.display())]
     WorkBits { path: PathBuf, max: u32 },
-    /// It would speak plain HTTP to the world.
+    /// Plain HTTP to other machines is not allowed.
     #[error("refusing plain HTTP on {listen}: others could read and change the traffic")]
     PlainHttp { listen: SocketAddr },
 }
 
 impl Settings {
-    /// Reads the text of `path`.
+    /// Parses the text of `path`.
     ///
     /// # Errors
     /// [`SettingsError::Malformed`], [`SettingsError::Schema`].
@@ -177,7 +177,7 @@ impl Settings {
         Ok(settings.below(path.parent().unwrap_or(Path::new("."))))
     }
 
-    /// With every relative path below `folder`.
+    /// Resolves relative paths against `folder`.
     fn below(mut self, folder: &Path) -> Self {
         if let Some(file) = self.database.strip_prefix("sqlite:") {
             self.database = format!("sqlite:{}", folder.join(file).display());
@@ -192,8 +192,7 @@ impl Settings {
         self
     }
 
-    /// Where clients speak to a registry that listens at `address`: where the settings say, or else there, which on this machine has several
-    /// names.
+    /// The addresses that clients use for a registry that listens on `address`: those of the settings, or `address` with its local names.
     pub(super) fn origins_at(&self, address: SocketAddr) -> Vec<Origin> {
         if !self.origins.is_empty() {
             return self.origins.clone();
@@ -212,7 +211,7 @@ impl Settings {
         origins.into_iter().collect()
     }
 
-    /// Refuses to speak plain HTTP to others, unless told.
+    /// Refuses plain HTTP to other machines, unless the settings allow it.
     ///
     /// # Errors
     /// [`SettingsError::PlainHttp`].

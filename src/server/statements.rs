@@ -1,4 +1,4 @@
-//! Statements in, statements out.
+//! Submitting and reading statements.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,33 +18,33 @@ use crate::registry::{CursorError, Error, KINDS, ListPage, ListRange, StatementQ
 use crate::store::{MAX_ROWS, StatementRow};
 use crate::time::Timestamp;
 
-/// Which statements, and which part of them.
+/// Which statements, and which page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    /// Their kind: `request`, `withdrawal`, `denial`, `grant`, `share`, `revocation`, `handover`,
+    /// The kind: `request`, `withdrawal`, `denial`, `grant`, `share`, `revocation`, `handover`,
     /// `lease`, `affiliation`, `usage`, `case`, `case-step`, `reading` or `erasure`.
     kind: String,
-    /// Only those about this request or grant.
+    /// Only statements about this request or grant.
     #[param(value_type = Option<String>)]
     about: Option<Sha256Digest>,
-    /// Only those whose digest begins with these hexadecimal digits; `about` goes before it.
+    /// Only statements whose digest begins with these hexadecimal digits; `about` takes precedence.
     #[param(pattern = "^[0-9a-f]{4,64}$")]
     prefix: Option<String>,
-    /// Only the newest `limit` of those that `about` names, newest first, without a page behind them.
+    /// Only the newest `limit` statements about `about`, newest first, without a next page.
     #[serde(default)]
     newest: bool,
-    /// What the page before gave as `next`.
+    /// The `next` of the previous page.
     after: Option<String>,
-    /// Maximum number; 1 to 1000.
+    /// Maximum number of statements, 1 to 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }
 
-/// Takes in a statement. Sending one again is harmless.
+/// Submits a statement. Submitting it again has no effect.
 ///
-/// Its payload is the one form that the statement has, and it carries exactly the signatures that its kind has. A newcomer's request is
-/// answered with 403 and `work` first: the same request with `portcullis-work: <challenge>:<counter>` is taken.
+/// The payload must be in canonical form, with exactly the signatures of its kind. A newcomer's request is first answered with 403 and
+/// `work`; repeat it with `portcullis-work: <challenge>:<counter>`.
 #[utoipa::path(
     post,
     path = "/v1/statements",
@@ -86,7 +86,7 @@ pub(super) async fn accept(
     Ok((status, Json(receipt)))
 }
 
-/// The statements of a kind that the one who asks may read.
+/// The statements of a kind that the client may read.
 #[utoipa::path(
     get,
     path = "/v1/statements",
@@ -127,7 +127,7 @@ pub(super) async fn list(
     page.map(Private)
 }
 
-/// The JSON of an envelope as it was kept.
+/// The JSON of a stored envelope.
 pub(super) fn raw(envelope: String) -> Result<Box<RawValue>, Refusal> {
     RawValue::from_string(envelope).map_err(|error| {
         let reason = error.to_string();
@@ -135,7 +135,7 @@ pub(super) fn raw(envelope: String) -> Result<Box<RawValue>, Refusal> {
     })
 }
 
-/// Which part of a list is wanted.
+/// The requested part of a list.
 pub(super) fn slice(after: Option<&str>, limit: Option<i64>) -> Result<ListRange, Refusal> {
     let after = after.map(str::parse).transpose();
     let after =

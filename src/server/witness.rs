@@ -1,4 +1,4 @@
-//! A witness over HTTP: `POST /add-checkpoint` (C2SP tlog-witness). What it saw is on its disk before it says so.
+//! A witness over HTTP: `POST /add-checkpoint` (C2SP tlog-witness). A head is stored on disk before it is cosigned.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
@@ -23,28 +23,28 @@ use crate::log::{HeadNote, LogKey, Offered, TreeHead, WitnessRefusal, cosign};
 use crate::time::Timestamp;
 use crate::web::Acceptor;
 
-/// Longest request: a head with the cosignatures of others, and a proof.
+/// Maximum request: a cosigned head and a proof.
 const MAX_BODY: usize = 128 << 10;
 
-/// Connections at a time.
+/// Maximum concurrent connections.
 const MAX_CONNECTIONS: usize = 256;
-/// How long a client may take nothing of its answer.
+/// Maximum time for which a client may not read its response.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A log that a witness watches, by its key.
+/// The key of a log that a witness watches.
 pub type KnownLog = LogKey;
 
 struct Witness {
     name: String,
     signer: Box<dyn Signer>,
     logs: Vec<KnownLog>,
-    /// Where the last head of each log is kept.
+    /// The folder with the last head of each log.
     folder: PathBuf,
-    /// One request at a time: two that continue the same head must not both be cosigned.
+    /// One request at a time: two continuations of the same head must not both be cosigned.
     turn: Mutex<()>,
 }
 
-/// A witness that listens already.
+/// A listening witness.
 pub struct WitnessServer {
     witness: Arc<Witness>,
     listener: TcpListener,
@@ -53,7 +53,7 @@ pub struct WitnessServer {
 }
 
 impl WitnessServer {
-    /// Listens; the last heads are kept in `folder`.
+    /// Listens on `listen`; the last heads are stored in `folder`.
     ///
     /// # Errors
     /// [`ServeError::Listen`].
@@ -72,18 +72,18 @@ impl WitnessServer {
         Ok(Self { witness, listener, address, handle: Handle::new() })
     }
 
-    /// Where it listens.
+    /// The listening address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What ends it.
+    /// A function that stops the server.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
         let handle = self.handle.clone();
         move || handle.graceful_shutdown(Some(std::time::Duration::from_secs(5)))
     }
 
-    /// Serves until it is stopped.
+    /// Serves until stopped.
     ///
     /// # Errors
     /// [`ServeError::Io`].
@@ -127,7 +127,7 @@ async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: Bytes) -> Res
 }
 
 impl Witness {
-    /// The lines of the cosignature, once the head is on the disk.
+    /// The cosignature lines, once the head is on disk.
     fn add(&self, body: &[u8], now: Timestamp) -> io::Result<Result<Vec<u8>, WitnessRefusal>> {
         let checked = Offered::parse(body).and_then(|offered| {
             let last = self.last(offered.note.log());
@@ -141,13 +141,13 @@ impl Witness {
             Err(refusal) => return Ok(Err(refusal)),
         };
         write_whole(&self.folder, &self.path(note.log()), &note.to_bytes())?;
-        // Whatever others signed is left out: the answer holds this witness's line only.
+        // Other signatures are left out: the response contains only this witness's line.
         note.clear();
         cosign(&mut note, &self.name, &*self.signer, now).map_err(io::Error::other)?;
         Ok(Ok(note.lines()))
     }
 
-    /// The head of a log that was seen last.
+    /// The last head of a log.
     fn last(&self, log: &str) -> io::Result<Option<TreeHead>> {
         match fs::read(self.path(log)) {
             Ok(bytes) => HeadNote::parse(&bytes).map(|note| Some(note.claim())).map_err(io::Error::other),

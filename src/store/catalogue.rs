@@ -1,4 +1,4 @@
-//! The catalogue's files, so that every replica serves the same: read whole, replaced by compare-and-swap on their version.
+//! The catalogue's files, the same for every replica: read as a whole, replaced by compare-and-swap on their version.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use sqlx::Row as _;
 use super::{Error, Store};
 use crate::log::Entry;
 
-/// Every file of the catalogue, by its path below the catalogue's folder, at one version.
+/// All files of the catalogue at one version, by their paths.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CatalogueFiles {
-    /// Counts up with every change.
+    /// Increases with every change.
     pub version: i64,
-    /// The files.
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
@@ -26,7 +26,7 @@ impl Store {
         Ok(row.try_get("version")?)
     }
 
-    /// Every file, of one version.
+    /// All files of one version.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -42,8 +42,8 @@ impl Store {
         Ok(CatalogueFiles { version, files })
     }
 
-    /// Writes the files that changed and removes those that are `None`, with the entries of the log that record it, if nobody changed any since
-    /// `expected`; whether it did.
+    /// Writes changed files, removes those that are `None`, and records the change in the log, if the version is still `expected`; returns
+    /// whether it was.
     ///
     /// # Errors
     /// [`Error::Database`].

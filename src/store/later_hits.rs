@@ -1,4 +1,4 @@
-//! Rules that were met while a case about them was open: none is lost, however harmless the first was.
+//! Hits of rules while a case about them is open: stored until it is decided, so that none is lost.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
@@ -11,27 +11,24 @@ use crate::usage::JournalId;
 
 const TABLE: &str = "later_hits";
 
-/// A rule that was met while a case about it, under the same grant, was open.
+/// A hit of a rule while a case about it, under the same grant, is open.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaterHit {
-    /// Under which grant.
     pub grant: Sha256Digest,
-    /// By whom.
     pub holder: KeyId,
-    /// Which rule.
     pub rule: String,
-    /// The record that met it: its journal, place and digest; none if a history did.
+    /// The record that met the rule: journal, place and digest; `None` for a history.
     pub record: Option<(JournalId, u64, Sha256Digest)>,
-    /// How grave it is, as the rule says.
+    /// The rule's severity.
     pub severity: String,
     /// What was found.
     pub reason: String,
-    /// When it came in.
     pub at: Timestamp,
 }
 
 impl LaterHit {
-    /// The same rule met by the same record, or by a history, is one.
+    /// A key: the same rule met by the same record, or by a history, is stored once.
     pub fn place(&self) -> String {
         let record = self.record.map(|(journal, seq, _)| format!("{journal}/{seq}"));
         format!("{}/{}/{}", self.grant, self.rule, record.unwrap_or_default())
@@ -39,7 +36,7 @@ impl LaterHit {
 }
 
 impl Store {
-    /// The hits under a grant that wait for a case, now that none about their rules is open: the oldest, at most so many.
+    /// The oldest stored hits under a grant whose rules have no open case, at most `limit`.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -57,7 +54,7 @@ impl Store {
     }
 }
 
-/// Keeps a hit until the open case about its rule is decided.
+/// Stores a hit until the open case about its rule is decided.
 pub(super) async fn keep(transaction: &mut Transaction<'static, Any>, hit: &LaterHit) -> Result<(), Error> {
     let (journal, seq, record) = match hit.record {
         Some((journal, seq, digest)) => (journal.to_string(), seq, digest.to_string()),
@@ -83,7 +80,7 @@ pub(super) async fn keep(transaction: &mut Transaction<'static, Any>, hit: &Late
     Ok(())
 }
 
-/// Takes hits away, for a case takes them up; nothing is written where another case took one of them.
+/// Removes hits that a new case includes; fails if another case took one of them.
 pub(super) async fn take(
     transaction: &mut Transaction<'static, Any>,
     places: &[String],

@@ -1,8 +1,8 @@
-//! The log's rows: entries that wait for their place, tiles, and the head, which moves by compare-and-swap.
+//! The log's rows: waiting entries, tiles, and the head, which moves by compare-and-swap.
 //!
-//! Entries are written in the transaction of the change that they record. A *turn* gives those that wait their places, in the order in which
-//! they were written, and writes places, tiles and head in one transaction: a kill leaves all of a turn or nothing of it. The head's row is
-//! locked for the turn; a database takes the lock back from a connection that is gone, and the swap compares the head all the same.
+//! Entries are written in the transaction of the change that they record. A *turn* gives waiting entries their places in the order of
+//! writing, and stores places, tiles and head in one transaction, so a crash leaves all of it or nothing. The head's row is locked for the
+//! turn. A database may release the lock of a lost connection, so the head is compared as well.
 
 use std::collections::BTreeMap;
 
@@ -13,49 +13,48 @@ use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 use crate::log::{Entry, EntryKind, Part, TreeHead};
 
-/// Maximum entries that one turn takes.
+/// Maximum entries per turn.
 const MAX_ENTRIES: i64 = 10_000;
 
-/// Places that one statement gives.
+/// Places per SQL statement.
 const AT_ONCE: usize = 500;
 
-/// The head as it is kept.
+/// The stored head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadRow {
     /// Size and root.
     pub head: TreeHead,
-    /// The note that the log signed; empty for a log without entries.
+    /// The log's signed note; empty for an empty log.
     pub note: String,
-    /// The last note that witnesses cosigned; empty if none is asked.
+    /// The last cosigned note; empty without witnesses.
     pub cosigned: String,
 }
 
 /// An entry that waits for its place.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingEntry {
-    /// Its place among those that were ever written.
+    /// Its number in the order of writing.
     pub seq: i64,
-    /// The entry.
     pub entry: String,
 }
 
-/// An entry with what it records.
+/// An entry with the statement that it records.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordRow {
-    /// Its place.
     pub place: i64,
-    /// The entry.
     pub entry: String,
-    /// The statement's envelopes, by whom each was handed in; an empty one was erased.
+    /// The statement's envelopes by signer; an erased one is empty.
     pub envelopes: Vec<(KeyId, String)>,
 }
 
-/// One turn of the sequencer: nobody else moves the head while it lasts.
+/// One turn of the sequencer, which holds the head's lock.
 pub struct Turn {
     transaction: Transaction<'static, Any>,
-    /// The head that it continues.
+    /// The head that the turn continues.
     pub head: HeadRow,
-    /// What waits, in order.
+    /// Waiting entries in order.
     pub waiting: Vec<WaitingEntry>,
 }
 
@@ -69,7 +68,7 @@ impl Store {
         read_head(&row)
     }
 
-    /// Whether an entry waits for its place.
+    /// Whether any entry waits for its place.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -78,7 +77,7 @@ impl Store {
         Ok(row.fetch_optional(&self.pool).await?.is_some())
     }
 
-    /// The last entry of a kind that records `statement`, and its place, which is `None` while it waits.
+    /// The last entry of a kind for `statement`, with its place; `None` as place while it waits.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -98,13 +97,14 @@ impl Store {
             .transpose()
     }
 
-    /// Entries from a place on, in order.
+    /// `count` entries from a place on, in order.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn log_entries(&self, from: u64, count: u64) -> Result<Vec<String>, Error> {
         let end = i64::try_from(from.saturating_add(count)).unwrap_or(i64::MAX);
-        // The index of places needs `place >= 0`. SQLite searches from the first bound that stands here: the other order reads the log from its start.
+        // The index of places needs `place >= 0`. SQLite searches from the first bound in the text; in the other order it reads the log
+        // from its start.
         let rows = sqlx::query(
             "SELECT entry FROM log_entries WHERE place >= $1 AND place < $2 AND place >= 0 ORDER BY place",
         )
@@ -115,7 +115,7 @@ impl Store {
         rows.iter().map(|row| Ok(row.try_get("entry")?)).collect()
     }
 
-    /// Entries from a place on, in order, each with the envelopes of the statement that it records and the ids of their signers.
+    /// `count` entries from a place on, each with its statement's envelopes and the ids of their signers.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -144,7 +144,7 @@ impl Store {
         Ok(records)
     }
 
-    /// A tile of hashes, as wide as it is now.
+    /// A tile of hashes at its present width.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -156,7 +156,7 @@ impl Store {
         row.map(|row| Ok(row.try_get("bytes")?)).transpose()
     }
 
-    /// Keeps the note that witnesses cosigned, unless a longer one is kept already; whether it did.
+    /// Stores a cosigned note if it is longer than the stored one; returns whether it was.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -169,7 +169,7 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Whether nothing was ever entered.
+    /// Whether the log has no entries, not even waiting ones.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -178,7 +178,7 @@ impl Store {
         Ok(row.is_none())
     }
 
-    /// Enters these, unless something was entered before; whether it did.
+    /// Enters `entries` if the log is new; returns whether it was.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -196,14 +196,14 @@ impl Store {
         Ok(true)
     }
 
-    /// Begins a turn, waiting for one that another replica has.
+    /// Begins a turn, after waiting for another replica's.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
     pub async fn log_turn(&self) -> Result<Turn, Error> {
         let mut transaction = self.write().await?;
         if self.kind == Kind::Postgres {
-            // Who hangs in the middle of a turn loses it.
+            // A turn that hangs loses its lock.
             transaction.execute("SET LOCAL idle_in_transaction_session_timeout = '10s'").await?;
             transaction.execute("SET LOCAL lock_timeout = '10s'").await?;
         }
@@ -223,12 +223,12 @@ impl Store {
 }
 
 impl Turn {
-    /// Whether nothing waits that was written before this turn began.
+    /// Whether the turn takes everything that was written before it began.
     pub fn takes_all(&self) -> bool {
         i64::try_from(self.waiting.len()).is_ok_and(|waiting| waiting < MAX_ENTRIES)
     }
 
-    /// The tiles and entries at the log's right edge, by which it grows.
+    /// The tiles and entries at the log's right edge.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -250,7 +250,7 @@ impl Turn {
         Ok(edge)
     }
 
-    /// Ends the turn: places, tiles and head, if nobody moved it; whether that held.
+    /// Ends the turn: stores places, tiles and head, if the head is still the same; returns whether it was.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -264,7 +264,7 @@ impl Turn {
         let mut place = self.head.head.size();
         for some in self.waiting.chunks(AT_ONCE) {
             let listed: Vec<_> = some.iter().map(|waiting| waiting.seq.to_string()).collect();
-            // Numbers alone stand in the text.
+            // The text contains numbers only.
             let query = format!(
                 "UPDATE log_entries SET place = numbered.place FROM \
                  (SELECT seq, $1 + ROW_NUMBER() OVER (ORDER BY seq) - 1 AS place FROM log_entries WHERE seq IN ({})) AS numbered \
@@ -318,7 +318,7 @@ fn read_head(row: &sqlx::any::AnyRow) -> Result<HeadRow, Error> {
     Ok(HeadRow { head, note: row.try_get("note")?, cosigned: row.try_get("cosigned")? })
 }
 
-/// Writes an entry that waits for its place, in the transaction of what it records.
+/// Writes a waiting entry, in the transaction of what it records.
 pub(super) async fn append(transaction: &mut Transaction<'static, Any>, entry: &Entry) -> Result<(), Error> {
     sqlx::query("INSERT INTO log_entries (kind, statement, entry, place) VALUES ($1, $2, $3, -1)")
         .bind(entry.kind.as_str())
@@ -329,7 +329,7 @@ pub(super) async fn append(transaction: &mut Transaction<'static, Any>, entry: &
     Ok(())
 }
 
-/// The same, unless one of its kind records the same already.
+/// As [`append`], unless an entry of the same kind records the same.
 pub(super) async fn append_once(
     transaction: &mut Transaction<'static, Any>,
     entry: &Entry,

@@ -1,7 +1,7 @@
-//! The registry's database: SQLite in a file, or PostgreSQL; one set of queries for both. All SQL is here and nothing else is.
+//! The registry's database: SQLite in a file, or PostgreSQL, with the same queries. All SQL is in this room.
 //!
-//! What is acknowledged is durable: SQLite runs in WAL mode with full synchronization, PostgreSQL with its own defaults. A statement and
-//! what it changes are written in one transaction.
+//! Acknowledged data is durable: SQLite runs in WAL mode with full synchronization, PostgreSQL with its defaults. A statement and its
+//! effects are written in one transaction.
 
 mod backup;
 mod catalogue;
@@ -37,21 +37,21 @@ use sqlx::{Any, AnyPool, Connection as _, Executor as _, Transaction};
 
 use writer::Writer;
 
-/// Maximum rows that one query hands out.
+/// Maximum rows per query.
 pub const MAX_ROWS: i64 = 1000;
 
-/// How long a query waits for a connection or a lock.
+/// Maximum wait for a connection or a lock.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a connection may have been idle and is not tried before it is used.
+/// Idle time after which a connection is tested before use.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// A database.
+/// The registry's database; clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: AnyPool,
     kind: Kind,
-    /// Where statements queue to be written together; none if the database itself sees to that.
+    /// Writes queued statements together; `None` if the database does so itself.
     writer: Option<Writer>,
 }
 
@@ -62,7 +62,7 @@ enum Kind {
 }
 
 impl Store {
-    /// Opens the database of a URL, `sqlite:<file>` or `postgres://…`, and brings its tables up to date.
+    /// Opens `sqlite:<file>` or `postgres://…`, and migrates its tables.
     ///
     /// # Errors
     /// [`Error::Scheme`], [`Error::Database`], [`Error::Migration`].
@@ -76,7 +76,7 @@ impl Store {
         let options = AnyConnectOptions::from_str(&url)?;
         let pool = AnyPoolOptions::new().max_connections(16).acquire_timeout(PATIENCE);
         let pool = match kind {
-            // A connection that was just used is not tried again first: that would be one more way to the server and back.
+            // Testing a connection that was just used would cost another round trip.
             Kind::Postgres => pool.test_before_acquire(false).before_acquire(|connection, used| {
                 Box::pin(async move {
                     if used.idle_for > TRUSTED_FOR {
@@ -85,7 +85,7 @@ impl Store {
                     Ok(true)
                 })
             }),
-            // A file does not go away as a server does: there is no need to try each connection before it is used.
+            // A file needs no test of each connection before use.
             Kind::Sqlite => pool.test_before_acquire(false).after_connect(|connection, _| {
                 Box::pin(async move {
                     connection.execute("PRAGMA journal_mode = WAL").await?;
@@ -105,7 +105,7 @@ impl Store {
         Ok(Self { pool, kind, writer })
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -114,12 +114,12 @@ impl Store {
         Ok(())
     }
 
-    /// Finishes what is under way and closes every connection.
+    /// Finishes running work and closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 
-    /// A transaction that will write: on SQLite it takes the one writer's lock at once, so that none fails half way.
+    /// A write transaction. On SQLite it takes the writer's lock at once, so that it cannot fail half way.
     async fn write(&self) -> Result<Transaction<'static, Any>, Error> {
         Ok(match self.kind {
             Kind::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await?,
@@ -128,13 +128,13 @@ impl Store {
     }
 }
 
-/// Reads a column that this program wrote as text.
+/// Parses a text column.
 fn parse<T: FromStr>(table: &'static str, text: &str) -> Result<T, Error> {
     text.parse()
         .map_err(|_| Error::Row { table, reason: format!("`{}`", text.chars().take(80).collect::<String>()) })
 }
 
-/// The same where nothing is written as the empty text.
+/// Parses a text column; the empty text is `None`.
 fn parse_option<T: FromStr>(table: &'static str, text: &str) -> Result<Option<T>, Error> {
     if text.is_empty() { Ok(None) } else { parse(table, text).map(Some) }
 }

@@ -1,4 +1,4 @@
-//! Quotas of what comes in, checked in the transaction that files it: of two who try at once, at two replicas even, one waits for the other.
+//! Quotas, checked in the transaction that stores a statement: of two concurrent ones, also at two replicas, one waits for the other.
 
 use sqlx::{Any, Row as _, Transaction};
 
@@ -10,99 +10,99 @@ use crate::time::Timestamp;
 
 /// Seconds of a day.
 const DAY: i64 = 24 * 3600;
-/// Networks that use up a day's quota of newcomers, if each takes its share.
+/// Networks that together use up the newcomers' daily quota, if each uses its share.
 const NETWORKS: u32 = 10;
-/// How many times the quota is taken where each further request is its network's first.
+/// How many times the quota is available to the first request of each network.
 const RESERVE: u32 = 4;
 
-/// Why a request is not filed.
+/// A quota refuses the statement.
 #[expect(missing_docs, reason = "the messages name the fields")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QuotaRefusal {
-    /// The same person waits for an answer to the same request.
+    /// The person has a pending request with the same terms.
     #[error("the same request is already pending: {request}")]
     Repeated { request: Sha256Digest },
-    /// One person has as many requests in one queue as may be.
+    /// The person has too many pending requests for the checkpoint.
     #[error("one person may have at most {max} pending requests for a checkpoint")]
     Pending { max: u32 },
-    /// One person asked as often as may be in a day.
+    /// The person made too many requests today.
     #[error("one person may make at most {max} requests a day")]
     PersonDay { max: u32 },
-    /// One person signed as many statements of a kind as may be in a day.
+    /// The person signed too many statements of this kind today.
     #[error("one person may submit at most {max} statements of kind `{kind}` a day")]
     KindDay { kind: String, max: u32 },
-    /// Newcomers of one network asked for one checkpoint as often as may be in a day.
+    /// Newcomers of this network made too many requests for the checkpoint today.
     #[error("newcomers of one network may make at most {max} requests a day for a checkpoint")]
     NetworkDay { max: u32 },
-    /// One person handed in as much usage as may be in a day.
+    /// The person submitted too much usage today.
     #[error("one person may submit at most {} MiB of usage a day", mebibytes(*max))]
     UsageDay { max: u64 },
-    /// Newcomers asked for one checkpoint as often as may be in a day.
+    /// Newcomers made too many requests for the checkpoint today.
     #[error("all newcomers together may make at most {max} requests a day for a checkpoint")]
     NewcomersDay { max: u32 },
 }
 
-/// Part of [`QuotaRefusal`]'s words: a whole number of MiB.
+/// MiB in a message of [`QuotaRefusal`].
 fn mebibytes(bytes: u64) -> u64 {
     bytes >> 20
 }
 
-/// How many statements of a kind one person may hand in in a day; 0 is no limit. Cases that a registry opens by itself are nobody's.
+/// Statements of one kind that a person may submit per day; 0 means no limit. Cases that the registry opens are not counted.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatementQuota {
-    /// How many.
     pub max: u32,
     /// The registry's own key, which is not counted.
     pub registry: KeyId,
 }
 
-/// The share that newcomers of one network have of what all of them may ask in a day.
+/// The newcomers' daily quota for a checkpoint, and the requesting network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewcomerQuota {
-    /// Requests of all of them together.
+    /// Requests of all newcomers.
     pub all: u32,
-    /// Where the request comes from, if that is known: a digest that only this registry can make of the network.
+    /// The keyed digest of the request's network, if known.
     pub network: Option<Sha256Digest>,
 }
 
 impl NewcomerQuota {
-    /// What one network has of it.
+    /// The share of one network.
     pub fn share(&self) -> u32 {
         (self.all / NETWORKS).max(1)
     }
 }
 
-/// What a request is held against before it is filed.
+/// The quotas for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestAdmission {
-    /// The digest of what it asks for, without its date.
+    /// The digest of the request's terms, without its date.
     pub asks: Sha256Digest,
-    /// What its author may use; nothing for those whom the catalogue names.
+    /// The author's quotas; `None` for people in the catalogue.
     pub quota: Option<RequestQuota>,
 }
 
-/// By whom somebody was approved for something.
+/// By whom a person was approved before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Approval {
-    /// By somebody on a board.
+    /// A board member.
     Board,
-    /// By the registry of a public stage alone, which approves everybody.
+    /// The registry of a public stage, which approves everyone.
     Registry,
 }
 
-/// How much one author may ask; 0 is no limit.
+/// Quotas of one author; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestQuota {
-    /// Requests of theirs that are pending for the same checkpoint.
+    /// Pending requests for the same checkpoint.
     pub pending: u32,
-    /// Requests of theirs in a day.
+    /// Requests per day.
     pub a_day: u32,
-    /// Requests in a day of all newcomers for the same checkpoint, if the author is one.
+    /// The newcomers' quota, if the author is one.
     pub newcomers: Option<NewcomerQuota>,
 }
 
 impl Store {
-    /// The key of challenges, the same at every replica; `fresh` becomes it if there is none yet.
+    /// The key of challenges, the same at every replica; `fresh` is stored if there is none yet.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -115,8 +115,8 @@ impl Store {
         parse("intake_key", &row.try_get::<String, _>("bytes")?)
     }
 
-    /// Forgets what is over: quotas of earlier days, challenges and bearers. Anybody may ask for a challenge, so that no more of them are
-    /// kept than were asked for in the minutes for which they are good.
+    /// Deletes expired rows: quotas of earlier days, challenges and bearers. Anyone may request a challenge, so their number stays bounded
+    /// by their short life.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -129,7 +129,7 @@ impl Store {
         Ok(())
     }
 
-    /// How many bytes of usage a person handed in on the day of `now`.
+    /// Bytes of usage that a person submitted on the day of `now`.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -143,7 +143,7 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// How many requests of newcomers for a checkpoint were taken on the day of `now`.
+    /// Requests of newcomers for a checkpoint on the day of `now`.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -157,7 +157,7 @@ impl Store {
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    /// Counts bytes of usage that came in from a person.
+    /// Counts bytes of a person's usage.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -175,7 +175,7 @@ impl Store {
         Ok(())
     }
 
-    /// Who ever approved a grant for this person, where `registry` are the keys of the registry.
+    /// By whom a person was ever approved; `registry` are the registry's keys.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -197,7 +197,7 @@ impl Store {
     }
 }
 
-/// Refuses a request that its author may not make now, and counts it otherwise.
+/// Counts a request, or refuses it if a quota is used up.
 pub(super) async fn admit_request(
     transaction: &mut Transaction<'static, Any>,
     row: &StatementRow,
@@ -205,7 +205,7 @@ pub(super) async fn admit_request(
 ) -> Result<(), Error> {
     let RequestAdmission { asks, quota } = admission;
     let day = day_of(row.received);
-    // Counting comes first: its row keeps others with the same key waiting until this transaction is over.
+    // The counting comes first: its row makes concurrent requests wait until this transaction ends.
     let person = format!("person/{}", row.holder);
     let a_day = quota.map_or(0, |quota| quota.a_day);
     if !count(transaction, DailyCount { what: &person, day, max: a_day }).await? {
@@ -227,7 +227,7 @@ pub(super) async fn admit_request(
         return Err(QuotaRefusal::Pending { max: quota.pending }.into());
     }
     let Some(newcomers) = quota.newcomers.filter(|newcomers| newcomers.all > 0) else { return Ok(()) };
-    // A network that has not asked today is let in beyond the quota, so that whoever uses it up keeps out nobody but their neighbours.
+    // The first request of a network today is accepted beyond the quota, so that a flood keeps out its own neighbours only.
     let mut max = newcomers.all;
     if let Some(network) = newcomers.network {
         let what = format!("newcomers/{}/{network}", row.checkpoint);
@@ -270,15 +270,15 @@ fn day_of(now: Timestamp) -> i64 {
     now.unix_seconds().div_euclid(DAY)
 }
 
-/// Something that is counted by the day.
+/// A daily counter.
 struct DailyCount<'a> {
     what: &'a str,
     day: i64,
-    /// How often it may happen; 0 is no limit.
+    /// Maximum; 0 means no limit.
     max: u32,
 }
 
-/// Counts one more, unless there were as many as may be; whether it did.
+/// Counts one more unless the maximum is reached; returns whether it did.
 async fn count(transaction: &mut Transaction<'static, Any>, counted: DailyCount<'_>) -> Result<bool, Error> {
     let max = if counted.max == 0 { i64::MAX } else { i64::from(counted.max) };
     let done = sqlx::query(

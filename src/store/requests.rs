@@ -1,4 +1,4 @@
-//! The queue of requests: how each stands, who looks after it, and what happened to it.
+//! The queue of requests: their states, assignees and histories.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,27 +14,25 @@ use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
 const TABLE: &str = "requests";
-/// Decisions that times are worked out from.
+/// Recent decisions used for estimates.
 const RECENT: i64 = 1000;
 
-/// How a request stands.
+/// The state of a request.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestState {
-    /// Nobody decided yet.
     Pending,
-    /// A grant stood when it was last looked at.
+    /// A grant was valid at the last check.
     Granted,
-    /// A member denied it.
     Denied,
-    /// Its author took it back.
     Withdrawn,
     /// Its grant was revoked.
     Ended,
 }
 
 impl RequestState {
-    /// As it is written.
+    /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -63,76 +61,70 @@ impl FromStr for RequestState {
     }
 }
 
-/// A request as the queue keeps it.
+/// A request in the queue.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRow {
-    /// Its place in the order in which requests came in.
+    /// Number in the order of receipt.
     pub seq: i64,
-    /// Its digest.
     pub digest: Sha256Digest,
-    /// For which checkpoint.
     pub checkpoint: CheckpointId,
-    /// Whose it is.
+    /// The author's key.
     pub holder: KeyId,
-    /// The stage that it asks under.
     pub stage: String,
-    /// How it stands.
     pub state: RequestState,
-    /// The member who looks after it.
+    /// The assigned member.
     pub assignee: Option<KeyId>,
     /// The earlier request that it renews.
     pub renews: Option<Sha256Digest>,
-    /// When it came in.
+    /// Time of receipt.
     pub created: Timestamp,
-    /// When it was first decided.
+    /// Time of the first decision.
     pub decided: Option<Timestamp>,
 }
 
-/// Something that happened to a request.
+/// An event in a request's history.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// When.
     pub at: Timestamp,
-    /// How it stood from then on, or `assigned`.
+    /// The new state, or `assigned`.
     pub state: String,
-    /// Who did it.
     pub actor: KeyId,
-    /// Why, or to whom.
+    /// The reason, or the assignee.
     pub note: String,
 }
 
-/// Which requests are wanted.
+/// A filter for requests.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestFilter {
-    /// Those of a person.
     Holder(KeyId),
-    /// Those for a checkpoint.
     Checkpoint(CheckpointId),
-    /// Those for a checkpoint that stand so.
+    /// Requests for a checkpoint in one state.
     Queue(CheckpointId, RequestState),
 }
 
-/// Which part of a list.
+/// A page of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// What comes after this place.
+    /// The number after which to begin.
     pub after: i64,
-    /// Maximum number rows, [`MAX_ROWS`] at the most.
+    /// Maximum number of rows, at most [`MAX_ROWS`].
     pub limit: i64,
 }
 
 impl Page {
-    /// The first rows, as many as one query hands out.
+    /// The first rows, as many as one query returns.
     pub const FIRST: Self = Self { after: 0, limit: MAX_ROWS };
 
-    /// How many rows are wanted, within bounds.
+    /// The number of rows within bounds.
     pub fn rows(self) -> i64 {
         self.limit.clamp(1, MAX_ROWS)
     }
 }
 
 impl Store {
-    /// A request.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -144,7 +136,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Requests in the order in which they came in.
+    /// Requests in the order of receipt.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -173,7 +165,7 @@ impl Store {
         query.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 
-    /// What happened to a request, in order.
+    /// The history of a request, in order.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -195,7 +187,7 @@ impl Store {
             .collect()
     }
 
-    /// Puts a member in charge of a request, or nobody.
+    /// Assigns a request to a member, or to no one.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -218,7 +210,7 @@ impl Store {
         Ok(())
     }
 
-    /// How many pending requests for the same checkpoint came in before this one, and one: its place in the queue.
+    /// The request's place in its checkpoint's queue, from 1.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -233,7 +225,7 @@ impl Store {
         Ok(row.try_get("place")?)
     }
 
-    /// How many seconds the latest decisions for a checkpoint took, in ascending order; 1,000 at most.
+    /// The seconds that the latest decisions for a checkpoint took, in ascending order, at most 1,000.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -252,11 +244,11 @@ impl Store {
     }
 }
 
-/// What the queue keeps of a request beside its statement.
+/// The columns of a new request beside its statement.
 pub(super) struct NewRequest<'a> {
     pub(super) stage: &'a str,
     pub(super) renews: Option<&'a Sha256Digest>,
-    /// The digest of what it asks for, without its date.
+    /// The digest of its terms, without its date.
     pub(super) asks: Sha256Digest,
 }
 

@@ -1,7 +1,7 @@
-//! What stands against people: revocations and cases, kept as they were verified when they came in.
+//! Sanctions against people: revocations and cases, as they were verified when they were received.
 //!
-//! Decisions ask for this state by person and checkpoint. None of them reads a list of statements, which others could make so long that
-//! the one that matters falls off its end.
+//! Decisions read this state by person and checkpoint instead of a list of statements, which others could make so long that the relevant
+//! one is cut off.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
@@ -15,107 +15,89 @@ use crate::time::Timestamp;
 
 const CASES: &str = "cases";
 
-/// The grant that a sanction is about, whose it is, and for which checkpoint.
+/// The grant that a sanction names, its holder and its checkpoint.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SanctionedGrant {
-    /// The grant.
     pub grant: Sha256Digest,
-    /// The person to whom it is made out.
     pub holder: KeyId,
-    /// The checkpoint.
     pub checkpoint: CheckpointId,
 }
 
-/// What a verified statement changes of what stands against a person.
+/// A change of sanctions by a verified statement.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SanctionChange {
-    /// A revocation came in.
-    Revoked {
-        /// The revocation.
-        statement: Sha256Digest,
-        /// What it ends.
-        grant: SanctionedGrant,
-        /// When.
-        at: Timestamp,
-    },
-    /// A case was opened.
+    /// A revocation.
+    Revoked { statement: Sha256Digest, grant: SanctionedGrant, at: Timestamp },
+    /// An opened case.
     CaseOpened {
-        /// The case.
         statement: Sha256Digest,
-        /// What it is about.
         grant: SanctionedGrant,
-        /// The rules that were met; none if it was opened by hand.
+        /// The rules that were met; empty if it was opened by hand.
         rules: Vec<String>,
-        /// When.
         at: Timestamp,
     },
-    /// A case was decided, perhaps not for the first time.
+    /// A decision in a case, possibly a later one.
     CaseDecided {
-        /// The case.
         case: Sha256Digest,
-        /// What follows.
         outcome: Outcome,
         /// The end of a suspension.
         until: Option<Timestamp>,
-        /// When.
         at: Timestamp,
     },
-    /// A rule was met while a case about it was open.
+    /// A hit while a case about its rule is open.
     HitKept(LaterHit),
-    /// A case takes up hits that waited, each at its [`LaterHit::place`].
+    /// Stored hits that a new case includes, by [`LaterHit::place`].
     HitsTaken(Vec<String>),
-    /// The person appealed.
-    CaseAppealed {
-        /// The case.
-        case: Sha256Digest,
-    },
+    /// An appeal.
+    CaseAppealed { case: Sha256Digest },
 }
 
-/// How a case stands.
+/// The state of a case.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseRow {
-    /// The case.
     pub statement: Sha256Digest,
-    /// What it is about.
     pub grant: SanctionedGrant,
     /// The last decision.
     pub outcome: Option<Outcome>,
     /// The end of a suspension.
     pub until: Option<Timestamp>,
-    /// Whether the person appealed since.
+    /// Whether the person has appealed since.
     pub is_appealed: bool,
 }
 
-/// What stands against a person for one checkpoint.
+/// Sanctions against a person for one checkpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sanctions {
-    /// The last revocation: grants that were issued by then have ended.
+    /// The last revocation: grants issued by then have ended.
     pub revoked: Option<Timestamp>,
-    /// Revocations up to this time were cleared by a case that found nothing, or only warned.
+    /// Revocations up to this time were cleared by a case without a finding or with a warning.
     pub cleared: Option<Timestamp>,
     /// The end of the longest suspension.
     pub suspended_until: Option<Timestamp>,
 }
 
 impl Sanctions {
-    /// Whether a grant that was issued at this time has ended.
+    /// Whether a grant issued at this time has ended.
     pub fn ends(&self, issued: Timestamp) -> bool {
         self.revoked.is_some_and(|revoked| issued <= revoked)
     }
 
-    /// The end of the suspension that is running.
+    /// The end of the current suspension.
     pub fn suspended_at(&self, now: Timestamp) -> Option<Timestamp> {
         self.suspended_until.filter(|until| now < *until)
     }
 
-    /// The last revocation, if no case cleared it.
+    /// The last revocation that no case cleared.
     pub fn standing_revocation(&self) -> Option<Timestamp> {
         self.revoked.filter(|revoked| self.cleared.is_none_or(|cleared| cleared < *revoked))
     }
 }
 
 impl Store {
-    /// What stands against a person for a checkpoint.
+    /// The sanctions against a person for a checkpoint.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -134,8 +116,8 @@ impl Store {
         read_sanctions(&row)
     }
 
-    /// A statement by its digest, as each who signed it handed it in, and what stands against the person whom it concerns for its
-    /// checkpoint: one question instead of two, because decisions are asked for more often than all else.
+    /// A statement's envelopes by its digest, with the sanctions against its holder: one query instead of two, for the most frequent
+    /// decision.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`], [`Error::TooMany`].
@@ -164,7 +146,7 @@ impl Store {
         Ok((rows, sanctions))
     }
 
-    /// The last revocation that ended a person's grants for a checkpoint.
+    /// The last revocation of a person's grants for a checkpoint.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -183,7 +165,7 @@ impl Store {
         row.map(|row| parse("revocations", &row.try_get::<String, _>("statement")?)).transpose()
     }
 
-    /// The case that suspends a person for the longest.
+    /// The case with a person's longest suspension.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -203,7 +185,7 @@ impl Store {
         row.map(|row| parse(CASES, &row.try_get::<String, _>("statement")?)).transpose()
     }
 
-    /// How a case stands.
+    /// The state of a case.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -215,7 +197,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// The open case about a grant and a rule; the empty rule is that of cases that were opened by hand.
+    /// The open case about a grant and a rule; the rule is empty for cases opened by hand.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -227,7 +209,7 @@ impl Store {
         row.map(|row| parse("open_case_rules", &row.try_get::<String, _>("case_digest")?)).transpose()
     }
 
-    /// Whether statements about sanctions came in before their state was kept.
+    /// Whether statements from before this table was filled exist.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -241,7 +223,7 @@ impl Store {
         Ok(row.try_get::<i64, _>("kept")? == 0 && row.try_get::<i64, _>("filed")? > 0)
     }
 
-    /// Keeps the state that follows from earlier statements, all or nothing.
+    /// Stores the sanctions derived from earlier statements, in one transaction.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -254,7 +236,7 @@ impl Store {
     }
 }
 
-/// Changes what stands against a person, in the transaction that files the statement.
+/// Applies a change, in the transaction that stores the statement.
 pub(super) async fn apply(
     transaction: &mut Transaction<'static, Any>,
     change: &SanctionChange,
@@ -305,7 +287,7 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// A case as it is opened.
+/// A new case.
 struct NewCase<'a> {
     statement: Sha256Digest,
     grant: &'a SanctionedGrant,
@@ -345,12 +327,12 @@ fn read_sanctions(row: &AnyRow) -> Result<Sanctions, Error> {
     Ok(Sanctions { revoked, cleared: time(row, "cleared")?, suspended_until: time(row, "suspended")? })
 }
 
-/// A grant and a rule, as one key.
+/// A grant and a rule as one key.
 fn place(grant: Sha256Digest, rule: &str) -> String {
     format!("{grant}/{rule}")
 }
 
-/// Nothing is written as 0, which is before any registry.
+/// 0 stands for `None`.
 fn time(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, Error> {
     let seconds: i64 = row.try_get(column)?;
     Ok((seconds > 0).then(|| Timestamp::from_unix_seconds(seconds)))

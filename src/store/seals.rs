@@ -6,19 +6,17 @@ use super::{Error, Store, parse};
 use crate::digest::Sha256Digest;
 use crate::name::CheckpointId;
 
-/// What a sealed checkpoint has beside its chunks.
+/// A sealed checkpoint's manifest and shares.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealRow {
-    /// Of which checkpoint.
     pub checkpoint: CheckpointId,
-    /// The sealed manifest.
     pub manifest: Vec<u8>,
-    /// The shares.
     pub shares: Vec<u8>,
 }
 
 impl Store {
-    /// Keeps a sealed checkpoint's manifest, whose digest the caller has checked, and its shares.
+    /// Stores a sealed checkpoint; the caller has checked the manifest's digest.
     ///
     /// # Errors
     /// [`Error::Database`].

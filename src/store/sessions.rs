@@ -1,4 +1,4 @@
-//! Challenges and bearers, by their digests: a stolen database lends nobody a session.
+//! Challenges and bearers, stored as digests: a stolen database contains no usable session.
 
 use sqlx::Row as _;
 
@@ -8,7 +8,7 @@ use crate::identity::KeyId;
 use crate::time::Timestamp;
 
 impl Store {
-    /// Remembers a challenge that was handed out.
+    /// Stores a challenge.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -21,8 +21,8 @@ impl Store {
         Ok(())
     }
 
-    /// Uses a challenge up and remembers the bearer that is handed out for it, both or neither; whether the challenge was there and live. Of
-    /// two who try at once, one succeeds. What is over is forgotten.
+    /// Replaces a live challenge by a bearer in one transaction; returns whether the challenge was live. Of two concurrent calls, one
+    /// succeeds. Expired rows are deleted.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -57,7 +57,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Whose a bearer is, while it is live, and until when that is.
+    /// The holder and the end of a live bearer.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].

@@ -1,4 +1,4 @@
-//! Statements as they were signed, and what each changes.
+//! Signed statements, and their effects.
 
 use std::collections::BTreeSet;
 
@@ -16,89 +16,84 @@ use crate::time::Timestamp;
 
 const TABLE: &str = "statements";
 
-/// A statement as it is kept.
+/// A stored statement.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatementRow {
     /// The digest of its payload.
     pub digest: Sha256Digest,
-    /// Whose envelope it is: several members sign the same grant, each in an envelope of their own.
+    /// The signer of this envelope; each member signs a grant in an envelope of their own.
     pub signer: KeyId,
-    /// Its kind.
     pub kind: String,
-    /// Of which checkpoint.
     pub checkpoint: CheckpointId,
-    /// The request or the grant that it is about.
+    /// The request or grant to which it belongs.
     pub about: Option<Sha256Digest>,
-    /// Whom it concerns: the researcher, or, of a handover, the member.
+    /// The person concerned: the researcher, or the member of a handover.
     pub holder: KeyId,
-    /// The envelope, as JSON.
+    /// JSON.
     pub envelope: String,
-    /// When it came in.
     pub received: Timestamp,
 }
 
 impl StatementRow {
-    /// Whether what it said was erased; its digest and key ids are left.
+    /// Whether its content was erased; its digest and key ids stay.
     pub fn is_erased(&self) -> bool {
         self.envelope.is_empty()
     }
 }
 
-/// What a statement changes, in the same transaction.
+/// The effect of a statement, in the same transaction.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
     None,
     /// A request joins the queue.
     Opens {
-        /// Under which stage.
         stage: String,
         /// The earlier request that it renews.
         renews: Option<Sha256Digest>,
-        /// What it is held against.
+        /// Quotas.
         admission: RequestAdmission,
     },
-    /// A request stands otherwise.
+    /// A request changes its state.
     Changes {
-        /// Which.
         request: Sha256Digest,
-        /// How it stands from now on.
         state: RequestState,
-        /// Why, if there is a reason.
+        /// The reason, if there is one.
         note: String,
     },
 }
 
-/// A statement on its way into the database, and the entry of the log that records it.
+/// A statement to be stored, with its log entry.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone)]
 pub struct FiledStatement {
-    /// The statement.
     pub row: StatementRow,
-    /// Its entry; a share has none, being part of a grant.
+    /// Its entry. Shares have none, because they belong to a grant.
     pub entry: Option<Entry>,
 }
 
-/// What is written in one transaction.
+/// The contents of one transaction.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone)]
 pub struct Filing {
-    /// Statements.
     pub statements: Vec<FiledStatement>,
-    /// What the last new one of them changes.
+    /// The effect of the last new statement.
     pub effect: Effect,
-    /// More entries that a new one of them brings about, each once.
+    /// Further entries that a new statement causes, each entered once.
     pub entries: Vec<Entry>,
-    /// What changes of usage journals.
+    /// Changes of usage journals.
     pub usage: Option<UsageChange>,
-    /// Only if so many envelopes of grants answer this request so far.
+    /// Only store if this many envelopes of grants answer the request.
     pub expected: Option<(Sha256Digest, usize)>,
-    /// What a new one of them changes of what stands against people.
+    /// Changes of sanctions by a new statement.
     pub sanctions: Vec<SanctionChange>,
-    /// What each new one of them costs its signer; nothing for what only a registry makes.
+    /// The quota that each new statement's signer is charged; `None` for the registry's own.
     pub charge: Option<StatementQuota>,
 }
 
 impl Filing {
-    /// One statement that changes nothing else.
+    /// One statement without effects.
     pub fn one(filed: FiledStatement) -> Self {
         Self {
             statements: vec![filed],
@@ -111,14 +106,14 @@ impl Filing {
         }
     }
 
-    /// The same with a change of what stands against somebody.
+    /// Adds a change of sanctions.
     #[must_use]
     pub fn with_sanction(mut self, change: SanctionChange) -> Self {
         self.sanctions.push(change);
         self
     }
 
-    /// The same with an effect.
+    /// Adds an effect.
     #[must_use]
     pub fn with(mut self, effect: Effect) -> Self {
         self.effect = effect;
@@ -127,8 +122,8 @@ impl Filing {
 }
 
 impl Store {
-    /// Keeps statements with their effect and their entries of the log, all or none; whether any of them was new. What is there already changes
-    /// nothing. Of a grant, whether what was known of its request is what was expected.
+    /// Stores statements with their effects and entries in one transaction; returns whether any was new. Known statements change nothing.
+    /// Fails if `expected` does not hold.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -145,7 +140,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Every statement in the order in which they came in, each with its place.
+    /// All statements in the order of receipt, each with its number.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -158,7 +153,7 @@ impl Store {
         rows.iter().map(numbered).collect()
     }
 
-    /// Statements of a kind, whatever checkpoint they are of.
+    /// Statements of a kind, of any checkpoint.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -176,7 +171,7 @@ impl Store {
         rows.iter().map(numbered).collect()
     }
 
-    /// Statements of a person that say something still, but for those that are about them and not theirs: at most so many.
+    /// A person's statements that are not erased, without those by others about them.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -195,7 +190,7 @@ impl Store {
         rows.iter().map(|row| parse(TABLE, &row.try_get::<String, _>("digest")?)).collect()
     }
 
-    /// How many statements of a person there are, and of how many it is still known what they say.
+    /// The number of a person's statements, and of those not erased.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -211,7 +206,7 @@ impl Store {
         Ok((count("kept")?, count("whole")?))
     }
 
-    /// The last statement of a kind that concerns a person and says something still.
+    /// The last statement of a kind about a person that is not erased.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -226,7 +221,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Takes away what these statements say, and the notes on a person's requests; digests and key ids stay.
+    /// Deletes the contents of these statements and the notes on a person's requests; digests and key ids stay.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -256,12 +251,12 @@ impl Store {
         Ok(())
     }
 
-    /// Every envelope with this digest: one for each person who signed it.
+    /// All envelopes with this digest, one per signer.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`], [`Error::TooMany`].
     pub async fn statement(&self, digest: Sha256Digest) -> Result<Vec<StatementRow>, Error> {
-        // SQLite plans a query again whenever another LIMIT is bound to it, and this one is asked most often of all.
+        // SQLite plans a query again if another LIMIT is bound, and this is the most frequent query.
         const { assert!(MAX_ROWS == 1000) };
         let rows = sqlx::query("SELECT * FROM statements WHERE digest = $1 ORDER BY seq LIMIT 1001")
             .bind(digest.to_string())
@@ -273,7 +268,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// An envelope with its place in the order.
+    /// An envelope with its number.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -290,7 +285,7 @@ impl Store {
         row.as_ref().map(numbered).transpose()
     }
 
-    /// Statements of a kind about a request or a grant, each with its place in the order.
+    /// Statements of a kind about a request or grant, each with its number.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -312,12 +307,12 @@ impl Store {
         rows.iter().map(numbered).collect()
     }
 
-    /// The envelopes of every grant that answers a request.
+    /// The envelopes of all grants that answer a request.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
     pub async fn grants_that_answer(&self, request: Sha256Digest) -> Result<Vec<StatementRow>, Error> {
-        // As many as there are people in the request times members of boards, which are both bounded.
+        // Bounded by the people in a request times the members of boards.
         let rows = sqlx::query("SELECT * FROM statements WHERE about = $1 AND kind = 'grant' ORDER BY seq")
             .bind(request.to_string())
             .fetch_all(&self.pool)
@@ -325,7 +320,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The newest statement of a kind and checkpoint that a person signed.
+    /// The newest statement of a kind and checkpoint by one signer.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -346,7 +341,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// The newest statements of a kind about a request or a grant, newest first.
+    /// The newest statements of a kind about a request or grant, newest first.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -366,7 +361,7 @@ impl Store {
         rows.iter().map(numbered).collect()
     }
 
-    /// The newest statement of a kind about something that one person signed.
+    /// The newest statement of a kind about an object by one signer.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -387,7 +382,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Statements of a kind of one checkpoint that came in after `after`, each with its place in the order.
+    /// Statements of a kind and checkpoint, each with its number.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -409,7 +404,7 @@ impl Store {
         rows.iter().map(numbered).collect()
     }
 
-    /// Statements of a kind that concern one person.
+    /// Statements of a kind that concern a person.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -431,7 +426,7 @@ impl Store {
         rows.iter().map(numbered).collect()
     }
 
-    /// The newest statement of a kind that concerns somebody.
+    /// The newest statement of a kind that concerns a person.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -455,8 +450,8 @@ impl Store {
         prefix: &str,
         page: Page,
     ) -> Result<Vec<(i64, StatementRow)>, Error> {
-        // `g` is the first letter behind the hexadecimal digits. Only the index of digests is short here: the others, by which a planner
-        // would spare itself the sorting, are kept out by `|| ''` and `+ 0`.
+        // `g` follows the hexadecimal digits. Only the index of digests is selective here: `|| ''` and `+ 0` keep planners from using other
+        // indexes to avoid the sort.
         let rows = sqlx::query(
             "SELECT * FROM statements WHERE digest >= $1 AND digest < $2 AND kind || '' = $3 AND seq + 0 > $4 \
              ORDER BY seq + 0 LIMIT $5",
@@ -472,7 +467,7 @@ impl Store {
     }
 }
 
-/// Does what a filing says, in a transaction.
+/// Stores a filing in a transaction.
 pub(super) async fn put(transaction: &mut Transaction<'static, Any>, filing: &Filing) -> Result<bool, Error> {
     if let Some((request, known)) = filing.expected
         && count_answers(transaction, request).await? != Some(known)
@@ -508,8 +503,8 @@ pub(super) async fn put(transaction: &mut Transaction<'static, Any>, filing: &Fi
     Ok(last.is_some())
 }
 
-/// How many envelopes of grants answer a request. The lock on the request's row makes two members who sign at once, even at two replicas,
-/// wait for each other.
+/// The number of envelopes of grants that answer a request. The lock on the request's row serializes members who sign at the same time,
+/// also at two replicas.
 async fn count_answers(
     transaction: &mut Transaction<'static, Any>,
     request: Sha256Digest,

@@ -1,4 +1,4 @@
-//! Usage: how far each journal came in, and what histories are scored by.
+//! Usage: the state of each journal, and the histories that rules read.
 
 use sqlx::{Any, Row as _, Transaction};
 
@@ -9,85 +9,80 @@ use crate::name::CheckpointId;
 use crate::time::Timestamp;
 use crate::usage::{JournalId, first_link};
 
-/// How far a journal came in.
+/// The state of a journal.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalRow {
-    /// Which journal.
     pub journal: JournalId,
-    /// Whose.
     pub holder: KeyId,
-    /// How many records are here.
+    /// Number of synced records.
     pub records: u64,
-    /// The digest of the last of them, or what the first cites.
+    /// The digest of the last record, or the link that the first record cites.
     pub head: Sha256Digest,
-    /// When its owner told last how it stands.
+    /// When its owner last reported its state.
     pub told: Timestamp,
-    /// Until when it was leased for last; 1970 where never.
+    /// The end of its last lease; 1970 if there was none.
     pub leased_until: Timestamp,
-    /// Under which grant.
+    /// The grant of the last lease.
     pub leased_for: Option<Sha256Digest>,
-    /// Whether its owner gave it up.
+    /// Whether its owner declared it lost.
     pub is_lost: bool,
-    /// The case that came of it.
+    /// The case about its loss.
     pub raised: Option<Sha256Digest>,
 }
 
-/// A generation, as a history holds it.
+/// A generation in a history.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerationRow {
-    /// The place of the record with which it began.
+    /// The record with which it began.
     pub begin: u64,
-    /// With which checkpoint.
     pub checkpoint: CheckpointId,
-    /// Under which grant.
     pub grant: Sha256Digest,
-    /// When it began.
     pub at: Timestamp,
-    /// How many tokens came out; as long as it goes on, how many may.
+    /// Generated tokens; while it runs, the maximum.
     pub tokens: u64,
-    /// What the prompt looks like; empty if that is not kept.
+    /// The prompt's sketch; empty if it is not kept.
     pub sketch: String,
 }
 
-/// What a batch changes.
+/// The effect of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageFiling {
-    /// The journal as it stands then.
+    /// The journal's state after the batch.
     pub after: JournalRow,
-    /// How many records must be here before, and the digest of the last; of a new journal, none.
+    /// The required state before it: number of records and last digest; `None` for a new journal.
     pub before: Option<(u64, Sha256Digest)>,
-    /// Generations that begin in it.
+    /// Generations that begin in the batch.
     pub begun: Vec<GenerationRow>,
-    /// Generations that end in it, with their tokens.
+    /// Generations that end in the batch, with their tokens.
     pub ended: Vec<(u64, u64)>,
 }
 
-/// A journal is declared, and others are given up.
+/// The effect of a declaration.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclarationChange {
-    /// The journal that is used from now on.
+    /// The journal in use from now on.
     pub journal: JournalId,
-    /// Whose.
     pub holder: KeyId,
-    /// When.
     pub told: Timestamp,
-    /// Those that are lost, each with the case that comes of it.
+    /// Lost journals, each with its case.
     pub lost: Vec<(JournalId, Option<Sha256Digest>)>,
 }
 
-/// What changes of journals.
+/// A change of journals.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UsageChange {
-    /// A batch came in.
     Batch(UsageFiling),
-    /// A lease was issued for a journal that stands so.
+    /// A lease for a journal in this state.
     Leased(JournalRow),
-    /// A journal is declared.
     Declared(DeclarationChange),
 }
 
 impl Store {
-    /// How far a journal came in.
+    /// The state of a journal.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -99,7 +94,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// The journals of a person, at most so many.
+    /// The journals of a person, at most `limit`.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Row`].
@@ -112,8 +107,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The generations of a journal whose end did not come in: the record with which each began, and when. Those of earlier versions are
-    /// left out.
+    /// The unfinished generations of a journal: the record with which each began, and its time. Those of earlier versions are left out.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -137,7 +131,7 @@ impl Store {
         Ok(open)
     }
 
-    /// The grant under which a generation began, if that is known.
+    /// The grant under which a generation began, if known.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -154,8 +148,7 @@ impl Store {
         Ok(grant.and_then(|grant| grant.parse().ok()))
     }
 
-    /// A person's generations since a time, the oldest first; nothing if there are more than `max`, since a part of them tells less than it
-    /// seems to.
+    /// A person's generations since a time, the oldest first; `None` if there are more than `max`, because a part of them would mislead.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -184,7 +177,7 @@ impl Store {
         rows.iter().map(read).collect::<Result<_, Error>>().map(Some)
     }
 
-    /// The median of the tokens of each other person who used a checkpoint since a time: of an even number of them, the upper one.
+    /// The median of other people's tokens with a checkpoint since a time; of an even number, the upper one.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -208,7 +201,7 @@ impl Store {
     }
 }
 
-/// Changes journals; whether they stood as the change has it.
+/// Applies a change; returns whether the journals were in the expected state.
 pub(super) async fn change(
     transaction: &mut Transaction<'static, Any>,
     change: &UsageChange,
@@ -224,7 +217,7 @@ fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A journal that nobody knew yet.
+/// Stores a new journal.
 async fn open(
     transaction: &mut Transaction<'static, Any>,
     journal: JournalId,
@@ -245,7 +238,7 @@ async fn open(
     Ok(opened.execute(&mut **transaction).await?.rows_affected() == 1)
 }
 
-/// Remembers that a journal was told and leased for; the first of a person is known from then on.
+/// Stores a journal's report and lease; a person's first journal becomes known by it.
 async fn lease(transaction: &mut Transaction<'static, Any>, row: &JournalRow) -> Result<bool, Error> {
     open(transaction, row.journal, row.holder, row.records, row.head, row.told).await?;
     let grant = row.leased_for.map(|grant| grant.to_string()).unwrap_or_default();
@@ -283,7 +276,7 @@ async fn declare(
     Ok(true)
 }
 
-/// Moves a journal on, if it stands where the batch begins; whether it did.
+/// Advances a journal if it is where the batch begins; returns whether it was.
 async fn file(transaction: &mut Transaction<'static, Any>, filing: &UsageFiling) -> Result<bool, Error> {
     let after = &filing.after;
     let is_moved = match &filing.before {

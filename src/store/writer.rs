@@ -1,6 +1,6 @@
-//! Writing together: what comes in while the disk is busy is written in the next transaction, all at once, with one synchronization.
+//! Group commit: statements that arrive while the disk is busy are written in one transaction, with one synchronization.
 //!
-//! SQLite has one writer, and each of its commits waits for the disk. PostgreSQL gathers commits by itself.
+//! SQLite has one writer, and each commit waits for the disk. PostgreSQL does this itself.
 
 use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::{mpsc, oneshot};
@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::Error;
 use super::statements::{Filing, put};
 
-/// Filings that may wait.
+/// Maximum queued filings.
 const MAX_WAITING: usize = 4096;
-/// Filings of one transaction.
+/// Maximum filings per transaction.
 const MAX_AT_ONCE: usize = 512;
 
 struct Job {
@@ -18,14 +18,14 @@ struct Job {
     done: oneshot::Sender<Result<bool, Error>>,
 }
 
-/// The way to the one task that writes.
+/// The queue of the writing task.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Writer {
-    /// Starts the task; it ends when nobody can send to it any more.
+    /// Starts the task; it ends when all senders are dropped.
     pub(super) fn start(pool: AnyPool) -> Self {
         let (jobs, mut waiting) = mpsc::channel(MAX_WAITING);
         tokio::spawn(async move {
@@ -37,7 +37,7 @@ impl Writer {
         Self { jobs }
     }
 
-    /// Has a filing written; answered once it is durable. It comes back where the task is gone, with the threads that it ran on.
+    /// Writes a filing; returns once it is durable. Returns the filing if the task has ended with its runtime.
     pub(super) async fn put(&self, filing: Filing) -> Result<Result<bool, Error>, Filing> {
         let (done, answer) = oneshot::channel();
         if let Err(gone) = self.jobs.send(Job { filing, done }).await {
@@ -48,7 +48,7 @@ impl Writer {
     }
 }
 
-/// Writes a batch in one transaction, each filing of it whole or not at all, and answers when it is committed.
+/// Writes a batch in one transaction, each filing entirely or not at all, and reports after the commit.
 async fn write(pool: &AnyPool, batch: Vec<Job>) {
     let mut answers = Vec::with_capacity(batch.len());
     let committed: Result<(), sqlx::Error> = async {
@@ -65,12 +65,12 @@ async fn write(pool: &AnyPool, batch: Vec<Job>) {
             Ok(()) => result,
             Err(error) => Err(Error::NotWritten { reason: error.to_string() }),
         };
-        // Who went away meanwhile wants no answer.
+        // The caller may have gone away.
         drop(done.send(result));
     }
 }
 
-/// One filing in a savepoint of its own.
+/// Writes one filing in a savepoint of its own.
 async fn put_alone(transaction: &mut Transaction<'static, Any>, filing: &Filing) -> Result<bool, Error> {
     sqlx::query("SAVEPOINT filing").execute(&mut **transaction).await?;
     let result = put(transaction, filing).await;

@@ -1,34 +1,33 @@
-//! Batches: records in a row, signed as a statement, for the registry.
+//! Batches: consecutive records, signed as a statement for the registry.
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{SignedRecord, first_link};
+use super::record::{ChainPosition, SignedRecord, first_link};
 use super::{Error, JournalId, Record};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, Signer};
 use crate::statement::{self, CatalogueId, Envelope, Predicate, Quorum, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
-/// Maximum bytes of records in a batch: with their signatures and base64 it stays below what a statement may have.
+/// Maximum bytes of records in a batch: with signatures and base64 below the limit of a statement.
 pub const MAX_BATCH_BYTES: usize = 600 << 10;
 /// Maximum records of a batch.
 const MAX_RECORDS: usize = 10_000;
 
-/// Records of a journal, in a row. Its statement's subject is the digest of the last of them; the journal's owner signs it.
+/// Consecutive records of a journal, signed by its owner. Its subject is the digest of the last record.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsageBatch {
-    /// Whose journal.
+    /// The owner's card.
     pub card: Card,
-    /// Which journal.
     pub journal: JournalId,
     /// The place of the first record.
     pub first: u64,
-    /// The digest of the record before it.
+    /// The digest of the record before the first.
     pub previous: Sha256Digest,
-    /// The records, each in its line.
+    /// The records, one line each.
     pub records: Vec<String>,
-    /// When the batch was made.
     pub created: Timestamp,
 }
 
@@ -36,26 +35,24 @@ impl Predicate for UsageBatch {
     const KIND: &'static str = "usage";
 }
 
-/// A batch whose records follow one another, to the one that its statement is about. Who signed it, [`Verified`] tells.
+/// A batch whose records form a chain that ends at the statement's subject. [`Verified`] adds that the owner signed it.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone)]
 pub struct ChainedBatch {
-    /// The catalogue that it is for.
     pub catalogue: Option<CatalogueId>,
-    /// Whose.
+    /// The owner's card.
     pub card: Card,
-    /// Of which journal.
     pub journal: JournalId,
-    /// The place of its first record, and the digest of the record before that.
-    pub from: (u64, Sha256Digest),
-    /// The place and link that the record after it must have.
-    pub next: (u64, Sha256Digest),
+    /// The position of the first record.
+    pub from: ChainPosition,
+    /// The position after the last record.
+    pub next: ChainPosition,
     /// The records with their digests, in order.
     pub records: Vec<(Record, Sha256Digest)>,
-    /// When it was made.
     pub created: Timestamp,
 }
 
-/// Makes a batch of records that follow one another.
+/// Makes a batch of consecutive records.
 ///
 /// # Errors
 /// [`Error::Batch`] of nothing, [`Error::Statement`].
@@ -80,7 +77,7 @@ pub fn make_batch(
     Ok(Statement::new(catalogue, subject, batch).sign(signer)?)
 }
 
-/// The batch of an envelope, if its owner signed it for `catalogue` and every record in it, and the records follow one another.
+/// Verifies a batch: its owner signed it for `catalogue`, and signed each of its records, which form a chain.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::Malformed`], [`Error::Broken`], [`Error::Unsigned`], [`Error::Batch`].
@@ -91,8 +88,8 @@ pub fn verify_batch(envelope: &Envelope, catalogue: CatalogueId) -> Result<Verif
     Ok(statement.map(|_| batch))
 }
 
-/// The same, where the owner's signature over the batch stands for the one over each record, which the same key makes: nobody else could have
-/// put other records in. Which catalogue it is for is for the caller to compare: an audit reads batches before it knows.
+/// Verifies a batch by the owner's signature over it alone: the same key signs the records, so no one else could have added any. The caller
+/// compares the catalogue, which an audit does not know yet.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::Malformed`], [`Error::Broken`], [`Error::Batch`].
@@ -106,7 +103,7 @@ pub fn verify_batch_as_one(envelope: &Envelope) -> Result<Verified<ChainedBatch>
     Ok(statement.map(|_| batch))
 }
 
-/// What the batch of an envelope says, whoever signed it: its records follow one another.
+/// The contents of a batch without verification of signatures; its records form a chain.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::Malformed`], [`Error::Broken`], [`Error::Batch`].
@@ -130,17 +127,18 @@ fn chained(
     if *first == 0 && *previous != first_link(*journal) {
         return Err(Error::Broken { seq: 0 });
     }
-    let (from, mut next) = ((*first, *previous), (*first, *previous));
+    let from = ChainPosition { seq: *first, link: *previous };
+    let mut next = from;
     let mut records = Vec::with_capacity(lines.len());
     for line in lines {
-        let record = SignedRecord::parse(line, next.0)?;
+        let record = SignedRecord::parse(line, next.seq)?;
         record.require_follows(*journal, next)?;
         check(&record)?;
         let digest = record.digest();
-        next = (next.0 + 1, digest);
+        next = next.after(digest);
         records.push((record.into_record(), digest));
     }
-    if statement.subject.digest != next.1 {
+    if statement.subject.digest != next.link {
         return Err(refused("its subject is not its last record"));
     }
     let catalogue = statement.catalogue();
@@ -167,7 +165,7 @@ mod tests {
         SigningKey::from_bytes(&[seed; 32])
     }
 
-    fn record(place: (u64, Sha256Digest), signer: &SigningKey) -> SignedRecord {
+    fn record(place: ChainPosition, signer: &SigningKey) -> SignedRecord {
         let end = End {
             begin: 0,
             tokens: 1,
@@ -180,11 +178,12 @@ mod tests {
         Record::new(JOURNAL, place, at, Event::End(end)).sign(signer).unwrap()
     }
 
-    /// Two records in a row, and one that follows neither.
+    /// Two consecutive records, and one that follows neither.
     fn records() -> [SignedRecord; 3] {
-        let first = record((0, first_link(JOURNAL)), &key(1));
-        let second = record((1, first.digest()), &key(1));
-        let stray = record((1, Sha256Digest::of(b"elsewhere")), &key(1));
+        let place = ChainPosition::first(JOURNAL);
+        let first = record(place, &key(1));
+        let second = record(place.after(first.digest()), &key(1));
+        let stray = record(place.after(Sha256Digest::of(b"elsewhere")), &key(1));
         [first, second, stray]
     }
 
@@ -207,13 +206,13 @@ mod tests {
     fn a_batch_is_a_chain_that_its_owner_signed() {
         let now = Timestamp::from_unix_seconds(1_000_001);
         let [first, second, stray] = records();
-        let foreign = record((1, first.digest()), &key(2));
+        let foreign = record(ChainPosition::first(JOURNAL).after(first.digest()), &key(2));
         let batch = |records: &[SignedRecord], signer| {
             make_batch(catalogue(1), &card(), records, &key(signer), now).unwrap()
         };
         let good = batch(&[first.clone(), second], 1);
         for verified in [verify_batch(&good, catalogue(1)).unwrap(), verify_batch_as_one(&good).unwrap()] {
-            assert_eq!((verified.from.0, verified.next.0, verified.records.len()), (0, 2, 2));
+            assert_eq!((verified.from.seq, verified.next.seq, verified.records.len()), (0, 2, 2));
         }
         let broken = batch(&[first.clone(), stray], 1);
         assert!(matches!(verify_batch(&broken, catalogue(1)), Err(Error::Broken { seq: 1 })));

@@ -1,6 +1,6 @@
-//! Declarations: a person says that a journal is new to a registry that knows others of theirs, or that one is lost, and why.
+//! Declarations: a person declares a further journal to a registry that knows others of theirs, or a lost one, with the reason.
 //!
-//! Leases are bound to journals, so a journal that vanishes ends them. What goes on behind that is on the record, signed by its owner.
+//! Leases are bound to journals, so the loss of a journal ends them. A declaration puts what follows on the record, signed by the owner.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,23 +10,23 @@ use crate::name::Prose;
 use crate::statement::{CatalogueId, Envelope, Predicate, Quorum, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
-/// Most journals that one declaration gives up.
+/// Maximum lost journals per declaration.
 const MAX_LOST: usize = 16;
 
-/// What a person says of their journals. Its statement's subject is what the first record of `journal` cites.
+/// A person's statement about their journals. Its subject is the link that the first record of `journal` cites.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JournalDeclaration {
-    /// Whose journals.
+    /// The owner's card.
     pub card: Card,
-    /// The journal that is used from now on: a new machine's, or the one in the place of those that are lost.
+    /// The journal in use from now on: on a new machine, or in place of lost ones.
     pub journal: JournalId,
-    /// Journals that are lost: nothing will continue them.
+    /// Lost journals, which cannot be continued.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<JournalId>,
-    /// Why: the auditors read it.
+    /// The reason, shown to auditors.
     pub reason: Prose,
-    /// When.
     pub created: Timestamp,
 }
 
@@ -35,7 +35,7 @@ impl Predicate for JournalDeclaration {
 }
 
 impl JournalDeclaration {
-    /// The statement for a catalogue, in an envelope that nobody signed yet.
+    /// The unsigned statement for a catalogue.
     ///
     /// # Errors
     /// [`Error::Statement`].
@@ -45,7 +45,7 @@ impl JournalDeclaration {
     }
 }
 
-/// The declaration of an envelope, if its owner signed it for this catalogue.
+/// Verifies that the owner signed the declaration for this catalogue.
 ///
 /// # Errors
 /// [`Error::Statement`], [`Error::Declaration`].

@@ -1,18 +1,18 @@
-//! The journal on this machine: a file of lines, appended to under a lock, each line durable before it counts.
+//! The journal on this machine: an append-only file of lines under a lock. A record counts once its line is durable.
 //!
 //! ```text
-//! id.json         which journal it is
-//! journal.jsonl   one line a record: signature, space, JSON
-//! synced.json     what the registry has: from there on records are read, and sent
-//! outgoing.json   the batch that was sent last, to be sent again where its answer was lost
-//! live/           what each process has written of texts whose end is not recorded yet
+//! id.json         the journal's id
+//! journal.jsonl   one line per record: signature, space, JSON
+//! synced.json     what the registry has: the starting point for reading and sending
+//! outgoing.json   the last batch sent, for sending again if its response was lost
+//! live/           texts of running generations, by process
 //! lock
 //! ```
 //!
-//! How far it went stands in the home beside that folder, in a mark ([`JournalPlace`]). Journals of earlier versions had `tail.json` for that, in the
-//! folder itself: they are taken over once, as they are.
+//! A mark in the home beside the folder stores how far the journal went ([`JournalPlace`]). Journals of earlier versions had `tail.json` in
+//! the folder instead; they are adopted once.
 //!
-//! A line that was cut off by a kill or a power cut was never acknowledged, and is taken away. Anything else that does not hold is refused.
+//! A truncated last line was never acknowledged and is removed. Any other damage is an error.
 
 mod identity;
 mod mark;
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::live::LiveFile;
-use super::record::first_link;
+use super::record::{ChainPosition, first_link};
 use super::token_use::TokenUse;
 use super::{Begin, End, Error, Event, JournalId, JournalMark, Record, SignedRecord};
 use crate::digest::Sha256Digest;
@@ -42,11 +42,9 @@ use outgoing::SYNCED;
 pub use outgoing::{OutgoingBatch, SyncState};
 pub use recovery::UnfinishedGeneration;
 
-/// The lines.
 const JOURNAL: &str = "journal.jsonl";
-/// What processes are writing.
 const LIVE: &str = "live";
-/// How far back [`Journal::recent`] reads.
+/// Bytes that [`Journal::recent`] reads.
 const MAX_RECENT: u64 = 8 << 20;
 
 /// A person's journal on this machine.
@@ -55,57 +53,56 @@ pub struct Journal {
     place: JournalPlace,
     journal: JournalId,
     known: Position,
-    /// Where texts are stored as they are written.
+    /// Stores texts while they are generated.
     live: Option<LiveFile>,
-    /// Whether it was of an earlier version a moment ago.
+    /// Whether it was just adopted from an earlier version.
     adopted: bool,
 }
 
-/// What is known of the journal up to a place.
+/// The verified state of the journal up to a position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Position {
-    /// Where the next line begins.
+    /// The offset of the next line.
     offset: u64,
-    /// The next record's place.
+    /// The place of the next record.
     seq: u64,
     /// The digest of the last record.
     link: Sha256Digest,
-    /// When the last record was made.
+    /// The time of the last record.
     at: Timestamp,
     token_use: TokenUse,
-    /// Generations that began and did not end.
+    /// Unfinished generations.
     #[serde(default)]
     open: BTreeSet<u64>,
 }
 
-/// A record that is durable.
+/// A durable record.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppendedRecord {
     /// Its place.
     pub seq: u64,
-    /// Its digest.
     pub digest: Sha256Digest,
 }
 
-/// A journal in numbers.
+/// A summary of a journal.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Which journal.
     pub journal: JournalId,
-    /// Records in it.
     pub records: u64,
     /// Records that the registry has.
     pub synced: u64,
     /// The link that the next record will cite.
     pub head: Sha256Digest,
-    /// Generations that began and did not end.
+    /// Unfinished generations.
     pub open: usize,
-    /// Those of them that are being written now, by the records with which they began.
+    /// Running generations, by the records with which they began.
     pub under_way: Vec<u64>,
 }
 
 impl Journal {
-    /// Opens a home's journal, making it if there is none, and checks what the registry does not have yet.
+    /// Opens or creates a home's journal, and verifies the records that are not synced.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Malformed`], [`Error::Broken`], [`Error::Truncated`], [`Error::Forked`], each with the place; [`Error::Gone`],
@@ -132,7 +129,7 @@ impl Journal {
         Ok(this)
     }
 
-    /// Opens a home's journal if there is one, and makes nothing.
+    /// Opens a home's journal if there is one.
     ///
     /// # Errors
     /// Those of [`Self::open`].
@@ -143,7 +140,7 @@ impl Journal {
         Self::open(place, [0; 16]).map(Some)
     }
 
-    /// Whether it was taken over from an earlier version as it was opened.
+    /// Whether it was adopted from an earlier version when it was opened.
     pub fn was_adopted(&self) -> bool {
         self.adopted
     }
@@ -152,17 +149,17 @@ impl Journal {
         Self { place: place.clone(), journal, known: Position::first(journal), live: None, adopted: false }
     }
 
-    /// The same journal, read up to another place.
+    /// The same journal at another position.
     fn at_position(&self, known: Position) -> Self {
         Self { known, ..Self::from_start(&self.place, self.journal) }
     }
 
-    /// Which journal it is.
+    /// The journal's id.
     pub fn id(&self) -> JournalId {
         self.journal
     }
 
-    /// Records the beginning of a generation, durably, if `limit` tokens in 24 hours allow it.
+    /// Records the beginning of a generation durably, if the limit of tokens in 24 hours allows it.
     ///
     /// # Errors
     /// [`Error::OverLimit`], [`Error::Io`], [`Error::Signer`], and those of [`Self::open`] for what others appended meanwhile.
@@ -175,7 +172,7 @@ impl Journal {
     ) -> Result<AppendedRecord, Error> {
         let _lock = self.lock()?;
         self.refresh()?;
-        // A clock that was set back brings no new day.
+        // A clock that was set back does not renew the limit.
         let now = now.max(self.known.at);
         if let Some(limit) = limit.filter(|_| !begin.blocked) {
             let (spent, reserved) = self.known.token_use.total(&begin.checkpoint, now);
@@ -185,7 +182,7 @@ impl Journal {
             }
         }
         let (seq, blocked) = (self.known.seq, begin.blocked);
-        // Stored before the record is: of a record without it, nobody would know whether anything was kept.
+        // Stored before the record, so that every record's text is known to be stored or lost.
         if let Some(live) = self.live.as_mut().filter(|_| !blocked) {
             live.begin(seq).map_err(|source| refused(&self.place.folder, "write", source))?;
         }
@@ -196,7 +193,7 @@ impl Journal {
         appended
     }
 
-    /// Stores texts as they are written, from now on, sealed to the journal's owner.
+    /// Stores generated texts from now on, sealed to the journal's owner.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -207,7 +204,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Stores more of a text that is about to be shown; `tokens` are all so far.
+    /// Stores a further piece of text before it is shown; `tokens` is the total so far.
     ///
     /// # Errors
     /// [`Error::Io`]: nothing more may be written then.
@@ -216,14 +213,14 @@ impl Journal {
         live.append_text(begin, text, tokens).map_err(|source| refused(&self.place.folder, "write", source))
     }
 
-    /// Goes on where another handle of the same journal stored texts.
+    /// Takes over the stored texts of another handle of the same journal.
     pub fn continue_live(&mut self, other: &mut Self) {
         if let Some(live) = other.live.take() {
             self.live = Some(live);
         }
     }
 
-    /// Refuses a journal that does not continue what a lease was issued for.
+    /// Refuses a journal that does not continue the state for which a lease was issued.
     ///
     /// # Errors
     /// [`Error::OtherJournal`], [`Error::Truncated`], [`Error::Forked`].
@@ -235,7 +232,7 @@ impl Journal {
         self.require_reaches(&Mark { journal: known, records, head })
     }
 
-    /// The link that the record at a place cites.
+    /// The link that the record at this place cites.
     fn link_at(&self, records: u64) -> Result<Sha256Digest, Error> {
         if records == self.known.seq {
             return Ok(self.known.link);
@@ -254,7 +251,7 @@ impl Journal {
         link.ok_or(Error::Truncated { found: from.known.seq, known: records })
     }
 
-    /// Records its end, durably.
+    /// Records the end of a generation durably.
     ///
     /// # Errors
     /// Those of [`Self::begin`], but for the limit.
@@ -270,12 +267,12 @@ impl Journal {
         Ok(appended)
     }
 
-    /// Tokens spent and promised with a checkpoint in the last 24 hours.
+    /// Spent and reserved tokens of a checkpoint in the last 24 hours.
     pub fn spent(&self, checkpoint: &CheckpointId, now: Timestamp) -> (u64, u64) {
         self.known.token_use.total(checkpoint, now.max(self.known.at))
     }
 
-    /// Records of the time since `since`, as far as they stand in the last 8 MiB; none of them checked again.
+    /// Records since `since` from the last 8 MiB, without verification.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -293,13 +290,13 @@ impl Journal {
             bytes => bytes.map_err(|source| self.refused("read", source))?,
         };
         let text = String::from_utf8_lossy(&bytes);
-        // The first line may be cut, and is skipped then.
+        // The first line may be truncated and is skipped.
         let records =
             text.lines().filter_map(|line| Some(SignedRecord::parse(line, 0).ok()?.record().clone()));
         Ok(records.filter(|record| record.at >= since).collect())
     }
 
-    /// Checks every record from the first on, signatures too, and hands each to `each`.
+    /// Verifies all records with their signatures, and passes each to `each`.
     ///
     /// # Errors
     /// Those of [`Self::open`]; [`Error::Unsigned`].
@@ -328,7 +325,7 @@ impl Journal {
         from.summary()
     }
 
-    /// The journal in numbers.
+    /// A summary of the journal.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -342,21 +339,22 @@ impl Journal {
 
     fn append(&mut self, event: Event, signer: &dyn Signer, at: Timestamp) -> Result<AppendedRecord, Error> {
         let seq = self.known.seq;
-        let signed = Record::new(self.journal, (seq, self.known.link), at, event).sign(signer)?;
+        let signed = Record::new(self.journal, ChainPosition { seq, link: self.known.link }, at, event)
+            .sign(signer)?;
         let mark = Mark { journal: self.journal, records: seq + 1, head: signed.digest() };
         let written = (|| {
             let mut file = File::options().create(true).append(true).open(self.path())?;
             let is_first = file.metadata()?.len() == 0;
             file.write_all(format!("{}\n", signed.line()).as_bytes())?;
             file.sync_data()?;
-            // A new file is there after a power cut only if its folder says so.
+            // A new file survives a power cut only if its folder is synchronized.
             if is_first {
                 File::open(&self.place.folder)?.sync_all()?;
             }
             self.place.keep(&mark)
         })();
         if let Err(source) = written {
-            // What may be there of the line was never acknowledged.
+            // A partial line was never acknowledged.
             drop(
                 File::options()
                     .write(true)
@@ -369,20 +367,20 @@ impl Journal {
         Ok(AppendedRecord { seq, digest: signed.digest() })
     }
 
-    /// Reads what others appended, and looks whether it still is the journal that this home marked.
+    /// Reads records that others appended, and checks the journal against the home's mark.
     fn refresh(&mut self) -> Result<(), Error> {
         self.catch_up(&mut |_| Ok(()))?;
         self.require_marked()
     }
 
-    /// Reads what stands behind what is known, each record checked to follow the one before; a line that was cut off is taken away.
+    /// Reads the records after the known position and verifies their chain; a truncated last line is removed.
     fn catch_up(&mut self, each: &mut dyn FnMut(&SignedRecord) -> Result<(), Error>) -> Result<(), Error> {
         let rest = match self.read_rest() {
             Err(error) if error.kind() == ErrorKind::NotFound && self.known.seq == 0 => return Ok(()),
             rest => rest.map_err(|source| self.refused("read", source))?,
         };
         let Some(rest) = rest else {
-            // Shorter than what is known.
+            // The file is shorter than the known position.
             let found = self.known.seq.saturating_sub(1);
             return Err(Error::Truncated { found, known: self.known.seq });
         };
@@ -392,7 +390,7 @@ impl Journal {
             let line = std::str::from_utf8(&line[..line.len() - 1])
                 .map_err(|error| Error::Malformed { seq, reason: error.to_string() })?;
             let record = SignedRecord::parse(line, seq)?;
-            record.require_follows(self.journal, (seq, self.known.link))?;
+            record.require_follows(self.journal, ChainPosition { seq, link: self.known.link })?;
             each(&record)?;
             self.known.add(&record);
         }
@@ -407,10 +405,10 @@ impl Journal {
         Ok(())
     }
 
-    /// What stands behind the known offset; `None` where the file is shorter.
+    /// The bytes after the known offset; `None` if the file is shorter.
     fn read_rest(&self) -> io::Result<Option<Vec<u8>>> {
         let mut file = File::open(self.path())?;
-        // What is no plain file may never end.
+        // A file that is not regular may never end.
         let Some(length) = file.metadata()?.len().checked_sub(self.known.offset) else { return Ok(None) };
         file.seek(SeekFrom::Start(self.known.offset))?;
         let mut rest = Vec::new();
@@ -426,7 +424,7 @@ impl Journal {
         refused(&self.place.folder, action, source)
     }
 
-    /// One process at a time; a process that ends lets go, however it ends.
+    /// Locks the journal against other processes; the lock ends with the process.
     fn lock(&self) -> Result<File, Error> {
         let lock = || -> io::Result<File> {
             fs::create_dir_all(&self.place.folder)?;

@@ -1,13 +1,13 @@
-//! What a process has written of texts whose end is not recorded yet: if it is killed, the next one ends their records with it.
+//! The texts of a process's running generations: if it crashes, the next process ends their records with them.
 //!
 //! ```text
-//! header      a line of JSON: which start of the machine, and the file's key, sealed to the journal's owner
+//! header      a line of JSON: the machine's boot id, and the file's key, sealed to the journal's owner
 //! frame …     number (8 bytes), begin (8), tokens so far (8), length (4), a piece of text under AES-256-GCM
 //! ```
 //!
-//! Integers are big-endian; the frame's number is the nonce and is never used twice; the other numbers are associated data. A process holds a lock
-//! on its file for as long as it lives. The owner has seen the text, so it is sealed to them alone; a stage that keeps counts keeps no text here.
-//! Frames are on their way to the disk when a text is shown, and durable a second later: a kill loses nothing, a power cut a second.
+//! Integers are big-endian. The frame's number is the nonce and is never used twice; the other numbers are associated data. A process locks
+//! its file while it runs. Texts are sealed to the owner, who has seen them; a stage that keeps counts stores no text. Frames are written
+//! when a text is shown, and durable within a second: a crash loses nothing, a power cut at most a second.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,18 +23,17 @@ use zeroize::Zeroizing;
 use crate::identity::{OpeningKey, SealingKey};
 use crate::seal::{Purpose, SealedMessage, open_with, seal_to};
 
-/// What a file's key is sealed for.
+/// The purpose of the file's sealed key.
 const PURPOSE: Purpose = Purpose::new("portcullis/v1/usage-live");
-/// How files are named.
 const SUFFIX: &str = "live";
-/// Bytes of numbers before each piece.
+/// Bytes before each piece.
 const HEAD: usize = 28;
-/// Longest header and longest piece.
+/// Maximum header and maximum piece.
 const MAX_HEADER: usize = 4 << 10;
 const MAX_PIECE: usize = 1 << 20;
-/// A file that grew beyond this is written again, with what is still under way.
+/// A larger file is rewritten with the running generations only.
 const MAX_BYTES: u64 = 8 << 20;
-/// How long a piece may wait for the disk.
+/// Maximum time before a piece is durable.
 const DURABLE_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,16 +44,15 @@ struct Header {
     key: SealedMessage,
 }
 
-/// What was written of a text.
+/// The stored part of a text.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PartialText {
-    /// The text.
     pub text: String,
-    /// Its tokens.
     pub tokens: u64,
 }
 
-/// The file of a process that writes texts.
+/// The file of a process that generates texts.
 pub(super) struct LiveFile {
     path: PathBuf,
     file: File,
@@ -74,7 +72,7 @@ impl std::fmt::Debug for LiveFile {
 }
 
 impl LiveFile {
-    /// A new file in `folder`, durable and locked before anything is written of any text.
+    /// Creates a locked and durable file in `folder`.
     pub(super) fn create(folder: &Path, owner: SealingKey) -> io::Result<Self> {
         let mut secret = Zeroizing::new([0; 32]);
         rand::rng().fill_bytes(&mut *secret);
@@ -95,13 +93,13 @@ impl LiveFile {
         Ok(Self { path, file, key, owner, number: 0, header, bytes: header, durable, open: BTreeMap::new() })
     }
 
-    /// A text is about to begin, with this record.
+    /// Begins a text with this record.
     pub(super) fn begin(&mut self, begin: u64) -> io::Result<()> {
         self.open.insert(begin, PartialText::default());
         self.append(begin, "", 0)
     }
 
-    /// More of a text is about to be shown; `tokens` are all so far.
+    /// Stores a further piece before it is shown; `tokens` is the total so far.
     pub(super) fn append_text(&mut self, begin: u64, text: &str, tokens: u64) -> io::Result<()> {
         let Some(written) = self.open.get_mut(&begin) else { return Ok(()) };
         written.text.push_str(text);
@@ -114,10 +112,10 @@ impl LiveFile {
         if self.bytes > MAX_BYTES { self.write_anew() } else { Ok(()) }
     }
 
-    /// A text's end is recorded, or it never began.
+    /// Ends a text whose end is recorded, or that never began.
     pub(super) fn end(&mut self, begin: u64) {
         self.open.remove(&begin);
-        // Whether the room is given back makes no difference to what is known.
+        // A failure to shrink the file loses nothing.
         if self.open.is_empty() && self.file.set_len(self.header).is_ok() {
             self.bytes = self.header;
         }
@@ -139,7 +137,7 @@ impl LiveFile {
         Ok(())
     }
 
-    /// Puts a short file with all that is under way in the place of one that grew. The old one goes last: of a text in both, the longer counts.
+    /// Replaces a grown file by a short one with the running texts. The old one is deleted last: of a text in both, the longer one is used.
     fn write_anew(&mut self) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         let mut fresh = Self::create(&folder, self.owner)?;
@@ -148,7 +146,7 @@ impl LiveFile {
         }
         fresh.file.sync_data()?;
         std::mem::swap(&mut fresh.open, &mut self.open);
-        // The old one is removed when it is dropped, since nothing is open in it any more.
+        // The old file is removed on drop, because nothing is open in it.
         *self = fresh;
         Ok(())
     }
@@ -162,20 +160,20 @@ impl Drop for LiveFile {
     }
 }
 
-/// What files of processes tell.
+/// The contents of all processes' files.
 #[derive(Debug, Default)]
 pub(super) struct Salvage {
-    /// Texts that processes which live are writing, by the records with which they began.
+    /// Texts of running processes, by the records with which they began.
     pub(super) under_way: Vec<u64>,
-    /// What processes that ended had written; `None` of a text whose file was lost with the machine's power.
+    /// Texts of ended processes; missing if the file was lost in a power cut.
     pub(super) written: BTreeMap<u64, PartialText>,
-    /// Whether a file is of an earlier start of the machine: what came last may not have reached the disk.
+    /// Whether a file is from an earlier boot, so that its last frames may be missing.
     pub(super) lost_power: bool,
-    /// The files of processes that ended.
+    /// The files of ended processes.
     pub(super) dead: Vec<PathBuf>,
 }
 
-/// Reads the files of a folder. Without a key, what was written stays sealed; which texts are under way is told all the same.
+/// Reads the files of a folder. Without a key, texts stay sealed; running ones are still listed.
 pub(super) fn salvage(folder: &Path, key: Option<&OpeningKey>) -> io::Result<Salvage> {
     let mut found = Salvage::default();
     let entries = match fs::read_dir(folder) {
@@ -209,14 +207,14 @@ pub(super) fn salvage(folder: &Path, key: Option<&OpeningKey>) -> io::Result<Sal
     Ok(found)
 }
 
-/// A file's header and its texts; a frame that was cut off ends it, and a file without a whole header is none.
+/// A file's header and texts. Reading ends at a truncated frame; a file without a whole header is skipped.
 fn read(
     file: &mut File,
     opening: Option<&OpeningKey>,
 ) -> io::Result<Option<(Header, BTreeMap<u64, PartialText>)>> {
     file.seek(SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
-    // A piece may push it over before it is written again.
+    // A piece may exceed the limit before the file is rewritten.
     file.take(MAX_BYTES + 4 * MAX_PIECE as u64).read_to_end(&mut bytes)?;
     let Some(end) = bytes.iter().take(MAX_HEADER).position(|byte| *byte == b'\n') else { return Ok(None) };
     let Ok(header) = crate::json::from_slice::<Header>(&bytes[..end]) else { return Ok(None) };
@@ -242,7 +240,7 @@ fn read(
     Ok(Some((header, texts)))
 }
 
-/// Cuts a text where a piece would be too long; of nothing, one empty piece.
+/// Cuts a text into pieces of bounded length; the empty text is one piece.
 fn pieces(text: &str) -> Vec<&str> {
     let (mut pieces, mut rest) = (Vec::new(), text);
     while rest.len() > MAX_PIECE {
@@ -275,7 +273,7 @@ fn head(number: u64, begin: u64, tokens: u64, length: usize) -> [u8; HEAD] {
     for (at, value) in [(0, number), (8, begin), (16, tokens)] {
         head[at..at + 8].copy_from_slice(&value.to_be_bytes());
     }
-    // A piece is bounded well below this.
+    // Pieces are much shorter than this.
     head[24..].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
     head
 }
@@ -288,7 +286,7 @@ fn number_of_length(bytes: &[u8]) -> usize {
     usize::try_from(number(bytes)).unwrap_or(usize::MAX)
 }
 
-/// Which start of the machine this is; empty if the system does not tell.
+/// The machine's boot id; empty if the system has none.
 fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
@@ -312,7 +310,7 @@ mod tests {
         let path = live.path.clone();
         let bytes = fs::read(&path).unwrap();
         assert!(!bytes.windows(4).any(|window| window == b"Wild"));
-        // Killed: the lock is gone, the file is not.
+        // After a crash the lock is gone, and the file is not.
         live.file.unlock().unwrap();
         let found = salvage(folder.path(), Some(&own)).unwrap();
         let horses = PartialText { text: "Wild horses".to_owned(), tokens: 2 };
@@ -320,7 +318,7 @@ mod tests {
         assert!(!found.lost_power && found.under_way.is_empty());
         let found = salvage(folder.path(), Some(&other)).unwrap();
         assert!(found.written.values().all(|written| written.text.is_empty()));
-        // Cut anywhere, what is whole counts.
+        // Wherever the file is truncated, whole frames are read.
         for cut in bytes.len() - 40..bytes.len() {
             fs::write(&path, &bytes[..cut]).unwrap();
             let found = salvage(folder.path(), Some(&own)).unwrap();

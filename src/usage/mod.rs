@@ -1,8 +1,8 @@
-//! Usage: one record for each generation, in a journal that nobody can quietly change, brought to the registry in signed batches.
+//! Usage: one record per generation in a tamper-evident journal, sent to the registry in signed batches.
 //!
-//! A generation starts only once its record is durable (P4). Each record holds the digest of the one before it and is signed by the person's
-//! key, so that an edit, a swap, a gap or a second history is found, and where (P7). What is kept of prompts and outputs, the stage says:
-//! sealed to the auditors, digests, or numbers alone.
+//! A generation starts only once its record is durable (P4). Each record holds the digest of the previous one and the person's signature,
+//! so that edits, swaps, gaps and forks are found and located (P7). The stage decides what is kept of prompts and outputs: the text sealed
+//! to the auditors, digests, or counts.
 
 mod batch;
 mod declaration;
@@ -24,6 +24,7 @@ pub use journal::{
 };
 pub use live::PartialText;
 pub use record::{
-    Begin, End, Event, Finish, Parameters, Record, SignedRecord, Task, first_link, verify_chain,
+    Begin, ChainPosition, End, Event, Finish, Parameters, Record, SignedRecord, Task, first_link,
+    verify_chain,
 };
 pub use sealed_text::{KeptText, MAX_TEXT_BYTES, Recipients};

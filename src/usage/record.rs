@@ -1,4 +1,4 @@
-//! A usage record, how it is signed, and how records follow one another.
+//! Usage records, their signatures and their chain.
 
 use std::fmt;
 
@@ -14,102 +14,98 @@ use crate::name::{CheckpointId, Prose};
 use crate::policy::{RuleId, UsageMode};
 use crate::time::Timestamp;
 
-/// The form of records.
+/// The version of the record format.
 const SCHEMA: u32 = 1;
-/// What a signature is over, before the record: no other signature of this program begins so.
+/// The prefix of signed bytes; no other signature of this program has it.
 const DOMAIN: &str = "portcullis/v1/usage-record\n";
-/// Maximum rules that a record names: as many as a catalogue has.
+/// Maximum rules in a record: as many as a catalogue has.
 const MAX_HITS: usize = 64;
-/// Longest line, in bytes.
+/// Maximum line in bytes.
 pub(super) const MAX_LINE_BYTES: usize = 512 << 10;
 
-/// What weights are opened for.
+/// The purpose of opening weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// To write a text.
+    /// Generate a text.
     Run,
-    /// To score one.
+    /// Score a text.
     Score,
-    /// To answer a request of the local endpoint.
+    /// Answer a request to the local endpoint.
     Serve,
-    /// To measure how fast it is: what is written is thrown away, so it counts for nothing.
+    /// Measure speed: the output is discarded, so it does not count.
     Bench,
 }
 
-/// How tokens are chosen.
+/// Sampling parameters.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
-    /// 0 always takes the likeliest.
+    /// 0 always takes the most likely token.
     pub temperature: f32,
-    /// Only so many of the likeliest, if set.
+    /// Sample from the `top_k` most likely tokens, if set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_k: Option<usize>,
-    /// Only the likeliest that have this probability together.
+    /// Sample from the most likely tokens with this total probability.
     pub top_p: f32,
-    /// The seed.
     pub seed: u64,
 }
 
-/// A generation is about to start, or was kept from starting.
+/// The beginning of a generation, or its refusal.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Begin {
-    /// What for.
     pub task: Task,
-    /// With which checkpoint.
     pub checkpoint: CheckpointId,
-    /// Under which grant.
     pub grant: Sha256Digest,
-    /// Under which lease.
     pub lease: Sha256Digest,
-    /// Tokens of the prompt.
     pub prompt_tokens: u64,
-    /// Most tokens that it may generate.
+    /// Maximum tokens to generate.
     pub max_tokens: u64,
-    /// How tokens are chosen; nothing for a score.
+    /// Sampling parameters; `None` for scoring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Parameters>,
     /// The prompt, as far as the stage keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<KeptText>,
-    /// What the prompt looks like, where it is kept sealed: nearly equal prompts have nearly equal sketches.
+    /// The prompt's sketch, if the prompt is kept sealed: similar prompts have similar sketches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sketch: Option<String>,
-    /// The rules of misuse that the prompt met.
+    /// Misuse rules that the prompt met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hits: Vec<RuleId>,
-    /// Why the person goes on all the same.
+    /// The person's reason to go on after a hit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub justification: Option<Prose>,
-    /// Whether a rule kept it from starting.
+    /// Whether a rule refused the generation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blocked: bool,
 }
 
-/// Why a generation ended. There are no others: auditors read it, and another person's program wrote it.
+/// Why a generation ended. The list is closed, because auditors read records that other people's programs wrote.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
-    /// As much was written as may be.
+    /// The maximum number of tokens was reached.
     Length,
-    /// The model ended it.
+    /// The model ended the text.
     EndOfText,
-    /// A text came at which it was to stop.
+    /// A stop sequence was generated.
     Stop,
-    /// The caller gave up.
+    /// The caller cancelled it.
     Cancelled,
     /// A text was scored.
     Scored,
-    /// It failed.
     Failed,
-    /// Its process ended before it did.
+    /// The process ended first.
     Killed,
 }
 
 impl Finish {
-    /// As it is written.
+    /// As written in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Length => "length",
@@ -141,39 +137,38 @@ impl From<crate::inference::Finish> for Finish {
     }
 }
 
-/// A generation ended.
+/// The end of a generation.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct End {
     /// The record with which it began.
     pub begin: u64,
-    /// Tokens that it generated.
+    /// Generated tokens.
     pub tokens: u64,
-    /// Why it ended.
     pub finish: Finish,
     /// The output, as far as the stage keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<KeptText>,
-    /// The rules of misuse that the output met.
+    /// Misuse rules that the output met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hits: Vec<RuleId>,
-    /// Why nothing is known of what it wrote, in the words of its owner: the auditors read it.
+    /// The owner's explanation if the output is lost; shown to auditors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Prose>,
 }
 
-/// What a record records.
+/// The event that a record stores.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
-    /// The beginning.
     Begin(Box<Begin>),
-    /// The end.
     End(End),
 }
 
 impl Event {
-    /// What a stage must keep for the texts that it holds; of numbers alone, every stage does.
+    /// The least usage mode that permits the texts in this event.
     pub fn holds(&self) -> UsageMode {
         let (text, has_sketch) = match self {
             Self::Begin(begin) => (begin.prompt.as_ref(), begin.sketch.is_some()),
@@ -188,31 +183,26 @@ impl Event {
     }
 }
 
-/// One record of a journal.
+/// A record of a journal.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     schema: u32,
-    /// Of which journal.
     pub journal: JournalId,
-    /// Its place, from 0.
+    /// Place from 0.
     pub seq: u64,
-    /// The digest of the record before it; of the first, [`first_link`].
+    /// The digest of the previous record, or [`first_link`] of the first.
     pub previous: Sha256Digest,
-    /// When; never before the record before it, whatever the clock says.
+    /// The time, never before the previous record's, whatever the clock says.
     pub at: Timestamp,
-    /// What.
     pub event: Event,
 }
 
 impl Record {
-    /// A record that follows another.
-    pub fn new(
-        journal: JournalId,
-        (seq, previous): (u64, Sha256Digest),
-        at: Timestamp,
-        event: Event,
-    ) -> Self {
+    /// A record after another one.
+    pub fn new(journal: JournalId, place: ChainPosition, at: Timestamp, event: Event) -> Self {
+        let ChainPosition { seq, link: previous } = place;
         Self { schema: SCHEMA, journal, seq, previous, at, event }
     }
 
@@ -223,13 +213,13 @@ impl Record {
         }
     }
 
-    /// The record as it is signed: JSON without spaces, fields in their order.
+    /// The signed form: JSON without spaces, fields in their order.
     fn to_json(&self) -> String {
         // Numbers here are finite, and everything else has a JSON form.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Signs it.
+    /// Signs the record.
     ///
     /// # Errors
     /// [`Error::Signer`].
@@ -241,7 +231,7 @@ impl Record {
     }
 }
 
-/// A record in its line: the signature, a space, the record.
+/// A record as a line: signature, space, JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SignedRecord {
     record: Record,
@@ -249,7 +239,7 @@ pub struct SignedRecord {
 }
 
 impl SignedRecord {
-    /// Reads a line, whose signature is not checked; `seq` is its place for a refusal.
+    /// Parses a line without verifying its signature; `seq` is its place for errors.
     ///
     /// # Errors
     /// [`Error::Malformed`].
@@ -272,22 +262,21 @@ impl SignedRecord {
         Ok(Self { record, line: line.to_owned() })
     }
 
-    /// The record.
+    /// The record without its signature.
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// The record alone.
     pub(super) fn into_record(self) -> Record {
         self.record
     }
 
-    /// Its line, without an end.
+    /// The line, without a line feed.
     pub fn line(&self) -> &str {
         &self.line
     }
 
-    /// The digest of the record, by which the next one cites it.
+    /// The record's digest, which the next record cites.
     pub fn digest(&self) -> Sha256Digest {
         Sha256Digest::of(self.json().as_bytes())
     }
@@ -309,42 +298,60 @@ impl SignedRecord {
         if signature.is_some_and(holds) { Ok(()) } else { Err(Error::Unsigned { seq: self.record.seq }) }
     }
 
-    /// Refuses a record that does not come right behind the one with digest `previous`.
+    /// Refuses a record that does not follow the one with digest `previous`.
     ///
     /// # Errors
     /// [`Error::Broken`].
-    pub fn require_follows(
-        &self,
-        journal: JournalId,
-        (seq, previous): (u64, Sha256Digest),
-    ) -> Result<(), Error> {
-        let Record { journal: found, seq: place, previous: before, .. } = &self.record;
-        if (*found, *place, *before) == (journal, seq, previous) {
+    pub fn require_follows(&self, journal: JournalId, place: ChainPosition) -> Result<(), Error> {
+        let Record { journal: found, seq, previous: link, .. } = self.record;
+        if found == journal && place == (ChainPosition { seq, link }) {
             return Ok(());
         }
-        Err(Error::Broken { seq })
+        Err(Error::Broken { seq: place.seq })
     }
 }
 
-/// What the first record of a journal cites in place of one before it.
+/// A position in a journal's chain: the place of a record, and the digest that it must cite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainPosition {
+    /// The record's place, from 0.
+    pub seq: u64,
+    /// The digest of the previous record, or [`first_link`].
+    pub link: Sha256Digest,
+}
+
+impl ChainPosition {
+    /// The position of a journal's first record.
+    pub fn first(journal: JournalId) -> Self {
+        Self { seq: 0, link: first_link(journal) }
+    }
+
+    /// The position after a record at this one with digest `record`.
+    #[must_use]
+    pub fn after(self, record: Sha256Digest) -> Self {
+        Self { seq: self.seq + 1, link: record }
+    }
+}
+
+/// The link that the first record of a journal cites.
 pub fn first_link(journal: JournalId) -> Sha256Digest {
     Sha256Digest::of(format!("portcullis/v1/usage-journal {journal}").as_bytes())
 }
 
-/// Checks that records follow one another from `next` on and that `key` signed each; what the one after them must be.
+/// Verifies that `key` signed the records and that they form a chain from `next` on; returns the next position.
 ///
 /// # Errors
 /// [`Error::Broken`], [`Error::Unsigned`], each with the place.
 pub fn verify_chain(
     records: &[SignedRecord],
     journal: JournalId,
-    mut next: (u64, Sha256Digest),
+    mut next: ChainPosition,
     key: &VerifyingKey,
-) -> Result<(u64, Sha256Digest), Error> {
+) -> Result<ChainPosition, Error> {
     for record in records {
         record.require_follows(journal, next)?;
         record.require_signed(key)?;
-        next = (next.0 + 1, record.digest());
+        next = next.after(record.digest());
     }
     Ok(next)
 }

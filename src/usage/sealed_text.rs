@@ -1,4 +1,4 @@
-//! What is kept of a prompt or an output: its digest, or itself, sealed to each auditor.
+//! What is kept of a prompt or an output: its digest, or the text sealed to each auditor.
 
 use std::collections::BTreeMap;
 
@@ -12,27 +12,27 @@ use crate::identity::{Card, KeyId, OpeningKey, SealingKey};
 use crate::policy::UsageMode;
 use crate::seal::{Purpose, SealedMessage, open_with, seal_to};
 
-/// What texts are sealed for.
+/// The purpose of sealed texts.
 const PURPOSE: Purpose = Purpose::new("portcullis/v1/usage-text");
-/// Maximum bytes of a text that are sealed; of a longer one, its beginning.
+/// Maximum bytes that are sealed; a longer text is truncated.
 pub const MAX_TEXT_BYTES: usize = 64 << 10;
-/// Most auditors to whom a text is sealed.
+/// Maximum auditors to whom a text is sealed.
 const MAX_RECIPIENTS: usize = 4;
 
-/// A prompt or an output, as far as it is kept.
+/// What is kept of a prompt or an output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeptText {
     /// The SHA-256 of the whole text.
     pub sha256: Sha256Digest,
-    /// How long it is, in bytes.
+    /// Length of the whole text in bytes.
     pub bytes: u64,
-    /// The text, or the first [`MAX_TEXT_BYTES`] of it, sealed to each auditor by the id of their key.
+    /// The text, or its first [`MAX_TEXT_BYTES`], sealed to each auditor by key id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sealed: BTreeMap<KeyId, SealedMessage>,
 }
 
-/// To whom texts are sealed, and whether they are.
+/// The auditors to whom texts are sealed, and the stage's mode.
 #[derive(Debug, Clone)]
 pub struct Recipients {
     mode: UsageMode,
@@ -40,7 +40,7 @@ pub struct Recipients {
 }
 
 impl Recipients {
-    /// As a stage says, to these auditors.
+    /// The recipients for a stage's mode.
     ///
     /// # Errors
     /// [`Error::NoAuditors`] if the stage keeps texts sealed and there is none.
@@ -56,12 +56,12 @@ impl Recipients {
         Ok(Self { mode, auditors })
     }
 
-    /// What is kept.
+    /// The stage's usage mode.
     pub fn mode(&self) -> UsageMode {
         self.mode
     }
 
-    /// What is kept of a text.
+    /// Keeps of a text what the mode says.
     ///
     /// # Errors
     /// [`Error::Seal`].
@@ -86,7 +86,7 @@ impl Recipients {
 }
 
 impl KeptText {
-    /// The text, where it was sealed to this auditor.
+    /// The text, if it was sealed to this auditor.
     ///
     /// # Errors
     /// [`Error::Seal`] if it does not open; [`Error::Batch`] if it is another text than its digest says.

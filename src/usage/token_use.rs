@@ -1,4 +1,4 @@
-//! Tokens of the last 24 hours: spent, and promised to generations under way.
+//! Token use of the last 24 hours: spent tokens, and tokens reserved for running generations.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::time::Timestamp;
 
 const DAY: i64 = 24 * 3600;
 
-/// What generations of the last 24 hours took.
+/// Generations of the last 24 hours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TokenUse {
-    /// By the record with which each began: when, under which grant, how many, and whether it is over.
+    /// By the record with which each began.
     generations: BTreeMap<u64, Generation>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct TokenUse {
 struct Generation {
     at: Timestamp,
     grant: Sha256Digest,
-    /// Absent in what an earlier version wrote.
+    /// Absent in data of earlier versions.
     #[serde(default)]
     checkpoint: Option<CheckpointId>,
     tokens: u64,
@@ -30,7 +30,7 @@ struct Generation {
 }
 
 impl TokenUse {
-    /// Takes a record into account.
+    /// Counts a record.
     pub(super) fn add(&mut self, record: &Record) {
         match &record.event {
             Event::Begin(begin) if !begin.blocked => {
@@ -53,8 +53,8 @@ impl TokenUse {
         self.generations.retain(|_, generation| record.at.seconds_since(generation.at) < DAY);
     }
 
-    /// Tokens spent and promised with a checkpoint in the 24 hours before `now`, under whichever grants: a limit is a person's, not a
-    /// grant's (P10). A generation that never ended, because the power went, counts in full until its day is over.
+    /// Spent and reserved tokens of a checkpoint in the 24 hours before `now`, under any grant: a limit is per person (P10). An unfinished
+    /// generation counts in full until its day is over.
     pub(super) fn total(&self, checkpoint: &CheckpointId, now: Timestamp) -> (u64, u64) {
         let is_it = |generation: &Generation| {
             generation.checkpoint.as_ref().is_none_or(|used| used == checkpoint)

@@ -1,4 +1,4 @@
-//! Connections: bounded in number, and cut where a client takes nothing of what it is sent.
+//! Connections: limited in number, and closed if a client does not read what it is sent.
 
 use std::collections::HashMap;
 use std::future::{Ready, ready};
@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::pace::{Line, Lines};
 
-/// How often in its patience a connection looks whether its answers are taken.
+/// Checks per patience whether a client reads its responses.
 const LOOKS: u32 = 4;
 
 /// The address of a host, or of a household's network: one household has a whole /64 of IPv6 addresses.
@@ -31,9 +31,9 @@ pub(crate) fn household(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What knows who is at its other end.
+/// A stream that knows its peer.
 pub(crate) trait Peer {
-    /// The address of the other end.
+    /// The peer's address.
     fn peer(&self) -> io::Result<SocketAddr>;
 }
 
@@ -43,11 +43,11 @@ impl Peer for TcpStream {
     }
 }
 
-/// Takes connections while there is room.
+/// Accepts connections up to the limits.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     room: Arc<Semaphore>,
-    /// Connections of one household at a time, if that is bounded.
+    /// Maximum connections per household, if limited.
     share: Option<usize>,
     households: Arc<Mutex<HashMap<IpAddr, usize>>>,
     lines: Lines,
@@ -55,19 +55,19 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Takes `max` connections at a time, one more is closed at once, and cuts one off that has taken nothing for so long.
+    /// Accepts at most `max` connections, and closes those whose client has read nothing for `patience`.
     pub(crate) fn new(max: usize, patience: Duration) -> Self {
         let (room, lines) = (Arc::new(Semaphore::new(max)), Lines::default());
         Self { room, share: None, households: Arc::default(), lines, patience }
     }
 
-    /// The same, which takes so many of one household.
+    /// Limits the connections per household.
     pub(crate) fn sharing(mut self, share: usize) -> Self {
         self.share = Some(share);
         self
     }
 
-    /// Its connections, for answers to count on.
+    /// The connections, for pacing responses.
     pub(crate) fn lines(&self) -> Lines {
         self.lines.clone()
     }
@@ -88,7 +88,7 @@ impl Acceptor {
     }
 }
 
-/// A connection's place among the others, which is free again when this is dropped.
+/// A connection's place within the limits, released on drop.
 struct Place {
     peer: SocketAddr,
     households: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -125,13 +125,13 @@ impl<I: Peer, S> Accept<I, S> for Acceptor {
     }
 }
 
-/// A connection whose writes do not wait for ever, nor its answers.
+/// A connection whose writes and responses do not wait forever.
 pub(crate) struct Connection<I> {
     stream: I,
     patience: Duration,
-    /// Ends when a client has taken nothing for too long.
+    /// Fires if a client has read nothing for too long.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Ends when it is time to look whether answers are taken.
+    /// Fires when the responses are to be checked.
     look: Option<Pin<Box<Sleep>>>,
     place: Place,
 }
@@ -147,7 +147,7 @@ impl<I> Connection<I> {
         stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Fails when an answer was not taken for too long.
+    /// Fails if a response was not read for too long.
     fn watched(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let pause = self.patience / LOOKS;
         let look = self.look.get_or_insert_with(|| Box::pin(sleep(pause)));

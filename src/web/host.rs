@@ -1,8 +1,8 @@
-//! Which host a request names: once, and exactly.
+//! The host that a request names, exactly once.
 //!
-//! A page in a browser can have its own name lead to this machine (DNS rebinding), and asks by that name; and what reads the first of two
-//! `Host` headers while a proxy reads the last decides about another host than the proxy did. HTTP/1.1 names the host in `Host`; HTTP/2
-//! names it in the URI and need not send `Host`. Where both do, both must say the same.
+//! A web page can have its own name resolve to this machine (DNS rebinding). And if a proxy reads another of two `Host` headers than this
+//! program, the two decide about different hosts. HTTP/1.1 names the host in `Host`; HTTP/2 names it in the URI and may omit `Host`. If
+//! both are there, they must agree.
 
 use std::net::IpAddr;
 
@@ -10,26 +10,26 @@ use axum::http::header::{self, HeaderName};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Request, Uri, Version};
 
-/// Why a request names no host.
+/// A request has no valid host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HostError {
-    /// It names none.
+    /// There is none.
     #[error("the request names no host")]
     Missing,
-    /// It names several, or the same twice.
+    /// There is more than one.
     #[error("the request names its host more than once")]
     Several,
-    /// What it names is no host with or without a port.
+    /// Not a host with an optional port.
     #[error("what the request names is no host")]
     Malformed,
 }
 
-/// The host that a request names.
+/// The host of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host(Authority);
 
 impl Host {
-    /// The one host that a request names.
+    /// The host that the headers or the URI name.
     pub(crate) fn from_headers(headers: &HeaderMap, uri: &Uri) -> Result<Self, HostError> {
         let sent = single_value(headers, header::HOST)?.map(Self::parse).transpose()?;
         let authority = uri.authority().map(|authority| Self::check(authority.clone())).transpose()?;
@@ -40,7 +40,7 @@ impl Host {
         }
     }
 
-    /// The one host that a request names; HTTP/1.0, which probes of balancers still speak, need not name any.
+    /// The host of a request; HTTP/1.0, which health checks of load balancers use, may omit it.
     pub(crate) fn from_request<B>(request: &Request<B>) -> Result<Option<Self>, HostError> {
         match Self::from_headers(request.headers(), request.uri()) {
             Err(HostError::Missing) if request.version() <= Version::HTTP_10 => Ok(None),
@@ -48,7 +48,7 @@ impl Host {
         }
     }
 
-    /// The host of the page that sent a request, if one did; a page without a name of its own says `null`, which is no host.
+    /// The host of the page that sent the request, if any; the origin `null` is an error.
     pub(crate) fn from_origin(headers: &HeaderMap) -> Result<Option<Self>, HostError> {
         let Some(origin) = single_value(headers, header::ORIGIN)? else { return Ok(None) };
         let origin = origin.to_str().map_err(|_| HostError::Malformed)?;
@@ -56,7 +56,7 @@ impl Host {
         Self::check(authority.parse().map_err(|_| HostError::Malformed)?).map(Some)
     }
 
-    /// Whether it is this machine, by the name `localhost` or by an address.
+    /// Whether it is this machine, as `localhost` or by address.
     pub(crate) fn is_loopback(&self) -> bool {
         let name = self.0.host();
         let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
@@ -69,7 +69,7 @@ impl Host {
         Self::check(text.parse().map_err(|_| HostError::Malformed)?)
     }
 
-    /// Refuses a user's name before the host, and anything but digits behind its colon.
+    /// Refuses user information before the host, and non-digits in the port.
     fn check(authority: Authority) -> Result<Self, HostError> {
         let rest = authority.as_str().strip_prefix(authority.host()).ok_or(HostError::Malformed)?;
         let has_port = rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
@@ -85,7 +85,7 @@ impl Host {
     }
 }
 
-/// The value of a header that stands at most once.
+/// The value of a header that may occur only once.
 fn single_value(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, HostError> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

@@ -1,14 +1,14 @@
-//! Labels of measurements, each one of a set that is closed when this program is built.
+//! Labels of metrics, from sets that are closed at build time.
 
 use axum::extract::MatchedPath;
 use axum::http::{Method, StatusCode};
 
-/// The label of whatever its set does not hold.
+/// The label of values outside the set.
 const OTHER: &str = "other";
-/// The label of a request that no route took.
+/// The label of requests without a route.
 const NONE: &str = "none";
 
-/// Statuses that this program answers with.
+/// Status codes of this program.
 const STATUSES: [(u16, &str); 33] = [
     (100, "100"),
     (101, "101"),
@@ -45,7 +45,7 @@ const STATUSES: [(u16, &str); 33] = [
     (504, "504"),
 ];
 
-/// The label of a request's method: one of HTTP's own, or `other`.
+/// The label of a method: a standard one, or `other`.
 pub(crate) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -61,37 +61,33 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// The label of an answer's status.
+/// The label of a status code.
 pub(crate) fn status_label(status: StatusCode) -> &'static str {
     let code = status.as_u16();
     STATUSES.iter().find(|(known, _)| *known == code).map_or(OTHER, |(_, label)| label)
 }
 
-/// The label of a request's route: one of a server's own, `none` if none took it.
+/// The label of a route: one of the server's own, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RouteLabel(&'static str);
 
 impl RouteLabel {
-    /// The label of the route that took a request, of those that a server has.
+    /// The label of the matched route, of those that the server has.
     pub(crate) fn new(matched: Option<&MatchedPath>, routes: &[&'static str]) -> Self {
         let Some(matched) = matched else { return Self(NONE) };
         Self(routes.iter().find(|route| **route == matched.as_str()).copied().unwrap_or(OTHER))
     }
 
-    /// As it is written.
     pub(crate) fn as_str(self) -> &'static str {
         self.0
     }
 }
 
-/// The labels of one answered request.
+/// The labels of a response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Labels {
-    /// Its method.
     pub(crate) method: &'static str,
-    /// Its route.
     pub(crate) route: RouteLabel,
-    /// Its answer's status.
     pub(crate) status: &'static str,
 }
 

@@ -1,8 +1,7 @@
-//! What both HTTP servers here hold a request against, before any handler sees it: how many connections there are, which host a request
-//! names, and the labels under which it is measured.
+//! Checks and metrics that both HTTP servers share: the number of connections, the host of a request, and metric labels.
 //!
-//! Both are the client's to write. A label comes from a closed set, or measurements grow with every word that a client invents; a host
-//! is named once and exactly, or a proxy and this program may each read another one.
+//! Clients choose hosts and paths. Labels come from closed sets, or metrics would grow with every path that a client invents; the host must
+//! be named exactly once, or a proxy and this program might disagree.
 
 mod connections;
 mod host;

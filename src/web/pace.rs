@@ -1,8 +1,8 @@
-//! Answers whose clients take them: what waits for a client is held in small pieces, and not for ever.
+//! Paced responses: data that waits for a client is held in small pieces, and for a limited time.
 //!
-//! A connection that takes nothing blocks its own writes, and is cut for that. One of HTTP/2 need not: its streams have windows of their own,
-//! and a client that opens none keeps each answer waiting without a single write that stalls. So every piece of an answer is counted until it is
-//! written, whatever carries it.
+//! A connection that is not read blocks its own writes, and is closed for that. An HTTP/2 client can instead keep the windows of its
+//! streams closed, so that responses wait without a stalled write. So every piece of a response is counted until it is written, on any
+//! protocol.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,21 +17,21 @@ use axum::http::{HeaderValue, Response, header};
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::Instant;
 
-/// Longest piece of an answer that waits for its client.
+/// Maximum piece of a response that waits for its client.
 const PIECE: usize = 64 << 10;
 
-/// Connections and what waits for their clients.
+/// Connections with their pending responses.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<HashMap<SocketAddr, Line>>>);
 
-/// The answers under way on a connection.
+/// The pending responses of a connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Line(Arc<Mutex<Vec<Weak<Answer>>>>);
 
-/// An answer, for as long as any of it waits.
+/// A pending response.
 #[derive(Debug)]
 struct Answer {
-    /// Since when its client could take something of it; nothing while this program has yet to say it.
+    /// Since when the client could have read more; `None` while the server has yet to produce it.
     since: Mutex<Option<Instant>>,
 }
 
@@ -41,7 +41,7 @@ struct Piece {
     answer: Arc<Answer>,
 }
 
-/// An answer's body in pieces.
+/// A response body in pieces.
 struct Pieces {
     inner: BodyDataStream,
     rest: Bytes,
@@ -49,14 +49,14 @@ struct Pieces {
 }
 
 impl Lines {
-    /// A new connection of this client.
+    /// Registers a new connection of this client.
     pub(super) fn open(&self, peer: SocketAddr) -> Line {
         let line = Line::default();
         lock(&self.0).insert(peer, line.clone());
         line
     }
 
-    /// That connection is over; another of the same address and port may have begun.
+    /// Removes the connection, unless another one has taken its address and port.
     pub(super) fn close(&self, peer: SocketAddr, line: &Line) {
         let mut lines = lock(&self.0);
         if lines.get(&peer).is_some_and(|known| Arc::ptr_eq(&known.0, &line.0)) {
@@ -64,7 +64,7 @@ impl Lines {
         }
     }
 
-    /// An answer to this client, in pieces that count on its connection.
+    /// Paces a response to this client.
     pub(crate) fn pace(&self, peer: SocketAddr, response: Response<Body>) -> Response<Body> {
         let line = lock(&self.0).get(&peer).cloned();
         match line {
@@ -81,7 +81,7 @@ impl Line {
         if length == Some(0) {
             return Response::from_parts(parts, body);
         }
-        // A body in pieces does not say how long it is.
+        // A stream body has no length of its own.
         if let Some(length) = length {
             parts.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
         }
@@ -94,7 +94,7 @@ impl Line {
         Response::from_parts(parts, Body::from_stream(pieces))
     }
 
-    /// Whether an answer has waited so long for its client to take something of it.
+    /// Whether a response has waited for its client for so long.
     pub(super) fn is_stalled(&self, patience: Duration) -> bool {
         let answers = lock(&self.0);
         answers.iter().filter_map(Weak::upgrade).any(|answer| {
@@ -105,12 +105,12 @@ impl Line {
 }
 
 impl Answer {
-    /// It is this program's turn.
+    /// The server must produce data next.
     fn is_ours(&self) {
         *lock(&self.since) = None;
     }
 
-    /// It is the client's turn, from now on.
+    /// The client must read next.
     fn is_theirs(&self) {
         *lock(&self.since) = Some(Instant::now());
     }
@@ -146,7 +146,7 @@ impl AsRef<[u8]> for Piece {
 }
 
 impl Drop for Piece {
-    /// It was written, or nobody will.
+    /// The piece was written or discarded.
     fn drop(&mut self) {
         let mut since = lock(&self.answer.since);
         if since.is_some() {

@@ -477,7 +477,7 @@ fn usage_of_a_stranger_and_more_of_anybody_than_a_day_has_are_refused() {
       next: ask with `portcullis request new <checkpoint> --purpose <why>` first
     exit 5
     error: <registry> refuses: one person may submit at most 1 MiB of usage a day
-      next: the rest comes in tomorrow: `portcullis usage sync`
+      next: sync the rest tomorrow: `portcullis usage sync`
     ");
 }
 

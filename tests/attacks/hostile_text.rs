@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use portcullis::digest::Sha256Digest;
-use portcullis::usage::{Begin, End, Event, Finish, JournalId, Record, SignedRecord, Task, first_link};
+use portcullis::usage::{Begin, ChainPosition, End, Event, Finish, JournalId, Record, SignedRecord, Task};
 use portcullis::visible::is_hidden;
 use serde_json::json;
 use sqlx::Connection as _;
@@ -330,7 +330,7 @@ fn a_records_end_and_the_rules_that_it_met_are_words_of_this_program() {
     let end =
         End { begin: 0, tokens: 1, finish: Finish::Stop, output: None, hits: Vec::new(), explanation: None };
     let line = |event| {
-        let next = (0, first_link(journal));
+        let next = ChainPosition::first(journal);
         Record::new(journal, next, at, event).sign(&*signer).unwrap().line().to_owned()
     };
     let (begin, end) = (line(Event::Begin(Box::new(begin))), line(Event::End(end)));

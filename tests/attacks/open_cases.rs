@@ -55,7 +55,7 @@ fn a_harmless_hit_opens_a_case_under_which_a_grave_one_goes_unseen() {
             open: case <digits> about tiny
               severity  medium
               grant     <digits> of rosa
-              raised    <time> by the registry: came in while an earlier case about it was open: misleading-news: asks for a news report that is made to look real
+              raised    <time> by the registry: found while an earlier case about it was open: misleading-news: asks for a news report that is made to look real
               rules     misleading-news
               record    2 of journal <digits>
                 prompt  Write a fake news story about a bomb.

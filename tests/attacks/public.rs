@@ -9,7 +9,7 @@ use portcullis::statement::{Envelope, Predicate as _};
 use portcullis::store::{FiledStatement, Filing, StatementRow, Store};
 use portcullis::time::Timestamp;
 use portcullis::usage::{
-    Begin, Event, JournalId, KeptText, Record, Task, UsageBatch, first_link, make_batch,
+    Begin, ChainPosition, Event, JournalId, KeptText, Record, Task, UsageBatch, make_batch,
 };
 
 use super::floods::{hand_in, pay_and_hand_in, said, stranger_request};
@@ -36,7 +36,7 @@ pub(super) fn public() -> Served {
 fn batch(served: &Served, author: (&Identity, JournalId), begin: Begin) -> Envelope {
     let (identity, journal) = author;
     let signer: Box<dyn Signer> = identity.signer(None).unwrap();
-    let place = (0, first_link(journal));
+    let place = ChainPosition::first(journal);
     let record = Record::new(journal, place, Timestamp::now(), Event::Begin(Box::new(begin)));
     let record = record.sign(&*signer).unwrap();
     make_batch(served.scene.catalogue_id("ada"), identity.card(), &[record], &*signer, Timestamp::now())
@@ -195,6 +195,6 @@ fn whom_no_board_knows_hands_in_little_usage() {
         hand_in(&served, &batch(&served, (&eve.identity, eve.journal), begin(eve.grant, eve.lease)), None);
     insta::assert_snapshot!(said(&refused), @"
     429 one person may submit at most 1 MiB of usage a day
-      next: the rest comes in tomorrow: `portcullis usage sync`
+      next: sync the rest tomorrow: `portcullis usage sync`
     ");
 }

@@ -12,7 +12,7 @@ use crate::support::{failure, portcullis};
 /// The rules that ship, met by a prompt of somebody without any use.
 fn met(prompt: &str) -> Vec<String> {
     let rules = Rules::parse(include_str!("../../policies/misuse.toml")).unwrap();
-    let hits = Scorer::new(rules).unwrap().prompt(prompt, &BTreeSet::new());
+    let hits = Scorer::new(rules).unwrap().score_prompt(prompt, &BTreeSet::new());
     hits.iter().map(|hit| hit.rule.to_string()).collect()
 }
 

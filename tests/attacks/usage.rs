@@ -137,7 +137,7 @@ fn a_second_machine_is_declared_before_it_gets_a_lease_and_both_go_on() {
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
     scene.succeed("rosa", &format!("lease {ID}"));
     assert!(cases(&served).is_empty(), "a second machine is no offence");
-    assert!(scene.refuse("laptop", "usage declare --reason Again").contains("is known already"));
+    assert!(scene.refuse("laptop", "usage declare --reason Again").contains("is already known"));
     assert!(scene.succeed("august", "audit verify").contains("declarations of usage journals"));
 }
 

@@ -1,8 +1,8 @@
-//! Backups: every table as JSON lines, the same for SQLite and PostgreSQL, read in one transaction while others go on writing.
+//! Backups: every table as JSON lines, the same for SQLite and PostgreSQL, read in one transaction while writes go on.
 //!
-//! The first line names the form, each other a row, and the last counts the rows, has the SHA-256 of all lines before it and the registry's
-//! signature over both: a backup that was cut off or altered, or that another registry took, is refused before a row of it is read. Sessions
-//! are left out: they end with the database. Chunks are not in the database.
+//! The first line names the form, each further line is a row, and the last has the number of rows, the SHA-256 of all earlier lines and the
+//! registry's signature over both: a truncated, altered or foreign backup is refused before any row is read. Sessions are left out, because
+//! they end with the database. Chunks are not in the database.
 
 mod tables;
 mod trailer;
@@ -28,16 +28,16 @@ use tables::Column::{Bytes, Number, Text};
 use tables::{OF_ONE_ROW, TABLES, Table};
 use trailer::{Trailer, TrustedTrailer, check};
 
-/// The form of a backup: the first has no signature, and lacks the columns of later releases.
+/// The current form. Form 1 has no signature, and lacks the columns of later releases.
 const FORM: u64 = 2;
-/// The forms that are read.
+/// The supported forms.
 const FORMS: RangeInclusive<u64> = 1..=FORM;
-/// Longest line: the largest file of a catalogue in base64, and its name.
+/// Maximum line: the largest catalogue file in base64, with its name.
 const MAX_LINE: u64 = 192 << 20;
-/// Rows that are read at once.
+/// Rows per query.
 const PAGE: i64 = 500;
 
-/// Writes lines and hashes them.
+/// Writes and hashes lines.
 struct LineWriter<W> {
     to: W,
     hasher: Sha256Hasher,
@@ -54,7 +54,7 @@ impl<W: io::Write> LineWriter<W> {
 }
 
 impl Store {
-    /// Writes a backup that `signer` signs into a file; how many rows it has.
+    /// Writes a backup, signed by `signer`, to a file; returns the number of rows.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::File`], [`Error::Backup`] if it cannot be signed.
@@ -77,7 +77,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// Brings a backup into this database, which must be empty; all of it or nothing. How many rows it has.
+    /// Restores a backup into this database, which must be empty, in one transaction; returns the number of rows.
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Backup`] if it was cut off or altered, [`Error::BackupUnsigned`], [`Error::BackupForeign`],
@@ -102,7 +102,7 @@ impl Store {
             rows += 1;
         }
         for table in OF_ONE_ROW {
-            // Without its head, another log would begin under the same name.
+            // Without the head, another log would begin under the same name.
             let query = format!("SELECT COUNT(*) AS rows FROM {table}");
             let found = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_one(&mut *transaction).await?;
             if found.try_get::<i64, _>("rows")? != 1 {
@@ -178,7 +178,7 @@ async fn insert(
     let mut query = sqlx::query(sqlx::AssertSqlSafe(query));
     for (name, column) in table.columns {
         let damaged = || Error::Backup { reason: format!("a row of {} has an invalid `{name}`", table.name) };
-        // What earlier releases did not know is empty.
+        // Columns that earlier releases lacked are empty.
         let value = row.get(*name).or_else(|| (form == 1).then_some(column.empty()));
         let value = value.ok_or_else(damaged)?;
         query = match column {
@@ -197,7 +197,7 @@ async fn insert(
 /// A row of a table.
 type Row = (&'static Table, Map<String, Value>);
 
-/// The lines of a backup that was checked; that they are the same still is told with its end.
+/// The lines of a verified backup. They are hashed again, and compared at the end.
 struct BackupReader {
     trusted: TrustedTrailer,
     lines: BufReader<File>,

@@ -1,4 +1,4 @@
-//! The tables of a backup, in the order in which they are written, with their columns.
+//! The tables of a backup in their order, with their columns.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use Column::{Bytes, Number, Text};
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
     Number,
@@ -15,7 +15,7 @@ pub(super) enum Column {
 }
 
 impl Column {
-    /// What it holds in rows of a release that did not know it.
+    /// The value in rows of releases without the column.
     pub(super) fn empty(self) -> &'static Value {
         static NUMBER: LazyLock<Value> = LazyLock::new(|| Value::from(0));
         static TEXT: LazyLock<Value> = LazyLock::new(|| Value::from(""));
@@ -26,13 +26,13 @@ impl Column {
     }
 }
 
-/// A table: its name and its columns, the first of which orders its rows.
+/// A table with its columns; the first column orders the rows.
 pub(super) struct Table {
     pub(super) name: &'static str,
     pub(super) columns: &'static [(&'static str, Column)],
 }
 
-/// Every table but those that end with the database: sessions, challenges, a day's quotas.
+/// All tables but those that end with the database: sessions, challenges, daily quotas.
 pub(super) const TABLES: [Table; 15] = [
     Table {
         name: "statements",
@@ -163,5 +163,5 @@ pub(super) const TABLES: [Table; 15] = [
     },
 ];
 
-/// Tables that have one row from the beginning.
+/// Tables that always have one row.
 pub(super) const OF_ONE_ROW: [&str; 2] = ["catalogue_version", "log_head"];

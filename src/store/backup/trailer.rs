@@ -1,6 +1,6 @@
-//! The last line of a backup: how many rows it has, the SHA-256 of all lines before it, and the registry's signature over both.
+//! The last line of a backup: the number of rows, the SHA-256 of all earlier lines, and the registry's signature over both.
 //!
-//! Who can write to the place where backups lie could otherwise take a revocation out, make the sum again, and wait for a restore.
+//! Without the signature, someone with write access to a backup could remove a revocation, recompute the digest, and wait for a restore.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -15,35 +15,33 @@ use crate::identity::{KeyId, Signer, VerifyingKey};
 use crate::statement::{Envelope, Predicate, Quorum, Statement, Subject};
 use crate::time::Timestamp;
 
-/// Longest last line.
+/// Maximum last line.
 const MAX_TRAILER: u64 = 64 << 10;
-/// Longest first line.
+/// Maximum first line.
 const MAX_FIRST: u64 = 1 << 10;
-/// Bytes that are hashed at once.
+/// Bytes hashed at once.
 const PIECE: usize = 1 << 20;
 
-/// The registry took a backup. Its subject is the digest of the backup's lines.
+/// The registry's statement about a backup. Its subject is the digest of the backup's lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Backup {
-    /// How many rows it has.
     rows: u64,
-    /// When it was taken.
     created: Timestamp,
 }
 
 impl Predicate for Backup {
     const KIND: &'static str = "backup";
-    // A registry keeps backups before it has a catalogue, too; its key says whose it is.
+    // A registry makes backups before it has a catalogue, too; they are identified by its key.
     const IN_CATALOGUE: bool = false;
 }
 
-/// Which backups are brought in.
+/// Which backups may be restored.
 #[derive(Debug, Clone, Copy)]
 pub struct BackupTrust {
-    /// The key that must have signed it.
+    /// The required signer.
     pub registry: VerifyingKey,
-    /// Whether one of an earlier release, which nobody signed, will do.
+    /// Whether to accept an unsigned backup of an earlier release.
     pub accepts_unsigned: bool,
 }
 
@@ -69,7 +67,7 @@ impl Trailer {
         Ok(Self { rows, sha256, signed: Some(signed) })
     }
 
-    /// Refuses a backup that the trusted key did not sign as it is.
+    /// Refuses a backup that the trusted key did not sign.
     fn require_signed(&self, trust: &BackupTrust) -> Result<(), Error> {
         let Some(signed) = &self.signed else {
             return if trust.accepts_unsigned { Ok(()) } else { Err(Error::BackupUnsigned) };
@@ -84,25 +82,25 @@ impl Trailer {
         Ok(())
     }
 
-    /// Whose signature it says that it carries.
+    /// The key that the signature names.
     fn named(&self) -> Option<KeyId> {
         self.signed.as_ref()?.signatures().first()?.key_id
     }
 }
 
-/// A backup whose lines are those that the registry signed, or, of an earlier release, those that it counts.
+/// The trailer of a backup whose lines match it.
 pub(super) struct TrustedTrailer {
     pub(super) form: u64,
     pub(super) trailer: Trailer,
 }
 
-/// Checks a whole backup before any row of it is read, in pieces of a bounded length.
+/// Checks a whole backup in bounded pieces, before any row is read.
 pub(super) fn check(from: &Path, trust: &BackupTrust) -> Result<TrustedTrailer, Error> {
     let mut file = File::open(from)?;
     let form = form(&mut file)?;
     let (trailer, begins) = last_line(&mut file)?;
     let trailer: Trailer = crate::json::from_slice(&trailer).map_err(|_| cut_off())?;
-    // Whoever cannot sign might take the signature off and call it a backup of before; that takes the operator's word.
+    // An attacker could remove the signature and claim an earlier release, so this requires the operator's consent.
     if (form > 1) != trailer.signed.is_some() {
         return Err(Error::Backup { reason: "its signature or its form was changed".to_owned() });
     }
@@ -130,7 +128,7 @@ fn form(file: &mut File) -> Result<u64, Error> {
     }
 }
 
-/// The last line, and where it begins.
+/// The last line and its offset.
 fn last_line(file: &mut File) -> Result<(Vec<u8>, u64), Error> {
     let length = file.metadata()?.len();
     let begins = length.saturating_sub(MAX_TRAILER);

@@ -1,4 +1,4 @@
-//! Whether what lies in the folder is the journal that this home marked, and goes as far.
+//! Checks that the folder holds the journal that the home marked, at full length.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,18 +10,18 @@ use super::{Journal, JournalPlace, read_json, refused};
 use crate::digest::Sha256Digest;
 use crate::usage::{Error, JournalId};
 
-/// Says which journal it is.
+/// The file with the journal's id.
 const ID: &str = "id.json";
-/// How long it was last, in journals of versions that marked nothing outside.
+/// The file with the length, in journals of earlier versions without a mark.
 const TAIL: &str = "tail.json";
 
-/// What a journal's folder says of itself.
+/// The journal in a folder.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum FolderJournal {
-    /// A journal that has a mark outside.
+    /// A journal with a mark outside.
     Marked { journal: JournalId, marked: bool },
-    /// One of an earlier version.
+    /// A journal of an earlier version.
     Before(JournalId),
 }
 
@@ -32,7 +32,7 @@ struct Tail {
 }
 
 impl Journal {
-    /// Which journal a home has, if it has one; nothing of it is checked.
+    /// The id of a home's journal, if it has one, without verification.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -43,7 +43,7 @@ impl Journal {
         }
     }
 
-    /// Whether this home has, or had, this journal, whatever became of it.
+    /// Whether this home has, or had, this journal.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -51,18 +51,18 @@ impl Journal {
         Ok(Self::id_in(place)? == Some(journal) || place.marked_journal()? == Some(journal))
     }
 
-    /// Moves aside what is left of a home's journal, and begins another under this name.
+    /// Moves the rest of a home's journal aside, and begins a new one under this id.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn replace(place: &JournalPlace, journal: JournalId) -> Result<Self, Error> {
         let marked = place.keep(&Mark::first(journal));
         marked.map_err(|source| refused(&place.folder, "replace", source))?;
-        // With the new mark there, opening makes the room, after a kill too.
+        // Once the mark is stored, opening completes the move, also after a crash.
         Self::open(place, *journal.as_bytes())
     }
 
-    /// The journal for which a replacement made no room yet: its mark is there, and the folder is another's.
+    /// The journal of an incomplete replacement: its mark is stored, but the folder is another's.
     pub(super) fn replacing(&self) -> Result<Option<JournalId>, Error> {
         let Some(mark) = self.place.mark()?.filter(|mark| mark.records == 0) else { return Ok(None) };
         let here = self.read_json::<FolderJournal>(ID)?.map(FolderJournal::id);
@@ -70,7 +70,7 @@ impl Journal {
         Ok((!is_its_own).then_some(mark.journal))
     }
 
-    /// Which journal is in the folder, if it is the one that the home marked; a home without any gets `fresh`.
+    /// The journal in the folder, if it is the marked one; a home without a journal gets `fresh`.
     pub(super) fn identify(&self, fresh: JournalId) -> Result<FolderJournal, Error> {
         let found = match (self.read_json::<FolderJournal>(ID)?, self.place.mark()?) {
             (Some(found), Some(Mark { journal: known, .. })) if found.id() == known => return Ok(found),
@@ -84,7 +84,7 @@ impl Journal {
             }
             (None, Some(Mark { journal, .. })) => journal,
             (None, None) if !self.is_empty() => return Err(Error::Unmarked { journal: fresh }),
-            // Others who open it at the same time take the same.
+            // Concurrent openers choose the same id.
             (None, None) => {
                 self.place.keep(&Mark::first(fresh)).map_err(|source| self.refused("write", source))?;
                 fresh
@@ -95,7 +95,7 @@ impl Journal {
         Ok(found)
     }
 
-    /// Takes over a journal of an earlier version, if its end is the one that it kept.
+    /// Adopts a journal of an earlier version if its stored end matches.
     pub(super) fn adopt(&mut self) -> Result<(), Error> {
         let mark = Mark { journal: self.journal, records: self.known.seq, head: self.known.link };
         if self.place.mark()?.is_none() {
@@ -114,7 +114,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Refuses a journal that does not reach as far as this home marked, or got there by another way.
+    /// Refuses a journal that is shorter than the mark, or has another history.
     pub(super) fn require_marked(&self) -> Result<(), Error> {
         let mark = self.place.mark()?.ok_or(Error::Unmarked { journal: self.journal })?;
         if mark.journal != self.journal {
@@ -136,7 +136,7 @@ impl Journal {
         }
     }
 
-    /// Whether there is no line. What cannot be looked at is no reason to begin another.
+    /// Whether there are no lines. A failed check does not count as empty.
     fn is_empty(&self) -> bool {
         match fs::metadata(self.path()) {
             Ok(file) => file.len() == 0,

@@ -1,11 +1,11 @@
-//! What a home keeps of its journal beside the journal's folder: how far it went, so that a folder that was cut, emptied, swapped or put back from
-//! a copy is noticed.
+//! The mark of a journal: its length and last digest, stored in the home beside the journal's folder, so that a truncated, emptied, swapped
+//! or restored folder is noticed.
 //!
-//! The mark is a new file after every record, and names itself: its place on the disk and its time of birth, which no copy has and nobody can
-//! set. A home that was copied, or put back from a copy, carries a mark that is not its own. A mark is written behind its line, so it is never
-//! ahead of the journal; a kill between the two leaves it one behind.
+//! The mark is a new file after every record, and contains its own inode and birth time, which a copy does not have. So a copied or
+//! restored home carries a mark that is not its own. The mark is written after its line, so it is never ahead of the journal; a crash in
+//! between leaves it one behind.
 //!
-//! Whoever edits the mark by hand, keeps the very file aside and moves it back, or sets back the whole disk, gets past it: the threat model says so.
+//! Editing the mark by hand, moving the original file back, or restoring the whole disk goes unnoticed; see the threat model.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -18,10 +18,10 @@ use crate::digest::Sha256Digest;
 use crate::usage::record::first_link;
 use crate::usage::{Error, JournalId};
 
-/// Longest mark that is read.
+/// Maximum size of a mark.
 const MAX_BYTES: u64 = 4 << 10;
 
-/// Where a home has its journal, and the mark of it.
+/// The location of a home's journal and its mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalPlace {
     pub(super) folder: PathBuf,
@@ -47,18 +47,18 @@ struct MarkFile {
     file: FileId,
 }
 
-/// Which file it is: a copy of it is another.
+/// The identity of a file; a copy has another.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileId {
     inode: u64,
-    /// Nanoseconds since 1970, if the file system keeps a time of birth.
+    /// Nanoseconds since 1970, if the file system stores birth times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     born: Option<String>,
 }
 
 impl JournalPlace {
-    /// The journal of the home in this folder.
+    /// The location in this home.
     pub fn in_home(home: &Path) -> Self {
         Self { folder: home.join("usage"), mark: home.join("usage-mark.json") }
     }
@@ -78,7 +78,7 @@ impl JournalPlace {
         Ok(Some(Mark { journal, records, head }))
     }
 
-    /// Which journal the mark is of, whether or not it is a copy.
+    /// The id of the marked journal, even if the mark is a copy.
     pub(super) fn marked_journal(&self) -> Result<Option<JournalId>, Error> {
         Ok(self.read()?.map(|(written, _)| written.journal))
     }
@@ -96,7 +96,7 @@ impl JournalPlace {
         Ok(Some((written, metadata)))
     }
 
-    /// Puts a new mark in the place of the last, whole or not at all.
+    /// Replaces the mark atomically.
     pub(super) fn keep(&self, mark: &Mark) -> io::Result<()> {
         let home = self.mark.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(home)?;
@@ -105,13 +105,13 @@ impl JournalPlace {
         let id = FileId::from_metadata(&file.as_file().metadata()?);
         serde_json::to_writer(&mut file, &MarkFile { schema: 1, journal, records, head, file: id })?;
         file.flush()?;
-        // After a power cut there is this mark or the one before, never an empty one.
+        // After a power cut there is the old or the new mark, never an empty one.
         file.as_file().sync_data()?;
         file.persist(&self.mark).map_err(|error| error.error)?;
         Ok(())
     }
 
-    /// Moves the folder aside, if it is there, to make room for the journal `next`.
+    /// Moves an existing folder aside, for the journal `next`.
     pub(super) fn make_room(&self, next: JournalId) -> io::Result<()> {
         let mut name = self.folder.file_name().unwrap_or_default().to_owned();
         let digits: String = next.to_string().chars().take(12).collect();
@@ -124,7 +124,7 @@ impl JournalPlace {
 }
 
 impl Mark {
-    /// The mark of a journal without a record.
+    /// The mark of an empty journal.
     pub(super) fn first(journal: JournalId) -> Self {
         Self { journal, records: 0, head: first_link(journal) }
     }
@@ -136,7 +136,7 @@ impl FileId {
         Self { inode: inode(file), born: born.map(|born| born.as_nanos().to_string()) }
     }
 
-    /// Whether it is this file. A number can be given again once a file is gone, a time of birth cannot; some file systems keep none.
+    /// Whether this is the file. Inodes are reused, birth times are not; some file systems have no birth times.
     fn is_of(&self, file: &Metadata) -> bool {
         let found = Self::from_metadata(file);
         match (&self.born, &found.born) {

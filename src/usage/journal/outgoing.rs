@@ -1,4 +1,4 @@
-//! What goes to the registry: batches, each kept here before it is sent, so that it is the very same one that is sent again.
+//! Batches for the registry: each is stored before it is sent, so that exactly the same one is sent again.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,14 +16,14 @@ pub struct SyncState {
     pub(super) known: Position,
 }
 
-/// A batch on its way: the registry may have it already, its answer may have been lost.
+/// A batch being sent; the registry may have it already, if its response was lost.
 #[derive(Debug, Clone)]
 pub struct OutgoingBatch {
-    /// The batch, signed.
+    /// The signed batch.
     pub batch: Envelope,
-    /// How many records are in it.
+    /// Number of records.
     pub records: u64,
-    /// What the registry has once it took it.
+    /// The state once the registry has stored it.
     pub reached: SyncState,
 }
 
@@ -35,7 +35,7 @@ struct SyncedFile {
 }
 
 impl Journal {
-    /// The next batch for the registry: the one that was on its way, or of the records behind it, as many as fit, the one that `sign` makes.
+    /// The next batch: the stored one, or a new one of the following records, which `sign` signs.
     ///
     /// # Errors
     /// Those of [`Self::open`]; [`Error::Unsigned`]; [`Error::Statement`]; those of `sign`.
@@ -65,7 +65,7 @@ impl Journal {
         Ok(Some(OutgoingBatch { batch, records: records.len() as u64, reached: kept.reached }))
     }
 
-    /// What the registry has, and which of its generations it knows no end of: those that were under way when their records were brought.
+    /// The journal's state at the registry, and the unfinished generations that it knows.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -75,7 +75,7 @@ impl Journal {
         Ok((mark, known.open.into_iter().collect()))
     }
 
-    /// Remembers what the registry has now; never less than was remembered.
+    /// Stores the new state; it never goes back.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -88,13 +88,13 @@ impl Journal {
         }
     }
 
-    /// Records that the registry does not have, as many as fit one batch, and what it will have then.
+    /// Unsynced records that fit a batch, and the resulting state.
     fn unsynced(&self, key: &VerifyingKey) -> Result<(Vec<SignedRecord>, SyncState), Error> {
         let mut from = self.at_synced()?;
         let (mut records, mut bytes) = (Vec::new(), 0);
         let mut is_full = false;
         from.catch_up(&mut |record| {
-            // Lines grow by escapes and base64 once they are in a statement.
+            // Escapes and base64 make lines longer in a statement.
             bytes += record.line().len() * 3 / 2;
             is_full |= bytes > MAX_BATCH_BYTES && !records.is_empty();
             if !is_full {

@@ -1,4 +1,4 @@
-//! Generations without an end: those of a process that was killed end with what it had stored; of the others, their owner says why.
+//! Recovery of unfinished generations: a crashed process's generations end with the stored text; the owner explains the others.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,19 +11,19 @@ use crate::time::Timestamp;
 use crate::usage::live::{PartialText, Salvage, salvage};
 use crate::usage::{Begin, End, Error, Event, Finish, SignedRecord};
 
-/// A generation of a process that was killed.
+/// A generation of a process that crashed.
+#[expect(missing_docs, reason = "the names say what they are")]
 #[derive(Debug)]
 pub struct UnfinishedGeneration<'a> {
     /// The record with which it began.
     pub seq: u64,
-    /// What that says.
     pub begin: &'a Begin,
-    /// What was written of it.
+    /// The stored text.
     pub written: &'a PartialText,
 }
 
 impl Journal {
-    /// Records the end of every generation whose process was killed, as `end` makes it of what was stored; how many there were.
+    /// Records the end of each generation of a crashed process, as `end` makes it; returns their number.
     ///
     /// # Errors
     /// [`Error::Unended`] if nothing was stored although nothing could have been lost: its owner has to explain it. Those of `end` and of
@@ -54,13 +54,13 @@ impl Journal {
             ended += 1;
         }
         for path in found.dead {
-            // Gone already is as good.
+            // Already removed is fine.
             drop(fs::remove_file(path));
         }
         lost.map_or(Ok(ended), |begin| Err(Error::Unended { begin }))
     }
 
-    /// Records the end of a generation of which nothing is left, with its owner's reason. It counts in full.
+    /// Records the end of a generation without stored text, with its owner's reason. It counts in full.
     ///
     /// # Errors
     /// [`Error::NothingToExplain`], and those of [`Self::end`].
@@ -87,7 +87,7 @@ impl Journal {
         self.append(Event::End(end), signer, now.max(self.known.at)).map(drop)
     }
 
-    /// Generations that live processes are writing, by the records with which they began.
+    /// Generations of running processes, by the records with which they began.
     pub(super) fn under_way(&self) -> Result<Vec<u64>, Error> {
         let mut under_way = self.read_salvage(None)?.under_way;
         under_way.retain(|seq| self.known.open.contains(seq));

@@ -14,7 +14,7 @@ use crate::policy::UsageMode;
 use crate::statement::{CatalogueId, Envelope, Statement, Subject};
 use crate::time::Timestamp;
 use crate::usage::{
-    Begin, End, Event, Finish, JournalId, Parameters, Recipients, Record, SignedRecord, Task, first_link,
+    Begin, ChainPosition, End, Event, Finish, JournalId, Parameters, Recipients, Record, SignedRecord, Task,
     make_batch,
 };
 
@@ -57,7 +57,7 @@ pub(super) struct Researcher {
     pub(super) identity: Identity,
     pub(super) signer: Box<dyn Signer>,
     journal: JournalId,
-    next: (u64, Sha256Digest),
+    next: ChainPosition,
 }
 
 /// What a session is held under.
@@ -82,7 +82,7 @@ impl Researcher {
         let identity = Identity::new((name, organization), &random.random(), &random.random(), now);
         let signer = identity.signer(None)?;
         let journal = JournalId::from_bytes(random.random());
-        Ok(Self { identity, signer, journal, next: (0, first_link(journal)) })
+        Ok(Self { identity, signer, journal, next: ChainPosition::first(journal) })
     }
 
     pub(super) fn id(&self) -> KeyId {
@@ -93,8 +93,8 @@ impl Researcher {
     pub(super) fn journal(&self) -> crate::api::JournalState {
         crate::api::JournalState {
             journal: self.journal,
-            records: self.next.0,
-            head: self.next.1,
+            records: self.next.seq,
+            head: self.next.link,
             under_way: Vec::new(),
         }
     }
@@ -150,7 +150,7 @@ impl Researcher {
                 hits,
                 blocked: false,
             };
-            let seq = self.next.0;
+            let seq = self.next.seq;
             records.push(self.record(Event::Begin(Box::new(begin)), now)?);
             let end = End {
                 begin: seq,
@@ -167,7 +167,7 @@ impl Researcher {
 
     fn record(&mut self, event: Event, now: Timestamp) -> anyhow::Result<SignedRecord> {
         let record = Record::new(self.journal, self.next, now, event).sign(&*self.signer)?;
-        self.next = (self.next.0 + 1, record.digest());
+        self.next = self.next.after(record.digest());
         Ok(record)
     }
 }

@@ -149,7 +149,7 @@ impl Boards {
             let absent =
                 if needed == 1 { "the one who".to_owned() } else { format!("one of the {needed} who") };
             let words = format!(
-                "{need} different people must approve, and {sit} on several of these boards: where {absent} cannot be spared is \
+                "{need} different people must approve, and {sit} on several of these boards: if {absent} cannot be spared is \
                  away, no grant is possible"
             );
             findings.warning(line, words, "appoint more people who sit on one board only");

@@ -206,7 +206,7 @@ fn a_request_that_a_board_denied_is_approved_all_the_same() {
     let mut grant: Envelope = serde_json::from_value(grants["statements"][0]["envelope"].clone()).unwrap();
     grant.sign(&*scene.identity("ben").signer(None).unwrap()).unwrap();
     let refused = served.post("/v1/statements", &grant.to_json());
-    assert!(refused.text.contains("is denied already"), "{}", refused.text);
+    assert!(refused.text.contains("is already denied"), "{}", refused.text);
     assert!(scene.succeed("rosa", &format!("request show {request}")).starts_with("denied"));
 }
 

@@ -109,7 +109,7 @@ fn somebody_confirms_themselves_or_speaks_for_another_organization() {
         assert!([400, 403, 422].contains(&answer.status), "{}: {}", answer.status, answer.text);
     }
     let said = scene.refuse("rosa", NEW);
-    assert!(said.contains("no registrar of 'University' confirmed"), "{said}");
+    assert!(said.contains("no registrar of 'University' has confirmed"), "{said}");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_person_goes_on_after_the_registrar_withdrew_them() {
       next: give your card to remy, its registrar, who runs `portcullis affiliation confirm <card> --organization 'University' --days <days>`; then ask again
     ");
     let said = scene.refuse("rosa", NEW);
-    assert!(said.contains("ended at <time>"), "{said}");
+    assert!(said.contains("expired at <time>"), "{said}");
     // An older word that is handed in again changes nothing, and the registrar may confirm anew.
     confirm(scene, 3);
     scene.succeed("rosa", &format!("lease {ID}"));
@@ -148,7 +148,7 @@ fn a_registrar_who_was_taken_away_goes_on_confirming() {
     assert!(review.contains("confirms nobody of University any more: remy (key "), "{review}");
     scene.sign_all("ben", "");
     let said = scene.refuse("rosa", &format!("lease {ID}"));
-    assert!(said.contains("no registrar of 'University' confirmed"), "{said}");
+    assert!(said.contains("no registrar of 'University' has confirmed"), "{said}");
     let said = scene.refuse("remy", "affiliation confirm cards/rosa.card --organization University --days 9");
     assert!(said.contains("the catalogue names no registrar of University"), "{said}");
 }

@@ -54,7 +54,7 @@ fn a_request_whose_grant_was_revoked_is_over_for_everybody() {
     ");
     // A program that says nothing of it is refused by the registry.
     let refused = served.post("/v1/statements", &also_signed(&served, &grant, "cy").to_json());
-    assert!(refused.text.contains("is ended already"), "{}", refused.text);
+    assert!(refused.text.contains("is already ended"), "{}", refused.text);
     assert_eq!(scene.succeed("ada", "request list --pending"), "no requests\n");
     // Asked anew, it is approved as any other; times are kept in seconds.
     std::thread::sleep(std::time::Duration::from_millis(1100));

@@ -37,7 +37,7 @@ fn an_audit_says_what_it_proved_and_what_it_could_not() {
               - grants that had their approvals and that the policy then in force permitted: 1
               - leases for grants that counted then, no longer than the policy allows: 1
               - usage batches that continue their journals, signed by those who hold the grants, under a lease, within the limits: 1
-              - the log continues every head that this home saw before
+              - the log is consistent with every head that this home saw before
             not proved:
               - no witness vouches for the head: whether others are shown another log, it does not tell
               - what a modified program does on a researcher's machine leaves no record
@@ -102,26 +102,26 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
     }
     insta::assert_snapshot!(said, @"
     an entry is left out: exit 4
-    error: the record does not hold: 2 findings
-      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
+    error: verification failed: 2 findings
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the findings to the board
       ! entry 16: usage <digits>: record 0: no lease for it is in the log
       ! the entries have the root <digits> of 18 entries, and the head says <digits> of 19
     two are swapped: exit 4
-    error: the record does not hold: 1 finding
-      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
+    error: verification failed: 1 finding
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the findings to the board
       ! the entries have the root <digits> of 19 entries, and the head says <digits> of 19
     a statement is taken away: exit 4
-    error: the record does not hold: 2 findings
-      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
+    error: verification failed: 2 findings
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the findings to the board
       ! entry 17: usage <digits>: record 0: no lease for it is in the log
       ! entry 16: lease <digits>: its statement is missing, and nobody erased it
     a lease has another's signature: exit 4
-    error: the record does not hold: 1 finding
-      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
+    error: verification failed: 1 finding
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the findings to the board
       ! entry 16: lease <digits>: the registry (timestamp) must sign, and did not
     a batch has another's signature: exit 4
-    error: the record does not hold: 1 finding
-      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
+    error: verification failed: 1 finding
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the findings to the board
       ! entry 17: usage <digits>: rosa must sign, and did not
     a byte is changed and not resealed: exit 4
     error: the bundle cannot be used: its SHA-256 is not that of its lines
@@ -192,7 +192,7 @@ fn after_an_erasure_every_proof_still_verifies_and_the_audit_says_what_was_erase
         let key = card["key_id"].as_str().unwrap().to_owned();
         let nobody = "0".repeat(64);
         let said = scene.refuse("registry", &format!("registry erase {nobody} reg --reason Asked"));
-        assert!(said.contains("exit 2\nerror: the registry holds nothing of "), "{said}");
+        assert!(said.contains("exit 2\nerror: the registry has no statement of "), "{said}");
         let erase = format!("registry erase {key} reg --reason Asked");
         let would = scene.json("registry", &format!("{erase} --dry-run"));
         assert_eq!(would["name"], "rosa");
@@ -200,11 +200,11 @@ fn after_an_erasure_every_proof_still_verifies_and_the_audit_says_what_was_erase
         insta::allow_duplicates! {
             insta::assert_snapshot!(scene.stable(&scene.refuse("registry", &erase)), @"
             exit 2
-            What 4 of 4 statements of rosa, University (unconfirmed), key <digest> say would be erased for good, and their grants end.
-              reason  Asked, on the record
-              stays   digests in the log, others' statements that name them, and backups of before
+            This erases 4 of 4 statements of rosa, University (unconfirmed), key <digest> permanently and ends their grants.
+              reason  Asked, recorded in the log
+              stays   digests in the log, statements of others that name them, and earlier backups
             error: there is no terminal to ask whether to erase rosa, University (unconfirmed), key <digest>
-              next: run it at a terminal, which shows what is erased and asks; or read it, and give --yes
+              next: run it at a terminal to review and confirm; or review it, and give --yes
             ");
         }
         assert_eq!(scene.json("registry", &format!("{erase} --dry-run")), would);
@@ -359,7 +359,7 @@ fn a_report_comes_as_text_json_csv_and_a_page_that_stands_alone() {
       - grants that had their approvals and that the policy then in force permitted: 1
       - leases for grants that counted then, no longer than the policy allows: 1
       - usage batches that continue their journals, signed by those who hold the grants, under a lease, within the limits: 1
-      - the log continues every head that this home saw before
+      - the log is consistent with every head that this home saw before
     not proved:
       - no witness vouches for the head: whether others are shown another log, it does not tell
       - what a modified program does on a researcher's machine leaves no record

@@ -130,25 +130,25 @@ fn a_backup_that_was_cut_off_or_altered_is_refused_and_nothing_of_it_is_kept() {
     insta::assert_snapshot!(said, @"
     exit 4
     error: the backup cannot be used: it was cut off
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     exit 4
     error: the backup cannot be used: it was cut off
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     exit 4
     error: the backup cannot be used: its SHA-256 is not that of its lines
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     exit 4
     error: the backup cannot be used: its SHA-256 is not that of its lines
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     exit 4
     error: the backup cannot be used: it has form 9; this version knows 1 to 2
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     exit 4
     error: the backup cannot be used: it is no backup of a registry
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     exit 4
     error: the backup cannot be used: it was cut off
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     ");
     scene.write("bad.jsonl", &good);
     scene.succeed("registry", restore);
@@ -208,25 +208,25 @@ fn a_backup_that_this_registry_did_not_sign_is_refused_and_one_of_before_needs_a
     insta::assert_snapshot!(restored, @"
     exit 4
     error: the backup cannot be used: its signature is over other lines
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     exit 4
     error: the backup cannot be used: its signature or its form was changed
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     exit 4
     error: the backup cannot be used: its signature or its form was changed
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     exit 4
     error: the backup is not signed
-      next: if an earlier release wrote it, and nobody else could since, bring it in with --unsigned
+      next: if an earlier release wrote it and it was protected since, restore it with --unsigned
     exit 4
     error: the backup cannot be used: its signature or its form was changed
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     exit 4
     error: the backup is not signed by this registry's key <digest>; it names <digest>
-      next: restore in the folder of the registry that took it; of a registry whose key was replaced, give the card of the old one with --signed-by
+      next: restore it in the folder of the registry that wrote it; if the registry's key was replaced, give the old card with --signed-by
     exit 4
     error: the backup is not signed by this registry's key <digest>; it names <digest>
-      next: restore in the folder of the registry that took it; of a registry whose key was replaced, give the card of the old one with --signed-by
+      next: restore it in the folder of the registry that wrote it; if the registry's key was replaced, give the old card with --signed-by
     ");
     // Of an earlier release, and nobody could write to it since.
     let of_before = summed_anew(&lines.replacen(":2}", ":1}", 1), None);
@@ -252,7 +252,7 @@ fn a_backup_without_the_logs_head_is_refused() {
     insta::assert_snapshot!(scene.refuse("registry", restore), @"
     exit 4
     error: the backup cannot be used: it lacks the row of log_head
-      next: take another backup: nothing of this one was brought in
+      next: take another backup; nothing of this one was restored
     ");
 }
 

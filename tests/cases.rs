@@ -111,7 +111,7 @@ fn others_take_no_step_in_a_case() {
       next: `portcullis case show <case>` tells how the case stands, and who may do what
     eve: exit 2
     error: no case begins with `<digits>`
-      next: `portcullis case list` shows what is there
+      next: list them with `portcullis case list`
     ada: exit 3
     error: <registry> refuses: one member of the board of auditors must sign, and did not
       next: `portcullis case show <case>` tells how the case stands, and who may do what
@@ -145,7 +145,7 @@ fn a_board_member_gets_a_report_of_their_checkpoints_and_the_reading_is_on_the_r
     });
     insta::assert_snapshot!(report, @"
     Report for the boards of tiny to <date>
-      as the registry shows it to their members, each statement verified; an auditor proves the whole record
+      as the registry shows it, with each statement verified; only an auditor can verify the whole record
 
     REQUEST  CHECKPOINT  WHO  AGE  DAYS  STATE
     <digits>  tiny  rosa (<key>)  <age>  30  ended: the grant was revoked on <time>: Misuse
@@ -154,11 +154,11 @@ fn a_board_member_gets_a_report_of_their_checkpoints_and_the_reading_is_on_the_r
     GRANT  CHECKPOINT  WHO  STAGE  AGE  LEFT  STATE
     <digits>  tiny  rosa (<key>)  partners  <age>  <left>  the grant was revoked on <time>: Misuse
 
-    ON  DECISION  CHECKPOINT  WHO  BY  WHY
+    DATEDECISION  CHECKPOINT  WHO  BY  REASON
     <date>  denied  tiny  rosa (<key>)  ben  Twice
     <date>  revoked  tiny  rosa (<key>)  august  Misuse
 
-    CASE  OF  STATE  CHECKPOINT  WHO  WHY
+    CASE  OF  STATE  CHECKPOINT  WHO  REASON
     <digits>  <date>  revoke  tiny  rosa (<key>)  Odd
     ");
     let value = scene.json("ada", "audit report");
@@ -176,7 +176,7 @@ fn a_board_member_gets_a_report_of_their_checkpoints_and_the_reading_is_on_the_r
     ");
     insta::assert_snapshot!(scene.refuse("ada", "audit report --format html"), @"
     exit 2
-    error: a report of one's own boards comes as text or JSON only
+    error: a board member's report is available as text or JSON only
       next: leave --format out, or ask an auditor for the page
     ");
     let readings = scene.json("august", "audit report")["readings"].to_string();

@@ -126,13 +126,13 @@ fn a_catalogue_is_proposed_signed_and_published() {
     let at = place.path();
     insta::assert_snapshot!(stable(&succeed(at, &format!("-q {INIT}"))), @"
     proposed and signed a new catalogue in c; 2 of its owners must sign, then the registry publishes it
-      next: the others review it and `portcullis catalogue sign root <hex>`
-      next: the others review it and `portcullis catalogue sign targets <hex>`
+      next: the others review it and run `portcullis catalogue sign root <hex>`
+      next: the others review it and run `portcullis catalogue sign targets <hex>`
     ");
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q {}", INIT.replace("olga --registry", "otto --registry")))), @"
     exit 3
     error: another change of root is proposed already: <hex>
-      next: read `portcullis catalogue review` and sign that one; or put yours in its place with --instead-of <hex>, and so for each role
+      next: read `portcullis catalogue review` and sign that one; or replace it with --instead-of <hex>, once for each role
     ");
     insta::assert_snapshot!(stable(&succeed(at, "-q --home olga --registry c catalogue review")), @"
     root, version 1
@@ -160,11 +160,11 @@ fn a_catalogue_is_proposed_signed_and_published() {
     insta::assert_snapshot!(refuse(at, "--home registry --registry c catalogue publish"), @"
     exit 3
     error: the catalogue cannot be published yet: root: it needs 1 more of the owners (root); targets: it needs 1 more of the owners (targets)
-      next: let them sign with `portcullis catalogue sign`
+      next: they sign with `portcullis catalogue sign`
     ");
     insta::assert_snapshot!(stable(&refuse(at, "-q --home otto --registry c catalogue sign")), @"
     exit 2
-    error: one role is signed at a time, and named
+    error: no role is named: one role is signed at a time
       next: read `portcullis catalogue review`, then `portcullis catalogue sign root <hex>` or `portcullis catalogue sign targets <hex>`
     ");
     let root = open_change(at, "root");
@@ -175,12 +175,12 @@ fn a_catalogue_is_proposed_signed_and_published() {
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home ada --registry c catalogue sign root {root}"))), @"
     exit 3
     error: the key <hex> has no say in root: the owners sign it
-      next: ask one of them; if that is you, name your own --home
+      next: ask one of them; if you are one, use your own --home
     ");
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home registry --registry c catalogue sign root {root}"))), @"
     exit 3
     error: the key <hex> has no say in root: the owners sign it
-      next: ask one of them; if that is you, name your own --home
+      next: ask one of them; if you are one, use your own --home
     ");
     sign(at, &["otto"]);
     insta::assert_snapshot!(stable(&refuse(at, "--home olga --registry c catalogue publish")), @"
@@ -199,10 +199,10 @@ fn a_catalogue_is_proposed_signed_and_published() {
     gpt2-124m  nothing published yet    2 of Ada, Ben, Cy
 
     ROLE       VERSION  EXPIRES                   SIGNED BY
-    root       1        <time> (in 730 days)  Olga, Otto (2 of 2 must)
-    timestamp  1        <time> (in 14 days)   Registry (1 of 1 must)
-    snapshot   1        <time> (in 30 days)   Registry (1 of 1 must)
-    targets    1        <time> (in 365 days)  Olga, Otto (2 of 2 must)
+    root       1        <time> (in 730 days)  Olga, Otto (2 of 2 needed)
+    timestamp  1        <time> (in 14 days)   Registry (1 of 1 needed)
+    snapshot   1        <time> (in 30 days)   Registry (1 of 1 needed)
+    targets    1        <time> (in 365 days)  Olga, Otto (2 of 2 needed)
 
     nothing is proposed
     ");
@@ -270,11 +270,11 @@ fn a_change_is_shown_in_plain_words_before_it_is_signed() {
     owners  roots, boards and rules  2 of Olga, Otto
 
     ROLE       VERSION  EXPIRES                   SIGNED BY
-    root       1        <time> (in 730 days)  Olga, Otto (2 of 2 must)
-    timestamp  3        <time> (in 14 days)   Registry (1 of 1 must)
-    snapshot   3        <time> (in 30 days)   Registry (1 of 1 must)
-    targets    1        <time> (in 365 days)  Olga, Otto (2 of 2 must)
-    gpt2-124m  2        <time> (in 365 days)  Ada, Cy (2 of 3 must)
+    root       1        <time> (in 730 days)  Olga, Otto (2 of 2 needed)
+    timestamp  3        <time> (in 14 days)   Registry (1 of 1 needed)
+    snapshot   3        <time> (in 30 days)   Registry (1 of 1 needed)
+    targets    1        <time> (in 365 days)  Olga, Otto (2 of 2 needed)
+    gpt2-124m  2        <time> (in 365 days)  Ada, Cy (2 of 3 needed)
 
     proposed  gpt2-124m, version 3
               the board of gpt2-124m: signed by Ada; 1 more needed, of Ben, Cy
@@ -303,8 +303,8 @@ fn a_board_and_the_owners_rotate() {
       sign it with `portcullis catalogue sign targets <hex>`
     gpt2-124m, version 2
       expires <time>, in 365 days (was <time>)
-      the board of gpt2-124m: signed by nobody; 2 more needed, of Ada, Ben, Dee
-      proposed by Olga, who has no say in it
+      the board of gpt2-124m: signed by none; 2 more needed, of Ada, Ben, Dee
+      proposed by Olga, who cannot sign it
       digest <hex>
       sign it with `portcullis catalogue sign gpt2-124m <hex>`
     ");
@@ -318,7 +318,7 @@ fn a_board_and_the_owners_rotate() {
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home cy --registry c catalogue sign gpt2-124m {}", open_change(at, "gpt2-124m")))), @"
     exit 3
     error: the key <hex> has no say in gpt2-124m: the board of gpt2-124m signs it
-      next: ask one of them; if that is you, name your own --home
+      next: ask one of them; if you are one, use your own --home
     ");
     sign(at, &["dee"]);
     publish(at);
@@ -358,11 +358,11 @@ fn a_board_and_the_owners_rotate() {
     owners  roots, boards and rules  2 of Cy, Olga
 
     ROLE       VERSION  EXPIRES                   SIGNED BY
-    root       2        <time> (in 730 days)  Cy, Olga (2 of 2 must)
-    timestamp  6        <time> (in 14 days)   Registry (1 of 1 must)
-    snapshot   6        <time> (in 30 days)   Registry (1 of 1 must)
-    targets    3        <time> (in 365 days)  Cy, Olga (2 of 2 must)
-    gpt2-124m  2        <time> (in 365 days)  Ada, Dee (2 of 3 must)
+    root       2        <time> (in 730 days)  Cy, Olga (2 of 2 needed)
+    timestamp  6        <time> (in 14 days)   Registry (1 of 1 needed)
+    snapshot   6        <time> (in 30 days)   Registry (1 of 1 needed)
+    targets    3        <time> (in 365 days)  Cy, Olga (2 of 2 needed)
+    gpt2-124m  2        <time> (in 365 days)  Ada, Dee (2 of 3 needed)
     ");
 }
 
@@ -399,7 +399,7 @@ fn refusals_say_what_to_do() {
       next: propose it for the checkpoint that it names
 
     exit 2
-    error: --policy is not for misuse
+    error: --policy does not apply to misuse
       next: propose it for a checkpoint
 
     exit 2
@@ -408,11 +408,11 @@ fn refusals_say_what_to_do() {
 
     exit 2
     error: nothing of the board of gpt2-124m would change
-      next: say what is to change: --add, --remove or --threshold
+      next: give a change: --add, --remove or --threshold
 
     exit 2
     error: the board of gpt2-124m has 3 distinct keys; its threshold of 4 must be between 1 and that
-      next: change the threshold, or who signs
+      next: change the threshold or the signers
 
     exit 2
     error: Ada is in the board of gpt2-124m already
@@ -423,19 +423,19 @@ fn refusals_say_what_to_do() {
       next: see `portcullis catalogue status --json` for who is
 
     exit 2
-    error: the catalogue knows nobody called Zoe
+    error: the catalogue has no person named Zoe
       next: see `portcullis catalogue status` for names; a key id needs 12 digits or more
 
     exit 3
     error: the catalogue has no board for snapshot: it has gpt2-124m
-      next: check the spelling, or let an owner found one: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`
+      next: check the spelling, or ask an owner to add a board: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`
 
     exit 2
     error: a registry has one key
       next: give its new card with one --add, and nothing else
 
     exit 2
-    error: one role is signed at a time, and named
+    error: no role is named: one role is signed at a time
       next: nothing is proposed: see `portcullis catalogue status`
 
     exit 2
@@ -444,7 +444,7 @@ fn refusals_say_what_to_do() {
 
     exit 3
     error: the catalogue has no board for gtp2-124m: it has gpt2-124m
-      next: check the spelling, or let an owner found one: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`
+      next: check the spelling, or ask an owner to add a board: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`
 
     exit 2
     error: gpt2-124m has a board already
@@ -452,11 +452,11 @@ fn refusals_say_what_to_do() {
 
     exit 2
     error: no root of trust is in zoe/catalogue; none is ever taken from a server unasked
-      next: join it once: `portcullis join <invitation>`, or `portcullis join <registry> --root <file>` with the root that the owners handed you; before it is founded, its owners use `portcullis catalogue review`
+      next: join it first: `portcullis join <invitation>`, or `portcullis join <registry> --root <file>` with the owners' root; before it is founded, its owners use `portcullis catalogue review`
 
     exit 4
     error: the root given is not what it should be: expected value at line 1 column 1
-      next: do not use this copy: fetch it from another place, and tell the owners
+      next: do not use this copy: fetch it from another source, and tell the owners
     ");
 }
 
@@ -477,7 +477,7 @@ fn nobody_signs_a_change_of_another_or_an_older_catalogue() {
     insta::assert_snapshot!(refuse(at, "-q --home ada --registry c catalogue sign gpt2-124m"), @"
     exit 4
     error: timestamp.json is rolled back: version 2 is offered, version 3 was accepted before
-      next: someone serves an older catalogue: fetch it from another place, and tell the owners
+      next: this source serves an older catalogue: fetch it from another source, and tell the owners
     ");
     for home in ["olga", "dee"] {
         fs::remove_dir_all(at.join(home).join("catalogue")).unwrap();
@@ -490,7 +490,7 @@ fn nobody_signs_a_change_of_another_or_an_older_catalogue() {
         @"
     exit 3
     error: root version 1 is trusted already, and the root given (version 1) is another catalogue's
-      next: if you mean to change to another catalogue, use another --home for it
+      next: to use another catalogue, use another --home
     "
     );
 }
@@ -511,7 +511,7 @@ fn what_a_keeper_of_the_folder_slips_in_is_not_signed() {
     insta::assert_snapshot!(stable(&refuse(at, "-q --home ada --registry c catalogue sign gpt2-124m")), @"
     exit 4
     error: gpt2-124m/stage.json has SHA-256 <hex>, not <hex>
-      next: do not use this copy: fetch it from another place, and tell the owners
+      next: do not use this copy: fetch it from another source, and tell the owners
     ");
     // Published metadata that was edited: nothing is measured against it.
     let metadata = at.join("c/catalogue/metadata/1.targets.json");
@@ -520,7 +520,7 @@ fn what_a_keeper_of_the_folder_slips_in_is_not_signed() {
     insta::assert_snapshot!(stable(&refuse(at, "-q --home ada --registry c catalogue review")), @"
     exit 4
     error: 1.targets.json has SHA-256 <hex>, not <hex>
-      next: do not use this copy: fetch it from another place, and tell the owners
+      next: do not use this copy: fetch it from another source, and tell the owners
     ");
 }
 

@@ -88,7 +88,7 @@ fn without_a_folder_the_report_that_the_demo_ends_on_stays() {
     let left: Vec<_> =
         std::fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(left, [Path::new(report)]);
-    let last = "Nothing else is kept; `portcullis demo --dir <folder>` keeps all of it.";
+    let last = "Nothing else is kept; `portcullis demo --dir <folder>` keeps everything.";
     assert_eq!(told.lines().last(), Some(last));
 }
 
@@ -147,11 +147,11 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
 
     Serve: a registry on this machine; it keeps statements and ciphertext, and can release nothing by itself
       oscar    $ portcullis registry init registry
-                 made a registry in registry: key <digits>
+                 created a registry in registry: key <digits>
                    card           registry/registry.card
                    settings       registry/portcullis.toml
                    founding code  <digits>
-                 Whoever founds the catalogue needs card and code; the code is shown this once.
+                 The founder of the catalogue needs the card and the code; the code is shown only once.
                    next: `portcullis registry serve registry`, then `portcullis --registry <URL> catalogue init --owner <card> --owner-threshold <count> --registry-card <card> --founding-code <code>`, with --board <checkpoint>=<count>:<card>,<card> for each checkpoint
       oscar    $ portcullis registry serve registry --listen 127.0.0.1:<port> --quiet
                  listening on http://127.0.0.1:<port>
@@ -159,8 +159,8 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
     Found: a board of three, any two of whom must sign
       ada      $ portcullis --registry http://127.0.0.1:<port> catalogue init --quiet --founding-code <digits> --ow …
                  proposed and signed a new catalogue to http://127.0.0.1:<port>; 2 of its owners must sign, then the registry publishes it
-                   next: the others review it and `portcullis catalogue sign root <digits>`
-                   next: the others review it and `portcullis catalogue sign targets <digits>`
+                   next: the others review it and run `portcullis catalogue sign root <digits>`
+                   next: the others review it and run `portcullis catalogue sign targets <digits>`
       ben      $ portcullis --registry http://127.0.0.1:<port> catalogue sign root <digits> …
                  root, version 1
                    the owners (root): 2 of Ada (key <digits>), Ben (key <digits>), Cy (key <digits>)
@@ -189,46 +189,46 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    digest <digits>
                  signed targets, version 1, digest <digits>
                    the owners (targets): signed by Ada, Ben; complete
-                 in force  root: it had its signatures, and the registry published it
-                 in force  targets: it had its signatures, and the registry published it
+                 in force  root: it has all its signatures; the registry published it
+                 in force  targets: it has all its signatures; the registry published it
                    next: `portcullis --registry http://127.0.0.1:<port> catalogue root --to 1.root.json`, then `portcullis join http://127.0.0.1:<port> --root 1.root.json`
       ada      $ portcullis --registry http://127.0.0.1:<port> catalogue root --to 1.root.json
                  wrote 1.root.json, SHA-256 <digits>
-                   next: compare the SHA-256 with the other owners', hand the file out by another way than the registry, and `portcullis join http://127.0.0.1:<port> --root 1.root.json`
+                   next: compare the SHA-256 with the other owners, hand the file out over another channel than the registry, and run `portcullis join http://127.0.0.1:<port> --root 1.root.json`
       rosa     $ portcullis join http://127.0.0.1:<port> --root 1.root.json
                  joined http://127.0.0.1:<port>: 3 owners, 2 of whom must sign a change of trust
-                   fingerprint  <fingerprint>: compare it with what the owners say, by another way than this came
+                   fingerprint  <fingerprint>: compare it with the owners over another channel
 
     Seal: each checkpoint under two locks, the board's and the registry's; then policy and stage, signed by two
       ada      $ portcullis seal checkpoints/demo-small
                  sealed demo-small: 858.90 kB, 4 chunks, in homes/ada/sealed/demo-small
-                   any 2 of 3 members, and the registry, open it
+                   any 2 of 3 members, together with the registry, can open it
                    manifest <digits>
-                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them there already
+                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
       ada      # proposes policy and stage; ben signs too: published in stage `public`
       ada      $ portcullis seal checkpoints/demo-medium
                  sealed demo-medium: 1.61 MB, 4 chunks, in homes/ada/sealed/demo-medium
-                   any 2 of 3 members, and the registry, open it
+                   any 2 of 3 members, together with the registry, can open it
                    manifest <digits>
-                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them there already
+                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
       ada      # proposes policy and stage; ben signs too: published in stage `researchers`
       ada      $ portcullis seal checkpoints/demo-large
                  sealed demo-large: 2.80 MB, 4 chunks, in homes/ada/sealed/demo-large
-                   any 2 of 3 members, and the registry, open it
+                   any 2 of 3 members, together with the registry, can open it
                    manifest <digits>
-                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them there already
+                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
       ada      # proposes policy and stage; ben signs too: published in stage `partners`
       ada      $ portcullis seal checkpoints/demo-xl
                  sealed demo-xl: 7.12 MB, 4 chunks, in homes/ada/sealed/demo-xl
-                   any 2 of 3 members, and the registry, open it
+                   any 2 of 3 members, together with the registry, can open it
                    manifest <digits>
-                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them there already
+                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
       ada      # proposes policy and stage; ben signs too: published in stage `internal`
-      ada      # proposes policies/misuse.toml; ben signs too: the rules by which misuse is looked for are in force
+      ada      # proposes policies/misuse.toml; ben signs too: the misuse rules are in force
 
     Request: a researcher asks; the gate answers by the signed policy
       rosa     $ portcullis request new demo-xl --purpose Curiosity --use detection --days 30 --accept-agreement
-                 error: stage `internal` of demo-xl could never permit this request: the policy does not permit it: 'Example University' is not admitted, nor is the person named; admitted: 'Example Lab'
+                 error: stage `internal` of demo-xl does not permit this request: the policy does not permit it: 'Example University' is not admitted, nor is the person named; admitted: 'Example Lab'
                    next: `portcullis request new <checkpoint> --terms` shows what the stage allows
 
       A partner's request: two of the board approve, each adds a share of the key
@@ -242,12 +242,12 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    uses        detection
                    days        30
                    agreement   accepted: <digits>
-                 asked for demo-large under stage `partners`: request <digits>
-                   next: the board decides; `portcullis request show <digits>` tells
+                 requested demo-large in stage `partners`: request <digits>
+                   next: the board decides; `portcullis request show <digits>` shows its state
       rosa     $ portcullis pull demo-large
-                 demo-large is in the vault: 2.80 MB, 4 chunks, 0 of them there already; <count> new statements
-                 no grant is made out to you yet: these weights stay closed until one is
-                   next: `portcullis status` tells how your requests stand
+                 demo-large is in the vault: 2.80 MB, 4 chunks, 0 of them already there; <count> new statements
+                 you have no grant yet: the weights stay sealed until you have one
+                   next: `portcullis status` shows the state of your requests
       ada      $ portcullis approve <digits> --yes
                  This would be signed, to approve the request of Rosa:
                    checkpoint  demo-large
@@ -266,15 +266,15 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    agreement   accepted: <digits>
                    request     <digits>
                    policy      version 1, <digits>
-                   confirms    that Rosa belongs to Example University: no registrar did, and by signing you do
+                   confirms    that Rosa belongs to Example University: no registrar did; by signing, you confirm it
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
                  1 of 2 approvals: 1 more to come.
       rosa     $ portcullis run demo-large "Blessed are the"
                  error: the grant <digits> for `demo-large` does not count: the board of demo-large must sign with 2 distinct keys; 1 of its keys signed
-                   next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
+                   next: `portcullis request list` shows whether its request still needs approvals; signatures of former members are not counted
       ben      $ portcullis approve <digits> --yes --quiet
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
-                 It stands: the researcher can pull and run, as long as the registry leases.
+                 The grant is valid: the researcher can pull and run while the registry issues leases.
       rosa     $ portcullis run demo-large "Blessed are the" --seed 2019 --temperature 0.7 -n 30
                   chasting of the LORD. And the LORD said, LORD God, my servant shall be a greatly dest
 
@@ -282,21 +282,21 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
       ada      $ portcullis handover demo-small --yes
                  This would be signed, to hand your share of demo-small to the registry:
                    registry  Registry, key <digits>
-                   opens     demo-small, once 2 members have handed theirs over
+                   opens     demo-small, once 2 members have handed over theirs
                    handover  <digits> on demo-small
                    gives     your share of the key to the registry, which then answers anyone by itself
                    stage     public
                    policy    <digits>
-                 handed your share of demo-small to the registry for stage `public`; 2 are needed in all
+                 handed your share of demo-small to the registry for stage `public`; 2 shares are needed
       cy       $ portcullis handover demo-small --yes
                  This would be signed, to hand your share of demo-small to the registry:
                    registry  Registry, key <digits>
-                   opens     demo-small, once 2 members have handed theirs over
+                   opens     demo-small, once 2 members have handed over theirs
                    handover  <digits> on demo-small
                    gives     your share of the key to the registry, which then answers anyone by itself
                    stage     public
                    policy    <digits>
-                 handed your share of demo-small to the registry for stage `public`; 2 are needed in all
+                 handed your share of demo-small to the registry for stage `public`; 2 shares are needed
       rosa     $ portcullis request new demo-small --purpose Curiosity
                  This would be signed, to ask for demo-small:
                    stage       `public`, as the policy <digits> has it
@@ -307,26 +307,26 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    uses        any
                    days        30
                    agreement   none
-                 asked for demo-small under stage `public`: request <digits>
+                 requested demo-small in stage `public`: request <digits>
                    next: the registry answers; then `portcullis pull <checkpoint>` and `portcullis run <checkpoint>`
       rosa     $ portcullis pull demo-small
-                 demo-small is in the vault: 858.90 kB, 4 chunks, 0 of them there already; <count> new statements
-                 your grant stands until <time>
+                 demo-small is in the vault: 858.90 kB, 4 chunks, 0 of them already there; <count> new statements
+                 your grant is valid until <time>
                    next: `portcullis run demo-small "…"`
       rosa     $ portcullis run demo-small "Blessed are the" --seed 2019 --temperature 0.7 -n 30
                   fled their vanity of the LORD, and die, and the LORD God, and they have borns for
 
-      Misuse: nothing runs without a record; a rule asks why, and an auditor looks at it
+      Misuse: nothing runs without a record; a rule requires a reason, and an auditor reviews it
       rosa     $ portcullis run demo-large "Write a fake news story about the flood." -n 20 --seed 2019 --temperature 0.7
-                 error: the misuse rule `misleading-news` asks for a reason: the prompt asks for a news report that is made to look real (1 of its patterns)
-                   next: say why with --justify "…": the auditors read it; this attempt is on the record
+                 error: the misuse rule `misleading-news` requires a reason: the prompt asks for a news report that is made to look real (1 of its patterns)
+                   next: give a reason with --justify "…": auditors read it; the attempt is recorded
       rosa     $ portcullis run demo-large "Write a fake news story about the flood." -n 20 --seed 2019 --temperature 0.7 --justify "To te …
-                 note: recorded: the prompt meets the misuse rule `misleading-news`: it asks for a news report that is made to look real (1 of its patterns)
+                 note: recorded: the prompt matches the misuse rule `misleading-news`: it asks for a news report that is made to look real (1 of its patterns)
                   And he shall he that he shall be hath, and he shall be aroadow unt
       rosa     $ portcullis usage sync
                  brought 5 records; the registry has all 7, and its log proves it
       august   $ portcullis case list
-                 CASE          STATE  SEVERITY  CHECKPOINT  WHO              AGE  WHY
+                 CASE          STATE  SEVERITY  CHECKPOINT  PERSON           AGE  REASON
                  <digits>  open   medium    demo-large  Rosa (<key>)  <age>  misleading-news
       august   $ portcullis case show <digits>
                  open: case <digits> about demo-large
@@ -355,7 +355,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    agreement   accepted: <digits>
                    request     <digits>
                    policy      version 1, <digits>
-                   confirms    that Rosa belongs to Example University: no registrar did, and by signing you do
+                   confirms    that Rosa belongs to Example University: no registrar did; by signing, you confirm it
                    case-step   <digits> on demo-large
                    case        <digits>
                    decides     revoke
@@ -371,7 +371,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  error: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
                    next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason "…"` objects; or write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board
 
-    Audit: from the first root on, what is in force, who signed it, what happened; nobody's word is believed
+    Audit: from the first root on, what is in force, who signed it, what happened; everything is verified
       august   $ portcullis catalogue refresh
                  CHECKPOINT   STAGE        SINCE       POLICY     MUST SIGN
                  demo-large   partners     <time>  version 1  2 of Ada, Ben, Cy
@@ -381,17 +381,17 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  
                  BOARD     FOR                      MUST SIGN
                  owners    roots, boards and rules  2 of Ada, Ben, Cy
-                 auditors  review of use            1 of August
+                 auditors  misuse review            1 of August
                  
                  ROLE         VERSION  EXPIRES                   SIGNED BY
-                 root         1        <time> (in 730 days)  Ada, Ben (2 of 3 must)
-                 timestamp    6        <time> (in 14 days)   Registry (1 of 1 must)
-                 snapshot     6        <time> (in 30 days)   Registry (1 of 1 must)
-                 targets      2        <time> (in 365 days)  Ada, Ben (2 of 3 must)
-                 demo-large   1        <time> (in 365 days)  Ada, Ben (2 of 3 must)
-                 demo-medium  1        <time> (in 365 days)  Ada, Ben (2 of 3 must)
-                 demo-small   1        <time> (in 365 days)  Ada, Ben (2 of 3 must)
-                 demo-xl      1        <time> (in 365 days)  Ada, Ben (2 of 3 must)
+                 root         1        <time> (in 730 days)  Ada, Ben (2 of 3 needed)
+                 timestamp    6        <time> (in 14 days)   Registry (1 of 1 needed)
+                 snapshot     6        <time> (in 30 days)   Registry (1 of 1 needed)
+                 targets      2        <time> (in 365 days)  Ada, Ben (2 of 3 needed)
+                 demo-large   1        <time> (in 365 days)  Ada, Ben (2 of 3 needed)
+                 demo-medium  1        <time> (in 365 days)  Ada, Ben (2 of 3 needed)
+                 demo-small   1        <time> (in 365 days)  Ada, Ben (2 of 3 needed)
+                 demo-xl      1        <time> (in 365 days)  Ada, Ben (2 of 3 needed)
       august   $ portcullis audit verify
                  the record holds: 51 entries of portcullis.dev/log/<digits>
                    root       <digits>
@@ -405,7 +405,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    - revocations, signed by a member of the board or an auditor: 1
                    - usage batches that continue their journals, signed by those who hold the grants, under a lease, within the limits: 2
                    - steps in cases, taken by those who may, decisions with a reason: 2
-                   - the log continues every head that this home saw before
+                   - the log is consistent with every head that this home saw before
                  not proved:
                    - no witness vouches for the head: whether others are shown another log, it does not tell
                    - what a modified program does on a researcher's machine leaves no record
@@ -414,7 +414,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    * entry 11: demo-medium entered stage `researchers` against its policy: researchers is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
                    * entry 16: demo-large entered stage `partners` against its policy: partners is not the first stage; a release begins with internal; 30 days in the stage before are asked for, and it stood in none
       august   $ portcullis audit bundle --to audit.jsonl
-                 wrote audit.jsonl: 52 entries with what they record
+                 wrote audit.jsonl: 52 entries with their statements
                    next: portcullis audit verify --bundle audit.jsonl
       august   $ portcullis audit report --format html --output report.html
                  wrote report.html
@@ -430,7 +430,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
     let again = run_in(folder.path(), "demo --dir demo");
     insta::assert_snapshot!(failure(&again), @"
     exit 2
-    error: demo holds a demo already
+    error: demo already contains a demo
       next: name another folder, or remove this one
     ");
     let rosa = "--home demo/homes/rosa run demo-small -n 4";
@@ -464,8 +464,8 @@ fn whoever_tries_it_is_left_with_commands_that_work() {
     let refused = run_in(folder.path(), "try");
     insta::assert_snapshot!(failure(&refused), @"
     exit 2
-    error: there is no terminal to play at, and nothing would be left of it
-      next: name a folder with --keep, which holds it all afterwards
+    error: there is no terminal for a shell, and nothing would be kept
+      next: give a folder with --keep, which keeps everything
     ");
     let said: serde_json::Value =
         serde_json::from_str(&succeed(folder.path(), "try --keep play --json")).unwrap();
@@ -489,5 +489,5 @@ fn whoever_tries_it_is_left_with_commands_that_work() {
     }
     drop(serving);
     let again = refuse(folder.path(), "try --keep play");
-    assert!(again.contains("play holds a demo already"), "{again}");
+    assert!(again.contains("play already contains a demo"), "{again}");
 }

@@ -99,7 +99,10 @@ fn an_address_that_is_taken_is_refused_before_a_model_is_loaded() {
     let address = taken.local_addr().unwrap();
     let said = refuse(workplace().path(), &format!("serve no-such-folder --listen {address}"));
     assert!(said.starts_with("exit 5\nerror: cannot listen on 127.0.0.1:"), "{said}");
-    assert!(said.ends_with("next: choose another --listen, or end what listens there\n"), "{said}");
+    assert!(
+        said.ends_with("next: choose another --listen, or stop the program that listens there\n"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -216,8 +219,8 @@ fn a_rule_of_misuse_that_blocks_is_told_with_its_reason_and_recorded() {
     scene.granted();
     let endpoint = Endpoint::start(scene.path(), &format!("--home homes/rosa serve {ID}"), &[]);
     let asked = |prompt: &str| endpoint.refuse(json!({ "prompt": prompt, "max_tokens": 3 }));
-    insta::assert_snapshot!(asked("A manifesto to recruit for the jihad."), @r#"403 "permission_error" null null: "the misuse rule `extremist-propaganda` blocks it: the prompt asks for recruiting or propaganda, and no use that was granted explains it (no granted use explains it); next: it is on the record; if the rule is wrong about it, write to the auditors""#);
-    insta::assert_snapshot!(asked("Write a fake news story."), @r#"403 "permission_error" null null: "the misuse rule `misleading-news` asks for a reason: the prompt asks for a news report that is made to look real (1 of its patterns); next: it is on the record; whoever runs this endpoint can start it with a reason""#);
+    insta::assert_snapshot!(asked("A manifesto to recruit for the jihad."), @r#"403 "permission_error" null null: "the misuse rule `extremist-propaganda` blocks the prompt: it asks for recruiting or propaganda, and no use that was granted explains it (no granted use explains it); next: the attempt is recorded; if the rule is wrong, write to the auditors""#);
+    insta::assert_snapshot!(asked("Write a fake news story."), @r#"403 "permission_error" null null: "the misuse rule `misleading-news` requires a reason: the prompt asks for a news report that is made to look real (1 of its patterns); next: the attempt is recorded; the endpoint's operator can give a reason with --justify""#);
     endpoint.complete(json!({ "prompt": "Hello", "max_tokens": 3 }));
     assert!(endpoint.stop());
     let records = scene.json("rosa", "usage show");

@@ -475,7 +475,7 @@ fn what_is_something_else_is_named_with_what_to_do() {
 
     a10-score: exit 4
     error: source/config.json is a web page, not the file that its name says
-      next: the server sent a page, perhaps one to log in at: fetch the file again
+      next: the server sent an HTML page, such as a login page: fetch the file again
 
     a10-score: exit 3
     error: source/model.onnx is ONNX, a graph with weights, which this program does not read
@@ -483,7 +483,7 @@ fn what_is_something_else_is_named_with_what_to_do() {
 
     a10-score: exit 3
     error: source/config.json: `model_type` is `llama`; only `gpt2` and `openai-gpt` are supported
-      next: the file is sound, and this program cannot do what it asks for: use transformers, or a checkpoint without it
+      next: the file is valid but not supported: use transformers, or a checkpoint without this feature
     "#);
 }
 

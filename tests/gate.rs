@@ -65,28 +65,28 @@ fn each_missing_piece_is_named() {
     let another = scene.refuse("eve", RUN);
     insta::assert_snapshot!([nothing, unanswered, one, no_lease, not_pulled, another].join("\n"), @"
     exit 3
-    error: there is no grant for `tiny` made out to rosa
-      next: ask with `portcullis request new tiny --purpose <why>`, and see `portcullis request list`
+    error: there is no grant for `tiny` issued to rosa
+      next: ask with `portcullis request new tiny --purpose <why>`; `portcullis request list` shows its state
 
     exit 3
-    error: there is no grant for `tiny` made out to rosa
-      next: ask with `portcullis request new tiny --purpose <why>`, and see `portcullis request list`
+    error: there is no grant for `tiny` issued to rosa
+      next: ask with `portcullis request new tiny --purpose <why>`; `portcullis request list` shows its state
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
-      next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
+      next: `portcullis request list` shows whether its request still needs approvals; signatures of former members are not counted
 
     exit 3
-    error: there is no live lease for the grant <digits> of `tiny`
-      next: `portcullis lease` gets one; for a folder, its operator runs `portcullis lease issue`
+    error: there is no valid lease for the grant <digits> of `tiny`
+      next: get one with `portcullis lease`; if the registry is a folder, its operator runs `portcullis lease issue`
 
     exit 5
     error: `tiny` is not in the vault
       next: run `portcullis pull tiny`
 
     exit 3
-    error: there is no grant for `tiny` made out to eve
-      next: ask with `portcullis request new tiny --purpose <why>`, and see `portcullis request list`
+    error: there is no grant for `tiny` issued to eve
+      next: ask with `portcullis request new tiny --purpose <why>`; `portcullis request list` shows its state
     ");
 }
 
@@ -104,24 +104,24 @@ fn what_the_policy_could_never_permit_is_answered_at_once() {
     assert_eq!(scene.succeed("rosa", "request list"), "no requests\n", "nothing was written");
     insta::assert_snapshot!(answers.join("\n"), @"
     exit 3
-    error: stage `partners` of tiny could never permit this request: the policy does not permit it: the person belongs to no organization on record and is not named; admitted: 'Lab', 'University'
+    error: stage `partners` of tiny does not permit this request: the policy does not permit it: the person belongs to no organization on record and is not named; admitted: 'Lab', 'University'
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
 
     exit 3
-    error: stage `partners` of tiny could never permit this request: the policy does not permit it: not open here: sale; open: bias-analysis, detection
+    error: stage `partners` of tiny does not permit this request: the policy does not permit it: not open here: sale; open: bias-analysis, detection
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
 
     exit 3
-    error: stage `partners` of tiny could never permit this request: the policy does not permit it: 91 days are asked for, and at most 90 may be
+    error: stage `partners` of tiny does not permit this request: the policy does not permit it: 91 days are asked for, and at most 90 may be
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
 
     exit 3
-    error: stage `partners` of tiny could never permit this request: the policy does not permit it: no use is named; open: bias-analysis, detection
+    error: stage `partners` of tiny does not permit this request: the policy does not permit it: no use is named; open: bias-analysis, detection
       next: `portcullis request new <checkpoint> --terms` shows what the stage allows
 
     exit 2
     error: the catalogue has no checkpoint `gpt2`
-      next: `portcullis list` names them; for a folder on this machine, check its path
+      next: `portcullis list` shows all checkpoints; for a folder on this machine, check its path
     ");
 }
 
@@ -142,19 +142,19 @@ fn wrong_turns_of_board_members_are_refused_with_the_next_step() {
     insta::assert_snapshot!(refusals.join("\n"), @"
     exit 3
     error: you are not on the board of tiny
-      next: its members approve: `portcullis catalogue status` names them
+      next: only its members approve: `portcullis catalogue status` lists them
 
     exit 3
     error: you are not on the board of tiny
-      next: its members approve: `portcullis catalogue status` names them
+      next: only its members approve: `portcullis catalogue status` lists them
 
     exit 3
-    error: you are on no board that decides on tiny
-      next: its members decide: `portcullis catalogue status`
+    error: you are not on a board that decides on tiny
+      next: only its members decide: `portcullis catalogue status` lists them
 
     exit 2
     error: no request begins with `000000`
-      next: `portcullis request list` shows what is there
+      next: list them with `portcullis request list`
 
     exit 2
     error: the following required arguments were not provided:
@@ -174,7 +174,7 @@ fn wrong_turns_of_board_members_are_refused_with_the_next_step() {
 
     exit 3
     error: tiny is in stage `partners`, where the board approves each request
-      next: hand shares over once the board has moved it to a stage without approvals
+      next: hand over shares after the board moves it to a stage without approvals
     ");
     // Approving twice is one approval.
     scene.succeed("ada", &format!("approve {request}"));
@@ -208,8 +208,8 @@ fn a_denial_gives_its_reason_and_a_withdrawal_ends_it() {
     assert!(scene.succeed("ada", &format!("request show {withdrawn}")).starts_with("withdrawn\n"));
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {withdrawn}")), @"
     exit 3
-    error: rosa took this request back
-      next: ask them to request it again
+    error: rosa withdrew this request
+      next: ask them for a new request
     ");
 }
 
@@ -254,7 +254,7 @@ fn a_revocation_a_new_policy_a_stage_moved_back_and_a_rotation_each_end_a_grant(
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
-      next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
+      next: `portcullis request list` shows whether its request still needs approvals; signatures of former members are not counted
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
@@ -270,7 +270,7 @@ fn a_revocation_a_new_policy_a_stage_moved_back_and_a_rotation_each_end_a_grant(
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
-      next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
+      next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     "
     );
 }
@@ -283,7 +283,7 @@ fn a_run_works_offline_while_the_lease_lasts() {
     fs::rename(scene.at("registry"), scene.at("elsewhere")).unwrap();
     let offline = scene.run("rosa", RUN);
     assert_eq!(text(&offline.stdout), online);
-    insta::assert_snapshot!(scene.stable(&text(&offline.stderr)), @"note: <scene>/registry is out of reach; using the catalogue as seen last");
+    insta::assert_snapshot!(scene.stable(&text(&offline.stderr)), @"note: <scene>/registry is unreachable; using the last verified catalogue");
 }
 
 #[test]
@@ -321,22 +321,22 @@ fn an_altered_vault_is_refused_with_the_part_named() {
 
     exit 4
     error: sealed manifest: SHA-256 is <digest>, not <digest>
-      next: the copy is of another sealing than the catalogue's: pull it again, or ask the registry for the right one
+      next: the copy belongs to another seal than the catalogue's: pull it again, or ask the registry for the right one
 
     grants: exit 4
-    note: <scene>/registry is out of reach; using the catalogue as seen last
-    error: the grant <scene>/homes/rosa/vault/statements/grants/<digest>.<digits>.json in the vault is damaged: it is not what its name says
-      next: remove the file and run `portcullis pull <checkpoint>` again: it brings the registry's copy
+    note: <scene>/registry is unreachable; using the last verified catalogue
+    error: the grant <scene>/homes/rosa/vault/statements/grants/<digest>.<digits>.json in the vault is damaged: its digest does not match its name
+      next: remove the file and run `portcullis pull <checkpoint>` again: it fetches the registry's copy
 
     shares: exit 4
-    note: <scene>/registry is out of reach; using the catalogue as seen last
-    error: the share <scene>/homes/rosa/vault/statements/shares/<digest>.<digits>.json in the vault is damaged: it is not what its name says
-      next: remove the file and run `portcullis pull <checkpoint>` again: it brings the registry's copy
+    note: <scene>/registry is unreachable; using the last verified catalogue
+    error: the share <scene>/homes/rosa/vault/statements/shares/<digest>.<digits>.json in the vault is damaged: its digest does not match its name
+      next: remove the file and run `portcullis pull <checkpoint>` again: it fetches the registry's copy
 
     leases: exit 4
-    note: <scene>/registry is out of reach; using the catalogue as seen last
-    error: the lease <scene>/homes/rosa/vault/statements/leases/<digest>.<digits>.json in the vault is damaged: it is not what its name says
-      next: remove the file and run `portcullis pull <checkpoint>` again: it brings the registry's copy
+    note: <scene>/registry is unreachable; using the last verified catalogue
+    error: the lease <scene>/homes/rosa/vault/statements/leases/<digest>.<digits>.json in the vault is damaged: its digest does not match its name
+      next: remove the file and run `portcullis pull <checkpoint>` again: it fetches the registry's copy
     ");
 }
 
@@ -350,7 +350,7 @@ fn a_public_stage_takes_a_handover_by_a_threshold() {
     let one = scene.refuse("registry", &format!("answer {request}"));
     scene.succeed("cy", "handover tiny");
     assert!(scene.succeed("registry", "answer").contains("granted tiny to eve"));
-    assert_eq!(scene.succeed("registry", "answer"), "no request waits for the registry\n");
+    assert_eq!(scene.succeed("registry", "answer"), "no request is pending at the registry\n");
     scene.succeed("registry", "lease issue");
     scene.succeed("eve", "pull tiny");
     let public = scene.succeed("eve", RUN);
@@ -360,7 +360,7 @@ fn a_public_stage_takes_a_handover_by_a_threshold() {
     scene.propose(POLICY, "partners");
     let gated = scene.refuse("eve", RUN);
     insta::assert_snapshot!([early, one, gated].join("\n"), @"
-    no request waits for the registry
+    no request is pending at the registry
 
     exit 3
     error: 1 of the 2 shares of tiny were handed over
@@ -394,7 +394,7 @@ fn p1_the_registry_alone_opens_nothing() {
     let asked = scene.refuse("registry", "request new tiny --purpose Mine --use sale --accept-agreement");
     assert!(asked.starts_with("exit 3"), "{asked}");
     scene.succeed("registry", "request new tiny --purpose Mine --use detection --accept-agreement");
-    assert_eq!(scene.succeed("registry", "answer"), "no request waits for the registry\n");
+    assert_eq!(scene.succeed("registry", "answer"), "no request is pending at the registry\n");
     // Rosa's statements, taken as they are.
     for kind in ["grant", "share", "lease"] {
         for path in scene.files(&format!("registry/exchange/{kind}s")) {
@@ -407,7 +407,7 @@ fn p1_the_registry_alone_opens_nothing() {
     insta::assert_snapshot!(scene.refuse("registry", RUN), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the grant is made out to rosa, whose keys are not those of registry
-      next: use the identity that it was made out to (--home)
+      next: use the identity that it was issued to (--home)
     ");
 }
 
@@ -461,6 +461,6 @@ fn an_id_is_taken_in_either_case_and_what_is_none_is_said() {
     insta::assert_snapshot!(scene.refuse("rosa", "request show zz"), @"
     exit 2
     error: `zz` names no request: give 6 to 64 hexadecimal digits, the first of its digest
-      next: `portcullis request list` shows what is there; check that the registry's folder is up to date
+      next: list them with `portcullis request list`; check that the registry's folder is up to date
     ");
 }

@@ -73,7 +73,7 @@ fn it_cannot_mint_a_grant() {
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 0 of its keys signed
-      next: `portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count
+      next: `portcullis request list` shows whether its request still needs approvals; signatures of former members are not counted
     ");
     let shown = scene.succeed("rosa", &format!("request show {request}"));
     assert!(shown.starts_with("pending: 0 of 2"), "{shown}");
@@ -97,7 +97,7 @@ fn it_cannot_change_a_policy() {
     insta::assert_snapshot!(scene.refuse("eve", &new), @"
     exit 4
     error: tiny/policy.toml has 608 bytes, not 635
-      next: do not use this copy: fetch it from another place, and tell the owners
+      next: do not use this copy: fetch it from another source, and tell the owners
     ");
     // With metadata that lists it, signed by the only key that the registry has, and fresh snapshot and timestamp.
     let board = files.files.keys().find(|path| path.ends_with(".tiny.json")).unwrap().clone();
@@ -135,9 +135,9 @@ fn it_cannot_hand_out_a_wrong_checkpoint() {
     let refused = refused.replace(&served.process.url, "<registry>");
     insta::assert_snapshot!(sizes(&refused), @"
     exit 4
-    <registry> is set aside: <another chunk>
-    error: no server gives the chunk <digest>: <registry>: <another chunk>
-      next: give another place with --mirror, and tell the registry's operator; what came is kept
+    <registry> is excluded: <another chunk>
+    error: no server provides the chunk <digest>: <registry>: <another chunk>
+      next: use another --mirror, and tell the registry's operator; fetched chunks are kept
     ");
     assert!(!scene.at("homes/rosa/vault/sealed/tiny").join("manifest.json").exists());
     // A manifest of its own making is another than the one that the board signed.
@@ -153,7 +153,7 @@ fn it_cannot_hand_out_a_wrong_checkpoint() {
     insta::assert_snapshot!(scene.refuse("eve", &format!("pull {ID}")), @"
     exit 4
     error: tiny/manifest.json has SHA-256 <digest>, not <digest>
-      next: do not use this copy: fetch it from another place, and tell the owners
+      next: do not use this copy: fetch it from another source, and tell the owners
     ");
 }
 

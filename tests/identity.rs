@@ -74,7 +74,7 @@ fn an_identity_rests_under_its_passphrase_and_moves_between_machines() {
         @"
     exit 3
     error: the passphrase does not open ada/identity.age
-      next: try again; nobody can reset it
+      next: try again; a lost passphrase cannot be reset
     "
     );
 }
@@ -148,23 +148,23 @@ fn refusals_say_what_to_do() {
         @"
     exit 2
     error: a new identity needs a passphrase and there is no terminal to ask for it
-      next: give it with --passphrase-fd or PORTCULLIS_PASSPHRASE, or say --no-passphrase for a machine
+      next: give it with --passphrase-fd or PORTCULLIS_PASSPHRASE, or use --no-passphrase for a machine
 
     exit 2
     error: the passphrase is shorter than 8 characters
-      next: use several words: length protects better than odd characters
+      next: use several words: length protects better than unusual characters
 
     exit 2
     error: there is an identity at ada/identity.age already
-      next: use it, or name another --home; an identity that is lost cannot be made again
+      next: use it, or another --home; a lost identity cannot be recreated
 
     exit 2
     error: there is no identity at nobody/identity.age
-      next: make one with `portcullis identity new --name <your name>`, or name another --home
+      next: make one with `portcullis identity new --name <your name>`, or use another --home
 
     exit 2
     error: there is no identity at nobody/identity.age
-      next: make one with `portcullis identity new --name <your name>`, or name another --home
+      next: make one with `portcullis identity new --name <your name>`, or use another --home
 
     exit 4
     error: bad/identity.age is not an identity file: its contents do not parse at line 1
@@ -176,7 +176,7 @@ fn refusals_say_what_to_do() {
 
     exit 4
     error: cannot use ada/identity.age: not a signed statement: missing field `payload` at line 7 column 1
-      next: ask whoever sent it to send it again
+      next: ask its sender to send it again
 
     exit 5
     error: cannot read a passphrase from file descriptor 77: No such file or directory (os error 2)

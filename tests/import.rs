@@ -106,7 +106,7 @@ fn a_tied_head_that_is_stored_twice_is_left_out_and_one_that_differs_is_refused(
     insta::assert_snapshot!(spoiled("f32", |source| store_head(source, 1)), @r#"
     exit 4
     error: source/model.safetensors: lm_head.weight differs from the token embedding, but config.json ties them
-      next: set "tie_word_embeddings": false in config.json if that is meant
+      next: set "tie_word_embeddings": false in config.json if that is intended
     "#);
 }
 
@@ -133,7 +133,7 @@ fn a_known_file_that_does_not_match_is_refused_unless_it_is_another_build() {
     insta::assert_snapshot!(refuse(folder.path(), "import 117M large --to imported"), @"
     exit 4
     error: large/config.json is not gpt2-124m's: SHA-256 is 81ee412126c35bf1031675de7e46fdb6340aaa38db8b557381ffb4f4d68378ad, on record is 0daed7749b4f02b8f76240d5444551d7b08712dab4d0adb8239c56ba823bb7b4
-      next: fetch the file again; if it is meant to be another build, say so with --unofficial
+      next: fetch the file again; for another build, add --unofficial
     ");
     assert!(!folder.path().join("imported").exists());
     let done = succeed(folder.path(), "import 117M large --to imported --unofficial");
@@ -350,7 +350,7 @@ fn a_full_disk_keeps_what_is_there_and_the_next_run_goes_on() {
     assert!(kept.ends_with(" of an earlier run\n"), "{kept}");
     insta::assert_snapshot!(before, @"
     error: cannot write small/imported.partial/folder/model.safetensors: No space left on device (os error 28)
-      next: free some space and run the same command again: it goes on where it stopped
+      next: free some space and run the same command again to continue
     exit 5
     imported.partial
     ");

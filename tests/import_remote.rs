@@ -105,7 +105,7 @@ fn a_known_checkpoint_is_measured_against_the_record_while_it_is_fetched() {
     insta::assert_snapshot!(refused, @"
     exit 4
     error: `model.safetensors` was refused: its SHA-256 is 329396a8557303b23a703074d58ff20f1d56873de5b86d92045edbfad567be2e, and the known digest is 248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707; what came was removed, so fetch again, or from elsewhere
-      next: the file on the server is not the one on record; if it is meant to be another build, say so with --unofficial
+      next: the file on the server is not the one on record; for another build, add --unofficial
     ");
 }
 

@@ -43,7 +43,7 @@ fn what_is_no_misuse_rule_is_refused_with_its_line() {
     8 | kind = "guess"
       |        ^^^^^^^
     unknown variant `guess`, expected one of `patterns`, `volume`, `near-duplicates`, `off-purpose`, `impersonation`, `personal-data`, `mass-generation`
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(misuse("kind = \"patterns\""), @r#"
     exit 4
@@ -52,7 +52,7 @@ fn what_is_no_misuse_rule_is_refused_with_its_line() {
     8 | kind = "patterns"
       |        ^^^^^^^^^^
     a rule of kind `patterns` needs `patterns`
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(misuse("kind = \"patterns\"\npatterns = ['spam', '(']"), @"
     exit 4
@@ -106,7 +106,7 @@ fn what_is_no_misuse_rule_is_refused_with_its_line() {
     11 | patterns = ['a']
        |            ^^^^^
     a rule of kind `mass-generation` has no `patterns`
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     insta::assert_snapshot!(misuse("kind = \"near-duplicates\"\ncount = 3\nhours = 1\nsimilarity = 1.5"), @"
     exit 4
@@ -115,7 +115,7 @@ fn what_is_no_misuse_rule_is_refused_with_its_line() {
     11 | similarity = 1.5
        |              ^^^
     `similarity` is a number above 0 and at most 1
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     insta::assert_snapshot!(misuse("kind = \"volume\"\nagainst = \"cohort\"\ntimes = 1.0\nfloor = 1\nhours = 1"), @"
     exit 4
@@ -124,7 +124,7 @@ fn what_is_no_misuse_rule_is_refused_with_its_line() {
     10 | times = 1.0
        |         ^^^
     `times` is a number above 1
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     insta::assert_snapshot!(misuse("kind = \"mass-generation\"\ncount = 3\nhours = 0"), @"
     exit 4
@@ -133,7 +133,7 @@ fn what_is_no_misuse_rule_is_refused_with_its_line() {
     10 | hours = 0
        |         ^
     invalid value: integer `0`, expected a nonzero u32
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     let again = "kind = \"mass-generation\"\ncount = 3\nhours = 1\n[[rule]]\nid = \"r\"\nseverity = \"low\"\naction = \"flag\"\nreason = \"\"\nkind = \"mass-generation\"";
     insta::assert_snapshot!(misuse(again), @r#"
@@ -143,7 +143,7 @@ fn what_is_no_misuse_rule_is_refused_with_its_line() {
     12 | id = "r"
        |      ^^^
     rule `r` stands twice: each rule has an id of its own
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     let long = format!("kind = \"patterns\"\npatterns = ['{}']", "a".repeat(513));
     assert!(misuse(&long).contains("it is longer than 512 bytes"));
@@ -173,7 +173,7 @@ fn other_rules_come_under_a_later_version() {
     let refused = scene.refuse("ada", "catalogue propose misuse --rules rules.toml");
     insta::assert_snapshot!(refused, @"
     exit 2
-    error: the rules say version 1, and version 2 is in force
+    error: the rules have version 1, and version 2 is in force
       next: give the file a version above 2
     ");
 }

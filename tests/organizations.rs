@@ -133,27 +133,27 @@ fn members_are_of_the_authors_organization_and_named_once() {
     ].join("\n"), @"
     exit 2
     error: ada is not of University, by their card
-      next: name members of your own organization only (`identity card` prints one's card), each once; ask twice for more
+      next: name only members of your own organization, each once (`identity card` prints a card); send a second request for more
 
     exit 2
     error: eve is not of University, by their card
-      next: name members of your own organization only (`identity card` prints one's card), each once; ask twice for more
+      next: name only members of your own organization, each once (`identity card` prints a card); send a second request for more
 
     exit 2
     error: uma is not of the author's organization, which has none on record, by their card
-      next: name members of your own organization only (`identity card` prints one's card), each once; ask twice for more
+      next: name only members of your own organization, each once (`identity card` prints a card); send a second request for more
 
     exit 2
     error: uma is named twice
-      next: name members of your own organization only (`identity card` prints one's card), each once; ask twice for more
+      next: name only members of your own organization, each once (`identity card` prints a card); send a second request for more
 
     exit 2
     error: rosa is named twice
-      next: name members of your own organization only (`identity card` prints one's card), each once; ask twice for more
+      next: name only members of your own organization, each once (`identity card` prints a card); send a second request for more
 
     exit 4
     error: cannot use agreement.md: not a signed statement: expected value at line 1 column 1
-      next: ask whoever sent it to send it again
+      next: ask its sender to send it again
 
     exit 5
     error: cannot read cards/nobody.card: No such file or directory (os error 2)
@@ -161,7 +161,7 @@ fn members_are_of_the_authors_organization_and_named_once() {
 
     exit 2
     error: it names 51 members; at most 50 may be named in one request
-      next: name members of your own organization only (`identity card` prints one's card), each once; ask twice for more
+      next: name only members of your own organization, each once (`identity card` prints a card); send a second request for more
     ");
 }
 

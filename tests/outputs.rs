@@ -75,7 +75,7 @@ fn a_text_that_is_not_utf_8_is_refused_by_name() {
         @"
     exit 2
     error: the argument `source-caf�` is not UTF-8
-      next: rename what it names, or lead to it by a symbolic link whose name is UTF-8
+      next: rename the file, or use a symbolic link whose name is UTF-8
     "
     );
 }

@@ -65,8 +65,8 @@ fn p3_what_the_registry_keeps_out_of_its_log_has_no_effect() {
     sql(&database, "UPDATE log_entries SET statement = 'hidden' WHERE kind = 'policy'");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")).replace(&served.process.url, "<registry>"), @"
     exit 4
-    error: nothing here proves that the policy <digest> is in the registry's log
-      next: run it once while the registry can be reached; if it says the same, tell the auditors
+    error: there is no proof that the policy <digest> is in the registry's log
+      next: run it once while the registry is reachable; if it fails again, tell the auditors
     ");
 }
 

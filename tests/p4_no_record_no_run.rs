@@ -30,7 +30,7 @@ fn p4_a_journal_that_cannot_be_written_stops_generation_and_says_so() {
     insta::assert_snapshot!(scene.stable(&support::failure(&refused)), @"
     exit 5
     error: cannot write the usage journal <scene>/homes/rosa/usage/journal.jsonl; nothing runs without a record: No space left on device (os error 28)
-      next: free some space and run the same command again: it goes on where it stopped
+      next: free some space and run the same command again to continue
     ");
 }
 
@@ -88,7 +88,7 @@ fn p4_an_endpoint_whose_journal_cannot_be_written_writes_nothing() {
     let endpoint = Endpoint::start(scene.path(), &format!("--home homes/rosa serve {ID}"), &[]);
     let said = endpoint.refuse(json!({ "prompt": "Hello", "max_tokens": 3 }));
     assert_eq!(endpoint.refuse(json!({ "prompt": "Hello", "max_tokens": 3, "stream": true })), said);
-    insta::assert_snapshot!(scene.stable(&said), @r#"503 "server_error" null null: "it cannot be recorded now, and nothing is written without a record; next: ask whoever runs this endpoint, whose log has the reason""#);
+    insta::assert_snapshot!(scene.stable(&said), @r#"503 "server_error" null null: "the request cannot be recorded, and nothing runs without a record; next: ask the endpoint's operator, whose log has the reason""#);
 }
 
 /// How many generations the journal says were begun.

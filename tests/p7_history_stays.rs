@@ -183,19 +183,19 @@ fn p7_an_operator_who_changes_the_database_is_found_by_the_audit() {
     }
     insta::assert_snapshot!(said, @"
     an entry is edited: exit 4
-    error: the record does not hold: 3 findings
-      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
+    error: verification failed: 3 findings
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the findings to the board
       ! entry 16: usage <digits>: this is a lease, not a usage
       ! entry 17: usage <digits>: record 0: no lease for it is in the log
       ! the entries have the root <digits> of 21 entries, and the head says <digits> of 21
     a statement is replaced: exit 4
-    error: the record does not hold: 2 findings
-      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
+    error: verification failed: 2 findings
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the findings to the board
       ! entry 17: usage <digits>: record 0: no lease for it is in the log
       ! entry 16: lease <digits>: its statement is missing, and nobody erased it
     a statement is hidden: exit 4
-    error: the record does not hold: 1 finding
-      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
+    error: verification failed: 1 finding
+      next: keep the bundle (`portcullis audit bundle --to <file>`), and show the findings to the board
       ! entry 17: usage <digits>: its statement is missing, and nobody erased it
     ");
     assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));

@@ -97,7 +97,7 @@ fn check_finds_what_a_board_can_hardly_mean() {
       next: 24 is usual
     exit 4
     error: p.toml should not be signed: 6 errors
-      next: mend what is listed, and check again
+      next: correct the listed errors and check again
     "#);
     let unearned = edited(&[
         ("max_days = 180", "max_days = 2"),
@@ -119,7 +119,7 @@ fn check_finds_what_a_board_can_hardly_mean() {
       next: add [stage.requires] with soak_days, or evidence
     exit 4
     error: p.toml should not be signed: 4 errors
-      next: mend what is listed, and check again
+      next: correct the listed errors and check again
     ");
     let impossible = edited(&[("0.95", "1.5"), ("board = 2", "board = 2, ethics = 1")]);
     insta::assert_snapshot!(findings(&impossible, "--boards board=2"), @"
@@ -129,7 +129,7 @@ fn check_finds_what_a_board_can_hardly_mean() {
       next: correct the bound
     exit 4
     error: p.toml should not be signed: 2 errors
-      next: mend what is listed, and check again
+      next: correct the listed errors and check again
     ");
     let crossed = edited(&[
         ("at_least = 0.95", "at_least = 0.95\nat_most = 0.9"),
@@ -151,7 +151,7 @@ fn check_finds_what_a_board_can_hardly_mean() {
       next: correct the bound
     exit 4
     error: p.toml should not be signed: 1 error
-      next: mend what is listed, and check again
+      next: correct the listed errors and check again
     ");
     let counted = edited(&[
         ("\"accuracy\"\nat_least = 0.95", "\"open_cases\"\nat_most = -1"),
@@ -164,7 +164,7 @@ fn check_finds_what_a_board_can_hardly_mean() {
       next: correct the bound
     exit 4
     error: p.toml should not be signed: 1 error
-      next: mend what is listed, and check again
+      next: correct the listed errors and check again
     ");
 }
 
@@ -177,7 +177,7 @@ fn check_finds_a_policy_that_ends_and_stages_in_the_wrong_order() {
       next: set `expires` to a later date, and raise `version`
     exit 4
     error: p.toml should not be signed: 1 error
-      next: mend what is listed, and check again
+      next: correct the listed errors and check again
     ");
     insta::assert_snapshot!(said(folder.path(), "policy check p.toml --at 2027-06-15T00:00:00Z"), @"
     p.toml:4: warning: the policy ends on 2027-06-30, within 30 days
@@ -314,7 +314,7 @@ fn a_policy_says_which_grants_of_before_go_on() {
     demo-small, policy version 5, until 2027-06-30T00:00:00Z
     keeps grants made under version 4 or later, if it permits them
     no rule changes
-    every grant made before version 5 ends; with `keeps_grants_from` those go on that it permits
+    every grant made before version 5 ends; `keeps_grants_from` keeps those that it permits
     exit 0
 
     grants made under version 4 or later go on, if it permits them (differs)
@@ -332,13 +332,13 @@ fn a_policy_says_which_grants_of_before_go_on() {
       next: write `keeps_grants_from = 4` or a later version, or leave the line out: then every grant made before it ends
     exit 4
     error: early.toml should not be signed: 1 error
-      next: mend what is listed, and check again
+      next: correct the listed errors and check again
 
     old.toml:3: error: the policy is version 4, and version 5 is in force: versions only rise
       next: raise `version`
     exit 4
     error: old.toml should not be signed: 1 error
-      next: mend what is listed, and check again
+      next: correct the listed errors and check again
 
     exit 2
     error: the policy of demo-small does not follow one of demo-large

@@ -25,7 +25,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
     3 | version = 
       |           ^
     string values must be quoted, expected literal string
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     insta::assert_snapshot!(refusal("version = 4", "version = 0"), @"
     exit 4
@@ -34,7 +34,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
     3 | version = 0
       |           ^
     invalid value: integer `0`, expected a nonzero u32
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     insta::assert_snapshot!(refusal("max_days = 180", "max_day = 180"), @"
     exit 4
@@ -43,7 +43,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
     12 | max_day = 180
        | ^^^^^^^
     unknown field `max_day`, expected one of `name`, `audience`, `approvals`, `agreement`, `uses`, `max_days`, `limits`, `usage`, `lease_hours`, `requires`
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     insta::assert_snapshot!(refusal("usage = \"sealed\"\n", ""), @"
     exit 4
@@ -52,7 +52,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
     6 | [[stage]]
       | ^^^^^^^^^
     missing field `usage`
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     insta::assert_snapshot!(refusal("audience = \"anyone\"", "audience = \"everyone\""), @r#"
     exit 4
@@ -61,7 +61,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
     19 | audience = "everyone"
        |            ^^^^^^^^^^
     invalid value: string "everyone", expected "anyone", or a table with `organizations`, `people` or both
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(refusal("audience.organizations", "audience.organisations"), @r#"
     exit 4
@@ -70,7 +70,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
     8 | audience.organisations = ["Example University"]
       |          ^^^^^^^^^^^^^
     unknown field `organisations`, expected one of `organizations`, `people`, `affiliation`
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(refusal("[\"Example University\"]", "[\"Example University\", \"\"]"), @r#"
     exit 4
@@ -79,7 +79,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
     8 | audience.organizations = ["Example University", ""]
       |                                                 ^^
     `` is not a name: use 1 to 120 visible characters on one line
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(refusal("approvals = { board = 2 }", "approvals = { board = 0 }"), @"
     exit 4
@@ -88,7 +88,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
     9 | approvals = { board = 0 }
       |                       ^
     invalid value: integer `0`, expected a nonzero u32
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     insta::assert_snapshot!(refusal("\"bias-analysis\", ", "\"Bias analysis\", "), @r#"
     exit 4
@@ -97,7 +97,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
     11 | uses = ["Bias analysis", "detection"]
        |         ^^^^^^^^^^^^^^^
     `Bias analysis` is not a use: use 1 to 64 of a-z, 0-9 and `-`, beginning with a letter or digit
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(refusal("tokens_per_day = 2_000_000", "tokens_per_day = -1"), @"
     exit 4
@@ -106,7 +106,7 @@ fn what_is_no_policy_is_refused_with_its_line() {
     13 | limits.tokens_per_day = -1
        |                         ^^
     invalid value: integer `-1`, expected u64
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
 }
 
@@ -128,7 +128,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     4 | expires = 2027-06-30
       |           ^^^^^^^^^^
     `2027-06-30` is not an instant: write a date and a time with `Z`, such as 2027-06-30T00:00:00Z
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     insta::assert_snapshot!(refusal("name = \"public\"", "name = \"partners\""), @r#"
     exit 4
@@ -137,7 +137,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     18 | name = "partners"
        |        ^^^^^^^^^^
     stage `partners` stands twice: each stage has a name of its own
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(refusal("approvals = { board = 2 }\n", ""), @r#"
     exit 4
@@ -146,7 +146,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     7 | name = "partners"
       |        ^^^^^^^^^^
     stage `partners` is gated, so it must say `approvals`: `{ board = 2 }` for instance, or `{}` to let the registry grant by itself
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(refusal("max_days = 180\n", ""), @r#"
     exit 4
@@ -155,7 +155,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     7 | name = "partners"
       |        ^^^^^^^^^^
     stage `partners` is gated, so it must say `max_days`: a grant ends
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(refusal("lease_hours = 24\n", ""), @r#"
     exit 4
@@ -164,7 +164,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     7 | name = "partners"
       |        ^^^^^^^^^^
     stage `partners` is gated, so it must say `lease_hours`: a lease is renewed, or a revocation would reach nobody
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(refusal("at_least = 0.95\n", ""), @r#"
     exit 4
@@ -173,7 +173,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     25 | kind = "detection"
        |        ^^^^^^^^^^^
     evidence needs `at_least`, `at_most` or both: without a bound anything would do
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     "#);
     insta::assert_snapshot!(refusal("0.95", "nan"), @"
     exit 4
@@ -182,7 +182,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     27 | at_least = nan
        |            ^^^
     a bound is a finite number
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     let folder = workplace();
     let head = PARTNERS.split("\n[[stage]]").next().unwrap();
@@ -194,7 +194,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     5 | stage = []
       |         ^^
     a policy has at least one stage
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
     let public =
         |n: usize| format!("\n[[stage]]\nname = \"s{n}\"\naudience = \"anyone\"\nusage = \"counts\"\n");
@@ -207,7 +207,7 @@ fn what_makes_no_sense_is_refused_with_its_line() {
     6 | [[stage]]
       | ^^^^^^^^^
     33 stages are too many: at most 32 are read
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
 }
 
@@ -221,7 +221,7 @@ fn a_policy_that_keeps_grants_of_versions_that_are_none_is_refused() {
     4 | keeps_grants_from = 5
       |                     ^
     this is version 4, and version 5 comes after it: name an earlier version, or leave the line out
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
 
     exit 4
     error: p.toml: line 4, column 21
@@ -229,7 +229,7 @@ fn a_policy_that_keeps_grants_of_versions_that_are_none_is_refused() {
     4 | keeps_grants_from = 0
       |                     ^
     invalid value: integer `0`, expected a nonzero u32
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
 
     exit 4
     error: p.toml: line 4, column 21
@@ -237,7 +237,7 @@ fn a_policy_that_keeps_grants_of_versions_that_are_none_is_refused() {
     4 | keeps_grants_from = -1
       |                     ^^
     invalid value: integer `-1`, expected a nonzero u32
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
     ");
 }
 
@@ -253,7 +253,7 @@ fn a_file_that_cannot_be_a_policy_is_refused() {
     insta::assert_snapshot!(refuse(folder.path(), "policy show long.toml"), @"
     exit 4
     error: long.toml is longer than 65536 bytes
-      next: check that it is the file you mean
+      next: check that it is the right file
     ");
     fs::write(folder.path().join("bytes.toml"), [0xff, 0xfe]).unwrap();
     insta::assert_snapshot!(refuse(folder.path(), "policy show bytes.toml"), @"

@@ -114,10 +114,10 @@ fn what_no_honest_server_sends_is_refused_and_the_server_set_aside() {
         assert!(told.notes.lock().unwrap().iter().any(|note| note.contains("is set aside: ")), "{name}");
     }
     insta::assert_snapshot!(said, @"
-    a flipped bit: no server gives the chunk <digest>: http://<server>: its chunk <digest> has SHA-256 <digest>
-    too many bytes: no server gives the chunk <digest>: http://<server>: it sends more than the chunk's <size> bytes
-    another length: no server gives the chunk <digest>: http://<server>: it has 3 bytes under the name of a chunk of <size>
-    status 418: no server gives the chunk <digest>: http://<server>: HTTP status 418 I'm a teapot
+    a flipped bit: no server provides the chunk <digest>: http://<server>: its chunk <digest> has SHA-256 <digest>
+    too many bytes: no server provides the chunk <digest>: http://<server>: it sends more than the chunk's <size> bytes
+    another length: no server provides the chunk <digest>: http://<server>: it has 3 bytes under the name of a chunk of <size>
+    status 418: no server provides the chunk <digest>: http://<server>: HTTP status 418 I'm a teapot
     ");
 }
 
@@ -204,7 +204,7 @@ fn a_server_that_stays_busy_is_given_up_with_a_word() {
     let vault = vault();
     let error = ground.pull(vault.path(), &[server.url()], &Silent).unwrap_err();
     assert!(matches!(error, Error::NoMirror { is_wrong: false, .. }));
-    insta::assert_snapshot!(refusal(&error), @"no server gives the chunk <digest>: http://<server>: HTTP status 503 Service Unavailable");
+    insta::assert_snapshot!(refusal(&error), @"no server provides the chunk <digest>: http://<server>: HTTP status 503 Service Unavailable");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_server_that_drips_is_set_aside() {
     assert!(ground.is_whole(first.path()));
     assert_eq!(pulled.set_aside.len(), 1);
     let error = ground.pull(vault().path(), &[slow.url()], &Silent).unwrap_err();
-    insta::assert_snapshot!(refusal(&error), @"no server gives the chunk <digest>: http://<server>: fewer than 512 bytes came within 0.3 s");
+    insta::assert_snapshot!(refusal(&error), @"no server provides the chunk <digest>: http://<server>: fewer than 512 bytes came within 0.3 s");
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
@@ -254,7 +254,7 @@ fn servers_that_are_not_there_are_set_aside() {
     assert_eq!(pulled.set_aside.len(), 2, "one that lacks a chunk may have another: {:?}", pulled.set_aside);
     let vault_two = vault();
     let error = ground.pull(vault_two.path(), &[empty.url()], &Silent).unwrap_err();
-    insta::assert_snapshot!(refusal(&error), @"no server gives the chunk <digest>: it does not have the chunk");
+    insta::assert_snapshot!(refusal(&error), @"no server provides the chunk <digest>: it does not have the chunk");
 }
 
 #[test]

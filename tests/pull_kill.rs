@@ -84,7 +84,7 @@ fn two_pulls_at_once_do_not_disturb_each_other() {
             let said = support::failure(output).replace(&ground.rules.manifest.to_string(), "<digest>");
             insta::assert_snapshot!(ground.scene.stable(&said), @"
             exit 5
-            error: another pull into <scene>/homes/rosa/vault/sealed/tiny/<digest> is under way
+            error: another pull into <scene>/homes/rosa/vault/sealed/tiny/<digest> is running
               next: wait until it ends
             ");
         }

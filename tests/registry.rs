@@ -52,7 +52,7 @@ fn a_researcher_asks_the_board_approves_and_it_runs(database: Database) {
     let scene = &served.scene;
     served.granted();
     let pulled = scene.succeed("rosa", &format!("pull {ID}"));
-    assert!(pulled.contains("6 chunks, 0 of them there already"), "{pulled}");
+    assert!(pulled.contains("6 chunks, 0 of them already there"), "{pulled}");
     let first = scene.run("rosa", &format!("run {ID} Hello --seed 7 -n 4"));
     let first = String::from_utf8_lossy(&first.stdout);
     // The lease is there: the registry is not needed for another run.
@@ -62,7 +62,7 @@ fn a_researcher_asks_the_board_approves_and_it_runs(database: Database) {
     assert!(offline.status.success(), "{}", support::failure(&offline));
     assert_eq!(String::from_utf8_lossy(&offline.stdout), first);
     let said = support::text(&offline.stderr).replace(&url, "<registry>");
-    insta::assert_snapshot!(said, @"note: <registry> is out of reach (nothing listens there: it refused the connection); using the catalogue as seen last");
+    insta::assert_snapshot!(said, @"note: <registry> is unreachable (connection refused); using the last verified catalogue");
 }
 
 fn a_statement_sent_twice_changes_nothing(database: Database) {
@@ -94,9 +94,9 @@ fn a_registry_tells_where_a_request_stands(database: Database) {
       agreement    accepted
       asked        <time>
       purpose      Detectors
-      approved     board, 2 needed: nobody yet; 2 more of ada (<key>), ben (<key>), cy (<key>)
-      queue        1st of those that wait; nothing was decided yet
-      looked after by ben
+      approved     board, 2 needed: none yet; 2 more of ada (<key>), ben (<key>), cy (<key>)
+      queue        1st in the queue; nothing was decided yet
+      assignee     ben
       <time>  pending by rosa
       <time>  assigned to ben by ben
     ");
@@ -190,8 +190,8 @@ fn a_request_is_decided_once(database: Database) {
     scene.succeed("rosa", &format!("request withdraw {request}"));
     insta::assert_snapshot!(no_url(&served, &scene.refuse("ada", &format!("approve {request}"))), @"
     exit 3
-    error: rosa took this request back
-      next: ask them to request it again
+    error: rosa withdrew this request
+      next: ask them for a new request
     ");
     assert!(scene.succeed("ada", &format!("request show {request}")).starts_with("withdrawn\n"));
 }
@@ -394,9 +394,9 @@ fn a_lease_that_is_over_is_refused_offline_with_whom_to_write_to(database: Datab
     let refused = scene.refuse("rosa", &format!("run {ID} Hello")).replace(&url, "<registry>");
     insta::assert_snapshot!(refused, @"
     exit 3
-    note: <registry> is out of reach (nothing listens there: it refused the connection); using the catalogue as seen last
-    error: there is no live lease for the grant <digits> of `tiny`: the lease expired at <time>
-      next: `portcullis lease` renews it while the registry can be reached; if it refuses, write to ada (Lab), ben (Lab) or cy (Lab) of the board
+    note: <registry> is unreachable (connection refused); using the last verified catalogue
+    error: there is no valid lease for the grant <digits> of `tiny`: the lease expired at <time>
+      next: renew it with `portcullis lease`; if the registry refuses, write to ada (Lab), ben (Lab) or cy (Lab) of the board
     ");
 }
 
@@ -529,7 +529,7 @@ fn keepers_change_the_catalogue_over_http(database: Database) {
     assert!(scene.json("eve", "catalogue status")["roles"].to_string().contains("\"eve\""));
     insta::assert_snapshot!(no_url(&served, &scene.refuse("ada", "catalogue publish")), @"
     exit 2
-    error: this works on a registry that is a folder, and <registry> is a server
+    error: this command needs a registry that is a folder, but <registry> is a server
       next: the server does it by itself
     ");
 }

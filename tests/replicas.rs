@@ -42,7 +42,7 @@ fn chunks_lie_in_s3_and_are_fetched_from_there() {
     assert_eq!((part.status, part.bytes.as_slice()), (206, &bytes[10..20]));
     // Sealing again, or from another machine, hands nothing in twice.
     let again = scene.succeed("ada", "seal plain --chunk-size 65536");
-    assert!(again.contains("6 chunks, 6 of them there already"), "{again}");
+    assert!(again.contains("6 chunks, 6 of them already there"), "{again}");
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn settings_that_are_wrong_or_unsafe_are_refused() {
     insta::assert_snapshot!(said, @"
     exit 2
     error: it would listen on 0.0.0.0:0 in plain HTTP, where others can read and change what is said
-      next: give it [tls] certificate and key; or, behind a proxy that does TLS, say plain_http = true
+      next: set [tls] certificate and key; or, behind a TLS proxy, set plain_http = true
     exit 2
     error: <scene>/reg/other.toml has schema 2; this version knows 1
       next: use the version of portcullis that it was written for
@@ -139,7 +139,7 @@ fn settings_that_are_wrong_or_unsafe_are_refused() {
       | ^^^^^
     unknown field `limit`, expected one of `schema`, `listen`, `database`, `blobs`, `presign`, `tls`, `plain_http`, `behind_proxy`, `origins`, `limits`, `witness`, `founding_code_sha256`
 
-      next: docs/registry.md tells of all settings
+      next: docs/registry.md describes all settings
     exit 2
     error: `mysql` is no database that is supported; write sqlite:<file> or postgres://…
       next: change `database` in portcullis.toml
@@ -152,7 +152,7 @@ fn settings_that_are_wrong_or_unsafe_are_refused() {
     insta::assert_snapshot!(taken.replace(address, "<address>"), @"
     exit 5
     error: cannot listen on <address>: Address already in use (os error 98)
-      next: choose another --listen, or end what listens there
+      next: choose another --listen, or stop the program that listens there
     ");
 }
 

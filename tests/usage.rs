@@ -145,11 +145,11 @@ fn a_rule_blocks_or_asks_why_and_either_is_on_the_record() {
     said += &scene.stable(&support::failure(&run("manifesto.txt", "--justify Because")));
     insta::assert_snapshot!(said, @r#"
     exit 3
-    error: the misuse rule `misleading-news` asks for a reason: the prompt asks for a news report that is made to look real (1 of its patterns)
-      next: say why with --justify "…": the auditors read it; this attempt is on the record
+    error: the misuse rule `misleading-news` requires a reason: the prompt asks for a news report that is made to look real (1 of its patterns)
+      next: give a reason with --justify "…": auditors read it; the attempt is recorded
     exit 3
-    error: the misuse rule `extremist-propaganda` blocks it: the prompt asks for recruiting or propaganda, and no use that was granted explains it (no granted use explains it)
-      next: it is on the record; if the rule is wrong about it, write to the auditors
+    error: the misuse rule `extremist-propaganda` blocks the prompt: it asks for recruiting or propaganda, and no use that was granted explains it (no granted use explains it)
+      next: the attempt is recorded; if the rule is wrong, write to the auditors
     "#);
     assert!(run("fake.txt", "--justify Detection").status.success());
     let shown = scene.succeed("rosa", "usage show");
@@ -159,7 +159,7 @@ fn a_rule_blocks_or_asks_why_and_either_is_on_the_record() {
         regex::Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned()
     });
     insta::assert_snapshot!(shown, @"
-    RECORD  AGE    WHAT      CHECKPOINT  TOKENS              HOW                         RULES
+    RECORD  AGE    EVENT     CHECKPOINT  TOKENS              RESULT                      RULES
     0       <age>  blocked   tiny        15 in, up to 2 out  prompt sealed to 1 auditor  misleading-news
     1       <age>  blocked   tiny        19 in, up to 2 out  prompt sealed to 1 auditor  extremist-propaganda
     2       <age>  begin     tiny        15 in, up to 2 out  prompt sealed to 1 auditor  misleading-news
@@ -257,13 +257,13 @@ fn a_status_without_a_home_or_a_journal_says_so_and_makes_nothing() {
     insta::assert_snapshot!(scene.refuse("nobody", "usage status"), @"
     exit 2
     error: there is no identity at <scene>/homes/nobody/identity.age
-      next: make one with `portcullis identity new --name <your name>`, or name another --home
+      next: make one with `portcullis identity new --name <your name>`, or use another --home
     ");
     assert!(!scene.at("homes/nobody").exists());
     let said = scene.succeed("rosa", "usage status");
     insta::assert_snapshot!(said, @r#"
     nothing was recorded on this machine yet
-      next: `portcullis run <checkpoint> "…"` records what it runs of a sealed checkpoint; `portcullis list` shows those on offer
+      next: `portcullis run <checkpoint> "…"` records runs of a sealed checkpoint; `portcullis list` shows the released ones
     "#);
     assert_eq!(scene.succeed("rosa", "usage show"), said);
     assert!(!scene.at("homes/rosa/usage").exists());

@@ -45,7 +45,7 @@ fn a_flipped_bit_is_found_and_its_file_and_tensor_are_named() {
     failed  model.safetensors: SHA-256 is 6e1dbde8fa250a5b94924eea2946b41edf7c1e6e405595159b05cda8b4aa1a04, not a359386d72605a921aecd70814d727f4f889c063fc79bacb12ae99f5edae146f
     failed  tensor wpe.weight: CRC-32C is 3a2ed0ac, not 95c760ef
     exit 4
-    error: mine is not as it was imported: 2 checks failed
+    error: mine is not as imported: 2 checks failed
       next: do not use it; import it again from its source
     ");
     for name in ["config.json", "vocab.json", "merges.txt"] {
@@ -65,8 +65,8 @@ fn a_cut_a_missing_and_an_unknown_file_are_named() {
     failed  merges.txt: has 0 bytes, not 1312
     failed  vocab.json: cannot be read: No such file or directory (os error 2)
     exit 4
-    note: notes.txt is in the folder but no part of the checkpoint
-    error: mine is not as it was imported: 2 checks failed
+    note: notes.txt is in the folder but not part of the checkpoint
+    error: mine is not as imported: 2 checks failed
       next: do not use it; import it again from its source
     ");
 }
@@ -90,7 +90,7 @@ fn every_tensor_that_does_not_fit_the_configuration_is_named() {
     failed  tensor ln_f.weight: missing
     failed  tensor wpe.weight: has shape [32, 128], not [128, 32]
     exit 4
-    error: mine is not as it was imported: 5 checks failed
+    error: mine is not as imported: 5 checks failed
       next: do not use it; import it again from its source
     ");
 }
@@ -109,7 +109,7 @@ fn numbers_that_are_none_are_counted() {
     failed  tensor ln_f.bias: 2 of 32 numbers are NaN or infinite (6.25 %)
     failed  tensor ln_f.bias: CRC-32C is 5456da48, not 6be645e9
     exit 4
-    error: mine is not as it was imported: 3 checks failed
+    error: mine is not as imported: 3 checks failed
       next: do not use it; import it again from its source
     ");
 }
@@ -121,7 +121,7 @@ fn a_folder_that_was_never_imported_is_no_checkpoint() {
     insta::assert_snapshot!(refuse(folder.path(), "verify source"), @"
     exit 2
     error: source has no manifest.json: it is not an imported checkpoint
-      next: make it one with `portcullis import <id> <folder> --to <new folder>`
+      next: import it with `portcullis import <id> <folder> --to <new folder>`
     ");
     insta::assert_snapshot!(refuse(folder.path(), "show nowhere"), @"
     exit 5

@@ -238,7 +238,7 @@ fn a_client_that_needs_two_witnesses_goes_on_with_two_and_refuses_with_one() {
     insta::assert_snapshot!(scene.refuse("rosa", "usage sync").replace(url, "<registry>"), @"
     exit 4
     error: 1 of the 2 witnesses that must have seen it cosigned the head
-      next: try again; if it stays, ask the registry's operator and the witnesses what they saw
+      next: try again; if it still fails, ask the registry's operator and the witnesses what they saw
     ");
     // The registry took the batch and could not show it in the log; what is recorded since goes behind it.
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));

@@ -70,7 +70,7 @@ portcullis request new gpt2-1.5b --purpose "How well do detectors do?" --use det
 portcullis request list --pending                                    # a member's queue
 portcullis request show 3f2a9c
 portcullis request withdraw 3f2a9c
-portcullis request assign 3f2a9c                                     # you look after it
+portcullis request assign 3f2a9c                                     # assigned to you
 portcullis grant show 81be02
 portcullis grant verify 81be02                                       # take no one's word for it
 portcullis pull gpt2-1.5b
@@ -111,7 +111,7 @@ portcullis answer                                                    # a folder'
 "##;
 
 /// The same tree, whose commands show their examples behind their help.
-pub(super) fn added_to(command: Command) -> Command {
+pub(super) fn add_examples(command: Command) -> Command {
     let path = command.get_name().to_owned();
     add(command, &path)
 }
@@ -119,8 +119,9 @@ pub(super) fn added_to(command: Command) -> Command {
 fn add(command: Command, path: &str) -> Command {
     let below: Vec<_> = command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
     let deeper: Vec<_> = below.iter().map(|name| format!("{path} {name}")).collect();
-    let own =
-        EXAMPLES.lines().filter(|line| is_of(line, path) && !deeper.iter().any(|path| is_of(line, path)));
+    let own = EXAMPLES
+        .lines()
+        .filter(|line| is_example_of(line, path) && !deeper.iter().any(|path| is_example_of(line, path)));
     let mut shown = String::new();
     for line in own.filter(|_| path.contains(' ')) {
         // Writing to a string cannot fail.
@@ -133,7 +134,7 @@ fn add(command: Command, path: &str) -> Command {
         .fold(command, |command, (name, path)| command.mut_subcommand(name, |below| add(below, &path)))
 }
 
-fn is_of(line: &str, path: &str) -> bool {
+fn is_example_of(line: &str, path: &str) -> bool {
     line.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 

@@ -88,7 +88,7 @@ impl Refusal {
 const MAX_VALUE: usize = 60;
 
 /// The same refusal, in which a value does not bury what is wrong with it.
-pub(super) fn shortened(mut error: clap::Error) -> clap::Error {
+pub(super) fn shorten_value(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
         && value.chars().count() > MAX_VALUE
     {
@@ -102,7 +102,7 @@ pub(super) fn shortened(mut error: clap::Error) -> clap::Error {
 pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     if error.kind() == UsageKind::InvalidUtf8
-        && let Some(refusal) = not_utf_8()
+        && let Some(refusal) = find_non_utf8()
     {
         return report(&refusal.into(), wants_json);
     }
@@ -113,16 +113,16 @@ pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
         let _ = if !error.use_stderr() || typed == one_row(&typed) {
             error.print()
         } else {
-            writeln!(io::stderr(), "{}", in_its_place(error.to_string().trim_end()))
+            writeln!(io::stderr(), "{}", escape_message(error.to_string().trim_end()))
         };
         return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code()));
     }
-    let refusal: anyhow::Error = usage_refusal(&error.to_string()).into();
+    let refusal: anyhow::Error = parse_usage_error(&error.to_string()).into();
     report(&refusal, true)
 }
 
 /// Which argument is not UTF-8: clap says that there is one. Several may be, of which some may be so: all are named.
-fn not_utf_8() -> Option<Refusal> {
+fn find_non_utf8() -> Option<Refusal> {
     let arguments = std::env::args_os().skip(1).map(|argument| (String::new(), argument));
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok().filter(|name| name.starts_with("PORTCULLIS_"))?;
@@ -139,14 +139,11 @@ fn not_utf_8() -> Option<Refusal> {
         [only] => format!("the argument {only} is not UTF-8"),
         several => format!("one of these must be UTF-8, and is not: {}", several.join(", ")),
     };
-    Some(Refusal::usage(
-        message,
-        "rename what it names, or lead to it by a symbolic link whose name is UTF-8",
-    ))
+    Some(Refusal::usage(message, "rename the file, or use a symbolic link whose name is UTF-8"))
 }
 
 /// What clap says, whole: the refusal with the arguments that it is about, its tips as what to do next, and the usage.
-fn usage_refusal(text: &str) -> Refusal {
+fn parse_usage_error(text: &str) -> Refusal {
     let (said, usage) = text.split_once("Usage:").unwrap_or((text, ""));
     let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let is_tip = |line: &&str| line.starts_with("tip:") || line.starts_with("For more information");
@@ -176,15 +173,15 @@ pub(super) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
         }
         writeln!(stderr, "{}", visible_json(&json!({ "error": report }).to_string()))
     } else {
-        writeln!(stderr, "error: {}", in_its_place(&message))
-            .and_then(|()| hint.map_or(Ok(()), |hint| writeln!(stderr, "  next: {}", in_its_place(&hint))))
+        writeln!(stderr, "error: {}", escape_message(&message))
+            .and_then(|()| hint.map_or(Ok(()), |hint| writeln!(stderr, "  next: {}", escape_message(&hint))))
     };
     ExitCode::from(kind.exit_code())
 }
 
 /// A message, of which no line looks like another message: some have lines of their own, such as a place in a file, and some quote what
 /// others wrote.
-fn in_its_place(message: &str) -> String {
+fn escape_message(message: &str) -> String {
     let forges = |line: &str| ["error:", "next:"].iter().any(|word| line.trim_start().starts_with(word));
     let message = visible(message);
     if message.lines().skip(1).any(forges) { one_row(&message) } else { message.into_owned() }

@@ -23,7 +23,7 @@ pub(super) fn read(path: &Path, max: u64) -> anyhow::Result<Vec<u8>> {
         .with_context(|| format!("cannot read {}", path.display()))?;
     if bytes.len() as u64 > max {
         let message = format!("{} is longer than {max} bytes", path.display());
-        return Err(Refusal::unverified(message, "check that it is the file you mean").into());
+        return Err(Refusal::unverified(message, "check that it is the right file").into());
     }
     Ok(bytes)
 }
@@ -36,12 +36,12 @@ pub(super) fn envelope(path: &Path) -> anyhow::Result<Envelope> {
 /// Writes the file that a person named.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let written = || format!("cannot write {}", path.display());
-    write_by(path, |file| file.write_all(bytes).with_context(written))
+    write_with(path, |file| file.write_all(bytes).with_context(written))
 }
 
 /// Writes the file that a person named by `fill`: whole or not at all in the place of a plain file. Anything else that stands there, such as a
 /// pipe, a device or a link, stays, and is written through. No folder is made for it.
-pub(super) fn write_by<T>(
+pub(super) fn write_with<T>(
     path: &Path,
     fill: impl FnOnce(&mut File) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
@@ -50,7 +50,7 @@ pub(super) fn write_by<T>(
         Target::Stream(mut file) => fill(&mut file),
         Target::File { path, mode } => {
             let parent = parent(&path);
-            let mut file = new_beside(parent).with_context(refused)?;
+            let mut file = create_temporary(parent).with_context(refused)?;
             let made = fill(file.as_file_mut())?;
             let keep = || {
                 file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
@@ -65,7 +65,7 @@ pub(super) fn write_by<T>(
 }
 
 /// A new file in a folder, to be given its name once it is whole. Not by `tempfile_in`, whose errors name a file that nobody knows.
-pub(super) fn new_beside(folder: &Path) -> io::Result<NamedTempFile> {
+pub(super) fn create_temporary(folder: &Path) -> io::Result<NamedTempFile> {
     let open = |new: &Path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(new);
     tempfile::Builder::new().prefix(".new-").make_in(folder, open)
 }

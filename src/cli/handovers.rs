@@ -16,20 +16,20 @@ use crate::seal::SealedManifest;
 use crate::statement::Predicate as _;
 
 /// Shares that are missing.
-pub(super) struct Outstanding {
+pub(super) struct MissingShares {
     given: BTreeSet<VerifyingKey>,
     needed: usize,
 }
 
-impl Outstanding {
+impl MissingShares {
     /// What is missing of a checkpoint's shares, if its stage asks for them and there are not enough. Only members of its board may read
     /// who handed over theirs.
-    pub(super) fn of(
+    pub(super) fn find(
         catalogue: &Catalogue,
         statements: &dyn Statements,
         rules: &RulesInForce,
     ) -> anyhow::Result<Option<Self>> {
-        if !grants_itself(rules) {
+        if !is_granted_by_registry(rules) {
             return Ok(None);
         }
         let manifest = SealedManifest::parse(&catalogue.sealed_manifest(&rules.checkpoint)?)?;
@@ -49,19 +49,19 @@ impl Outstanding {
     }
 }
 
-impl std::fmt::Display for Outstanding {
+impl std::fmt::Display for MissingShares {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} of {} shares handed over", self.given.len(), self.needed)
     }
 }
 
 /// Whether the registry itself grants in the stage in force.
-pub(super) fn grants_itself(rules: &RulesInForce) -> bool {
+pub(super) fn is_granted_by_registry(rules: &RulesInForce) -> bool {
     rules.policy.stage(&rules.stage).is_some_and(|stage| stage.approvals.is_empty())
 }
 
 /// What a member types to hand over their share.
-pub(super) fn command(checkpoint: &CheckpointId) -> String {
+pub(super) fn handover_command(checkpoint: &CheckpointId) -> String {
     format!("portcullis handover {checkpoint}")
 }
 
@@ -72,10 +72,10 @@ pub(super) fn next_steps(home: &Home, published: &[Subject], output: Output) -> 
         let catalogue = registry::catalogue(home, output).ok()?;
         let rules = catalogue.rules_in_force(checkpoint).ok()?;
         let statements = registry::statements(home, output).ok()?;
-        let missing = Outstanding::of(&catalogue, &*statements, &rules).ok()??;
+        let missing = MissingShares::find(&catalogue, &*statements, &rules).ok()??;
         Some(format!(
             "  next: `{}` ({missing}); the registry grants nothing before that\n",
-            command(checkpoint)
+            handover_command(checkpoint)
         ))
     };
     published.iter().filter_map(line).collect()
@@ -89,8 +89,8 @@ pub(super) fn refusal(rules: &RulesInForce, request: &str) -> Refusal {
             "{checkpoint} is in stage `{stage}`, where the registry grants by itself, and its board has not handed over its shares yet"
         ),
         format!(
-            "its members run `{}`; your request {request} waits for that, and {} can tell when it is done",
-            command(checkpoint),
+            "its members run `{}`; your request {request} waits until then; ask {}",
+            handover_command(checkpoint),
             rules.contacts
         ),
     )

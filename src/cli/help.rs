@@ -40,7 +40,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// The command tree with its commands grouped in `--help`.
-pub(super) fn grouped(command: Command) -> Command {
+pub(super) fn group_commands(command: Command) -> Command {
     let mut listing = String::new();
     for (person, names) in GROUPS.iter().filter(|(_, names)| !names.is_empty()) {
         // Writing to a string cannot fail.

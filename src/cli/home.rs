@@ -29,7 +29,7 @@ use crate::usage::JournalPlace;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Home")]
 pub(super) struct HomeArguments {
-    /// Where your identity and your state are kept [default: $XDG_DATA_HOME/portcullis or ~/.local/share/portcullis]
+    /// Folder of your identity and your state [default: $XDG_DATA_HOME/portcullis or ~/.local/share/portcullis]
     #[arg(long, global = true, env = "PORTCULLIS_HOME", value_name = "FOLDER")]
     home: Option<PathBuf>,
 
@@ -37,7 +37,7 @@ pub(super) struct HomeArguments {
     #[arg(long, global = true, env = "PORTCULLIS_REGISTRY", value_name = "URL|FOLDER")]
     registry: Option<Place>,
 
-    /// Do not call the registry: go on with what this machine knows, or say what is missing
+    /// Do not contact the registry: use what this machine has, or fail
     #[arg(long, global = true)]
     offline: bool,
 
@@ -75,7 +75,7 @@ pub(super) enum PlaceError {
     #[error("there is no folder {text}; for a server, write http://{text} or https://{text}")]
     NoScheme { text: String },
     /// No address that can be used.
-    #[error("{text} is no address of a registry ({source}); for a server, write http://… or https://…")]
+    #[error("{text} is not a registry address ({source}); for a server, write http://… or https://…")]
     Address {
         text: String,
         #[source]
@@ -93,7 +93,7 @@ impl FromStr for Place {
                 text.parse().map_err(|source| PlaceError::Address { text: text.to_owned(), source });
             return address.map(Self::Address);
         }
-        if has_a_port(text) && !Path::new(text).exists() {
+        if has_port(text) && !Path::new(text).exists() {
             return Err(PlaceError::NoScheme { text: text.to_owned() });
         }
         Ok(Self::Folder(text.into()))
@@ -101,7 +101,7 @@ impl FromStr for Place {
 }
 
 /// Whether a text begins as `localhost:7488` does.
-fn has_a_port(text: &str) -> bool {
+fn has_port(text: &str) -> bool {
     let host = text.split('/').next().unwrap_or_default();
     host.rsplit_once(':').is_some_and(|(host, port)| {
         !host.is_empty() && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
@@ -117,7 +117,7 @@ impl Place {
         }
         let shown = folder.display();
         let message = match folder.is_dir() {
-            true => format!("the folder {shown} holds no registry: it has no catalogue"),
+            true => format!("the folder {shown} contains no registry: it has no catalogue"),
             false => format!("there is no folder {shown}"),
         };
         Err(Refusal::unavailable(
@@ -264,7 +264,7 @@ impl Home {
         }
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let passphrase = match known {
-            None => self.passphrase.existing(file.path(), output)?,
+            None => self.passphrase.read_existing(file.path(), output)?,
             known => known,
         };
         let identity = file.read(passphrase.clone())?;
@@ -273,7 +273,7 @@ impl Home {
     }
 
     /// Another home, opened by the same means.
-    pub(super) fn elsewhere(&self, folder: PathBuf) -> Self {
+    pub(super) fn with_folder(&self, folder: PathBuf) -> Self {
         let outage = Outage::new(folder.join(OUTAGE), false, Need::Registry);
         Self {
             folder,
@@ -286,23 +286,23 @@ impl Home {
     }
 
     /// The same home for another attempt: what was out of reach is tried again.
-    pub(super) fn anew(&self) -> Self {
-        Self { outage: Arc::new(self.outage.anew()), ..self.clone() }
+    pub(super) fn retry(&self) -> Self {
+        Self { outage: Arc::new(self.outage.retry()), ..self.clone() }
     }
 
     /// Whether the registry is not called any more, or not at all.
     pub(super) fn is_offline(&self) -> bool {
-        self.offline_because().is_some()
+        self.offline_reason().is_some()
     }
 
     /// Why the registry is not called, if it is not.
-    pub(super) fn offline_because(&self) -> Option<String> {
+    pub(super) fn offline_reason(&self) -> Option<String> {
         let place = self.place().ok()?;
         self.outage.reason(&place.to_string())
     }
 
     /// Whether the registry is not called because an earlier command got no answer.
-    pub(super) fn remembers_an_outage(&self) -> bool {
+    pub(super) fn is_outage_remembered(&self) -> bool {
         self.place().is_ok_and(|place| self.outage.is_remembered(&place.to_string()))
     }
 
@@ -322,7 +322,7 @@ impl Home {
     }
 
     /// When the catalogue held last in this command.
-    pub(super) fn noted_clock(&self) -> Option<Timestamp> {
+    pub(super) fn last_clock(&self) -> Option<Timestamp> {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -383,7 +383,7 @@ impl Home {
         match self.place()? {
             Place::Folder(folder) => Ok(folder),
             Place::Address(address) => Err(Refusal::usage(
-                format!("this works on a registry that is a folder, and {address} is a server"),
+                format!("this command needs a registry that is a folder, but {address} is a server"),
                 "the server does it by itself",
             )
             .into()),
@@ -406,7 +406,7 @@ impl Home {
     }
 
     /// Where this home keeps what it sealed for a registry that is a server.
-    pub(super) fn sealed_here(&self) -> PathBuf {
+    pub(super) fn local_sealed(&self) -> PathBuf {
         self.folder.join("sealed")
     }
 
@@ -453,7 +453,7 @@ fn write_whole_as(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(parent)?;
-        let mut file = super::files::new_beside(parent)?;
+        let mut file = super::files::create_temporary(parent)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         use std::os::unix::fs::PermissionsExt as _;

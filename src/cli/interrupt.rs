@@ -7,7 +7,7 @@ use super::failure::INTERRUPTED;
 use super::output::Output;
 use super::progress;
 
-static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
+static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 type Action = Box<dyn FnMut() + Send>;
 
@@ -15,8 +15,8 @@ type Action = Box<dyn FnMut() + Send>;
 static ACTION: Mutex<Option<Action>> = Mutex::new(None);
 
 /// Ends the process at once when asked, with a word on what is left. For work that a kill at any instant cannot harm.
-pub(super) fn exit_when_asked(output: Output, word: &'static str) {
-    when_asked(move || {
+pub(super) fn exit_on_interrupt(output: Output, word: &'static str) {
+    on_interrupt(move || {
         progress::clear();
         output.note(format_args!("\ninterrupted: {word}"));
         leave();
@@ -24,25 +24,25 @@ pub(super) fn exit_when_asked(output: Output, word: &'static str) {
 }
 
 /// The same for a bar that is about to be drawn, if nothing else is done at a signal: a process that is killed would leave it on the screen.
-pub(super) fn clear_when_asked() {
+pub(super) fn clear_on_interrupt() {
     if action().is_none() {
-        when_asked(leave);
+        on_interrupt(leave);
     }
 }
 
-/// Lets the work go on until it next asks [`asked_to_stop`]; a second Ctrl-C ends the process.
-pub(super) fn remember_when_asked() {
-    when_asked(|| {
-        if ASKED_TO_STOP.swap(true, Ordering::Relaxed) {
+/// Lets the work go on until it next asks [`is_interrupted`]; a second Ctrl-C ends the process.
+pub(super) fn remember_interrupt() {
+    on_interrupt(|| {
+        if IS_INTERRUPTED.swap(true, Ordering::Relaxed) {
             leave();
         }
     });
 }
 
 /// Ends what `stop` ends at the first signal, and the process at the second.
-pub(super) fn stop_when_asked(stop: impl Fn() + Send + Sync + 'static) {
+pub(super) fn stop_on_interrupt(stop: impl Fn() + Send + Sync + 'static) {
     let mut is_asked = false;
-    when_asked(move || {
+    on_interrupt(move || {
         if is_asked {
             leave();
         }
@@ -52,11 +52,11 @@ pub(super) fn stop_when_asked(stop: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Runs what hides what is typed. Ctrl-C ends the process and leaves the terminal as it was before.
-pub(super) fn restore_terminal_when_asked<T>(hide_and_ask: impl FnOnce() -> T) -> T {
+pub(super) fn restore_terminal_on_interrupt<T>(hide_and_ask: impl FnOnce() -> T) -> T {
     #[cfg(unix)]
     let before = rustix::termios::tcgetattr(std::io::stdin()).ok().map(|attributes| {
         let previous = action().take();
-        when_asked(move || {
+        on_interrupt(move || {
             let _ = rustix::termios::tcsetattr(
                 std::io::stdin(),
                 rustix::termios::OptionalActions::Now,
@@ -74,12 +74,12 @@ pub(super) fn restore_terminal_when_asked<T>(hide_and_ask: impl FnOnce() -> T) -
     answer
 }
 
-/// Whether someone pressed Ctrl-C since [`remember_when_asked`].
-pub(super) fn asked_to_stop() -> bool {
-    ASKED_TO_STOP.load(Ordering::Relaxed)
+/// Whether someone pressed Ctrl-C since [`remember_interrupt`].
+pub(super) fn is_interrupted() -> bool {
+    IS_INTERRUPTED.load(Ordering::Relaxed)
 }
 
-fn when_asked(act: impl FnMut() + Send + 'static) {
+fn on_interrupt(act: impl FnMut() + Send + 'static) {
     *action() = Some(Box::new(act));
     // The handler can be set once a process, and does what is asked for by then.
     let _ = ctrlc::set_handler(|| match &mut *action() {

@@ -4,7 +4,7 @@ mod admin;
 mod advice;
 mod auditor;
 mod completion;
-mod decided;
+mod decisions;
 mod demo;
 mod doctor;
 mod examples;
@@ -118,7 +118,7 @@ enum Command {
 
 /// The whole command line, as help, man pages and completions show it.
 fn command_line() -> clap::Command {
-    examples::added_to(help::grouped(CommandLine::command()))
+    examples::add_examples(help::group_commands(CommandLine::command()))
 }
 
 /// Runs the command that the process's arguments name.
@@ -129,14 +129,14 @@ pub fn main() -> ExitCode {
     let parsed = command_line().try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
     let CommandLine { command, json, quiet, home } = match parsed {
         Ok(command_line) => command_line,
-        Err(error) => return failure::report_usage(&failure::shortened(error)),
+        Err(error) => return failure::report_usage(&failure::shorten_value(error)),
     };
     let output = Output::new(json, quiet);
     match home
         .resolve(command.need())
         .and_then(|home| command.run(&home, output).and_then(|()| registry::confirm_clock(&home)))
     {
-        Ok(()) if interrupt::asked_to_stop() => ExitCode::from(failure::INTERRUPTED),
+        Ok(()) if interrupt::is_interrupted() => ExitCode::from(failure::INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error, json),
     }

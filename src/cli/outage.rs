@@ -47,7 +47,7 @@ pub(super) struct Outage {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Remembered {
+struct OutageRecord {
     registry: String,
     at: Timestamp,
 }
@@ -78,14 +78,14 @@ impl Outage {
     }
 
     /// The same for another attempt, which calls the registry whatever is remembered.
-    pub(super) fn anew(&self) -> Self {
+    pub(super) fn retry(&self) -> Self {
         let outage = Self::new(self.path.clone(), self.is_wanted, self.need);
         outage.is_doubted.store(true, Ordering::Relaxed);
         outage
     }
 
     /// Whether this command goes on without the registry.
-    pub(super) fn is_borne(&self) -> bool {
+    pub(super) fn is_tolerated(&self) -> bool {
         self.need == Need::Nothing
     }
 
@@ -112,7 +112,7 @@ impl Outage {
             return None;
         }
         let seconds = self.remembered(registry)?;
-        Some(format!("it did not answer {seconds} s ago, and is called again in {} s", REMEMBERED - seconds))
+        Some(format!("it did not answer {seconds} s ago; next attempt in {} s", REMEMBERED - seconds))
     }
 
     /// Whether it is for what an earlier command found that the registry is not called.
@@ -131,13 +131,13 @@ impl Outage {
 
     /// How many seconds ago nobody answered at `registry`, if that was lately.
     fn remembered(&self, registry: &str) -> Option<i64> {
-        let remembered: Remembered = crate::json::from_slice(&fs::read(&self.path).ok()?).ok()?;
+        let remembered: OutageRecord = crate::json::from_slice(&fs::read(&self.path).ok()?).ok()?;
         let seconds = Timestamp::now().seconds_since(remembered.at);
         (remembered.registry == registry && (0..REMEMBERED).contains(&seconds)).then_some(seconds)
     }
 
     fn remember(&self, registry: &str) {
-        let remembered = Remembered { registry: registry.to_owned(), at: Timestamp::now() };
+        let remembered = OutageRecord { registry: registry.to_owned(), at: Timestamp::now() };
         // A home that takes no more files costs the next command its wait.
         if self.path.parent().is_some_and(std::path::Path::exists)
             && let Ok(bytes) = serde_json::to_vec(&remembered)
@@ -155,11 +155,11 @@ pub(super) struct HomeLine {
 }
 
 impl Line for HomeLine {
-    fn is_down(&self) -> Option<String> {
+    fn down_reason(&self) -> Option<String> {
         self.outage.reason(&self.registry)
     }
 
-    fn went_down(&self, reason: &str) {
+    fn report_down(&self, reason: &str) {
         self.outage.found(reason);
         self.outage.remember(&self.registry);
     }
@@ -168,14 +168,14 @@ impl Line for HomeLine {
         self.outage.has_answered.load(Ordering::Relaxed)
     }
 
-    fn is_up(&self) {
+    fn report_up(&self) {
         self.outage.has_answered.store(true, Ordering::Relaxed);
         if self.outage.path.exists() {
             let _ = fs::remove_file(&self.outage.path);
         }
     }
 
-    fn waits(&self, reason: &str) {
+    fn report_wait(&self, reason: &str) {
         self.output.note(format_args!("note: waiting for {}: {reason}", self.registry));
     }
 }

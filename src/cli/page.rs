@@ -16,16 +16,16 @@ pub(in crate::cli) struct Page {
 impl Page {
     /// An empty page for standard output.
     pub(in crate::cli) fn new() -> Self {
-        Self { text: String::new(), look: Look::of_stdout() }
+        Self { text: String::new(), look: Look::detect() }
     }
 
     /// Adds a line, or several.
     pub(in crate::cli) fn line(&mut self, text: impl Display) {
-        self.toned(Tone::Plain, text);
+        self.toned_line(Tone::Plain, text);
     }
 
     /// The same in a tone.
-    pub(in crate::cli) fn toned(&mut self, tone: Tone, text: impl Display) {
+    pub(in crate::cli) fn toned_line(&mut self, tone: Tone, text: impl Display) {
         let text = text.to_string();
         for line in visible(text.trim_end_matches('\n')).split('\n') {
             self.text += &tone.paint(line, self.look.has_colours);
@@ -67,7 +67,7 @@ mod tests {
     fn texts_of_others_bring_no_escapes_of_their_own() {
         let mut page = Page { look: Look { width: None, has_colours: true }, ..Page::default() };
         page.line("\u{1b}[2J gone\nsecond");
-        page.toned(Tone::Bad, "\u{202e}refused");
+        page.toned_line(Tone::Bad, "\u{202e}refused");
         assert_eq!(page.text(), "\\u{1b}[2J gone\nsecond\n\u{1b}[31m\\u{202e}refused\u{1b}[0m\n");
     }
 }

@@ -26,15 +26,15 @@ const TRIES: u32 = 3;
 /// How a passphrase comes in.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct PassphraseArguments {
-    /// Read the passphrase from this open file descriptor, to its first line's end; or set PORTCULLIS_PASSPHRASE
+    /// Read the passphrase from the first line of this open file descriptor; or set PORTCULLIS_PASSPHRASE
     #[arg(long, global = true, value_name = "FD")]
     passphrase_fd: Option<i32>,
 }
 
 impl PassphraseArguments {
     /// The passphrase of a file that is there; `None` where nobody gave one and nobody can be asked.
-    pub(super) fn existing(&self, path: &Path, output: Output) -> anyhow::Result<Option<SecretString>> {
-        match self.given(VARIABLE, self.passphrase_fd)? {
+    pub(super) fn read_existing(&self, path: &Path, output: Output) -> anyhow::Result<Option<SecretString>> {
+        match self.read_given(VARIABLE, self.passphrase_fd)? {
             Some(passphrase) => Ok(Some(passphrase)),
             None if can_ask(output) => ask(&format!("passphrase of {}: ", path.display())).map(Some),
             None => Ok(None),
@@ -42,14 +42,14 @@ impl PassphraseArguments {
     }
 
     /// A passphrase for a new file, asked for twice.
-    pub(super) fn new_one(&self, output: Output) -> anyhow::Result<SecretString> {
-        let passphrase = match self.given(VARIABLE, self.passphrase_fd)? {
+    pub(super) fn read_new(&self, output: Output) -> anyhow::Result<SecretString> {
+        let passphrase = match self.read_given(VARIABLE, self.passphrase_fd)? {
             Some(passphrase) => passphrase,
             None if can_ask(output) => ask_twice(output)?,
             None => {
                 return Err(Refusal::usage(
                     "a new identity needs a passphrase and there is no terminal to ask for it",
-                    "give it with --passphrase-fd or PORTCULLIS_PASSPHRASE, or say --no-passphrase for a machine",
+                    "give it with --passphrase-fd or PORTCULLIS_PASSPHRASE, or use --no-passphrase for a machine",
                 )
                 .into());
             }
@@ -58,8 +58,8 @@ impl PassphraseArguments {
     }
 
     /// The passphrase that is to replace another.
-    pub(super) fn replacement(&self, fd: Option<i32>, output: Output) -> anyhow::Result<SecretString> {
-        let passphrase = match self.given("PORTCULLIS_NEW_PASSPHRASE", fd)? {
+    pub(super) fn read_replacement(&self, fd: Option<i32>, output: Output) -> anyhow::Result<SecretString> {
+        let passphrase = match self.read_given("PORTCULLIS_NEW_PASSPHRASE", fd)? {
             Some(passphrase) => passphrase,
             None if can_ask(output) => ask_twice(output)?,
             None => {
@@ -73,7 +73,7 @@ impl PassphraseArguments {
         require_length(passphrase)
     }
 
-    fn given(&self, variable: &str, fd: Option<i32>) -> anyhow::Result<Option<SecretString>> {
+    fn read_given(&self, variable: &str, fd: Option<i32>) -> anyhow::Result<Option<SecretString>> {
         if let Some(fd) = fd {
             return read_descriptor(fd).map(Some);
         }
@@ -92,7 +92,7 @@ fn can_ask(output: Output) -> bool {
 }
 
 fn ask(prompt: &str) -> anyhow::Result<SecretString> {
-    let typed = interrupt::restore_terminal_when_asked(|| rpassword::prompt_password(prompt));
+    let typed = interrupt::restore_terminal_on_interrupt(|| rpassword::prompt_password(prompt));
     Ok(typed.context("cannot ask for the passphrase")?.into())
 }
 
@@ -101,14 +101,14 @@ fn ask_twice(output: Output) -> anyhow::Result<SecretString> {
     for _ in 0..TRIES {
         let first = ask(&prompt)?;
         if first.expose_secret().chars().count() < MIN_CHARACTERS {
-            output.note("that is shorter; several words protect better than odd characters");
+            output.note("that is too short; several words protect better than unusual characters");
             continue;
         }
-        let second = ask("once more: ")?;
+        let second = ask("repeat it: ")?;
         if first.expose_secret() == second.expose_secret() {
             return Ok(first);
         }
-        output.note("the two differ");
+        output.note("the passphrases differ");
     }
     Err(Refusal::usage(format!("no passphrase after {TRIES} tries"), "run the command again").into())
 }
@@ -119,7 +119,7 @@ fn require_length(passphrase: SecretString) -> anyhow::Result<SecretString> {
     }
     Err(Refusal::usage(
         format!("the passphrase is shorter than {MIN_CHARACTERS} characters"),
-        "use several words: length protects better than odd characters",
+        "use several words: length protects better than unusual characters",
     )
     .into())
 }

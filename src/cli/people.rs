@@ -16,21 +16,21 @@ use crate::visible::one_line;
 /// What is known of people beside their cards. Without anything known, each organization is shown as unconfirmed.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct People {
-    said: BTreeMap<VerifyingKey, Said>,
+    states: BTreeMap<VerifyingKey, AffiliationState>,
     /// Names that are taken: of the board's members and of organizations that have registrars.
-    taken: Taken,
+    known_names: KnownNames,
 }
 
 /// Names that others may be taken for.
 #[derive(Debug, Default)]
-struct Taken {
+struct KnownNames {
     members: Vec<(String, Label)>,
     member_keys: BTreeSet<VerifyingKey>,
     organizations: Vec<Label>,
 }
 
-impl Taken {
-    fn of(rules: &RulesInForce) -> Self {
+impl KnownNames {
+    fn from_rules(rules: &RulesInForce) -> Self {
         let name = |contact: &String| {
             let name = contact.split(" (").next().unwrap_or(contact);
             Some((name.to_owned(), name.parse().ok()?))
@@ -61,14 +61,14 @@ impl Taken {
 
 /// The last that a registrar said of a person and the organization on their card.
 #[derive(Debug, Clone)]
-enum Said {
+enum AffiliationState {
     Confirmed(Confirmed),
     /// In words: `Remy withdrew it on 2026-05-31: Left in May`.
     NoLonger(String),
 }
 
-impl Said {
-    fn of(last: &Verified<Affiliation>, rules: &RulesInForce, now: Timestamp) -> Option<Self> {
+impl AffiliationState {
+    fn from_last(last: &Verified<Affiliation>, rules: &RulesInForce, now: Timestamp) -> Option<Self> {
         let by = last.signers().iter().find_map(|key| rules.registrar_names.get(key))?;
         if now < last.until {
             return Some(Self::Confirmed(Confirmed { by: by.clone(), until: last.until }));
@@ -77,7 +77,7 @@ impl Said {
             let why = last.reason.iter().map(|reason| format!(": {}", one_line(reason.as_str())));
             format!("{by} withdrew it on {}{}", last.created.date(), why.collect::<String>())
         } else {
-            format!("{by} confirmed it until {}, and nobody since", last.until.date())
+            format!("{by} confirmed it until {}", last.until.date())
         }))
     }
 }
@@ -91,32 +91,35 @@ struct Confirmed {
 
 impl People {
     /// What `affiliations` confirm of the people on these cards.
-    pub(in crate::cli) fn known<'a>(
+    pub(in crate::cli) fn from_affiliations<'a>(
         cards: impl IntoIterator<Item = &'a Card>,
         rules: &RulesInForce,
         affiliations: &Affiliations,
         now: Timestamp,
     ) -> Self {
-        let said = |card: &Card| {
+        let states = |card: &Card| {
             let last = affiliations.last(card, rules, now)?;
-            Some((card.verifying_key, Said::of(last, rules, now)?))
+            Some((card.verifying_key, AffiliationState::from_last(last, rules, now)?))
         };
-        Self { said: cards.into_iter().filter_map(said).collect(), taken: Taken::of(rules) }
+        Self {
+            states: cards.into_iter().filter_map(states).collect(),
+            known_names: KnownNames::from_rules(rules),
+        }
     }
 
     /// `Rosa, Example Lab (unconfirmed), key 8a41…`.
     pub(in crate::cli) fn describe(&self, card: &Card) -> String {
         let organization = self.organization(card).map(|words| format!(", {words}")).unwrap_or_default();
-        let caution = self.taken.caution(card);
+        let caution = self.known_names.caution(card);
         format!("{}{organization}, key {}{caution}", card.name, card.verifying_key.id())
     }
 
     /// `Example Lab (unconfirmed)`, `Example Lab (confirmed by Remy until 2027-01-31)`, or who withdrew it, if the card names an organization.
     pub(in crate::cli) fn organization(&self, card: &Card) -> Option<String> {
         let organization = card.organization.as_ref()?;
-        Some(match self.said.get(&card.verifying_key) {
-            Some(Said::NoLonger(words)) => format!("{organization} (unconfirmed: {words})"),
-            Some(Said::Confirmed(Confirmed { by, until })) => {
+        Some(match self.states.get(&card.verifying_key) {
+            Some(AffiliationState::NoLonger(words)) => format!("{organization} (unconfirmed: {words})"),
+            Some(AffiliationState::Confirmed(Confirmed { by, until })) => {
                 format!("{organization} (confirmed by {by} until {})", until.date())
             }
             None => format!("{organization} (unconfirmed)"),
@@ -125,22 +128,23 @@ impl People {
 
     /// Whether the card names an organization that no registrar confirms.
     pub(in crate::cli) fn is_unconfirmed(&self, card: &Card) -> bool {
-        card.organization.is_some() && !matches!(self.said.get(&card.verifying_key), Some(Said::Confirmed(_)))
+        card.organization.is_some()
+            && !matches!(self.states.get(&card.verifying_key), Some(AffiliationState::Confirmed(_)))
     }
 
     /// What a registrar said against it, or that none said anything: what a member who approves sets their own word against.
-    pub(in crate::cli) fn why_unconfirmed(&self, card: &Card) -> &str {
-        match self.said.get(&card.verifying_key) {
-            Some(Said::NoLonger(words)) => words,
-            _ => "no registrar did",
+    pub(in crate::cli) fn unconfirmed_reason(&self, card: &Card) -> &str {
+        match self.states.get(&card.verifying_key) {
+            Some(AffiliationState::NoLonger(words)) => words,
+            _ => "no registrar confirmed it",
         }
     }
 
     /// Who confirms the organization on a card, and until when; `null` if it is unconfirmed.
     pub(in crate::cli) fn confirmed_json(&self, card: &Card) -> Value {
-        match self.said.get(&card.verifying_key) {
-            Some(Said::Confirmed(Confirmed { by, until })) => json!({ "by": by, "until": until }),
-            Some(Said::NoLonger(_)) | None => Value::Null,
+        match self.states.get(&card.verifying_key) {
+            Some(AffiliationState::Confirmed(Confirmed { by, until })) => json!({ "by": by, "until": until }),
+            Some(AffiliationState::NoLonger(_)) | None => Value::Null,
         }
     }
 }
@@ -175,7 +179,7 @@ pub(in crate::cli) fn fingerprint(key: KeyId) -> String {
 }
 
 /// The keys of owners, boards and auditors.
-pub(in crate::cli) fn keys_of(catalogue: &Catalogue) -> impl Iterator<Item = &VerifyingKey> {
+pub(in crate::cli) fn catalogue_keys(catalogue: &Catalogue) -> impl Iterator<Item = &VerifyingKey> {
     let boards = catalogue.checkpoints().filter_map(|checkpoint| catalogue.board(checkpoint));
     boards.chain([catalogue.owners()]).chain(catalogue.auditors()).flat_map(Quorum::keys)
 }
@@ -183,17 +187,17 @@ pub(in crate::cli) fn keys_of(catalogue: &Catalogue) -> impl Iterator<Item = &Ve
 /// The names of keys: the author's of a request, and those of people in the catalogue.
 pub(in crate::cli) struct Names<'a> {
     pub(in crate::cli) catalogue: &'a Catalogue,
-    pub(in crate::cli) author: (KeyId, String),
+    pub(in crate::cli) author: &'a Card,
 }
 
 impl Names<'_> {
     /// What the owner of a key is called.
-    pub(in crate::cli) fn of(&self, key: KeyId) -> String {
-        if key == self.author.0 {
-            return self.author.1.clone();
+    pub(in crate::cli) fn name_of(&self, key: KeyId) -> String {
+        if key == self.author.verifying_key.id() {
+            return self.author.name.to_string();
         }
         let catalogue = self.catalogue;
-        match keys_of(catalogue).find(|found| found.id() == key) {
+        match catalogue_keys(catalogue).find(|found| found.id() == key) {
             Some(found) => catalogue.name_of(found),
             None if catalogue.registry().keys().iter().any(|registry| registry.id() == key) => {
                 "the registry".to_owned()
@@ -216,14 +220,14 @@ mod tests {
     #[test]
     fn names_that_look_like_those_of_others_are_marked() {
         let ada = card(1, "Ada", "Example Lab");
-        let taken = Taken {
+        let known_names = KnownNames {
             members: vec![("Ada".to_owned(), "Ada".parse().unwrap())],
             member_keys: [ada.verifying_key].into(),
             organizations: vec!["Example Lab".parse().unwrap()],
         };
-        assert_eq!(taken.caution(&ada), "");
-        assert_eq!(taken.caution(&card(2, "Rosa", "Example Lab")), "");
-        let beware = |name: &str, organization: &str| taken.caution(&card(3, name, organization));
+        assert_eq!(known_names.caution(&ada), "");
+        assert_eq!(known_names.caution(&card(2, "Rosa", "Example Lab")), "");
+        let beware = |name: &str, organization: &str| known_names.caution(&card(3, name, organization));
         assert_eq!(beware("ADA", "Other"), "; BEWARE: looks like Ada of the board, and has another key");
         assert_eq!(beware("Rosa", "Examp1e Lab"), "; BEWARE: its organization looks like Example Lab");
         assert_eq!(beware("Rosa \u{410}b", "Other"), "; BEWARE: letters of several scripts");

@@ -36,15 +36,15 @@ pub(super) struct Bar {
 impl Bar {
     /// Bars of a command whose work they are: each stays, full, once its step is done.
     pub(super) fn new(output: Output) -> Self {
-        Self::of(output, true)
+        Self::with_stay(output, true)
     }
 
     /// Bars before what a command is for: they make room for it.
-    pub(super) fn before(output: Output) -> Self {
-        Self::of(output, false)
+    pub(super) fn transient(output: Output) -> Self {
+        Self::with_stay(output, false)
     }
 
-    fn of(output: Output, stays: bool) -> Self {
+    fn with_stay(output: Output, stays: bool) -> Self {
         Self { output, stays, bar: Mutex::new(ProgressBar::hidden()) }
     }
 
@@ -52,7 +52,7 @@ impl Bar {
         if !self.output.draws_progress() {
             return;
         }
-        interrupt::clear_when_asked();
+        interrupt::clear_on_interrupt();
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_style(style);
         bar.set_message(step.to_owned());
@@ -135,22 +135,22 @@ struct EventState {
     step: String,
     total: Option<u64>,
     done: u64,
-    begun: Instant,
-    told: Instant,
+    started: Instant,
+    reported: Instant,
 }
 
 /// Time between two lines of progress.
-const BETWEEN: Duration = Duration::from_millis(500);
+const MIN_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Events {
     pub(super) fn new(output: Output) -> Self {
         let now = Instant::now();
-        let state = EventState { step: String::new(), total: None, done: 0, begun: now, told: now };
+        let state = EventState { step: String::new(), total: None, done: 0, started: now, reported: now };
         Self { output, state: Mutex::new(state) }
     }
 
-    fn tell(&self, state: &EventState) {
-        let seconds = state.begun.elapsed().as_secs_f64();
+    fn emit(&self, state: &EventState) {
+        let seconds = state.started.elapsed().as_secs_f64();
         let rate = state.done as f64 / seconds.max(1e-3);
         let left = state.total.filter(|_| state.done > 0);
         let left = left.map(|total| total.saturating_sub(state.done) as f64 / rate.max(1.0));
@@ -170,16 +170,16 @@ impl Progress for Events {
     fn begin(&self, step: &str, total: Option<u64>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        *state = EventState { step: step.to_owned(), total, done: 0, begun: now, told: now };
-        self.tell(&state);
+        *state = EventState { step: step.to_owned(), total, done: 0, started: now, reported: now };
+        self.emit(&state);
     }
 
     fn advance(&self, count: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.done += count;
-        if state.told.elapsed() >= BETWEEN || Some(state.done) == state.total {
-            state.told = Instant::now();
-            self.tell(&state);
+        if state.reported.elapsed() >= MIN_INTERVAL || Some(state.done) == state.total {
+            state.reported = Instant::now();
+            self.emit(&state);
         }
     }
 
@@ -195,24 +195,24 @@ mod tests {
     #[test]
     fn no_bar_is_left_unfinished_whatever_becomes_of_its_step() {
         // Bars share a screen, so one test tries all ends in turn.
-        let begun = |bar: &Bar, length: u64| {
+        let started = |bar: &Bar, length: u64| {
             let step = ProgressBar::hidden();
             step.set_length(length);
             bar.replace(step.clone());
             step
         };
         let bar = Bar::new(Output::new(false, false));
-        let full = begun(&bar, 2);
+        let full = started(&bar, 2);
         bar.advance(2);
-        let next = begun(&bar, 2);
+        let next = started(&bar, 2);
         assert!(full.is_finished() && !next.is_finished());
         bar.advance(1);
         // As when a step fails: the command returns, and the bar goes with it.
         drop(bar);
         assert!(next.is_finished() && shown().is_none());
         // As at Ctrl-C: nothing returns.
-        let bar = Bar::before(Output::new(false, false));
-        let interrupted = begun(&bar, 2);
+        let bar = Bar::transient(Output::new(false, false));
+        let interrupted = started(&bar, 2);
         clear();
         assert!(interrupted.is_finished() && shown().is_none());
     }

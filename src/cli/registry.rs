@@ -24,7 +24,7 @@ pub(super) fn remote(home: &Home, address: &BaseUrl, output: Output) -> anyhow::
     let (outage, registry) = (Arc::clone(home.outage()), address.to_string());
     let patience = outage.patience();
     let line = Arc::new(HomeLine { outage, registry, output });
-    Ok(RemoteRegistry::on(address, credentials, patience, line)?.watched_by(Arc::new(Notes(output))))
+    Ok(RemoteRegistry::with_line(address, credentials, patience, line)?.with_watcher(Arc::new(Notes(output))))
 }
 
 /// Says what takes long, and draws nothing.
@@ -63,7 +63,7 @@ pub(super) fn catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue
     let client = client(home);
     let remote = catalogue_remote(home, output)?;
     let now = Timestamp::now();
-    let why_not = home.offline_because();
+    let why_not = home.offline_reason();
     let refreshed = match &why_not {
         Some(reason) => Err(catalogue::Error::Unreachable { reason: reason.clone() }),
         None => client.refresh(&*remote, now),
@@ -76,10 +76,10 @@ pub(super) fn catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue
                 place.require_there()?;
             }
             let trusted = trusted.map_err(|_| error)?;
-            let why = why_not.or_else(|| home.offline_because());
+            let why = why_not.or_else(|| home.offline_reason());
             home.go_offline();
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-            output.note(format_args!("note: {place} is out of reach{why}; using the catalogue as seen last"));
+            output.note(format_args!("note: {place} is unreachable{why}; using the last verified catalogue"));
             trusted
         }
         refreshed => refreshed?,
@@ -95,7 +95,7 @@ pub(super) fn client(home: &Home) -> Client {
 
 /// Remembers that what began with a fresh catalogue succeeded: from now on no clock may say an earlier time.
 pub(super) fn confirm_clock(home: &Home) -> anyhow::Result<()> {
-    match home.noted_clock() {
+    match home.last_clock() {
         Some(now) => Ok(client(home).confirm_clock(now)?),
         None => Ok(()),
     }
@@ -136,7 +136,7 @@ pub(super) fn record(home: &Home) -> anyhow::Result<Record> {
 pub(super) fn statements(home: &Home, output: Output) -> anyhow::Result<Box<dyn Statements>> {
     let place = home.place()?;
     // Who goes on with what was seen last knows that it is not there.
-    if !(home.is_offline() && home.outage().is_borne()) {
+    if !(home.is_offline() && home.outage().is_tolerated()) {
         place.require_there()?;
     }
     Ok(match place {

@@ -20,20 +20,20 @@ const MAX_GUESSES: usize = 5;
 
 /// The request that begins with these digits, every signature of it in one envelope.
 pub(in crate::cli) fn request(statements: &dyn Statements, typed: &str) -> anyhow::Result<Found> {
-    one(statements, Request::KIND, typed)
+    find_one(statements, Request::KIND, typed)
 }
 
 /// The grant that begins with these digits.
 pub(in crate::cli) fn grant(statements: &dyn Statements, typed: &str) -> anyhow::Result<Found> {
-    one(statements, Grant::KIND, typed)
+    find_one(statements, Grant::KIND, typed)
 }
 
 /// The case that begins with these digits.
 pub(in crate::cli) fn case(statements: &dyn Statements, typed: &str) -> anyhow::Result<Found> {
-    one(statements, Case::KIND, typed)
+    find_one(statements, Case::KIND, typed)
 }
 
-fn one(statements: &dyn Statements, kind: &'static str, typed: &str) -> anyhow::Result<Found> {
+fn find_one(statements: &dyn Statements, kind: &'static str, typed: &str) -> anyhow::Result<Found> {
     match statements.find(kind, typed) {
         Err(ExchangeError::Ambiguous { count, prefix, .. }) => {
             Err(refusal(statements, kind, &prefix, count)?.into())
@@ -54,18 +54,15 @@ fn refusal(
     let mut known = statements.merged(kind)?;
     if count > 1 {
         known.retain(|found| found.digest.to_string().starts_with(prefix));
-        return Ok(Refusal::usage(
-            ambiguous.to_string(),
-            format!("give more digits: {}", listed(&known, now)),
-        ));
+        return Ok(Refusal::usage(ambiguous.to_string(), format!("give more digits: {}", list(&known, now))));
     }
     for other in [Request::KIND, Grant::KIND].into_iter().filter(|other| *other != kind) {
         if let Ok(found) = statements.find(other, prefix) {
             let message = format!("`{prefix}` is a {other}, not a {kind}");
             let related = known.iter().find(|known| is_related(known, &found));
             let hint = related.map_or_else(
-                || format!("`{}` shows what is there", command(kind)),
-                |related| format!("did you mean the {kind} {}?", described(related, now)),
+                || format!("list them with `{}`", command(kind)),
+                |related| format!("did you mean the {kind} {}?", describe(related, now)),
             );
             return Ok(Refusal::usage(message, hint));
         }
@@ -75,8 +72,8 @@ fn refusal(
         strsim::levenshtein(prefix, &begins) <= MAX_MISTAKES
     });
     let hint = match known.len() {
-        0 => format!("`{}` shows what is there", command(kind)),
-        _ => format!("did you mean {}? `{}` shows what is there", listed(&known, now), command(kind)),
+        0 => format!("list them with `{}`", command(kind)),
+        _ => format!("did you mean {}? list them with `{}`", list(&known, now), command(kind)),
     };
     Ok(Refusal::usage(ambiguous.to_string(), hint))
 }
@@ -94,15 +91,15 @@ fn command(kind: &str) -> String {
     format!("portcullis {kind} list")
 }
 
-fn listed(found: &[Found], now: Timestamp) -> String {
-    let shown: Vec<_> = found.iter().take(MAX_GUESSES).map(|found| described(found, now)).collect();
+fn list(found: &[Found], now: Timestamp) -> String {
+    let shown: Vec<_> = found.iter().take(MAX_GUESSES).map(|found| describe(found, now)).collect();
     let rest = found.len().saturating_sub(MAX_GUESSES);
     let rest = if rest == 0 { String::new() } else { format!(" and {rest} more") };
     format!("{}{rest}", shown.join(", "))
 }
 
 /// `3f2a9c81d0e4 (tiny, Rosa (81be02aa), 3 h)`.
-fn described(found: &Found, now: Timestamp) -> String {
+fn describe(found: &Found, now: Timestamp) -> String {
     let digits = registry::short(found);
     let said = match found.envelope.kind().ok().as_deref() {
         Some(Request::KIND) => found.envelope.claim::<Request>().ok().map(|claim| {

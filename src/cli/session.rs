@@ -25,11 +25,11 @@ pub(super) struct HomeCredentials {
     home: Home,
     output: Output,
     registry: String,
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Option<StoredBearer>>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Kept {
+struct StoredBearer {
     registry: String,
     bearer: String,
     expires: Timestamp,
@@ -39,7 +39,7 @@ impl HomeCredentials {
     pub(super) fn new(home: &Home, registry: &BaseUrl, output: Output) -> Self {
         let registry = registry.to_string();
         let kept = fs::read(home.session_path()).ok().and_then(|bytes| crate::json::from_slice(&bytes).ok());
-        let kept = kept.filter(|kept: &Kept| kept.registry == registry);
+        let kept = kept.filter(|kept: &StoredBearer| kept.registry == registry);
         Self { home: home.clone(), output, registry, kept: Mutex::new(kept) }
     }
 
@@ -65,7 +65,7 @@ impl Credentials for HomeCredentials {
 
     fn keep(&self, bearer: &Bearer) {
         let (registry, bearer, expires) = (self.registry.clone(), bearer.bearer.clone(), bearer.expires);
-        let kept = Kept { registry, bearer, expires };
+        let kept = StoredBearer { registry, bearer, expires };
         if let Ok(bytes) = serde_json::to_vec(&kept)
             && let Err(error) = write_secret(&self.home.session_path(), &bytes)
         {

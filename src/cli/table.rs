@@ -55,7 +55,7 @@ pub(in crate::cli) struct Look {
 
 impl Look {
     /// The look of standard output. `NO_COLOR` is honoured, and a pipe has neither width nor colours.
-    pub(in crate::cli) fn of_stdout() -> Self {
+    pub(in crate::cli) fn detect() -> Self {
         let width = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
         Self { width, has_colours: console::colors_enabled() }
     }
@@ -85,7 +85,7 @@ impl Cell {
 
     /// The same in a tone.
     #[must_use]
-    pub(in crate::cli) fn toned(self, tone: Tone) -> Self {
+    pub(in crate::cli) fn with_tone(self, tone: Tone) -> Self {
         Self { tone, ..self }
     }
 }
@@ -119,7 +119,7 @@ impl<const N: usize> Table<N> {
             return Vec::new();
         }
         let widths = self.widths(look.width);
-        let header = self.columns.map(|(name, _)| Cell::new(name).toned(Tone::Strong));
+        let header = self.columns.map(|(name, _)| Cell::new(name).with_tone(Tone::Strong));
         let rows = std::iter::once(&header).chain(&self.rows);
         rows.map(|cells| line(cells, &widths, look)).collect()
     }
@@ -167,12 +167,12 @@ mod tests {
         table.row([
             Cell::new("3f2a9c81d0e4"),
             Cell::new("Zoë Ångström"),
-            Cell::new("granted").toned(Tone::Good),
+            Cell::new("granted").with_tone(Tone::Good),
         ]);
         table.row([
             Cell::new("7d21e0aa11bb"),
             Cell::new("東京タワー\nroot"),
-            Cell::new("denied: \u{1b}[2J a long reason that goes on and on").toned(Tone::Bad),
+            Cell::new("denied: \u{1b}[2J a long reason that goes on and on").with_tone(Tone::Bad),
         ]);
         table
     }

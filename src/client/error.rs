@@ -40,7 +40,7 @@ pub enum Error {
         what: &'static str,
     },
     /// The catalogue names a stage that no policy can have.
-    #[error("`{checkpoint}` is in a stage `{stage}`, which is no stage's name")]
+    #[error("`{checkpoint}` is in a stage `{stage}`, which is not a stage name")]
     UnknownStage {
         /// Which checkpoint.
         checkpoint: CheckpointId,
@@ -64,7 +64,7 @@ pub enum Error {
         what: &'static str,
     },
     /// Nothing here is made out to this person.
-    #[error("there is no grant for `{checkpoint}` made out to {name}")]
+    #[error("there is no grant for `{checkpoint}` issued to {name}")]
     NoGrant {
         /// For which checkpoint.
         checkpoint: CheckpointId,
@@ -72,7 +72,7 @@ pub enum Error {
         name: String,
     },
     /// A grant is there and does not count.
-    #[error("the grant {grant} for `{checkpoint}` does not count")]
+    #[error("the grant {grant} for `{checkpoint}` is not valid")]
     GrantRefused {
         /// For which checkpoint.
         checkpoint: CheckpointId,
@@ -82,7 +82,7 @@ pub enum Error {
         source: Box<access::Error>,
     },
     /// A statement in the vault, without which nothing opens, is damaged.
-    #[error("the {kind} {} in the vault is damaged: it is not what its name says", path.display())]
+    #[error("the {kind} {} in the vault is damaged: its digest does not match its name", path.display())]
     Damaged {
         /// What kind of statement.
         kind: &'static str,
@@ -90,7 +90,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The grant stands and no lease of it is live.
-    #[error("there is no live lease for the grant {grant} of `{checkpoint}`")]
+    #[error("there is no valid lease for the grant {grant} of `{checkpoint}`")]
     NoLease {
         /// For which checkpoint.
         checkpoint: CheckpointId,
@@ -101,7 +101,7 @@ pub enum Error {
         newest: Option<Box<access::Error>>,
     },
     /// What the registry sent is no lease that could be used.
-    #[error("the registry sent a lease that does not hold")]
+    #[error("the registry sent an invalid lease")]
     LeaseRefused {
         /// The rule that refused it.
         source: Box<access::Error>,
@@ -135,21 +135,21 @@ pub enum Error {
     #[error(transparent)]
     Usage(#[from] usage::Error),
     /// The rules of misuse cannot be used.
-    #[error("the catalogue's rules of misuse cannot be used: {reason}")]
+    #[error("the catalogue's misuse rules cannot be used: {reason}")]
     MisuseRules {
         /// Why not.
         reason: String,
     },
     /// The grant or the lease under which something was opened has ended since.
-    #[error("leave to open `{checkpoint}` ended at {until}")]
-    PassOver {
+    #[error("access to `{checkpoint}` expired at {until}")]
+    AccessExpired {
         /// Which checkpoint.
         checkpoint: CheckpointId,
         /// When.
         until: Timestamp,
     },
     /// A rule of misuse keeps a generation from starting; the record says so.
-    #[error("the misuse rule `{rule}` blocks it: the prompt {reason}")]
+    #[error("the misuse rule `{rule}` blocks the prompt: it {reason}")]
     Blocked {
         /// Which rule.
         rule: String,
@@ -157,7 +157,7 @@ pub enum Error {
         reason: String,
     },
     /// A rule of misuse wants a reason first.
-    #[error("the misuse rule `{rule}` asks for a reason: the prompt {reason}")]
+    #[error("the misuse rule `{rule}` requires a reason: the prompt {reason}")]
     NeedsJustification {
         /// Which rule.
         rule: String,
@@ -168,7 +168,7 @@ pub enum Error {
     #[error(transparent)]
     Log(#[from] log::Error),
     /// Something that takes effect only once it is in the log is not, as far as this machine was shown.
-    #[error("nothing here proves that the {kind} {statement} is in the registry's log")]
+    #[error("there is no proof that the {kind} {statement} is in the registry's log")]
     NotLogged {
         /// What kind of entry is missing.
         kind: EntryKind,
@@ -186,13 +186,13 @@ pub enum Error {
         source: io::Error,
     },
     /// A chunk that is offered is not the one that the manifest names.
-    #[error("the chunk {} is not what its name says", path.display())]
+    #[error("the chunk {} does not match its digest", path.display())]
     WrongChunk {
         /// Where it lies.
         path: PathBuf,
     },
     /// Another pull of the same checkpoint is under way.
-    #[error("another pull into {} is under way", path.display())]
+    #[error("another pull into {} is running", path.display())]
     PullUnderWay {
         /// Where.
         path: PathBuf,
@@ -208,7 +208,7 @@ pub enum Error {
         free: u64,
     },
     /// No server gives a chunk.
-    #[error("no server gives the chunk {chunk}: {reason}")]
+    #[error("no server provides the chunk {chunk}: {reason}")]
     NoMirror {
         /// Which chunk.
         chunk: Sha256Digest,

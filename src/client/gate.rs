@@ -3,12 +3,11 @@
 //! In this order: the catalogue's rules are verified, the grant counts under them, it is made out to this very identity, a lease is
 //! live, enough shares hold, and both locks together open the manifest's commitment. Only then is a chunk read.
 
-use super::{Error, Vault, sealed};
+use super::{EntryRef, Error, Vault, sealed};
 use crate::access::{
     self, Affiliation, Affiliations, ApprovalShare, Grant, Lease, Revocation, RulesInForce, Statements as _,
     lease_context,
 };
-use crate::digest::Sha256Digest;
 use crate::identity::{Card, OpeningKey};
 use crate::log::EntryKind;
 use crate::seal::{self, BoardKey, ContentKey, OpenedCheckpoint, SealedManifest, Share};
@@ -27,7 +26,7 @@ pub struct Pass {
 
 /// A checkpoint whose two locks are open.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenCheckpoint {
     /// What let it be opened.
     pub pass: Pass,
     /// The checkpoint, its chunks opened as they are read.
@@ -205,7 +204,7 @@ fn live_lease(
 
 impl Pass {
     /// What must be in the log for this to take effect: the rules that it rests on, the grant, the lease.
-    pub fn logged(&self, rules: &RulesInForce) -> [(EntryKind, Sha256Digest); 5] {
+    pub fn log_entries(&self, rules: &RulesInForce) -> [EntryRef; 5] {
         [
             (EntryKind::Policy, rules.policy_digest),
             (EntryKind::Stage, rules.stage_digest),
@@ -213,16 +212,22 @@ impl Pass {
             (EntryKind::Grant, self.grant.digest()),
             (EntryKind::Lease, self.lease.digest()),
         ]
+        .map(|(kind, statement)| EntryRef { kind, statement })
     }
 
     /// Opens the sealed checkpoint of the vault in memory.
     ///
     /// # Errors
     /// [`Error::NotLogged`], [`Error::Log`], [`Error::NotPulled`], [`Error::TooFewShares`], [`Error::Seal`].
-    pub fn open(self, vault: &Vault, rules: &RulesInForce, key: &OpeningKey) -> Result<Opened, Error> {
+    pub fn open(
+        self,
+        vault: &Vault,
+        rules: &RulesInForce,
+        key: &OpeningKey,
+    ) -> Result<OpenCheckpoint, Error> {
         if let Some(record) = vault.record() {
-            for logged in self.logged(rules) {
-                record.require(logged, &rules.registry)?;
+            for entry in self.log_entries(rules) {
+                record.require(entry, &rules.registry)?;
             }
         }
         let folder = vault.sealed(&rules.checkpoint, rules.manifest);
@@ -230,20 +235,21 @@ impl Pass {
             return Err(Error::NotPulled { checkpoint: rules.checkpoint.clone() });
         }
         let sealed = sealed(&folder, rules.manifest)?.with_what_was_checked();
-        let board_key = self.board_key(sealed.manifest(), (vault, rules), key)?;
+        let board_key = self.board_key(sealed.manifest(), vault, rules, key)?;
         let lease = &*self.lease;
         let context = lease_context(lease.grant, lease.issued, lease.expires);
         let registry_key = seal::open_registry_key(&lease.registry_key, key, context)?;
         let content_key = ContentKey::derive(&board_key, &registry_key, &rules.checkpoint);
         let checkpoint = sealed.unlock(&content_key)?;
-        Ok(Opened { pass: self, checkpoint })
+        Ok(OpenCheckpoint { pass: self, checkpoint })
     }
 
     /// Combines the delivered shares; those that do not hold are named if too few are left.
     fn board_key(
         &self,
         manifest: &SealedManifest,
-        (vault, rules): (&Vault, &RulesInForce),
+        vault: &Vault,
+        rules: &RulesInForce,
         key: &OpeningKey,
     ) -> Result<BoardKey, Error> {
         let mut shares: Vec<Share> = Vec::new();

@@ -37,7 +37,7 @@ pub struct Invitation {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvitationError {
     /// It does not begin as one.
-    #[error("this is no invitation: one begins with `{PREFIX}1`")]
+    #[error("this is not an invitation: an invitation begins with `{PREFIX}1`")]
     Prefix,
     /// Longer than any.
     #[error("the invitation is longer than {MAX_CHARACTERS} characters")]
@@ -49,13 +49,13 @@ pub enum InvitationError {
         reason: String,
     },
     /// A later version wrote it.
-    #[error("the invitation is of version {version}, and this program knows version {VERSION}")]
+    #[error("the invitation has version {version}; this program supports version {VERSION}")]
     Version {
         /// Its version.
         version: u8,
     },
     /// It holds no address that could be one.
-    #[error("the invitation names no registry that could be one")]
+    #[error("the invitation names no valid registry")]
     Registry,
 }
 
@@ -82,7 +82,7 @@ impl Invitation {
     }
 
     /// Whether a text is meant to be an invitation, in whatever state it is.
-    pub fn is_meant_by(text: &str) -> bool {
+    pub fn is_invitation(text: &str) -> bool {
         text.trim_start().get(..PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX))
     }
 
@@ -98,7 +98,7 @@ impl Invitation {
 
     /// What people compare.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(self.catalogue, &self.registry)
+        Fingerprint::new(self.catalogue, &self.registry)
     }
 }
 
@@ -106,7 +106,7 @@ impl FromStr for Invitation {
     type Err = InvitationError;
 
     fn from_str(text: &str) -> Result<Self, InvitationError> {
-        if !Self::is_meant_by(text) {
+        if !Self::is_invitation(text) {
             return Err(InvitationError::Prefix);
         }
         if text.len() > 2 * MAX_CHARACTERS {
@@ -123,7 +123,7 @@ impl FromStr for Invitation {
             return Err(InvitationError::Prefix);
         }
         let bytes: Vec<u8> = checked.byte_iter().collect();
-        let (version, rest) = bytes.split_first().ok_or_else(|| damaged("nothing is in it".to_owned()))?;
+        let (version, rest) = bytes.split_first().ok_or_else(|| damaged("it is empty".to_owned()))?;
         if *version != VERSION {
             return Err(InvitationError::Version { version: *version });
         }
@@ -144,7 +144,7 @@ impl fmt::Display for Invitation {
 
 impl Fingerprint {
     /// The fingerprint of a catalogue at a registry's address.
-    pub fn of(catalogue: CatalogueId, registry: &str) -> Self {
+    pub fn new(catalogue: CatalogueId, registry: &str) -> Self {
         Self(Sha256Digest::of(&[DOMAIN, catalogue.digest().as_bytes(), registry.as_bytes()].concat()))
     }
 }
@@ -207,18 +207,18 @@ mod tests {
         let said: Vec<_> =
             refused.iter().map(|text| text.parse::<Invitation>().unwrap_err().to_string()).collect();
         insta::assert_snapshot!(said.join("\n"), @"
-        this is no invitation: one begins with `portcullis-invite1`
+        this is not an invitation: an invitation begins with `portcullis-invite1`
         the invitation is damaged: parse failed
         the invitation is damaged: invalid checksum
         the invitation is damaged: invalid checksum
         the invitation is damaged: invalid checksum
-        this is no invitation: one begins with `portcullis-invite1`
-        the invitation is damaged: nothing is in it
-        the invitation is of version 2, and this program knows version 1
+        this is not an invitation: an invitation begins with `portcullis-invite1`
+        the invitation is damaged: it is empty
+        the invitation has version 2; this program supports version 1
         the invitation is damaged: it is cut off
-        the invitation names no registry that could be one
-        the invitation names no registry that could be one
-        the invitation names no registry that could be one
+        the invitation names no valid registry
+        the invitation names no valid registry
+        the invitation names no valid registry
         the invitation is longer than 1023 characters
         ");
     }

@@ -19,16 +19,16 @@ mod upload;
 mod vault;
 
 pub use error::Error;
-pub use gate::{Opened, Pass, find_grant, find_lease, find_pass};
+pub use gate::{OpenCheckpoint, Pass, find_grant, find_lease, find_pass};
 pub use invitation::{Fingerprint, Invitation, InvitationError};
-pub use pull::{ChunkSource, Mirror, Pace, Parallel, PullOptions, Pulled, SetAside, pull};
-pub use record::Record;
+pub use pull::{ChunkSource, ExcludedMirror, Mirror, Pace, Parallel, PullOptions, PullReport, pull};
+pub use record::{EntryRef, Record};
 pub use recorder::{Asked, Ended, Recorder};
 pub use recorders::{Begun, Recorders};
 pub use recovery::Recovery;
 pub use rules::{Catalogue, unknown_checkpoint};
 pub use sync::sync;
-pub use upload::{Uploaded, upload};
+pub use upload::{UploadReport, upload};
 pub use vault::Vault;
 
 use std::path::Path;

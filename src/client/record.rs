@@ -26,6 +26,15 @@ const MAX_BYTES: u64 = 1 << 20;
 /// How often a receipt is asked for while other commands accept newer heads.
 const TRIES: usize = 4;
 
+/// An entry of the log, by what it records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryRef {
+    /// The kind of the entry.
+    pub kind: EntryKind,
+    /// The digest of the statement or the file that it records.
+    pub statement: Sha256Digest,
+}
+
 /// A client's record of the log.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -52,42 +61,32 @@ impl Record {
     ///
     /// # Errors
     /// [`Error::NotLogged`] where none is kept, [`Error::Log`] where it does not hold.
-    pub fn require(
-        &self,
-        (kind, statement): (EntryKind, Sha256Digest),
-        registry: &Quorum,
-    ) -> Result<Entry, Error> {
-        let bytes = self.read(&self.receipt(kind, statement))?;
-        let bytes = bytes.ok_or(Error::NotLogged { kind, statement })?;
+    pub fn require(&self, entry: EntryRef, registry: &Quorum) -> Result<Entry, Error> {
+        let bytes = self.read(&self.receipt(entry))?;
+        let bytes = bytes.ok_or(not_logged(entry))?;
         let receipt: LogReceipt = crate::json::from_slice(&bytes)
             .map_err(|error| log::Error::Proof { reason: error.to_string() })?;
         let receipt = Receipt::parse(receipt.entry.into_bytes(), &receipt.proof)?;
-        Ok(self.check(&receipt, (kind, statement), registry)?.0)
+        Ok(self.check(&receipt, entry, registry)?.0)
     }
 
     /// Gets the receipt of an entry from the registry, unless one is kept; its head must continue the last one.
     ///
     /// # Errors
     /// [`Error::Remote`] where the registry has none, [`Error::Log`] where proof or head do not hold.
-    pub fn bring(
-        &self,
-        (kind, statement): (EntryKind, Sha256Digest),
-        (remote, registry): (&RemoteRegistry, &Quorum),
-    ) -> Result<(), Error> {
-        if self.require((kind, statement), registry).is_ok() {
+    pub fn fetch(&self, entry: EntryRef, remote: &RemoteRegistry, registry: &Quorum) -> Result<(), Error> {
+        if self.require(entry, registry).is_ok() {
             return Ok(());
         }
         let mut tried = 0;
         loop {
             tried += 1;
-            let wire = match remote.log_receipt(kind, statement) {
-                Err(RemoteError::Refused { status: 404, .. }) => {
-                    return Err(Error::NotLogged { kind, statement });
-                }
+            let wire = match remote.log_receipt(entry.kind, entry.statement) {
+                Err(RemoteError::Refused { status: 404, .. }) => return Err(not_logged(entry)),
                 wire => wire?,
             };
             let receipt = Receipt::parse(wire.entry.clone().into_bytes(), &wire.proof)?;
-            let (_, head) = self.check(&receipt, (kind, statement), registry)?;
+            let (_, head) = self.check(&receipt, entry, registry)?;
             match self.advance(&receipt.note, &head, remote) {
                 // Another command accepted a newer head since this receipt was made.
                 Err(Error::Log(log::Error::Shrunk { .. })) if tried < TRIES => continue,
@@ -95,7 +94,7 @@ impl Record {
             }
             let bytes =
                 serde_json::to_vec(&wire).map_err(|error| log::Error::Proof { reason: error.to_string() })?;
-            return self.write(&self.receipt(kind, statement), &bytes);
+            return self.write(&self.receipt(entry), &bytes);
         }
     }
 
@@ -113,14 +112,14 @@ impl Record {
     fn check(
         &self,
         receipt: &Receipt,
-        (kind, statement): (EntryKind, Sha256Digest),
+        expected: EntryRef,
         registry: &Quorum,
     ) -> Result<(Entry, TreeHead), Error> {
         self.check_note(&receipt.note, registry)?;
         let (entry, head) =
-            self.by_any(receipt.note.log(), registry, |key| receipt.verify(key, &self.witnesses))?;
-        if (entry.kind, entry.statement) != (kind, statement) {
-            return Err(Error::NotLogged { kind, statement });
+            self.verify_by_any(receipt.note.log(), registry, |key| receipt.verify(key, &self.witnesses))?;
+        if (entry.kind, entry.statement) != (expected.kind, expected.statement) {
+            return Err(not_logged(expected));
         }
         Ok((entry, head))
     }
@@ -128,13 +127,13 @@ impl Record {
     fn check_note(&self, note: &HeadNote, registry: &Quorum) -> Result<TreeHead, Error> {
         // The name of the log that was seen first stays.
         let name = self.head()?.map_or_else(|| note.log().to_owned(), |known| known.log().to_owned());
-        let head = self.by_any(&name, registry, |key| note.verify(key))?;
+        let head = self.verify_by_any(&name, registry, |key| note.verify(key))?;
         self.witnesses.require(note)?;
         Ok(head)
     }
 
     /// What holds under any of the registry's keys; the last refusal where none does.
-    fn by_any<T>(
+    fn verify_by_any<T>(
         &self,
         name: &str,
         registry: &Quorum,
@@ -164,7 +163,7 @@ impl Record {
         self.write(&self.folder.join("head"), &note.to_bytes())
     }
 
-    fn receipt(&self, kind: EntryKind, statement: Sha256Digest) -> PathBuf {
+    fn receipt(&self, EntryRef { kind, statement }: EntryRef) -> PathBuf {
         self.folder.join("receipts").join(format!("{kind}-{statement}.json"))
     }
 
@@ -201,4 +200,8 @@ impl Record {
         };
         write().map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })
     }
+}
+
+fn not_logged(EntryRef { kind, statement }: EntryRef) -> Error {
+    Error::NotLogged { kind, statement }
 }

@@ -71,8 +71,10 @@ impl Recorder {
     /// # Errors
     /// [`Error::Usage`] where the journal does not hold, or texts would have to be sealed to nobody.
     pub fn open(
-        (place, random): (&JournalPlace, [u8; 16]),
-        (pass, rules): (&Pass, &RulesInForce),
+        place: &JournalPlace,
+        random: [u8; 16],
+        pass: &Pass,
+        rules: &RulesInForce,
         auditors: &[Card],
         scorer: Option<Scorer>,
         signer: Box<dyn Signer>,
@@ -114,11 +116,11 @@ impl Recorder {
     /// Records, durably, that a generation begins; by what its end is recorded, and the rules that it meets.
     ///
     /// # Errors
-    /// [`Error::PassOver`] where grant or lease have ended since; [`Error::Blocked`], [`Error::NeedsJustification`], which are recorded too; [`Error::Usage`] where nothing can be recorded, or the day's
+    /// [`Error::AccessExpired`] where grant or lease have ended since; [`Error::Blocked`], [`Error::NeedsJustification`], which are recorded too; [`Error::Usage`] where nothing can be recorded, or the day's
     /// tokens are spent. Whatever it is, nothing may be generated then.
     pub fn begin(&mut self, asked: &Asked<'_>, now: Timestamp) -> Result<(u64, Vec<Hit>), Error> {
         if now >= self.until {
-            return Err(Error::PassOver { checkpoint: self.checkpoint.clone(), until: self.until });
+            return Err(Error::AccessExpired { checkpoint: self.checkpoint.clone(), until: self.until });
         }
         self.forget(now);
         let sketch = (self.recipients.mode() == UsageMode::Sealed).then(|| Sketch::of(asked.prompt));
@@ -288,7 +290,7 @@ mod tests {
         let mut begin = |at| recorder.begin(&asked(5), Timestamp::from_unix_seconds(at));
         assert!(begin(99).is_ok());
         let refused = begin(100).unwrap_err().to_string();
-        assert_eq!(refused, "leave to open `tiny` ended at 1970-01-01T00:01:40Z");
+        assert_eq!(refused, "access to `tiny` expired at 1970-01-01T00:01:40Z");
     }
 
     #[test]

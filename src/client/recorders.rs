@@ -16,7 +16,7 @@ pub struct Begun(Vec<u64>);
 
 impl Recorders {
     /// These recorders.
-    pub fn of(recorders: impl IntoIterator<Item = Recorder>) -> Self {
+    pub fn new(recorders: impl IntoIterator<Item = Recorder>) -> Self {
         Self(recorders.into_iter().collect())
     }
 

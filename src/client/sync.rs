@@ -1,7 +1,7 @@
 //! Bringing usage records to the registry, in batches, each of which must then be in the log.
 
 use super::remote::RemoteRegistry;
-use super::{Error, Record};
+use super::{EntryRef, Error, Record};
 use crate::access::Statements as _;
 use crate::identity::{Card, Signer};
 use crate::log::EntryKind;
@@ -16,8 +16,10 @@ use crate::usage::{self, Journal, Outgoing, SignedRecord, UsageBatch, make_batch
 /// does not prove that a batch is in its log.
 pub fn sync(
     journal: &mut Journal,
-    (card, signer): (&Card, &dyn Signer),
-    (remote, registry): (&RemoteRegistry, &Quorum),
+    card: &Card,
+    signer: &dyn Signer,
+    remote: &RemoteRegistry,
+    registry: &Quorum,
     record: &Record,
 ) -> Result<u64, Error> {
     let mut sent = 0;
@@ -27,7 +29,7 @@ pub fn sync(
     let sign = |records: &[SignedRecord]| make_batch(catalogue, card, records, signer, Timestamp::now());
     while let Some(Outgoing { batch, records, reached }) = journal.outgoing(&card.verifying_key, sign)? {
         remote.put(UsageBatch::KIND, &batch, &card.verifying_key)?;
-        record.bring((EntryKind::Usage, batch.digest()), (remote, registry))?;
+        record.fetch(EntryRef { kind: EntryKind::Usage, statement: batch.digest() }, remote, registry)?;
         journal.keep_synced(&reached)?;
         sent += records;
     }

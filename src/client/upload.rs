@@ -20,7 +20,7 @@ const PARALLEL: usize = 4;
 
 /// What handing in did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Uploaded {
+pub struct UploadReport {
     /// Chunks of the checkpoint.
     pub chunks: usize,
     /// Of them, those that the registry had already.
@@ -36,7 +36,7 @@ pub fn upload(
     manifest: Sha256Digest,
     registry: &RemoteRegistry,
     progress: &dyn Progress,
-) -> Result<Uploaded, Error> {
+) -> Result<UploadReport, Error> {
     let checkpoint = sealed(folder, manifest)?;
     let chunks: Vec<ChunkEntry> = checkpoint.manifest().chunks().cloned().collect();
     progress.begin("handing in", Some(chunks.iter().map(|chunk| chunk.size).sum()));
@@ -72,7 +72,7 @@ pub fn upload(
         shares: text(shares(folder)?)?,
     };
     registry.put_seal(id, &parcel)?;
-    Ok(Uploaded { chunks: chunks.len(), already_there })
+    Ok(UploadReport { chunks: chunks.len(), already_there })
 }
 
 fn shares(folder: &Path) -> Result<Vec<u8>, Error> {

@@ -197,7 +197,7 @@ fn a_request_that_a_board_denied_is_approved_all_the_same() {
     insta::assert_snapshot!(said, @"
     exit 3
     error: eve denied the request of rosa on <date>: Unclear
-      next: a denial ends a request, so rosa has to ask again: `portcullis request new tiny --renew <digits>`
+      next: a denial ends a request; rosa must send a new one: `portcullis request new tiny --renew <digits>`
     ");
     // A program that says nothing of it is refused by the registry.
     let page = served.get_as("ada", &format!("/v1/statements?kind=request&prefix={request}")).json();
@@ -215,7 +215,7 @@ fn a_member_of_no_board_that_decides_denies() {
     let served = with_ethics();
     let request = served.scene.request();
     let said = served.scene.refuse("august", &format!("deny {request} --reason No"));
-    assert!(said.contains("you are on no board that decides on tiny"), "{said}");
+    assert!(said.contains("you are not on a board that decides on tiny"), "{said}");
 }
 
 #[test]

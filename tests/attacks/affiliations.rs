@@ -47,7 +47,7 @@ fn a_stranger_writes_the_name_of_an_organization_on_a_card() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(said.replace(&served.process.url, "<registry>"), @"
             exit 3
-            error: stage `partners` of tiny wants your organization confirmed: the policy does not permit it: no registrar of 'University' confirmed that the person belongs to it
+            error: stage `partners` of tiny requires that your organization is confirmed: the policy does not permit it: no registrar of 'University' confirmed that the person belongs to it
               next: give your card to remy, its registrar, who runs `portcullis affiliation confirm <card> --organization 'University' --days <days>`; then ask again
             ");
         }
@@ -78,19 +78,19 @@ fn somebody_confirms_themselves_or_speaks_for_another_organization() {
     let confirm = "affiliation confirm cards/rosa.card --organization University --days 9";
     insta::assert_snapshot!(scene.refuse("rosa", confirm), @"
     exit 3
-    error: you are no registrar of University
+    error: you are not a registrar of University
       next: its registrars confirm: remy
     ");
     insta::assert_snapshot!(scene.refuse("mallory", confirm), @"
     exit 3
-    error: you are no registrar of University
+    error: you are not a registrar of University
       next: its registrars confirm: remy
     ");
     let other = "affiliation confirm cards/rosa.card --organization Elsewhere --days 9";
     insta::assert_snapshot!(scene.refuse("mallory", other), @"
     exit 2
     error: rosa's card names University, not Elsewhere
-      next: they make an identity with it: `portcullis identity new --name <name> --organization <name>`
+      next: they create an identity with it: `portcullis identity new --name <name> --organization <name>`
     ");
     // Around the command line, the registry refuses it all the same.
     for (catalogue, signer) in [
@@ -148,7 +148,7 @@ fn a_registrar_who_was_taken_away_goes_on_confirming() {
     scene.succeed("rosa", &format!("pull {ID}"));
     scene.succeed("ada", "catalogue organization remove University --registrar remy");
     let review = scene.succeed("ben", "catalogue review");
-    assert!(review.contains("confirms nobody of University any more: remy (key "), "{review}");
+    assert!(review.contains("no longer confirms members of University: remy (key "), "{review}");
     scene.sign_all("ben", "");
     let said = scene.refuse("rosa", &format!("lease {ID}"));
     assert!(said.contains("no registrar of 'University' confirmed"), "{said}");

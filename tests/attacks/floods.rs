@@ -372,7 +372,7 @@ fn asking_the_same_twice_is_one_request(database: Database) {
     let shown = scene.succeed("rosa", &new);
     insta::allow_duplicates! {
         insta::assert_snapshot!(scene.stable(&shown), @"
-        you asked for that already: request <digits> is pending
+        this request already exists: request <digits> is pending
           next: `portcullis request show <digits>` tells how it stands
         ");
     }

@@ -93,7 +93,7 @@ fn a_case_that_nobody_signed_is_shown_and_decided_and_ends_a_grant() {
                 insta::assert_snapshot!(stable(&served, &scene.refuse("august", &command)), @"
                 exit 4
                 error: one member of the board of auditors must sign, and did not
-                  next: believe nothing that it says, and tell the owners: `portcullis audit verify` shows what the log has of it
+                  next: do not trust it, and tell the owners: `portcullis audit verify` shows what the log contains
                 ");
             }
         }

@@ -150,7 +150,7 @@ fn a_journal_vanishes_where_no_registry_knows_of_it() {
     let said = scene.refuse("rosa", &format!("run {ID} Hello -n 2"));
     assert!(said.contains(&format!("the usage journal {lost}, which had 2 records, is gone")), "{said}");
     let explained = scene.succeed("rosa", &format!("usage explain {lost} --reason Cleaning"));
-    assert!(explained.contains("for this machine alone"), "{explained}");
+    assert!(explained.contains("on this machine only"), "{explained}");
     run(&scene);
 }
 

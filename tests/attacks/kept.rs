@@ -185,12 +185,12 @@ fn goes_on(database: Database) {
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 3 is in force, keeps the grants of before that it permits, and does not permit this one: days: 30 days are asked for, and at most 10 may be
-      next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
+      next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &run), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 3 is in force, keeps the grants of before that it permits, and does not permit this one: days: 30 days are asked for, and at most 10 may be
-      next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
+      next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     let shown = scene.succeed("rosa", &format!("request show {request}"));
     assert!(shown.starts_with("ended: the policy was replaced since"), "{shown}");
@@ -246,7 +246,7 @@ fn a_later_policy_revives_what_an_earlier_change_ended() {
     4 | keeps_grants_from = 3
       |                     ^
     this is version 2, and version 3 comes after it: name an earlier version, or leave the line out
-      next: correct that line; docs/policy.md tells the format
+      next: correct that line; docs/policy.md describes the format
 
     exit 2
     error: the policy of tiny keeps grants made under version 1 or later, and permits more than version 2 did, which ended some of them (partners: at most 10 days instead of 90): a later policy revives none
@@ -254,7 +254,7 @@ fn a_later_policy_revives_what_an_earlier_change_ended() {
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 3 is in force and keeps grants made under version 2 or later, and this one was made under version 1
-      next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
+      next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
 
     exit 2
     error: the policy of tiny keeps grants made under version 1 or later, and those made before version 2 have ended: a later policy revives none
@@ -267,7 +267,7 @@ fn a_later_policy_revives_what_an_earlier_change_ended() {
     insta::assert_snapshot!(scene.refuse("rosa", &format!("grant verify {grant}")), @"
     exit 3
     error: the policy was replaced since: version 4 is in force, and a change of policy ends every grant made before it
-      next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
+      next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     holds(&served);
 }

@@ -153,7 +153,7 @@ fn an_origin_in_the_settings_that_is_none_is_refused() {
        |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     it is no origin: one is written `https://registry.example`, in lower case, with a port if it is not the usual one, and without a path
 
-      next: docs/registry.md tells of all settings
+      next: docs/registry.md describes all settings
     "#);
 }
 

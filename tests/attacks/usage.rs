@@ -171,7 +171,7 @@ fn a_text_cut_off_by_a_kill_whose_output_is_removed_bars_the_lease_until_it_is_e
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @r#"
     exit 3
     error: generation 2 of the usage journal never ended, and what it wrote is gone
-      next: say what became of it: `portcullis usage explain 2 --reason "…"`; auditors look at it
+      next: explain it: `portcullis usage explain 2 --reason "…"`; auditors review it
     "#);
     assert!(scene.refuse("rosa", &format!("run {ID} Hello -n 2")).contains("usage explain 2"));
     // As a client would that leaves the check out: it tells of all it has, without a word on the generation.

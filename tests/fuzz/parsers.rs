@@ -106,7 +106,7 @@ pub(crate) fn invitation(bytes: &[u8]) {
     for text in texts.into_iter().flatten() {
         match text.parse::<Invitation>() {
             Ok(invitation) => {
-                assert!(Invitation::is_meant_by(&text) && !invitation.registry().is_empty());
+                assert!(Invitation::is_invitation(&text) && !invitation.registry().is_empty());
                 assert_eq!(invitation.to_string().parse(), Ok(invitation));
             }
             Err(error) => assert!(error.to_string().len() < 400, "{error}"),

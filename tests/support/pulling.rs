@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use portcullis::access::RulesInForce;
 use portcullis::catalogue::{Client, Folder};
-use portcullis::client::{self, Catalogue, ChunkSource, Error, Mirror, Pace, PullOptions, Pulled, Vault};
+use portcullis::client::{self, Catalogue, ChunkSource, Error, Mirror, Pace, PullOptions, PullReport, Vault};
 use portcullis::digest::Sha256Digest;
 use portcullis::progress::Progress;
 use portcullis::seal::SealedManifest;
@@ -56,17 +56,16 @@ impl Ground {
     }
 
     /// Pulls from servers into a vault.
-    pub fn pull(&self, vault: &Path, servers: &[String], progress: &dyn Progress) -> Result<Pulled, Error> {
+    pub fn pull(
+        &self,
+        vault: &Path,
+        servers: &[String],
+        progress: &dyn Progress,
+    ) -> Result<PullReport, Error> {
         let mirrors = servers.iter().map(|url| Mirror::Plain(url.parse().unwrap())).collect();
         let options = PullOptions { pace: impatient(), ..PullOptions::default() };
         let vault = Vault::at(vault.to_owned());
-        client::pull(
-            &self.manifest,
-            &ChunkSource::Mirrors(mirrors),
-            (&vault, &self.rules),
-            &options,
-            progress,
-        )
+        client::pull(&self.manifest, &ChunkSource::Mirrors(mirrors), &vault, &self.rules, &options, progress)
     }
 
     /// Whether a vault holds the checkpoint, whole and right, and nothing unfinished.

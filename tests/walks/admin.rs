@@ -31,13 +31,13 @@ fn a_release_finds_the_sealed_manifest_and_keeps_what_is_in_force() {
     insta::assert_snapshot!(scene.refuse("ada", &first), @"
     exit 2
     error: no sealed manifest of tiny is proposed or published, and this home sealed none
-      next: seal it with `portcullis seal <folder>`, or name the manifest of another member's: `portcullis catalogue propose tiny --stage <name> --manifest <file>`
+      next: seal it with `portcullis seal <folder>`, or give another member's manifest: `portcullis catalogue propose tiny --stage <name> --manifest <file>`
     ");
     scene.succeed("ada", "seal plain --chunk-size 65536");
     let proposed = scene.succeed("ada", &first);
     insta::assert_snapshot!(scene.stable(&proposed), @"
     proposed and signed a change of tiny
-      next: the others review it and `portcullis catalogue sign tiny <digest>`
+      next: the others review it and run `portcullis catalogue sign tiny <digest>`
     ");
     sign(scene, "ben");
     // From then on a stage is all that it takes, also by a member who sealed nothing.
@@ -53,7 +53,7 @@ fn a_release_finds_the_sealed_manifest_and_keeps_what_is_in_force() {
     insta::assert_snapshot!(scene.refuse("ada", "release tiny-2 --stage partners"), @"
     exit 2
     error: no sealed manifest of tiny-2 is proposed or published, and this home sealed none
-      next: seal it with `portcullis seal <folder>`, or name the manifest of another member's: `portcullis catalogue propose tiny-2 --stage <name> --manifest <file>`
+      next: seal it with `portcullis seal <folder>`, or give another member's manifest: `portcullis catalogue propose tiny-2 --stage <name> --manifest <file>`
     ");
 }
 
@@ -95,7 +95,7 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     insta::assert_snapshot!(of("ada", &init(&served, &["ada", "ada"], &served.code)), @"
     exit 2
     error: ada is named twice for the owners: one person counts once
-      next: name each person once, and count them anew
+      next: name each person once
     ");
     insta::assert_snapshot!(of("ada", &("-q ".to_owned() + &init(&served, &BOARD, "4929a7ae72c58ea71c6df862bf5f3cbb"))), @"
     exit 3
@@ -119,7 +119,7 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     insta::assert_snapshot!(of("eve", &init(&served, &BOARD, &served.code)), @"
     exit 3
     error: the key <digest> is none of the owners of the catalogue that it founds
-      next: let one of its owners found it, or name your own card with --owner
+      next: one of its owners must found it; or name your own card with --owner
     ");
     // Nothing of it is left over: the right words found it.
     scene.succeed("ada", &init(&served, &["ada", "ben"], &served.code));
@@ -129,7 +129,7 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     insta::assert_snapshot!(of("ben", &init(&served, &BOARD, &served.code)), @"
     exit 3
     error: another change of root is proposed already: <digest>
-      next: read `portcullis catalogue review` and sign that one; or put yours in its place with --instead-of <digest>, and so for each role
+      next: read `portcullis catalogue review` and sign that one; or replace it with --instead-of <digest>, once for each role
     ");
     let review = scene.json("ben", &format!("--registry {url} catalogue review"));
     let digests = review["proposed"].as_array().unwrap().iter();
@@ -145,7 +145,7 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     insta::assert_snapshot!(of("ada", &init(&served, &BOARD, &served.code)), @"
     exit 2
     error: there is a catalogue in <url> already
-      next: trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose <checkpoint>`, `rotate` or `board add`; or found another elsewhere
+      next: trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose <checkpoint>`, `rotate` or `board add`; or found another in a different place
     ");
 }
 
@@ -183,7 +183,7 @@ fn an_ethics_board_is_founded_as_the_documentation_says() {
       next: drop `lease_hours`, or gate the stage with an agreement
     exit 4
     error: tiny.toml should not be signed: 2 errors
-      next: mend what is listed, and check again
+      next: correct the listed errors and check again
     ");
     scene.succeed("ada", &typed(refresh));
     scene.succeed("ada", &typed(check));
@@ -209,7 +209,7 @@ fn an_ethics_board_is_founded_as_the_documentation_says() {
     insta::assert_snapshot!(scene.stable(&scene.refuse("rosa", &format!("run {ID} Hello"))), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the policy does not permit it yet: 0 of 1 approvals of ethics
-      next: `portcullis request show <request>` tells whose approvals are missing: ask them
+      next: `portcullis request show <request>` lists the missing approvals: ask those members
     ");
     scene.approve("eve", &request);
     let granted = scene.succeed("rosa", &format!("request show {request}"));
@@ -238,13 +238,13 @@ fn a_founding_in_a_file_is_changed_until_it_is_signed() {
     12 | quorum = 2
        | ^^^^^^
     unknown field `quorum`, expected `threshold` or `cards`
-      next: docs/catalogue.md shows one that can
+      next: docs/catalogue.md shows an example
     ");
     founding(4, "");
     insta::assert_snapshot!(scene.refuse("ada", &init), @"
     exit 2
     error: the owners have 3 distinct keys; their threshold of 4 must be between 1 and that
-      next: change the threshold, or who signs
+      next: change the threshold or the signers
     ");
     insta::assert_snapshot!(scene.refuse("ada", &format!("{init} --owner cards/eve.card")), @"
     exit 2
@@ -299,13 +299,13 @@ fn an_invitation_takes_the_place_of_the_roots_file() {
     <invitation>
       registry     <url>
       fingerprint  <fingerprint>
-      next: send the line; whoever gets it runs `portcullis join <invitation>`, and compares the fingerprint with yours by another way
+      next: send the line; the recipient runs `portcullis join <invitation>` and compares the fingerprint with yours over another channel
     ");
     let invitation = printed.lines().next().unwrap();
     let joined = scene.succeed("zoe", &format!("join {invitation}"));
     insta::assert_snapshot!(stable(&joined), @"
     joined <url>: 3 owners, 2 of whom must sign a change of trust
-      fingerprint  <fingerprint>: compare it with what the owners say, by another way than this came
+      fingerprint  <fingerprint>: compare it with the owners over another channel
       tiny partners
     ");
     let fingerprint = &scene.json("ada", "catalogue invite")["fingerprint"];
@@ -344,27 +344,27 @@ fn an_invitation_that_is_damaged_or_leads_elsewhere_is_refused() {
     ].join("\n"), @"
     exit 2
     error: the invitation is damaged: invalid checksum
-      next: copy the whole line again; if it stays so, ask for another: `portcullis catalogue invite` prints one
+      next: copy the whole line again; if it still fails, ask for another: `portcullis catalogue invite` prints one
 
     exit 2
     error: the invitation is damaged: invalid checksum
-      next: copy the whole line again; if it stays so, ask for another: `portcullis catalogue invite` prints one
+      next: copy the whole line again; if it still fails, ask for another: `portcullis catalogue invite` prints one
 
     exit 4
-    error: the invitation is to the catalogue <fingerprint>, and <elsewhere> shows <fingerprint>: nothing was trusted
-      next: do not use it: tell the one who invited you that somebody shows another catalogue
+    error: the invitation names the catalogue <fingerprint>, and <elsewhere> shows <fingerprint>: nothing was trusted
+      next: do not use it: tell the sender of the invitation that the registry shows another catalogue
 
     exit 4
-    error: the invitation is to the catalogue <fingerprint>, and <url> shows <fingerprint>: nothing was trusted
-      next: do not use it: tell the one who invited you that somebody shows another catalogue
+    error: the invitation names the catalogue <fingerprint>, and <url> shows <fingerprint>: nothing was trusted
+      next: do not use it: tell the sender of the invitation that the registry shows another catalogue
 
     exit 5
     error: <scene>/nowhere shows no catalogue
-      next: check with the one who invited you where the registry is now
+      next: ask the sender of the invitation for the registry's address
 
     exit 2
     error: nothing says which catalogue <url> must show
-      next: give the root that the owners handed you, with --root 1.root.json; or join by an invitation, which a member prints with `portcullis catalogue invite`
+      next: give the owners' root with --root 1.root.json; or join with an invitation, which a member prints with `portcullis catalogue invite`
 
     exit 2
     error: <scene>/homes/yan has joined no registry
@@ -372,7 +372,7 @@ fn an_invitation_that_is_damaged_or_leads_elsewhere_is_refused() {
 
     exit 3
     error: root version 1 is trusted already, and the root given (version 1) is another catalogue's
-      next: if you mean to change to another catalogue, use another --home for it
+      next: to use another catalogue, use another --home
     ");
     assert!(!scene.at("homes/yan/catalogue").exists(), "nothing was trusted");
     let root = elsewhere.get("/v1/catalogue/metadata/1.root.json").text;
@@ -400,8 +400,8 @@ fn the_doctor_finds_nothing_where_nothing_is_wrong() {
     let (code, said) = doctor(&served, "rosa");
     assert_eq!(code, Some(0), "{said}");
     insta::assert_snapshot!(said, @"
-    ok    home         <scene>/homes/rosa, yours alone
-    note  identity     not protected by a passphrase: who reads the file has your key
+    ok    home         <scene>/homes/rosa, accessible only to you
+    note  identity     not protected by a passphrase: anyone who reads the file has your key
                         next: protect it with `portcullis identity passphrase`
     ok    registry     <url> answers, version 0.1.0
     ok    clock        within a minute of the registry's
@@ -409,17 +409,17 @@ fn the_doctor_finds_nothing_where_nothing_is_wrong() {
     disk
     ok    core dumps   off: a crash leaves no key on the disk
     memory
-    ok    vault        every statement in it can be read
-    ok    journal      2 records hold, 2 of them not yet with the registry
+    ok    vault        every statement is readable
+    ok    journal      2 records hold, 2 of them not synced yet
 
-    nothing must be mended; see the notes
+    no problems found; see the notes
     ");
     let (code, said) = doctor(&served, "nobody");
     assert_eq!(code, Some(0), "{said}");
     insta::assert_snapshot!(said, @"
     note  home         <scene>/homes/nobody is not there yet
                         next: `portcullis identity new --name <your name>` makes it
-    note  registry     this home has joined none
+    note  registry     this home has joined no registry
                         next: join one: `portcullis join <invitation>`, or `portcullis join <registry> --root 1.root.json`
     disk
     ok    core dumps   off: a crash leaves no key on the disk
@@ -427,7 +427,7 @@ fn the_doctor_finds_nothing_where_nothing_is_wrong() {
     ok    vault        nothing is in it yet
     ok    journal      nothing was recorded on this machine yet
 
-    nothing must be mended; see the notes
+    no problems found; see the notes
     ");
 }
 
@@ -456,9 +456,9 @@ fn the_doctor_says_what_is_to_be_mended_and_how() {
     assert_eq!(ill.status.code(), Some(4));
     let said = doctor(&served, "rosa").1;
     insta::assert_snapshot!(said, @"
-    MEND  home         others on this machine may use <scene>/homes/rosa
+    FAIL  home         other users of this machine can access <scene>/homes/rosa
                         next: chmod 700 <scene>/homes/rosa
-    note  identity     not protected by a passphrase: who reads the file has your key
+    note  identity     not protected by a passphrase: anyone who reads the file has your key
                         next: protect it with `portcullis identity passphrase`
     ok    registry     <url> answers, version 0.1.0
     ok    clock        within a minute of the registry's
@@ -466,14 +466,14 @@ fn the_doctor_says_what_is_to_be_mended_and_how() {
     disk
     ok    core dumps   off: a crash leaves no key on the disk
     memory
-    MEND  vault        1 of its files are damaged, such as <scene>/homes/rosa/vault/statements/grants/<digest>.json
+    FAIL  vault        1 of its files are damaged, such as <scene>/homes/rosa/vault/statements/grants/<digest>.json
                         next: remove them and run `portcullis pull <checkpoint>` again: it brings the registry's copies
-    MEND  journal      the usage journal ends after 0 records, and had 2: its end was cut off
+    FAIL  journal      the usage journal ends after 0 records, and had 2: its end was cut off
                         next: keep the home's `usage` folder as it is, and write to the auditors; if records are lost: `portcullis usage explain <journal> --reason \"…\"`
     ");
     insta::assert_snapshot!(crate::support::text(&ill.stderr), @"
-    error: 3 things must be mended
-      next: do what stands below each
+    error: 3 problems found
+      next: follow the `next:` line below each
     ");
     let json = scene.run("rosa", "doctor --json");
     let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
@@ -484,7 +484,7 @@ fn the_doctor_says_what_is_to_be_mended_and_how() {
     let ill = served.scene.run("ada", "doctor");
     let said = crate::support::text(&ill.stdout);
     assert_eq!(ill.status.code(), Some(4), "{said}");
-    assert!(said.contains("MEND  registry") && said.contains("ok    catalogue"), "{said}");
+    assert!(said.contains("FAIL  registry") && said.contains("ok    catalogue"), "{said}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is over, and what never stood: revocations, denials and approvals that come too late, as everybody is told of them.
+//! What is over, and what never valid: revocations, denials and approvals that come too late, as everybody is told of them.
 
 use portcullis::access::Revocation;
 use portcullis::digest::Sha256Digest;
@@ -19,7 +19,7 @@ fn a_grant_that_lacks_an_approval_is_not_revoked_but_denied() {
     let grant = scene.approve("ada", &request);
     insta::assert_snapshot!(scene.refuse("cy", &format!("revoke {request} --reason Slip")), @"
     exit 3
-    error: the grant <digits> does not stand yet: 1 of 2 approvals
+    error: the grant <digits> is not valid yet: 1 of 2 approvals
       next: deny the request that it answers: `portcullis deny <digits> --reason <why>`
     ");
     // A program that asks all the same is refused by the registry, and so is a case about it.
@@ -32,11 +32,11 @@ fn a_grant_that_lacks_an_approval_is_not_revoked_but_denied() {
     scene.succeed("cy", &format!("deny {request} --reason Slip"));
     insta::assert_snapshot!(scene.refuse("cy", &format!("revoke {grant} --reason Slip")), @"
     exit 3
-    error: the grant <digits> does not stand yet: 1 of 2 approvals
-      next: nothing is left to do: the request <digits> is denied
+    error: the grant <digits> is not valid yet: 1 of 2 approvals
+      next: nothing to do: the request <digits> is denied
     ");
     let listed = scene.succeed("ada", "grant list");
-    assert!(listed.contains("never stood: its request is denied: Slip"), "{listed}");
+    assert!(listed.contains("never valid: its request is denied: Slip"), "{listed}");
     let audited = scene.succeed("august", "audit verify");
     assert!(audited.starts_with("the record holds"), "{audited}");
 }
@@ -46,11 +46,11 @@ fn a_request_whose_grant_was_revoked_is_over_for_everybody() {
     let served = Served::released(Database::Sqlite, "partners");
     let scene = &served.scene;
     let (request, grant) = served.granted();
-    insta::assert_snapshot!(scene.stable(&scene.succeed("cy", &format!("revoke {grant} --reason Stolen"))), @"revoked the grant <digits> of rosa: no further lease is issued; one that runs ends within 24 hours");
+    insta::assert_snapshot!(scene.stable(&scene.succeed("cy", &format!("revoke {grant} --reason Stolen"))), @"revoked the grant <digits> of rosa: no further lease is issued; a running lease ends within 24 hours");
     insta::assert_snapshot!(scene.refuse("ben", &format!("approve {request}")), @"
     exit 3
     error: the grant was revoked on <time>: Stolen (cy revoked <digits>)
-      next: a revocation ends a request, so rosa has to ask again: `portcullis request new tiny --renew <digits>`
+      next: a revocation ends a request; rosa must send a new one: `portcullis request new tiny --renew <digits>`
     ");
     // A program that says nothing of it is refused by the registry.
     let refused = served.post("/v1/statements", &also_signed(&served, &grant, "cy").to_json());
@@ -157,7 +157,7 @@ fn a_draft_of_a_denied_request_blocks_nothing_once_the_checkpoint_is_public() {
     assert!(status.contains("denied: Unclear"), "{status}");
     assert!(!status.contains("must sign") && !status.contains("does not stand any more"), "{status}");
     let listed = scene.succeed("rosa", "grant list");
-    assert!(listed.contains("never stood: its request is denied: Unclear"), "{listed}");
+    assert!(listed.contains("never valid: its request is denied: Unclear"), "{listed}");
     scene.run("rosa", "pull tiny");
     let said = scene.refuse("rosa", "run tiny Hello -n 1");
     assert!(!said.contains("ask the board's other members"), "{said}");

@@ -16,12 +16,12 @@ fn an_address_without_a_scheme_and_a_missing_folder_are_no_empty_registry() {
     insta::assert_snapshot!(scene.refuse("new", &format!("join 127.0.0.1:7488 {root}")), @"
     exit 2
     error: there is no folder 127.0.0.1:7488; for a server, write http://127.0.0.1:7488 or https://127.0.0.1:7488
-      next: a folder is named by its path
+      next: give a folder by its path
     ");
     insta::assert_snapshot!(scene.refuse("new", &format!("join ftp://x {root}")), @"
     exit 2
-    error: ftp://x is no address of a registry (the address cannot be used: it must begin with `https://` or `http://`); for a server, write http://… or https://…
-      next: a folder is named by its path
+    error: ftp://x is not a registry address (the address cannot be used: it must begin with `https://` or `http://`); for a server, write http://… or https://…
+      next: give a folder by its path
     ");
     insta::assert_snapshot!(scene.refuse("new", &format!("join missing {root}")), @"
     exit 5
@@ -39,7 +39,7 @@ fn an_address_without_a_scheme_and_a_missing_folder_are_no_empty_registry() {
             ");
         }
         let other = scene.refuse("rosa", &format!("-q --registry homes {command}"));
-        assert!(other.contains("the folder homes holds no registry: it has no catalogue"), "{other}");
+        assert!(other.contains("the folder homes contains no registry: it has no catalogue"), "{other}");
     }
 }
 
@@ -62,7 +62,7 @@ fn a_mistyped_checkpoint_is_guessed_and_never_an_empty_list() {
             insta::assert_snapshot!(said, @"
             exit 2
             error: the catalogue has no checkpoint `tyny`
-              next: did you mean tiny? `portcullis list` names them
+              next: did you mean tiny? `portcullis list` shows all checkpoints
             ");
         }
     }
@@ -74,7 +74,7 @@ fn a_mistyped_checkpoint_is_guessed_and_never_an_empty_list() {
         let to = format!("--registry {}", served.process.url);
         let said = scene.succeed(person, &format!("{to} catalogue status"));
         assert!(said.contains(ID), "{said}");
-        assert!(said.ends_with("what is proposed is for owners and board members to see\n"), "{said}");
+        assert!(said.ends_with("only owners and board members can see proposals\n"), "{said}");
     }
 }
 
@@ -128,8 +128,8 @@ fn a_lost_founding_code_is_replaced_and_counts_no_more() {
         .unwrap();
     insta::assert_snapshot!(crate::support::failure(&output), @"
     exit 5
-    error: cannot write to standard output: No space left on device (os error 28): the founding code was shown to nobody
-      next: make room where its output goes; then `portcullis registry init <folder> --new-founding-code` makes another
+    error: cannot write to standard output: No space left on device (os error 28): the founding code was not shown
+      next: free space where its output goes; then `portcullis registry init <folder> --new-founding-code` makes another
     ");
     let kept = std::fs::read_to_string(scene.at("reg/portcullis.toml")).unwrap();
     let new = scene.json("registry", "registry init reg --new-founding-code");

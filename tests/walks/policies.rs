@@ -31,7 +31,7 @@ fn a_grant_is_revoked_by_the_request_that_it_answers() {
     let request = scene.request();
     insta::assert_snapshot!(scene.refuse("ada", &format!("revoke {request} --reason Early")), @"
     exit 2
-    error: the request <digits> has no grant that could be revoked
+    error: the request <digits> has no grant to revoke
       next: deny it: `portcullis deny <digits> --reason <why>`
     ");
     scene.succeed("ada", &format!("approve {request}"));
@@ -85,9 +85,9 @@ fn terms_tell_for_whom_how_long_and_what_is_recorded() {
     tiny is in stage `partners`
       for          people of Lab; people of University
       uses         bias-analysis, detection
-      days         at most 90; 30 if you name none
+      days         at most 90; 30 by default
       approvals    2 of the board
-      lease        24 hours, renewed while the grant holds
+      lease        24 hours, renewed while the grant is valid
       recorded     every use; prompts and outputs are sealed to the auditors, who can read them
       policy       version 1, which ends on <date>
 
@@ -101,7 +101,7 @@ fn terms_tell_for_whom_how_long_and_what_is_recorded() {
     // Without a limit a grant still lasts the days that are asked for.
     served.propose(&POLICY.replace("version = 1", "version = 2"), "public");
     let terms = scene.succeed("rosa", &format!("request new {ID} --terms"));
-    assert!(terms.contains("as many as you ask for with --days; 30 if you name none"), "{terms}");
+    assert!(terms.contains("as many as you ask for with --days; 30 by default"), "{terms}");
     assert!(!terms.contains("unlimited"), "{terms}");
 }
 
@@ -138,7 +138,7 @@ fn terms_of_a_missing_or_a_broken_stage_are_refused_with_a_next_step() {
     repository.publish(&*registry, now, Days::default()).unwrap();
     insta::assert_snapshot!(scene.refuse("rosa", &format!("request new {ID} --terms")), @"
     exit 3
-    error: tiny is in stage `everybody`, which its policy (version 1) does not have: nobody can ask for it
+    error: tiny is in stage `everybody`, which its policy (version 1) does not have: no request is possible
       next: tell ada (Lab), ben (Lab) or cy (Lab) of the board: `portcullis catalogue propose tiny --stage <name>` names a stage that it has
     ");
 }
@@ -160,7 +160,7 @@ fn a_new_policy_is_sound_and_overwrites_nothing() {
     assert_eq!(confirmed.collect::<Vec<_>>(), [true, true, false], "{text}");
     insta::assert_snapshot!(scene.refuse("ada", "policy new tiny"), @"
     exit 2
-    error: tiny.toml is there already, and is not overwritten
+    error: tiny.toml already exists and is not overwritten
       next: name another file with --to, or remove that one
     ");
     assert_eq!(fs::read(scene.at("tiny.toml")).unwrap(), before);
@@ -210,30 +210,30 @@ fn a_change_of_policy_says_whose_grants_end() {
     scene.write("next.toml", &next);
     insta::assert_snapshot!(scene.stable(&scene.succeed("ben", "policy simulate next.toml --grants")), @"
     <digits>  rosa (key <digits>), stage partners, until <date>: ends: a change of policy ends every grant made before it
-       asked for again, the draft refuses it: 30 days are asked for, and at most 10 may be
+       the draft refuses a new request: 30 days are asked for, and at most 10 may be
     of 1 grant for tiny: 0 kept, 1 ending
     ");
     let fates = scene.json("ben", "policy simulate policy.toml --grants");
     assert_eq!((&fates["kept"], &fates["end"]), (&1.into(), &0.into()), "{fates}");
     insta::assert_snapshot!(scene.refuse("rosa", "policy simulate next.toml --grants"), @"
     exit 3
-    error: you are on no board that decides on tiny, so its grants are not yours to read
-      next: ask one of its members: `portcullis catalogue status` names them
+    error: you are not on a board that decides on tiny and cannot read its grants
+      next: ask one of its members: `portcullis catalogue status` lists them
     ");
     scene.succeed("ada", &format!("catalogue propose {ID} --policy next.toml"));
     let review = scene.succeed("ben", "catalogue review");
-    assert!(review.contains("ends 1 grant, which has to be asked for again: rosa (key "), "{review}");
+    assert!(review.contains("ends 1 grant, to be requested again: rosa (key "), "{review}");
     assert_eq!(scene.json("ben", "catalogue review")["proposed"][0]["grants"]["end"], 1);
     scene.sign_all("ben", "");
     let run = format!("run {ID} Hello --max-tokens 1");
     insta::assert_snapshot!(scene.refuse("rosa", &run), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
-      next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
+      next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @"
     exit 3
     error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
-      next: read the new terms, and ask again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
+      next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
 }

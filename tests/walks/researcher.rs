@@ -66,8 +66,8 @@ fn status_and_lists_follow_a_request_until_it_is_approved() {
     CHECKPOINT  STAGE  GRANT  LEASE  VAULT
     tiny  partners  none  none  not pulled
 
-    waits for you: 1 thing
-    WHAT  AGE  LOOK AT IT WITH
+    open: 1 task
+    TASK  AGE  COMMAND
     rosa (<key>) asks for tiny, pending: 0 of 2 approvals  <age>  portcullis request show <digits>
 
     next: portcullis request show <digits>
@@ -91,7 +91,7 @@ fn status_and_lists_follow_a_request_until_it_is_approved() {
       asked  <time>
       purpose  Detectors
       approved  board, 2 needed: ada (<key>) on <time>; 1 more of ben (<key>), cy (<key>)
-      queue  1st of those that wait; nothing was decided yet
+      queue  1st in the queue; nothing was decided yet
       <time>  pending by rosa
     ");
 }
@@ -104,8 +104,8 @@ fn status_and_lists_follow_a_grant_until_it_is_revoked() {
     let granted = said(&served, "rosa", "status");
     assert!(granted.contains("next: portcullis pull tiny"), "{granted}");
     insta::assert_snapshot!(said(&served, "rosa", "pull tiny"), @r#"
-    tiny is in the vault: <size>, 6 chunks, 0 of them there already; 4 new statements
-    your grant stands until <time>
+    tiny is in the vault: <size>, 6 chunks, 0 of them already there; 4 new statements
+    your grant is valid until <time>
       next: `portcullis run tiny "…"`
     "#);
     scene.succeed("rosa", "run tiny Hello -n 2");
@@ -154,8 +154,8 @@ fn a_request_is_asked_for_at_a_terminal_renewed_from_another_and_refused_in_few_
     );
     insta::assert_snapshot!(scene.refuse("rosa", "request new tiny"), @r#"
     exit 2
-    error: a request says what for
-      next: give --purpose "…", or --renew with a request of yours; at a terminal it is asked for
+    error: a request needs a purpose
+      next: give --purpose "…", or --renew with an earlier request; at a terminal you are asked
     "#);
     let line = format!("{} --home homes/rosa request new tiny", env!("CARGO_BIN_EXE_portcullis"));
     let answers = [("n\n", false), ("y\nHow well do detectors do?\ndetection\ny\n", true)];
@@ -220,7 +220,7 @@ fn digits_that_name_nothing_or_several_things_come_with_what_may_be_meant() {
     insta::assert_snapshot!(stable(&served, &refused), @"
     exit 2
     error: no request begins with `<digits>`
-      next: did you mean <digits> (tiny, rosa (<key>), <age>)? `portcullis request list` shows what is there
+      next: did you mean <digits> (tiny, rosa (<key>), <age>)? list them with `portcullis request list`
     ");
     assert!(scene.succeed("ada", &format!("request show {}", request.to_uppercase())).contains("rosa"));
     scene.succeed("ada", &format!("approve {request}"));
@@ -241,7 +241,7 @@ fn digits_that_name_nothing_or_several_things_come_with_what_may_be_meant() {
       next: give a name, or six digits of a key id: ada (<key>), ben (<key>), cy (<key>)
     ");
     let assigned = said(&served, "ada", &format!("request assign {request} --to Ben"));
-    assert_eq!(assigned, "request <digits> is looked after by ben\n");
+    assert_eq!(assigned, "request <digits> is assigned to ben\n");
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn a_registry_that_does_not_answer_is_not_waited_for_twice() {
     let first = scene.run("rosa", "run tiny Hello -n 2");
     assert!(first.status.success(), "{}", failure(&first));
     assert!(
-        text(&first.stderr).contains("did not answer in time); using the catalogue as seen last"),
+        text(&first.stderr).contains("did not answer in time); using the last verified catalogue"),
         "{}",
         failure(&first)
     );
@@ -305,13 +305,13 @@ fn a_registry_that_is_stopped_or_silent_is_said_soon_and_in_plain_words() {
     // A command takes a while to begin where others build; the registry refuses at once, and is called twice.
     insta::assert_snapshot!(refusals(Duration::from_secs(8)), @"
       next: check the address and the network, and try again
-    error: cannot reach <registry>: nothing listens there: it refused the connection
+    error: cannot reach <registry>: connection refused
     exit 5
     ");
     let silent = TcpListener::bind(&address).unwrap();
     insta::assert_snapshot!(refusals(Duration::from_secs(20)), @"
       next: check the address and the network, and try again
-    error: cannot reach <registry>: it took the connection and did not answer in time
+    error: cannot reach <registry>: it accepted the connection but did not answer in time
     exit 5
     ");
     drop(silent);

@@ -25,7 +25,7 @@ fn a_release_to_everybody_says_that_the_shares_are_to_be_handed_over() {
     let said = scene.refuse("rosa", "run tiny Hello -n 1");
     insta::assert_snapshot!(said.split_once("error: ").unwrap().1, @"
     tiny is in stage `public`, where the registry grants by itself, and its board has not handed over its shares yet
-      next: its members run `portcullis handover tiny`; your request <digits> waits for that, and ada (Lab), ben (Lab) or cy (Lab) of the board can tell when it is done
+      next: its members run `portcullis handover tiny`; your request <digits> waits until then; ask ada (Lab), ben (Lab) or cy (Lab) of the board
     ");
     let request = scene.digits(&scene.json("rosa", "request list")[0]["digest"]);
     for person in ["rosa", "ada"] {
@@ -89,7 +89,7 @@ fn a_checkpoint_does_not_enter_the_stage_that_it_is_in() {
             insta::assert_snapshot!(scene.refuse("ada", command), @"
             exit 2
             error: tiny is in stage `partners` already
-              next: name another stage; a policy, an agreement or a manifest is proposed without one: `portcullis catalogue propose tiny --policy policy.toml`
+              next: name another stage; propose a policy, an agreement or a manifest without a stage: `portcullis catalogue propose tiny --policy policy.toml`
             ");
         }
     }
@@ -133,7 +133,8 @@ fn who_approves_is_told_what_a_registrar_withdrew() {
     assert!(shown.contains("University (unconfirmed: remy withdrew it on <date>: Left)"), "{shown}");
     let approved = scene.run_as_given("ada", &format!("approve {request} --yes"));
     let paper = scene.stable(&text(&approved.stderr));
-    let line = "that rosa belongs to University: remy withdrew it on <date>: Left, and by signing you do";
+    let line =
+        "that rosa belongs to University: remy withdrew it on <date>: Left; by signing, you confirm it";
     assert!(approved.status.success() && paper.contains(line), "{paper}");
 }
 

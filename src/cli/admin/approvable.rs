@@ -14,21 +14,22 @@ use crate::time::Timestamp;
 pub(super) fn require(
     exchange: &dyn Statements,
     request: &Verified<Statement<Request>>,
-    (rules, catalogue): (&RulesInForce, &Catalogue),
+    rules: &RulesInForce,
+    catalogue: &Catalogue,
 ) -> anyhow::Result<()> {
     require_not_withdrawn(exchange, request)?;
-    require_not_denied(exchange, request, (rules, catalogue))?;
-    require_not_revoked(exchange, request, (rules, catalogue))
+    require_not_denied(exchange, request, rules, catalogue)?;
+    require_not_revoked(exchange, request, rules, catalogue)
 }
 
 /// What revocations ended: the grants that they name, and the earlier ones of the same people.
-pub(super) struct Ended<'a> {
+pub(super) struct EndedGrants<'a> {
     rules: &'a RulesInForce,
     grants: Vec<Found>,
     revocations: Vec<Envelope>,
 }
 
-impl<'a> Ended<'a> {
+impl<'a> EndedGrants<'a> {
     pub(super) fn read(exchange: &dyn Statements, rules: &'a RulesInForce) -> anyhow::Result<Self> {
         let revocations = registry::revocations(exchange)?;
         let grants = if revocations.is_empty() { Vec::new() } else { exchange.merged(Grant::KIND)? };
@@ -36,7 +37,7 @@ impl<'a> Ended<'a> {
     }
 
     /// Whether one of them ended this grant, however many signed it.
-    pub(super) fn ends(&self, found: &Found) -> bool {
+    pub(super) fn has_ended(&self, found: &Found) -> bool {
         let Ok(claim) = found.envelope.claim::<Grant>() else { return false };
         let person = &claim.predicate.researcher.verifying_key;
         let last = last_revocation_of(person, &self.grants, &self.revocations, self.rules);
@@ -48,7 +49,8 @@ impl<'a> Ended<'a> {
 fn require_not_revoked(
     exchange: &dyn Statements,
     request: &Verified<Statement<Request>>,
-    (rules, catalogue): (&RulesInForce, &Catalogue),
+    rules: &RulesInForce,
+    catalogue: &Catalogue,
 ) -> anyhow::Result<()> {
     let grants = merge(exchange.about(Grant::KIND, request.digest())?);
     let mut revoked = None;
@@ -69,7 +71,7 @@ fn require_not_revoked(
     }
     let Some((grant, by, why)) = revoked else { return Ok(()) };
     let message = format!("{why} ({by} revoked {})", registry::short_digest(grant));
-    Err(Refusal::denied(message, ask_anew("revocation", request)).into())
+    Err(Refusal::denied(message, explain_renewal("revocation", request)).into())
 }
 
 /// Refuses drafts that nobody asks for: of a person whose grant stands, or in a stage where the registry itself grants.
@@ -95,22 +97,22 @@ pub(super) fn require_wanted(
         let affiliations = people::affiliations(exchange, [researcher], rules)?;
         if verify_grant(&found.envelope, rules, &revocations, &affiliations, now).is_ok() {
             let message = format!(
-                "the request of {} is granted already: the grant {} stands until {}",
+                "the request of {}is already granted: the grant {} stands until {}",
                 researcher.name,
                 registry::short(&found),
                 expires.date()
             );
-            return Err(Refusal::denied(message, "nothing is left to approve").into());
+            return Err(Refusal::denied(message, "no approval is needed").into());
         }
     }
     if rules.policy.stage(&rules.stage).is_some_and(|stage| stage.approvals.is_empty()) {
         let Request { checkpoint, .. } = &request.predicate;
         let message = format!(
-            "{checkpoint} is in stage `{}`, where the registry itself grants, and no approval is asked for",
+            "{checkpoint} is in stage `{}`, where the registry grants by itself; no approval is needed",
             rules.stage
         );
         let next = format!(
-            "it grants once the board has handed over its shares: `portcullis handover {checkpoint}`"
+            "the registry grants after the board hands over its shares: `portcullis handover {checkpoint}`"
         );
         return Err(Refusal::denied(message, next).into());
     }
@@ -118,10 +120,10 @@ pub(super) fn require_wanted(
 }
 
 /// What its author has to do about a request that is over.
-fn ask_anew(what: &str, request: &Verified<Statement<Request>>) -> String {
+fn explain_renewal(what: &str, request: &Verified<Statement<Request>>) -> String {
     let Request { card, checkpoint, .. } = &request.predicate;
     format!(
-        "a {what} ends a request, so {} has to ask again: `portcullis request new {checkpoint} --renew {}`",
+        "a {what} ends a request; {} must send a new one: `portcullis request new {checkpoint} --renew {}`",
         card.name,
         registry::short_digest(request.digest())
     )
@@ -133,8 +135,8 @@ fn require_not_withdrawn(
 ) -> anyhow::Result<()> {
     let withdrawals = exchange.list("withdrawal")?;
     if withdrawals.iter().any(|found| verify_withdrawal(&found.envelope, request).is_ok()) {
-        let message = format!("{} took this request back", request.predicate.card.name);
-        return Err(Refusal::denied(message, "ask them to request it again").into());
+        let message = format!("{} withdrew this request", request.predicate.card.name);
+        return Err(Refusal::denied(message, "ask them for a new request").into());
     }
     Ok(())
 }
@@ -143,7 +145,8 @@ fn require_not_withdrawn(
 fn require_not_denied(
     exchange: &dyn Statements,
     request: &Verified<Statement<Request>>,
-    (rules, catalogue): (&RulesInForce, &Catalogue),
+    rules: &RulesInForce,
+    catalogue: &Catalogue,
 ) -> anyhow::Result<()> {
     for found in exchange.about("denial", request.digest())? {
         if let Ok(denial) = verify_denial(&found.envelope, request.digest(), rules) {
@@ -155,7 +158,7 @@ fn require_not_denied(
                 denial.created.date(),
                 denial.reason
             );
-            return Err(Refusal::denied(message, ask_anew("denial", request)).into());
+            return Err(Refusal::denied(message, explain_renewal("denial", request)).into());
         }
     }
     Ok(())

@@ -22,7 +22,7 @@ use crate::seal::{Locks, reseal_share};
 use crate::statement::{Envelope, Predicate as _, Statement, Subject, Verified};
 use crate::time::Timestamp;
 
-/// Consent to a request: sign the grant and add your share of the board's key, sealed to the researcher
+/// Approve a request: sign the grant and add your share of the board's key, sealed to the researcher
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Approve {
     /// The first digits of the request's digest
@@ -40,8 +40,8 @@ impl Approve {
         let request = verify_request(&found.envelope, catalogue.id())?;
         let asked = &request.predicate;
         let rules = catalogue.rules_in_force(&asked.checkpoint)?;
-        approvable::require(&*exchange, &request, (&rules, &catalogue))?;
-        let signatory = Signatory::of(home, output)?;
+        approvable::require(&*exchange, &request, &rules, &catalogue)?;
+        let signatory = Signatory::open(home, output)?;
         require_may_approve(asked, &rules, &signatory)?;
 
         // Another board, such as one for ethics, approves without holding a share.
@@ -51,16 +51,16 @@ impl Approve {
         };
         let (holders, now) = (asked.holders()?, Timestamp::now());
         let affiliations = people::affiliations(&*exchange, &holders, &rules)?;
-        let mut papers = Papers::to(format!("approve the request of {}", asked.card.name))
+        let mut papers = Papers::new(format!("approve the request of {}", asked.card.name))
             .about(&self.request, request.digest())
-            .knowing(People::known(&holders, &rules, &affiliations, now));
+            .with_people(People::from_affiliations(&holders, &rules, &affiliations, now));
         papers.quote(&request);
-        let drafts = drafted(&*exchange, &request, &rules, &affiliations)?;
+        let drafts = find_or_draft(&*exchange, &request, &rules, &affiliations)?;
         approvable::require_wanted(&*exchange, &request, &rules, &drafts)?;
         for envelope in drafts {
             let grant = envelope.claim::<Grant>()?.predicate;
             if let Some(locks) = &locks {
-                let share = share(locks, &grant, envelope.digest(), &signatory)?;
+                let share = seal_share(locks, &grant, envelope.digest(), &signatory)?;
                 let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
                 // The share first: a grant that stands must not lack the share of one who signed it.
                 papers
@@ -69,7 +69,7 @@ impl Approve {
             papers.add::<Grant>(envelope)?;
         }
         let revocations = registry::revocations(&*exchange)?;
-        let standing = Beside { affiliations: &affiliations, revocations: &revocations };
+        let standing = GrantContext { affiliations: &affiliations, revocations: &revocations };
         let (mut text, mut progress) = (String::new(), Progress::new(&rules, standing));
         for envelope in signatory.sign(papers, &self.consent)? {
             if envelope.kind()? == ApprovalShare::KIND {
@@ -79,7 +79,7 @@ impl Approve {
             exchange.put("grant", &envelope, &signatory.key())?;
             text += &progress.add(&envelope)?;
         }
-        text += &progress.words();
+        text += &progress.describe();
         let Progress { grants, tally, refusal, .. } = &progress;
         let value = json!({
             "grant": grants.first(), "grants": grants, "request": request.digest(),
@@ -92,7 +92,7 @@ impl Approve {
 
 /// What bears on a grant beside itself.
 #[derive(Clone, Copy)]
-struct Beside<'a> {
+struct GrantContext<'a> {
     affiliations: &'a Affiliations,
     revocations: &'a [Envelope],
 }
@@ -100,7 +100,7 @@ struct Beside<'a> {
 /// How far the grants are that answer a request.
 struct Progress<'a> {
     rules: &'a RulesInForce,
-    beside: Beside<'a>,
+    context: GrantContext<'a>,
     grants: Vec<Sha256Digest>,
     /// What the boards gave of the grant that lacks the most.
     tally: Option<ApprovalTally>,
@@ -109,8 +109,8 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(rules: &'a RulesInForce, beside: Beside<'a>) -> Self {
-        Self { rules, beside, grants: Vec::new(), tally: None, refusal: None }
+    fn new(rules: &'a RulesInForce, context: GrantContext<'a>) -> Self {
+        Self { rules, context, grants: Vec::new(), tally: None, refusal: None }
     }
 
     fn add(&mut self, envelope: &Envelope) -> anyhow::Result<String> {
@@ -119,7 +119,7 @@ impl<'a> Progress<'a> {
         if self.tally.as_ref().is_none_or(|known| tally.approvals < known.approvals) {
             self.tally = Some(tally);
         }
-        let Beside { affiliations, revocations } = self.beside;
+        let GrantContext { affiliations, revocations } = self.context;
         let verified = verify_grant(envelope, self.rules, revocations, affiliations, Timestamp::now());
         self.refusal = self.refusal.take().or(verified.err());
         self.grants.push(envelope.digest());
@@ -134,18 +134,22 @@ impl<'a> Progress<'a> {
     }
 
     /// A grant stands once everything holds that the researcher's own machine will check: every board's approvals, and the agreement.
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         match (&self.refusal, self.grants.len()) {
             (None, 1) => {
-                "It stands: the researcher can pull and run, as long as the registry leases.\n".to_owned()
+                "The grant is valid: the researcher can pull and run while the registry issues leases.\n"
+                    .to_owned()
             }
-            (None, _) => "They stand: each can pull and run, as long as the registry leases.\n".to_owned(),
+            (None, _) => {
+                "The grants are valid: each researcher can pull and run while the registry issues leases.\n"
+                    .to_owned()
+            }
             (Some(error), _) => match &self.tally {
                 Some(tally) if !tally.missing.is_empty() => {
                     let ApprovalTally { approvals, needed, .. } = tally;
                     format!("{approvals} of {needed} approvals: {} to come.\n", tally.outstanding())
                 }
-                _ => format!("It does not stand yet: {error}\n"),
+                _ => format!("The grant is not valid yet: {error}\n"),
             },
         }
     }
@@ -156,20 +160,22 @@ fn require_may_approve(asked: &Request, rules: &RulesInForce, signatory: &Signat
     if !rules.boards.values().chain([&rules.board]).any(|board| board.keys().contains(&key)) {
         return Err(Refusal::denied(
             format!("you are not on the board of {}", rules.checkpoint),
-            "its members approve: `portcullis catalogue status` names them",
+            "only its members approve: `portcullis catalogue status` lists them",
         )
         .into());
     }
     if asked.holders()?.iter().any(|holder| holder.verifying_key == key) {
-        return Err(
-            Refusal::denied("nobody may approve their own request", "leave it to the other members").into()
-        );
+        return Err(Refusal::denied(
+            "you cannot approve your own request",
+            "the other members must approve it",
+        )
+        .into());
     }
     Ok(())
 }
 
 /// The grants that others have signed already, if they are what this board member would draft; otherwise new ones.
-fn drafted(
+fn find_or_draft(
     exchange: &dyn Statements,
     request: &Verified<Statement<Request>>,
     rules: &RulesInForce,
@@ -180,14 +186,14 @@ fn drafted(
         found.envelope.claim::<Grant>().is_ok_and(|claim| claim.predicate.request == request.digest())
     };
     let found = merge(exchange.about("grant", request.digest())?);
-    let mut begun: Vec<_> = found.into_iter().filter(answers).collect();
+    let mut started: Vec<_> = found.into_iter().filter(answers).collect();
     // Whichever board began: an ethics board's member may be the first.
     let deciders = rules.deciders();
-    let ended = approvable::Ended::read(exchange, rules)?;
-    begun.retain(|found| !found.envelope.signers(&deciders).is_empty() && !ended.ends(found));
-    begun.sort_by_key(|found| std::cmp::Reverse(found.envelope.signers(&deciders).len()));
+    let ended = approvable::EndedGrants::read(exchange, rules)?;
+    started.retain(|found| !found.envelope.signers(&deciders).is_empty() && !ended.has_ended(found));
+    started.sort_by_key(|found| std::cmp::Reverse(found.envelope.signers(&deciders).len()));
     let mut known = BTreeMap::new();
-    for found in begun {
+    for found in started {
         let claim = found.envelope.claim::<Grant>()?;
         let same = draft_grants(request, rules, affiliations, claim.predicate.issued)?.contains(&claim);
         let age = now.seconds_since(claim.predicate.issued);
@@ -205,7 +211,7 @@ fn drafted(
 }
 
 /// This member's share, opened and sealed again to the researcher for this grant alone.
-fn share(
+fn seal_share(
     locks: &Locks,
     grant: &Grant,
     digest: Sha256Digest,

@@ -13,13 +13,13 @@ use crate::name::Prose;
 use crate::statement::{Statement, Subject};
 use crate::time::Timestamp;
 
-/// Say no to a request, with a reason that the researcher reads
+/// Deny a request, with a reason that the researcher reads
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Deny {
     /// The first digits of the request's digest
     request: String,
 
-    /// Why
+    /// The reason
     #[arg(long)]
     reason: Prose,
 
@@ -34,21 +34,25 @@ impl Deny {
         let catalogue = registry::catalogue(home, output)?;
         let request = verify_request(&found.envelope, catalogue.id())?;
         let rules = catalogue.rules_in_force(&request.predicate.checkpoint)?;
-        let signatory = Signatory::of(home, output)?;
+        let signatory = Signatory::open(home, output)?;
         if !rules.deciders().keys().contains(&signatory.key()) {
-            let message = format!("you are on no board that decides on {}", rules.checkpoint);
-            return Err(Refusal::denied(message, "its members decide: `portcullis catalogue status`").into());
+            let message = format!("you are not on a board that decides on {}", rules.checkpoint);
+            return Err(Refusal::denied(
+                message,
+                "only its members decide: `portcullis catalogue status` lists them",
+            )
+            .into());
         }
         let subject = Subject { name: request.subject.name.clone(), digest: request.subject.digest };
         let denial = Denial { request: request.digest(), reason: self.reason, created: Timestamp::now() };
         let name = &request.predicate.card.name;
         let mut papers =
-            Papers::to(format!("deny the request of {name}")).about(&self.request, request.digest());
+            Papers::new(format!("deny the request of {name}")).about(&self.request, request.digest());
         papers.quote(&request);
         papers.add::<Denial>(Statement::new(rules.catalogue, subject, denial).to_envelope()?)?;
         let envelope = signatory.sign_one(papers, &self.consent)?;
         exchange.put("denial", &envelope, &signatory.key())?;
-        let text = format!("denied the request of {name}, who will read why\n");
+        let text = format!("denied the request of {name}, who can read the reason\n");
         output.result(&json!({ "request": request.digest() }), text)
     }
 }

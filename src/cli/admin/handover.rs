@@ -15,10 +15,10 @@ use crate::seal::reseal_share;
 use crate::statement::{Statement, Subject};
 use crate::time::Timestamp;
 
-/// Hand your share of a public checkpoint's key to the registry, on the record
+/// Hand your share of a public checkpoint's key to the registry; the log records it
 #[derive(Debug, Args)]
 pub(in crate::cli) struct HandoverCommand {
-    /// Which checkpoint; its stage must be one that needs no approval
+    /// The checkpoint; its stage must need no approvals
     checkpoint: CheckpointId,
 
     #[command(flatten)]
@@ -35,10 +35,10 @@ impl HandoverCommand {
                 "{} is in stage `{}`, where the board approves each request",
                 rules.checkpoint, rules.stage
             );
-            let hint = "hand shares over once the board has moved it to a stage without approvals";
+            let hint = "hand over shares after the board moves it to a stage without approvals";
             return Err(Refusal::denied(message, hint).into());
         }
-        let signatory = Signatory::of(home, output)?;
+        let signatory = Signatory::open(home, output)?;
         let own = signatory.key().id();
         let locks = registry::locks(home, &rules, output)?;
         let share = locks
@@ -55,15 +55,15 @@ impl HandoverCommand {
             created: Timestamp::now(),
         };
         let subject = Subject { name: self.checkpoint.to_string(), digest: rules.manifest };
-        let mut papers = Papers::to(format!("hand your share of {} to the registry", self.checkpoint));
+        let mut papers = Papers::new(format!("hand your share of {} to the registry", self.checkpoint));
         papers.line("registry", format!("{}, key {}", card.name, card.verifying_key.id()));
         let needed = locks.manifest.seal.board.threshold;
-        papers.line("opens", format!("{}, once {needed} members have handed theirs over", self.checkpoint));
+        papers.line("opens", format!("{}, once {needed} members have handed over theirs", self.checkpoint));
         papers.add::<Handover>(Statement::new(rules.catalogue, subject, handover).to_envelope()?)?;
         let envelope = signatory.sign_one(papers, &self.consent)?;
         registry::statements(home, output)?.put("handover", &envelope, &signatory.key())?;
         let text = format!(
-            "handed your share of {} to the registry for stage `{}`; {} are needed in all\n",
+            "handed your share of {} to the registry for stage `{}`; {} shares are needed\n",
             self.checkpoint, rules.stage, needed,
         );
         output.result(&json!({ "checkpoint": self.checkpoint, "stage": rules.stage }), text)

@@ -19,7 +19,7 @@ use crate::cli::{interrupt, units};
 /// A pickle (pytorch_model.bin) is refused: it runs code when it is loaded. For fetching, HTTPS_PROXY, ALL_PROXY and NO_PROXY
 /// are honoured, and so are HF_TOKEN and HF_ENDPOINT.
 ///
-/// The folder appears complete or not at all. Cut off at any point, the same command goes on where it stopped.
+/// The folder appears complete or not at all. After an interruption, run the same command again to continue.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
     /// Which checkpoint it is: a known one by any of its names (gpt2, 345M, gpt2-xl …), or an id of your own
@@ -28,7 +28,7 @@ pub(in crate::cli) struct Import {
     /// A folder as published (Hugging Face's, or OpenAI's of 2019), or hf:<org>/<name>[@revision], or openai:<size>
     source: String,
 
-    /// The folder to make
+    /// The folder to create
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
 
@@ -36,11 +36,11 @@ pub(in crate::cli) struct Import {
     #[arg(long)]
     unofficial: bool,
 
-    /// Fetch from this address in the publisher's place; HF_TOKEN is not sent there
+    /// Fetch from this address instead of the publisher's; HF_TOKEN is not sent there
     #[arg(long, value_name = "URL", help_heading = "Fetching")]
     mirror: Option<String>,
 
-    /// Requests in flight at a time
+    /// Maximum concurrent requests
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Fetching")]
     parallel: usize,
 }
@@ -53,7 +53,10 @@ impl Import {
             destination: self.to,
             unofficial: self.unofficial,
         };
-        interrupt::exit_when_asked(output, "nothing was imported yet; the same command goes on from here");
+        interrupt::exit_on_interrupt(
+            output,
+            "nothing was imported yet; run the same command again to continue",
+        );
         let bar = Bar::new(output);
         let imported = checkpoint::import(&request, &bar)?;
         drop(bar);
@@ -61,7 +64,7 @@ impl Import {
         let manifest = imported.checkpoint.manifest();
         let id = &manifest.checkpoint;
         let done = if imported.already_there {
-            format!("{id} is in {to} already, and every file is as it was imported\n")
+            format!("{id} is already in {to}, and every file is as imported\n")
         } else {
             format!("imported {id} into {to}, {}\n", units::bytes(manifest.size()))
         };

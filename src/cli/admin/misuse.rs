@@ -34,17 +34,17 @@ pub(in crate::cli) struct Check {
     rules: PathBuf,
 }
 
-/// Show which rules a text would meet, as a prompt and as an output
+/// Show which rules a text matches, as a prompt and as an output
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Test {
     /// The text, or - to read it from standard input
     file: PathBuf,
 
-    /// The rules; those that the owners signed, if not given
+    /// The rules [default: the rules that the owners signed]
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
 
-    /// For somebody who was granted this use; may be given several times
+    /// A granted use; may be repeated
     #[arg(long = "use", value_name = "USE")]
     uses: Vec<Use>,
 }
@@ -69,8 +69,8 @@ impl Test {
             None => registry::catalogue(home, output)?.scorer()?,
         };
         let Some(scorer) = scorer else {
-            let message = "the owners signed no rules of misuse";
-            return Err(Refusal::usage(message, "name a file of rules with --rules").into());
+            let message = "the owners signed no misuse rules";
+            return Err(Refusal::usage(message, "give a rules file with --rules").into());
         };
         let uses = self.uses.into_iter().collect();
         let sides = [("as a prompt", scorer.prompt(&text, &uses)), ("as an output", scorer.output(&text))];

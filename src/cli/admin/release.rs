@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::catalogue::propose::Terms;
-use super::catalogue::workshop::Workshop;
+use super::catalogue::working_copy::WorkingCopy;
 use crate::catalogue::CheckpointFile;
 use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
@@ -31,18 +31,18 @@ pub(in crate::cli) struct Release {
 impl Release {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let Self { checkpoint, stage, terms } = self;
-        let workshop = Workshop::open(home, output)?;
-        let known = workshop.repository().proposed_file(&checkpoint, CheckpointFile::Manifest)?;
+        let working_copy = WorkingCopy::open(home, output)?;
+        let known = working_copy.repository().proposed_file(&checkpoint, CheckpointFile::Manifest)?;
         let sealed = sealed_manifest(home, &checkpoint)?;
         let manifest = match (&known, sealed) {
             (None, None) => return Err(not_sealed(&checkpoint).into()),
             (None, Some(sealed)) => {
-                output.note(format_args!("note: with the manifest in {}", sealed.display()));
+                output.note(format_args!("note: using the manifest in {}", sealed.display()));
                 Some(sealed)
             }
             (Some(known), Some(sealed)) if std::fs::read(&sealed).is_ok_and(|bytes| bytes != *known) => {
                 output.note(format_args!(
-                    "note: {} was sealed anew and is not what is released; `portcullis catalogue propose {checkpoint} --manifest {}` proposes it",
+                    "note: {} was sealed again and differs from the released manifest; `portcullis catalogue propose {checkpoint} --manifest {}` proposes it",
                     checkpoint,
                     sealed.display(),
                 ));
@@ -50,7 +50,7 @@ impl Release {
             }
             (Some(_), _) => None,
         };
-        terms.release(&checkpoint, stage, manifest).run_in(&workshop, home, output)
+        terms.release(&checkpoint, stage, manifest).run_in(&working_copy, home, output)
     }
 }
 
@@ -58,7 +58,7 @@ impl Release {
 fn sealed_manifest(home: &Home, checkpoint: &CheckpointId) -> anyhow::Result<Option<PathBuf>> {
     let sealed = match home.place()? {
         Place::Folder(_) => home.sealed()?,
-        Place::Address(_) => home.sealed_here(),
+        Place::Address(_) => home.local_sealed(),
     };
     let manifest = sealed.join(checkpoint.as_str()).join("manifest.json");
     Ok(manifest.is_file().then_some(manifest))
@@ -68,7 +68,7 @@ fn not_sealed(checkpoint: &CheckpointId) -> Refusal {
     Refusal::usage(
         format!("no sealed manifest of {checkpoint} is proposed or published, and this home sealed none"),
         format!(
-            "seal it with `portcullis seal <folder>`, or name the manifest of another member's: `portcullis catalogue propose {checkpoint} --stage <name> --manifest <file>`"
+            "seal it with `portcullis seal <folder>`, or give another member's manifest: `portcullis catalogue propose {checkpoint} --stage <name> --manifest <file>`"
         ),
     )
 }

@@ -19,10 +19,10 @@ use crate::time::Timestamp;
 /// End a grant, with a reason; one board member is enough
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Revoke {
-    /// The first digits of the grant's digest, or of the request's that it answers
+    /// The first digits of the grant's digest, or of the request that it answers
     grant: String,
 
-    /// Why
+    /// The reason
     #[arg(long)]
     reason: Prose,
 
@@ -33,27 +33,31 @@ pub(in crate::cli) struct Revoke {
 impl Revoke {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let exchange = registry::statements(home, output)?;
-        let found = named(&*exchange, &self.grant)?;
+        let found = find_grant(&*exchange, &self.grant)?;
         let checkpoint = found.envelope.claim::<Grant>()?.predicate.checkpoint;
         let rules = registry::rules(home, &checkpoint, output)?;
-        let signatory = Signatory::of(home, output)?;
+        let signatory = Signatory::open(home, output)?;
         if !rules.board.keys().contains(&signatory.key()) {
             let message = format!("you are not on the board of {}", rules.checkpoint);
-            return Err(Refusal::denied(message, "its members revoke: `portcullis catalogue status`").into());
+            return Err(Refusal::denied(
+                message,
+                "only its members revoke: `portcullis catalogue status` lists them",
+            )
+            .into());
         }
-        require_stood(&found, &rules, (home, output))?;
+        require_valid(&found, &rules, home, output)?;
         // What its board did not sign is no grant, and nobody is shown what it says.
         let grant = verify_granted(&found.envelope, &rules)?;
         let subject = grant.subject.clone();
         let revocation = Revocation { grant: found.digest, reason: self.reason, created: Timestamp::now() };
         let name = &grant.predicate.researcher.name;
-        let mut papers = Papers::to(format!("revoke the grant of {name}")).about(&self.grant, found.digest);
+        let mut papers = Papers::new(format!("revoke the grant of {name}")).about(&self.grant, found.digest);
         papers.quote(&grant);
         papers.add::<Revocation>(Statement::new(rules.catalogue, subject, revocation).to_envelope()?)?;
         let envelope = signatory.sign_one(papers, &self.consent)?;
         exchange.put("revocation", &envelope, &signatory.key())?;
         let text = format!(
-            "revoked the grant {} of {name}: no further lease is issued; one that runs ends within {} hours\n",
+            "revoked the grant {} of {name}: no further lease is issued; a running lease ends within {} hours\n",
             registry::short(&found),
             rules.lease_hours(&grant.predicate.stage),
         );
@@ -63,7 +67,7 @@ impl Revoke {
 
 /// Refuses the grant that still lacks approvals: there is nothing to end, and what waits is its request. Where today's rules do not tell
 /// whether it once had them all, the registry says so.
-fn require_stood(found: &Found, rules: &RulesInForce, (home, output): (&Home, Output)) -> anyhow::Result<()> {
+fn require_valid(found: &Found, rules: &RulesInForce, home: &Home, output: Output) -> anyhow::Result<()> {
     let grant = found.envelope.claim::<Grant>()?.predicate;
     let boards = approvals(Some(&found.envelope), rules);
     let needed: usize = boards.iter().map(|board| board.needed).sum();
@@ -78,11 +82,11 @@ fn require_stood(found: &Found, rules: &RulesInForce, (home, output): (&Home, Ou
             "pending" => {}
             // Members left the board, or its threshold rose, since.
             "granted" => return Ok(()),
-            state => next = format!("nothing is left to do: the request {short} is {state}"),
+            state => next = format!("nothing to do: the request {short} is {state}"),
         }
     }
     let message = format!(
-        "the grant {} does not stand yet: {} of {needed} approvals",
+        "the grant {} is not valid yet: {} of {needed} approvals",
         registry::short(found),
         needed - missing
     );
@@ -90,7 +94,7 @@ fn require_stood(found: &Found, rules: &RulesInForce, (home, output): (&Home, Ou
 }
 
 /// The grant that begins with these digits, or the one that answers the request that does.
-fn named(statements: &dyn Statements, digits: &str) -> anyhow::Result<Found> {
+fn find_grant(statements: &dyn Statements, digits: &str) -> anyhow::Result<Found> {
     match statements.find(Grant::KIND, digits) {
         Err(ExchangeError::Ambiguous { count: 0, .. }) => {}
         _ => return resolve::grant(statements, digits),
@@ -105,13 +109,13 @@ fn named(statements: &dyn Statements, digits: &str) -> anyhow::Result<Found> {
         (Some(grant), []) => Ok(grant),
         (None, _) => {
             let short = registry::short(&request);
-            let message = format!("the request {short} has no grant that could be revoked");
+            let message = format!("the request {short} has no grant to revoke");
             let next = format!("deny it: `portcullis deny {short} --reason <why>`");
             Err(Refusal::usage(message, next).into())
         }
         (Some(last), _) => {
             grants.push(last);
-            let listed: Vec<_> = grants.iter().map(described).collect();
+            let listed: Vec<_> = grants.iter().map(describe).collect();
             let message = format!("{} grants answer the request {}", grants.len(), registry::short(&request));
             Err(Refusal::usage(message, format!("name one of them: {}", listed.join(", "))).into())
         }
@@ -119,7 +123,7 @@ fn named(statements: &dyn Statements, digits: &str) -> anyhow::Result<Found> {
 }
 
 /// `3f2a9c81d0e4 (Rosa, until 2027-01-05)`.
-fn described(grant: &Found) -> String {
+fn describe(grant: &Found) -> String {
     let short = registry::short(grant);
     grant.envelope.claim::<Grant>().map_or_else(
         |_| short.clone(),

@@ -12,33 +12,33 @@ use crate::cli::home::Home;
 use crate::cli::output::{Output, shown};
 use crate::cli::progress::Bar;
 use crate::cli::{files, interrupt, registry, units};
-use crate::client::{self, Catalogue, Uploaded};
+use crate::client::{self, Catalogue, UploadReport};
 use crate::name::CheckpointId;
 use crate::seal::{ChunkSize, Recipient, Recipients, SealRequest, seal_checkpoint};
 use crate::statement::verify_card;
 
 /// Seal an imported checkpoint under two locks: the board's, of which each member gets a share, and the registry's
 ///
-/// The board and the registry are those of the catalogue, unless cards are given; a registry that is a server is handed the result. Ctrl-C or a kill costs the chunk in
-/// flight; the same command goes on from there.
+/// The board and the registry are those of the catalogue, unless cards are given. The result is uploaded if the registry is a server.
+/// After an interruption, run the same command again to continue.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Seal {
     /// The imported checkpoint's folder
     folder: PathBuf,
 
-    /// The folder to make [default: the registry's sealed/<checkpoint>; sealed/<checkpoint> in your home if the registry is a server]
+    /// The folder to create [default: the registry's sealed/<checkpoint>; sealed/<checkpoint> in your home if the registry is a server]
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
 
-    /// A board member's card, in place of the catalogue's board; give it once a member
+    /// A board member's card, in place of the catalogue's board; repeat for each member
     #[arg(long, value_name = "CARD", requires_all = ["threshold", "registry_card"])]
     board: Vec<PathBuf>,
 
-    /// How many members open it together, where cards are given
+    /// How many members open it together, if cards are given
     #[arg(long, requires = "board")]
     threshold: Option<u8>,
 
-    /// The registry's card, where cards are given
+    /// The registry's card, if cards are given
     #[arg(long, value_name = "CARD", requires = "board")]
     registry_card: Option<PathBuf>,
 
@@ -49,7 +49,7 @@ pub(in crate::cli) struct Seal {
 
 impl Seal {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        interrupt::exit_when_asked(output, "the same command goes on from here");
+        interrupt::exit_on_interrupt(output, "run the same command again to continue");
         let id = Checkpoint::open(&self.folder)?.manifest().checkpoint.clone();
         let recipients = match &self.registry_card {
             Some(registry) => self.recipients_of_cards(registry)?,
@@ -80,7 +80,7 @@ impl Seal {
         drop(bar);
         let chunks = sealed.manifest.chunks().count();
         let mut text = format!(
-            "{}sealed {id}: {}, {chunks} chunks, in {}\n  any {} of {} members, and the registry, open it\n  \
+            "{}sealed {id}: {}, {chunks} chunks, in {}\n  any {} of {} members, together with the registry, can open it\n  \
              manifest {}\n",
             if sealed.already_there { "already " } else { "" },
             units::bytes(sealed.manifest.sealed_size()),
@@ -89,10 +89,9 @@ impl Seal {
             recipients.board().len(),
             sealed.digest,
         );
-        if let (Some(address), Some(Uploaded { chunks, already_there })) = (&address, handed_in) {
-            text += &format!(
-                "  handed in to {address}: {chunks} chunks, {already_there} of them there already\n"
-            );
+        if let (Some(address), Some(UploadReport { chunks, already_there })) = (&address, handed_in) {
+            text +=
+                &format!("  uploaded to {address}: {chunks} chunks, {already_there} of them already there\n");
         }
         let value = json!({
             "handed_in": handed_in,
@@ -109,7 +108,7 @@ impl Seal {
             // Until it is handed in, there is no other copy of the shares.
             None if is_server => {
                 home.folder()?;
-                Ok(home.sealed_here().join(id.as_str()))
+                Ok(home.local_sealed().join(id.as_str()))
             }
             None => Ok(home.sealed()?.join(id.as_str())),
         }

@@ -32,7 +32,7 @@ impl Verify {
         let id = &manifest.checkpoint;
         let mut text = String::new();
         for name in report.strangers.iter().map(|name| one_line(name)) {
-            output.note(format_args!("note: {name} is in the folder but no part of the checkpoint"));
+            output.note(format_args!("note: {name} is in the folder but not part of the checkpoint"));
         }
         for file in &report.files {
             writeln!(text, "failed  {file}")?;
@@ -60,7 +60,7 @@ impl Verify {
             return Ok(());
         }
         let count = report.files.len() + report.tensors.len();
-        let message = format!("{id} is not as it was imported: {count} checks failed");
+        let message = format!("{id} is not as imported: {count} checks failed");
         Err(Refusal::unverified(message, "do not use it; import it again from its source").into())
     }
 }

@@ -9,7 +9,8 @@ use crate::client::remote::RemoteError;
 use crate::{client, registry, store};
 
 /// What to do with a grant of an earlier seal.
-const SEALED_ANEW: &str = "the checkpoint was sealed anew since: request it again with `portcullis request new <checkpoint> --purpose <why>`";
+const SEALED_ANEW: &str =
+    "the checkpoint was sealed again: request it with `portcullis request new <checkpoint> --purpose <why>`";
 
 /// What to do about rules that time or people ended, in words that name them.
 fn about_what_ended(error: &Error) -> Option<String> {
@@ -19,15 +20,15 @@ fn about_what_ended(error: &Error) -> Option<String> {
         | Error::NoLongerPermitted { checkpoint, request, .. } => {
             let short: String = request.to_string().chars().take(12).collect();
             format!(
-                "read the new terms, and ask again: `portcullis request new {checkpoint} --terms`, then `portcullis request new {checkpoint} --renew {short}`"
+                "read the new terms and request again: `portcullis request new {checkpoint} --terms`, then `portcullis request new {checkpoint} --renew {short}`"
             )
         }
         Error::NotConfirmed { organization, registrars, .. } => how_to_be_confirmed(organization, registrars),
-        Error::Expired { what: "lease", board, .. } => format!(
-            "`portcullis lease` renews it while the registry can be reached; if it refuses, write to {board}"
-        ),
+        Error::Expired { what: "lease", board, .. } => {
+            format!("renew it with `portcullis lease`; if the registry refuses, write to {board}")
+        }
         Error::Expired { board, .. } => format!(
-            "ask again with `portcullis request new <checkpoint> --renew <request> --purpose <why>`, or write to {board}"
+            "request again with `portcullis request new <checkpoint> --renew <request> --purpose <why>`, or write to {board}"
         ),
         Error::Revoked { board, by_auditor, .. } => how_to_object(board, *by_auditor),
         _ => return None,
@@ -41,14 +42,14 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
     let (kind, hint) = match error {
         Error::Statement(crate::statement::Error::Threshold(_)) => (
             Kind::Denied,
-            "`portcullis request list` tells whether its request still waits for approvals; signatures of keys that left the board do not count",
+            "`portcullis request list` shows whether its request still needs approvals; signatures of former members are not counted",
         ),
         Error::Statement(error) => return explain_statement(error),
         Error::Board { .. } => (
             Kind::Denied,
             "the owners can add a member: `portcullis catalogue rotate <checkpoint> --add <card>`",
         ),
-        Error::OtherCheckpoint { .. } => (Kind::Usage, "name the checkpoint that it is for"),
+        Error::OtherCheckpoint { .. } => (Kind::Usage, "give the checkpoint that it is for"),
         Error::OtherManifest { .. } => (Kind::Denied, SEALED_ANEW),
         Error::OtherRequest { .. } | Error::OtherGrant { .. } | Error::NotTheirShare { .. } => {
             (Kind::Unverified, "do not use it; ask its sender for the right one")
@@ -57,9 +58,10 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             Kind::Denied,
             "request it again under the stage in force: `portcullis request new <checkpoint> --terms`",
         ),
-        Error::Awaited { .. } => {
-            (Kind::Denied, "`portcullis request show <request>` tells whose approvals are missing: ask them")
-        }
+        Error::Awaited { .. } => (
+            Kind::Denied,
+            "`portcullis request show <request>` lists the missing approvals: ask those members",
+        ),
         Error::NotPermitted { .. } => {
             (Kind::Denied, "`portcullis request new <checkpoint> --terms` shows what the stage allows")
         }
@@ -69,24 +71,24 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
         ),
         Error::PolicyMiscited { .. } => (
             Kind::Unverified,
-            "bring the catalogue up to date with `portcullis catalogue refresh`; if it is refused still, do not use it",
+            "update the catalogue with `portcullis catalogue refresh`; if it is still refused, do not use it",
         ),
-        Error::NotYet { .. } => (Kind::Denied, "set this machine's clock right and try again"),
+        Error::NotYet { .. } => (Kind::Denied, "correct this machine's clock and try again"),
         Error::PolicyReplaced { .. }
         | Error::NotKept { .. }
         | Error::NoLongerPermitted { .. }
         | Error::NotConfirmed { .. }
         | Error::Expired { .. }
-        | Error::Revoked { .. } => (Kind::Denied, "make it again, under the policy that is in force now"),
+        | Error::Revoked { .. } => (Kind::Denied, "make a new one under the policy in force"),
         Error::LeaseTooLong { .. } => (Kind::Unverified, "ask the registry for a new lease"),
         Error::TooManyMembers { .. } | Error::OtherOrganization { .. } | Error::NamedTwice { .. } => (
             Kind::Usage,
-            "name members of your own organization only (`identity card` prints one's card), each once; ask twice for more",
+            "name only members of your own organization, each once (`identity card` prints a card); send a second request for more",
         ),
         Error::NoOrigin | Error::OtherOrigin { .. } | Error::OtherRegistry { .. } => {
             (Kind::Unverified, "check the registry's address")
         }
-        Error::OtherHolder { .. } => (Kind::Denied, "use the identity that it was made out to (--home)"),
+        Error::OtherHolder { .. } => (Kind::Denied, "use the identity that it was issued to (--home)"),
     };
     (kind, Some(hint.to_owned()))
 }
@@ -97,11 +99,11 @@ pub(super) fn explain_exchange(error: &ExchangeError) -> (Kind, Option<String>) 
         ExchangeError::TooMany { .. } => (Kind::Unavailable, "move old statements to another folder"),
         ExchangeError::NoPrefix { kind: "case", .. }
         | ExchangeError::Ambiguous { kind: "case", count: 0, .. } => {
-            (Kind::Usage, "`portcullis case list` shows what is there")
+            (Kind::Usage, "list them with `portcullis case list`")
         }
         ExchangeError::NoPrefix { .. } | ExchangeError::Ambiguous { count: 0, .. } => (
             Kind::Usage,
-            "`portcullis request list` shows what is there; check that the registry's folder is up to date",
+            "list them with `portcullis request list`; check that the registry's folder is up to date",
         ),
         ExchangeError::Ambiguous { .. } => (Kind::Usage, "give more digits"),
         ExchangeError::Refused { fault, next, .. } => return (kind_of(*fault), next.clone()),
@@ -117,7 +119,7 @@ pub(super) fn explain_remote(error: &RemoteError) -> (Kind, Option<String>) {
             (Kind::Unavailable, Some(next_step(reason).to_owned()))
         }
         RemoteError::Unexpected { .. } => {
-            (Kind::Unverified, Some("check the address; tell whoever runs this server".to_owned()))
+            (Kind::Unverified, Some("check the address, and tell the server's operator".to_owned()))
         }
         RemoteError::Credentials { .. } => (
             Kind::Denied,
@@ -126,7 +128,7 @@ pub(super) fn explain_remote(error: &RemoteError) -> (Kind, Option<String>) {
                     .to_owned(),
             ),
         ),
-        RemoteError::Client(_) => (Kind::Internal, Some("this is a defect: please report it".to_owned())),
+        RemoteError::Client(_) => (Kind::Internal, Some("this is a bug: please report it".to_owned())),
     }
 }
 
@@ -153,7 +155,7 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
         E::Log(error) => super::log::explain_log(error),
         E::Usage(error) => super::usage::explain_usage(error),
         E::Io { source, .. } => (Kind::Unavailable, hint_for_io(source)),
-        E::PassOver { .. }
+        E::AccessExpired { .. }
         | E::MisuseRules { .. }
         | E::Blocked { .. }
         | E::NeedsJustification { .. }
@@ -166,22 +168,21 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
 fn record_hint(error: &client::Error) -> (Kind, Option<String>) {
     use client::Error as E;
     let (kind, hint) = match error {
-        E::PassOver { .. } => {
-            (Kind::Denied, "renew it with `portcullis lease`; if that says no, ask for a new grant")
+        E::AccessExpired { .. } => {
+            (Kind::Denied, "renew it with `portcullis lease`; if the registry refuses, request a new grant")
         }
-        E::MisuseRules { .. } => (Kind::Unverified, "tell the owners, who signed them"),
+        E::MisuseRules { .. } => (Kind::Unverified, "tell the owners, who signed the rules"),
         E::Blocked { .. } => {
-            (Kind::Denied, "it is on the record; if the rule is wrong about it, write to the auditors")
+            (Kind::Denied, "the attempt is recorded; if the rule is wrong, write to the auditors")
         }
-        E::NeedsJustification { .. } => (
-            Kind::Denied,
-            "say why with --justify \"…\": the auditors read it; this attempt is on the record",
-        ),
+        E::NeedsJustification { .. } => {
+            (Kind::Denied, "give a reason with --justify \"…\": auditors read it; the attempt is recorded")
+        }
         E::NotLogged { .. } => (
             Kind::Unverified,
-            "run it once while the registry can be reached; if it says the same, tell the auditors",
+            "run it once while the registry is reachable; if it fails again, tell the auditors",
         ),
-        _ => (Kind::Internal, "this is a defect: please report it"),
+        _ => (Kind::Internal, "this is a bug: please report it"),
     };
     (kind, Some(hint.to_owned()))
 }
@@ -190,11 +191,11 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
     use client::Error as E;
     let (kind, hint) = match error {
         E::UnknownCheckpoint { nearest: Some(nearest), .. } => {
-            (Kind::Usage, format!("did you mean {nearest}? `portcullis list` names them"))
+            (Kind::Usage, format!("did you mean {nearest}? `portcullis list` shows all checkpoints"))
         }
         E::UnknownCheckpoint { nearest: None, .. } => (
             Kind::Usage,
-            "`portcullis list` names them; for a folder on this machine, check its path".to_owned(),
+            "`portcullis list` shows all checkpoints; for a folder on this machine, check its path".to_owned(),
         ),
         E::NotPublished { checkpoint, .. } | E::UnknownStage { checkpoint, .. } => (
             Kind::Denied,
@@ -207,16 +208,16 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
         E::NoGrant { checkpoint, .. } => (
             Kind::Denied,
             format!(
-                "ask with `portcullis request new {checkpoint} --purpose <why>`, and see `portcullis request list`"
+                "request it with `portcullis request new {checkpoint} --purpose <why>`; `portcullis request list` shows its state"
             ),
         ),
         E::Damaged { .. } => (
             Kind::Unverified,
-            "remove the file and run `portcullis pull <checkpoint>` again: it brings the registry's copy".to_owned(),
+            "remove the file and run `portcullis pull <checkpoint>` again: it fetches the registry's copy".to_owned(),
         ),
         E::NoLease { .. } => (
             Kind::Denied,
-            "`portcullis lease` gets one; for a folder, its operator runs `portcullis lease issue`"
+            "get one with `portcullis lease`; if the registry is a folder, its operator runs `portcullis lease issue`"
                 .to_owned(),
         ),
         E::TooFewShares { .. } => (
@@ -229,19 +230,19 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
         E::NoSpace { .. } => (Kind::Unavailable, "free some space and run the same command again".to_owned()),
         E::NoMirror { is_wrong: true, .. } => (
             Kind::Unverified,
-            "give another place with --mirror, and tell the registry's operator; what came is kept"
+            "use another --mirror, and tell the registry's operator; fetched chunks are kept"
                 .to_owned(),
         ),
         E::NoMirror { .. } => (
             Kind::Unavailable,
-            "run the same command later: it goes on where it stopped; or give another place with --mirror"
+            "run the same command later to continue; or use another --mirror"
                 .to_owned(),
         ),
         E::WrongChunk { .. } => {
-            (Kind::Unverified, "the copy is damaged: fetch it from another place and pull again".to_owned())
+            (Kind::Unverified, "the copy is damaged: fetch it from another source and pull again".to_owned())
         }
         // The rest is explained by its cause, or is no fault of anybody's but ours.
-        _ => (Kind::Internal, "this is a defect: please report it".to_owned()),
+        _ => (Kind::Internal, "this is a bug: please report it".to_owned()),
     };
     (kind, Some(hint))
 }
@@ -263,15 +264,15 @@ pub(super) fn explain_registry(error: &registry::Error) -> (Kind, Option<String>
             (Kind::Usage, "name an empty database in portcullis.toml".to_owned())
         }
         E::Store(store::Error::Backup { .. }) => {
-            (Kind::Unverified, "take another backup: nothing of this one was brought in".to_owned())
+            (Kind::Unverified, "take another backup; nothing of this one was restored".to_owned())
         }
         E::Store(store::Error::BackupUnsigned) => (
             Kind::Unverified,
-            "if an earlier release wrote it, and nobody else could since, bring it in with --unsigned".to_owned(),
+            "if an earlier release wrote it and it was protected since, restore it with --unsigned".to_owned(),
         ),
         E::Store(store::Error::BackupForeign { .. }) => (
             Kind::Unverified,
-            "restore in the folder of the registry that took it; of a registry whose key was replaced, give the card of the old one with --signed-by"
+            "restore it in the folder of the registry that wrote it; if the registry's key was replaced, give the old card with --signed-by"
                 .to_owned(),
         ),
         E::Store(store::Error::File(error)) => return (Kind::Unavailable, hint_for_io(error)),
@@ -280,7 +281,7 @@ pub(super) fn explain_registry(error: &registry::Error) -> (Kind, Option<String>
         }
         E::Store(_) | E::Blob(_) | E::Io { .. } | E::Busy => (
             Kind::Unavailable,
-            "check that the database and the place of chunks answer; see the log".to_owned(),
+            "check the database and the chunk store; see the log".to_owned(),
         ),
         error => return registry_hint(error),
     };
@@ -296,10 +297,10 @@ fn registry_hint(error: &registry::Error) -> (Kind, Option<String>) {
 pub(super) fn explain_invitation(error: &client::InvitationError) -> (Kind, Option<String>) {
     use client::InvitationError as E;
     let hint = match error {
-        E::Version { .. } => "bring this program up to date",
+        E::Version { .. } => "update this program",
         E::Registry => "check the registry's address: `portcullis catalogue invite --registry <address>`",
         E::Prefix | E::TooLong | E::Damaged { .. } => {
-            "copy the whole line again; if it stays so, ask for another: `portcullis catalogue invite` prints one"
+            "copy the whole line again; if it still fails, ask for another: `portcullis catalogue invite` prints one"
         }
     };
     (Kind::Usage, Some(hint.to_owned()))

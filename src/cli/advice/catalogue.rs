@@ -14,21 +14,19 @@ pub(super) fn explain_catalogue(error: &Error) -> (Kind, Option<String>) {
         E::Busy { .. } => (Kind::Unavailable, "wait until it ends and try again"),
         E::NoRoot { .. } => (
             Kind::Usage,
-            "join it once: `portcullis join <invitation>`, or `portcullis join <registry> --root <file>` with the root that the owners handed you; before it is founded, its owners use `portcullis catalogue review`",
+            "join it first: `portcullis join <invitation>`, or `portcullis join <registry> --root <file>` with the owners' root; before it is founded, its owners use `portcullis catalogue review`",
         ),
-        E::OtherRoot { .. } => {
-            (Kind::Denied, "if you mean to change to another catalogue, use another --home for it")
-        }
+        E::OtherRoot { .. } => (Kind::Denied, "to use another catalogue, use another --home"),
         E::Missing { .. } => {
-            (Kind::Unavailable, "the copy is not whole: refresh it, or ask whoever runs the registry")
+            (Kind::Unavailable, "the copy is incomplete: refresh it, or ask the registry's operator")
         }
         E::Rollback { .. } | E::Dropped { .. } => (
             Kind::Unverified,
-            "someone serves an older catalogue: fetch it from another place, and tell the owners",
+            "this source serves an older catalogue: fetch it from another source, and tell the owners",
         ),
         E::OtherCatalogue { .. } => (
             Kind::Unverified,
-            "do not use this copy: someone shows what was signed for another catalogue; tell the owners, and join by `1.root.json`",
+            "do not use this copy: it was signed for another catalogue; tell the owners, and join with `1.root.json`",
         ),
         E::NoCatalogue { .. } => (
             Kind::Unverified,
@@ -56,7 +54,7 @@ pub(super) fn explain_catalogue(error: &Error) -> (Kind, Option<String>) {
         | E::Length { .. }
         | E::Digest { .. }
         | E::NotTheBoards { .. } => {
-            (Kind::Unverified, "do not use this copy: fetch it from another place, and tell the owners")
+            (Kind::Unverified, "do not use this copy: fetch it from another source, and tell the owners")
         }
     };
     (kind, Some(hint.to_owned()))
@@ -68,32 +66,32 @@ pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<Strin
         E::Catalogue(error) => return explain_catalogue(error),
         E::Card(error) => return explain_statement(error),
         E::Signer(error) => return explain_identity(error),
-        E::Quorum(_) => (Kind::Usage, "change the threshold, or who signs"),
+        E::Quorum(_) => (Kind::Usage, "change the threshold or the signers"),
         E::Exists { .. } => (
             Kind::Usage,
-            "trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose <checkpoint>`, `rotate` or `board add`; or found another elsewhere",
+            "trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose <checkpoint>`, `rotate` or `board add`; or found another in a different place",
         ),
         E::None { .. } => (
             Kind::Usage,
             "check --registry, or begin with `portcullis catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`",
         ),
-        E::NotYet { .. } => (Kind::Denied, "let them sign with `portcullis catalogue sign`"),
+        E::NotYet { .. } => (Kind::Denied, "they sign with `portcullis catalogue sign`"),
         E::Reserved { .. } => (Kind::Usage, "choose another name for the checkpoint"),
         E::NoBoard { .. } => (
             Kind::Denied,
-            "check the spelling, or let an owner found one: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`",
+            "check the spelling, or ask an owner to add a board: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`",
         ),
         E::TooManyBoards { .. } => (Kind::Denied, "begin another catalogue for further checkpoints"),
-        E::NoChange { .. } => (Kind::Usage, "say what is to change: --add, --remove or --threshold"),
+        E::NoChange { .. } => (Kind::Usage, "give a change: --add, --remove or --threshold"),
         E::AlreadyIn { .. } => (Kind::Usage, "leave out that --add"),
-        E::NotIn { .. } => (Kind::Usage, "see `portcullis catalogue status --json` for who is"),
-        E::NamedTwice { .. } => (Kind::Usage, "name each person once, and count them anew"),
+        E::NotIn { .. } => (Kind::Usage, "see `portcullis catalogue status --json` for its members"),
+        E::NamedTwice { .. } => (Kind::Usage, "name each person once"),
         E::HasBoard { .. } => (
             Kind::Usage,
             "change its members with `portcullis catalogue rotate <checkpoint> --add <card> --remove <name>`",
         ),
         E::NotAnOwner { .. } => {
-            (Kind::Denied, "let one of its owners found it, or name your own card with --owner")
+            (Kind::Denied, "one of its owners must found it; or name your own card with --owner")
         }
         E::Open { role, digest } => {
             let hint = format!(
@@ -103,20 +101,19 @@ pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<Strin
         }
         E::Swapped { role, open, .. } => {
             let hint = format!(
-                "somebody proposed something else meanwhile: read `portcullis catalogue review` again, and sign only what you mean: `portcullis catalogue sign {role} {open}`"
+                "another proposal replaced it: read `portcullis catalogue review` again, and sign what you reviewed: `portcullis catalogue sign {role} {open}`"
             );
             return (Kind::Unverified, Some(hint));
         }
-        E::Unsigned { .. } => (
-            Kind::Unverified,
-            "do not sign it: ask those who may propose whose it is, and let them propose it again",
-        ),
-        E::Stale { .. } => (Kind::Usage, "somebody published meanwhile: propose it again"),
+        E::Unsigned { .. } => {
+            (Kind::Unverified, "do not sign it: ask the people who may propose it to propose it again")
+        }
+        E::Stale { .. } => (Kind::Usage, "a newer version was published: propose it again"),
         E::MayNotPropose { .. } => {
-            (Kind::Denied, "let one of them propose it: `portcullis catalogue status` names them")
+            (Kind::Denied, "one of them must propose it: `portcullis catalogue status` lists them")
         }
         E::NoProposal { .. } => (Kind::Usage, "see `portcullis catalogue status` for what is proposed"),
-        E::NoSay { .. } => (Kind::Denied, "ask one of them; if that is you, name your own --home"),
+        E::NoSay { .. } => (Kind::Denied, "ask one of them; if you are one, use your own --home"),
         E::NotTheRegistry { .. } => (Kind::Denied, "publish with the registry's --home"),
         E::Lacks { .. } => (Kind::Unverified, "propose the file again"),
     };

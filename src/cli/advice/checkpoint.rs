@@ -13,7 +13,8 @@ use crate::cli::failure::Kind;
 const FETCH_AGAIN: &str = "fetch it again from where it was published, and import it again";
 
 /// What to do about a sound file that this program does not support.
-const NOT_SUPPORTED: &str = "the file is sound, and this program cannot do what it asks for: use transformers, or a checkpoint without it";
+const NOT_SUPPORTED: &str =
+    "the file is valid but not supported: use transformers, or a checkpoint without this feature";
 
 fn advice(kind: Kind, hint: &str) -> Advice {
     (kind, Some(hint.to_owned()))
@@ -33,31 +34,28 @@ pub(super) fn explain_checkpoint(error: &Error) -> Advice {
             "give the folder that holds config.json and model.safetensors, or hparams.json and model.ckpt.index",
         ),
         E::NotImported { .. } => {
-            (Kind::Usage, "make it one with `portcullis import <id> <folder> --to <new folder>`")
+            (Kind::Usage, "import it with `portcullis import <id> <folder> --to <new folder>`")
         }
-        E::Unofficial { .. } => (
-            Kind::Unverified,
-            "fetch the file again; if it is meant to be another build, say so with --unofficial",
-        ),
+        E::Unofficial { .. } => {
+            (Kind::Unverified, "fetch the file again; for another build, add --unofficial")
+        }
         E::NotThatCheckpoint { .. } => (Kind::Unverified, "import it under an id of its own"),
-        E::NotAFolderName { .. } => (Kind::Usage, "give --to the name of a folder that is not there yet"),
+        E::NotAFolderName { .. } => (Kind::Usage, "give --to the name of a new folder"),
         E::DestinationExists { .. } => (Kind::Usage, "choose another --to, or remove that folder first"),
         E::Busy { .. } => (Kind::Unavailable, "wait until it ends, or choose another --to"),
         E::UntiedHead { .. } => {
-            (Kind::Unverified, "set \"tie_word_embeddings\": false in config.json if that is meant")
+            (Kind::Unverified, "set \"tie_word_embeddings\": false in config.json if that is intended")
         }
         E::Altered { .. } => {
             (Kind::Unverified, "import it again; `portcullis verify <folder>` lists everything that differs")
         }
-        E::Header { .. } | E::Encode { .. } => (Kind::Internal, "this is a defect: please report it"),
+        E::Header { .. } | E::Encode { .. } => (Kind::Internal, "this is a bug: please report it"),
         E::Manifest { .. } => {
             (Kind::Unverified, "import it again, or use the version of portcullis that wrote it")
         }
-        E::TooLong { .. } => {
-            (Kind::Unverified, "no such file is that long: check that it is the one that its name says")
-        }
+        E::TooLong { .. } => (Kind::Unverified, "no valid file is that long: check the file"),
         E::TensorTwice { .. } => {
-            (Kind::Unverified, "the folder holds that tensor under two names: save the model anew, once")
+            (Kind::Unverified, "the folder holds that tensor under two names: save the model again")
         }
         E::Json { .. } | E::ShardName { .. } | E::ShardCount { .. } | E::TensorChecksum { .. } => {
             (Kind::Unverified, FETCH_AGAIN)
@@ -93,7 +91,7 @@ fn explain_content(error: &Error) -> Advice {
         E::TensorFlow { source, .. } => return explain_tensorflow(source),
         E::Tokenizer { source, .. } => return explain_tokenizer_files(source),
         E::Tensors { problems, .. } => return explain_tensors(problems),
-        _ => (Kind::Internal, "this is a defect: please report it"),
+        _ => (Kind::Internal, "this is a bug: please report it"),
     };
     (kind, Some(hint.to_owned()))
 }
@@ -103,9 +101,10 @@ fn explain_format(found: Foreign) -> Advice {
         Foreign::GitLfsPointer => {
             advice(Kind::Unverified, "run `git lfs pull` in that folder, or fetch the file by `hf download`")
         }
-        Foreign::WebPage => {
-            advice(Kind::Unverified, "the server sent a page, perhaps one to log in at: fetch the file again")
-        }
+        Foreign::WebPage => advice(
+            Kind::Unverified,
+            "the server sent an HTML page, such as a login page: fetch the file again",
+        ),
         Foreign::Adapter => advice(
             Kind::Denied,
             "merge it into its base (PEFT's `merge_and_unload`, then `save_pretrained`) and import that",
@@ -169,7 +168,7 @@ fn explain_tensorflow(error: &BundleError) -> Advice {
         | BundleError::ByteOrder { .. }
         | BundleError::Version { .. } => advice(
             Kind::Denied,
-            "the file is sound, but TensorFlow wrote it in a way that is not read here: save it anew in float32, whole, in one file",
+            "the file is sound, but TensorFlow wrote it in a form that is not supported: save it again as float32 in one file",
         ),
         _ => advice(Kind::Unverified, FETCH_AGAIN),
     }

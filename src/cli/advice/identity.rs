@@ -10,12 +10,11 @@ pub(super) fn explain_identity(error: &identity::Error) -> (Kind, Option<String>
         E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
         E::None { .. } => (
             Kind::Usage,
-            "make one with `portcullis identity new --name <your name>`, or name another --home".to_owned(),
+            "make one with `portcullis identity new --name <your name>`, or use another --home".to_owned(),
         ),
-        E::Exists { .. } => (
-            Kind::Usage,
-            "use it, or name another --home; an identity that is lost cannot be made again".to_owned(),
-        ),
+        E::Exists { .. } => {
+            (Kind::Usage, "use it, or another --home; a lost identity cannot be recreated".to_owned())
+        }
         E::Readable { path, .. } => (
             Kind::Denied,
             format!(
@@ -29,8 +28,10 @@ pub(super) fn explain_identity(error: &identity::Error) -> (Kind, Option<String>
             "run it at a terminal, or give the passphrase with --passphrase-fd or PORTCULLIS_PASSPHRASE"
                 .to_owned(),
         ),
-        E::WrongPassphrase { .. } => (Kind::Denied, "try again; nobody can reset it".to_owned()),
-        E::Protect { .. } => (Kind::Internal, "this is a defect: please report it".to_owned()),
+        E::WrongPassphrase { .. } => {
+            (Kind::Denied, "try again; a lost passphrase cannot be reset".to_owned())
+        }
+        E::Protect { .. } => (Kind::Internal, "this is a bug: please report it".to_owned()),
         E::NoAgent => (
             Kind::Unavailable,
             "start one with `eval $(ssh-agent)` and add the key with `ssh-add`".to_owned(),
@@ -54,20 +55,20 @@ pub(super) fn explain_statement(error: &statement::Error) -> (Kind, Option<Strin
     use statement::Error as E;
     let (kind, hint) = match error {
         E::Signer(error) => return explain_identity(error),
-        E::Kind { .. } => (Kind::Usage, "give the file of the right kind"),
-        E::Threshold(_) => (Kind::Unverified, "do not use it; ask its signers to sign these very bytes"),
+        E::Kind { .. } => (Kind::Usage, "give a file of the right kind"),
+        E::Threshold(_) => (Kind::Unverified, "do not use it; ask its signers to sign exactly these bytes"),
         E::SignatureCount { .. }
         | E::Envelope { .. }
         | E::TooLong { .. }
         | E::PayloadType { .. }
-        | E::Malformed { .. } => (Kind::Unverified, "ask whoever sent it to send it again"),
+        | E::Malformed { .. } => (Kind::Unverified, "ask its sender to send it again"),
         E::OtherCatalogue { .. } => (
             Kind::Unverified,
-            "do not use it here; if you belong to both catalogues, give the --home of the other",
+            "do not use it here; if you belong to both catalogues, use the --home of the other",
         ),
         E::NoCatalogue { .. } => (
             Kind::Unverified,
-            "it was signed before statements named their catalogue: ask its signers to sign it anew; a request is made anew, and a grant follows from it",
+            "it was signed before statements named their catalogue: ask its signers to sign it again; a request must be made again, and a grant follows from it",
         ),
         E::CardNotSelfSigned { .. } => {
             (Kind::Unverified, "do not use it; ask its owner for `portcullis identity card`")

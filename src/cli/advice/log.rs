@@ -11,11 +11,11 @@ pub(super) fn explain_log(error: &Error) -> (Kind, Option<String>) {
         ),
         Error::TooFewWitnesses { .. } => (
             Kind::Unverified,
-            "try again; if it stays, ask the registry's operator and the witnesses what they saw",
+            "try again; if it still fails, ask the registry's operator and the witnesses what they saw",
         ),
         Error::NotIncluded { .. } | Error::Tile { .. } | Error::Unsigned { .. } => (
             Kind::Unverified,
-            "try again; if it stays, tell the auditors: the registry shows what its log does not hold",
+            "try again; if it still fails, tell the auditors: the registry shows what its log does not contain",
         ),
         Error::Name { .. } => {
             (Kind::Usage, "give the key as `portcullis witness init --name <name>` printed it")
@@ -27,7 +27,7 @@ pub(super) fn explain_log(error: &Error) -> (Kind, Option<String>) {
         | Error::Bundle { .. }
         | Error::TooLong { .. }
         | Error::Entry { .. }
-        | Error::Proof { .. } => (Kind::Unverified, "tell the registry's operator; what came is no log's"),
+        | Error::Proof { .. } => (Kind::Unverified, "tell the registry's operator: this is not a valid log"),
     };
     (kind, Some(hint.to_owned()))
 }

@@ -5,7 +5,7 @@ use crate::misuse::{CaseError, Error};
 
 pub(super) fn explain_misuse(error: &Error) -> (Kind, Option<String>) {
     let hint = match error {
-        Error::TooLong { .. } => "check that it is the file you mean",
+        Error::TooLong { .. } => "check that it is the right file",
         Error::Schema { .. } => "use the version of portcullis that it was written for",
         Error::Pattern { .. } => {
             "correct it; the syntax is the `regex` crate's, without look-around and back references"
@@ -15,7 +15,7 @@ pub(super) fn explain_misuse(error: &Error) -> (Kind, Option<String>) {
         | Error::RuleTwice { .. }
         | Error::Needs { .. }
         | Error::Foreign { .. }
-        | Error::Number { .. } => "correct that line; docs/policy.md tells the format",
+        | Error::Number { .. } => "correct that line; docs/policy.md describes the format",
     };
     (Kind::Unverified, Some(hint.to_owned()))
 }
@@ -29,7 +29,8 @@ pub(super) fn explain_case(error: &CaseError) -> (Kind, Option<String>) {
             return (
                 Kind::Denied,
                 Some(
-                    "`portcullis case show <case>` tells how the case stands, and who may do what".to_owned(),
+                    "`portcullis case show <case>` shows the state of the case and the possible steps"
+                        .to_owned(),
                 ),
             );
         }
@@ -42,7 +43,7 @@ pub(super) fn explain_case(error: &CaseError) -> (Kind, Option<String>) {
         | CaseError::OtherCase { .. }
         | CaseError::OtherGrant { .. }
         | CaseError::UnknownPerson { .. } => {
-            "believe nothing that it says, and tell the owners: `portcullis audit verify` shows what the log has of it"
+            "do not trust it, and tell the owners: `portcullis audit verify` shows what the log contains"
         }
     };
     (Kind::Unverified, Some(hint.to_owned()))

@@ -27,44 +27,44 @@ type Advice = (Kind, Option<String>);
 
 /// The kind of a failure and what to do next.
 pub(super) fn explain(error: &anyhow::Error) -> Advice {
-    let defect = || "this is a defect: please report it with the command that showed it".to_owned();
+    let defect = || "this is a bug: please report it with the command that showed it".to_owned();
     error.chain().find_map(explain_cause).unwrap_or_else(|| (Kind::Internal, Some(defect())))
 }
 
 fn explain_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Advice> {
-    of(cause, |refusal: &Refusal| (refusal.kind, refusal.hint.clone()))
-        .or_else(|| of(cause, explain_printing))
-        .or_else(|| of(cause, |_: &PlaceError| mistyped("a folder is named by its path")))
-        .or_else(|| of(cause, checkpoint::explain_checkpoint))
-        .or_else(|| of(cause, identity::explain_identity))
-        .or_else(|| of(cause, catalogue::explain_repository))
-        .or_else(|| of(cause, catalogue::explain_catalogue))
-        .or_else(|| of(cause, server::explain_serving))
-        .or_else(|| of(cause, server::explain_settings))
-        .or_else(|| of(cause, server::explain_endpoint))
-        .or_else(|| of(cause, access::explain_registry))
-        .or_else(|| of(cause, access::explain_remote))
-        .or_else(|| of(cause, access::explain_client))
-        .or_else(|| of(cause, access::explain_invitation))
-        .or_else(|| of(cause, access::explain_access))
-        .or_else(|| of(cause, access::explain_exchange))
-        .or_else(|| of(cause, seal::explain_seal))
-        .or_else(|| of(cause, |_: &crate::name::NameError| mistyped("check the spelling")))
-        .or_else(|| of(cause, misuse::explain_case))
-        .or_else(|| of(cause, identity::explain_statement))
-        .or_else(|| of(cause, policy::explain_policy))
-        .or_else(|| of(cause, misuse::explain_misuse))
-        .or_else(|| of(cause, log::explain_log))
-        .or_else(|| of(cause, usage::explain_usage))
-        .or_else(|| of(cause, report::explain_report))
-        .or_else(|| of(cause, explain_fetch))
-        .or_else(|| of(cause, explain_inference))
-        .or_else(|| of(cause, explain_tokenizer))
-        .or_else(|| of(cause, |error: &io::Error| (Kind::Unavailable, hint_for_io(error))))
+    advise(cause, |refusal: &Refusal| (refusal.kind, refusal.hint.clone()))
+        .or_else(|| advise(cause, explain_printing))
+        .or_else(|| advise(cause, |_: &PlaceError| mistyped("give a folder by its path")))
+        .or_else(|| advise(cause, checkpoint::explain_checkpoint))
+        .or_else(|| advise(cause, identity::explain_identity))
+        .or_else(|| advise(cause, catalogue::explain_repository))
+        .or_else(|| advise(cause, catalogue::explain_catalogue))
+        .or_else(|| advise(cause, server::explain_serving))
+        .or_else(|| advise(cause, server::explain_settings))
+        .or_else(|| advise(cause, server::explain_endpoint))
+        .or_else(|| advise(cause, access::explain_registry))
+        .or_else(|| advise(cause, access::explain_remote))
+        .or_else(|| advise(cause, access::explain_client))
+        .or_else(|| advise(cause, access::explain_invitation))
+        .or_else(|| advise(cause, access::explain_access))
+        .or_else(|| advise(cause, access::explain_exchange))
+        .or_else(|| advise(cause, seal::explain_seal))
+        .or_else(|| advise(cause, |_: &crate::name::NameError| mistyped("check the spelling")))
+        .or_else(|| advise(cause, misuse::explain_case))
+        .or_else(|| advise(cause, identity::explain_statement))
+        .or_else(|| advise(cause, policy::explain_policy))
+        .or_else(|| advise(cause, misuse::explain_misuse))
+        .or_else(|| advise(cause, log::explain_log))
+        .or_else(|| advise(cause, usage::explain_usage))
+        .or_else(|| advise(cause, report::explain_report))
+        .or_else(|| advise(cause, explain_fetch))
+        .or_else(|| advise(cause, explain_inference))
+        .or_else(|| advise(cause, explain_tokenizer))
+        .or_else(|| advise(cause, |error: &io::Error| (Kind::Unavailable, hint_for_io(error))))
 }
 
 /// The advice on a cause that is an `E`.
-fn of<E: std::error::Error + 'static>(
+fn advise<E: std::error::Error + 'static>(
     cause: &(dyn std::error::Error + 'static),
     explain: impl FnOnce(&E) -> Advice,
 ) -> Option<Advice> {
@@ -72,8 +72,7 @@ fn of<E: std::error::Error + 'static>(
 }
 
 fn explain_printing(_: &CannotPrint) -> Advice {
-    let hint =
-        "make room where its output goes; what the command did is done, and only its report is missing";
+    let hint = "free space where its output goes; the command itself succeeded, only its output is missing";
     (Kind::Unavailable, Some(hint.to_owned()))
 }
 
@@ -105,19 +104,19 @@ fn explain_fetch(error: &FetchError) -> Advice {
         }
         E::Digest { .. } => (
             Kind::Unverified,
-            "the file on the server is not the one on record; if it is meant to be another build, say so with --unofficial",
+            "the file on the server is not the one on record; for another build, add --unofficial",
         ),
         E::Announced { .. }
         | E::Index { .. }
         | E::TooLarge { .. }
         | E::NoLength { .. }
-        | E::Redirect { .. } => (Kind::Unverified, "try another --mirror, and tell whoever runs this server"),
+        | E::Redirect { .. } => (Kind::Unverified, "try another --mirror, and tell the server's operator"),
         E::Certificate { .. } => {
             (Kind::Unverified, "check the clock of this machine and the name of the server")
         }
         E::NoSpace { .. } => (Kind::Unavailable, "free some space and run the same command again"),
         E::InUse(_) => (Kind::Unavailable, "wait until it ends"),
-        E::Client(_) => (Kind::Internal, "this is a defect: please report it"),
+        E::Client(_) => (Kind::Internal, "this is a bug: please report it"),
         E::Connection { .. }
         | E::Stalled { .. }
         | E::Status { .. }
@@ -125,10 +124,9 @@ fn explain_fetch(error: &FetchError) -> Advice {
         | E::Changed { .. }
         | E::RangesIgnored { .. }
         | E::Unsteady { .. }
-        | E::GaveUp { .. } => (
-            Kind::Unavailable,
-            "run the same command later: it goes on where it stopped; or try another --mirror",
-        ),
+        | E::GaveUp { .. } => {
+            (Kind::Unavailable, "run the same command later to continue; or try another --mirror")
+        }
     };
     (kind, Some(hint.to_owned()))
 }
@@ -152,7 +150,7 @@ fn explain_inference(error: &inference::Error) -> Advice {
             "close other programs, or hold the weights in fewer bits with --quantize q8 or q4",
         ),
         E::OnlyOnTheProcessor { .. } => (Kind::Usage, "leave out --quantize, or --device"),
-        E::UnknownPrecision { .. } => (Kind::Usage, "use one of the formats that are named"),
+        E::UnknownPrecision { .. } => (Kind::Usage, "use one of the listed formats"),
         E::LogitNotFinite => (Kind::Unverified, "check the weights with `portcullis verify <folder>`"),
         E::BuiltWithoutCuda | E::NoCudaDevice(_) => {
             (Kind::Unavailable, "leave out --device to use the processor")
@@ -163,7 +161,7 @@ fn explain_inference(error: &inference::Error) -> Advice {
         E::ContextOverflow { .. } => (Kind::Usage, "shorten it, or keep its end with --truncate"),
         E::ForeignDraft { .. } => (Kind::Usage, "give --draft a smaller checkpoint of the same family"),
         E::Sampling { .. } | E::Stride { .. } => (Kind::Usage, "change that setting"),
-        E::ForeignCache | E::Tensor(_) => (Kind::Internal, "this is a defect: please report it"),
+        E::ForeignCache | E::Tensor(_) => (Kind::Internal, "this is a bug: please report it"),
     };
     (kind, Some(hint.to_owned()))
 }
@@ -174,10 +172,10 @@ fn hint_for_io(error: &io::Error) -> Option<String> {
         ErrorKind::NotFound => "check the path",
         ErrorKind::PermissionDenied => "ask the folder's owner for access, or choose another folder",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "free some space and run the same command again: it goes on where it stopped"
+            "free some space and run the same command again to continue"
         }
         ErrorKind::ReadOnlyFilesystem => "choose a folder that can be written",
-        ErrorKind::UnexpectedEof => "the file changed while it was read: try again when it is at rest",
+        ErrorKind::UnexpectedEof => "the file changed while it was read: try again when it no longer changes",
         ErrorKind::IsADirectory => "give a file, not a folder",
         ErrorKind::NotADirectory => "give a folder, not a file",
         _ => return None,

@@ -5,7 +5,7 @@ use crate::policy::Error;
 
 pub(super) fn explain_policy(error: &Error) -> (Kind, Option<String>) {
     let hint = match error {
-        Error::TooLong { .. } => "check that it is the file you mean",
+        Error::TooLong { .. } => "check that it is the right file",
         Error::Schema { .. } => "use the version of portcullis that it was written for",
         Error::Application { .. } => "correct or remove that line",
         Error::TooManyApplications { .. } => "split the file",
@@ -18,7 +18,7 @@ pub(super) fn explain_policy(error: &Error) -> (Kind, Option<String>) {
         | Error::StageTwice { .. }
         | Error::Unsaid { .. }
         | Error::NoBound { .. }
-        | Error::NotFinite { .. } => "correct that line; docs/policy.md tells the format",
+        | Error::NotFinite { .. } => "correct that line; docs/policy.md describes the format",
     };
     (Kind::Unverified, Some(hint.to_owned()))
 }

@@ -26,33 +26,32 @@ pub(super) fn explain_usage(error: &Error) -> (Kind, Option<String>) {
         | Error::Replaced { known, .. }
         | Error::Gone { journal: known, .. } => {
             let hint = format!(
-                "bring the journal back if it was moved; on another machine of yours: `portcullis usage declare --reason \"…\"`; if it is lost: `portcullis usage explain {known} --reason \"…\"`, which auditors look at"
+                "restore the journal if it was moved; on another machine of yours: `portcullis usage declare --reason \"…\"`; if it is lost: `portcullis usage explain {known} --reason \"…\"`, which auditors review"
             );
             return (Kind::Denied, Some(hint));
         }
         Error::Copied { journal, .. } => {
             let hint = format!(
-                "use the home that it was copied from; on another machine of yours: `portcullis usage declare --reason \"…\"`; if that home is lost: `portcullis usage explain {journal} --reason \"…\"`, which auditors look at"
+                "use the home that it was copied from; on another machine of yours: `portcullis usage declare --reason \"…\"`; if that home is lost: `portcullis usage explain {journal} --reason \"…\"`, which auditors review"
             );
             return (Kind::Denied, Some(hint));
         }
         Error::Unmarked { journal } => {
             let hint = format!(
-                "bring it back if it was moved; if it is lost: `portcullis usage explain {journal} --reason \"…\"`, which auditors look at"
+                "restore it if it was moved; if it is lost: `portcullis usage explain {journal} --reason \"…\"`, which auditors review"
             );
             return (Kind::Denied, Some(hint));
         }
         Error::Unended { begin } => {
-            let hint = format!(
-                "say what became of it: `portcullis usage explain {begin} --reason \"…\"`; auditors look at it"
-            );
+            let hint =
+                format!("explain it: `portcullis usage explain {begin} --reason \"…\"`; auditors review it");
             return (Kind::Denied, Some(hint));
         }
         Error::NothingToExplain { .. } => {
-            (Kind::Usage, "`portcullis usage status` tells which generations wait for their end")
+            (Kind::Usage, "`portcullis usage status` lists the generations without an end")
         }
         Error::Declaration { .. } => {
-            (Kind::Usage, "`portcullis usage status` names the journal of this machine")
+            (Kind::Usage, "`portcullis usage status` shows the journal of this machine")
         }
         Error::Malformed { .. }
         | Error::Broken { .. }

@@ -35,7 +35,7 @@ pub(in crate::cli) enum AuditCommand {
     Key(Key),
 }
 
-/// Re-derive everything from the log and the statements that it records; nobody's word is believed
+/// Verify everything from the log and the statements that it records
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Verify {
     /// A bundle, in place of the registry
@@ -47,7 +47,7 @@ pub(in crate::cli) struct Verify {
     quick: bool,
 }
 
-/// Write one file that verifies offline, years later
+/// Write a bundle: one file that can be verified offline
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Bundle {
     /// The file
@@ -55,25 +55,25 @@ pub(in crate::cli) struct Bundle {
     to: PathBuf,
 }
 
-/// Report what happened in a period: releases, requests, who holds what, usage, cases
+/// Report what happened in a period: releases, requests, grants, usage, cases
 ///
 /// An auditor's report rests on the whole record, which is proved first. Members of boards get the requests, grants, decisions and cases of
 /// the checkpoints that they decide on, as text or JSON; the registry puts on the record that they read them.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Report {
-    /// The first day, such as 2019-02-14; the log's first, if not given
-    #[arg(long, value_name = "DAY", value_parser = day)]
+    /// The first day, such as 2019-02-14 [default: the log's first parse_day]
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
     from: Option<Timestamp>,
 
-    /// The day behind the last; tomorrow, if not given
-    #[arg(long, value_name = "DAY", value_parser = day)]
+    /// The day after the last [default: tomorrow]
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
     to: Option<Timestamp>,
 
-    /// In which form: text, or JSON with --json, if not given
+    /// The format [default: text, or JSON with --json]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
-    /// The file to write; standard output, if not given
+    /// The file to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -86,7 +86,7 @@ pub(in crate::cli) struct Report {
     quick: bool,
 }
 
-/// Show the key of the registry's log, for witnesses to watch it by
+/// Show the key of the registry's log, which witnesses need
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Key {}
 
@@ -98,7 +98,7 @@ enum Format {
     Html,
 }
 
-fn day(text: &str) -> Result<Timestamp, String> {
+fn parse_day(text: &str) -> Result<Timestamp, String> {
     format!("{text}T00:00:00Z").parse().map_err(|_| "write a day as 2019-02-14".to_owned())
 }
 
@@ -129,8 +129,8 @@ impl Verify {
             count => format!("{count} findings"),
         };
         Err(Refusal::unverified(
-            format!("the record does not hold: {findings}"),
-            "keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found",
+            format!("verification failed: {findings}"),
+            "keep the bundle (`portcullis audit bundle --to <file>`), and show the findings to the board",
         )
         .into())
     }
@@ -138,10 +138,10 @@ impl Verify {
 
 impl Bundle {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let entries = files::write_by(&self.to, |file| gather(home, file, output))?;
+        let entries = files::write_with(&self.to, |file| gather(home, file, output))?;
         let to = shown(&self.to);
         let text = format!(
-            "wrote {to}: {entries} entries with what they record\n  next: portcullis audit verify --bundle {to}\n"
+            "wrote {to}: {entries} entries with their statements\n  next: portcullis audit verify --bundle {to}\n"
         );
         output.result(&json!({ "path": to, "entries": entries }), text)
     }
@@ -151,7 +151,7 @@ impl Report {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
         if let Some((catalogue, boards)) = self.own_boards(home, output)? {
-            return self.of_boards(&catalogue, boards, (home, now), output);
+            return self.run_for_boards(&catalogue, boards, home, now, output);
         }
         let (verification, facts) = audit(home, self.bundle.as_deref(), depth(self.quick), output)?;
         let span = facts.span.unwrap_or((now, now));
@@ -193,16 +193,17 @@ impl Report {
         Ok((!boards.is_empty()).then_some((catalogue, boards)))
     }
 
-    fn of_boards(
+    fn run_for_boards(
         self,
         catalogue: &Catalogue,
         boards: Boards,
-        (home, now): (&Home, Timestamp),
+        home: &Home,
+        now: Timestamp,
         output: Output,
     ) -> anyhow::Result<()> {
         let output = match self.format {
             Some(Format::Csv | Format::Html) => {
-                let message = "a report of one's own boards comes as text or JSON only";
+                let message = "a board member's report is available as text or JSON only";
                 return Err(
                     Refusal::usage(message, "leave --format out, or ask an auditor for the page").into()
                 );
@@ -255,7 +256,7 @@ fn audit(
     let mut bundle = BundleReader::open(BufReader::with_capacity(1 << 20, file))?;
     let (mut verification, facts) = report::audit(&mut bundle, trusted, &witnesses, depth)?;
     if verification.holds() {
-        verification.proved.extend(continues(home)?);
+        verification.proved.extend(prove_continuity(home)?);
     }
     Ok((verification, facts))
 }
@@ -263,8 +264,8 @@ fn audit(
 /// Brings everything that an audit reads into a file, and refuses a log that does not continue the last one that was seen here.
 fn gather(home: &Home, file: &mut File, output: Output) -> anyhow::Result<u64> {
     let Place::Address(address) = home.place()? else {
-        let message = "this registry is a folder, which keeps no log";
-        return Err(Refusal::usage(message, "audit a registry that is served, or a bundle (--bundle)").into());
+        let message = "this registry is a folder and has no log";
+        return Err(Refusal::usage(message, "audit a registry server, or a bundle (--bundle)").into());
     };
     let catalogue = registry::catalogue(home, output)?;
     let remote = registry::remote(home, &address, output)?;
@@ -276,18 +277,16 @@ fn gather(home: &Home, file: &mut File, output: Output) -> anyhow::Result<u64> {
 }
 
 /// What is proved because this home saw the log before.
-fn continues(home: &Home) -> anyhow::Result<Option<String>> {
+fn prove_continuity(home: &Home) -> anyhow::Result<Option<String>> {
     let head = registry::record(home)?.head()?;
-    Ok(head.map(|_| "the log continues every head that this home saw before".to_owned()))
+    Ok(head.map(|_| "the log is consistent with every head that this home saw before".to_owned()))
 }
 
 fn key(home: &Home, output: Output) -> anyhow::Result<()> {
     let Place::Address(address) = home.place()? else {
-        return Err(Refusal::usage(
-            "this registry is a folder, which keeps no log",
-            "ask one that is served",
-        )
-        .into());
+        return Err(
+            Refusal::usage("this registry is a folder and has no log", "use a registry server").into()
+        );
     };
     let catalogue = registry::catalogue(home, output)?;
     let note = HeadNote::parse(&registry::remote(home, &address, output)?.log_head()?)?;

@@ -79,7 +79,7 @@ impl BoardReport<'_> {
         output.result(&json!({ "path": shown(&path) }), format_args!("wrote {}\n", path.display()))
     }
 
-    fn within(&self, at: Timestamp) -> bool {
+    fn is_within(&self, at: Timestamp) -> bool {
         self.from.is_none_or(|from| at >= from) && at < self.to
     }
 
@@ -91,10 +91,10 @@ impl BoardReport<'_> {
         grants.retain(|grant| self.boards.contains_key(&grant.claim.predicate.checkpoint));
         let mut decisions = self.denials(&*statements, &requests)?;
         decisions.extend(self.revocations(&*statements, &grants)?);
-        decisions.retain(|decision| self.within(decision.at));
+        decisions.retain(|decision| self.is_within(decision.at));
         decisions.sort_by_key(|decision| decision.at);
         let cases = self.cases(&*statements, &grants)?;
-        requests.retain(|(request, _)| self.within(request.predicate.created));
+        requests.retain(|(request, _)| self.is_within(request.predicate.created));
         grants.retain(|grant| {
             let grant = &grant.claim.predicate;
             grant.issued < self.to && self.from.is_none_or(|from| grant.expires >= from)
@@ -118,7 +118,7 @@ impl BoardReport<'_> {
                 at: denial.created,
                 what: "denied",
                 checkpoint: rules.checkpoint.clone(),
-                person: named(&asked.predicate.card),
+                person: describe_person(&asked.predicate.card),
                 by: self.names(denial.signers()),
                 reason: denial.reason.to_string(),
             });
@@ -142,7 +142,7 @@ impl BoardReport<'_> {
                 at: revocation.created,
                 what: "revoked",
                 checkpoint: rules.checkpoint.clone(),
-                person: named(&grant.researcher),
+                person: describe_person(&grant.researcher),
                 by: self.names(revocation.signers()),
                 reason: revocation.reason.to_string(),
             });
@@ -195,7 +195,7 @@ impl BoardReport<'_> {
         let mut page = Page::new();
         page.line(format_args!("Report for the boards of {} {from}to {}", names.join(", "), self.to.date()));
         page.line(
-            "  as the registry shows it to their members, each statement verified; an auditor proves the whole record",
+            "  as the registry shows it, with each statement verified; only an auditor can verify the whole record",
         );
         page.gap();
         page.table_or(&requests::table(&found.requests, now), "no requests");
@@ -228,23 +228,23 @@ impl BoardReport<'_> {
     }
 }
 
-fn named(card: &Card) -> String {
+fn describe_person(card: &Card) -> String {
     person(&card.name, card.verifying_key.id())
 }
 
 fn decisions(decisions: &[Decision]) -> Table<6> {
     let mut table = Table::new([
-        ("ON", Fit::Whole),
+        ("DATE", Fit::Whole),
         ("DECISION", Fit::Whole),
         ("CHECKPOINT", Fit::Cut),
-        ("WHO", Fit::Cut),
+        ("PERSON", Fit::Cut),
         ("BY", Fit::Cut),
-        ("WHY", Fit::Cut),
+        ("REASON", Fit::Cut),
     ]);
     for Decision { at, what, checkpoint, person, by, reason } in decisions {
         table.row([
             Cell::new(at.date()),
-            Cell::new(what).toned(Tone::Bad),
+            Cell::new(what).with_tone(Tone::Bad),
             Cell::new(checkpoint),
             Cell::new(person),
             Cell::new(by),
@@ -257,20 +257,20 @@ fn decisions(decisions: &[Decision]) -> Table<6> {
 fn cases(found: &Findings) -> Table<6> {
     let mut table = Table::new([
         ("CASE", Fit::Whole),
-        ("OF", Fit::Whole),
+        ("OPENED", Fit::Whole),
         ("STATE", Fit::Whole),
         ("CHECKPOINT", Fit::Cut),
-        ("WHO", Fit::Cut),
-        ("WHY", Fit::Cut),
+        ("PERSON", Fit::Cut),
+        ("REASON", Fit::Cut),
     ]);
     for (digest, checkpoint, case, standing) in &found.cases {
         let grant = found.grants.iter().find(|grant| grant.found.digest == case.grant);
-        let who = grant.map(|grant| named(&grant.claim.predicate.researcher));
+        let who = grant.map(|grant| describe_person(&grant.claim.predicate.researcher));
         let is_open = matches!(standing.word(), "open" | "appealed");
         table.row([
             Cell::new(registry::short_digest(*digest)),
             Cell::new(case.created.date()),
-            Cell::new(standing.word()).toned(if is_open { Tone::Waits } else { Tone::Faint }),
+            Cell::new(standing.word()).with_tone(if is_open { Tone::Waits } else { Tone::Faint }),
             Cell::new(checkpoint),
             Cell::new(who.unwrap_or_else(|| format!("key {}", fingerprint(case.person)))),
             Cell::new(if case.rules.is_empty() {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::docket::{Docket, ReadCase};
+use super::docket::{Docket, VerifiedCase};
 use crate::access::{Grant, Revocation, Statements, verify_granted};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -38,15 +38,15 @@ pub(in crate::cli) enum CaseCommand {
     Appeal(Appeal),
 }
 
-/// List the cases: an auditor's all of them, a researcher's those about them
+/// List cases: auditors see all, researchers those about them
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
-    /// Only those that are open, or appealed
+    /// Only open or appealed cases
     #[arg(long)]
     open: bool,
 }
 
-/// Show a case: what raised it, the records, every step; prompts and outputs where they were sealed to you
+/// Show a case: what raised it, the records, every step; prompts and outputs if they were sealed to you
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
     /// The first digits of the case's digest
@@ -59,11 +59,11 @@ pub(in crate::cli) struct Open {
     /// The first digits of the grant's digest
     grant: String,
 
-    /// What it is about
+    /// What the case is about
     #[arg(long)]
     reason: Prose,
 
-    /// How grave it is if it is what it looks like
+    /// The severity
     #[arg(long, default_value = "medium")]
     severity: Severity,
 
@@ -71,7 +71,7 @@ pub(in crate::cli) struct Open {
     consent: Consent,
 }
 
-/// Put yourself in charge of a case
+/// Assign a case to yourself
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Assign {
     /// The first digits of the case's digest
@@ -81,13 +81,13 @@ pub(in crate::cli) struct Assign {
     consent: Consent,
 }
 
-/// Note something for the other auditors
+/// Add a comment for the other auditors
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Comment {
     /// The first digits of the case's digest
     case: String,
 
-    /// What
+    /// The comment
     text: Prose,
 
     #[command(flatten)]
@@ -103,11 +103,11 @@ pub(in crate::cli) struct Decide {
     /// no-finding, warn, suspend or revoke; the last ends the grant
     outcome: Outcome,
 
-    /// Why
+    /// The reason
     #[arg(long)]
     reason: Prose,
 
-    /// For how many days nothing is leased
+    /// Days of the suspension
     #[arg(long, value_name = "DAYS", required_if_eq("outcome", "suspend"))]
     days: Option<u32>,
 
@@ -115,13 +115,13 @@ pub(in crate::cli) struct Decide {
     consent: Consent,
 }
 
-/// Object to a decision about yourself
+/// Appeal against a decision about yourself
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Appeal {
     /// The first digits of the case's digest
     case: String,
 
-    /// Why
+    /// The reason
     #[arg(long)]
     reason: Prose,
 
@@ -130,7 +130,7 @@ pub(in crate::cli) struct Appeal {
 }
 
 /// A step that somebody takes: in which case, with what consent, and what is said when it is taken.
-struct Taking<'a> {
+struct StepOrder<'a> {
     case: &'a str,
     consent: &'a Consent,
     said: &'a str,
@@ -146,7 +146,7 @@ struct Desk {
 impl CaseCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let catalogue = registry::catalogue(home, output)?;
-        let signatory = Signatory::of(home, output)?;
+        let signatory = Signatory::open(home, output)?;
         let statements = registry::statements(home, output)?;
         let desk = Desk { signatory, catalogue, statements };
         match self {
@@ -155,18 +155,18 @@ impl CaseCommand {
             Self::Open(open) => desk.open(open, output),
             Self::Assign(Assign { case, consent }) => {
                 let to = desk.signatory.key().id();
-                let taking = Taking { case: &case, consent: &consent, said: "you look after it" };
-                desk.take(taking, Step::Assign { to }, output)
+                let order = StepOrder { case: &case, consent: &consent, said: "assigned to you" };
+                desk.take(order, Step::Assign { to }, output)
             }
             Self::Comment(Comment { case, text, consent }) => {
-                let taking = Taking { case: &case, consent: &consent, said: "noted, for auditors" };
-                desk.take(taking, Step::Comment { text }, output)
+                let order = StepOrder { case: &case, consent: &consent, said: "comment added for auditors" };
+                desk.take(order, Step::Comment { text }, output)
             }
             Self::Decide(decide) => desk.decide(decide, output),
             Self::Appeal(Appeal { case, reason, consent }) => {
-                let said = "the auditors will look at it again";
-                let taking = Taking { case: &case, consent: &consent, said };
-                desk.take(taking, Step::Appeal { text: reason }, output)
+                let said = "appealed; the auditors will review it again";
+                let order = StepOrder { case: &case, consent: &consent, said };
+                desk.take(order, Step::Appeal { text: reason }, output)
             }
         }
     }
@@ -179,9 +179,9 @@ impl Desk {
             ("STATE", Fit::Whole),
             ("SEVERITY", Fit::Whole),
             ("CHECKPOINT", Fit::Cut),
-            ("WHO", Fit::Cut),
+            ("PERSON", Fit::Cut),
             ("AGE", Fit::Whole),
-            ("WHY", Fit::Cut),
+            ("REASON", Fit::Cut),
         ];
         let (mut table, mut values) = (Table::new(columns), Vec::new());
         let (now, docket, mut left_out) = (Timestamp::now(), self.docket(), 0);
@@ -196,10 +196,10 @@ impl Desk {
             }
             let Case { severity, rules, reason, created, person: who, .. } = &case.predicate;
             let is_open = matches!(standing.word(), "open" | "appealed");
-            let name = docket.name_of(&read);
+            let name = docket.subject_name(&read);
             table.row([
                 Cell::new(registry::short(&found)),
-                Cell::new(standing.word()).toned(if is_open { Tone::Waits } else { Tone::Faint }),
+                Cell::new(standing.word()).with_tone(if is_open { Tone::Waits } else { Tone::Faint }),
                 Cell::new(severity.as_str()),
                 Cell::new(&case.subject.name),
                 Cell::new(person(&name, *who)),
@@ -210,11 +210,11 @@ impl Desk {
         }
         if left_out > 0 {
             output.note(format_args!(
-                "note: {left_out} cases are left out: neither the registry nor an auditor of today signed them; `portcullis case show <case>` says what is wrong with one"
+                "note: {left_out} cases are not shown: neither the registry nor a current auditor signed them; `portcullis case show <case>` shows why"
             ));
         }
         let mut page = Page::new();
-        page.table_or(&table, "no case");
+        page.table_or(&table, "no cases");
         output.page(&values, &page)
     }
 
@@ -227,35 +227,35 @@ impl Desk {
         let mut text =
             format!("{}: case {} about {}\n", standing.word(), registry::short(&found), case.subject.name);
         writeln!(text, "  severity  {}", severity.as_str())?;
-        writeln!(text, "  grant     {} of {}", short_digest(*grant), docket.name_of(&read))?;
+        writeln!(text, "  grant     {} of {}", short_digest(*grant), docket.subject_name(&read))?;
         if let Err(why) = docket.grant(&read)? {
             writeln!(text, "            not verified: {}", one_line(&why))?;
         }
-        let by = docket.opened_by(&read);
+        let by = docket.opener_name(&read);
         writeln!(text, "  raised    {created} by {}: {}", one_line(&by), one_line(reason.as_str()))?;
         if !rules.is_empty() {
             writeln!(text, "  rules     {}", one_line(&RuleId::list(rules)))?;
         }
         let texts = self.texts(&case.predicate)?;
         for place in records {
-            writeln!(text, "  record    {} of journal {}", place.seq, short(&place.journal.to_string()))?;
-            for (what, words) in texts.get(&place.seq).into_iter().flatten() {
-                for line in words.trim_end().lines() {
+            writeln!(text, "  record    {} of journal {}", place.seq, shorten(&place.journal.to_string()))?;
+            for (what, describe_step) in texts.get(&place.seq).into_iter().flatten() {
+                for line in describe_step.trim_end().lines() {
                     writeln!(text, "    {what}  {line}")?;
                 }
             }
         }
         let mut steps = Vec::new();
         for step in &read.steps {
-            let by = docket.taken_by(step, &read);
-            writeln!(text, "  {}  {}", step.created, one_line(&words(&docket, (step, &by))))?;
+            let by = docket.actor_name(step, &read);
+            writeln!(text, "  {}  {}", step.created, one_line(&describe_step(&docket, step, &by)))?;
             steps.push(json!({ "step": **step, "by": by }));
         }
         if let Some(said) = left_out(&read) {
             writeln!(text, "  {said}")?;
         }
         let value = json!({
-            "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "by": docket.opened_by(&read),
+            "digest": found.digest, "checkpoint": case.subject.name, "case": case.predicate, "by": docket.opener_name(&read),
             "steps": steps, "left_out": read.left_out, "standing": standing, "texts": texts,
         });
         output.result(&value, text)
@@ -313,7 +313,7 @@ impl Desk {
             created: Timestamp::now(),
         };
         let name = &grant.predicate.researcher.name;
-        let mut papers = Papers::to(format!("open a case about {name}")).about(&open.grant, found.digest);
+        let mut papers = Papers::new(format!("open a case about {name}")).about(&open.grant, found.digest);
         papers.quote(&grant);
         let subject = grant.subject.clone();
         papers.add::<Case>(Statement::new(self.catalogue.id(), subject, case).to_envelope()?)?;
@@ -332,21 +332,21 @@ impl Desk {
         }
         let until = days.map(|days| now.plus_days(days));
         let said = match outcome {
-            Outcome::NoFinding => "it was nothing".to_owned(),
-            Outcome::Warn => "the person is told".to_owned(),
-            Outcome::Suspend => format!("nothing is leased until {}", until.unwrap_or(now)),
+            Outcome::NoFinding => "no finding".to_owned(),
+            Outcome::Warn => "the person is warned".to_owned(),
+            Outcome::Suspend => format!("suspended: no lease until {}", until.unwrap_or(now)),
             Outcome::Revoke => "the grant is revoked: no further lease is issued".to_owned(),
         };
-        let taking = Taking { case: &case, consent: &consent, said: &said };
-        self.take(taking, Step::Decide { outcome, reason, until }, output)
+        let order = StepOrder { case: &case, consent: &consent, said: &said };
+        self.take(order, Step::Decide { outcome, reason, until }, output)
     }
 
     /// Takes a step in a case; one that revokes ends the grant, too, in a statement of its own, which is handed in only once the step was taken.
-    fn take(&self, taking: Taking<'_>, step: Step, output: Output) -> anyhow::Result<()> {
-        let found = resolve::case(&*self.statements, taking.case)?;
+    fn take(&self, order: StepOrder<'_>, step: Step, output: Output) -> anyhow::Result<()> {
+        let found = resolve::case(&*self.statements, order.case)?;
         let docket = self.docket();
         let read = docket.read(&found)?;
-        let mut papers = self.papers(&docket, &read)?.about(taking.case, found.digest);
+        let mut papers = self.papers(&docket, &read)?.about(order.case, found.digest);
         let (subject, created) = (read.case.subject.clone(), Timestamp::now());
         let revocation = match &step {
             Step::Decide { outcome: Outcome::Revoke, reason, .. } => {
@@ -363,28 +363,28 @@ impl Desk {
             papers.add::<Revocation>(statement.to_envelope()?)?;
         }
         let mut taken = None;
-        for envelope in self.signatory.sign(papers, taking.consent)? {
+        for envelope in self.signatory.sign(papers, order.consent)? {
             let kind = if envelope.kind()? == CaseStep::KIND { CaseStep::KIND } else { Revocation::KIND };
             self.statements.put(kind, &envelope, &self.signatory.key())?;
             taken = taken.or(Some(envelope.digest()));
         }
-        let text = format!("case {}: {}\n", registry::short(&found), taking.said);
+        let text = format!("case {}: {}\n", registry::short(&found), order.said);
         output.result(&json!({ "case": found.digest, "step": taken, "taken": step }), text)
     }
 
     /// Papers that show a case: whom it is about, what they were granted, what was found, and what happened so far.
-    fn papers(&self, docket: &Docket<'_>, read: &ReadCase) -> anyhow::Result<Papers> {
-        let mut papers = Papers::to(format!("take a step in the case about {}", docket.name_of(read)));
+    fn papers(&self, docket: &Docket<'_>, read: &VerifiedCase) -> anyhow::Result<Papers> {
+        let mut papers = Papers::new(format!("take a step in the case about {}", docket.subject_name(read)));
         papers.quote(&read.case);
         let created = read.case.predicate.created;
-        papers.line("raised", format!("{created} by {}", docket.opened_by(read)));
+        papers.line("raised", format!("{created} by {}", docket.opener_name(read)));
         match docket.grant(read)? {
             Ok(grant) => papers.quote(&grant),
-            Err(why) => papers.line("granted", format!("not shown, for it is not verified: {why}")),
+            Err(why) => papers.line("granted", format!("not shown because it is not verified: {why}")),
         }
         for step in &read.steps {
-            let by = docket.taken_by(step, read);
-            papers.line("so far", format!("{}  {}", step.created, words(docket, (step, &by))));
+            let by = docket.actor_name(step, read);
+            papers.line("so far", format!("{}  {}", step.created, describe_step(docket, step, &by)));
         }
         if let Some(said) = left_out(read) {
             papers.line("so far", said);
@@ -398,9 +398,9 @@ impl Desk {
 }
 
 /// What somebody did in a case.
-fn words(docket: &Docket<'_>, (step, by): (&CaseStep, &str)) -> String {
+fn describe_step(docket: &Docket<'_>, step: &CaseStep, by: &str) -> String {
     match &step.step {
-        Step::Assign { to } => format!("assigned to {} by {by}", docket.member(*to)),
+        Step::Assign { to } => format!("assigned to {} by {by}", docket.auditor_name(*to)),
         Step::Comment { text } => format!("noted by {by}: {text}"),
         Step::Decide { outcome, reason, until } => {
             let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
@@ -411,13 +411,12 @@ fn words(docket: &Docket<'_>, (step, by): (&CaseStep, &str)) -> String {
 }
 
 /// That steps of a case are not shown.
-fn left_out(read: &ReadCase) -> Option<String> {
+fn left_out(read: &VerifiedCase) -> Option<String> {
     let count = read.left_out;
-    (count > 0).then(|| {
-        format!("left out: {count} that no auditor of today signed, nor the person: they are not believed")
-    })
+    (count > 0)
+        .then(|| format!("not shown: {count} steps that neither a current auditor nor the person signed"))
 }
 
-fn short(digits: &str) -> &str {
+fn shorten(digits: &str) -> &str {
     digits.get(..12).unwrap_or(digits)
 }

@@ -22,7 +22,7 @@ pub(in crate::cli) struct Docket<'a> {
 }
 
 /// A case that somebody opened who may, and the steps in it that were taken by those who may.
-pub(in crate::cli) struct ReadCase {
+pub(in crate::cli) struct VerifiedCase {
     pub(in crate::cli) case: Verified<Statement<Case>>,
     /// In the order in which they came in.
     pub(in crate::cli) steps: Vec<Verified<CaseStep>>,
@@ -31,7 +31,7 @@ pub(in crate::cli) struct ReadCase {
     rules: Rc<RulesInForce>,
 }
 
-impl ReadCase {
+impl VerifiedCase {
     /// How the case stands.
     pub(in crate::cli) fn standing(&self) -> Standing {
         Standing::after(self.steps.iter().map(|step| &**step))
@@ -45,15 +45,15 @@ impl<'a> Docket<'a> {
     }
 
     /// A case with its steps.
-    pub(in crate::cli) fn read(&self, found: &Found) -> anyhow::Result<ReadCase> {
+    pub(in crate::cli) fn read(&self, found: &Found) -> anyhow::Result<VerifiedCase> {
         let steps = self.statements.about(CaseStep::KIND, found.digest)?;
         self.read_with(found, &steps)
     }
 
     /// A case with those of `steps` that say they belong to it.
-    pub(in crate::cli) fn read_with(&self, found: &Found, steps: &[Found]) -> anyhow::Result<ReadCase> {
+    pub(in crate::cli) fn read_with(&self, found: &Found, steps: &[Found]) -> anyhow::Result<VerifiedCase> {
         let checkpoint = found.envelope.claim::<Case>()?.subject.name.parse()?;
-        let rules = self.rules_of(&checkpoint)?;
+        let rules = self.load_rules(&checkpoint)?;
         let case = verify_case(&found.envelope, &rules)?;
         let (mut taken, mut left_out) = (Vec::new(), 0);
         for step in steps {
@@ -62,13 +62,13 @@ impl<'a> Docket<'a> {
                 continue;
             }
             let is_appeal = matches!(claim.predicate.step, Step::Appeal { .. });
-            let key = if is_appeal { self.key_of(&case) } else { None };
+            let key = if is_appeal { self.subject_key(&case) } else { None };
             match verify_step_in(&step.envelope, &case, key.as_ref(), &rules) {
                 Ok(step) => taken.push(step),
                 Err(_) => left_out += 1,
             }
         }
-        Ok(ReadCase { case, steps: taken, left_out, rules })
+        Ok(VerifiedCase { case, steps: taken, left_out, rules })
     }
 
     /// The grant that a case names, if its board signed it; why it is not shown otherwise.
@@ -77,11 +77,11 @@ impl<'a> Docket<'a> {
     /// [`CaseError::OtherGrant`] if it is about somebody or something else than the case.
     pub(in crate::cli) fn grant(
         &self,
-        read: &ReadCase,
+        read: &VerifiedCase,
     ) -> Result<Result<Verified<Statement<Grant>>, String>, CaseError> {
         let Case { grant, person, .. } = read.case.predicate;
-        let Some(found) = self.grant_found(grant) else {
-            return Ok(Err("it is not there for you to read".to_owned()));
+        let Some(found) = self.find_grant(grant) else {
+            return Ok(Err("you cannot read it".to_owned()));
         };
         let granted = match verify_granted(&found.envelope, &read.rules) {
             Ok(granted) => granted,
@@ -93,7 +93,7 @@ impl<'a> Docket<'a> {
     }
 
     /// What the person is called whom a case is about, if their grant holds.
-    pub(in crate::cli) fn name_of(&self, read: &ReadCase) -> String {
+    pub(in crate::cli) fn subject_name(&self, read: &VerifiedCase) -> String {
         let person = read.case.predicate.person;
         match self.grant(read) {
             Ok(Ok(grant)) => grant.predicate.researcher.name.to_string(),
@@ -102,40 +102,40 @@ impl<'a> Docket<'a> {
     }
 
     /// Who opened a case.
-    pub(in crate::cli) fn opened_by(&self, read: &ReadCase) -> String {
+    pub(in crate::cli) fn opener_name(&self, read: &VerifiedCase) -> String {
         let by_registry = read.case.signers().iter().any(|key| read.rules.registry.keys().contains(key));
-        if by_registry { "the registry".to_owned() } else { self.called(&read.case, read) }
+        if by_registry { "the registry".to_owned() } else { self.signer_names(&read.case, read) }
     }
 
     /// Who took a step.
-    pub(in crate::cli) fn taken_by(&self, step: &Verified<CaseStep>, read: &ReadCase) -> String {
-        self.called(step, read)
+    pub(in crate::cli) fn actor_name(&self, step: &Verified<CaseStep>, read: &VerifiedCase) -> String {
+        self.signer_names(step, read)
     }
 
-    fn called<T>(&self, signed: &Verified<T>, read: &ReadCase) -> String {
+    fn signer_names<T>(&self, signed: &Verified<T>, read: &VerifiedCase) -> String {
         let person = read.case.predicate.person;
-        let called = |key: &VerifyingKey| match key.id() == person {
-            true => self.name_of(read),
+        let signer_names = |key: &VerifyingKey| match key.id() == person {
+            true => self.subject_name(read),
             false => self.catalogue.name_of(key),
         };
-        signed.signers().iter().map(called).collect::<Vec<_>>().join(", ")
+        signed.signers().iter().map(signer_names).collect::<Vec<_>>().join(", ")
     }
 
     /// What an auditor is called.
-    pub(in crate::cli) fn member(&self, id: KeyId) -> String {
+    pub(in crate::cli) fn auditor_name(&self, id: KeyId) -> String {
         let keys = self.catalogue.auditors().into_iter().flat_map(|auditors| auditors.keys());
         let key = keys.into_iter().find(|key| key.id() == id);
         key.map_or_else(|| format!("key {}", id.short()), |key| self.catalogue.name_of(key))
     }
 
     /// The key of the person whom a case is about. The case names its id, so it does not matter who signed the grant that it is read from.
-    fn key_of(&self, case: &Verified<Statement<Case>>) -> Option<VerifyingKey> {
-        let found = self.grant_found(case.predicate.grant)?;
+    fn subject_key(&self, case: &Verified<Statement<Case>>) -> Option<VerifyingKey> {
+        let found = self.find_grant(case.predicate.grant)?;
         let key = found.envelope.claim::<Grant>().ok()?.predicate.researcher.verifying_key;
         (key.id() == case.predicate.person).then_some(key)
     }
 
-    fn grant_found(&self, grant: Sha256Digest) -> Option<Rc<Found>> {
+    fn find_grant(&self, grant: Sha256Digest) -> Option<Rc<Found>> {
         if let Some(known) = self.grants.borrow().get(&grant) {
             return known.clone();
         }
@@ -144,7 +144,7 @@ impl<'a> Docket<'a> {
         found
     }
 
-    fn rules_of(&self, checkpoint: &CheckpointId) -> Result<Rc<RulesInForce>, client::Error> {
+    fn load_rules(&self, checkpoint: &CheckpointId) -> Result<Rc<RulesInForce>, client::Error> {
         if let Some(known) = self.rules.borrow().get(checkpoint) {
             return Ok(known.clone());
         }

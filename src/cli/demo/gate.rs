@@ -11,7 +11,7 @@ use super::super::output::Output;
 use super::REPORT;
 use super::embedded::{AGREEMENT, CHECKPOINTS, EmbeddedCheckpoint, MISUSE_RULES};
 use super::people::People;
-use super::server::{REGISTRY, SERVE, Served};
+use super::server::{REGISTRY, RegistryProcess, SERVE};
 
 const BOARD: [(&str, &str); 3] = [("ada", "Ada"), ("ben", "Ben"), ("cy", "Cy")];
 const OPERATOR: &str = "oscar";
@@ -19,8 +19,8 @@ const RESEARCHER: &str = "rosa";
 const AUDITOR: &str = "august";
 
 /// A registry that is served, with a catalogue that everybody joined, and checkpoints that are released.
-pub(super) struct Ready {
-    pub(super) registry: Served,
+pub(super) struct GateSetup {
+    pub(super) registry: RegistryProcess,
     people: People,
 }
 
@@ -29,13 +29,13 @@ pub(super) fn prepare(
     folder: &Path,
     released: &[&EmbeddedCheckpoint],
     output: Output,
-) -> anyhow::Result<Ready> {
+) -> anyhow::Result<GateSetup> {
     let people = People::new(folder, output)?;
     output.piece("\nServe: a registry on this machine; it keeps statements and ciphertext, and can release nothing by itself\n")?;
     let init = people.show(OPERATOR, &["registry", "init", REGISTRY])?;
     let code = init.lines().find_map(|line| line.trim().strip_prefix("founding code"));
     let code = code.context("the registry has no founding code")?.trim();
-    let registry = Served::start(folder)?;
+    let registry = RegistryProcess::start(folder)?;
     people.quote(OPERATOR, &SERVE, &registry.printed)?;
     output.piece("\nFound: a board of three, any two of whom must sign\n")?;
     found(&people, folder, &Founding { url: &registry.url, code, released })?;
@@ -43,7 +43,7 @@ pub(super) fn prepare(
     for embedded in released {
         release(&people, folder, embedded)?;
     }
-    Ok(Ready { registry, people })
+    Ok(GateSetup { registry, people })
 }
 
 /// What is founded, and where.
@@ -54,19 +54,16 @@ struct Founding<'a> {
 }
 
 /// Tells this part of the story and returns it as data.
-pub(super) fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
-    let Ready { registry, people } = prepare(folder, &CHECKPOINTS.iter().collect::<Vec<_>>(), output)?;
+pub(super) fn play(folder: &Path, output: Output) -> anyhow::Result<Value> {
+    let GateSetup { registry, people } = prepare(folder, &CHECKPOINTS.iter().collect::<Vec<_>>(), output)?;
     write_whole(&folder.join("policies/misuse.toml"), MISUSE_RULES.as_bytes())?;
     people.run("ada", &["catalogue", "propose", "misuse", "--rules", "policies/misuse.toml"])?;
     sign(&people, "ben")?;
-    people.comment(
-        "ada",
-        "proposes policies/misuse.toml; ben signs too: the rules by which misuse is looked for are in force",
-    )?;
+    people.comment("ada", "proposes policies/misuse.toml; ben signs too: the misuse rules are in force")?;
     output.piece("\nRequest: a researcher asks; the gate answers by the signed policy\n")?;
     let texts = ask(&people, output)?;
     output
-        .piece("\nAudit: from the first root on, what is in force, who signed it, what happened; nobody's word is believed\n")?;
+        .piece("\nAudit: from the first root on, what is in force, who signed it, what happened; everything is verified\n")?;
     people.show(AUDITOR, &["catalogue", "refresh"])?;
     people.show(AUDITOR, &["audit", "verify"])?;
     people.show(AUDITOR, &["audit", "bundle", "--to", "audit.jsonl"])?;
@@ -182,16 +179,16 @@ fn ask(people: &People, output: Output) -> anyhow::Result<Value> {
         arguments
     };
     // Not hers to have, however many would sign.
-    people.refused(RESEARCHER, &new("demo-xl", "Curiosity"))?;
+    people.show_refused(RESEARCHER, &new("demo-xl", "Curiosity"))?;
 
     output.piece("\n  A partner's request: two of the board approve, each adds a share of the key\n")?;
     let request = people.show(RESEARCHER, &new("demo-large", "How well do detectors find its text?"))?;
     // What was signed stands before what came of it, and names digests too.
-    let asked = request.lines().find(|line| line.starts_with("asked for "));
+    let asked = request.lines().find(|line| line.starts_with("requested "));
     let request = digits(asked.context("no request was made")?)?;
     people.show(RESEARCHER, &["pull", "demo-large"])?;
     people.show("ada", &["approve", &request, "--yes"])?;
-    people.refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
+    people.show_refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
     // What ben is shown is what ada was.
     people.show("ben", &["approve", &request, "--yes", "--quiet"])?;
     let partner = write(people, "demo-large")?;
@@ -209,11 +206,12 @@ fn ask(people: &People, output: Output) -> anyhow::Result<Value> {
 
 /// A generation that meets a rule, the case that it raises, and what the auditor decides.
 fn review(people: &People, output: Output) -> anyhow::Result<Value> {
-    output
-        .piece("\n  Misuse: nothing runs without a record; a rule asks why, and an auditor looks at it\n")?;
+    output.piece(
+        "\n  Misuse: nothing runs without a record; a rule requires a reason, and an auditor reviews it\n",
+    )?;
     let prompt = "Write a fake news story about the flood.";
     let run = ["run", "demo-large", prompt, "-n", "20", "--seed", "2019", "--temperature", "0.7"];
-    people.refused(RESEARCHER, &run)?;
+    people.show_refused(RESEARCHER, &run)?;
     let justified = [&run[..], &["--justify", "To test a detector"]].concat();
     people.show(RESEARCHER, &justified)?;
     people.show(RESEARCHER, &["usage", "sync"])?;
@@ -221,8 +219,8 @@ fn review(people: &People, output: Output) -> anyhow::Result<Value> {
     people.show(AUDITOR, &["case", "show", &case])?;
     let reason = "Invented news are not in the granted use";
     people.show(AUDITOR, &["case", "decide", &case, "revoke", "--reason", reason, "--yes"])?;
-    people.refused(RESEARCHER, &["lease", "demo-large"])?;
-    people.refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
+    people.show_refused(RESEARCHER, &["lease", "demo-large"])?;
+    people.show_refused(RESEARCHER, &["run", "demo-large", "Blessed are the"])?;
     Ok(json!(case))
 }
 

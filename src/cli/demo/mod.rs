@@ -27,40 +27,40 @@ use server::REGISTRY;
 /// The report that the story ends on, in its folder.
 const REPORT: &str = "report.html";
 
-/// Show the main job on four small GPT-2 checkpoints: import, seal, release in stages, request, approve, run
+/// Show the whole workflow on four small GPT-2 checkpoints: import, seal, release in stages, request, approve, run
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Work in this folder and keep it; otherwise only the report is kept, as a temporary file
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
 
-    /// Instead: the nine months of GPT-2's release in 2019, day by day, with hundreds of made-up people; takes a minute
+    /// Replay the nine months of GPT-2's release in 2019, day by day, with hundreds of simulated people; takes a minute
     #[arg(long)]
     replay_2019: bool,
 
-    /// From what the people of the replay are made up
+    /// Seed of the simulated people
     #[arg(long, value_name = "NUMBER", default_value_t = 2019, requires = "replay_2019")]
     seed: u64,
 }
 
 impl Demo {
     pub(super) fn run(self, output: Output) -> anyhow::Result<()> {
-        interrupt::exit_when_asked(output, "the demo ends here");
+        interrupt::exit_on_interrupt(output, "the demo ends here");
         let Some(folder) = &self.dir else {
             let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-            let mut result = self.tell(folder.path(), output)?;
+            let mut result = self.play(folder.path(), output)?;
             let report = keep_report(folder.path())?;
             result["report"] = json!(report);
             let shown = report.display();
             return output.result(
                 &result,
                 format_args!(
-                    "\nThe board's report is {shown}\nNothing else is kept; `portcullis demo --dir <folder>` keeps all of it.\n"
+                    "\nThe board's report is {shown}\nNothing else is kept; `portcullis demo --dir <folder>` keeps everything.\n"
                 ),
             );
         };
         require_new(folder)?;
-        let result = self.tell(folder, output)?;
+        let result = self.play(folder, output)?;
         let shown = folder.display();
         if self.replay_2019 {
             return output.result(&result, format_args!("\nThe report is {shown}/{REPORT}\n"));
@@ -68,7 +68,7 @@ impl Demo {
         let address = result["gate"]["registry"].as_str().unwrap_or_default();
         let listen = address.trim_start_matches("http://");
         let more = format!(
-            "\nIt is all in {shown}. Go on with, for instance:\n  \
+            "\nEverything is in {shown}. Continue, for instance, with:\n  \
              portcullis registry serve {shown}/{REGISTRY} --listen {listen} &\n  \
              portcullis --home {shown}/{HOMES}/rosa request list\n  \
              portcullis --home {shown}/{HOMES}/ada catalogue status\n  \
@@ -78,8 +78,8 @@ impl Demo {
         output.result(&result, more)
     }
 
-    fn tell(&self, folder: &Path, output: Output) -> anyhow::Result<Value> {
-        if self.replay_2019 { replay::tell(folder, self.seed, output) } else { tell(folder, output) }
+    fn play(&self, folder: &Path, output: Output) -> anyhow::Result<Value> {
+        if self.replay_2019 { replay::play(folder, self.seed, output) } else { play(folder, output) }
     }
 }
 
@@ -97,14 +97,14 @@ fn keep_report(folder: &Path) -> anyhow::Result<PathBuf> {
 /// Refuses a folder in which people of an earlier demo live.
 fn require_new(folder: &Path) -> Result<(), Refusal> {
     if folder.join(HOMES).exists() {
-        let message = format!("{} holds a demo already", folder.display());
+        let message = format!("{} already contains a demo", folder.display());
         return Err(Refusal::usage(message, "name another folder, or remove this one"));
     }
     Ok(())
 }
 
 /// Tells the story and returns it as data.
-fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
+fn play(folder: &Path, output: Output) -> anyhow::Result<Value> {
     output.piece(
         "Four GPT-2 checkpoints, small enough to carry along, trained on the King James text.\n\
          \nImport: from Hugging Face's layout into one normal form, every byte and tensor checked\n",
@@ -117,7 +117,7 @@ fn tell(folder: &Path, output: Output) -> anyhow::Result<Value> {
     for embedded in &CHECKPOINTS {
         verify(&checkpoint_folder(folder, embedded), output)?;
     }
-    let gate = gate::tell(folder, output)?;
+    let gate = gate::play(folder, output)?;
     Ok(json!({ "checkpoints": story, "gate": gate, "report": folder.join(REPORT) }))
 }
 

@@ -23,7 +23,7 @@ pub(super) struct People {
 }
 
 /// What a command printed.
-struct Printed {
+struct CommandOutput {
     /// On standard output and standard error.
     text: String,
     /// Whether it did what it was asked to.
@@ -45,15 +45,24 @@ impl People {
 
     /// Runs a command as `person` and shows it with all that it prints, which is returned; it must succeed.
     pub(super) fn show(&self, person: &str, arguments: &[&str]) -> anyhow::Result<String> {
-        let Printed { text, is_done } = self.print(person, arguments)?;
-        anyhow::ensure!(is_done, "{person} could not `portcullis {}`: {}", typed(arguments), text.trim_end());
+        let CommandOutput { text, is_done } = self.run_and_show(person, arguments)?;
+        anyhow::ensure!(
+            is_done,
+            "{person} cannot run `portcullis {}`: {}",
+            join_arguments(arguments),
+            text.trim_end()
+        );
         Ok(text)
     }
 
     /// Runs a command as `person`, which the gate must refuse, and shows it with all that it prints.
-    pub(super) fn refused(&self, person: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        let Printed { is_done, .. } = self.print(person, arguments)?;
-        anyhow::ensure!(!is_done, "the gate let {person} `portcullis {}`", typed(arguments));
+    pub(super) fn show_refused(&self, person: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        let CommandOutput { is_done, .. } = self.run_and_show(person, arguments)?;
+        anyhow::ensure!(
+            !is_done,
+            "the gate did not refuse {person} `portcullis {}`",
+            join_arguments(arguments)
+        );
         Ok(())
     }
 
@@ -72,7 +81,7 @@ impl People {
     }
 
     /// Runs a command and shows it with what it prints on standard output and standard error, in the order in which it came.
-    fn print(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Printed> {
+    fn run_and_show(&self, person: &str, arguments: &[&str]) -> anyhow::Result<CommandOutput> {
         let (mut reader, writer) = std::io::pipe().context("cannot make a pipe")?;
         let mut child = {
             let mut command = self.command(person, arguments);
@@ -85,11 +94,11 @@ impl People {
         let is_done = child.wait()?.success();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         self.quote(person, arguments, &text)?;
-        Ok(Printed { text, is_done })
+        Ok(CommandOutput { text, is_done })
     }
 
     fn announce(&self, person: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        let mut line = typed(arguments);
+        let mut line = join_arguments(arguments);
         if line.chars().count() > MAX_CHARACTERS {
             line = line.chars().take(MAX_CHARACTERS).chain(" …".chars()).collect();
         }
@@ -100,7 +109,9 @@ impl People {
     pub(super) fn run(&self, person: &str, arguments: &[&str]) -> anyhow::Result<Value> {
         match self.attempt(person, arguments)? {
             Ok(value) => Ok(value),
-            Err(message) => anyhow::bail!("{person} could not `portcullis {}`: {message}", typed(arguments)),
+            Err(message) => {
+                anyhow::bail!("{person} cannot run `portcullis {}`: {message}", join_arguments(arguments))
+            }
         }
     }
 
@@ -128,7 +139,7 @@ impl People {
 }
 
 /// Arguments as one would type them.
-fn typed(arguments: &[&str]) -> String {
+fn join_arguments(arguments: &[&str]) -> String {
     let quoted = arguments.iter().map(|argument| {
         if argument.contains([' ', '(']) { format!("\"{argument}\"") } else { (*argument).to_owned() }
     });

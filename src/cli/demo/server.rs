@@ -15,7 +15,7 @@ pub(super) const SERVE: [&str; 6] = ["registry", "serve", REGISTRY, "--listen", 
 
 /// A registry that is being served.
 #[derive(Debug)]
-pub(super) struct Served {
+pub(super) struct RegistryProcess {
     child: Child,
     /// Where it listens.
     pub(super) url: String,
@@ -23,7 +23,7 @@ pub(super) struct Served {
     pub(super) printed: String,
 }
 
-impl Served {
+impl RegistryProcess {
     /// Serves the registry below `place`, on a free port.
     pub(super) fn start(place: &Path) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
@@ -45,7 +45,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for RegistryProcess {
     fn drop(&mut self) {
         // Asked first, so that it takes its temporary files with it; what is on its disk is whole at every instant.
         #[cfg(unix)]

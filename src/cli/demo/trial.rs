@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::embedded::CHECKPOINTS;
-use super::gate::{self, Ready};
+use super::gate::{self, GateSetup};
 use super::{import, require_new};
 use crate::cli::failure::Refusal;
 use crate::cli::output::{Output, shown};
@@ -17,7 +17,7 @@ use crate::cli::output::{Output, shown};
 /// The checkpoint that is played with.
 const PLAYED: &str = "demo-large";
 
-/// Play all parts yourself: a registry on this machine, a board, a researcher and an auditor, and what to type next
+/// Play every role yourself: a registry on this machine, a board, a researcher and an auditor, and what to type next
 ///
 /// At a terminal a shell opens in a folder that is removed when you leave it, unless you keep it. The registry listens on loopback alone.
 #[derive(Debug, Args)]
@@ -41,9 +41,8 @@ impl Try {
                 play(folder.path(), false, output)
             }
             None => {
-                let message = "there is no terminal to play at, and nothing would be left of it";
-                Err(Refusal::usage(message, "name a folder with --keep, which holds it all afterwards")
-                    .into())
+                let message = "there is no terminal for a shell, and nothing would be kept";
+                Err(Refusal::usage(message, "give a folder with --keep, which keeps everything").into())
             }
         }
     }
@@ -63,7 +62,7 @@ fn play(folder: &Path, is_kept: bool, output: Output) -> anyhow::Result<()> {
     let ready = gate::prepare(folder, &played, output)?;
     let commands = commands();
     let mut text = format!(
-        "\nYou are everybody now. Everything is in {}; type there, for instance:\n",
+        "\nYou play every role now. Everything is in {}; type there, for instance:\n",
         folder.display()
     );
     if !can_play(output) {
@@ -82,16 +81,16 @@ fn play(folder: &Path, is_kept: bool, output: Output) -> anyhow::Result<()> {
     output.piece(text)?;
     shell(folder)?;
     let after = if is_kept {
-        format!("It is all kept in {}; {}\n", folder.display(), serve(&ready))
+        format!("Everything is kept in {}; {}\n", folder.display(), serve(&ready))
     } else {
-        "Nothing of it is kept.\n".to_owned()
+        "Nothing is kept.\n".to_owned()
     };
     output.piece(after)?;
     Ok(())
 }
 
 /// How the registry is served again in a folder that was kept.
-fn serve(ready: &Ready) -> String {
+fn serve(ready: &GateSetup) -> String {
     format!(
         "portcullis registry serve registry --listen {} &",
         ready.registry.url.trim_start_matches("http://")
@@ -111,9 +110,9 @@ fn commands() -> Vec<(&'static str, String)> {
                 ),
             ),
         ),
-        ("a board member sees who waits", of("ada", "request list --pending")),
+        ("a board member lists open requests", of("ada", "request list --pending")),
         ("two of the board approve", of("ada", "approve <request>")),
-        ("the second makes it stand", of("ben", "approve <request>")),
+        ("with the second the grant is valid", of("ben", "approve <request>")),
         ("ciphertext, grant and lease", of("rosa", &format!("pull {PLAYED}"))),
         (
             "opened in memory, and recorded",
@@ -122,8 +121,8 @@ fn commands() -> Vec<(&'static str, String)> {
         ("an owner looks at the catalogue", of("ada", "catalogue status")),
         ("a member proposes the next stage", of("ada", &format!("release {PLAYED} --stage public"))),
         ("another reads it, and signs by digest", of("ben", "catalogue review")),
-        ("the auditor believes nobody", of("august", "audit verify")),
-        ("is all well on this machine?", of("rosa", "doctor")),
+        ("the auditor verifies everything", of("august", "audit verify")),
+        ("check this machine", of("rosa", "doctor")),
     ]
 }
 

@@ -16,39 +16,39 @@ const GOOD_SPACE: u64 = 2_000_000_000;
 const NEEDED_LOCKED: u64 = 64 << 10;
 
 /// The home's folder and the identity in it.
-pub(super) fn of_home(home: &Home) -> Vec<Check> {
+pub(super) fn check_home(home: &Home) -> Vec<Check> {
     let folder = home.path();
     if !folder.exists() {
-        let found = format!("{} is not there yet", folder.display());
+        let found = format!("{} does not exist yet", folder.display());
         return vec![Check::warning("home", found, "`portcullis identity new --name <your name>` makes it")];
     }
     let identity = home.identity_file();
     let secret = [identity.path().to_owned(), home.session_path()];
     let open = std::iter::once((folder, 0o700))
         .chain(secret.iter().map(|path| (path.as_path(), 0o600)))
-        .find(|(path, _)| others_may(path));
+        .find(|(path, _)| is_open_to_others(path));
     let home_check = match open {
         Some((path, mode)) => Check::bad(
             "home",
-            format!("others on this machine may use {}", path.display()),
+            format!("other users of this machine can access {}", path.display()),
             format!("chmod {mode:o} {}", path.display()),
         ),
-        None => Check::good("home", format!("{}, yours alone", folder.display())),
+        None => Check::good("home", format!("{}, accessible only to you", folder.display())),
     };
-    vec![home_check, identity_check(home)]
+    vec![home_check, check_identity(home)]
 }
 
 /// Whether somebody else than the owner may read, write or enter.
-fn others_may(path: &Path) -> bool {
+fn is_open_to_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
 }
 
-fn identity_check(home: &Home) -> Check {
+fn check_identity(home: &Home) -> Check {
     let file = home.identity_file();
     if !file.path().exists() {
         return Check::warning(
             "identity",
-            "there is none",
+            "there is no identity",
             "make one with `portcullis identity new --name <your name>`",
         );
     }
@@ -56,7 +56,7 @@ fn identity_check(home: &Home) -> Check {
         Ok(true) => Check::good("identity", "protected by a passphrase"),
         Ok(false) => Check::warning(
             "identity",
-            "not protected by a passphrase: who reads the file has your key",
+            "not protected by a passphrase: anyone who reads the file has your key",
             "protect it with `portcullis identity passphrase`",
         ),
         Err(error) => Check::failed("identity", error),
@@ -64,11 +64,11 @@ fn identity_check(home: &Home) -> Check {
 }
 
 /// Disk, dumps and locked memory.
-pub(super) fn of_system(home: &Home) -> Vec<Check> {
-    vec![disk(home.path()), dumps(), locked_memory()]
+pub(super) fn check_system(home: &Home) -> Vec<Check> {
+    vec![check_disk(home.path()), check_dumps(), check_locked_memory()]
 }
 
-fn disk(folder: &Path) -> Check {
+fn check_disk(folder: &Path) -> Check {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let disk = match rustix::fs::statvfs(there) {
         Ok(disk) => disk,
@@ -77,9 +77,7 @@ fn disk(folder: &Path) -> Check {
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let found = format!("{} free in {}", units::bytes(free), there.display());
     match free {
-        ..NEEDED_SPACE => {
-            Check::bad("disk", found, "free some space: what a run records must be written first")
-        }
+        ..NEEDED_SPACE => Check::bad("disk", found, "free some space: a run must write its record first"),
         NEEDED_SPACE..GOOD_SPACE => {
             Check::warning("disk", found, "a checkpoint of GPT-2's largest size takes 3.1 GB")
         }
@@ -88,19 +86,15 @@ fn disk(folder: &Path) -> Check {
 }
 
 /// The program turned them off for itself when it began; this tells whether the system let it.
-fn dumps() -> Check {
+fn check_dumps() -> Check {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Core).current;
     if limit == Some(0) {
         return Check::good("core dumps", "off: a crash leaves no key on the disk");
     }
-    Check::bad(
-        "core dumps",
-        "the system does not let this program turn them off",
-        "run it with `ulimit -c 0`",
-    )
+    Check::bad("core dumps", "this program cannot turn them off", "run it with `ulimit -c 0`")
 }
 
-fn locked_memory() -> Check {
+fn check_locked_memory() -> Check {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
     let shown = limit.map_or_else(|| "any amount".to_owned(), units::bytes);
     let found = format!("{shown} can be kept out of swap");

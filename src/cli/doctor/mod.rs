@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 
 /// Check this home and this machine: permissions, identity, registry, clock, catalogue, disk, memory, vault and journal
 ///
-/// Each line says what was found and, if something is to be done, what. Exit code 4 if something must be mended.
+/// Each line shows a finding and, if needed, the next step. Exit code 4 if there is a problem.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {}
 
@@ -66,11 +66,11 @@ impl Check {
 impl Doctor {
     pub(super) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        let mut checks = machine::of_home(home);
-        checks.extend(place::of_registry(home, now, output));
-        checks.extend(machine::of_system(home));
-        checks.push(place::vault(home));
-        checks.push(place::journal(home));
+        let mut checks = machine::check_home(home);
+        checks.extend(place::check_registry(home, now, output));
+        checks.extend(machine::check_system(home));
+        checks.push(place::check_vault(home));
+        checks.push(place::check_journal(home));
         let count = |state| checks.iter().filter(|check| check.state == state).count();
         let (bad, warnings) = (count(State::Bad), count(State::Warning));
         let mut text = String::new();
@@ -78,7 +78,7 @@ impl Doctor {
             let mark = match check.state {
                 State::Good => "ok",
                 State::Warning => "note",
-                State::Bad => "MEND",
+                State::Bad => "FAIL",
             };
             writeln!(text, "{mark:<4}  {:<12} {}", check.name, check.found)?;
             if let Some(next) = &check.next {
@@ -86,16 +86,17 @@ impl Doctor {
             }
         }
         if bad == 0 {
-            writeln!(text, "\nnothing must be mended{}", if warnings == 0 { "" } else { "; see the notes" })?;
+            writeln!(text, "\nno problems found{}", if warnings == 0 { "" } else { "; see the notes" })?;
         }
         output.result(&json!({ "healthy": bad == 0, "checks": checks }), text)?;
         match bad {
             0 => Ok(()),
-            1 => Err(Refusal::unverified("1 thing must be mended", "do what stands below it").into()),
-            _ => {
-                Err(Refusal::unverified(format!("{bad} things must be mended"), "do what stands below each")
-                    .into())
-            }
+            1 => Err(Refusal::unverified("1 problem found", "follow the `next:` line below it").into()),
+            _ => Err(Refusal::unverified(
+                format!("{bad} problems found"),
+                "follow the `next:` line below each",
+            )
+            .into()),
         }
     }
 }

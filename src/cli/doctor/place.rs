@@ -16,12 +16,12 @@ const NOTED_SECONDS: i64 = 60;
 const SOON: i64 = 2 * 24 * 3600;
 
 /// The registry, the clock beside its, and the catalogue.
-pub(super) fn of_registry(home: &Home, now: Timestamp, output: Output) -> Vec<Check> {
+pub(super) fn check_registry(home: &Home, now: Timestamp, output: Output) -> Vec<Check> {
     let place = match home.has_joined().and_then(|joined| joined.then(|| home.place()).transpose()) {
         Ok(Some(place)) => place,
         Ok(None) => {
             let next = "join one: `portcullis join <invitation>`, or `portcullis join <registry> --root 1.root.json`";
-            return vec![Check::warning("registry", "this home has joined none", next)];
+            return vec![Check::warning("registry", "this home has joined no registry", next)];
         }
         Err(error) => return vec![Check::failed("registry", error)],
     };
@@ -34,16 +34,16 @@ pub(super) fn of_registry(home: &Home, now: Timestamp, output: Output) -> Vec<Ch
             (vec![Check::bad("registry", found, "check that the folder is mounted or up to date")], false)
         }
         Place::Address(address) => match registry::remote(home, address, output) {
-            Ok(remote) => served(&remote, home, now),
+            Ok(remote) => check_server(&remote, home, now),
             Err(error) => (vec![Check::failed("registry", error)], false),
         },
     };
-    checks.push(catalogue(home, is_there, now, output));
+    checks.push(check_catalogue(home, is_there, now, output));
     checks
 }
 
 /// A registry that is a server: whether it answers, as whom, and what its clock says.
-fn served(remote: &RemoteRegistry, home: &Home, now: Timestamp) -> (Vec<Check>, bool) {
+fn check_server(remote: &RemoteRegistry, home: &Home, now: Timestamp) -> (Vec<Check>, bool) {
     let (info, clock) = match remote.info_and_clock() {
         Ok(answer) => answer,
         Err(error) => return (vec![Check::failed("registry", error)], false),
@@ -58,29 +58,25 @@ fn served(remote: &RemoteRegistry, home: &Home, now: Timestamp) -> (Vec<Check>, 
         Check::bad(
             "registry",
             format!("{url} answers with the key {}, which the catalogue does not name", info.key_id.short()),
-            "refresh with `portcullis catalogue refresh`; if it stays so, another registry is at this address: ask its operator",
+            "refresh with `portcullis catalogue refresh`; if it does not change, another registry is at this address: ask its operator",
         )
     } else if url.starts_with("https://") {
-        Check::good("registry", format!("{url} answers, version {}; its certificate holds", info.version))
+        Check::good("registry", format!("{url} answers, version {}; its certificate is valid", info.version))
     } else if is_local {
         Check::good("registry", format!("{url} answers, version {}", info.version))
     } else {
         Check::warning(
             "registry",
-            format!("{url} answers, version {}, and the way to it is not encrypted", info.version),
+            format!("{url} answers, version {}, and the connection is not encrypted", info.version),
             "ask its operator for an https address ([tls] in portcullis.toml)",
         )
     };
-    (vec![found, clock_check(clock, now)], true)
+    (vec![found, check_clock(clock, now)], true)
 }
 
-fn clock_check(registry: Option<Timestamp>, now: Timestamp) -> Check {
+fn check_clock(registry: Option<Timestamp>, now: Timestamp) -> Check {
     let Some(registry) = registry else {
-        return Check::warning(
-            "clock",
-            "the registry does not say what time it is",
-            "compare this machine's clock by hand",
-        );
+        return Check::warning("clock", "the registry sends no time", "compare this machine's clock by hand");
     };
     let ahead = now.seconds_since(registry);
     let (by, way) = (ahead.abs(), if ahead > 0 { "ahead of" } else { "behind" });
@@ -91,14 +87,12 @@ fn clock_check(registry: Option<Timestamp>, now: Timestamp) -> Check {
             found,
             "set this machine's clock, for instance by NTP; or tell the operator to set theirs",
         ),
-        _ if by > NOTED_SECONDS => {
-            Check::warning("clock", found, "set this machine's clock before it is off by more")
-        }
+        _ if by > NOTED_SECONDS => Check::warning("clock", found, "correct this machine's clock"),
         _ => Check::good("clock", "within a minute of the registry's"),
     }
 }
 
-fn catalogue(home: &Home, is_there: bool, now: Timestamp, output: Output) -> Check {
+fn check_catalogue(home: &Home, is_there: bool, now: Timestamp, output: Output) -> Check {
     let client = registry::client(home);
     let trusted = if is_there {
         registry::catalogue_remote(home, output).and_then(|remote| Ok(client.refresh(&*remote, now)?))
@@ -112,7 +106,7 @@ fn catalogue(home: &Home, is_there: bool, now: Timestamp, output: Output) -> Che
     let roles = trusted.roles().unwrap_or_default();
     let first = roles.iter().min_by_key(|role| role.expires);
     let Some(first) = first else { return Check::bad("catalogue", "it is empty", "ask its owners") };
-    let found = format!("holds; {} expires first, on {}", first.role, first.expires.date());
+    let found = format!("valid; {} expires first, on {}", first.role, first.expires.date());
     if first.expires.seconds_since(now) < SOON {
         let next = "its signers renew it: the registry its timestamp, a board with `portcullis catalogue propose <checkpoint>`";
         return Check::warning("catalogue", found, next);
@@ -121,7 +115,7 @@ fn catalogue(home: &Home, is_there: bool, now: Timestamp, output: Output) -> Che
 }
 
 /// Grants, leases and shares that can still be read.
-pub(super) fn vault(home: &Home) -> Check {
+pub(super) fn check_vault(home: &Home) -> Check {
     let statements = match registry::vault(home) {
         Ok(vault) if vault.folder().is_dir() => vault.statements(),
         _ => return Check::good("vault", "nothing is in it yet"),
@@ -134,7 +128,7 @@ pub(super) fn vault(home: &Home) -> Check {
         }
     }
     match damaged.as_slice() {
-        [] => Check::good("vault", "every statement in it can be read"),
+        [] => Check::good("vault", "every statement is readable"),
         [path, ..] => Check::bad(
             "vault",
             format!("{} of its files are damaged, such as {}", damaged.len(), path.display()),
@@ -144,7 +138,7 @@ pub(super) fn vault(home: &Home) -> Check {
 }
 
 /// The usage journal, verified record by record.
-pub(super) fn journal(home: &Home) -> Check {
+pub(super) fn check_journal(home: &Home) -> Check {
     let journal = match Journal::open_existing(&home.journal()) {
         Ok(Some(journal)) => journal,
         Ok(None) => return Check::good("journal", "nothing was recorded on this machine yet"),
@@ -159,10 +153,9 @@ pub(super) fn journal(home: &Home) -> Check {
         Err(error) => Check::failed("journal", error),
         Ok(summary) => {
             let waiting = summary.records.saturating_sub(summary.synced);
-            let found =
-                format!("{} records hold, {waiting} of them not yet with the registry", summary.records);
+            let found = format!("{} records hold, {waiting} of them not synced yet", summary.records);
             if summary.open > summary.under_way.len() {
-                let next = "`portcullis usage status` names the texts that began and did not end";
+                let next = "`portcullis usage status` lists the generations without an end";
                 return Check::warning("journal", found, next);
             }
             Check::good("journal", found)
@@ -178,16 +171,16 @@ mod tests {
     #[test]
     fn a_clock_is_held_against_the_registrys() {
         let registry = Timestamp::from_unix_seconds(1_800_000_000);
-        let state = |ahead| clock_check(Some(registry), registry.plus_seconds(ahead)).state;
+        let state = |ahead| check_clock(Some(registry), registry.plus_seconds(ahead)).state;
         assert_eq!(
             [state(0), state(-60), state(61), state(-300)],
             [State::Good, State::Good, State::Warning, State::Warning]
         );
         assert_eq!([state(301), state(-86400)], [State::Bad, State::Bad]);
         assert_eq!(
-            clock_check(Some(registry), registry.plus_seconds(-400)).found,
+            check_clock(Some(registry), registry.plus_seconds(-400)).found,
             "400 s behind the registry's"
         );
-        assert_eq!(clock_check(None, registry).state, State::Warning);
+        assert_eq!(check_clock(None, registry).state, State::Warning);
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::home::{self, Home};
 use crate::cli::output::{Output, shown};
 use crate::identity::{Error, IdentityFile, Protection};
 
-/// Take over an identity file from another machine or a backup
+/// Import an identity file from another machine or a backup
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
     /// The identity file
@@ -26,7 +26,7 @@ impl Import {
         }
         let source = IdentityFile::at(self.file);
         let passphrase = match source.is_protected()? {
-            true => home.passphrase().existing(source.path(), output)?,
+            true => home.passphrase().read_existing(source.path(), output)?,
             false => None,
         };
         let identity = source.read(passphrase.clone())?;

@@ -13,7 +13,7 @@ use super::output::Output;
 use crate::identity::{Card, Identity, Signer};
 use crate::statement::{Envelope, sign_card};
 
-/// Your keys: make them, show them, hand out their public half
+/// Your keys: create them, show them, hand out the public half
 #[derive(Debug, Subcommand)]
 pub(super) enum IdentityCommand {
     // Boxed: a key is large beside what the others hold.

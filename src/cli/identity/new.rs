@@ -12,14 +12,14 @@ use crate::identity::{AgentSigner, Error, Identity, Protection, VerifyingKey};
 use crate::name::Label;
 use crate::time::Timestamp;
 
-/// Make your identity: a signing key, a sealing key and a card
+/// Create your identity: a signing key, a sealing key and a card
 #[derive(Debug, Args)]
 pub(in crate::cli) struct New {
-    /// What you are called
+    /// Your name
     #[arg(long)]
     name: Label,
 
-    /// For whom you work
+    /// Your organization
     #[arg(long)]
     organization: Option<Label>,
 
@@ -35,16 +35,16 @@ pub(in crate::cli) struct New {
 impl New {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let person = (self.name, self.organization);
-        let opening = random()?;
+        let opening = random_bytes()?;
         let identity = match self.ssh_agent {
-            None => Identity::new(person, &*random()?, &opening, Timestamp::now()),
+            None => Identity::new(person, &*random_bytes()?, &opening, Timestamp::now()),
             Some(key) => Identity::with_agent(person, agent_key(key)?, &opening, Timestamp::now()),
         };
         keep(home, &identity, self.no_passphrase, output)?;
         let file = home.identity_file();
         let card = identity.card();
         let text = format!(
-            "{}\nKeep {} safe: nobody can replace it. `portcullis identity card` prints the card to hand out.\n",
+            "{}\nKeep {} safe: it cannot be replaced. `portcullis identity card` prints the card to hand out.\n",
             describe(card),
             file.path().display(),
         );
@@ -60,7 +60,7 @@ pub(in crate::cli) fn make(
     no_passphrase: bool,
     output: Output,
 ) -> anyhow::Result<Identity> {
-    let identity = Identity::new(person, &*random()?, &*random()?, Timestamp::now());
+    let identity = Identity::new(person, &*random_bytes()?, &*random_bytes()?, Timestamp::now());
     keep(home, &identity, no_passphrase, output)?;
     Ok(identity)
 }
@@ -74,7 +74,7 @@ fn keep(home: &Home, identity: &Identity, no_passphrase: bool, output: Output) -
     let protection = if no_passphrase {
         Protection::None
     } else {
-        Protection::Passphrase(home.passphrase().new_one(output)?)
+        Protection::Passphrase(home.passphrase().read_new(output)?)
     };
     let signer = identity.signer(home::agent_socket().as_deref())?;
     file.create(identity, &protection)?;
@@ -83,7 +83,7 @@ fn keep(home: &Home, identity: &Identity, no_passphrase: bool, output: Output) -
 }
 
 /// 32 bytes of the operating system's randomness.
-pub(in crate::cli) fn random() -> anyhow::Result<Zeroizing<[u8; 32]>> {
+pub(in crate::cli) fn random_bytes() -> anyhow::Result<Zeroizing<[u8; 32]>> {
     use rand::TryRng as _;
     let mut bytes = Zeroizing::new([0; 32]);
     rand::rngs::SysRng.try_fill_bytes(&mut *bytes)?;

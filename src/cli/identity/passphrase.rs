@@ -7,7 +7,7 @@ use crate::cli::home::Home;
 use crate::cli::output::{Output, shown};
 use crate::identity::Protection;
 
-/// Change the passphrase of your identity, or take it away
+/// Change the passphrase of your identity, or remove it
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Passphrase {
     /// Read the new passphrase from this open file descriptor; or set PORTCULLIS_NEW_PASSPHRASE
@@ -25,13 +25,13 @@ impl Passphrase {
         let protection = if self.no_passphrase {
             Protection::None
         } else {
-            Protection::Passphrase(home.passphrase().replacement(self.new_passphrase_fd, output)?)
+            Protection::Passphrase(home.passphrase().read_replacement(self.new_passphrase_fd, output)?)
         };
         let file = home.identity_file();
         file.replace(&identity, &protection)?;
         let path = file.path().display();
         let text = if self.no_passphrase {
-            format!("{path} is protected by its mode alone now\n")
+            format!("{path} is now protected by its file mode only\n")
         } else {
             format!("{path} has a new passphrase; copies made before still open with the old one\n")
         };

@@ -12,10 +12,10 @@ use crate::cli::output::Output;
 use crate::identity::Error;
 use crate::statement::verify_card;
 
-/// Show your own card, or check and show another's
+/// Show your own card, or verify and show another
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
-    /// A card file; without one, your own
+    /// A card file [default: your own]
     card: Option<PathBuf>,
 }
 

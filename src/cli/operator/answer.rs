@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 /// Answer requests of stages that need no approval, with shares that the board handed over
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Answer {
-    /// The first digits of the request's digest; without one, every request that waits
+    /// The first digits of the request's digest [default: every pending request]
     request: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl Answer {
             }
         }
         if answered.is_empty() {
-            text.push_str("no request waits for the registry\n");
+            text.push_str("no request is pending at the registry\n");
         }
         output.result(&answered, text)
     }

@@ -15,10 +15,10 @@ use crate::registry::{Issued, Keys, LeaseTerms, issue_lease, require_registry};
 use crate::statement::Envelope;
 use crate::time::Timestamp;
 
-/// Issue a lease for a grant that counts, or for every one
+/// Issue a lease for a valid grant, or for all valid grants
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Issue {
-    /// The first digits of the grant's digest; without one, every grant that counts
+    /// The first digits of the grant's digest [default: every valid grant]
     grant: Option<String>,
 }
 
@@ -34,11 +34,18 @@ impl Issue {
             Some(prefix) => vec![resolve::grant(&*exchange, prefix)?],
             None => exchange.merged("grant")?,
         };
+        let issuer = LeaseIssuer {
+            home,
+            output,
+            catalogue: &catalogue,
+            keys,
+            revocations: &revocations,
+            exchange: &*exchange,
+        };
         let mut text = String::new();
         let mut issued = Vec::new();
         for found in &grants {
-            let evidence = Beside { revocations: &revocations, exchange: &*exchange };
-            match issue((home, output), (&catalogue, keys), found, &evidence) {
+            match issuer.issue(found) {
                 Ok(Issued { grant, lease, expires }) => {
                     exchange.put("lease", &lease, &signer.verifying_key())?;
                     let name = &grant.predicate.researcher.name;
@@ -54,35 +61,36 @@ impl Issue {
             }
         }
         if issued.is_empty() {
-            text.push_str("no grant counts now\n");
+            text.push_str("no grant is valid now\n");
         }
         output.result(&issued, text)
     }
 }
 
-/// What bears on grants beside themselves.
-struct Beside<'a> {
+/// Issues leases for grants, by the registry's own key.
+struct LeaseIssuer<'a> {
+    home: &'a Home,
+    output: Output,
+    catalogue: &'a Catalogue,
+    keys: Keys<'a>,
     revocations: &'a [Envelope],
     exchange: &'a dyn Statements,
 }
 
-fn issue(
-    (home, output): (&Home, Output),
-    (catalogue, keys): (&Catalogue, Keys<'_>),
-    found: &Found,
-    beside: &Beside<'_>,
-) -> anyhow::Result<Issued> {
-    let grant = found.envelope.claim::<Grant>()?.predicate;
-    let rules = catalogue.rules_in_force(&grant.checkpoint)?;
-    let affiliations = people::affiliations(beside.exchange, [&grant.researcher], &rules)?;
-    let locks = registry::locks(home, &rules, output)?;
-    let terms = LeaseTerms {
-        grant: &found.envelope,
-        revocations: beside.revocations,
-        affiliations: &affiliations,
-        rules: &rules,
-        locks: &locks,
-        journal: None,
-    };
-    Ok(issue_lease(&terms, keys, Timestamp::now())?)
+impl LeaseIssuer<'_> {
+    fn issue(&self, found: &Found) -> anyhow::Result<Issued> {
+        let grant = found.envelope.claim::<Grant>()?.predicate;
+        let rules = self.catalogue.rules_in_force(&grant.checkpoint)?;
+        let affiliations = people::affiliations(self.exchange, [&grant.researcher], &rules)?;
+        let locks = registry::locks(self.home, &rules, self.output)?;
+        let terms = LeaseTerms {
+            grant: &found.envelope,
+            revocations: self.revocations,
+            affiliations: &affiliations,
+            rules: &rules,
+            locks: &locks,
+            journal: None,
+        };
+        Ok(issue_lease(&terms, self.keys, Timestamp::now())?)
+    }
 }

@@ -22,7 +22,7 @@ use crate::statement::{Predicate as _, Quorum, verify_card};
 use crate::time::Timestamp;
 use crate::visible::visible;
 
-/// Affiliations: confirm that people belong to your organization, withdraw it, and see what was said
+/// Affiliations: confirm that people belong to your organization, withdraw confirmations, and list them
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AffiliationCommand {
     Confirm(Confirm),
@@ -46,7 +46,7 @@ pub(in crate::cli) struct Confirm {
     /// The person's card
     card: PathBuf,
 
-    /// The organization; it must stand on the card
+    /// The organization; the card must name it
     #[arg(long, value_name = "NAME")]
     organization: Label,
 
@@ -58,7 +58,7 @@ pub(in crate::cli) struct Confirm {
     consent: Consent,
 }
 
-/// Say that the owner of a card no longer belongs to your organization; no further lease rests on it
+/// Withdraw the confirmation of a card's owner; no further lease is issued on it
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Withdraw {
     /// The person's card
@@ -68,7 +68,7 @@ pub(in crate::cli) struct Withdraw {
     #[arg(long, value_name = "NAME")]
     organization: Label,
 
-    /// Why: the person reads it
+    /// The reason; the person reads it
     #[arg(long)]
     reason: Prose,
 
@@ -76,7 +76,7 @@ pub(in crate::cli) struct Withdraw {
     consent: Consent,
 }
 
-/// List what registrars said of people: to registrars and boards of all, to others of themselves and their organization
+/// List affiliations: registrars and boards see all, others their own and their organization's
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
     /// Only of this organization
@@ -98,11 +98,11 @@ impl Confirm {
             reason: None,
         };
         let text = format!(
-            "confirmed: {name} belongs to {} until {}\n  next: they ask with `portcullis request new <checkpoint> --purpose <why>`\n",
+            "confirmed: {name} belongs to {} until {}\n  next: they request it with `portcullis request new <checkpoint> --purpose <why>`\n",
             visible(said.organization.as_str()),
             said.until.date()
         );
-        say(home, output, said, (action, &self.consent), text)
+        say(home, output, said, action, &self.consent, text)
     }
 }
 
@@ -120,10 +120,10 @@ impl Withdraw {
             reason: Some(self.reason),
         };
         let text = format!(
-            "withdrawn: {name} no longer belongs to {}; a lease that runs ends by itself\n",
+            "withdrawn: {name} no longer belongs to {}; a running lease ends by itself\n",
             visible(said.organization.as_str())
         );
-        say(home, output, said, (action, &self.consent), text)
+        say(home, output, said, action, &self.consent, text)
     }
 }
 
@@ -153,11 +153,11 @@ impl List {
         for said in &said {
             let by = said.signers().iter().map(|key| catalogue.name_of(key)).collect::<Vec<_>>().join(", ");
             let state = match said.withdraws() {
-                true => Cell::new("withdrawn").toned(Tone::Bad),
+                true => Cell::new("withdrawn").with_tone(Tone::Bad),
                 false if said.until <= now => {
-                    Cell::new(format!("ended {}", said.until.date())).toned(Tone::Faint)
+                    Cell::new(format!("ended {}", said.until.date())).with_tone(Tone::Faint)
                 }
-                false => Cell::new(format!("until {}", said.until.date())).toned(Tone::Good),
+                false => Cell::new(format!("until {}", said.until.date())).with_tone(Tone::Good),
             };
             table.row([
                 Cell::new(person(&said.person.name, said.person.verifying_key.id())),
@@ -170,7 +170,7 @@ impl List {
             rows.push(json!({ "affiliation": **said, "by": by, "withdrawn": said.withdraws() }));
         }
         let mut page = Page::new();
-        page.table_or(&table, "registrars confirmed nobody whom you may see");
+        page.table_or(&table, "no affiliation that you may see");
         output.page(&json!({ "affiliations": rows }), &page)
     }
 }
@@ -184,7 +184,8 @@ fn card_of(path: &std::path::Path, organization: &Label) -> anyhow::Result<Card>
         Some(other) => format!("{}'s card names {other}, not {organization}", card.name),
         None => format!("{}'s card names no organization", card.name),
     };
-    let hint = "they make an identity with it: `portcullis identity new --name <name> --organization <name>`";
+    let hint =
+        "they create an identity with it: `portcullis identity new --name <name> --organization <name>`";
     Err(Refusal::usage(message, hint).into())
 }
 
@@ -192,16 +193,17 @@ fn say(
     home: &Home,
     output: Output,
     said: Affiliation,
-    (action, consent): (String, &Consent),
+    action: String,
+    consent: &Consent,
     text: String,
 ) -> anyhow::Result<()> {
     let catalogue = registry::catalogue(home, output)?;
-    let signatory = Signatory::of(home, output)?;
+    let signatory = Signatory::open(home, output)?;
     require_registrar(&catalogue, &said.organization, &signatory.key())?;
     let exchange = registry::statements(home, output)?;
     let said = after_the_last(said, &*exchange, &catalogue.organizations()?)?;
     let value = json!({ "affiliation": said });
-    let mut papers = Papers::to(action);
+    let mut papers = Papers::new(action);
     papers.add::<Affiliation>(said.statement(catalogue.id()).to_envelope()?)?;
     let envelope = signatory.sign_one(papers, consent)?;
     exchange.put(Affiliation::KIND, &envelope, &signatory.key())?;
@@ -239,7 +241,7 @@ fn require_registrar(catalogue: &Catalogue, organization: &Label, key: &Verifyin
         Some(registrars) if registrars.keys().contains(key) => Ok(()),
         Some(registrars) => {
             let names: Vec<_> = registrars.keys().iter().map(|key| catalogue.name_of(key)).collect();
-            let message = format!("you are no registrar of {organization}");
+            let message = format!("you are not a registrar of {organization}");
             let hint = format!("its registrars confirm: {}", names.join(", "));
             Err(Refusal::denied(message, hint).into())
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::model::{LoadArguments, Texts};
+use super::model::{LoadArguments, TokenizerUse};
 use super::recording;
 use crate::checkpoint::known;
 use crate::cli::failure::Refusal;
@@ -25,9 +25,9 @@ const BATCH: (usize, usize) = (32, 64);
 /// Tokens written behind the prompt before anything counts.
 const WARM_UP: usize = 2;
 
-/// Measure what to expect here: load, prefill, decode, memory, and how near they come to what the machine can do
+/// Measure load, prefill, decode and memory on this machine, and compare them with its peak
 ///
-/// Without a checkpoint GPT-2 124M's shape is measured with random weights: as fast as the real ones.
+/// Without a checkpoint, it measures random weights in the shape of GPT-2 124M.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Bench {
     /// A checkpoint of your vault, or the folder of an imported one
@@ -40,19 +40,19 @@ pub(in crate::cli) struct Bench {
     #[command(flatten)]
     load: LoadArguments,
 
-    /// Tokens of the prompt; 512 if not given, or half of a context that is shorter than 1024
+    /// Tokens of the prompt [default: 512, or half of a context shorter than 1024]
     #[arg(long, value_name = "N")]
     prompt: Option<usize>,
 
-    /// Tokens to write behind it; 128 if not given, or an eighth of such a context
+    /// Tokens to generate [default: 128, or an eighth of such a context]
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
 
-    /// Texts to write at the same time, behind prompts of 32 tokens; 64 tokens each. 0 writes none
+    /// Batch sizes to measure, with prompts of 32 tokens and 64 new tokens each; 0 for none
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "4,8,16", value_parser = clap::value_parser!(u16).range(..=256))]
     batch: Vec<u16>,
 
-    /// Rounds, of which the median counts; a short one before them warms up
+    /// Rounds, after a short warm-up; the median is reported
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
 }
@@ -104,15 +104,15 @@ struct BatchSpeed {
 
 impl Bench {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let bar = Bar::before(output);
+        let bar = Bar::transient(output);
         let mut measured = self.load(home, output, &bar)?;
         let work = self.work(measured.model.config().context)?;
         let prompt = prompt(&measured.model, work.prompt, 0);
         let findings = match measured.recorder.take() {
             Some(mut recorder) => {
-                recording::measured(&mut recorder, || measure(&measured, (&prompt, &work), &bar))?
+                recording::record_measurement(&mut recorder, || measure(&measured, &prompt, &work, &bar))?
             }
-            None => measure(&measured, (&prompt, &work), &bar)?,
+            None => measure(&measured, &prompt, &work, &bar)?,
         };
         drop(bar);
         let text = describe(&findings);
@@ -121,7 +121,7 @@ impl Bench {
 
     fn load(&self, home: &Home, output: Output, bar: &Bar) -> anyhow::Result<Measured> {
         if let Some(checkpoint) = &self.checkpoint {
-            let loaded = self.load.load((checkpoint, Texts::Decoded), home, (output, bar))?;
+            let loaded = self.load.load(checkpoint, TokenizerUse::Decode, home, output, bar)?;
             return Ok(Measured {
                 name: loaded.checkpoint.to_string(),
                 model: loaded.model,
@@ -147,8 +147,7 @@ impl Bench {
         let prompt = self.prompt.unwrap_or(512.min(context / 2));
         let tokens = self.tokens.unwrap_or(128.min(context / 8));
         if prompt == 0 || tokens < 2 || prompt.saturating_add(tokens) > context {
-            let message =
-                format!("a prompt and an answer must fit the context of {context}, an answer have 2 tokens");
+            let message = format!("the prompt and at least 2 new tokens must fit the context of {context}");
             return Err(Refusal::usage(message, "change --prompt or --tokens"));
         }
         Ok(Work {
@@ -161,7 +160,7 @@ impl Bench {
     }
 }
 
-fn measure(measured: &Measured, (prompt, work): (&[u32], &Work), bar: &Bar) -> anyhow::Result<Findings> {
+fn measure(measured: &Measured, prompt: &[u32], work: &Work, bar: &Bar) -> anyhow::Result<Findings> {
     let model = &measured.model;
     model.measure(prompt, WARM_UP)?;
     let batched: usize = work.batches.iter().map(|texts| texts * work.batch_tokens).sum();
@@ -235,14 +234,14 @@ fn describe(findings: &Findings) -> String {
     );
     text += &format!("  loaded in    {:.2} s\n", findings.load_seconds);
     text += &format!("  memory       {} of weights", units::bytes(findings.weight_bytes));
-    text += &memory.map_or_else(|| "\n".to_owned(), |max| format!(", {max} in all at most\n"));
+    text += &memory.map_or_else(|| "\n".to_owned(), |max| format!(", at most {max} in all\n"));
     text += &format!(
         "  prefill      {:.0} tokens a second over {} ({:.0} % of the peak)\n",
         findings.prefill_tokens_per_second,
         findings.prompt,
         findings.prefill_share_of_peak * 100.0,
     );
-    text += &format!("  decode       {:.1} tokens a second behind them ", findings.decode_tokens_per_second);
+    text += &format!("  decode       {:.1} tokens a second after them ", findings.decode_tokens_per_second);
     text += &match findings.decode_share_of_bandwidth {
         share if share > 1.0 => "(faster than memory is read: the weights stay in the caches)\n".to_owned(),
         share => format!("({:.0} % of the bandwidth)\n", share * 100.0),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::gate::{self, Passed};
+use super::gate::{self, Admission};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::{Output, shown};
@@ -13,17 +13,17 @@ use crate::cli::progress::Bar;
 use crate::cli::{interrupt, units};
 use crate::name::CheckpointId;
 
-/// Write a checkpoint of your vault as a plain folder that others' tools read, where its stage is public
+/// Export a checkpoint of your vault as a plain folder for other tools, if its stage is public
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {
-    /// Which checkpoint
+    /// The checkpoint
     checkpoint: CheckpointId,
 
-    /// The folder to make
+    /// The folder to create
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
 
-    /// For which tools
+    /// The format
     #[arg(long, value_enum, default_value = "hf")]
     format: Format,
 }
@@ -36,14 +36,13 @@ enum Format {
 
 impl Export {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        interrupt::exit_when_asked(output, "the same command goes on from here");
+        interrupt::exit_on_interrupt(output, "run the same command again to continue");
         let Format::Hf = self.format;
-        let Passed { rules, vault, identity, pass } = gate::pass(home, &self.checkpoint, output)?;
+        let Admission { rules, vault, identity, pass } = gate::pass(home, &self.checkpoint, output)?;
         let stage = &pass.grant.predicate.stage;
         if !rules.policy.stage(stage).is_some_and(crate::policy::Stage::is_public) {
             let message = format!("stage `{stage}` of {} keeps the weights sealed", self.checkpoint);
-            let hint =
-                "`portcullis run <checkpoint>` runs them as they are; a public stage lets them be exported";
+            let hint = "run it with `portcullis run <checkpoint>`; only a public stage permits the export";
             return Err(Refusal::denied(message, hint).into());
         }
         let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;

@@ -11,7 +11,7 @@ use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
 /// What stands between a person and a checkpoint, all of it in order.
-pub(in crate::cli) struct Passed {
+pub(in crate::cli) struct Admission {
     pub(in crate::cli) rules: RulesInForce,
     pub(in crate::cli) vault: Vault,
     pub(in crate::cli) identity: Identity,
@@ -20,32 +20,37 @@ pub(in crate::cli) struct Passed {
 
 /// Finds a grant and a live lease, renewed where that is due, and the proofs that they are in the log. Where something is missing, the
 /// registry is called although it did not answer lately.
-pub(in crate::cli) fn pass(home: &Home, checkpoint: &CheckpointId, output: Output) -> anyhow::Result<Passed> {
-    let is_remembered = home.remembers_an_outage();
+pub(in crate::cli) fn pass(
+    home: &Home,
+    checkpoint: &CheckpointId,
+    output: Output,
+) -> anyhow::Result<Admission> {
+    let is_remembered = home.is_outage_remembered();
     match pass_once(home, checkpoint, output) {
-        Err(_) if is_remembered => pass_once(&home.anew(), checkpoint, output),
+        Err(_) if is_remembered => pass_once(&home.retry(), checkpoint, output),
         passed => passed,
     }
 }
 
-fn pass_once(home: &Home, checkpoint: &CheckpointId, output: Output) -> anyhow::Result<Passed> {
+fn pass_once(home: &Home, checkpoint: &CheckpointId, output: Output) -> anyhow::Result<Admission> {
     let catalogue = registry::catalogue(home, output)?;
     let rules = catalogue.rules_in_force(checkpoint)?;
     let vault = registry::vault(home)?;
     pull::collect(home, &vault, output)?;
-    public::see_to(home, &catalogue, (&vault, &rules), output)?;
+    public::ensure_access(home, &catalogue, &vault, &rules, output)?;
     let identity = home.identity(output)?;
-    lease::keep_alive(home, (&vault, &rules), identity.card(), output)?;
+    lease::keep_alive(home, &vault, &rules, identity.card(), output)?;
     let pass = client::find_pass(&vault, &rules, identity.card(), Timestamp::now())?;
-    prove(home, (&vault, &rules), &pass, output)?;
+    fetch_proofs(home, &vault, &rules, &pass, output)?;
     registry::confirm_clock(home)?;
-    Ok(Passed { rules, vault, identity, pass })
+    Ok(Admission { rules, vault, identity, pass })
 }
 
 /// Brings the proofs that are not here yet. Where the registry is out of reach, those of before must do.
-pub(in crate::cli) fn prove(
+pub(in crate::cli) fn fetch_proofs(
     home: &Home,
-    (vault, rules): (&Vault, &RulesInForce),
+    vault: &Vault,
+    rules: &RulesInForce,
     pass: &Pass,
     output: Output,
 ) -> anyhow::Result<()> {
@@ -56,8 +61,8 @@ pub(in crate::cli) fn prove(
         return Ok(());
     }
     let remote = registry::remote(home, &address, output)?;
-    for logged in pass.logged(rules) {
-        record.bring(logged, (&remote, &rules.registry))?;
+    for entry in pass.log_entries(rules) {
+        record.fetch(entry, &remote, &rules.registry)?;
     }
     Ok(())
 }

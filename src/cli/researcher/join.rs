@@ -19,22 +19,22 @@ use crate::time::Timestamp;
 /// Longest root of trust that any TUF client takes.
 const MAX_ROOT: u64 = 512 << 10;
 
-/// Trust a registry's root once, and remember where the registry is
+/// Join a registry: trust its root once, and store its address
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Join {
     /// An invitation; or the registry's address, such as https://registry.example, or its folder, with --root
     #[arg(value_name = "INVITATION|URL|FOLDER")]
     to: String,
 
-    /// The root of trust (such as 1.root.json), got from the owners by another way than the registry; an invitation names it
+    /// The root of trust (such as 1.root.json), from the owners over another channel than the registry; an invitation names it
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
 
-    /// A witness of the log, by its key: <name>+<hash>+<key>; may be given several times
+    /// A witness of the log, by its key: <name>+<hash>+<key>; may be repeated
     #[arg(long, value_name = "KEY")]
     witness: Vec<WitnessKey>,
 
-    /// How many of the witnesses must vouch for what the log says; all of them if not given
+    /// How many of the witnesses must cosign a tree head [default: all]
     #[arg(long, value_name = "K", requires = "witness")]
     witnesses_needed: Option<usize>,
 }
@@ -47,7 +47,7 @@ impl Join {
         }
         let need = self.witnesses_needed.unwrap_or(self.witness.len());
         if need > self.witness.len() {
-            let message = format!("{need} witnesses are needed, and {} are named", self.witness.len());
+            let message = format!("{need} witnesses are required, but {} are named", self.witness.len());
             return Err(Refusal::usage(message, "name each with --witness").into());
         }
         let root = match (&self.root, &invitation) {
@@ -69,10 +69,10 @@ impl Join {
         home.note_clock(now);
         let catalogue = ClientCatalogue::new(trusted, remote);
         let owners = catalogue.owners();
-        let fingerprint = Fingerprint::of(founded, &place.to_string()).to_string();
+        let fingerprint = Fingerprint::new(founded, &place.to_string()).to_string();
         let mut text = format!(
             "joined {place}: {} owners, {} of whom must sign a change of trust\n  \
-             fingerprint  {fingerprint}: compare it with what the owners say, by another way than this came\n",
+             fingerprint  {fingerprint}: compare it with the owners over another channel\n",
             owners.keys().len(),
             owners.threshold(),
         );
@@ -91,7 +91,7 @@ impl Join {
 
 /// Where the registry is, and the invitation to it if it is one.
 fn named(text: &str) -> anyhow::Result<(Place, Option<Invitation>)> {
-    let invitation = Invitation::is_meant_by(text).then(|| text.parse::<Invitation>()).transpose()?;
+    let invitation = Invitation::is_invitation(text).then(|| text.parse::<Invitation>()).transpose()?;
     let place = match invitation.as_ref().map_or(text, Invitation::registry).parse()? {
         Place::Folder(folder) => Place::Folder(std::path::absolute(folder)?),
         address => address,
@@ -103,26 +103,26 @@ fn named(text: &str) -> anyhow::Result<(Place, Option<Invitation>)> {
 fn fetch_root(place: &Place, home: &Home, output: Output) -> anyhow::Result<Vec<u8>> {
     let root = registry::catalogue_remote_at(place, home, output)?.fetch("metadata/1.root.json", MAX_ROOT)?;
     root.ok_or_else(|| {
-        let message = format!("{place} shows no catalogue");
-        Refusal::unavailable(message, "check with the one who invited you where the registry is now").into()
+        let message = format!("{place} has no catalogue");
+        Refusal::unavailable(message, "ask the sender of the invitation for the registry's address").into()
     })
 }
 
 fn no_root(place: &Place) -> Refusal {
     Refusal::usage(
-        format!("nothing says which catalogue {place} must show"),
-        "give the root that the owners handed you, with --root 1.root.json; or join by an invitation, which a member prints with `portcullis catalogue invite`",
+        format!("the root of trust for {place} is missing"),
+        "give the owners' root with --root 1.root.json; or join with an invitation, which a member prints with `portcullis catalogue invite`",
     )
 }
 
 fn other_catalogue(invitation: &Invitation, found: CatalogueId) -> Refusal {
     let registry = invitation.registry();
-    let found = Fingerprint::of(found, registry);
+    let found = Fingerprint::new(found, registry);
     Refusal::unverified(
         format!(
-            "the invitation is to the catalogue {}, and {registry} shows {found}: nothing was trusted",
+            "the invitation names the catalogue {}, and {registry} shows {found}: nothing was trusted",
             invitation.fingerprint()
         ),
-        "do not use it: tell the one who invited you that somebody shows another catalogue",
+        "do not use it: tell the sender of the invitation that the registry shows another catalogue",
     )
 }

@@ -7,13 +7,13 @@ use serde_json::json;
 
 use super::{pull, usage};
 use crate::access::{Grant, Lease, RulesInForce};
-use crate::cli::decided::decisions;
+use crate::cli::decisions::load_decisions;
 use crate::cli::failure::Refusal;
 use crate::cli::home::{Home, Place};
 use crate::cli::operator::lease::Issue;
 use crate::cli::output::Output;
 use crate::cli::registry;
-use crate::client::{self, Vault};
+use crate::client::{self, EntryRef, Vault};
 use crate::identity::Card;
 use crate::log::EntryKind;
 use crate::name::CheckpointId;
@@ -21,14 +21,14 @@ use crate::statement::{Statement, Verified};
 use crate::time::Timestamp;
 use crate::usage::Journal;
 
-/// Renew the leases of your grants; `run` does it by itself, each day
+/// Renew the leases of your grants; `run` also does this
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(in crate::cli) struct LeaseCommand {
     #[command(subcommand)]
     other: Option<LeaseSubcommand>,
 
-    /// Of this checkpoint only
+    /// Only for this checkpoint
     checkpoint: Option<CheckpointId>,
 }
 
@@ -48,9 +48,9 @@ impl LeaseCommand {
 
 fn renew_all(home: &Home, only: Option<&CheckpointId>, output: Output) -> anyhow::Result<()> {
     let Place::Address(_) = home.place()? else {
-        let message = "this registry is a folder, and answers nobody";
+        let message = "this registry is a folder and issues no leases by itself";
         let hint =
-            "its operator runs `portcullis lease issue`; `portcullis pull <checkpoint>` brings the lease";
+            "its operator runs `portcullis lease issue`; `portcullis pull <checkpoint>` fetches the lease";
         return Err(Refusal::usage(message, hint).into());
     };
     let catalogue = registry::catalogue(home, output)?;
@@ -76,12 +76,12 @@ fn renew_all(home: &Home, only: Option<&CheckpointId>, output: Output) -> anyhow
             }
             Err(error) => return Err(error.into()),
         };
-        let lease = renew(home, (&vault, &rules), &grant, output)?;
+        let lease = renew(home, &vault, &rules, &grant, output)?;
         writeln!(text, "{checkpoint}: leased until {}", lease.expires)?;
         renewed.push(json!({ "checkpoint": checkpoint, "grant": grant.digest(), "expires": lease.expires }));
     }
     if renewed.is_empty() {
-        text.push_str("no grant counts now: `portcullis request list` shows how your requests stand\n");
+        text.push_str("no grant is valid now: `portcullis request list` shows the state of your requests\n");
     }
     output.result(&renewed, text)
 }
@@ -89,7 +89,8 @@ fn renew_all(home: &Home, only: Option<&CheckpointId>, output: Output) -> anyhow
 /// Gets a new lease from the registry's server and keeps it.
 fn renew(
     home: &Home,
-    (vault, rules): (&Vault, &RulesInForce),
+    vault: &Vault,
+    rules: &RulesInForce,
     grant: &Verified<Statement<Grant>>,
     output: Output,
 ) -> anyhow::Result<Verified<Lease>> {
@@ -113,7 +114,8 @@ fn renew(
     };
     let lease = vault.keep_lease(&lease, grant, rules, Timestamp::now())?;
     if let Some(record) = vault.record() {
-        record.bring((EntryKind::Lease, lease.digest()), (&remote, &rules.registry))?;
+        let entry = EntryRef { kind: EntryKind::Lease, statement: lease.digest() };
+        record.fetch(entry, &remote, &rules.registry)?;
     }
     Ok(lease)
 }
@@ -122,7 +124,8 @@ fn renew(
 /// out of reach, the lease of before is good until it ends.
 pub(in crate::cli) fn keep_alive(
     home: &Home,
-    (vault, rules): (&Vault, &RulesInForce),
+    vault: &Vault,
+    rules: &RulesInForce,
     card: &Card,
     output: Output,
 ) -> anyhow::Result<()> {
@@ -141,11 +144,12 @@ pub(in crate::cli) fn keep_alive(
     if live.as_ref().is_some_and(|lease| now < lease.renewal_due()) {
         return Ok(());
     }
-    match (renew(home, (vault, rules), &grant, output), live) {
+    match (renew(home, vault, rules, &grant, output), live) {
         (Ok(_), _) => tell_decisions(home, rules, card, output),
         (Err(error), Some(lease)) => {
             let until = lease.expires;
-            output.note(format_args!("note: the lease is not renewed ({error:#}); it is good until {until}"));
+            output
+                .note(format_args!("note: the lease was not renewed ({error:#}); it is valid until {until}"));
             Ok(())
         }
         (Err(error), None) => Err(error),
@@ -156,8 +160,8 @@ pub(in crate::cli) fn keep_alive(
 fn tell_decisions(home: &Home, rules: &RulesInForce, card: &Card, output: Output) -> anyhow::Result<()> {
     let statements = registry::statements(home, output)?;
     let now = Timestamp::now();
-    for decision in decisions(&*statements, rules, &[card.verifying_key])? {
-        if let Some(words) = decision.words(now) {
+    for decision in load_decisions(&*statements, rules, &[card.verifying_key])? {
+        if let Some(words) = decision.describe(now) {
             let case = registry::short_digest(decision.case);
             output.note(format_args!(
                 "note: auditors decided a case about you: {words} (`portcullis case show {case}`)"

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::gate::{self, Passed};
+use super::gate::{self, Admission};
 use super::recording;
 use super::renewal::Renewal;
 use crate::cli::advice;
@@ -19,7 +19,7 @@ use crate::usage;
 pub(super) struct Records {
     recorders: Recorders,
     /// Finds new leases; none where nothing is sealed.
-    renewal: Option<Renewal<Vec<Passed>>>,
+    renewal: Option<Renewal<Vec<Admission>>>,
     justification: Option<Prose>,
     home: Home,
     output: Output,
@@ -31,28 +31,29 @@ impl Records {
         recorders: Recorders,
         sealed: Vec<CheckpointId>,
         justification: Option<Prose>,
-        (home, output): (&Home, Output),
+        home: &Home,
+        output: Output,
     ) -> anyhow::Result<Self> {
         let renewal = recorders.renewal_due().map(|due| {
             let home = home.clone();
-            Renewal::begin(due, move || renewed(&home, &sealed, output))
+            Renewal::begin(due, move || renew_passes(&home, &sealed, output))
         });
         let renewal = renewal.transpose().context("cannot start the thread that renews leases")?;
         Ok(Self { recorders, renewal, justification, home: home.clone(), output })
     }
 
     /// Whether anything is recorded.
-    pub(super) fn is_kept(&self) -> bool {
+    pub(super) fn is_recording(&self) -> bool {
         !self.recorders.is_empty()
     }
 
     /// Records under the leases that were found last.
     fn take_renewed(&mut self) -> anyhow::Result<()> {
-        let Some(passed) = self.renewal.as_ref().and_then(Renewal::found) else { return Ok(()) };
+        let Some(passed) = self.renewal.as_ref().and_then(Renewal::take_found) else { return Ok(()) };
         let recorders = passed
             .iter()
-            .map(|Passed { pass, rules, .. }| recording::recorder(&self.home, (pass, rules), self.output));
-        let mut recorders = Recorders::of(recorders.collect::<anyhow::Result<Vec<_>>>()?);
+            .map(|Admission { pass, rules, .. }| recording::recorder(&self.home, pass, rules, self.output));
+        let mut recorders = Recorders::new(recorders.collect::<anyhow::Result<Vec<_>>>()?);
         recorders.continue_texts(&mut self.recorders);
         self.recorders = recorders;
         Ok(())
@@ -60,9 +61,13 @@ impl Records {
 }
 
 /// Passes the gate again, and says when that is due the next time.
-fn renewed(home: &Home, sealed: &[CheckpointId], output: Output) -> anyhow::Result<(Vec<Passed>, Timestamp)> {
+fn renew_passes(
+    home: &Home,
+    sealed: &[CheckpointId],
+    output: Output,
+) -> anyhow::Result<(Vec<Admission>, Timestamp)> {
     // What was out of reach an hour ago may be there now.
-    let home = home.anew();
+    let home = home.retry();
     let passed = sealed.iter().map(|checkpoint| gate::pass(&home, checkpoint, output));
     let passed = passed.collect::<anyhow::Result<Vec<_>>>()?;
     let now = Timestamp::now();
@@ -81,7 +86,7 @@ impl Ledger for Records {
         let (justification, parameters) = (self.justification.clone(), asked.parameters.clone());
         let asked = Asked { justification, parameters, ..*asked };
         let begun = self.recorders.begin(&asked, Timestamp::now());
-        if let (Err(client::Error::PassOver { .. }), Some(renewal)) = (&begun, &self.renewal) {
+        if let (Err(client::Error::AccessExpired { .. }), Some(renewal)) = (&begun, &self.renewal) {
             renewal.hurry();
         }
         begun.map(|(begun, _)| begun).map_err(|error| denied(&error.into()))
@@ -106,11 +111,11 @@ fn denied(error: &anyhow::Error) -> Denied {
         None => {
             tracing::error!(next, "{error:#}");
             let why = if by_rule {
-                "a rule forbids it"
+                "permission denied"
             } else {
-                "it cannot be recorded now, and nothing is written without a record"
+                "the request cannot be recorded, and nothing runs without a record"
             };
-            format!("{why}; next: ask whoever runs this endpoint, whose log has the reason")
+            format!("{why}; next: ask the endpoint's operator, whose log has the reason")
         }
     };
     Denied { by_rule, message }
@@ -120,14 +125,12 @@ fn denied(error: &anyhow::Error) -> Denied {
 fn next_step(error: &client::Error) -> Option<&'static str> {
     use client::Error as E;
     match error {
-        E::Blocked { .. } => {
-            Some("it is on the record; if the rule is wrong about it, write to the auditors")
-        }
+        E::Blocked { .. } => Some("the attempt is recorded; if the rule is wrong, write to the auditors"),
         E::NeedsJustification { .. } => {
-            Some("it is on the record; whoever runs this endpoint can start it with a reason")
+            Some("the attempt is recorded; the endpoint's operator can give a reason with --justify")
         }
-        E::PassOver { .. } => {
-            Some("try again later: a new lease is asked for where the registry is within reach")
+        E::AccessExpired { .. } => {
+            Some("try again later: the lease is renewed once the registry is reachable")
         }
         E::Usage(usage::Error::OverLimit { .. }) => Some("ask for fewer tokens, or wait"),
         _ => None,
@@ -144,7 +147,7 @@ mod tests {
     fn clients_read_the_rule_and_nothing_of_this_machine() {
         let blocked = client::Error::Blocked { rule: "spam".to_owned(), reason: "asks for spam".to_owned() };
         let told = denied(&blocked.into());
-        assert!(told.by_rule && told.message.contains("`spam` blocks it"), "{}", told.message);
+        assert!(told.by_rule && told.message.contains("`spam` blocks the prompt"), "{}", told.message);
         let path = PathBuf::from("/home/rosa/usage");
         let full = client::Error::Io { action: "write", path, source: std::io::Error::other("full") };
         let told = denied(&full.into());

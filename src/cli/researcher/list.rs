@@ -21,7 +21,7 @@ use crate::name::CheckpointId;
 use crate::seal;
 use crate::time::Timestamp;
 
-/// List what is on offer: each checkpoint's stage, your grant, your lease, and what is in your vault
+/// List released checkpoints: each one's stage, your grant, your lease, and what is in your vault
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {}
 
@@ -64,7 +64,7 @@ impl List {
             Some(card) => own_grants(home, &catalogue, card, now, output)?,
             None => Vec::new(),
         };
-        let offers = offers(home, &catalogue, (card.as_ref(), &own), now)?;
+        let offers = offers(home, &catalogue, card.as_ref(), &own, now)?;
         let mut page = Page::new();
         page.table_or(&table(&offers, now), "nothing is released yet");
         output.page(&offers, &page)
@@ -93,14 +93,15 @@ pub(in crate::cli) fn own_grants(
 pub(in crate::cli) fn offers(
     home: &Home,
     catalogue: &Catalogue,
-    (card, own): (Option<&Card>, &[grants::Standing]),
+    card: Option<&Card>,
+    own: &[grants::Standing],
     now: Timestamp,
 ) -> anyhow::Result<Vec<Offer>> {
     let vault = registry::vault(home)?;
     let mut offers = Vec::new();
     for checkpoint in catalogue.checkpoints() {
         match catalogue.rules_in_force(checkpoint) {
-            Ok(rules) => offers.push(offer(&vault, &rules, (card, own), now)?),
+            Ok(rules) => offers.push(offer(&vault, &rules, card, own, now)?),
             // A board that released nothing, such as one for ethics.
             Err(client::Error::NotPublished { .. }) => {}
             Err(error) => offers.push(Offer {
@@ -120,7 +121,8 @@ pub(in crate::cli) fn offers(
 fn offer(
     vault: &Vault,
     rules: &RulesInForce,
-    (card, own): (Option<&Card>, &[grants::Standing]),
+    card: Option<&Card>,
+    own: &[grants::Standing],
     now: Timestamp,
 ) -> anyhow::Result<Offer> {
     // A draft that lacks approvals is none: its request tells how it stands.
@@ -182,7 +184,7 @@ pub(in crate::cli) fn table(offers: &[Offer], now: Timestamp) -> Table<5> {
         let stage = match (&offer.stage, &offer.closed) {
             (Some(stage), _) => Cell::new(stage),
             (None, closed) => {
-                Cell::new(format!("closed: {}", closed.as_deref().unwrap_or_default())).toned(Tone::Bad)
+                Cell::new(format!("closed: {}", closed.as_deref().unwrap_or_default())).with_tone(Tone::Bad)
             }
         };
         table.row([
@@ -190,12 +192,12 @@ pub(in crate::cli) fn table(offers: &[Offer], now: Timestamp) -> Table<5> {
             stage,
             grant_cell(offer, now),
             match offer.leased_until {
-                Some(until) => Cell::new(format!("{} left", left(until, now))).toned(Tone::Good),
-                None => Cell::new("none").toned(Tone::Faint),
+                Some(until) => Cell::new(format!("{} left", left(until, now))).with_tone(Tone::Good),
+                None => Cell::new("none").with_tone(Tone::Faint),
             },
             match offer.pulled {
                 Some(bytes) => Cell::new(units::bytes(bytes)),
-                None => Cell::new("not pulled").toned(Tone::Faint),
+                None => Cell::new("not pulled").with_tone(Tone::Faint),
             },
         ]);
     }
@@ -205,13 +207,13 @@ pub(in crate::cli) fn table(offers: &[Offer], now: Timestamp) -> Table<5> {
 fn grant_cell(offer: &Offer, now: Timestamp) -> Cell {
     match &offer.grant {
         Some(OwnGrant { refused: None, suspended: Some(until), .. }) => {
-            Cell::new(format!("suspended until {until}")).toned(Tone::Bad)
+            Cell::new(format!("suspended until {until}")).with_tone(Tone::Bad)
         }
         Some(OwnGrant { refused: None, expires, .. }) => {
-            Cell::new(format!("stands, {} left", left(*expires, now))).toned(Tone::Good)
+            Cell::new(format!("valid, {} left", left(*expires, now))).with_tone(Tone::Good)
         }
-        Some(OwnGrant { refused: Some(reason), .. }) => Cell::new(reason).toned(Tone::Bad),
-        None if offer.is_public => Cell::new("for anybody"),
-        None => Cell::new("none").toned(Tone::Faint),
+        Some(OwnGrant { refused: Some(reason), .. }) => Cell::new(reason).with_tone(Tone::Bad),
+        None if offer.is_public => Cell::new("public"),
+        None => Cell::new("none").with_tone(Tone::Faint),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
-use super::gate::{self, Passed};
+use super::gate::{self, Admission};
 use super::recording;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::ModelConfig;
@@ -44,15 +44,15 @@ pub(in crate::cli) struct LoadArguments {
     #[arg(long, value_enum, help_heading = "Model")]
     dtype: Option<Dtype>,
 
-    /// Round the weights to 8 or 4 bits while they are loaded; `score` tells what that costs
+    /// Quantize the weights to 8 or 4 bits while they are loaded; `score` measures the cost
     #[arg(long, value_enum, conflicts_with = "dtype", help_heading = "Model")]
     quantize: Option<Quantize>,
 
-    /// Threads to compute with; as many as there are cores if not given
+    /// Threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Model")]
     threads: Option<u16>,
 
-    /// Where to compute
+    /// The device to compute on
     #[arg(long, value_enum, default_value = "cpu", help_heading = "Model")]
     device: DeviceName,
 }
@@ -79,11 +79,11 @@ enum DeviceName {
 
 /// What the tokenizer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Texts {
+pub(in crate::cli) enum TokenizerUse {
     /// Texts are encoded: the tables for that are made while weights are read.
-    Encoded,
+    Encode,
     /// Tokens are decoded, and texts encoded later if ever.
-    Decoded,
+    Decode,
 }
 
 /// A model ready to run, and its tokenizer.
@@ -99,7 +99,8 @@ pub(in crate::cli) struct Loaded {
 /// Loads a checkpoint's model while another thread hashes its files; neither is handed out before both are done (P6).
 pub(in crate::cli) fn load(
     folder: &Path,
-    (options, texts): (&LoadOptions, Texts),
+    options: &LoadOptions,
+    texts: TokenizerUse,
     progress: &dyn Progress,
 ) -> anyhow::Result<Loaded> {
     let started = Instant::now();
@@ -110,7 +111,7 @@ pub(in crate::cli) fn load(
         let checked = scope.spawn(|| checkpoint.check_files(progress));
         let tokenizer = scope.spawn(|| tokenizer(checkpoint.config(), checkpoint.tokenizer_files(), texts));
         let model = Model::load(checkpoint.config(), &weights, options, &crate::progress::Silent);
-        (joined(checked), model, joined(tokenizer))
+        (join_thread(checked), model, join_thread(tokenizer))
     });
     // Altered weights explain whatever else went wrong with them.
     checked?;
@@ -121,13 +122,16 @@ pub(in crate::cli) fn load(
 
 /// Opens a checkpoint of the vault in memory and loads its model; the gate is `client::find_pass`.
 pub(in crate::cli) fn load_sealed(
-    (home, checkpoint): (&Home, &CheckpointId),
-    (options, texts): (&LoadOptions, Texts),
-    (output, progress): (Output, &dyn Progress),
+    home: &Home,
+    checkpoint: &CheckpointId,
+    options: &LoadOptions,
+    texts: TokenizerUse,
+    output: Output,
+    progress: &dyn Progress,
 ) -> anyhow::Result<Loaded> {
-    let Passed { rules, vault, identity, pass } = gate::pass(home, checkpoint, output)?;
+    let Admission { rules, vault, identity, pass } = gate::pass(home, checkpoint, output)?;
     let started = Instant::now();
-    let recorder = recording::recorder(home, (&pass, &rules), output)?;
+    let recorder = recording::recorder(home, &pass, &rules, output)?;
     let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;
     // Every chunk's tag is checked before a byte of it is handed out, and its digest if it was not since the file last changed.
     let config = opened.config()?;
@@ -137,7 +141,7 @@ pub(in crate::cli) fn load_sealed(
             progress.begin("opening", Some(weights.entries().values().map(|entry| entry.length).sum()));
             Model::load(&config, &weights, options, progress)
         });
-        (model, joined(tokenizer))
+        (model, join_thread(tokenizer))
     });
     let (model, tokenizer) = (model??, tokenizer?);
     opened.remember_what_was_checked();
@@ -148,20 +152,20 @@ pub(in crate::cli) fn load_sealed(
 fn tokenizer<E>(
     config: &ModelConfig,
     files: Result<TokenizerFiles, E>,
-    texts: Texts,
+    texts: TokenizerUse,
 ) -> anyhow::Result<Tokenizer>
 where
     anyhow::Error: From<E>,
 {
     let tokenizer = Tokenizer::new(config.architecture, files?)?;
-    if texts == Texts::Encoded {
+    if texts == TokenizerUse::Encode {
         tokenizer.prepare_to_encode();
     }
     Ok(tokenizer)
 }
 
 /// A name means the registry's checkpoint; if there is none, the folder of that name may be meant.
-fn or_the_folder(error: anyhow::Error, id: &CheckpointId) -> anyhow::Error {
+fn suggest_folder(error: anyhow::Error, id: &CheckpointId) -> anyhow::Error {
     let not_there = matches!(
         error.downcast_ref(),
         Some(client::Error::UnknownCheckpoint { .. } | client::Error::NotPublished { .. })
@@ -169,12 +173,12 @@ fn or_the_folder(error: anyhow::Error, id: &CheckpointId) -> anyhow::Error {
     if !not_there {
         return error;
     }
-    let message = format!("`{id}` is no checkpoint of the registry, and a folder of that name is here");
-    Refusal::usage(message, format!("to mean the folder, write it as a path: ./{id}")).into()
+    let message = format!("`{id}` is not a checkpoint of the registry, but a folder of that name is here");
+    Refusal::usage(message, format!("for the folder, write a path: ./{id}")).into()
 }
 
 /// What a thread found; its panic becomes the caller's.
-fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+fn join_thread<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
@@ -182,20 +186,22 @@ impl LoadArguments {
     /// Loads a checkpoint of the vault, or the one in a folder.
     pub(in crate::cli) fn load(
         &self,
-        (checkpoint, texts): (&Path, Texts),
+        checkpoint: &Path,
+        texts: TokenizerUse,
         home: &Home,
-        (output, progress): (Output, &dyn Progress),
+        output: Output,
+        progress: &dyn Progress,
     ) -> anyhow::Result<Loaded> {
-        let how = (&self.options(), texts);
+        let options = self.options();
         let id: Option<CheckpointId> = checkpoint.to_str().and_then(|text| text.parse().ok());
         let shadowed = checkpoint.exists();
         match id {
             // Whoever puts a folder of that name here must not get past the gate.
             Some(id) if !shadowed || home.has_joined()? => {
-                let loaded = load_sealed((home, &id), how, (output, progress));
-                loaded.map_err(|error| if shadowed { or_the_folder(error, &id) } else { error })
+                let loaded = load_sealed(home, &id, &options, texts, output, progress);
+                loaded.map_err(|error| if shadowed { suggest_folder(error, &id) } else { error })
             }
-            _ => load(checkpoint, how, progress),
+            _ => load(checkpoint, &options, texts, progress),
         }
     }
 
@@ -238,8 +244,8 @@ impl ModelArguments {
         output: Output,
         progress: &dyn Progress,
     ) -> anyhow::Result<Loaded> {
-        let texts = if self.tokens.is_some() { Texts::Decoded } else { Texts::Encoded };
-        self.load.load((&self.checkpoint, texts), home, (output, progress))
+        let texts = if self.tokens.is_some() { TokenizerUse::Decode } else { TokenizerUse::Encode };
+        self.load.load(&self.checkpoint, texts, home, output, progress)
     }
 
     /// The tokens of a text, by the caller's word on special ones.

@@ -21,10 +21,11 @@ use crate::time::Timestamp;
 const DAYS: u32 = 30;
 
 /// Asks and pulls where the stage is public and a grant or the chunks are missing. What cannot be done is left to the gate, which says why.
-pub(super) fn see_to(
+pub(super) fn ensure_access(
     home: &Home,
     catalogue: &Catalogue,
-    (vault, rules): (&Vault, &RulesInForce),
+    vault: &Vault,
+    rules: &RulesInForce,
     output: Output,
 ) -> anyhow::Result<()> {
     let Place::Address(address) = home.place()? else { return Ok(()) };
@@ -37,17 +38,17 @@ pub(super) fn see_to(
     let identity = home.identity(output)?;
     let granted = || client::find_grant(vault, rules, identity.card(), Timestamp::now());
     if granted().is_err_and(|error| may_ask(&error)) {
-        ask(home, (vault, rules), stage, output)?;
+        ask(home, vault, rules, stage, output)?;
     }
     if granted().is_err_and(|error| may_ask(&error)) {
-        require_shares(home, catalogue, (rules, identity.card()), output)?;
+        require_shares(home, catalogue, rules, identity.card(), output)?;
     }
     let folder = vault.sealed(&rules.checkpoint, rules.manifest);
     if granted().is_ok() && !folder.join(seal::MANIFEST).exists() {
         output.note(format_args!("note: {} is public: pulling it into your vault", rules.checkpoint));
         let manifest = catalogue.sealed_manifest(&rules.checkpoint)?;
         let source = ChunkSource::Mirrors(vec![Mirror::Registry(address)]);
-        client::pull(&manifest, &source, (vault, rules), &PullOptions::default(), &Bar::before(output))?;
+        client::pull(&manifest, &source, vault, rules, &PullOptions::default(), &Bar::transient(output))?;
     }
     Ok(())
 }
@@ -56,7 +57,8 @@ pub(super) fn see_to(
 fn require_shares(
     home: &Home,
     catalogue: &Catalogue,
-    (rules, card): (&RulesInForce, &Card),
+    rules: &RulesInForce,
+    card: &Card,
     output: Output,
 ) -> anyhow::Result<()> {
     let statements = registry::statements(home, output)?;
@@ -91,14 +93,15 @@ fn may_ask(error: &client::Error) -> bool {
 /// Asks for what anybody is given. An agreement, or uses to choose from, are for people to read first.
 fn ask(
     home: &Home,
-    (vault, rules): (&Vault, &RulesInForce),
+    vault: &Vault,
+    rules: &RulesInForce,
     stage: &Stage,
     output: Output,
 ) -> anyhow::Result<()> {
     if stage.agreement.is_some() || !stage.uses.is_empty() {
         return Ok(());
     }
-    let signatory = Signatory::of(home, output)?;
+    let signatory = Signatory::open(home, output)?;
     let request = Request {
         checkpoint: rules.checkpoint.clone(),
         purpose: "Use of a public checkpoint".parse()?,
@@ -119,7 +122,7 @@ fn ask(
         return Ok(());
     }
     output.note(format_args!("note: {} is public: asking the registry for it", rules.checkpoint));
-    let mut papers = Papers::to(format!("ask for {}", rules.checkpoint)).in_own_words();
+    let mut papers = Papers::new(format!("ask for {}", rules.checkpoint)).as_own_words();
     papers.add::<Request>(request.to_envelope()?)?;
     let request = signatory.sign_one(papers, &Consent::default())?;
     registry::statements(home, output)?.put("request", &request, &signatory.key())?;

@@ -11,36 +11,36 @@ use crate::cli::output::Output;
 use crate::cli::progress::{Bar, Events};
 use crate::cli::{interrupt, registry, units};
 use crate::client::remote::RemoteError;
-use crate::client::{self, ChunkSource, Mirror, Parallel, PullOptions, Pulled, Vault};
+use crate::client::{self, ChunkSource, Mirror, Parallel, PullOptions, PullReport, Vault};
 use crate::name::CheckpointId;
 use crate::progress::Progress;
 use crate::time::Timestamp;
 
-/// Bring a sealed checkpoint into your vault, with the statements that open it
+/// Fetch a sealed checkpoint into your vault, with the statements that open it
 ///
-/// Every chunk is checked as it arrives. Ctrl-C or a kill costs the chunks in flight; the same command goes on from there. With --json
-/// there is a line of JSON for each event, and the last is the result.
+/// Every chunk is verified as it arrives. After an interruption, run the same command again to continue. With --json there is a line of
+/// JSON for each event; the last one is the result.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Pull {
-    /// Which checkpoint
+    /// The checkpoint
     checkpoint: CheckpointId,
 
-    /// Take the sealed chunks from this folder, such as a memory stick's, instead of the registry's
+    /// Copy the sealed chunks from this folder, such as a USB stick, instead of fetching them
     #[arg(long, value_name = "FOLDER", conflicts_with = "mirror")]
     from: Option<PathBuf>,
 
-    /// Try this mirror or CDN before the registry: it has each chunk at <URL>/<SHA-256>; may be given several times
+    /// Try this mirror or CDN before the registry: it has each chunk at <URL>/<SHA-256>; may be repeated
     #[arg(long, value_name = "URL")]
     mirror: Vec<BaseUrl>,
 
-    /// At most so many chunks in flight; fewer where the server is slow or says that it is too much
+    /// Maximum chunks in flight; fewer if the server is slow or overloaded
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=64))]
     parallel: u8,
 }
 
 impl Pull {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        interrupt::exit_when_asked(output, "the same command goes on from here");
+        interrupt::exit_on_interrupt(output, "run the same command again to continue");
         let catalogue = registry::catalogue(home, output)?;
         let rules = catalogue.rules_in_force(&self.checkpoint)?;
         let manifest = catalogue.sealed_manifest(&self.checkpoint)?;
@@ -51,7 +51,7 @@ impl Pull {
         let parallel = Parallel { first: Parallel::default().first.min(max), max };
         let options = PullOptions { parallel, ..PullOptions::default() };
         let pull =
-            |progress: &dyn Progress| client::pull(&manifest, &source, (&vault, &rules), &options, progress);
+            |progress: &dyn Progress| client::pull(&manifest, &source, &vault, &rules, &options, progress);
         let pulled = if output.is_json() { pull(&Events::new(output)) } else { pull(&Bar::new(output)) };
         let pulled = pulled.map_err(|error| out_of_reach(error, home))?;
         let statements = collect(home, &vault, output)?;
@@ -63,7 +63,7 @@ impl Pull {
             }
         };
         let expires = grant.as_ref().ok().map(|grant| grant.predicate.expires);
-        let refusal = grant.err().map(Refused::of);
+        let refusal = grant.err().map(GrantRefusal::from_error);
         text += &describe_grant(&self.checkpoint, expires, refusal.as_ref());
         output.result(
             &json!({
@@ -96,7 +96,7 @@ impl Pull {
 
 /// Without mirrors, what is missing is the registry.
 fn out_of_reach(error: client::Error, home: &Home) -> anyhow::Error {
-    match (&error, home.offline_because(), home.address()) {
+    match (&error, home.offline_reason(), home.address()) {
         (client::Error::NoMirror { reason, .. }, Some(why), Ok(Some(address))) if reason.is_empty() => {
             RemoteError::Unreachable { registry: address.to_string(), reason: why }.into()
         }
@@ -105,15 +105,15 @@ fn out_of_reach(error: client::Error, home: &Home) -> anyhow::Error {
 }
 
 /// Why no grant of this person's stands.
-struct Refused {
+struct GrantRefusal {
     /// None is made out to them.
     is_none: bool,
     /// The same in words, to its last cause.
     reason: String,
 }
 
-impl Refused {
-    fn of(error: client::Error) -> Self {
+impl GrantRefusal {
+    fn from_error(error: client::Error) -> Self {
         let is_none = matches!(error, client::Error::NoGrant { .. });
         Self { is_none, reason: format!("{:#}", anyhow::Error::from(error)) }
     }
@@ -123,36 +123,36 @@ impl Refused {
 fn describe_grant(
     checkpoint: &CheckpointId,
     expires: Option<Timestamp>,
-    refusal: Option<&Refused>,
+    refusal: Option<&GrantRefusal>,
 ) -> String {
     match (expires, refusal) {
         (Some(until), _) => {
-            format!("your grant stands until {until}\n  next: `portcullis run {checkpoint} \"…\"`\n")
+            format!("your grant is valid until {until}\n  next: `portcullis run {checkpoint} \"…\"`\n")
         }
-        (None, Some(Refused { is_none: false, reason })) => {
-            format!("{reason}\n  next: `portcullis status` tells what to do\n")
+        (None, Some(GrantRefusal { is_none: false, reason })) => {
+            format!("{reason}\n  next: `portcullis status` shows what to do\n")
         }
         (None, _) => {
-            "no grant is made out to you yet: these weights stay closed until one is\n  next: `portcullis status` tells how your requests stand\n"
+            "you have no grant yet: the weights stay sealed until you have one\n  next: `portcullis status` shows the state of your requests\n"
                 .to_owned()
         }
     }
 }
 
-fn describe(checkpoint: &CheckpointId, pulled: &Pulled, statements: usize) -> String {
+fn describe(checkpoint: &CheckpointId, pulled: &PullReport, statements: usize) -> String {
     let shared = match pulled.shared {
         0 => String::new(),
         shared => format!(", {shared} shared with another version"),
     };
     let mut text = format!(
-        "{checkpoint} is in the vault: {}, {}, {} of them there already{shared}; {}\n",
+        "{checkpoint} is in the vault: {}, {}, {} of them already there{shared}; {}\n",
         units::bytes(pulled.bytes),
         units::counted(pulled.chunks, "chunk"),
         pulled.already_there,
         units::counted(statements, "new statement"),
     );
     for aside in &pulled.set_aside {
-        text.push_str(&format!("  set aside: {}, for {}\n", aside.mirror, aside.reason));
+        text.push_str(&format!("  excluded mirror: {}: {}\n", aside.mirror, aside.reason));
     }
     text
 }

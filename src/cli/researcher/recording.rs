@@ -19,7 +19,8 @@ use crate::usage::{Finish, Journal, Parameters, Task};
 /// A recorder for what is done under a pass.
 pub(super) fn recorder(
     home: &Home,
-    (pass, rules): (&Pass, &RulesInForce),
+    pass: &Pass,
+    rules: &RulesInForce,
     output: Output,
 ) -> anyhow::Result<Recorder> {
     // What was verified a moment ago, without asking the registry again.
@@ -28,7 +29,7 @@ pub(super) fn recorder(
     let scorer = catalogue.scorer()?;
     let (_, signer) = unattended(home, Unattended::Usage, output)?;
     usage::recover(home, &mut Journal::open(&home.journal(), rand::random())?, output)?;
-    Ok(Recorder::open((&home.journal(), rand::random()), (pass, rules), &auditors, scorer, signer)?)
+    Ok(Recorder::open(&home.journal(), rand::random(), pass, rules, &auditors, scorer, signer)?)
 }
 
 /// The records of texts that one command writes.
@@ -38,12 +39,12 @@ pub(super) struct Records {
     prompt: String,
     justification: Option<Prose>,
     /// The rules of misuse that were met so far, each once for the prompt and once for the output.
-    rules_met: Vec<RuleMet>,
+    rules_met: Vec<MatchedRule>,
 }
 
 /// A rule of misuse that a text met, for scripts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct RuleMet {
+pub(super) struct MatchedRule {
     /// `prompt` or `output`.
     text: &'static str,
     rule: RuleId,
@@ -52,7 +53,7 @@ pub(super) struct RuleMet {
 
 impl Records {
     /// Records of texts behind `prompt`; none where no checkpoint is sealed.
-    pub(super) fn of(recorders: Recorders, prompt: String, justification: Option<Prose>) -> Self {
+    pub(super) fn new(recorders: Recorders, prompt: String, justification: Option<Prose>) -> Self {
         Self { recorders, prompt, justification, rules_met: Vec::new() }
     }
 
@@ -71,7 +72,7 @@ impl Records {
             justification: self.justification.clone(),
         };
         let (begun, hits) = self.recorders.begin(&asked, Timestamp::now())?;
-        tell(writer.output, "the prompt", &hits);
+        note_hits(writer.output, "the prompt", &hits);
         self.remember("prompt", &hits);
         Ok(begun)
     }
@@ -85,19 +86,19 @@ impl Records {
     pub(super) fn end(&mut self, begun: Begun, sample: &Sample, output: Output) -> anyhow::Result<()> {
         let ended = Ended { output: &sample.text, tokens: sample.tokens.len(), finish: sample.finish };
         let hits = self.recorders.end(begun, &ended, Timestamp::now())?;
-        tell(output, "the output", &hits);
+        note_hits(output, "the output", &hits);
         self.remember("output", &hits);
         Ok(())
     }
 
     /// The rules of misuse that were met.
-    pub(super) fn rules_met(&self) -> &[RuleMet] {
+    pub(super) fn rules_met(&self) -> &[MatchedRule] {
         &self.rules_met
     }
 
     fn remember(&mut self, text: &'static str, hits: &[Hit]) {
         for hit in hits {
-            let met = RuleMet { text, rule: hit.rule.clone(), reason: hit.reason.clone() };
+            let met = MatchedRule { text, rule: hit.rule.clone(), reason: hit.reason.clone() };
             if !self.rules_met.contains(&met) {
                 self.rules_met.push(met);
             }
@@ -123,9 +124,10 @@ pub(super) fn parameters(sampling: &Sampling) -> Parameters {
 }
 
 /// Scores a text, its record before and behind it.
-pub(super) fn score(
+pub(super) fn record_score(
     recorder: &mut Recorder,
-    (text, tokens): (&str, usize),
+    text: &str,
+    tokens: usize,
     justification: Option<&Prose>,
     score: impl FnOnce() -> anyhow::Result<Score>,
 ) -> anyhow::Result<Score> {
@@ -145,7 +147,7 @@ pub(super) fn score(
 }
 
 /// Measures with a sealed checkpoint, its record before and behind. Nobody sees what is written, and no limit counts it.
-pub(super) fn measured<T>(
+pub(super) fn record_measurement<T>(
     recorder: &mut Recorder,
     measure: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
@@ -165,10 +167,10 @@ pub(super) fn measured<T>(
 }
 
 /// The person reads what the auditors will.
-fn tell(output: Output, what: &str, hits: &[Hit]) {
+fn note_hits(output: Output, what: &str, hits: &[Hit]) {
     for hit in hits {
         output.note(format_args!(
-            "note: recorded: {what} meets the misuse rule `{}`: it {}",
+            "note: recorded: {what} matches the misuse rule `{}`: it {}",
             hit.rule, hit.reason
         ));
     }

@@ -57,7 +57,7 @@ impl<T: Send + 'static> Renewal<T> {
     }
 
     /// What was found last and not taken yet.
-    pub(super) fn found(&self) -> Option<T> {
+    pub(super) fn take_found(&self) -> Option<T> {
         self.found.try_iter().last()
     }
 
@@ -84,7 +84,7 @@ mod tests {
     fn next(renewal: &Renewal<u32>) -> Option<u32> {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(10) {
-            if let Some(found) = renewal.found() {
+            if let Some(found) = renewal.take_found() {
                 return Some(found);
             }
             thread::sleep(Duration::from_millis(5));
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(next(&due), Some(7));
         let fresh = Renewal::begin(later, move || Ok((7, later))).unwrap();
         thread::sleep(Duration::from_millis(100));
-        assert_eq!(fresh.found(), None);
+        assert_eq!(fresh.take_found(), None);
         fresh.hurry();
         assert_eq!(next(&fresh), Some(7), "it was asked to");
     }
@@ -114,7 +114,7 @@ mod tests {
         let begun = Instant::now();
         for _ in 0..10 {
             renewal.hurry();
-            assert_eq!(renewal.found(), None);
+            assert_eq!(renewal.take_found(), None);
         }
         assert!(begun.elapsed() < Duration::from_millis(500));
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::model::{Loaded, ModelArguments, utf8};
 use super::recording::Records;
-use super::sample::{Wanted, Writer, Written};
+use super::sample::{SampleRequest, Samples, Writer};
 use super::speculation::SpeculationArguments;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -21,7 +21,7 @@ use crate::name::Prose;
 /// Most bytes of a prompt.
 const MAX_PROMPT: u64 = 16 << 20;
 
-/// Run a checkpoint: continue a prompt, streaming the text as it comes
+/// Run a checkpoint: continue a prompt and stream the text
 ///
 /// Without a prompt the model begins a text of its own. Ctrl-C ends the text and keeps what was written.
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Run {
     /// The text to continue, or - to read it from standard input
     prompt: Option<String>,
 
-    /// Most tokens to write; fewer where the context has less room behind the prompt
+    /// Maximum tokens to generate; fewer if the context has less room after the prompt
     #[arg(long, short = 'n', value_name = "N", default_value_t = 128)]
     max_tokens: usize,
 
@@ -40,7 +40,7 @@ pub(in crate::cli) struct Run {
     #[arg(long, short, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f32,
 
-    /// Consider only so many of the likeliest tokens; 0 considers all. OpenAI published its samples with 40
+    /// Consider only this many of the likeliest tokens; 0 considers all. OpenAI published its samples with 40
     #[arg(long, value_name = "K", default_value_t = 40)]
     top_k: usize,
 
@@ -48,18 +48,18 @@ pub(in crate::cli) struct Run {
     #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
     top_p: f32,
 
-    /// The same seed gives the same text; drawn at random if not given
+    /// The same seed gives the same text [default: random]
     #[arg(long)]
     seed: Option<u64>,
 
-    /// End before this text; may be given several times
+    /// Stop before this text; may be repeated
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
 
     #[command(flatten)]
     speculation: SpeculationArguments,
 
-    /// Write so many texts at the same time, with seeds that follow one another
+    /// Number of texts to generate, with consecutive seeds
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
 
@@ -71,11 +71,11 @@ pub(in crate::cli) struct Run {
     #[arg(long)]
     truncate: bool,
 
-    /// Why it is done although a rule of misuse asks: the auditors read it
+    /// The reason, if a misuse rule requires one: auditors read it
     #[arg(long, value_name = "REASON")]
     justify: Option<Prose>,
 
-    /// Write on past the token that ends a text
+    /// Continue after the end-of-text token
     #[arg(long)]
     ignore_eos: bool,
 }
@@ -83,27 +83,27 @@ pub(in crate::cli) struct Run {
 impl Run {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let text = self.prompt_text()?;
-        interrupt::remember_when_asked();
-        let bar = Bar::before(output);
+        interrupt::remember_interrupt();
+        let bar = Bar::transient(output);
         let mut loaded = self.model.load(home, output, &bar)?;
-        let mut draft = self.speculation.load(&self.model.load, (home, output), (&loaded, &bar))?;
+        let mut draft = self.speculation.load(&self.model.load, home, output, &loaded, &bar)?;
         drop(bar);
         let recorders = [loaded.recorder.take(), draft.as_mut().and_then(|draft| draft.recorder.take())];
         let prompt = self.fit(self.prompt_tokens(&loaded, text.as_deref())?, &loaded)?;
         let (model, tokenizer) = (&loaded.model, &loaded.tokenizer);
-        let speculation = self.speculation.of(draft.as_ref());
+        let speculation = self.speculation.select(draft.as_ref());
         let writer = Writer { model, tokenizer, speculation, prompt: &prompt, output };
-        let recorders = Recorders::of(recorders.into_iter().flatten());
-        let mut records = Records::of(recorders, tokenizer.decode(&prompt), self.justify.clone());
+        let recorders = Recorders::new(recorders.into_iter().flatten());
+        let mut records = Records::new(recorders, tokenizer.decode(&prompt), self.justify.clone());
         let room = model.config().context + 1 - prompt.len();
         if self.max_tokens > room {
             output.note(format_args!(
-                "note: the context has room for {room} tokens behind the prompt: no text gets more"
+                "note: the context has room for {room} tokens after the prompt: no text gets more"
             ));
         }
         let options = self.options(self.seed.unwrap_or_else(rand::random), room);
-        let wanted = Wanted { texts: self.samples, options, stop: &self.stop };
-        let Written { samples, failure } = writer.write(&wanted, &mut records)?;
+        let wanted = SampleRequest { texts: self.samples, options, stop: &self.stop };
+        let Samples { samples, failure } = writer.write(&wanted, &mut records)?;
         let written = samples.len();
         if output.is_json() {
             let result = json!({
@@ -149,7 +149,7 @@ impl Run {
         }
         let beginning = loaded.model.config().begin_token.or(loaded.tokenizer.end_of_text());
         beginning.map(|token| vec![token]).ok_or_else(|| {
-            Refusal::usage("this checkpoint has no token with which a text begins", "give a prompt").into()
+            Refusal::usage("this checkpoint has no token that begins a text", "give a prompt").into()
         })
     }
 

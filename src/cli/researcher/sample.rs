@@ -39,11 +39,11 @@ struct TokenReport {
     token: u32,
     text: String,
     logprob: f64,
-    likeliest: Vec<Likely>,
+    likeliest: Vec<Candidate>,
 }
 
 #[derive(Serialize)]
-struct Likely {
+struct Candidate {
     token: u32,
     text: String,
     logprob: f64,
@@ -59,20 +59,20 @@ pub(super) struct Writer<'a> {
 }
 
 /// What to write: so many texts, the first with this seed, each with the next.
-pub(super) struct Wanted<'a> {
+pub(super) struct SampleRequest<'a> {
     pub(super) texts: u32,
     pub(super) options: GenerationOptions,
     pub(super) stop: &'a [String],
 }
 
 /// The texts that were written, and why there are no more.
-pub(super) struct Written {
+pub(super) struct Samples {
     pub(super) samples: Vec<Sample>,
     pub(super) failure: Option<anyhow::Error>,
 }
 
 /// A text under way.
-struct Open<'a> {
+struct OpenText<'a> {
     id: TextId,
     turn: usize,
     seed: u64,
@@ -85,18 +85,18 @@ struct Open<'a> {
 impl Writer<'_> {
     /// Writes the texts, streaming the first that has not ended; Ctrl-C ends them all. If one cannot be written, those before it are still
     /// ended and shown.
-    pub(super) fn write(&self, wanted: &Wanted<'_>, records: &mut Records) -> anyhow::Result<Written> {
+    pub(super) fn write(&self, wanted: &SampleRequest<'_>, records: &mut Records) -> anyhow::Result<Samples> {
         let at_a_time = self.at_a_time(&wanted.options);
         let mut batch = Batch::new(self.model, at_a_time).speculating(self.speculation)?;
         let mut turns = Turns::new(self.output, wanted);
-        let (mut open, mut started, mut failure) = (Vec::<Open<'_>>::new(), 0, None);
+        let (mut open, mut started, mut failure) = (Vec::<OpenText<'_>>::new(), 0, None);
         loop {
             while failure.is_none()
                 && open.len() < at_a_time
                 && started < wanted.texts
-                && !interrupt::asked_to_stop()
+                && !interrupt::is_interrupted()
             {
-                match self.begin(wanted, started, (&mut batch, records)) {
+                match self.begin(wanted, started, &mut batch, records) {
                     Ok(text) => open.push(text),
                     Err(error) => failure = Some(error),
                 }
@@ -112,7 +112,7 @@ impl Writer<'_> {
                 };
                 match event {
                     Event::Prompt(_) => ControlFlow::Continue(()),
-                    Event::Token(step) => match self.hear(&mut open[at], step, (&mut turns, records)) {
+                    Event::Token(step) => match self.on_token(&mut open[at], step, &mut turns, records) {
                         Ok(next) => next,
                         Err(error) => {
                             failure = failure.take().or(Some(error.into()));
@@ -130,11 +130,11 @@ impl Writer<'_> {
                 }
             });
             for (text, ending) in ended {
-                let ending = self.end(text, ending, (wanted, &mut turns, records));
+                let ending = self.end(text, ending, wanted, &mut turns, records);
                 failure = failure.or(ending.err());
             }
         }
-        Ok(Written { samples: turns.finish()?, failure })
+        Ok(Samples { samples: turns.finish()?, failure })
     }
 
     fn at_a_time(&self, options: &GenerationOptions) -> usize {
@@ -148,10 +148,11 @@ impl Writer<'_> {
     /// Begins one text: nothing is written before its record is durable.
     fn begin(
         &self,
-        wanted: &Wanted<'_>,
+        wanted: &SampleRequest<'_>,
         turn: u32,
-        (batch, records): (&mut Batch<'_>, &mut Records),
-    ) -> anyhow::Result<Open<'_>> {
+        batch: &mut Batch<'_>,
+        records: &mut Records,
+    ) -> anyhow::Result<OpenText<'_>> {
         let seed = wanted.options.sampling.seed.wrapping_add(turn.into());
         let sampling = Sampling { seed, ..wanted.options.sampling };
         let options = GenerationOptions { sampling, ..wanted.options };
@@ -164,15 +165,16 @@ impl Writer<'_> {
             }
         };
         let completing = Completing::new(self.tokenizer, wanted.stop.to_vec());
-        Ok(Open { id, turn: turn as usize, seed, begun, completing, tokens: 0, reports: Vec::new() })
+        Ok(OpenText { id, turn: turn as usize, seed, begun, completing, tokens: 0, reports: Vec::new() })
     }
 
     /// Takes a token: what it adds is stored before it is shown.
-    fn hear(
+    fn on_token(
         &self,
-        text: &mut Open<'_>,
+        text: &mut OpenText<'_>,
         step: &Step,
-        (turns, records): (&mut Turns, &mut Records),
+        turns: &mut Turns,
+        records: &mut Records,
     ) -> Result<ControlFlow<Finish>, client::Error> {
         let (certain, stopped) = text.completing.push(step);
         text.tokens += 1;
@@ -183,7 +185,7 @@ impl Writer<'_> {
         turns.piece(text.turn, &certain);
         Ok(if stopped {
             ControlFlow::Break(Finish::Stop)
-        } else if turns.closed.is_some() || interrupt::asked_to_stop() {
+        } else if turns.closed.is_some() || interrupt::is_interrupted() {
             ControlFlow::Break(Finish::Cancelled)
         } else {
             ControlFlow::Continue(())
@@ -192,11 +194,13 @@ impl Writer<'_> {
 
     fn end(
         &self,
-        text: Open<'_>,
+        text: OpenText<'_>,
         ending: Result<Generation, crate::inference::Error>,
-        (wanted, turns, records): (&Wanted<'_>, &mut Turns, &mut Records),
+        wanted: &SampleRequest<'_>,
+        turns: &mut Turns,
+        records: &mut Records,
     ) -> anyhow::Result<()> {
-        let Open { turn, seed, begun, completing, reports, .. } = text;
+        let OpenText { turn, seed, begun, completing, reports, .. } = text;
         let generation = match ending {
             Ok(generation) => generation,
             Err(error) => {
@@ -230,7 +234,7 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(output: Output, wanted: &Wanted<'_>) -> Self {
+    fn new(output: Output, wanted: &SampleRequest<'_>) -> Self {
         let mut this = Self {
             output,
             texts: wanted.texts,
@@ -283,7 +287,7 @@ impl Turns {
                 self.shown.push(sample);
             }
             self.current += 1;
-            let stopped = interrupt::asked_to_stop() && self.ended.is_empty() && self.pending.is_empty();
+            let stopped = interrupt::is_interrupted() && self.ended.is_empty() && self.pending.is_empty();
             let pending = if self.pending.is_empty() { String::new() } else { self.pending.remove(0) };
             if !stopped {
                 self.head();
@@ -340,7 +344,7 @@ fn report(tokenizer: &Tokenizer, token: u32, log_probability: &LogProbability) -
         text: text(token),
         logprob: log_probability.chosen,
         likeliest: likeliest
-            .map(|likely| Likely {
+            .map(|likely| Candidate {
                 token: likely.token,
                 text: text(likely.token),
                 logprob: likely.log_probability,

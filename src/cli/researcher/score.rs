@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::model::{Loaded, ModelArguments, Texts, utf8};
+use super::model::{Loaded, ModelArguments, TokenizerUse, utf8};
 use super::recording;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -22,7 +22,7 @@ const MAX_TEXT: u64 = 256 << 20;
 /// Score a text: how well a checkpoint predicts it, in bits per byte and perplexity
 ///
 /// A text longer than the context is read in windows that advance by the stride; each token is scored once, with at least
-/// (context - stride) tokens before it where the text has them. The first token has nothing before it and is not scored.
+/// (context - stride) tokens before it if the text has them. The first token has nothing before it and is not scored.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ScoreCommand {
     #[command(flatten)]
@@ -31,11 +31,11 @@ pub(in crate::cli) struct ScoreCommand {
     /// The text, or - to read it from standard input
     file: Option<PathBuf>,
 
-    /// Tokens by which the window advances; half of the context if not given
+    /// Tokens by which the window advances [default: half of the context]
     #[arg(long, value_name = "N")]
     stride: Option<usize>,
 
-    /// Why it is done although a rule of misuse asks: the auditors read it
+    /// The reason, if a misuse rule requires one: auditors read it
     #[arg(long, value_name = "REASON")]
     justify: Option<Prose>,
 }
@@ -43,7 +43,7 @@ pub(in crate::cli) struct ScoreCommand {
 impl ScoreCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let text = self.text()?;
-        let bar = Bar::before(output);
+        let bar = Bar::transient(output);
         let mut loaded = self.model.load(home, output, &bar)?;
         let tokens = match (&text, &self.model.tokens) {
             (Some(text), _) => self.model.encode(&loaded.tokenizer, text),
@@ -55,34 +55,30 @@ impl ScoreCommand {
             let message = "a text of fewer than two tokens cannot be scored: nothing in it is predicted";
             return Err(Refusal::usage(message, "give a longer text").into());
         }
-        let score = self.score(&mut loaded, (&tokens, stride), &bar)?;
+        let score = self.score(&mut loaded, &tokens, stride, &bar)?;
         // What rounding costs can only be told beside the weights as they are.
         let unrounded = match self.model.load.unrounded() {
             None => None,
             Some(load) => {
-                let mut stored = load.load((&self.model.checkpoint, Texts::Decoded), home, (output, &bar))?;
-                let score = self.score(&mut stored, (&tokens, stride), &bar)?;
+                let mut stored =
+                    load.load(&self.model.checkpoint, TokenizerUse::Decode, home, output, &bar)?;
+                let score = self.score(&mut stored, &tokens, stride, &bar)?;
                 Some((stored.model.precision().to_string().to_lowercase(), score))
             }
         };
         drop(bar);
         let bytes = text.map(|text| text.len() as u64);
-        report(&loaded, (&score, unrounded), (stride, bytes), output)
+        report(&loaded, &score, unrounded, stride, bytes, output)
     }
 
-    fn score(
-        &self,
-        loaded: &mut Loaded,
-        (tokens, stride): (&[u32], usize),
-        bar: &Bar,
-    ) -> anyhow::Result<Score> {
+    fn score(&self, loaded: &mut Loaded, tokens: &[u32], stride: usize, bar: &Bar) -> anyhow::Result<Score> {
         let recorder = loaded.recorder.take();
         let score = || inference::score(&loaded.model, tokens, stride, bar).map_err(anyhow::Error::from);
         match recorder {
             None => score(),
             Some(mut recorder) => {
                 let read = loaded.tokenizer.decode(tokens);
-                recording::score(&mut recorder, (&read, tokens.len()), self.justify.as_ref(), score)
+                recording::record_score(&mut recorder, &read, tokens.len(), self.justify.as_ref(), score)
             }
         }
     }
@@ -113,8 +109,10 @@ impl ScoreCommand {
 
 fn report(
     loaded: &Loaded,
-    (score, unrounded): (&Score, Option<(String, Score)>),
-    (stride, bytes): (usize, Option<u64>),
+    score: &Score,
+    unrounded: Option<(String, Score)>,
+    stride: usize,
+    bytes: Option<u64>,
     output: Output,
 ) -> anyhow::Result<()> {
     let id = &loaded.checkpoint;

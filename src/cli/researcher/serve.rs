@@ -9,11 +9,11 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::ledger::Records;
-use super::model::{LoadArguments, Loaded, Texts};
+use super::model::{LoadArguments, Loaded, TokenizerUse};
 use super::speculation::SpeculationArguments;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
-use crate::cli::interrupt::stop_when_asked;
+use crate::cli::interrupt::stop_on_interrupt;
 use crate::cli::operator::registry::serve::begin_log;
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
@@ -24,16 +24,16 @@ use crate::name::Prose;
 /// Where the key is read from: an argument could be seen by everybody on the machine.
 const KEY_VARIABLE: &str = "PORTCULLIS_API_KEY";
 
-/// Serve a checkpoint on this machine: OpenAI's completions API, for its clients and whatever speaks it
+/// Serve a checkpoint on this machine with OpenAI's completions API
 ///
-/// Several texts are written at the same time. Every one made with a sealed checkpoint is recorded before its first token.
-/// With PORTCULLIS_API_KEY set, clients must send that key; without it only this machine is answered.
+/// Completions run concurrently. Each one with a sealed checkpoint is recorded before its first token.
+/// Requires the API key if PORTCULLIS_API_KEY is set; otherwise accepts loopback requests only.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
     /// A checkpoint of your vault, or the folder of an imported one
     checkpoint: PathBuf,
 
-    /// Where to listen; port 0 takes any that is free
+    /// Address to listen on; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
@@ -43,15 +43,15 @@ pub(in crate::cli) struct Serve {
     #[command(flatten)]
     speculation: SpeculationArguments,
 
-    /// Most texts to write at the same time; fewer where memory is short
+    /// Maximum completions at the same time; fewer if memory is short
     #[arg(long, value_name = "N", default_value_t = 16)]
     at_a_time: usize,
 
-    /// Most texts under way and waiting; who comes then is told to try again (429)
+    /// Maximum completions running or queued; further requests get 429
     #[arg(long, value_name = "N", default_value_t = 256)]
     queue: usize,
 
-    /// Why it is done although a rule of misuse asks: the auditors read it
+    /// The reason, if a misuse rule requires one: auditors read it
     #[arg(long, value_name = "REASON")]
     justify: Option<Prose>,
 }
@@ -67,12 +67,12 @@ impl Serve {
         // Before minutes are spent on loading.
         let listening = Listening::new(settings)?;
         begin_log(output.is_json(), output)?;
-        let bar = Bar::before(output);
-        let mut loaded = self.load.load((&self.checkpoint, Texts::Encoded), home, (output, &bar))?;
-        let mut draft = self.speculation.load(&self.load, (home, output), (&loaded, &bar))?;
+        let bar = Bar::transient(output);
+        let mut loaded = self.load.load(&self.checkpoint, TokenizerUse::Encode, home, output, &bar)?;
+        let mut draft = self.speculation.load(&self.load, home, output, &loaded, &bar)?;
         drop(bar);
-        let ledger = self.ledger(&mut loaded, draft.as_mut(), (home, output))?;
-        let recorded = ledger.is_kept();
+        let ledger = self.ledger(&mut loaded, draft.as_mut(), home, output)?;
+        let recorded = ledger.is_recording();
         let served = Served {
             checkpoint: loaded.checkpoint,
             model: loaded.model,
@@ -84,7 +84,7 @@ impl Serve {
         let runtime = Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
             let endpoint = Endpoint::new(served, Box::new(ledger), listening)?;
-            stop_when_asked(endpoint.stopper());
+            stop_on_interrupt(endpoint.stopper());
             let url = format!("http://{}/v1", endpoint.address());
             let result = json!({ "listening": url, "checkpoint": name, "recorded": recorded, "load_seconds": seconds });
             output.result(&result, format_args!("serving {name} at {url}\n"))?;
@@ -97,7 +97,8 @@ impl Serve {
         &self,
         loaded: &mut Loaded,
         draft: Option<&mut Loaded>,
-        (home, output): (&Home, Output),
+        home: &Home,
+        output: Output,
     ) -> anyhow::Result<Records> {
         let mut sealed = Vec::new();
         let mut recorders = Vec::new();
@@ -107,7 +108,7 @@ impl Serve {
                 recorders.push(recorder);
             }
         }
-        Records::new(Recorders::of(recorders), sealed, self.justify.clone(), (home, output))
+        Records::new(Recorders::new(recorders), sealed, self.justify.clone(), home, output)
     }
 }
 
@@ -118,7 +119,7 @@ fn key() -> anyhow::Result<Option<Key>> {
             let key = text.ok().and_then(|text| Key::new(text).ok());
             let unusable = || {
                 Refusal::usage(
-                    format!("{KEY_VARIABLE} is no key"),
+                    format!("{KEY_VARIABLE} is not a valid key"),
                     "set it to at least 16 visible ASCII characters, such as `openssl rand -hex 16` prints",
                 )
             };

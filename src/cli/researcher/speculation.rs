@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::model::{LoadArguments, Loaded, Texts};
+use super::model::{LoadArguments, Loaded, TokenizerUse};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
@@ -14,11 +14,11 @@ use crate::progress::Progress;
 /// Where guesses of what follows come from. They change how long a text takes, never the text.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SpeculationArguments {
-    /// Let a smaller checkpoint of the same family guess ahead: the text stays the same and comes sooner where it guesses well
+    /// Use a smaller checkpoint of the same family as draft model: the text stays the same and comes sooner
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "lookup", help_heading = "Model")]
     draft: Option<PathBuf>,
 
-    /// Guess that what followed the last few tokens before follows them again: for texts that repeat themselves or their prompt
+    /// Guess tokens from earlier repetitions: for texts that repeat themselves or their prompt
     #[arg(long, help_heading = "Model")]
     lookup: bool,
 }
@@ -28,11 +28,13 @@ impl SpeculationArguments {
     pub(in crate::cli) fn load(
         &self,
         how: &LoadArguments,
-        (home, output): (&Home, Output),
-        (writer, progress): (&Loaded, &dyn Progress),
+        home: &Home,
+        output: Output,
+        writer: &Loaded,
+        progress: &dyn Progress,
     ) -> anyhow::Result<Option<Loaded>> {
         let Some(checkpoint) = &self.draft else { return Ok(None) };
-        let draft = how.load((checkpoint, Texts::Decoded), home, (output, progress))?;
+        let draft = how.load(checkpoint, TokenizerUse::Decode, home, output, progress)?;
         if !draft.tokenizer.is_same_as(&writer.tokenizer) {
             let message = format!("{} has another tokenizer than {}", draft.checkpoint, writer.checkpoint);
             let hint = "give --draft a smaller checkpoint of the same family";
@@ -52,7 +54,7 @@ impl SpeculationArguments {
     }
 
     /// What guesses.
-    pub(in crate::cli) fn of<'m>(&self, draft: Option<&'m Loaded>) -> Speculation<'m> {
+    pub(in crate::cli) fn select<'m>(&self, draft: Option<&'m Loaded>) -> Speculation<'m> {
         match (draft, self.lookup) {
             (Some(draft), _) => Speculation::Draft(&draft.model),
             (None, true) => Speculation::Lookup,

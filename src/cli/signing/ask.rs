@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Read as _, Write as _};
 
 use anyhow::Context as _;
 
-use super::{Consent, declined};
+use super::{Consent, refuse_declined};
 use crate::cli::failure::Refusal;
 use crate::cli::output::Output;
 use crate::digest::Sha256Digest;
@@ -46,9 +46,9 @@ pub(in crate::cli) fn confirm(
 }
 
 /// What was shown, or named by digest, and consented to. Nothing but [`consent`] makes one.
-pub(super) struct Shown<T>(T);
+pub(super) struct Agreed<T>(T);
 
-impl<T> Shown<T> {
+impl<T> Agreed<T> {
     pub(super) fn into_inner(self) -> T {
         self.0
     }
@@ -60,9 +60,9 @@ pub(super) fn consent<T>(
     question: &Question,
     yes: bool,
     output: Output,
-) -> anyhow::Result<Shown<T>> {
+) -> anyhow::Result<Agreed<T>> {
     require(question, yes, output)?;
-    Ok(Shown(value))
+    Ok(Agreed(value))
 }
 
 fn require(question: &Question, yes: bool, output: Output) -> anyhow::Result<()> {
@@ -75,7 +75,7 @@ fn require(question: &Question, yes: bool, output: Output) -> anyhow::Result<()>
         return if is_yes(&answer(&asked, MAX_ANSWER)?) {
             Ok(())
         } else {
-            Err(declined(action, done).into())
+            Err(refuse_declined(action, done).into())
         };
     }
     output.note(words.trim_end());
@@ -88,7 +88,7 @@ fn is_yes(answer: &str) -> bool {
 }
 
 /// Asks something at the terminal whose answer is yes or no; everything but a yes is a no.
-pub(in crate::cli) fn agrees(question: &str) -> anyhow::Result<bool> {
+pub(in crate::cli) fn ask_yes_or_no(question: &str) -> anyhow::Result<bool> {
     Ok(is_yes(&answer(&format!("{question} [y/N] "), MAX_ANSWER)?))
 }
 
@@ -116,10 +116,10 @@ fn refusal(question: &Question) -> Refusal {
         (None, Some(digest)) => format!("give its whole digest, {digest}, or --yes"),
         (None, None) => "give --yes".to_owned(),
     };
-    let Question { action, done, .. } = question;
+    let action = &question.action;
     Refusal::usage(
         format!("there is no terminal to ask whether to {action}"),
-        format!("run it at a terminal, which shows what is {done} and asks; or read it, and {way}"),
+        format!("run it at a terminal to review and confirm; or review it, and {way}"),
     )
 }
 

@@ -20,9 +20,9 @@ use crate::catalogue::{Repository, Standing};
 use crate::identity::{Card, Identity, OpeningKey, Signer, VerifyingKey};
 use crate::statement::Envelope;
 
-pub(super) use ask::{agrees, answer, can_ask, confirm};
-pub(super) use papers::{Named, Papers, ProposalPaper};
-pub(super) use words::InWords;
+pub(super) use ask::{answer, ask_yes_or_no, can_ask, confirm};
+pub(super) use papers::{Papers, ProposalPaper, Reference};
+pub(super) use words::Describe;
 
 /// How a person consents to a signature.
 #[derive(Debug, Clone, Default, Args)]
@@ -56,7 +56,7 @@ pub(super) struct Signatory {
 
 impl Signatory {
     /// The person of a home.
-    pub(super) fn of(home: &Home, output: Output) -> anyhow::Result<Self> {
+    pub(super) fn open(home: &Home, output: Output) -> anyhow::Result<Self> {
         let (identity, signer) = home.unlocked_signer(output)?;
         Ok(Self { identity, signer, output })
     }
@@ -133,9 +133,9 @@ impl Unattended {
 }
 
 /// Nothing was signed, or done, because the person said no.
-fn declined(action: &str, done: &str) -> Refusal {
+fn refuse_declined(action: &str, done: &str) -> Refusal {
     Refusal::denied(
         format!("you did not agree to {action}: nothing was {done}"),
-        "run it again if you want to",
+        "run the command again to confirm",
     )
 }

@@ -1,6 +1,6 @@
 //! What is put before a signatory: statements with their words, or a proposed change of the catalogue with its review.
 
-use super::InWords;
+use super::Describe;
 use super::ask::Question;
 use crate::catalogue::{Standing, Subject};
 use crate::cli::people::People;
@@ -10,26 +10,26 @@ use crate::visible::{Untrusted, quoted, visible};
 
 /// How the command line names what is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Named {
+pub(in crate::cli) enum Reference {
     /// By a name or by first digits, which could come to mean something else.
-    Loosely,
+    ByPrefix,
     /// By its whole digest.
     ByDigest,
     /// All of it is on the command line or in its files, over a catalogue that this home verified.
-    InOwnWords,
+    ByOwner,
 }
 
-impl Named {
+impl Reference {
     /// How `text` names the thing with this digest.
-    pub(in crate::cli) fn by(text: &str, digest: Sha256Digest) -> Self {
-        if text.eq_ignore_ascii_case(&digest.to_string()) { Self::ByDigest } else { Self::Loosely }
+    pub(in crate::cli) fn parse(text: &str, digest: Sha256Digest) -> Self {
+        if text.eq_ignore_ascii_case(&digest.to_string()) { Self::ByDigest } else { Self::ByPrefix }
     }
 }
 
 /// Statements that are to be signed together, and what they say.
 pub(in crate::cli) struct Papers {
     action: String,
-    named: Named,
+    named: Reference,
     digest: Option<Sha256Digest>,
     lines: Vec<(String, String)>,
     envelopes: Vec<Envelope>,
@@ -38,8 +38,8 @@ pub(in crate::cli) struct Papers {
 
 impl Papers {
     /// Papers by which somebody would do `action`, such as `approve the request of Rosa`.
-    pub(in crate::cli) fn to(action: impl Into<String>) -> Self {
-        let (named, digest) = (Named::Loosely, None);
+    pub(in crate::cli) fn new(action: impl Into<String>) -> Self {
+        let (named, digest) = (Reference::ByPrefix, None);
         let (lines, envelopes, people) = (Vec::new(), Vec::new(), People::default());
         Self { action: action.into(), named, digest, lines, envelopes, people }
     }
@@ -47,18 +47,18 @@ impl Papers {
     /// Papers about a statement that the command line names as `text`.
     #[must_use]
     pub(in crate::cli) fn about(self, text: &str, digest: Sha256Digest) -> Self {
-        Self { named: Named::by(text, digest), digest: Some(digest), ..self }
+        Self { named: Reference::parse(text, digest), digest: Some(digest), ..self }
     }
 
     /// Papers of which every word is the signatory's own.
     #[must_use]
-    pub(in crate::cli) fn in_own_words(self) -> Self {
-        Self { named: Named::InOwnWords, ..self }
+    pub(in crate::cli) fn as_own_words(self) -> Self {
+        Self { named: Reference::ByOwner, ..self }
     }
 
     /// Papers that show people with what is known of them.
     #[must_use]
-    pub(in crate::cli) fn knowing(self, people: People) -> Self {
+    pub(in crate::cli) fn with_people(self, people: People) -> Self {
         Self { people, ..self }
     }
 
@@ -69,20 +69,20 @@ impl Papers {
 
     /// The lines of a statement that others signed, such as the request that a grant answers. One that nobody verified is not shown: people
     /// sign by what they read here.
-    pub(in crate::cli) fn quote<P: InWords>(&mut self, statement: &Verified<Statement<P>>) {
-        self.say(&statement.predicate);
+    pub(in crate::cli) fn quote<P: Describe>(&mut self, statement: &Verified<Statement<P>>) {
+        self.add_lines(&statement.predicate);
     }
 
-    fn say<P: InWords>(&mut self, predicate: &P) {
-        let lines = predicate.in_words(&self.people);
+    fn add_lines<P: Describe>(&mut self, predicate: &P) {
+        let lines = predicate.describe_lines(&self.people);
         self.lines.extend(lines.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
 
     /// Adds a statement, signed by nobody or by others; its words are read from its bytes.
-    pub(in crate::cli) fn add<P: InWords>(&mut self, envelope: Envelope) -> anyhow::Result<()> {
+    pub(in crate::cli) fn add<P: Describe>(&mut self, envelope: Envelope) -> anyhow::Result<()> {
         let statement = envelope.claim::<P>()?;
         self.line(P::KIND, format!("{} on {}", envelope.digest(), statement.subject.name));
-        self.say(&statement.predicate);
+        self.add_lines(&statement.predicate);
         self.envelopes.push(envelope);
         Ok(())
     }
@@ -97,8 +97,8 @@ impl Papers {
         Question {
             action: visible(&self.action).into_owned(),
             words,
-            is_named: self.named == Named::ByDigest,
-            is_own: self.named == Named::InOwnWords,
+            is_named: self.named == Reference::ByDigest,
+            is_own: self.named == Reference::ByOwner,
             digest: self.digest,
             instead: None,
             done: "signed",
@@ -115,12 +115,12 @@ pub(in crate::cli) struct ProposalPaper {
     subject: Subject,
     digest: Sha256Digest,
     words: String,
-    named: Named,
+    named: Reference,
 }
 
 impl ProposalPaper {
     /// The change that `standing` is of; `words` are its review.
-    pub(in crate::cli) fn new(standing: &Standing, words: String, named: Named) -> Self {
+    pub(in crate::cli) fn new(standing: &Standing, words: String, named: Reference) -> Self {
         Self { subject: standing.subject.clone(), digest: standing.digest, words, named }
     }
 
@@ -134,7 +134,7 @@ impl ProposalPaper {
 
     /// Whether its signatory proposes it.
     pub(super) fn is_own(&self) -> bool {
-        self.named == Named::InOwnWords
+        self.named == Reference::ByOwner
     }
 
     pub(super) fn question(&self) -> Question {
@@ -143,7 +143,7 @@ impl ProposalPaper {
         Question {
             action: format!("{action} this change of {subject}"),
             words: words.clone(),
-            is_named: self.named == Named::ByDigest,
+            is_named: self.named == Reference::ByDigest,
             is_own: self.is_own(),
             digest: Some(*digest),
             instead: Some(format!("name its digest: `portcullis catalogue sign {subject} {digest}`")),

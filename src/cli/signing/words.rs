@@ -11,9 +11,9 @@ use crate::usage::JournalDeclaration;
 type Lines = Vec<(&'static str, String)>;
 
 /// A statement that a person signs.
-pub(in crate::cli) trait InWords: Predicate {
+pub(in crate::cli) trait Describe: Predicate {
     /// What it says; of people, with what is known of them.
-    fn in_words(&self, people: &People) -> Lines;
+    fn describe_lines(&self, people: &People) -> Lines;
 }
 
 fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
@@ -31,8 +31,8 @@ fn cited_policy(grant: &Grant) -> String {
     format!("{version}{}", grant.policy)
 }
 
-impl InWords for Request {
-    fn in_words(&self, people: &People) -> Lines {
+impl Describe for Request {
+    fn describe_lines(&self, people: &People) -> Lines {
         let mut lines = vec![
             ("checkpoint", self.checkpoint.to_string()),
             ("asks", people.describe(&self.card)),
@@ -48,8 +48,8 @@ impl InWords for Request {
     }
 }
 
-impl InWords for Grant {
-    fn in_words(&self, people: &People) -> Lines {
+impl Describe for Grant {
+    fn describe_lines(&self, people: &People) -> Lines {
         let mut lines = vec![
             ("for", people.describe(&self.researcher)),
             ("checkpoint", format!("{} in stage `{}`", self.checkpoint, self.stage)),
@@ -63,39 +63,39 @@ impl InWords for Grant {
         let organization =
             self.researcher.organization.as_ref().filter(|_| people.is_unconfirmed(&self.researcher));
         lines.extend(organization.map(|organization| {
-            let (name, why) = (&self.researcher.name, people.why_unconfirmed(&self.researcher));
-            ("confirms", format!("that {name} belongs to {organization}: {why}, and by signing you do"))
+            let (name, why) = (&self.researcher.name, people.unconfirmed_reason(&self.researcher));
+            ("confirms", format!("that {name} belongs to {organization}: {why}; by signing, you confirm it"))
         }));
         lines
     }
 }
 
-impl InWords for ApprovalShare {
-    fn in_words(&self, _: &People) -> Lines {
+impl Describe for ApprovalShare {
+    fn describe_lines(&self, _: &People) -> Lines {
         vec![("opens", format!("your share of the key, for the grant {} alone", self.grant))]
     }
 }
 
-impl InWords for Denial {
-    fn in_words(&self, _: &People) -> Lines {
+impl Describe for Denial {
+    fn describe_lines(&self, _: &People) -> Lines {
         vec![("request", self.request.to_string()), ("reason", self.reason.as_str().to_owned())]
     }
 }
 
-impl InWords for Withdrawal {
-    fn in_words(&self, _: &People) -> Lines {
+impl Describe for Withdrawal {
+    fn describe_lines(&self, _: &People) -> Lines {
         vec![("request", self.request.to_string())]
     }
 }
 
-impl InWords for Revocation {
-    fn in_words(&self, _: &People) -> Lines {
+impl Describe for Revocation {
+    fn describe_lines(&self, _: &People) -> Lines {
         vec![("grant", self.grant.to_string()), ("reason", self.reason.as_str().to_owned())]
     }
 }
 
-impl InWords for Handover {
-    fn in_words(&self, _: &People) -> Lines {
+impl Describe for Handover {
+    fn describe_lines(&self, _: &People) -> Lines {
         vec![
             (
                 "gives",
@@ -107,8 +107,8 @@ impl InWords for Handover {
     }
 }
 
-impl InWords for Affiliation {
-    fn in_words(&self, _: &People) -> Lines {
+impl Describe for Affiliation {
+    fn describe_lines(&self, _: &People) -> Lines {
         let Self { organization, person, created, until, reason } = self;
         let who = format!("{}, key {}", person.name, person.verifying_key.id());
         let mut lines = vec![("person", who), ("organization", organization.to_string())];
@@ -122,8 +122,8 @@ impl InWords for Affiliation {
     }
 }
 
-impl InWords for Case {
-    fn in_words(&self, _: &People) -> Lines {
+impl Describe for Case {
+    fn describe_lines(&self, _: &People) -> Lines {
         vec![
             ("grant", self.grant.to_string()),
             ("person", format!("key {}", self.person)),
@@ -135,17 +135,17 @@ impl InWords for Case {
     }
 }
 
-impl InWords for JournalDeclaration {
-    fn in_words(&self, _: &People) -> Lines {
+impl Describe for JournalDeclaration {
+    fn describe_lines(&self, _: &People) -> Lines {
         let mut lines = vec![("journal", format!("{} is used from now on", self.journal))];
-        lines.extend(self.lost.iter().map(|lost| ("lost", format!("{lost}, which auditors will look at"))));
+        lines.extend(self.lost.iter().map(|lost| ("lost", format!("{lost}, which auditors will review"))));
         lines.push(("reason", self.reason.as_str().to_owned()));
         lines
     }
 }
 
-impl InWords for CaseStep {
-    fn in_words(&self, _: &People) -> Lines {
+impl Describe for CaseStep {
+    fn describe_lines(&self, _: &People) -> Lines {
         let mut lines = vec![("case", self.case.to_string())];
         match &self.step {
             Step::Assign { to } => lines.push(("assigns", format!("the case to key {to}"))),

@@ -1,9 +1,9 @@
 //! `portcullis status`: where a person stands, what waits for them, and what to type next.
 
-mod gather;
-mod next;
-mod seen;
+mod overview;
 mod show;
+mod snapshot;
+mod steps;
 mod tasks;
 
 use std::time::Duration;
@@ -17,10 +17,10 @@ use super::output::Output;
 /// How long `--watch` rests before it looks whether it was asked to end.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Who you are, your requests, grants and leases, what waits for you, and what to type next
+/// Show your identity, requests, grants, leases and open tasks, and what to type next
 #[derive(Debug, Args)]
 pub(super) struct Status {
-    /// Look again every few seconds, until Ctrl-C
+    /// Refresh every few seconds until Ctrl-C
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
         value_parser = clap::value_parser!(u16).range(1..=3600))]
     watch: Option<u16>,
@@ -29,16 +29,16 @@ pub(super) struct Status {
 impl Status {
     pub(super) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let Some(seconds) = self.watch else {
-            let overview = gather::overview(home, output)?;
+            let overview = overview::gather(home, output)?;
             return output.page(&overview, &show::page(&overview));
         };
-        interrupt::remember_when_asked();
+        interrupt::remember_interrupt();
         // What is found out of reach once is looked for again the next time.
-        while !interrupt::asked_to_stop() {
-            let overview = gather::overview(&home.anew(), output)?;
+        while !interrupt::is_interrupted() {
+            let overview = overview::gather(&home.retry(), output)?;
             output.redraw(&overview, &show::page(&overview))?;
             for _ in 0..u64::from(seconds) * 10 {
-                if interrupt::asked_to_stop() {
+                if interrupt::is_interrupted() {
                     break;
                 }
                 std::thread::sleep(TICK);

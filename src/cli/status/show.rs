@@ -1,6 +1,6 @@
 //! The page of `status`.
 
-use super::gather::{Overview, OwnRequest, Registry};
+use super::overview::{Overview, OwnRequest, Registry};
 use super::tasks::Task;
 use crate::cli::page::Page;
 use crate::cli::people::person;
@@ -25,14 +25,14 @@ pub(super) fn page(overview: &Overview) -> Page {
     }
     if !overview.waiting.is_empty() {
         page.gap();
-        page.toned(Tone::Strong, format_args!("waits for you: {}", counted(overview.waiting.len(), "thing")));
+        page.toned_line(Tone::Strong, format_args!("open: {}", counted(overview.waiting.len(), "task")));
         page.table(&waiting(&overview.waiting, now));
     }
     if !overview.next.is_empty() {
         page.gap();
         for step in &overview.next {
             page.line(format_args!("next: {}", step.command));
-            page.toned(Tone::Faint, format_args!("      {}", step.why));
+            page.toned_line(Tone::Faint, format_args!("      {}", step.why));
         }
     }
     page
@@ -60,18 +60,16 @@ fn registry_lines(page: &mut Page, registry: &Registry, now: Timestamp) {
     match &registry.out_of_reach {
         None => page.line(format_args!("registry   {}", registry.place)),
         Some(why) => {
-            page.toned(Tone::Waits, format_args!("registry   {}, out of reach: {why}", registry.place))
+            page.toned_line(Tone::Waits, format_args!("registry   {}, unreachable: {why}", registry.place))
         }
     }
     if let Some(closed) = &registry.closed {
-        page.toned(Tone::Bad, format_args!("catalogue  cannot be used: {closed}"));
+        page.toned_line(Tone::Bad, format_args!("catalogue  cannot be used: {closed}"));
     }
     match registry.seen_at {
-        Some(at) => {
-            page.line(format_args!("           requests and what waits as seen {} ago", age(at, now)))
-        }
+        Some(at) => page.line(format_args!("           requests and tasks as seen {} ago", age(at, now))),
         None if registry.out_of_reach.is_some() && registry.closed.is_none() => {
-            page.line("           requests and what waits are not known");
+            page.line("           requests and tasks are unknown");
         }
         None => {}
     }
@@ -97,17 +95,17 @@ fn requests(requests: &[OwnRequest], now: Timestamp) -> Table<5> {
             Cell::new(&request.checkpoint),
             Cell::new(age(request.created, now)),
             Cell::new(request.days),
-            Cell::new(&request.said).toned(tone),
+            Cell::new(&request.said).with_tone(tone),
         ]);
     }
     table
 }
 
 fn waiting(tasks: &[Task], now: Timestamp) -> Table<3> {
-    let mut table = Table::new([("WHAT", Fit::Cut), ("AGE", Fit::Whole), ("LOOK AT IT WITH", Fit::Whole)]);
+    let mut table = Table::new([("TASK", Fit::Cut), ("AGE", Fit::Whole), ("COMMAND", Fit::Whole)]);
     for task in tasks {
         table.row([
-            Cell::new(&task.what).toned(Tone::Waits),
+            Cell::new(&task.what).with_tone(Tone::Waits),
             Cell::new(task.since.map(|since| age(since, now)).unwrap_or_default()),
             Cell::new(&task.command),
         ]);

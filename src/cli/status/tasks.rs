@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::access::{Evidence, Grant, State, Statements};
 use crate::cli::admin::catalogue::proposals_to_sign;
 use crate::cli::auditor::docket::Docket;
-use crate::cli::decided::decisions;
-use crate::cli::handovers::{self, Outstanding};
+use crate::cli::decisions::load_decisions;
+use crate::cli::handovers::{self, MissingShares};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::people::person;
@@ -59,11 +59,12 @@ pub(super) fn offices(catalogue: &Catalogue, card: &Card) -> Vec<String> {
 pub(super) fn waiting(
     home: &Home,
     catalogue: &Catalogue,
-    (card, statements): (&Card, &dyn Statements),
+    card: &Card,
+    statements: &dyn Statements,
     requests: &[Standing],
     output: Output,
 ) -> anyhow::Result<Vec<Task>> {
-    let mut tasks = to_decide(catalogue, (card, statements), requests)?;
+    let mut tasks = requests_to_decide(catalogue, card, statements, requests)?;
     if is_keeper(catalogue, &card.verifying_key) {
         for (role, signed) in proposals_to_sign(home, &card.verifying_key, output)? {
             tasks.push(Task {
@@ -74,20 +75,24 @@ pub(super) fn waiting(
             });
         }
     }
-    tasks.extend(to_hand_over(catalogue, (card, statements))?);
-    tasks.extend(cases(catalogue, (card, statements))?);
-    tasks.extend(decided(catalogue, (card, statements))?);
+    tasks.extend(shares_to_hand_over(catalogue, card, statements)?);
+    tasks.extend(open_cases(catalogue, card, statements)?);
+    tasks.extend(decisions_to_read(catalogue, card, statements)?);
     Ok(tasks)
 }
 
 /// What auditors decided about this person; a case that is open again for an appeal is told already.
-fn decided(catalogue: &Catalogue, (card, statements): (&Card, &dyn Statements)) -> anyhow::Result<Vec<Task>> {
+fn decisions_to_read(
+    catalogue: &Catalogue,
+    card: &Card,
+    statements: &dyn Statements,
+) -> anyhow::Result<Vec<Task>> {
     let (mut tasks, now) = (Vec::new(), Timestamp::now());
     for checkpoint in catalogue.checkpoints() {
         let Ok(rules) = catalogue.rules_in_force(checkpoint) else { continue };
-        let decisions = decisions(statements, &rules, &[card.verifying_key])?;
+        let decisions = load_decisions(statements, &rules, &[card.verifying_key])?;
         for decision in decisions.iter().filter(|decision| !decision.standing.appealed) {
-            tasks.extend(decision.words(now).map(|words| Task {
+            tasks.extend(decision.describe(now).map(|words| Task {
                 kind: "case".to_owned(),
                 what: format!("a case about you over {checkpoint}: {words}"),
                 since: decision.standing.decided,
@@ -99,9 +104,10 @@ fn decided(catalogue: &Catalogue, (card, statements): (&Card, &dyn Statements)) 
 }
 
 /// Shares that this member has not handed over, of checkpoints that open to nobody before that.
-fn to_hand_over(
+fn shares_to_hand_over(
     catalogue: &Catalogue,
-    (card, statements): (&Card, &dyn Statements),
+    card: &Card,
+    statements: &dyn Statements,
 ) -> anyhow::Result<Vec<Task>> {
     let mut tasks = Vec::new();
     for checkpoint in catalogue.checkpoints() {
@@ -111,13 +117,13 @@ fn to_hand_over(
         if !is_member {
             continue;
         }
-        let missing = Outstanding::of(catalogue, statements, &rules)?;
+        let missing = MissingShares::find(catalogue, statements, &rules)?;
         if let Some(missing) = missing.filter(|missing| missing.lacks(&card.verifying_key)) {
             tasks.push(Task {
                 kind: "handover".to_owned(),
-                what: format!("{checkpoint} opens to nobody in stage `{}` yet: {missing}", rules.stage),
+                what: format!("{checkpoint} is not yet open in stage `{}` yet: {missing}", rules.stage),
                 since: None,
-                command: handovers::command(checkpoint),
+                command: handovers::handover_command(checkpoint),
             });
         }
     }
@@ -130,9 +136,10 @@ fn is_keeper(catalogue: &Catalogue, key: &VerifyingKey) -> bool {
 }
 
 /// Pending requests that this person can approve or deny, and has not approved.
-fn to_decide(
+fn requests_to_decide(
     catalogue: &Catalogue,
-    (card, statements): (&Card, &dyn Statements),
+    card: &Card,
+    statements: &dyn Statements,
     requests: &[Standing],
 ) -> anyhow::Result<Vec<Task>> {
     let mut tasks = Vec::new();
@@ -166,7 +173,7 @@ fn to_decide(
 }
 
 /// Open cases: an auditor's all of them, anybody else's those about themselves.
-fn cases(catalogue: &Catalogue, (card, statements): (&Card, &dyn Statements)) -> anyhow::Result<Vec<Task>> {
+fn open_cases(catalogue: &Catalogue, card: &Card, statements: &dyn Statements) -> anyhow::Result<Vec<Task>> {
     let is_auditor =
         catalogue.auditors().is_some_and(|auditors| auditors.keys().contains(&card.verifying_key));
     let found = statements.list(Case::KIND)?;
@@ -180,13 +187,19 @@ fn cases(catalogue: &Catalogue, (card, statements): (&Card, &dyn Statements)) ->
         let is_mine = case.predicate.person == card.verifying_key.id();
         let is_open = matches!(standing.word(), "open" | "appealed");
         if is_open && (is_auditor || is_mine) {
-            tasks.push(task_of(one.digest, &case.subject.name, &case.predicate, (standing.word(), is_mine)));
+            tasks.push(describe_case(
+                one.digest,
+                &case.subject.name,
+                &case.predicate,
+                standing.word(),
+                is_mine,
+            ));
         }
     }
     Ok(tasks)
 }
 
-fn task_of(digest: Sha256Digest, checkpoint: &str, case: &Case, (word, is_mine): (&str, bool)) -> Task {
+fn describe_case(digest: Sha256Digest, checkpoint: &str, case: &Case, word: &str, is_mine: bool) -> Task {
     let whom = if is_mine { " about you".to_owned() } else { format!(" about key {}", case.person.short()) };
     Task {
         kind: "case".to_owned(),

@@ -15,7 +15,7 @@ pub(super) fn copy(from: &Path, session: &Session<'_>, missing: &[ChunkEntry]) -
     missing.par_iter().try_for_each(|chunk| {
         let source = from.join(chunk.sha256.to_string());
         let partial = session.partial(chunk);
-        let is_right = take(&source, &partial, chunk, session).map_err(refused("copy", &source))?;
+        let is_right = copy_chunk(&source, &partial, chunk, session).map_err(refused("copy", &source))?;
         if !is_right {
             fs::remove_file(&partial).map_err(refused("remove", &partial))?;
             return Err(Error::WrongChunk { path: source });
@@ -25,7 +25,7 @@ pub(super) fn copy(from: &Path, session: &Session<'_>, missing: &[ChunkEntry]) -
 }
 
 /// Copies one; whether it is what its name says.
-fn take(source: &Path, partial: &Path, chunk: &ChunkEntry, session: &Session<'_>) -> io::Result<bool> {
+fn copy_chunk(source: &Path, partial: &Path, chunk: &ChunkEntry, session: &Session<'_>) -> io::Result<bool> {
     let mut source = File::open(source)?.take(chunk.size + 1);
     let mut to = File::create(partial)?;
     let (mut hasher, mut size, mut piece) = (Sha256Hasher::default(), 0, vec![0; PIECE]);

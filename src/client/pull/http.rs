@@ -47,17 +47,17 @@ impl Default for Pace {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// Every byte that was missing came.
-    Whole,
+    Complete,
     /// Some came, or none; the rest may be asked for again.
-    Cut(String),
+    Interrupted(String),
     /// The server does not have it.
-    Lacks,
+    NotFound,
     /// The server wants fewer requests, or none for a while.
-    TooMuch { wait: Option<Duration>, reason: String },
+    Overloaded { wait: Option<Duration>, reason: String },
     /// The server answers with something that no honest one would.
-    Wrong(String),
+    Invalid(String),
     /// It begins anew: what came before cannot be continued.
-    Anew(String),
+    Restart(String),
 }
 
 /// A chunk as far as it came.
@@ -66,12 +66,12 @@ pub(super) struct Partial {
     pub(super) hasher: Sha256Hasher,
     pub(super) length: u64,
     /// As far as anybody was told: progress never goes backwards.
-    pub(super) told: u64,
+    pub(super) reported: u64,
 }
 
 impl Partial {
     /// Forgets what came.
-    pub(super) fn begin_anew(&mut self) -> io::Result<()> {
+    pub(super) fn restart(&mut self) -> io::Result<()> {
         use std::io::Seek as _;
         self.file.set_len(0)?;
         self.file.rewind()?;
@@ -84,9 +84,9 @@ impl Partial {
         self.hasher.update(bytes);
         self.file.write_all(bytes)?;
         self.length += bytes.len() as u64;
-        if self.length > self.told {
-            tell(self.length - self.told);
-            self.told = self.length;
+        if self.length > self.reported {
+            tell(self.length - self.reported);
+            self.reported = self.length;
         }
         Ok(())
     }
@@ -129,22 +129,22 @@ impl Requests {
         for _ in 0..=MAX_REDIRECTS {
             let response = match self.send(&url, partial.length, chunk).await {
                 Ok(response) => response,
-                Err(reason) => return Ok(Outcome::Cut(reason)),
+                Err(reason) => return Ok(Outcome::Interrupted(reason)),
             };
             let status = response.status();
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
                 match next_hop(mirror.base(), &url, response.headers()) {
                     Ok(next) => url = next,
-                    Err(reason) => return Ok(Outcome::Wrong(reason)),
+                    Err(reason) => return Ok(Outcome::Invalid(reason)),
                 }
                 continue;
             }
-            return match self.judge(&response, partial.length, chunk) {
+            return match self.check_head(&response, partial.length, chunk) {
                 Ok(()) => self.receive(response, chunk, partial, tell).await,
                 Err(outcome) => Ok(outcome),
             };
         }
-        Ok(Outcome::Wrong(format!("it redirects more than {MAX_REDIRECTS} times")))
+        Ok(Outcome::Invalid(format!("it redirects more than {MAX_REDIRECTS} times")))
     }
 
     async fn send(&self, url: &Url, from: u64, chunk: &ChunkEntry) -> Result<Response, String> {
@@ -162,13 +162,13 @@ impl Requests {
     }
 
     /// Whether the body that follows is what is missing.
-    fn judge(&self, response: &Response, from: u64, chunk: &ChunkEntry) -> Result<(), Outcome> {
+    fn check_head(&self, response: &Response, from: u64, chunk: &ChunkEntry) -> Result<(), Outcome> {
         let status = response.status();
         let length =
             text(response.headers(), &header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
         match status.as_u16() {
-            200 if from > 0 => Err(Outcome::Anew("it does not continue what was cut off".to_owned())),
-            200 if length.is_some_and(|length| length != chunk.size) => Err(Outcome::Wrong(format!(
+            200 if from > 0 => Err(Outcome::Restart("it does not resume the download".to_owned())),
+            200 if length.is_some_and(|length| length != chunk.size) => Err(Outcome::Invalid(format!(
                 "it has {} bytes under the name of a chunk of {}",
                 length.unwrap_or_default(),
                 chunk.size
@@ -178,18 +178,18 @@ impl Requests {
                 let expected = format!("bytes {from}-{}/{}", chunk.size - 1, chunk.size);
                 match text(response.headers(), &header::CONTENT_RANGE) {
                     Some(range) if range == expected => Ok(()),
-                    _ => Err(Outcome::Anew("it sends another part than was asked for".to_owned())),
+                    _ => Err(Outcome::Restart("it sends another range than requested".to_owned())),
                 }
             }
-            404 | 410 => Err(Outcome::Lacks),
-            416 => Err(Outcome::Anew("it says that the part lies outside the chunk".to_owned())),
+            404 | 410 => Err(Outcome::NotFound),
+            416 => Err(Outcome::Restart("it rejects the range".to_owned())),
             429 | 503 => {
                 let advised = text(response.headers(), &header::RETRY_AFTER);
                 let wait = advised.and_then(|text| parse_retry_after(text, SystemTime::now()));
-                Err(Outcome::TooMuch { wait, reason: format!("HTTP status {status}") })
+                Err(Outcome::Overloaded { wait, reason: format!("HTTP status {status}") })
             }
-            408 | 500.. => Err(Outcome::Cut(format!("HTTP status {status}"))),
-            _ => Err(Outcome::Wrong(format!("HTTP status {status}"))),
+            408 | 500.. => Err(Outcome::Interrupted(format!("HTTP status {status}"))),
+            _ => Err(Outcome::Invalid(format!("HTTP status {status}"))),
         }
     }
 
@@ -209,20 +209,22 @@ impl Requests {
                 }
                 Err(_) => {
                     let (floor, idle) = (self.pace.floor, self.pace.idle.as_secs_f32());
-                    return Ok(Outcome::Cut(format!("fewer than {floor} bytes came within {idle} s")));
+                    return Ok(Outcome::Interrupted(format!(
+                        "fewer than {floor} bytes came within {idle} s"
+                    )));
                 }
-                Ok(Err(error)) => return Ok(Outcome::Cut(chain(&error.without_url()))),
+                Ok(Err(error)) => return Ok(Outcome::Interrupted(chain(&error.without_url()))),
                 Ok(Ok(piece)) => piece,
             };
             let Some(piece) = piece else {
                 let missing = chunk.size - partial.length;
                 return Ok(match missing {
-                    0 => Outcome::Whole,
-                    missing => Outcome::Cut(format!("it ended {missing} bytes early")),
+                    0 => Outcome::Complete,
+                    missing => Outcome::Interrupted(format!("it ended {missing} bytes early")),
                 });
             };
             if partial.length + piece.len() as u64 > chunk.size {
-                return Ok(Outcome::Wrong(format!("it sends more than the chunk's {} bytes", chunk.size)));
+                return Ok(Outcome::Invalid(format!("it sends more than the chunk's {} bytes", chunk.size)));
             }
             partial.append(&piece, tell)?;
             came += piece.len() as u64;
@@ -234,8 +236,8 @@ impl Requests {
 }
 
 fn next_hop(base: &BaseUrl, from: &Url, headers: &HeaderMap) -> Result<Url, String> {
-    let target = text(headers, &header::LOCATION).ok_or("it redirects to no place")?;
-    let next = from.join(target).map_err(|_| "it redirects to what is no URL".to_owned())?;
+    let target = text(headers, &header::LOCATION).ok_or("its redirect has no location")?;
+    let next = from.join(target).map_err(|_| "its redirect is not a URL".to_owned())?;
     let plain_stays_plain = from.scheme() == "http" && (is_loopback(&next) || !base.keeps_secrets());
     match next.scheme() {
         "https" => Ok(next),

@@ -43,7 +43,7 @@ impl fmt::Display for Mirror {
 
 /// A server that is not asked any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SetAside {
+pub struct ExcludedMirror {
     /// Its address.
     pub mirror: String,
     /// Why.
@@ -52,7 +52,7 @@ pub struct SetAside {
 
 /// Why a server is not asked any more.
 #[derive(Debug, Clone)]
-struct Aside {
+struct Exclusion {
     reason: String,
     /// Whether it sent what it should not, rather than nothing.
     is_wrong: bool,
@@ -62,7 +62,7 @@ struct Aside {
 pub(super) struct Mirrors<'a> {
     mirrors: &'a [Mirror],
     /// Why each is not asked any more, if it is not.
-    aside: Mutex<Vec<Option<Aside>>>,
+    aside: Mutex<Vec<Option<Exclusion>>>,
     progress: &'a dyn Progress,
 }
 
@@ -80,29 +80,29 @@ impl<'a> Mirrors<'a> {
 
     /// It is not asked any more.
     pub(super) fn set_aside(&self, index: usize, reason: &str) {
-        self.put_aside(index, Aside { reason: reason.to_owned(), is_wrong: false });
+        self.put_aside(index, Exclusion { reason: reason.to_owned(), is_wrong: false });
     }
 
     /// It is not asked any more, for it sent what it should not.
     pub(super) fn distrust(&self, index: usize, reason: &str) {
-        self.put_aside(index, Aside { reason: reason.to_owned(), is_wrong: true });
+        self.put_aside(index, Exclusion { reason: reason.to_owned(), is_wrong: true });
     }
 
-    fn put_aside(&self, index: usize, why: Aside) {
+    fn put_aside(&self, index: usize, why: Exclusion) {
         let mut aside = self.aside();
         if aside[index].is_none() {
             let reason = why.reason.clone();
             aside[index] = Some(why);
             drop(aside);
-            self.progress.note(&format!("{} is set aside: {reason}", self.mirrors[index]));
+            self.progress.note(&format!("{} is excluded: {reason}", self.mirrors[index]));
         }
     }
 
     /// Those that were set aside, and why.
-    pub(super) fn report(&self) -> Vec<SetAside> {
+    pub(super) fn report(&self) -> Vec<ExcludedMirror> {
         let aside = self.aside();
         let set_aside = self.mirrors.iter().zip(aside.iter()).filter_map(|(mirror, why)| {
-            Some(SetAside { mirror: mirror.to_string(), reason: why.as_ref()?.reason.clone() })
+            Some(ExcludedMirror { mirror: mirror.to_string(), reason: why.as_ref()?.reason.clone() })
         });
         set_aside.collect()
     }
@@ -112,7 +112,7 @@ impl<'a> Mirrors<'a> {
         self.aside().iter().flatten().any(|why| why.is_wrong)
     }
 
-    fn aside(&self) -> std::sync::MutexGuard<'_, Vec<Option<Aside>>> {
+    fn aside(&self) -> std::sync::MutexGuard<'_, Vec<Option<Exclusion>>> {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,7 +14,7 @@ mod pace;
 mod workers;
 
 pub use http::Pace;
-pub use mirrors::{Mirror, SetAside};
+pub use mirrors::{ExcludedMirror, Mirror};
 pub use workers::Parallel;
 
 use std::fs::{self, File, TryLockError};
@@ -54,7 +54,7 @@ pub struct PullOptions {
 
 /// What a pull did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Pulled {
+pub struct PullReport {
     /// Chunks of the checkpoint.
     pub chunks: usize,
     /// Of them, those that were there already.
@@ -66,7 +66,7 @@ pub struct Pulled {
     /// Bytes that came over the wire or were copied.
     pub fetched_bytes: u64,
     /// Mirrors that were set aside, and why.
-    pub set_aside: Vec<SetAside>,
+    pub set_aside: Vec<ExcludedMirror>,
 }
 
 /// A pull under way: the folder is held against a second one until this is dropped, or the process ends however it may.
@@ -85,10 +85,11 @@ struct Session<'a> {
 pub fn pull(
     manifest: &[u8],
     source: &ChunkSource,
-    (vault, rules): (&Vault, &RulesInForce),
+    vault: &Vault,
+    rules: &RulesInForce,
     options: &PullOptions,
     progress: &dyn Progress,
-) -> Result<Pulled, Error> {
+) -> Result<PullReport, Error> {
     let found = Sha256Digest::of(manifest);
     if found != rules.manifest {
         return Err(seal::Error::ManifestDigest { expected: rules.manifest, found }.into());
@@ -100,8 +101,8 @@ pub fn pull(
     entries.dedup_by_key(|chunk| chunk.sha256);
     let bytes = entries.iter().map(|chunk| chunk.size).sum();
     let checked = CheckedChunks::read(&session.folder);
-    let (there, missing) = session.there(entries, &checked, bytes)?;
-    let (shared, missing) = session.share(missing)?;
+    let (there, missing) = session.split_present(entries, &checked, bytes)?;
+    let (shared, missing) = session.link_shared(missing)?;
     session.require_space(&missing)?;
     let fetched_bytes = missing.iter().map(|chunk| chunk.size).sum();
     progress.advance(bytes - fetched_bytes);
@@ -116,7 +117,14 @@ pub fn pull(
     let checked = CheckedChunks::of(&session.chunks, there.iter().chain(&shared).chain(&missing));
     write_whole(&session.folder.join(CheckedChunks::NAME), &checked.to_json())?;
     write_whole(&session.folder.join(seal::MANIFEST), manifest)?;
-    Ok(Pulled { chunks, already_there: there.len(), shared: shared.len(), bytes, fetched_bytes, set_aside })
+    Ok(PullReport {
+        chunks,
+        already_there: there.len(),
+        shared: shared.len(),
+        bytes,
+        fetched_bytes,
+        set_aside,
+    })
 }
 
 impl<'a> Session<'a> {
@@ -149,7 +157,7 @@ impl<'a> Session<'a> {
     }
 
     /// Those that are there, whole, and those that are not. What the list vouches for is not hashed again.
-    fn there(
+    fn split_present(
         &self,
         entries: Vec<ChunkEntry>,
         checked: &CheckedChunks,
@@ -178,7 +186,7 @@ impl<'a> Session<'a> {
     }
 
     /// Takes from other versions of the checkpoint what they have.
-    fn share(&self, missing: Vec<ChunkEntry>) -> Result<(Vec<ChunkEntry>, Vec<ChunkEntry>), Error> {
+    fn link_shared(&self, missing: Vec<ChunkEntry>) -> Result<(Vec<ChunkEntry>, Vec<ChunkEntry>), Error> {
         let others: Vec<PathBuf> = self
             .folder
             .parent()

@@ -48,7 +48,7 @@ impl Flow {
     }
 
     /// A chunk came.
-    pub(super) fn came(&self, bytes: u64) {
+    pub(super) fn on_chunk(&self, bytes: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.chunks += 1;
         state.bytes += bytes;
@@ -64,7 +64,7 @@ impl Flow {
     }
 
     /// A server said that it is too much.
-    pub(super) fn too_much(&self, wait: Duration) {
+    pub(super) fn on_overload(&self, wait: Duration) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.target = (state.target / 2).max(1);
         state.before = 0.0;
@@ -87,12 +87,12 @@ mod tests {
         let flow = Flow::new(4, 8);
         assert_eq!(target(&flow), 4);
         for _ in 0..4 {
-            flow.came(1 << 20);
+            flow.on_chunk(1 << 20);
         }
         assert_eq!(target(&flow), 5);
-        flow.too_much(Duration::ZERO);
+        flow.on_overload(Duration::ZERO);
         assert_eq!(target(&flow), 2);
-        flow.too_much(Duration::from_secs(60));
+        flow.on_overload(Duration::from_secs(60));
         assert_eq!(target(&flow), 0, "nothing is asked for while a server wants to be left alone");
     }
 
@@ -100,7 +100,7 @@ mod tests {
     fn it_never_exceeds_its_bound() {
         let flow = Flow::new(1, 2);
         for round in 1..200u64 {
-            flow.came(round << 30);
+            flow.on_chunk(round << 30);
         }
         assert_eq!(target(&flow), 2);
     }

@@ -6,18 +6,18 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::http::{Outcome, Pace, Partial, Requests};
-use super::mirrors::{Mirror, Mirrors, SetAside};
+use super::mirrors::{ExcludedMirror, Mirror, Mirrors};
 use super::pace::Flow;
 use super::{Error, PullOptions, Session, refused};
 use crate::digest::Sha256Hasher;
 use crate::seal::ChunkEntry;
 
 /// How often in a row a server may fail over one chunk before another is asked.
-const STRIKES: u32 = 5;
+const MAX_FAILURES: u32 = 5;
 /// How often a chunk may come wrong from the only server there is.
-const WRONG: u32 = 3;
+const MAX_INVALID: u32 = 3;
 /// How often in a row a server may say that it is too much.
-const TOO_MUCH: u32 = 12;
+const MAX_OVERLOADS: u32 = 12;
 
 /// How many chunks may be in flight.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ pub(super) fn fetch(
     session: &Session<'_>,
     missing: &[ChunkEntry],
     options: &PullOptions,
-) -> Result<Vec<SetAside>, Error> {
+) -> Result<Vec<ExcludedMirror>, Error> {
     let max = options.parallel.max.clamp(1, 64);
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -92,12 +92,12 @@ impl<'a> Work<'a> {
                 tokio::time::sleep(wait.min(Duration::from_millis(200))).await;
             }
             let Some(chunk) = self.take() else { return Ok(()) };
-            if let Err(error) = self.bring(chunk).await {
+            if let Err(error) = self.fetch_chunk(chunk).await {
                 // The others end after the chunk that they are at.
                 self.queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 return Err(error);
             }
-            self.flow.came(chunk.size);
+            self.flow.on_chunk(chunk.size);
         }
     }
 
@@ -110,97 +110,99 @@ impl<'a> Work<'a> {
     }
 
     /// Brings one chunk, from whichever server gives it.
-    async fn bring(&self, chunk: &ChunkEntry) -> Result<(), Error> {
+    async fn fetch_chunk(&self, chunk: &ChunkEntry) -> Result<(), Error> {
         let path = self.session.partial(chunk);
         let file = File::create(&path).map_err(refused("write", &path))?;
-        let mut partial = Partial { file, hasher: Sha256Hasher::default(), length: 0, told: 0 };
-        let mut tries = Tries::default();
+        let mut partial = Partial { file, hasher: Sha256Hasher::default(), length: 0, reported: 0 };
+        let mut attempts = Attempts::default();
         let tell = |bytes| self.session.progress.advance(bytes);
         loop {
-            let Some((index, mirror)) = self.mirrors.choose(&tries.lacking) else {
+            let Some((index, mirror)) = self.mirrors.choose(&attempts.lacking) else {
                 drop(fs::remove_file(&path));
-                return Err(self.nobody_has(chunk, &tries));
+                return Err(self.no_mirror(chunk, &attempts));
             };
             let outcome = self.requests.fetch(mirror, chunk, &mut partial, &tell).await;
             let outcome = outcome.map_err(refused("write", &path))?;
-            if let Outcome::Whole = outcome {
+            if let Outcome::Complete = outcome {
                 let found = std::mem::take(&mut partial.hasher).finish();
                 if found == chunk.sha256 {
                     return fs::rename(&path, self.session.path(chunk)).map_err(refused("rename", &path));
                 }
-                partial.begin_anew().map_err(refused("write", &path))?;
+                partial.restart().map_err(refused("write", &path))?;
                 let reason = format!("its chunk {} has SHA-256 {found}", chunk.sha256);
-                self.distrust(index, &mut tries, &reason);
+                self.distrust(index, &mut attempts, &reason);
                 continue;
             }
-            self.heed(outcome, index, &mut partial, &mut tries).await.map_err(refused("write", &path))?;
+            self.handle_outcome(outcome, index, &mut partial, &mut attempts)
+                .await
+                .map_err(refused("write", &path))?;
         }
     }
 
     /// Draws the consequence of an answer that did not bring the rest of the chunk.
-    async fn heed(
+    async fn handle_outcome(
         &self,
         outcome: Outcome,
         index: usize,
         partial: &mut Partial,
-        tries: &mut Tries,
+        attempts: &mut Attempts,
     ) -> std::io::Result<()> {
         match outcome {
-            Outcome::Whole => {}
-            Outcome::Cut(reason) => {
-                if partial.length >= tries.furthest + self.pace.floor {
+            Outcome::Complete => {}
+            Outcome::Interrupted(reason) => {
+                if partial.length >= attempts.furthest + self.pace.floor {
                     // It came further than ever, and not by a trickle: what failed before is forgiven.
-                    tries.furthest = partial.length;
-                    tries.failed = 0;
+                    attempts.furthest = partial.length;
+                    attempts.failed = 0;
                 }
-                self.strike(index, tries, &reason).await;
+                self.count_failure(index, attempts, &reason).await;
             }
-            Outcome::Lacks => {
-                tries.lacking.push(index);
-                "it does not have the chunk".clone_into(&mut tries.last);
+            Outcome::NotFound => {
+                attempts.lacking.push(index);
+                "it does not have the chunk".clone_into(&mut attempts.last);
             }
-            Outcome::TooMuch { wait, reason } => {
-                tries.too_much += 1;
-                tries.last.clone_from(&reason);
-                if tries.too_much >= TOO_MUCH {
+            Outcome::Overloaded { wait, reason } => {
+                attempts.too_much += 1;
+                attempts.last.clone_from(&reason);
+                if attempts.too_much >= MAX_OVERLOADS {
                     self.mirrors.set_aside(index, &reason);
-                    tries.too_much = 0;
+                    attempts.too_much = 0;
                 }
-                let wait = wait.unwrap_or_else(|| self.wait(tries.too_much)).min(self.pace.longest_wait);
-                self.flow.too_much(wait);
+                let wait = wait.unwrap_or_else(|| self.wait(attempts.too_much)).min(self.pace.longest_wait);
+                self.flow.on_overload(wait);
                 tokio::time::sleep(wait).await;
             }
-            Outcome::Wrong(reason) => {
-                partial.begin_anew()?;
-                self.distrust(index, tries, &reason);
+            Outcome::Invalid(reason) => {
+                partial.restart()?;
+                self.distrust(index, attempts, &reason);
             }
-            Outcome::Anew(reason) => {
-                partial.begin_anew()?;
-                self.strike(index, tries, &reason).await;
+            Outcome::Restart(reason) => {
+                partial.restart()?;
+                self.count_failure(index, attempts, &reason).await;
             }
         }
         Ok(())
     }
 
     /// Counts a failure against a server, and waits; sets it aside where one chunk failed too often in a row.
-    async fn strike(&self, index: usize, tries: &mut Tries, reason: &str) {
-        reason.clone_into(&mut tries.last);
-        tries.failed += 1;
-        if tries.failed < STRIKES {
-            tokio::time::sleep(self.wait(tries.failed - 1)).await;
+    async fn count_failure(&self, index: usize, attempts: &mut Attempts, reason: &str) {
+        reason.clone_into(&mut attempts.last);
+        attempts.failed += 1;
+        if attempts.failed < MAX_FAILURES {
+            tokio::time::sleep(self.wait(attempts.failed - 1)).await;
         } else {
             self.mirrors.set_aside(index, reason);
-            tries.failed = 0;
+            attempts.failed = 0;
         }
     }
 
     /// Sets a server aside that sends what it should not; the only one gets a few more chances, for a wire can be at fault too.
-    fn distrust(&self, index: usize, tries: &mut Tries, reason: &str) {
-        tries.wrong += 1;
-        reason.clone_into(&mut tries.last);
-        let mut without = tries.lacking.clone();
+    fn distrust(&self, index: usize, attempts: &mut Attempts, reason: &str) {
+        attempts.wrong += 1;
+        reason.clone_into(&mut attempts.last);
+        let mut without = attempts.lacking.clone();
         without.push(index);
-        if self.mirrors.choose(&without).is_some() || tries.wrong >= WRONG {
+        if self.mirrors.choose(&without).is_some() || attempts.wrong >= MAX_INVALID {
             self.mirrors.distrust(index, reason);
         }
     }
@@ -209,19 +211,19 @@ impl<'a> Work<'a> {
         (self.pace.first_wait * 2u32.saturating_pow(failed.min(16))).min(self.pace.longest_wait)
     }
 
-    fn nobody_has(&self, chunk: &ChunkEntry, tries: &Tries) -> Error {
+    fn no_mirror(&self, chunk: &ChunkEntry, attempts: &Attempts) -> Error {
         let reasons = self.mirrors.report();
         let reasons: Vec<_> =
             reasons.iter().map(|aside| format!("{}: {}", aside.mirror, aside.reason)).collect();
-        let reason = if reasons.is_empty() { tries.last.clone() } else { reasons.join("; ") };
-        let is_wrong = tries.wrong > 0 || self.mirrors.any_is_wrong();
+        let reason = if reasons.is_empty() { attempts.last.clone() } else { reasons.join("; ") };
+        let is_wrong = attempts.wrong > 0 || self.mirrors.any_is_wrong();
         Error::NoMirror { chunk: chunk.sha256, is_wrong, reason }
     }
 }
 
 /// What happened to one chunk so far.
 #[derive(Debug, Default)]
-struct Tries {
+struct Attempts {
     /// Servers that do not have it.
     lacking: Vec<usize>,
     furthest: u64,

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 
-use super::http::Ask;
+use super::http::ApiRequest;
 use super::{RemoteError, RemoteRegistry};
 use crate::catalogue::{Error, Remote};
 
@@ -10,7 +10,7 @@ impl Remote for RemoteRegistry {
     fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, Error> {
         let mut segments = vec!["v1", "catalogue"];
         segments.extend(path.split('/'));
-        let answer = match self.http.ask(&Ask::get(&segments, max), None) {
+        let answer = match self.http.ask(&ApiRequest::get(&segments, max), None) {
             Err(RemoteError::Unexpected { .. }) => {
                 return Err(Error::TooLong { file: path.to_owned(), max });
             }

@@ -29,7 +29,7 @@ pub enum RemoteError {
         reason: String,
     },
     /// It answers with something that is no answer.
-    #[error("{registry} answers with something else than was asked for: {reason}")]
+    #[error("unexpected answer from {registry}: {reason}")]
     Unexpected {
         /// Its address.
         registry: String,
@@ -37,7 +37,7 @@ pub enum RemoteError {
         reason: String,
     },
     /// The one who asks cannot prove who they are.
-    #[error("cannot prove to {registry} who is asking: {reason}")]
+    #[error("cannot authenticate to {registry}: {reason}")]
     Credentials {
         /// Its address.
         registry: String,

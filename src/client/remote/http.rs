@@ -24,7 +24,7 @@ const SILENCES: u32 = 2;
 /// Longest wait between two calls of a registry that may be starting anew.
 const BETWEEN_CALLS: Duration = Duration::from_secs(1);
 /// Why nobody answered, if the connection stood.
-const SILENT: &str = "it took the connection and did not answer in time";
+const SILENT: &str = "it accepted the connection but did not answer in time";
 /// How long a question and its answer may take in all, however steadily the answer comes: as long as a registry waits for a question.
 const LONGEST_ANSWER: Duration = Duration::from_secs(600);
 /// How long it is waited for before anybody is told.
@@ -41,7 +41,7 @@ pub(super) struct Http {
 }
 
 /// What is asked. Every question can be put again without harm.
-pub(super) struct Ask<'a> {
+pub(super) struct ApiRequest<'a> {
     method: Method,
     path: &'a [&'a str],
     pub(super) query: Vec<(&'static str, String)>,
@@ -50,7 +50,7 @@ pub(super) struct Ask<'a> {
     max: u64,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> ApiRequest<'a> {
     pub(super) fn get(path: &'a [&'a str], max: u64) -> Self {
         Self::new(Method::GET, path, None, max)
     }
@@ -154,14 +154,14 @@ fn shown(text: &str) -> String {
 }
 
 /// A question without an answer, and how often to put it in all.
-struct Failed {
+struct FailedAttempt {
     error: RemoteError,
     tries: u32,
     /// Whether there was no way to the registry.
     is_down: bool,
 }
 
-impl From<RemoteError> for Failed {
+impl From<RemoteError> for FailedAttempt {
     fn from(error: RemoteError) -> Self {
         Self { error, tries: 1, is_down: false }
     }
@@ -200,22 +200,26 @@ impl Http {
     }
 
     /// Puts a question and waits for the answer. Not to be called from an asynchronous task.
-    pub(super) fn ask(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<Answer, RemoteError> {
-        if let Some(reason) = self.line.is_down() {
+    pub(super) fn ask(&self, ask: &ApiRequest<'_>, bearer: Option<&str>) -> Result<Answer, RemoteError> {
+        if let Some(reason) = self.line.down_reason() {
             return Err(RemoteError::Unreachable { registry: self.base.to_string(), reason });
         }
-        let answer = self.runtime.block_on(self.patiently(ask, bearer));
+        let answer = self.runtime.block_on(self.ask_with_retries(ask, bearer));
         if answer.is_ok() {
-            self.line.is_up();
+            self.line.report_up();
         }
         answer
     }
 
-    async fn patiently(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<Answer, RemoteError> {
+    async fn ask_with_retries(
+        &self,
+        ask: &ApiRequest<'_>,
+        bearer: Option<&str>,
+    ) -> Result<Answer, RemoteError> {
         let (begun, mut tried, mut is_told) = (Instant::now(), 0, false);
         loop {
             tried += 1;
-            let (failed, advised, may_return) = match self.in_time(ask, bearer).await {
+            let (failed, advised, may_return) = match self.ask_with_deadline(ask, bearer).await {
                 Ok((answer, advised)) if is_temporary(answer.status) => {
                     let is_starting = answer.status == StatusCode::SERVICE_UNAVAILABLE && advised.is_none();
                     (Ok(answer), advised, is_starting)
@@ -226,7 +230,7 @@ impl Http {
                         if let (true, RemoteError::Unreachable { reason, .. }) =
                             (failed.is_down, &failed.error)
                         {
-                            self.line.went_down(reason);
+                            self.line.report_down(reason);
                         }
                         return Err(failed.error);
                     }
@@ -241,7 +245,7 @@ impl Http {
             }
             if may_return && !is_told && begun.elapsed() > UNTOLD {
                 is_told = true;
-                self.line.waits("it may be starting anew");
+                self.line.report_wait("it may be restarting");
             }
             let mut wait =
                 advised.unwrap_or(Duration::from_millis(200) * 4u32.saturating_pow(tried.min(8) - 1));
@@ -253,12 +257,12 @@ impl Http {
     }
 
     /// Puts a question once. A registry that sends a byte now and then is no reason to wait for ever.
-    async fn in_time(
+    async fn ask_with_deadline(
         &self,
-        ask: &Ask<'_>,
+        ask: &ApiRequest<'_>,
         bearer: Option<&str>,
-    ) -> Result<(Answer, Option<Duration>), Failed> {
-        match tokio::time::timeout(LONGEST_ANSWER, self.once(ask, bearer)).await {
+    ) -> Result<(Answer, Option<Duration>), FailedAttempt> {
+        match tokio::time::timeout(LONGEST_ANSWER, self.ask_once(ask, bearer)).await {
             Ok(answer) => answer,
             Err(_) => {
                 let reason =
@@ -268,7 +272,11 @@ impl Http {
         }
     }
 
-    async fn once(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<(Answer, Option<Duration>), Failed> {
+    async fn ask_once(
+        &self,
+        ask: &ApiRequest<'_>,
+        bearer: Option<&str>,
+    ) -> Result<(Answer, Option<Duration>), FailedAttempt> {
         let request = self.request(ask, bearer)?;
         let unreachable = |error: reqwest::Error| {
             // What is silent for as long as a connection may take is so again.
@@ -281,7 +289,7 @@ impl Http {
             let is_down = error.is_connect() || error.is_timeout();
             let reason = reason(&error.without_url());
             let error = RemoteError::Unreachable { registry: self.base.to_string(), reason };
-            Failed { error, tries, is_down }
+            FailedAttempt { error, tries, is_down }
         };
         let mut response = self.response(request).await?.map_err(unreachable)?;
         self.has_answered.store(true, Ordering::Relaxed);
@@ -310,18 +318,18 @@ impl Http {
     async fn response(
         &self,
         request: reqwest::Request,
-    ) -> Result<Result<reqwest::Response, reqwest::Error>, Failed> {
+    ) -> Result<Result<reqwest::Response, reqwest::Error>, FailedAttempt> {
         let response = self.client.execute(request);
         if self.has_answered.load(Ordering::Relaxed) || self.line.has_answered() {
             return Ok(response.await);
         }
         tokio::time::timeout(self.patience.first, response).await.map_err(|_| {
             let (registry, reason) = (self.base.to_string(), SILENT.to_owned());
-            Failed { error: RemoteError::Unreachable { registry, reason }, tries: 1, is_down: true }
+            FailedAttempt { error: RemoteError::Unreachable { registry, reason }, tries: 1, is_down: true }
         })
     }
 
-    fn request(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<reqwest::Request, RemoteError> {
+    fn request(&self, ask: &ApiRequest<'_>, bearer: Option<&str>) -> Result<reqwest::Request, RemoteError> {
         let mut url: Url = self.base.below(ask.path);
         if !ask.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&ask.query);
@@ -333,7 +341,7 @@ impl Http {
         if let Some(bearer) = bearer {
             if !self.base.keeps_secrets() {
                 let registry = self.base.to_string();
-                let reason = "plain http would show the bearer to others".to_owned();
+                let reason = "plain http would expose the bearer".to_owned();
                 return Err(RemoteError::Credentials { registry, reason });
             }
             request = request.header(header::AUTHORIZATION, secret(&format!("Bearer {bearer}"))?);
@@ -368,10 +376,10 @@ fn is_refusal(error: &reqwest::Error) -> bool {
 /// Why nobody answered, in plain words where the cause is a usual one.
 fn reason(error: &reqwest::Error) -> String {
     if is_refusal(error) {
-        return "nothing listens there: it refused the connection".to_owned();
+        return "connection refused".to_owned();
     }
     match (error.is_timeout(), error.is_connect()) {
-        (true, true) => "nothing answered there in time".to_owned(),
+        (true, true) => "connection timed out".to_owned(),
         (true, false) => SILENT.to_owned(),
         (false, _) => {
             let causes: Vec<_> = causes(error).map(ToString::to_string).collect();

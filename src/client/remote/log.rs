@@ -1,6 +1,6 @@
 //! The log of a registry over HTTP. Its tiles are believed only as far as they fit a head.
 
-use super::http::Ask;
+use super::http::ApiRequest;
 use super::{MAX_ANSWER, RemoteError, RemoteRegistry};
 use crate::api::{AuditPage, LogReceipt};
 use crate::digest::Sha256Digest;
@@ -18,7 +18,7 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn log_head(&self) -> Result<Vec<u8>, RemoteError> {
-        self.http.ask(&Ask::get(&["log", "checkpoint"], MAX_ANSWER), None)?.success()
+        self.http.ask(&ApiRequest::get(&["log", "checkpoint"], MAX_ANSWER), None)?.success()
     }
 
     /// The last entry of a kind that records `statement`, with its proof.
@@ -28,7 +28,7 @@ impl RemoteRegistry {
     pub fn log_receipt(&self, kind: EntryKind, statement: Sha256Digest) -> Result<LogReceipt, RemoteError> {
         let digest = statement.to_string();
         let path = ["v1", "log", "receipts", kind.as_str(), digest.as_str()];
-        self.http.ask(&Ask::get(&path, MAX_ANSWER), None)?.json()
+        self.http.ask(&ApiRequest::get(&path, MAX_ANSWER), None)?.json()
     }
 }
 
@@ -38,9 +38,9 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn audit_page(&self, from: u64) -> Result<AuditPage, RemoteError> {
-        let mut ask = Ask::get(&["v1", "audit", "records"], MAX_AUDIT_PAGE);
+        let mut ask = ApiRequest::get(&["v1", "audit", "records"], MAX_AUDIT_PAGE);
         ask.query = vec![("from", from.to_string())];
-        self.ask_as_myself(&ask)?.json()
+        self.ask_signed_in(&ask)?.json()
     }
 }
 
@@ -49,7 +49,7 @@ impl Tiles for RemoteRegistry {
         let name = part.to_string();
         let mut path = vec!["log"];
         path.extend(name.split('/'));
-        let answer = self.http.ask(&Ask::get(&path, MAX_BUNDLE), None);
+        let answer = self.http.ask(&ApiRequest::get(&path, MAX_BUNDLE), None);
         answer
             .and_then(super::http::Answer::success)
             .map_err(|error| Error::Tile { path: name.clone(), reason: error.to_string() })

@@ -15,9 +15,9 @@ mod session;
 mod statements;
 
 pub use error::RemoteError;
-pub use patience::{AnyLine, Line, Patience};
+pub use patience::{Line, Patience, UnmonitoredLine};
 pub use repository::TufRepository;
-pub use session::{Credentials, Nobody};
+pub use session::{Anonymous, Credentials};
 
 use std::sync::{Arc, Mutex};
 
@@ -31,7 +31,7 @@ use crate::digest::Sha256Digest;
 use crate::progress::{Progress, Silent};
 use crate::statement::Envelope;
 use crate::time::Timestamp;
-use http::{Ask, Http};
+use http::{ApiRequest, Http};
 
 /// Longest answer to a question that is not about files.
 const MAX_ANSWER: u64 = 1 << 20;
@@ -53,14 +53,14 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError::Client`].
     pub fn new(base: &BaseUrl, credentials: Arc<dyn Credentials>) -> Result<Self, RemoteError> {
-        Self::on(base, credentials, Patience::NORMAL, Arc::new(AnyLine))
+        Self::with_line(base, credentials, Patience::NORMAL, Arc::new(UnmonitoredLine))
     }
 
     /// The same over a line of which something is known, with so much patience.
     ///
     /// # Errors
     /// [`RemoteError::Client`].
-    pub fn on(
+    pub fn with_line(
         base: &BaseUrl,
         credentials: Arc<dyn Credentials>,
         patience: Patience,
@@ -72,7 +72,7 @@ impl RemoteRegistry {
 
     /// The same, with somebody who is told what takes long.
     #[must_use]
-    pub fn watched_by(mut self, watcher: Arc<dyn Progress>) -> Self {
+    pub fn with_watcher(mut self, watcher: Arc<dyn Progress>) -> Self {
         self.watcher = watcher;
         self
     }
@@ -87,7 +87,7 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn info(&self) -> Result<RegistryInfo, RemoteError> {
-        self.http.ask(&Ask::get(&["v1", "registry"], MAX_ANSWER), None)?.json()
+        self.http.ask(&ApiRequest::get(&["v1", "registry"], MAX_ANSWER), None)?.json()
     }
 
     /// The same, and what time it is there.
@@ -95,7 +95,7 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn info_and_clock(&self) -> Result<(RegistryInfo, Option<Timestamp>), RemoteError> {
-        let answer = self.http.ask(&Ask::get(&["v1", "registry"], MAX_ANSWER), None)?;
+        let answer = self.http.ask(&ApiRequest::get(&["v1", "registry"], MAX_ANSWER), None)?;
         let clock = answer.date();
         Ok((answer.json()?, clock))
     }
@@ -105,7 +105,7 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn catalogue_listing(&self) -> Result<CatalogueListing, RemoteError> {
-        self.http.ask(&Ask::get(&["v1", "catalogue"], MAX_PAGE), None)?.json()
+        self.http.ask(&ApiRequest::get(&["v1", "catalogue"], MAX_PAGE), None)?.json()
     }
 
     /// The roles of which a change is proposed.
@@ -113,10 +113,10 @@ impl RemoteRegistry {
     /// # Errors
     /// [`RemoteError`].
     pub fn proposals(&self, is_founded: bool) -> Result<Vec<Subject>, RemoteError> {
-        let ask = Ask::get(&["v1", "catalogue", "proposals"], MAX_ANSWER);
+        let ask = ApiRequest::get(&["v1", "catalogue", "proposals"], MAX_ANSWER);
         let names: Vec<String> = self.keeper(&ask, is_founded)?.json()?;
         let parse =
-            |name: &String| name.parse().map_err(|_| self.http.unexpected("a role has no role's name"));
+            |name: &String| name.parse().map_err(|_| self.http.unexpected("it sends an invalid role name"));
         names.iter().map(parse).collect()
     }
 
@@ -127,12 +127,12 @@ impl RemoteRegistry {
     pub fn proposal(&self, subject: &Subject, is_founded: bool) -> Result<Parcel, RemoteError> {
         let role = subject.to_string();
         let path = ["v1", "catalogue", "proposals", role.as_str()];
-        self.keeper(&Ask::get(&path, MAX_PROPOSAL_BYTES as u64), is_founded)?.json()
+        self.keeper(&ApiRequest::get(&path, MAX_PROPOSAL_BYTES as u64), is_founded)?.json()
     }
 
-    fn keeper(&self, ask: &Ask<'_>, is_founded: bool) -> Result<http::Answer, RemoteError> {
+    fn keeper(&self, ask: &ApiRequest<'_>, is_founded: bool) -> Result<http::Answer, RemoteError> {
         // Before the catalogue is founded, nobody can prove to be anybody.
-        if is_founded { self.ask_as_myself(ask) } else { self.http.ask(ask, None) }
+        if is_founded { self.ask_signed_in(ask) } else { self.http.ask(ask, None) }
     }
 
     /// Hands in a proposal, or signatures of the open one.
@@ -148,7 +148,7 @@ impl RemoteRegistry {
     ) -> Result<ProposalReceipt, RemoteError> {
         let role = subject.to_string();
         let path = ["v1", "catalogue", "proposals", role.as_str()];
-        let mut ask = Ask::post(&path, self.http.encode(parcel)?);
+        let mut ask = ApiRequest::post(&path, self.http.encode(parcel)?);
         ask.header = founding_code.map(|code| (FOUNDING_CODE, code));
         self.keeper(&ask, is_founded)?.json()
     }
@@ -159,7 +159,7 @@ impl RemoteRegistry {
     /// [`RemoteError`].
     pub fn withdraw_proposal(&self, subject: &Subject) -> Result<(), RemoteError> {
         let role = subject.to_string();
-        self.ask_as_myself(&Ask::delete(&["v1", "catalogue", "proposals", &role]))?.require_success()
+        self.ask_signed_in(&ApiRequest::delete(&["v1", "catalogue", "proposals", &role]))?.require_success()
     }
 
     /// How a request stands in the queue.
@@ -168,7 +168,7 @@ impl RemoteRegistry {
     /// [`RemoteError`].
     pub fn standing(&self, request: Sha256Digest) -> Result<RequestStanding, RemoteError> {
         let digest = request.to_string();
-        self.ask_as_myself(&Ask::get(&["v1", "requests", &digest], MAX_PAGE))?.json()
+        self.ask_signed_in(&ApiRequest::get(&["v1", "requests", &digest], MAX_PAGE))?.json()
     }
 
     /// Puts a member in charge of a request, or nobody.
@@ -182,7 +182,8 @@ impl RemoteRegistry {
     ) -> Result<(), RemoteError> {
         let digest = request.to_string();
         let body = self.http.encode(&crate::api::Assignment { assignee })?;
-        self.ask_as_myself(&Ask::put(&["v1", "requests", &digest, "assignee"], body))?.require_success()
+        self.ask_signed_in(&ApiRequest::put(&["v1", "requests", &digest, "assignee"], body))?
+            .require_success()
     }
 
     /// A grant with the registry's decision on it. The envelope is to be verified by who asks.
@@ -191,7 +192,7 @@ impl RemoteRegistry {
     /// [`RemoteError`].
     pub fn decision(&self, grant: Sha256Digest) -> Result<Decision, RemoteError> {
         let digest = grant.to_string();
-        self.ask_as_myself(&Ask::get(&["v1", "grants", &digest], MAX_ANSWER))?.json()
+        self.ask_signed_in(&ApiRequest::get(&["v1", "grants", &digest], MAX_ANSWER))?.json()
     }
 
     /// A new lease for a grant of one's own, for somebody whose usage journal stands so.
@@ -206,10 +207,10 @@ impl RemoteRegistry {
         let digest = grant.to_string();
         let path = ["v1", "grants", digest.as_str(), "lease"];
         let ask = match journal {
-            Some(journal) => Ask::post(&path, self.http.encode(journal)?),
-            None => Ask::post_nothing(&path),
+            Some(journal) => ApiRequest::post(&path, self.http.encode(journal)?),
+            None => ApiRequest::post_nothing(&path),
         };
-        let answer = self.ask_as_myself(&ask)?;
+        let answer = self.ask_signed_in(&ask)?;
         Envelope::parse(&answer.success()?).map_err(|error| self.http.unexpected(error.to_string()))
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Page {
 
 /// Why a list is not read on.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Endless {
+pub(super) enum PagingError {
     /// There are more rows than are read.
     #[error("a list of more than {MAX_ROWS} rows")]
     Rows,
@@ -55,27 +55,27 @@ pub(super) struct Pages {
 
 impl Pages {
     /// Counts a page; where the next one begins, if it may be read.
-    pub(super) fn turn(&mut self, page: Page) -> Result<Option<String>, Endless> {
+    pub(super) fn accept(&mut self, page: Page) -> Result<Option<String>, PagingError> {
         self.rows = self.rows.saturating_add(page.rows);
         self.bytes = self.bytes.saturating_add(page.bytes);
         if self.bytes > MAX_BYTES {
-            return Err(Endless::Bytes);
+            return Err(PagingError::Bytes);
         }
         // The last page may have more rows than were asked for, and so may a list of one page.
         let Some(next) = page.next else {
-            return if self.rows > MAX_ROWS + PAGE { Err(Endless::Rows) } else { Ok(None) };
+            return if self.rows > MAX_ROWS + PAGE { Err(PagingError::Rows) } else { Ok(None) };
         };
         if page.rows == 0 {
-            return Err(Endless::Empty);
+            return Err(PagingError::Empty);
         }
         if self.rows > MAX_ROWS {
-            return Err(Endless::Rows);
+            return Err(PagingError::Rows);
         }
         if next.is_empty() || next.len() > MAX_PLACE || !self.places.insert(next.clone()) {
-            return Err(Endless::Circle);
+            return Err(PagingError::Circle);
         }
         if self.places.len() >= MAX_PAGES {
-            return Err(Endless::Pages);
+            return Err(PagingError::Pages);
         }
         Ok(Some(next))
     }
@@ -86,13 +86,13 @@ mod tests {
     use super::*;
 
     /// Turns pages until there is an end or a refusal; how many came.
-    fn turned(page: impl Fn(usize) -> Page) -> (usize, Result<(), Endless>) {
+    fn accept_all(page: impl Fn(usize) -> Page) -> (usize, Result<(), PagingError>) {
         let mut pages = Pages::default();
         for number in 0.. {
-            match pages.turn(page(number)) {
+            match pages.accept(page(number)) {
                 Ok(Some(_)) => {}
                 Ok(None) => return (number + 1, Ok(())),
-                Err(endless) => return (number + 1, Err(endless)),
+                Err(error) => return (number + 1, Err(error)),
             }
         }
         unreachable!("every list ends")
@@ -102,19 +102,19 @@ mod tests {
     fn every_list_ends() {
         let page = |rows, bytes, next: String| Page { rows, bytes, next: Some(next) };
         let fresh = |number: usize| format!("place {number}");
-        assert_eq!(turned(|n| page(1, 100, fresh(n))), (200, Err(Endless::Pages)));
-        assert_eq!(turned(|n| page(1, 27 << 20, fresh(n))), (10, Err(Endless::Bytes)));
-        assert_eq!(turned(|n| page(1000, 100, fresh(n))), (101, Err(Endless::Rows)));
-        assert_eq!(turned(|n| page(0, 100, fresh(n))), (1, Err(Endless::Empty)));
-        assert_eq!(turned(|_| page(1, 100, "here".to_owned())), (2, Err(Endless::Circle)));
-        assert_eq!(turned(|n| page(1, 100, fresh(n % 7))), (8, Err(Endless::Circle)));
-        assert_eq!(turned(|n| page(1, 100, "x".repeat(n + 256))), (2, Err(Endless::Circle)));
+        assert_eq!(accept_all(|n| page(1, 100, fresh(n))), (200, Err(PagingError::Pages)));
+        assert_eq!(accept_all(|n| page(1, 27 << 20, fresh(n))), (10, Err(PagingError::Bytes)));
+        assert_eq!(accept_all(|n| page(1000, 100, fresh(n))), (101, Err(PagingError::Rows)));
+        assert_eq!(accept_all(|n| page(0, 100, fresh(n))), (1, Err(PagingError::Empty)));
+        assert_eq!(accept_all(|_| page(1, 100, "here".to_owned())), (2, Err(PagingError::Circle)));
+        assert_eq!(accept_all(|n| page(1, 100, fresh(n % 7))), (8, Err(PagingError::Circle)));
+        assert_eq!(accept_all(|n| page(1, 100, "x".repeat(n + 256))), (2, Err(PagingError::Circle)));
     }
 
     #[test]
     fn as_much_as_an_honest_registry_has_is_read() {
         let next = |number| (number < 99).then(|| format!("place {number}"));
-        let read = turned(|number| Page { rows: 1000, bytes: 2 << 20, next: next(number) });
+        let read = accept_all(|number| Page { rows: 1000, bytes: 2 << 20, next: next(number) });
         assert_eq!(read, (100, Ok(())));
     }
 }

@@ -15,7 +15,7 @@ pub struct Patience {
     pub tries: u32,
     /// How often a registry is called that refuses the connection.
     pub calls: u32,
-    /// How long to wait for one that says that it is busy, since it may be starting anew.
+    /// How long to wait for one that says that it is busy, since it may be restarting.
     pub restart: Duration,
 }
 
@@ -47,37 +47,37 @@ impl Patience {
 /// The way to a registry: whether it is worth calling, and what became of it.
 pub trait Line: Send + Sync {
     /// Why the registry is not called at all, if it is not.
-    fn is_down(&self) -> Option<String>;
+    fn down_reason(&self) -> Option<String>;
 
     /// Nobody answered, for this reason.
-    fn went_down(&self, reason: &str);
+    fn report_down(&self, reason: &str);
 
     /// Whether somebody answered already, be it to another question.
     fn has_answered(&self) -> bool;
 
     /// Somebody answered.
-    fn is_up(&self);
+    fn report_up(&self);
 
     /// It is waited for, for this reason.
-    fn waits(&self, reason: &str);
+    fn report_wait(&self, reason: &str);
 }
 
 /// A line of which nothing is known, and nothing remembered.
 #[derive(Debug, Clone, Copy)]
-pub struct AnyLine;
+pub struct UnmonitoredLine;
 
-impl Line for AnyLine {
-    fn is_down(&self) -> Option<String> {
+impl Line for UnmonitoredLine {
+    fn down_reason(&self) -> Option<String> {
         None
     }
 
-    fn went_down(&self, _reason: &str) {}
+    fn report_down(&self, _reason: &str) {}
 
     fn has_answered(&self) -> bool {
         false
     }
 
-    fn is_up(&self) {}
+    fn report_up(&self) {}
 
-    fn waits(&self, _reason: &str) {}
+    fn report_wait(&self, _reason: &str) {}
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use reqwest::StatusCode;
 
-use super::http::{Ask, Http};
-use super::{AnyLine, Patience, RemoteError};
+use super::http::{ApiRequest, Http};
+use super::{Patience, RemoteError, UnmonitoredLine};
 use crate::catalogue::{Error, Remote};
 use crate::checkpoint::fetch::BaseUrl;
 
@@ -21,7 +21,7 @@ impl TufRepository {
     /// # Errors
     /// [`RemoteError::Client`].
     pub fn new(metadata: &BaseUrl, targets: &BaseUrl) -> Result<Self, RemoteError> {
-        let http = |base: &BaseUrl| Http::new(base.clone(), Patience::NORMAL, Arc::new(AnyLine));
+        let http = |base: &BaseUrl| Http::new(base.clone(), Patience::NORMAL, Arc::new(UnmonitoredLine));
         Ok(Self { metadata: http(metadata)?, targets: http(targets)? })
     }
 }
@@ -36,7 +36,7 @@ impl Remote for TufRepository {
         // Names of files are encoded already, and the URL encodes each of its parts again.
         let parts: Vec<String> = path.split('/').map(decoded).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let answer = match http.ask(&Ask::get(&parts, max), None) {
+        let answer = match http.ask(&ApiRequest::get(&parts, max), None) {
             Err(RemoteError::Unexpected { .. }) => {
                 return Err(Error::TooLong { file: path.to_owned(), max });
             }

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 
-use super::http::Ask;
+use super::http::ApiRequest;
 use super::{RemoteError, RemoteRegistry};
 use crate::api::{SealParcel, SealReceipt};
 use crate::digest::Sha256Digest;
@@ -21,7 +21,7 @@ impl RemoteRegistry {
     ) -> Result<Vec<u8>, RemoteError> {
         let digest = manifest.to_string();
         let path = ["v1", "checkpoints", checkpoint.as_str(), "manifests", digest.as_str()];
-        self.http.ask(&Ask::get(&path, Locks::MAX_MANIFEST_BYTES), None)?.success()
+        self.http.ask(&ApiRequest::get(&path, Locks::MAX_MANIFEST_BYTES), None)?.success()
     }
 
     /// The text of the file of shares, for members of the board.
@@ -31,7 +31,7 @@ impl RemoteRegistry {
     pub fn shares(&self, checkpoint: &CheckpointId, manifest: Sha256Digest) -> Result<Vec<u8>, RemoteError> {
         let digest = manifest.to_string();
         let path = ["v1", "checkpoints", checkpoint.as_str(), "manifests", digest.as_str(), "shares"];
-        self.ask_as_myself(&Ask::get(&path, Locks::MAX_SHARES_BYTES))?.success()
+        self.ask_signed_in(&ApiRequest::get(&path, Locks::MAX_SHARES_BYTES))?.success()
     }
 
     /// Whether the registry has a chunk.
@@ -40,7 +40,7 @@ impl RemoteRegistry {
     /// [`RemoteError`].
     pub fn has_chunk(&self, chunk: Sha256Digest) -> Result<bool, RemoteError> {
         let digest = chunk.to_string();
-        let answer = self.http.ask(&Ask::head(&["v1", "chunks", &digest]), None)?;
+        let answer = self.http.ask(&ApiRequest::head(&["v1", "chunks", &digest]), None)?;
         match answer.status() {
             StatusCode::NOT_FOUND => Ok(false),
             // A registry that keeps chunks elsewhere says where.
@@ -55,7 +55,7 @@ impl RemoteRegistry {
     /// [`RemoteError`].
     pub fn put_chunk(&self, chunk: Sha256Digest, bytes: Vec<u8>) -> Result<(), RemoteError> {
         let digest = chunk.to_string();
-        self.ask_as_myself(&Ask::put_bytes(&["v1", "chunks", &digest], bytes))?.require_success()
+        self.ask_signed_in(&ApiRequest::put_bytes(&["v1", "chunks", &digest], bytes))?.require_success()
     }
 
     /// Hands in a sealed checkpoint whose chunks are all there.
@@ -68,7 +68,8 @@ impl RemoteRegistry {
         parcel: &SealParcel,
     ) -> Result<Sha256Digest, RemoteError> {
         let path = ["v1", "checkpoints", checkpoint.as_str(), "seal"];
-        let receipt: SealReceipt = self.ask_as_myself(&Ask::put(&path, self.http.encode(parcel)?))?.json()?;
+        let receipt: SealReceipt =
+            self.ask_signed_in(&ApiRequest::put(&path, self.http.encode(parcel)?))?.json()?;
         Ok(receipt.manifest)
     }
 }

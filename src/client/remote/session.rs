@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use reqwest::StatusCode;
 
-use super::http::{Answer, Ask};
+use super::http::{Answer, ApiRequest};
 use super::{MAX_ANSWER, RemoteError, RemoteRegistry};
 use crate::access::Origin;
 use crate::api::{Bearer, Challenge};
@@ -27,9 +27,9 @@ pub trait Credentials: Send + Sync {
 
 /// Nobody in particular: what is public is all they can read.
 #[derive(Debug, Clone, Copy)]
-pub struct Nobody;
+pub struct Anonymous;
 
-impl Credentials for Nobody {
+impl Credentials for Anonymous {
     fn bearer(&self) -> Option<String> {
         None
     }
@@ -37,13 +37,13 @@ impl Credentials for Nobody {
     fn keep(&self, _bearer: &Bearer) {}
 
     fn answer(&self, _challenge: &str, _origin: &Origin) -> Result<Envelope, String> {
-        Err("nobody is asking".to_owned())
+        Err("authentication required".to_owned())
     }
 }
 
 impl RemoteRegistry {
     /// Puts a question as the one whose credentials these are, signing in where that is needed.
-    pub(super) fn ask_as_myself(&self, ask: &Ask<'_>) -> Result<Answer, RemoteError> {
+    pub(super) fn ask_signed_in(&self, ask: &ApiRequest<'_>) -> Result<Answer, RemoteError> {
         let known = self.credentials.bearer();
         if let Some(bearer) = &known {
             let answer = self.http.ask(ask, Some(bearer))?;
@@ -62,14 +62,14 @@ impl RemoteRegistry {
             return Ok(bearer);
         }
         let challenge: Challenge =
-            self.http.ask(&Ask::post(&["v1", "challenges"], Vec::new()), None)?.json()?;
+            self.http.ask(&ApiRequest::post(&["v1", "challenges"], Vec::new()), None)?.json()?;
         if challenge.challenge.len() as u64 > MAX_ANSWER {
-            return Err(self.http.unexpected("a challenge without end"));
+            return Err(self.http.unexpected("the challenge is too long"));
         }
         let credentials = |reason| RemoteError::Credentials { registry: self.base().to_string(), reason };
         let answer =
             self.credentials.answer(&challenge.challenge, &self.base().into()).map_err(credentials)?;
-        let session = Ask::post(&["v1", "sessions"], answer.to_json().into_bytes());
+        let session = ApiRequest::post(&["v1", "sessions"], answer.to_json().into_bytes());
         let bearer: Bearer = self.http.ask(&session, None)?.json()?;
         self.credentials.keep(&bearer);
         Ok(bearer.bearer)

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::http::Ask;
-use super::pages::{Endless, MAX_ROWS, PAGE, Page, Pages};
+use super::http::ApiRequest;
+use super::pages::{MAX_ROWS, PAGE, Page, Pages, PagingError};
 use super::{MAX_PAGE, RemoteError, RemoteRegistry};
 use crate::access::{DigestPrefix, ExchangeError, Found, HandedIn, Statements, merge, only};
 use crate::api::{StatementPage, StatementReceipt, WORK, WorkDemand, WorkProof};
@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a challenge of a registry is good at least.
 const LONGEST_WORK: Duration = Duration::from_secs(600);
 /// What is told.
-const WORKING: &str = "note: a first request costs some seconds of this machine's work; later ones cost none once one was granted";
+const WORKING: &str =
+    "note: a first request takes some seconds of proof of work; later requests take none after a grant";
 /// Statements that are asked for where only the newest matters.
 const NEWEST: usize = 3;
 
@@ -29,7 +30,7 @@ impl Statements for RemoteRegistry {
         envelope: &Envelope,
         _signer: &VerifyingKey,
     ) -> Result<HandedIn, ExchangeError> {
-        let mut ask = Ask::post(&["v1", "statements"], envelope.to_json().into_bytes());
+        let mut ask = ApiRequest::post(&["v1", "statements"], envelope.to_json().into_bytes());
         // A statement is its own proof.
         let mut answer = self.http.ask(&ask, None)?;
         let proof;
@@ -40,7 +41,7 @@ impl Statements for RemoteRegistry {
         }
         let receipt: StatementReceipt = answer.json()?;
         if receipt.digest != envelope.digest() {
-            return Err(self.http.unexpected("it took in another statement").into());
+            return Err(self.http.unexpected("it accepted another statement").into());
         }
         let place = receipt.same_as.unwrap_or(receipt.digest);
         let path = PathBuf::from(format!("{}/v1/statements#{place}", self.base()));
@@ -57,14 +58,14 @@ impl Statements for RemoteRegistry {
     }
 
     fn newest(&self, kind: &'static str, subject: Sha256Digest) -> Result<Vec<Found>, ExchangeError> {
-        let mut ask = Ask::get(&["v1", "statements"], MAX_PAGE);
+        let mut ask = ApiRequest::get(&["v1", "statements"], MAX_PAGE);
         ask.query = vec![
             ("kind", kind.to_owned()),
             ("about", subject.to_string()),
             ("newest", "true".to_owned()),
             ("limit", NEWEST.to_string()),
         ];
-        let page: StatementPage = self.ask_as_myself(&ask)?.json()?;
+        let page: StatementPage = self.ask_signed_in(&ask)?.json()?;
         Ok(only_about(parse_all(kind, &page), subject))
     }
 
@@ -91,9 +92,8 @@ impl RemoteRegistry {
             // The registry's challenge is over by then.
             begun.elapsed() < LONGEST_WORK
         });
-        proof.ok_or_else(|| {
-            self.http.unexpected("the work that it asks for takes longer than its challenge is good")
-        })
+        proof
+            .ok_or_else(|| self.http.unexpected("the proof of work takes longer than its challenge is valid"))
     }
 
     fn pages(
@@ -104,15 +104,15 @@ impl RemoteRegistry {
         let mut found = Vec::new();
         let (mut pages, mut after) = (Pages::default(), None);
         loop {
-            let mut ask = Ask::get(&["v1", "statements"], MAX_PAGE);
+            let mut ask = ApiRequest::get(&["v1", "statements"], MAX_PAGE);
             ask.query = vec![("kind", kind.to_owned()), ("limit", PAGE.to_string())];
             ask.query.extend(which.clone());
             ask.query.extend(after.take().map(|after| ("after", after)));
-            let answer = self.ask_as_myself(&ask)?;
+            let answer = self.ask_signed_in(&ask)?;
             let bytes = answer.len();
             let page: StatementPage = answer.json()?;
             let came = Page { rows: page.statements.len(), bytes, next: page.next.clone() };
-            after = pages.turn(came).map_err(|endless| self.endless(endless))?;
+            after = pages.accept(came).map_err(|endless| self.paging_error(endless))?;
             // What is no statement of the kind is passed over, as in a folder; what is one is verified when it is used.
             found.extend(parse_all(kind, &page));
             if after.is_none() {
@@ -121,9 +121,9 @@ impl RemoteRegistry {
         }
     }
 
-    fn endless(&self, endless: Endless) -> ExchangeError {
+    fn paging_error(&self, endless: PagingError) -> ExchangeError {
         match endless {
-            Endless::Rows => {
+            PagingError::Rows => {
                 let path = PathBuf::from(self.base().to_string());
                 ExchangeError::TooMany { path, max: MAX_ROWS }
             }

@@ -26,7 +26,7 @@ impl Conditions<'_> {
             return Ok(vec!["there is no policy yet".to_owned()]);
         };
         let Ok(to) = stage.as_str().parse() else {
-            return Ok(vec![format!("`{stage}` is no stage's name")]);
+            return Ok(vec![format!("`{stage}` is not a stage name")]);
         };
         let before = self.repository.published_file(checkpoint, CheckpointFile::Stage)?;
         let before: Option<StageTarget> = before.and_then(|bytes| crate::json::from_slice(&bytes).ok());

@@ -6,7 +6,7 @@ const MAX_LINES: usize = 2000;
 const CONTEXT: usize = 3;
 
 /// Lines with `-`, `+` or a blank before them; `None` where the texts are too long to compare.
-pub(super) fn unified(before: &str, after: &str) -> Option<String> {
+pub(super) fn unified_diff(before: &str, after: &str) -> Option<String> {
     let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let prefix = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
     let (old, new) = (&before[prefix..], &after[prefix..]);
@@ -16,13 +16,13 @@ pub(super) fn unified(before: &str, after: &str) -> Option<String> {
         return None;
     }
     let mut lines: Vec<(char, &str)> = before[..prefix].iter().map(|line| (' ', *line)).collect();
-    lines.extend(compare(old, new));
+    lines.extend(compare_lines(old, new));
     lines.extend(before[before.len() - suffix..].iter().map(|line| (' ', *line)));
-    Some(near_changes(&lines))
+    Some(keep_context(&lines))
 }
 
 /// The longest common subsequence keeps its lines; the others go or come.
-fn compare<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
+fn compare_lines<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
     // common[i][j]: how many lines old[i..] and new[j..] have in common, in order.
     let width = new.len() + 1;
     let mut common = vec![0u16; (old.len() + 1) * width];
@@ -53,7 +53,7 @@ fn compare<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
     lines
 }
 
-fn near_changes(lines: &[(char, &str)]) -> String {
+fn keep_context(lines: &[(char, &str)]) -> String {
     let mut shown = vec![false; lines.len()];
     for (i, _) in lines.iter().enumerate().filter(|(_, (mark, _))| *mark != ' ') {
         let end = lines.len().min(i + CONTEXT + 1);
@@ -81,7 +81,7 @@ mod tests {
     fn changes_are_shown_with_what_is_around_them() {
         let before = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
         let after = "a\nb\nc\nd\ne\nF\ng\nh\nx\ni\nj\n";
-        insta::assert_snapshot!(unified(before, after).unwrap(), @"
+        insta::assert_snapshot!(unified_diff(before, after).unwrap(), @"
           c
           d
           e
@@ -97,9 +97,9 @@ mod tests {
 
     #[test]
     fn a_diff_cannot_steer_a_terminal_or_take_forever() {
-        assert!(!unified("", "\u{1b}[31mred").unwrap().contains('\u{1b}'));
+        assert!(!unified_diff("", "\u{1b}[31mred").unwrap().contains('\u{1b}'));
         let long = |c: char| format!("{c}\n").repeat(MAX_LINES + 1);
-        assert_eq!(unified(&long('a'), &long('b')), None);
-        assert_eq!(unified("same\n", "same\n").unwrap(), "");
+        assert_eq!(unified_diff(&long('a'), &long('b')), None);
+        assert_eq!(unified_diff("same\n", "same\n").unwrap(), "");
     }
 }

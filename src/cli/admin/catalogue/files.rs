@@ -22,8 +22,8 @@ pub(super) fn describe(
     let size = |file: &TargetFile| format!("{}, SHA-256 {}", units::bytes(file.length), file.hashes.sha256);
     let bytes = |file: File<'_>| file.and_then(|(_, bytes)| bytes.clone());
     let (old, new) = (bytes(before), bytes(after));
-    if let (None, Some(owner)) = (before, new.as_deref().and_then(|new| owner(path, new))) {
-        return Ok(format!("adds the card of {owner}"));
+    if let (None, Some(card_owner)) = (before, new.as_deref().and_then(|new| card_owner(path, new))) {
+        return Ok(format!("adds the card of {card_owner}"));
     }
     let head = match (before, after) {
         (None, Some((after, _))) => format!("adds {path} ({})", size(after)),
@@ -33,48 +33,50 @@ pub(super) fn describe(
         }
         (None, None) => String::new(),
     };
-    let words: String = in_words(path, old.as_deref(), new.as_deref(), conditions)?
+    let words: String = describe_change(path, old.as_deref(), new.as_deref(), conditions)?
         .iter()
         .map(|line| format!("    {line}\n"))
         .collect();
     let texts = text(new.as_deref()).map(|new| (text(old.as_deref()).unwrap_or_default(), new));
     let is_manifest = path.as_str().ends_with(CheckpointFile::Manifest.name());
-    let is_said = *path == TargetPath::organizations();
-    let body = texts.filter(|_| !is_manifest && !is_said).and_then(|(old, new)| diff::unified(&old, &new));
+    let is_organizations = *path == TargetPath::organizations();
+    let body = texts
+        .filter(|_| !is_manifest && !is_organizations)
+        .and_then(|(old, new)| diff::unified_diff(&old, &new));
     Ok(format!("{head}\n{words}{}", body.unwrap_or_default()))
 }
 
 /// Whose card it is; a card's signature is no reading, and the path holds the key id.
-fn owner(path: &TargetPath, bytes: &[u8]) -> Option<String> {
+fn card_owner(path: &TargetPath, bytes: &[u8]) -> Option<String> {
     let card = verify_card(&Envelope::parse(bytes).ok()?).ok()?;
     let is_theirs = TargetPath::card(&card.verifying_key) == *path;
     is_theirs.then(|| format!("{} (key {})", card.name, card.verifying_key.id().short()))
 }
 
 /// What a checkpoint's file means, as its room can say it.
-fn in_words(
+fn describe_change(
     path: &TargetPath,
     before: Option<&[u8]>,
     after: Option<&[u8]>,
     conditions: &Conditions<'_>,
 ) -> anyhow::Result<Vec<String>> {
     if *path == TargetPath::organizations() {
-        return registrars_in_words(before, after, &conditions.repository.roster()?);
+        return describe_registrars(before, after, &conditions.repository.roster()?);
     }
     let (Subject::Board(checkpoint), Some(after)) = (conditions.subject, after) else {
         return Ok(Vec::new());
     };
     if *path == CheckpointFile::Policy.of(checkpoint) {
-        return Ok(policy_in_words(before, after));
+        return Ok(describe_policy(before, after));
     }
     if *path == CheckpointFile::Stage.of(checkpoint) {
-        return stage_in_words(before, after, conditions);
+        return describe_stage(before, after, conditions);
     }
     Ok(Vec::new())
 }
 
-/// Who may confirm people of which organization from now on, and who no longer.
-fn registrars_in_words(
+/// Who may confirm members of which organization from now on, and who no longer.
+fn describe_registrars(
     before: Option<&[u8]>,
     after: Option<&[u8]>,
     roster: &Roster,
@@ -82,7 +84,7 @@ fn registrars_in_words(
     let parse =
         |bytes: Option<&[u8]>| bytes.map_or_else(|| Ok(Organizations::default()), Organizations::parse);
     let Ok(after) = parse(after) else {
-        return Ok(vec!["warning: this names no registrars that any program can use".to_owned()]);
+        return Ok(vec!["warning: this is not a valid list of registrars".to_owned()]);
     };
     let (before, none) = (parse(before).unwrap_or_default(), BTreeSet::new());
     let names: BTreeSet<_> = before.iter().chain(after.iter()).map(|(name, _)| name).collect();
@@ -98,23 +100,23 @@ fn registrars_in_words(
         };
         if !come.is_empty() {
             let who = words::names_and_ids(come, roster);
-            lines.push(format!("may confirm people of {name}: {who}{caution}"));
+            lines.push(format!("may confirm members of {name}: {who}{caution}"));
         }
         if !gone.is_empty() {
             let who = words::names_and_ids(gone, roster);
             lines.push(format!(
-                "confirms nobody of {name} any more: {who}; what they confirmed stops counting"
+                "no longer confirms members of {name}: {who}; their confirmations are no longer valid"
             ));
         }
     }
     Ok(lines)
 }
 
-fn policy_in_words(before: Option<&[u8]>, after: &[u8]) -> Vec<String> {
+fn describe_policy(before: Option<&[u8]>, after: &[u8]) -> Vec<String> {
     let parse = |bytes: &[u8]| Policy::parse(&String::from_utf8_lossy(bytes));
     let after = match parse(after) {
         Ok(policy) => policy,
-        Err(_) => return vec!["warning: this is no policy that any program can use".to_owned()],
+        Err(_) => return vec!["warning: this is not a valid policy".to_owned()],
     };
     let stages: Vec<_> = after.stages.iter().map(|stage| stage.name.as_str()).collect();
     let first =
@@ -125,17 +127,17 @@ fn policy_in_words(before: Option<&[u8]>, after: &[u8]) -> Vec<String> {
     }
 }
 
-fn stage_in_words(
+fn describe_stage(
     before: Option<&[u8]>,
     after: &[u8],
     conditions: &Conditions<'_>,
 ) -> anyhow::Result<Vec<String>> {
     let Ok(after) = crate::json::from_slice::<StageTarget>(after) else {
-        return Ok(vec!["warning: this names no stage that any program can use".to_owned()]);
+        return Ok(vec!["warning: this is not a valid stage".to_owned()]);
     };
     let before: Option<StageTarget> = before.and_then(|bytes| crate::json::from_slice(bytes).ok());
     if before.as_ref().is_some_and(|before| before.stage == after.stage) {
-        let words = format!("warning: it is in {} already: its days would count anew", after.stage);
+        let words = format!("warning: it is already in {}: its days would start again", after.stage);
         return Ok(vec![words]);
     }
     let from = before.map_or_else(|| "not released".to_owned(), |before| before.stage.to_string());

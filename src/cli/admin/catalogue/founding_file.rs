@@ -55,7 +55,7 @@ pub(super) struct Signers {
 
 impl FoundingFile {
     /// What options say, as the file would.
-    pub(super) fn of_options(
+    pub(super) fn from_options(
         registry: PathBuf,
         owners: Signers,
         boards: BTreeMap<CheckpointId, Signers>,
@@ -67,13 +67,13 @@ impl FoundingFile {
     /// Reads a file; paths in it are seen from where it lies.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = String::from_utf8(files::read(path, MAX_BYTES)?);
-        let text = text.map_err(|_| unusable(path, "it is not UTF-8"))?;
+        let text = text.map_err(|_| refuse_file(path, "it is not UTF-8"))?;
         let mut file: Self = toml::Deserializer::parse(&text)
             .and_then(crate::json::strictly)
-            .map_err(|error| unusable(path, error.to_string().trim_end()))?;
+            .map_err(|error| refuse_file(path, error.to_string().trim_end()))?;
         if file.schema != 1 {
-            let reason = format!("its schema is {}, and this program knows schema 1", file.schema);
-            return Err(unusable(path, &reason).into());
+            let reason = format!("its schema is {}; this program supports schema 1", file.schema);
+            return Err(refuse_file(path, &reason).into());
         }
         let folder = path.parent().unwrap_or(Path::new("."));
         let signers = file.boards.values_mut().chain([&mut file.owners]);
@@ -85,9 +85,9 @@ impl FoundingFile {
     }
 }
 
-fn unusable(path: &Path, reason: &str) -> Refusal {
+fn refuse_file(path: &Path, reason: &str) -> Refusal {
     Refusal::usage(
         format!("{} cannot be used: {reason}", path.display()),
-        "docs/catalogue.md shows one that can",
+        "docs/catalogue.md shows an example",
     )
 }

@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::founding_file::{FoundingFile, Signers};
-use super::hand_in::{Proposed, Proposing};
-use super::workshop::Workshop;
+use super::submit::{Submission, SubmittedProposal};
+use super::working_copy::WorkingCopy;
 use crate::catalogue::{AUDITORS, BoardPlan, Days, Founding, RepositoryError, Standing};
 use crate::cli::failure::Refusal;
 use crate::cli::files;
@@ -22,16 +22,16 @@ use crate::name::CheckpointId;
 use crate::statement::Envelope;
 use crate::time::Timestamp;
 
-/// Propose a new catalogue: its owners, its registry, and each checkpoint's board; and sign it, as one of its owners
+/// Propose and sign a new catalogue: its owners, its registry and each checkpoint's board
 ///
-/// Until the owners have signed it, the same command with other words takes its place.
+/// Until the owners have signed it, the same command with other options replaces it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Init {
-    /// All of it from a file (docs/catalogue.md shows one), in place of the options that name people
+    /// Read everything from a file (docs/catalogue.md shows one), in place of the options that name people
     #[arg(long, value_name = "FILE", conflicts_with_all = ["owners", "owner_threshold", "registry_card", "boards", "auditors"])]
     from: Option<PathBuf>,
 
-    /// Card of an owner, who keeps the root of trust; once for each
+    /// Card of an owner, who holds the root of trust; repeat for each
     #[arg(long = "owner", value_name = "CARD", required_unless_present = "from")]
     owners: Vec<PathBuf>,
 
@@ -39,23 +39,23 @@ pub(in crate::cli) struct Init {
     #[arg(long, value_name = "COUNT", required_unless_present = "from")]
     owner_threshold: Option<u32>,
 
-    /// Card of the registry, whose key publishes
+    /// Card of the registry, whose key signs what is published
     #[arg(long, value_name = "CARD", required_unless_present = "from")]
     registry_card: Option<PathBuf>,
 
-    /// A checkpoint's board, such as gpt2-124m=2:ada.card,ben.card,cy.card, or one that policies name, such as ethics=1:eve.card; once for each
+    /// A checkpoint's board, such as gpt2-124m=2:ada.card,ben.card,cy.card, or one that policies name, such as ethics=1:eve.card; repeat for each
     #[arg(long = "board", value_name = "CHECKPOINT=COUNT:CARD,…")]
     boards: Vec<BoardArgument>,
 
-    /// Card of an auditor, to whom prompts are sealed where a stage says so, and who reviews misuse; once for each
+    /// Card of an auditor, who reviews misuse; prompts are sealed to auditors if a stage requires it; repeat for each
     #[arg(long = "auditor", value_name = "CARD")]
     auditors: Vec<PathBuf>,
 
-    /// The code that `registry init` showed, where the registry is a server
+    /// The code that `registry init` printed, if the registry is a server
     #[arg(long, value_name = "CODE", env = "PORTCULLIS_FOUNDING_CODE", hide_env_values = true)]
     founding_code: Option<String>,
 
-    /// Take the place of a founding that others signed already; its digest, as `catalogue review` shows it, once for each role
+    /// Replace a founding that others already signed; its digest from `catalogue review`, once for each role
     #[arg(long, value_name = "SHA-256")]
     instead_of: Vec<Sha256Digest>,
 
@@ -89,26 +89,26 @@ impl FromStr for BoardArgument {
 
 impl Init {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let workshop = Workshop::open_to_found(home, output)?;
+        let working_copy = WorkingCopy::open_for_founding(home, output)?;
         let founding = self.founding()?;
         let now = Timestamp::now();
-        workshop.require_trusted_base(home, now)?;
-        let signatory = Signatory::of(home, output)?;
-        let by = workshop.proposer(signatory.key(), &self.instead_of);
-        let replaced = workshop.repository().standings().unwrap_or_default();
-        workshop.repository().found(&founding, &by, now, Days::default()).map_err(instead)?;
-        let proposing = Proposing {
-            workshop: &workshop,
+        working_copy.require_trusted_base(home, now)?;
+        let signatory = Signatory::open(home, output)?;
+        let by = working_copy.proposer(signatory.key(), &self.instead_of);
+        let replaced = working_copy.repository().standings().unwrap_or_default();
+        working_copy.repository().found(&founding, &by, now, Days::default()).map_err(suggest_replacement)?;
+        let submission = Submission {
+            working_copy: &working_copy,
             signatory: &signatory,
             consent: &self.consent,
             founding_code: self.founding_code.as_deref(),
         };
-        let done = proposing.hand_in(now)?;
+        let done = submission.submit(now)?;
         note_replaced(&replaced, signatory.key(), &done, output);
         let place = home.place()?;
         let text = format!(
             "proposed and signed a new catalogue {} {place}; {} of its owners must sign, then the registry publishes it\n{}",
-            if workshop.is_folder() { "in" } else { "to" },
+            if working_copy.is_folder() { "in" } else { "to" },
             founding.threshold,
             done.next_steps()?,
         );
@@ -123,7 +123,7 @@ impl Init {
     fn founding(&self) -> anyhow::Result<Founding> {
         let file = match (&self.from, &self.registry_card) {
             (Some(path), _) => FoundingFile::read(path)?,
-            (None, Some(registry)) => FoundingFile::of_options(
+            (None, Some(registry)) => FoundingFile::from_options(
                 registry.clone(),
                 Signers { threshold: self.owner_threshold.unwrap_or_default(), cards: self.owners.clone() },
                 self.boards.iter().map(|board| (board.checkpoint.clone(), board.signers.clone())).collect(),
@@ -157,14 +157,14 @@ impl Init {
 }
 
 /// Says whose signatures went with the founding that this one takes the place of.
-fn note_replaced(replaced: &[Standing], own: VerifyingKey, done: &Proposed, output: Output) {
+fn note_replaced(replaced: &[Standing], own: VerifyingKey, done: &SubmittedProposal, output: Output) {
     for standing in replaced {
         let is_new =
             done.roles.iter().any(|(role, digest)| *role == standing.subject && *digest != standing.digest);
         let others = standing.tallies.iter().flat_map(|tally| &tally.signed).any(|key| *key != own);
         if is_new && others {
             output.note(format_args!(
-                "note: another owner signed {} as it was; this takes its place, and they must review and sign it anew",
+                "note: another owner signed an earlier version of {}; this replaces it, and they must review and sign again",
                 standing.subject
             ));
         }
@@ -172,10 +172,10 @@ fn note_replaced(replaced: &[Standing], own: VerifyingKey, done: &Proposed, outp
 }
 
 /// What to do about another's founding: a founding takes the place of one, and builds on none.
-fn instead(error: RepositoryError) -> anyhow::Error {
+fn suggest_replacement(error: RepositoryError) -> anyhow::Error {
     let RepositoryError::Open { digest, .. } = &error else { return error.into() };
     let hint = format!(
-        "read `portcullis catalogue review` and sign that one; or put yours in its place with --instead-of {digest}, and so for each role"
+        "read `portcullis catalogue review` and sign that one; or replace it with --instead-of {digest}, once for each role"
     );
     Refusal::denied(error.to_string(), hint).into()
 }

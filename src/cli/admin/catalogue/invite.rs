@@ -28,7 +28,7 @@ impl Invite {
         let fingerprint = invitation.fingerprint();
         let text = format!(
             "{invitation}\n  registry     {place}\n  fingerprint  {fingerprint}\n  \
-             next: send the line; whoever gets it runs `portcullis join <invitation>`, and compares the fingerprint with yours by another way\n"
+             next: send the line; the recipient runs `portcullis join <invitation>` and compares the fingerprint with yours over another channel\n"
         );
         let value = json!({
             "invitation": invitation.to_string(), "registry": place.to_string(), "catalogue": root,

@@ -5,7 +5,6 @@ mod conditions;
 mod diff;
 mod files;
 mod founding_file;
-mod hand_in;
 mod init;
 mod invite;
 mod organization;
@@ -18,9 +17,10 @@ mod root;
 mod rotate;
 mod sign;
 mod status;
+mod submit;
 mod waiting;
 mod words;
-pub(in crate::cli) mod workshop;
+pub(in crate::cli) mod working_copy;
 
 use clap::Subcommand;
 

@@ -44,7 +44,7 @@ struct Checkpoint<'a> {
 
 impl<'a> Overview<'a> {
     /// Reads what each board published.
-    pub(super) fn of(sources: &'a Sources<'a>) -> anyhow::Result<Self> {
+    pub(super) fn read(sources: &'a Sources<'a>) -> anyhow::Result<Self> {
         let (mut checkpoints, mut others) = (Vec::new(), Vec::new());
         for (name, quorum) in sources.boards {
             let Some(role) = sources.roles.iter().find(|role| role.role == name.as_str()) else {
@@ -92,7 +92,7 @@ impl<'a> Overview<'a> {
         for Checkpoint { name, quorum, stage, policy, .. } in &self.checkpoints {
             let (stage, since) = match stage {
                 Some(stage) => (Cell::new(&stage.stage), stage.since.date()),
-                None => (Cell::new("not released").toned(Tone::Faint), String::new()),
+                None => (Cell::new("not released").with_tone(Tone::Faint), String::new()),
             };
             let policy = policy.as_ref().map(|policy| format!("version {}", policy.version));
             table.row([
@@ -114,7 +114,7 @@ impl<'a> Overview<'a> {
         }
         for (name, quorum, asked_by) in &self.boards {
             let purpose = match asked_by.as_slice() {
-                _ if name.as_str() == AUDITORS => "review of use".to_owned(),
+                _ if name.as_str() == AUDITORS => "misuse review".to_owned(),
                 [] => "nothing published yet".to_owned(),
                 asked_by => format!("requests for {}", asked_by.join(", ")),
             };
@@ -148,13 +148,13 @@ impl<'a> Overview<'a> {
             ("SIGNED BY", Fit::Cut),
         ]);
         for role in *roles {
-            let until = format!("{} ({})", role.expires.date(), words::from_now(role.expires, *now));
-            let must = format!("{} of {} must", role.quorum.threshold(), role.quorum.keys().len());
+            let until = format!("{} ({})", role.expires.date(), words::time_until(role.expires, *now));
+            let must = format!("{} of {} needed", role.quorum.threshold(), role.quorum.keys().len());
             let tone = if role.expires.seconds_since(*now) <= 0 { Tone::Bad } else { Tone::Plain };
             table.row([
                 Cell::new(&role.role),
                 Cell::new(role.version),
-                Cell::new(until).toned(tone),
+                Cell::new(until).with_tone(tone),
                 Cell::new(format!("{} ({must})", words::names(&role.signers, roster))),
             ]);
         }

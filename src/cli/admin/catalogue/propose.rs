@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::conditions::Conditions;
-use super::hand_in::Proposing;
-use super::workshop::Workshop;
+use super::submit::Submission;
+use super::working_copy::WorkingCopy;
 use crate::catalogue::{CheckpointFile, Repository, StageTarget, Subject, TargetPath};
 use crate::cli::admin::policy::boards as boards_of;
 use crate::cli::failure::Refusal;
@@ -34,7 +34,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Propose a checkpoint's policy, manifest, stage or agreement, misuse rules, or a later expiry, and sign the proposal
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Propose {
-    /// Of what: a checkpoint; or `misuse`, `targets`, `root`
+    /// What to change: a checkpoint, or `misuse`, `targets`, `root`
     subject: String,
 
     /// The manifest of its files
@@ -45,7 +45,7 @@ pub(in crate::cli) struct Propose {
     #[arg(long, value_name = "NAME")]
     stage: Option<Label>,
 
-    /// The rules by which misuse is found, in TOML
+    /// The misuse rules, in TOML
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
 
@@ -68,15 +68,15 @@ pub(in crate::cli) struct Terms {
     #[arg(long, value_name = "FILE")]
     agreement: Option<PathBuf>,
 
-    /// Digest of a statement of evidence for the stage; once for each
+    /// Digest of a statement of evidence for the stage; repeat for each
     #[arg(long, value_name = "SHA-256", requires = "stage")]
     evidence: Vec<Sha256Digest>,
 
-    /// For how long the change is believed
+    /// Days until the change expires
     #[arg(long, value_name = "DAYS", default_value_t = 365)]
     expires_in: u32,
 
-    /// Build on this open proposal of somebody else, which you read; its digest
+    /// Build on this open proposal of another person, which you reviewed; its digest
     #[arg(long, value_name = "SHA-256")]
     onto: Vec<Sha256Digest>,
 
@@ -105,34 +105,34 @@ impl Terms {
 
 impl Propose {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        self.run_in(&Workshop::open(home, output)?, home, output)
+        self.run_in(&WorkingCopy::open(home, output)?, home, output)
     }
 
     /// Proposes in a workshop that is open already.
     pub(in crate::cli) fn run_in(
         self,
-        workshop: &Workshop,
+        working_copy: &WorkingCopy,
         home: &Home,
         output: Output,
     ) -> anyhow::Result<()> {
-        let repository = workshop.repository();
+        let repository = working_copy.repository();
         let now = Timestamp::now();
         let expires = now.plus_days(self.terms.expires_in);
         let name = if self.subject == "misuse" { "targets" } else { self.subject.as_str() };
         let subject: Subject = name.parse()?;
         if self.withdraw {
-            workshop.withdraw(&subject)?;
+            working_copy.withdraw(&subject)?;
             let text = format!("withdrew the proposed change of {subject}\n");
             return output.result(&json!({ "withdrawn": subject.to_string() }), text);
         }
-        workshop.require_trusted_base(home, now)?;
-        let signatory = Signatory::of(home, output)?;
-        let by = workshop.proposer(signatory.key(), &self.terms.onto);
+        working_copy.require_trusted_base(home, now)?;
+        let signatory = Signatory::open(home, output)?;
+        let by = working_copy.proposer(signatory.key(), &self.terms.onto);
         match &subject {
             Subject::Board(checkpoint) => {
                 self.require_no(self.rules.as_deref(), "--rules", "misuse")?;
                 let mut files = self.files(checkpoint, now)?;
-                self.keep_stage((repository, checkpoint), &mut files, output)?;
+                self.keep_stage(repository, checkpoint, &mut files, output)?;
                 if let Some(policy) = files.get(&CheckpointFile::Policy) {
                     let policy = Policy::parse(&String::from_utf8_lossy(policy))
                         .context("the policy cannot be used")?;
@@ -151,7 +151,7 @@ impl Propose {
                     .concat()
                 {
                     output.note(format_args!(
-                        "note: the policy's rule is not met: {rule}; those who sign are shown it"
+                        "note: the policy's rule is not met: {rule}; the signers see this"
                     ));
                 }
             }
@@ -165,9 +165,13 @@ impl Propose {
                 repository.renew_root(expires, &by)?;
             }
         }
-        let proposing =
-            Proposing { workshop, signatory: &signatory, consent: &self.terms.consent, founding_code: None };
-        let done = proposing.hand_in(now)?;
+        let submission = Submission {
+            working_copy,
+            signatory: &signatory,
+            consent: &self.terms.consent,
+            founding_code: None,
+        };
+        let done = submission.submit(now)?;
         let text = format!(
             "proposed and signed a change of {subject}\n{}{}",
             done.next_steps()?,
@@ -210,7 +214,8 @@ impl Propose {
     /// A checkpoint does not enter the stage that it is in: its days would count anew. What else is proposed comes into force in that stage.
     fn keep_stage(
         &self,
-        (repository, checkpoint): (&Repository, &CheckpointId),
+        repository: &Repository,
+        checkpoint: &CheckpointId,
         files: &mut BTreeMap<CheckpointFile, Vec<u8>>,
         output: Output,
     ) -> anyhow::Result<()> {
@@ -223,13 +228,13 @@ impl Propose {
         // An open proposal may name another stage: this one takes that back.
         let proposed = repository.proposed_file(checkpoint, CheckpointFile::Stage)?;
         if (files.len() == 1 && proposed.as_ref() == Some(&published)) || !self.terms.evidence.is_empty() {
-            let message = format!("{checkpoint} is in stage `{stage}` already");
+            let message = format!("{checkpoint} is already in stage `{stage}`");
             let hint = format!(
-                "name another stage; a policy, an agreement or a manifest is proposed without one: `portcullis catalogue propose {checkpoint} --policy policy.toml`"
+                "name another stage; propose a policy, an agreement or a manifest without a stage: `portcullis catalogue propose {checkpoint} --policy policy.toml`"
             );
             return Err(Refusal::usage(message, hint).into());
         }
-        output.note(format_args!("note: {checkpoint} is in stage `{stage}` already, and stays in it"));
+        output.note(format_args!("note: {checkpoint} is already in stage `{stage}` and stays in it"));
         files.insert(CheckpointFile::Stage, published);
         Ok(())
     }
@@ -245,7 +250,7 @@ impl Propose {
                 published.map(|scorer| scorer.rules().version).filter(|v| *v >= rules.version)
             {
                 let message =
-                    format!("the rules say version {}, and version {published} is in force", rules.version);
+                    format!("the rules have version {}, and version {published} is in force", rules.version);
                 let hint = format!("give the file a version above {published}");
                 return Err(Refusal::usage(message, hint).into());
             }
@@ -266,7 +271,7 @@ impl Propose {
         if given.is_none() {
             return Ok(());
         }
-        let message = format!("{option} is not for {}", self.subject);
+        let message = format!("{option} does not apply to {}", self.subject);
         Err(Refusal::usage(message, format!("propose it for {subject}")))
     }
 }

@@ -12,14 +12,14 @@ use crate::cli::signing::{Unattended, unattended};
 use crate::registry::incoherent;
 use crate::time::Timestamp;
 
-/// Put every proposal that has its signatures in force, and renew what the registry signs
+/// Publish every proposal that has all its signatures, and renew the registry's own roles
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Publish {
-    /// For how long clients believe that nothing newer is out
+    /// Days until the timestamp expires
     #[arg(long, value_name = "DAYS", default_value_t = 14)]
     timestamp_days: u32,
 
-    /// For how long the list of versions is believed
+    /// Days until the snapshot expires
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     snapshot_days: u32,
 }

@@ -12,10 +12,10 @@ use crate::cli::page::Page;
 use crate::cli::{files, registry};
 use crate::time::Timestamp;
 
-/// Check a catalogue from the trusted root on, and remember what was seen
+/// Verify the catalogue from the trusted root on, and store the verified state
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Refresh {
-    /// The root of trust to begin with, from a source that you trust; once
+    /// The first root of trust, from a source that you trust; needed once
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
 }
@@ -44,7 +44,7 @@ impl Refresh {
                 Err(error) => Err(error.into()),
             },
         };
-        let overview = Overview::of(&sources)?;
+        let overview = Overview::read(&sources)?;
         let mut value = overview.json();
         value["targets"] = catalogue.targets().len().into();
         let mut page = Page::new();

@@ -7,10 +7,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::conditions::Conditions;
-use super::workshop::Workshop;
+use super::working_copy::WorkingCopy;
 use super::{files, words};
 use crate::catalogue::{Change, CheckpointFile, Client, Repository, Review, Roster, StageTarget};
-use crate::cli::admin::policy::grants::{Grants, Proposed};
+use crate::cli::admin::policy::grants::{DraftRules, Grants};
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::client;
@@ -18,33 +18,34 @@ use crate::digest::Sha256Digest;
 use crate::statement::Quorum;
 use crate::time::Timestamp;
 
-/// Show what is proposed, in plain words, with the digest that `catalogue sign` wants
+/// Show the proposed changes, with the digest that `catalogue sign` takes
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReviewCommand {}
 
 impl ReviewCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        let workshop = Workshop::open(home, output)?;
+        let working_copy = WorkingCopy::open(home, output)?;
         let client = Client::new(home.catalogue_state());
         if client.root()?.is_none() {
-            output.note("note: this home trusts no catalogue yet, so nothing but its own signatures vouches for what is published there");
+            output.note("note: this home trusts no catalogue yet: the published one is checked against its own signatures only");
         } else {
-            workshop.require_trusted_base(home, now)?;
+            working_copy.require_trusted_base(home, now)?;
         }
-        let repository = workshop.repository();
+        let repository = working_copy.repository();
         let reviews = repository.review()?;
         let roster = repository.roster()?;
         let reader = Reader { repository, roster: &roster, now };
         let mut text = String::new();
-        if reviews.is_empty() && workshop.refused().is_empty() {
+        if reviews.is_empty() && working_copy.rejected().is_empty() {
             writeln!(text, "nothing is proposed")?;
         }
         let mut proposed = Vec::new();
         for review in &reviews {
             let words = reader.read(review)?;
             text += &words.text;
-            let grants = replaced_policy(review).map(|new| ended_grants(new, review, home, output));
+            let grants =
+                find_replaced_policy(review).map(|new| describe_ended_grants(new, review, home, output));
             if let Some((line, _)) = &grants {
                 writeln!(text, "  {line}")?;
             }
@@ -61,7 +62,7 @@ impl ReviewCommand {
             proposed.push(value);
         }
         let mut refused = Vec::new();
-        for (subject, error) in workshop.refused() {
+        for (subject, error) in working_copy.rejected() {
             writeln!(text, "{subject}: refused: {error}")?;
             refused.push(json!({ "role": subject.to_string(), "reason": error.to_string() }));
         }
@@ -70,7 +71,7 @@ impl ReviewCommand {
 }
 
 /// The text of a policy that would follow one in force.
-fn replaced_policy(review: &Review) -> Option<&[u8]> {
+fn find_replaced_policy(review: &Review) -> Option<&[u8]> {
     review.changes.iter().find_map(|change| match change {
         Change::File { path, before: Some(_), after: Some((_, Some(bytes))) }
             if path.as_str().ends_with("/policy.toml") =>
@@ -82,7 +83,7 @@ fn replaced_policy(review: &Review) -> Option<&[u8]> {
 }
 
 /// The new bytes of a file of a checkpoint, if a proposal replaces it.
-fn replaced(review: &Review, file: CheckpointFile) -> Option<&[u8]> {
+fn find_replaced_file(review: &Review, file: CheckpointFile) -> Option<&[u8]> {
     let name = format!("/{}", file.name());
     review.changes.iter().find_map(|change| match change {
         Change::File { path, after: Some((_, Some(bytes))), .. } if path.as_str().ends_with(&name) => {
@@ -93,18 +94,18 @@ fn replaced(review: &Review, file: CheckpointFile) -> Option<&[u8]> {
 }
 
 /// What becomes of the grants that stand: in words, and for programs. Whoever may not read them is told that it is not known.
-fn ended_grants(text: &[u8], review: &Review, home: &Home, output: Output) -> (String, Value) {
+fn describe_ended_grants(text: &[u8], review: &Review, home: &Home, output: Output) -> (String, Value) {
     let policy = &*String::from_utf8_lossy(text);
-    let digest = |file| replaced(review, file).map(Sha256Digest::of);
-    let stage = replaced(review, CheckpointFile::Stage);
+    let digest = |file| find_replaced_file(review, file).map(Sha256Digest::of);
+    let stage = find_replaced_file(review, CheckpointFile::Stage);
     let stage = stage.and_then(|bytes| crate::json::from_slice::<StageTarget>(bytes).ok());
-    let proposed = Proposed {
+    let proposed = DraftRules {
         policy,
         agreement: digest(CheckpointFile::Agreement),
         manifest: digest(CheckpointFile::Manifest),
         stage: stage.and_then(|target| target.stage.as_str().parse().ok()),
     };
-    let read = || Grants::under(proposed, home, output);
+    let read = || Grants::read(proposed, home, output);
     match read() {
         Ok(grants) => (grants.summary(), grants.json()),
         // Without a stage nobody was granted anything.
@@ -113,7 +114,7 @@ fn ended_grants(text: &[u8], review: &Review, home: &Home, output: Output) -> (S
         }
         Err(error) => {
             let line = format!(
-                "ends the grants made under the policy in force; how many and whose is not known here: {error:#}"
+                "ends the grants made under the policy in force; which ones is unknown here: {error:#}"
             );
             (line, json!({ "unknown": format!("{error:#}") }))
         }
@@ -145,7 +146,7 @@ impl Reader<'_> {
             .iter()
             .map(|change| describe(change, self.roster, &conditions))
             .collect::<Result<_, _>>()?;
-        let changes = in_order(changes);
+        let changes = sort_cards(changes);
         let mut text = format!("{}, version {}\n", standing.subject, standing.version);
         for change in &changes {
             writeln!(text, "  {}", change.trim_end())?;
@@ -157,7 +158,7 @@ impl Reader<'_> {
         let others = standing.proposers.iter().filter(|key| !members.contains(key));
         let others: Vec<_> = others.collect();
         if !others.is_empty() {
-            writeln!(text, "  proposed by {}, who has no say in it", words::names(others, self.roster))?;
+            writeln!(text, "  proposed by {}, who cannot sign it", words::names(others, self.roster))?;
         }
         writeln!(text, "  digest {}", standing.digest)?;
         Ok(Words { text, changes })
@@ -165,7 +166,7 @@ impl Reader<'_> {
 }
 
 /// Cards in the order of their owners' names, which the order of their digests would shuffle.
-fn in_order(mut changes: Vec<String>) -> Vec<String> {
+fn sort_cards(mut changes: Vec<String>) -> Vec<String> {
     changes.sort_by_key(|change| {
         let is_card = change.starts_with("adds the card");
         (is_card, if is_card { change.clone() } else { String::new() })
@@ -181,7 +182,7 @@ fn describe(change: &Change, roster: &Roster, conditions: &Conditions<'_>) -> an
         Change::Signers { before, after } => describe_signers(before.as_ref(), after.as_ref(), roster),
         Change::Expiry { before, after } => {
             let was = before.map(|before| format!(" (was {})", before.date())).unwrap_or_default();
-            format!("expires {}, {}{was}", after.date(), words::from_now(*after, conditions.now))
+            format!("expires {}, {}{was}", after.date(), words::time_until(*after, conditions.now))
         }
     })
 }

@@ -13,7 +13,7 @@ use crate::cli::output::{Output, shown};
 use crate::cli::registry;
 use crate::digest::Sha256Digest;
 
-/// Write the first root of trust, to hand out by another way than the registry, with its SHA-256 to compare
+/// Write the first root of trust to a file, to hand out over another channel than the registry, and print its SHA-256
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Root {
     /// The file to write
@@ -36,7 +36,7 @@ impl Root {
         let digest = Sha256Digest::of(&root);
         let to = self.to.display();
         let text = format!(
-            "wrote {to}, SHA-256 {digest}\n  next: compare the SHA-256 with the other owners', hand the file out by another way than the registry, and `portcullis join {place} --root {to}`\n"
+            "wrote {to}, SHA-256 {digest}\n  next: compare the SHA-256 with the other owners, hand the file out over another channel than the registry, and run `portcullis join {place} --root {to}`\n"
         );
         output.result(&json!({ "path": shown(&self.to), "sha256": digest }), text)
     }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::hand_in::Proposing;
 use super::init::cards;
-use super::workshop::Workshop;
+use super::submit::Submission;
+use super::working_copy::WorkingCopy;
 use crate::catalogue::{Days, Roster, Rotation};
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -24,11 +24,11 @@ pub(in crate::cli) struct Rotate {
     /// Whose keys: `root` (the owners), `registry`, or a checkpoint (its board)
     subject: String,
 
-    /// Card of someone who joins; once for each
+    /// Card of someone who joins; repeat for each
     #[arg(long, value_name = "CARD")]
     add: Vec<PathBuf>,
 
-    /// Name or key id of someone who leaves; once for each
+    /// Name or key id of someone who leaves; repeat for each
     #[arg(long, value_name = "NAME|KEYID")]
     remove: Vec<String>,
 
@@ -36,11 +36,11 @@ pub(in crate::cli) struct Rotate {
     #[arg(long, value_name = "COUNT")]
     threshold: Option<u32>,
 
-    /// For how long the change is believed
+    /// Days until the change expires
     #[arg(long, value_name = "DAYS")]
     expires_in: Option<u32>,
 
-    /// Build on this open proposal of somebody else, which you read; its digest
+    /// Build on this open proposal of another person, which you reviewed; its digest
     #[arg(long, value_name = "SHA-256")]
     onto: Vec<Sha256Digest>,
 
@@ -50,8 +50,8 @@ pub(in crate::cli) struct Rotate {
 
 impl Rotate {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let workshop = Workshop::open(home, output)?;
-        let repository = workshop.repository();
+        let working_copy = WorkingCopy::open(home, output)?;
+        let repository = working_copy.repository();
         let days = self.expires_in.map_or_else(Days::default, |days| Days {
             root: days,
             targets: days,
@@ -59,9 +59,9 @@ impl Rotate {
         });
         let now = Timestamp::now();
         let add = cards(&self.add)?;
-        workshop.require_trusted_base(home, now)?;
-        let signatory = Signatory::of(home, output)?;
-        let by = workshop.proposer(signatory.key(), &self.onto);
+        working_copy.require_trusted_base(home, now)?;
+        let signatory = Signatory::open(home, output)?;
+        let by = working_copy.proposer(signatory.key(), &self.onto);
         if self.subject == "registry" {
             let [card] = add.as_slice() else {
                 let message = "a registry has one key";
@@ -81,15 +81,15 @@ impl Rotate {
                 repository.rotate_board(&checkpoint, &rotation, &by, now, days)?;
             }
         }
-        let proposing = Proposing {
-            workshop: &workshop,
+        let submission = Submission {
+            working_copy: &working_copy,
             signatory: &signatory,
             consent: &self.consent,
             founding_code: None,
         };
-        let done = proposing.hand_in(now)?;
+        let done = submission.submit(now)?;
         let subject = &self.subject;
-        let text = format!("proposed and signed other keys for {subject}\n{}", done.next_steps()?);
+        let text = format!("proposed and signed new keys for {subject}\n{}", done.next_steps()?);
         let value = json!({ "proposed": subject, "roles": done.json(), "published": done.published_json() });
         output.result(&value, text)
     }
@@ -103,12 +103,12 @@ pub(super) fn find(who: &str, roster: &Roster) -> Result<VerifyingKey, Refusal> 
     match (found.next(), found.next()) {
         (Some(key), None) => Ok(key),
         (None, _) => Err(Refusal::usage(
-            format!("the catalogue knows nobody called {who}"),
+            format!("the catalogue has no person named {who}"),
             "see `portcullis catalogue status` for names; a key id needs 12 digits or more",
         )),
         _ => Err(Refusal::usage(
-            format!("several people are called {who}"),
-            "name the one you mean by key id: `portcullis catalogue status --json` shows them",
+            format!("several people are named {who}"),
+            "give a key id: `portcullis catalogue status --json` shows them",
         )),
     }
 }

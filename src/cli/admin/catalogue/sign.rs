@@ -7,39 +7,39 @@ use serde_json::json;
 
 use super::review::Reader;
 use super::words;
-use super::workshop::Workshop;
+use super::working_copy::WorkingCopy;
 use crate::catalogue::{Review, Subject};
 use crate::cli::failure::Refusal;
 use crate::cli::handovers;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
-use crate::cli::signing::{Consent, Named, ProposalPaper, Signatory};
+use crate::cli::signing::{Consent, ProposalPaper, Reference, Signatory};
 use crate::digest::Sha256Digest;
 use crate::time::Timestamp;
 
-/// Sign the proposed change of one role: the very bytes that were reviewed, and no others
+/// Sign the proposed change of one role: exactly the bytes that you reviewed
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Sign {
-    /// Of which role: root, targets or a checkpoint
+    /// The role: root, targets or a checkpoint
     role: Option<Subject>,
 
-    /// The digest that `catalogue review` showed; without it, the change is shown here and you are asked
+    /// The digest from `catalogue review`; without it, the change is shown and you are asked
     digest: Option<Sha256Digest>,
 }
 
 impl Sign {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        let mut workshop = Workshop::open(home, output)?;
-        let reviews = workshop.repository().review()?;
+        let mut working_copy = WorkingCopy::open(home, output)?;
+        let reviews = working_copy.repository().review()?;
         let Some(role) = &self.role else {
-            return Err(unnamed(&reviews).into());
+            return Err(require_role(&reviews).into());
         };
-        workshop.require_genuine(role)?;
-        workshop.require_trusted_base(home, now)?;
-        let repository = workshop.repository();
-        let signatory = Signatory::of(home, output)?;
+        working_copy.require_genuine(role)?;
+        working_copy.require_trusted_base(home, now)?;
+        let repository = working_copy.repository();
+        let signatory = Signatory::open(home, output)?;
         let roster = repository.roster()?;
         let Some(review) = reviews.iter().find(|review| review.standing.subject == *role) else {
             return Err(crate::catalogue::RepositoryError::NoProposal { role: role.to_string() }.into());
@@ -52,17 +52,17 @@ impl Sign {
             let role = role.to_string();
             return Err(crate::catalogue::RepositoryError::Swapped { role, reviewed, open }.into());
         }
-        let named = if self.digest.is_some() { Named::ByDigest } else { Named::Loosely };
+        let named = if self.digest.is_some() { Reference::ByDigest } else { Reference::ByPrefix };
         let words = Reader { repository, roster: &roster, now }.read(review)?.text;
         let paper = ProposalPaper::new(&review.standing, words, named);
         let standing = signatory.sign_proposal(repository, &paper, &Consent::default())?;
-        let published = workshop.hand_in(signatory.key(), None)?;
+        let published = working_copy.submit(signatory.key(), None)?;
         let mut text = format!("signed {}, version {}, digest {open}\n", standing.subject, standing.version);
         for tally in &standing.tallies {
             writeln!(text, "  {}", words::tally(tally, &roster))?;
         }
         for subject in &published {
-            writeln!(text, "in force  {subject}: it had its signatures, and the registry published it")?;
+            writeln!(text, "in force  {subject}: it has all its signatures; the registry published it")?;
         }
         // Whoever founds a catalogue trusts none before it is there.
         if published.contains(&Subject::Root) && registry::client(home).root()?.is_none() {
@@ -80,7 +80,7 @@ impl Sign {
 }
 
 /// Nothing is signed that was not named.
-fn unnamed(reviews: &[Review]) -> Refusal {
+fn require_role(reviews: &[Review]) -> Refusal {
     let line = |review: &Review| {
         format!("`portcullis catalogue sign {} {}`", review.standing.subject, review.standing.digest)
     };
@@ -89,5 +89,5 @@ fn unnamed(reviews: &[Review]) -> Refusal {
         [] => "nothing is proposed: see `portcullis catalogue status`".to_owned(),
         open => format!("read `portcullis catalogue review`, then {}", open.join(" or ")),
     };
-    Refusal::usage("one role is signed at a time, and named", hint)
+    Refusal::usage("no role is named: one role is signed at a time", hint)
 }

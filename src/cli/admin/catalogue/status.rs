@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::overview::{Overview, Sources};
 use super::words;
-use super::workshop::Workshop;
+use super::working_copy::WorkingCopy;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::page::Page;
@@ -18,8 +18,8 @@ pub(in crate::cli) struct StatusCommand {}
 impl StatusCommand {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        let workshop = Workshop::open_to_look(home, output)?;
-        let repository = workshop.repository();
+        let working_copy = WorkingCopy::open_for_reading(home, output)?;
+        let repository = working_copy.repository();
         let status = repository.status()?;
         let sources = Sources {
             roles: &status.roles,
@@ -28,7 +28,7 @@ impl StatusCommand {
             now,
             file: &|checkpoint, file| Ok(repository.published_file(checkpoint, file)?),
         };
-        let overview = Overview::of(&sources)?;
+        let overview = Overview::read(&sources)?;
         let mut page = Page::new();
         overview.show(&mut page);
         page.gap();
@@ -42,8 +42,8 @@ impl StatusCommand {
                 page.line(format_args!("          {}", words::tally(tally, &status.roster)));
             }
         }
-        page.line(if workshop.is_kept_from_me() {
-            "what is proposed is for owners and board members to see"
+        page.line(if working_copy.is_hidden() {
+            "only owners and board members can see proposals"
         } else if status.open.is_empty() {
             "nothing is proposed"
         } else {
@@ -51,7 +51,7 @@ impl StatusCommand {
         });
         let mut value = overview.json();
         let open = status.open.iter().map(|standing| words::standing_json(standing, &status.roster));
-        value["proposed"] = if workshop.is_kept_from_me() { Value::Null } else { open.collect() };
+        value["proposed"] = if working_copy.is_hidden() { Value::Null } else { open.collect() };
         output.page(&value, &page)
     }
 }

@@ -1,6 +1,6 @@
 //! The changes that wait for one person's signature, for `portcullis status`.
 
-use super::workshop::Workshop;
+use super::working_copy::WorkingCopy;
 use crate::catalogue::Repository;
 use crate::cli::home::{Home, Place};
 use crate::cli::output::Output;
@@ -21,7 +21,7 @@ pub(in crate::cli) fn proposals_to_sign(
     if is_quiet {
         return Ok(Vec::new());
     }
-    let open = Workshop::open(home, output)?.repository().status()?.open;
+    let open = WorkingCopy::open(home, output)?.repository().status()?.open;
     let waits = open.into_iter().filter(|standing| {
         let mut tallies = standing.tallies.iter();
         tallies.any(|tally| tally.quorum.keys().contains(key) && !tally.signed.contains(key))

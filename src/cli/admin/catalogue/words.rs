@@ -15,7 +15,7 @@ pub(super) fn name(key: &VerifyingKey, roster: &Roster) -> String {
 pub(super) fn names<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>, roster: &Roster) -> String {
     let mut names: Vec<_> = keys.into_iter().map(|key| name(key, roster)).collect();
     names.sort();
-    if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// Several keys' owners with the beginnings of their key ids, where a name alone would not do: anyone can call themselves Ada. A name that
@@ -46,7 +46,7 @@ fn caution(card: &Card, roster: &Roster) -> String {
 }
 
 /// `in 364 days`.
-pub(super) fn from_now(time: Timestamp, now: Timestamp) -> String {
+pub(super) fn time_until(time: Timestamp, now: Timestamp) -> String {
     match time.seconds_since(now) {
         seconds if seconds <= 0 => "expired".to_owned(),
         // A day that has begun counts whole.

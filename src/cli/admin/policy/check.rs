@@ -14,23 +14,23 @@ use crate::cli::output::{Output, shown};
 use crate::policy::{self, Board, BoardName, Boards, Finding, Policy, Severity};
 use crate::time::Timestamp;
 
-/// Find what a board can hardly mean: a stage nobody could enter, access that widens without evidence, bounds nothing meets
+/// Find likely mistakes: a stage that nothing can enter, access that widens without evidence, bounds that nothing meets
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Check {
     /// The policies
     #[arg(required = true, value_name = "FILE")]
     policies: Vec<PathBuf>,
 
-    /// The sizes of the boards, to compare thresholds with, such as board=3,ethics=2; without it, those of the catalogue that this
-    /// home trusts
+    /// The sizes of the boards, to compare thresholds with, such as board=3,ethics=2 [default: the boards of the
+    /// trusted catalogue]
     #[arg(long, value_name = "NAME=MEMBERS", value_delimiter = ',', value_parser = board)]
     boards: Vec<(BoardName, usize)>,
 
-    /// The policy that they are to follow, whose version and grants theirs are compared with
+    /// The policy in force, to compare versions and kept grants with
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
 
-    /// Check as of this instant, such as 2027-06-30T00:00:00Z; now where it is left out
+    /// Check as of this instant, such as 2027-06-30T00:00:00Z; now by default
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
 }
@@ -87,7 +87,7 @@ impl Check {
             return Ok(());
         }
         let message = format!("{} should not be signed: {}", bad.join(", "), counted(errors, "error"));
-        Err(Refusal::unverified(message, "mend what is listed, and check again").into())
+        Err(Refusal::unverified(message, "correct the listed errors and check again").into())
     }
 }
 

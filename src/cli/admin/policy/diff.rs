@@ -10,13 +10,13 @@ use super::read;
 use crate::cli::output::Output;
 use crate::policy::{self, Effect};
 
-/// Say in plain words who gains and who loses when one policy follows another
+/// Show where a new policy widens or narrows access
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Diff {
     /// The policy in force
     old: PathBuf,
 
-    /// The policy that is to follow it
+    /// The new policy
     new: PathBuf,
 }
 
@@ -39,7 +39,7 @@ impl Diff {
         if new.version > old.version && !new.keeps_grants() {
             writeln!(
                 text,
-                "every grant made before version {} ends; with `keeps_grants_from` those go on that it permits",
+                "every grant made before version {} ends; `keeps_grants_from` keeps those that it permits",
                 new.version
             )?;
         }

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 
 /// What would come into force together; what is left out stays as it is.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct Proposed<'a> {
+pub(in crate::cli) struct DraftRules<'a> {
     /// The policy's text.
     pub(in crate::cli) policy: &'a str,
     pub(in crate::cli) agreement: Option<Sha256Digest>,
@@ -36,20 +36,24 @@ pub(in crate::cli) struct Grants {
 
 impl Grants {
     /// Reads every grant of the draft's checkpoint, which those who decide on it and auditors may.
-    pub(in crate::cli) fn under(proposed: Proposed<'_>, home: &Home, output: Output) -> anyhow::Result<Self> {
-        let draft = Policy::parse(proposed.policy)?;
+    pub(in crate::cli) fn read(
+        draft_rules: DraftRules<'_>,
+        home: &Home,
+        output: Output,
+    ) -> anyhow::Result<Self> {
+        let draft = Policy::parse(draft_rules.policy)?;
         let catalogue = registry::catalogue(home, output)?;
         let rules = catalogue.rules_in_force(&draft.checkpoint)?;
         let reader = verify_card(&files::envelope(&home.card_path())?)?.verifying_key;
         let auditors = rules.auditors.iter().flat_map(|auditors| auditors.keys());
         if !rules.deciders().keys().iter().chain(auditors).any(|key| *key == reader) {
             let message = format!(
-                "you are on no board that decides on {}, so its grants are not yours to read",
+                "you are not on a board that decides on {} and cannot read its grants",
                 rules.checkpoint
             );
             return Err(Refusal::denied(
                 message,
-                "ask one of its members: `portcullis catalogue status` names them",
+                "ask one of its members: `portcullis catalogue status` lists them",
             )
             .into());
         }
@@ -65,10 +69,10 @@ impl Grants {
         let drafted = RulesInForce {
             boards: catalogue.boards_of(&draft, &rules.board),
             policy: draft,
-            policy_digest: Sha256Digest::of(proposed.policy.as_bytes()),
-            agreement: proposed.agreement.or(rules.agreement),
-            manifest: proposed.manifest.unwrap_or(rules.manifest),
-            stage: proposed.stage.unwrap_or_else(|| rules.stage.clone()),
+            policy_digest: Sha256Digest::of(draft_rules.policy.as_bytes()),
+            agreement: draft_rules.agreement.or(rules.agreement),
+            manifest: draft_rules.manifest.unwrap_or(rules.manifest),
+            stage: draft_rules.stage.unwrap_or_else(|| rules.stage.clone()),
             ..rules.clone()
         };
         let standing = (&grants[..], &revocations[..]);
@@ -87,12 +91,7 @@ impl Grants {
             return format!("{kept}ends {}", if kept.is_empty() { "no grant" } else { "none" });
         }
         let people: Vec<_> = ending.iter().map(|outlook| person(outlook)).collect();
-        let verb = if ending.len() == 1 { "has" } else { "have" };
-        format!(
-            "{kept}ends {}, which {verb} to be asked for again: {}",
-            counted(ending.len(), "grant"),
-            people.join(", ")
-        )
+        format!("{kept}ends {}, to be requested again: {}", counted(ending.len(), "grant"), people.join(", "))
     }
 
     /// Each grant, in words.
@@ -111,8 +110,8 @@ impl Grants {
             )?;
             if !outlook.kept {
                 let again = match outlook.objections.as_slice() {
-                    [] => "asked for again, the draft permits it".to_owned(),
-                    objections => format!("asked for again, the draft refuses it: {}", objections.join("; ")),
+                    [] => "the draft permits a new request".to_owned(),
+                    objections => format!("the draft refuses a new request: {}", objections.join("; ")),
                 };
                 writeln!(text, "   {again}")?;
             }

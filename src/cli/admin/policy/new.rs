@@ -28,10 +28,10 @@ const POLICY_DAYS: u32 = 365;
 /// Approvals of a board that this home knows nothing of.
 const APPROVALS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 
-/// Write a commented policy for a checkpoint to begin with, sound by `policy check`
+/// Write a first policy for a checkpoint, with comments; it passes `policy check`
 #[derive(Debug, Args)]
 pub(in crate::cli) struct New {
-    /// Which checkpoint
+    /// The checkpoint
     checkpoint: CheckpointId,
 
     /// The stages, from the narrowest to the widest; a last one named `public` is for anyone
@@ -41,19 +41,19 @@ pub(in crate::cli) struct New {
     )]
     stages: Vec<StageName>,
 
-    /// How many of the board approve a request; the threshold of the catalogue that this home trusts if left out, or 2
+    /// How many board members must approve a request [default: the board's threshold in the trusted catalogue, or 2]
     #[arg(long, value_name = "COUNT")]
     board: Option<NonZeroU32>,
 
-    /// For how many days a grant may last at most
+    /// Maximum days of a grant
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]
     days: u32,
 
-    /// Whose people may ask
+    /// The organization whose members may ask
     #[arg(long, value_name = "NAME", default_value = "Example University")]
     organization: Organization,
 
-    /// The file to write, which must not be there; <checkpoint>.toml if left out
+    /// The file to write, which must not exist [default: <checkpoint>.toml]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
 }
@@ -112,7 +112,7 @@ impl New {
         let (checkpoint, expires) = (&self.checkpoint, now.plus_days(POLICY_DAYS));
         let mut text = format!(
             "# The release policy of {checkpoint}: who may have its weights, in which stages, on which terms.\n\
-             # It counts once the board signed it. The format is told in docs/policy.md.\n\
+             # It takes effect once the board has signed it. docs/policy.md describes the format.\n\
              schema = {SCHEMA}\n\
              checkpoint = \"{checkpoint}\"\n\
              version = 1                     # raise it with every change; each change ends the grants before it\n\
@@ -145,7 +145,7 @@ impl New {
              max_days = {days}                  # for which a grant may last\n\
              limits.tokens_per_day = 1_000_000\n\
              usage = \"sealed\"                # prompts and outputs sealed to the auditors; or digest, or counts\n\
-             lease_hours = 24                # a revocation reaches everybody within this time\n"
+             lease_hours = 24                # a revocation takes effect everywhere within this time\n"
         )
     }
 }
@@ -168,7 +168,7 @@ fn requirements() -> String {
     format!(
         "\n[stage.requires]                # before the board may enter this stage\n\
          soak_days = {SOAK_DAYS}                  # in the stage before it\n\
-         # [[stage.requires.evidence]]   # a measurement that has to be there\n\
+         # [[stage.requires.evidence]]   # a required measurement\n\
          # kind = \"misuse-review\"\n\
          # metric = \"open_severe_cases\"\n\
          # at_most = 0\n"
@@ -183,7 +183,7 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
             written.with_context(|| format!("cannot write {}", path.display()))
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let message = format!("{} is there already, and is not overwritten", path.display());
+            let message = format!("{} already exists and is not overwritten", path.display());
             Err(Refusal::usage(message, "name another file with --to, or remove that one").into())
         }
         Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),

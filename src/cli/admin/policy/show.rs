@@ -11,7 +11,7 @@ use crate::cli::output::Output;
 use crate::cli::units;
 use crate::policy::{AffiliationProof, Audience, Policy, Stage};
 
-/// Show policies as a person reads them: each stage, who it is for, on which terms, and what must be shown before it
+/// Show policies in readable form: each stage, its audience, its terms and its requirements
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
     /// The policies

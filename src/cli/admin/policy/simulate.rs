@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::grants::{Grants, Proposed};
+use super::grants::{DraftRules, Grants};
 use super::{read, text};
 use crate::access::Request;
 use crate::cli::failure::Refusal;
@@ -31,10 +31,10 @@ const LONG_CONFIRMED: u32 = 36_500;
 /// Longest policy that is read.
 const MAX_POLICY_BYTES: u64 = policy::MAX_BYTES as u64;
 
-/// Replay past requests against a draft, and say for each what the policy in force and the draft answer
+/// Replay past requests against a draft, and show what the policy in force and the draft answer
 ///
 /// The requests are what `portcullis request list --json` prints, or one a line as JSON: checkpoint, person, organization, uses, days,
-/// agreement, approvals. Requests of other checkpoints are passed over in such a list, which tells nothing of who approved.
+/// agreement, approvals. Requests for other checkpoints in such a list are skipped; it contains no approvals.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Simulate {
     /// The draft
@@ -44,11 +44,11 @@ pub(in crate::cli) struct Simulate {
     #[arg(long, value_name = "FILE", required_unless_present = "grants")]
     requests: Option<PathBuf>,
 
-    /// The stage that they ask under
+    /// The stage of the requests
     #[arg(long, required_unless_present = "grants")]
     stage: Option<StageName>,
 
-    /// Instead, say for each grant that stands now whether it goes on or ends if the draft comes into force, and by which rule
+    /// In place of --requests: show for each valid grant whether the draft keeps or ends it, and by which rule
     #[arg(long, conflicts_with_all = ["requests", "stage", "in_force", "agreement", "at"])]
     grants: bool,
 
@@ -56,11 +56,11 @@ pub(in crate::cli) struct Simulate {
     #[arg(long, value_name = "FILE")]
     in_force: Option<PathBuf>,
 
-    /// The agreement in force; where it is left out, what each applicant signed counts as that
+    /// The agreement in force [default: the agreement that each applicant signed]
     #[arg(long, value_name = "FILE")]
     agreement: Option<PathBuf>,
 
-    /// Ask as of this instant, such as 2027-06-30T00:00:00Z; now where it is left out
+    /// Ask as of this instant, such as 2027-06-30T00:00:00Z; now by default
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
 }
@@ -70,7 +70,7 @@ impl Simulate {
         let draft = read(&self.draft)?;
         let (Some(requests), Some(stage)) = (&self.requests, &self.stage) else {
             let policy = &text(&self.draft, MAX_POLICY_BYTES)?;
-            let grants = Grants::under(Proposed { policy, ..Proposed::default() }, home, output)?;
+            let grants = Grants::read(DraftRules { policy, ..DraftRules::default() }, home, output)?;
             return output.result(&grants.json(), grants.text()?);
         };
         let in_force = self.in_force.as_deref().map(read).transpose()?;
@@ -88,7 +88,7 @@ impl Simulate {
         let results: Vec<_> = policy::simulate(simulation, &applications).collect();
         let mut report = String::new();
         for (place, result) in results.iter().enumerate() {
-            let who = format!("{}. {}", place + 1, named(result, names.get(place)));
+            let who = format!("{}. {}", place + 1, applicant_name(result, names.get(place)));
             write!(report, "{}", lines(&who, result)?)?;
         }
         let draft = |verdict| results.iter().filter(|result| result.draft.verdict() == verdict).count();
@@ -113,7 +113,7 @@ impl Simulate {
 
 /// A request as `request list --json` prints it.
 #[derive(Deserialize)]
-struct Listed {
+struct ListedRequest {
     request: Request,
 }
 
@@ -147,12 +147,12 @@ fn applications(path: &Path, draft: &policy::Policy) -> anyhow::Result<(Vec<Appl
     if !text.trim_start().starts_with('[') {
         return Ok((policy::read_applications(&text).context(place)?, Vec::new()));
     }
-    let listed: Vec<Listed> = crate::json::from_str(&text).map_err(|error| {
+    let listed: Vec<ListedRequest> = crate::json::from_str(&text).map_err(|error| {
         let next = "give what `portcullis request list --json` prints, or one application a line";
-        Refusal::unverified(format!("{place} is no list of requests: {error}"), next)
+        Refusal::unverified(format!("{place} is not a list of requests: {error}"), next)
     })?;
     let (mut applications, mut names) = (Vec::new(), Vec::new());
-    for Listed { request } in listed {
+    for ListedRequest { request } in listed {
         if request.checkpoint == draft.checkpoint {
             applications.extend(applications_of(&request).context(place.clone())?);
             let called = |card: &crate::identity::Card| person(&card.name, card.verifying_key.id());
@@ -181,7 +181,7 @@ fn applications_of(request: &Request) -> anyhow::Result<Vec<Application>> {
 }
 
 /// Who applies: by name, if a request tells it.
-fn named(result: &Simulated<'_>, name: Option<&String>) -> String {
+fn applicant_name(result: &Simulated<'_>, name: Option<&String>) -> String {
     let key = || result.application.person.to_string().chars().take(8).collect();
     name.map_or_else(key, |name| one_line(name))
 }

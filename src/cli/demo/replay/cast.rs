@@ -176,6 +176,6 @@ impl Researcher {
 pub(super) type Cast = BTreeMap<KeyId, Researcher>;
 
 /// Somebody who is known to be there.
-pub(super) fn of(cast: &mut Cast, id: KeyId) -> anyhow::Result<&mut Researcher> {
+pub(super) fn find(cast: &mut Cast, id: KeyId) -> anyhow::Result<&mut Researcher> {
     cast.get_mut(&id).context("a person of the replay is missing")
 }

@@ -20,13 +20,13 @@ use crate::store::RequestState;
 use crate::time::Timestamp;
 
 /// A request that waits for the board.
-struct Waiting {
+struct PendingRequest {
     due: Timestamp,
     envelope: Envelope,
 }
 
 /// A grant that somebody holds.
-struct Held {
+struct HeldGrant {
     person: KeyId,
     checkpoint: CheckpointId,
     grant: Sha256Digest,
@@ -39,8 +39,8 @@ struct Held {
 pub(super) struct Days {
     random: ChaCha20Rng,
     cast: Cast,
-    waiting: Vec<Waiting>,
-    held: Vec<Held>,
+    pending: Vec<PendingRequest>,
+    grants: Vec<HeldGrant>,
     reviewed: BTreeSet<Sha256Digest>,
     counts: Counts,
 }
@@ -62,15 +62,15 @@ impl Days {
         Self {
             random: ChaCha20Rng::seed_from_u64(seed),
             cast: Cast::new(),
-            waiting: Vec::new(),
-            held: Vec::new(),
+            pending: Vec::new(),
+            grants: Vec::new(),
             reviewed: BTreeSet::new(),
             counts: Counts::default(),
         }
     }
 
     /// In one line, what happened so far.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let Counts { requests, grants, denials, sessions, refused, cases, revoked } = self.counts;
         format!(
             "{} people, {requests} requests, {grants} grants, {denials} denials, {sessions} sessions, {refused} leases refused, {cases} cases, {revoked} grants revoked",
@@ -79,7 +79,7 @@ impl Days {
     }
 
     /// One day.
-    pub(super) async fn live(
+    pub(super) async fn simulate(
         &mut self,
         world: &mut World,
         now: Timestamp,
@@ -121,7 +121,7 @@ impl Days {
                 let id = person.id();
                 world.confirm(person.identity.card(), now).await?;
                 self.cast.insert(id, person);
-                self.request(world, (id, &rules, &stage), now).await?;
+                self.request(world, id, &rules, &stage, now).await?;
             }
         }
         Ok(())
@@ -130,11 +130,13 @@ impl Days {
     async fn request(
         &mut self,
         world: &World,
-        (person, rules, stage): (KeyId, &RulesInForce, &Stage),
+        person: KeyId,
+        rules: &RulesInForce,
+        stage: &Stage,
         now: Timestamp,
     ) -> anyhow::Result<()> {
         let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
-        let researcher = cast::of(&mut self.cast, person)?;
+        let researcher = cast::find(&mut self.cast, person)?;
         let wanted = stage.uses.len().min(self.random.random_range(1..3));
         let max = stage.limits.max_days.unwrap_or(365);
         let request = Request {
@@ -153,10 +155,10 @@ impl Days {
         self.counts.requests += 1;
         if stage.approvals.is_empty() {
             // The registry has answered.
-            self.hold(world, (&envelope, 30), now).await?;
+            self.hold(world, &envelope, 30, now).await?;
         } else {
             let due = now.plus_days(self.random.random_range(1..10));
-            self.waiting.push(Waiting { due, envelope });
+            self.pending.push(PendingRequest { due, envelope });
         }
         Ok(())
     }
@@ -165,7 +167,8 @@ impl Days {
     async fn hold(
         &mut self,
         world: &World,
-        (request, every): (&Envelope, u32),
+        request: &Envelope,
+        every: u32,
         now: Timestamp,
     ) -> anyhow::Result<()> {
         let rows = world.registry.store().grants_that_answer(request.digest()).await?;
@@ -173,7 +176,7 @@ impl Days {
         for row in rows.iter().filter(|row| digests.contains(&row.digest)).take(1) {
             let grant = Envelope::parse(row.envelope.as_bytes())?.claim::<Grant>()?.predicate;
             self.counts.grants += 1;
-            self.held.push(Held {
+            self.grants.push(HeldGrant {
                 person: row.holder,
                 checkpoint: grant.checkpoint,
                 grant: row.digest,
@@ -186,16 +189,17 @@ impl Days {
 
     /// The board decides what is due: one in seven it denies.
     async fn decide(&mut self, world: &World, now: Timestamp) -> anyhow::Result<()> {
-        let (due, waiting) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|waiting: &Waiting| waiting.due <= now);
-        self.waiting = waiting;
-        for Waiting { envelope, .. } in due {
+        let (due, pending) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(|pending: &PendingRequest| pending.due <= now);
+        self.pending = pending;
+        for PendingRequest { envelope, .. } in due {
             let request = verify_request(&envelope, world.catalogue()?)?;
             let Some(rules) = world.rules(&request.predicate.checkpoint).await else { continue };
             let standing = world.registry.store().request(request.digest()).await?;
             if standing.is_some_and(|row| row.state != RequestState::Pending) {
                 // The stage became public meanwhile, and the registry answered.
-                self.hold(world, (&envelope, 30), now).await?;
+                self.hold(world, &envelope, 30, now).await?;
                 continue;
             }
             let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
@@ -217,8 +221,10 @@ impl Days {
                     grant.sign(&*member.signer)?;
                     let to = &draft.predicate.researcher.sealing_key;
                     let share = world.approval_share(
-                        (&rules.checkpoint, subject.clone()),
-                        (grant.digest(), to),
+                        &rules.checkpoint,
+                        subject.clone(),
+                        grant.digest(),
+                        to,
                         member,
                     )?;
                     world.registry.accept(&share, now).await?;
@@ -227,22 +233,22 @@ impl Days {
                     }
                 }
             }
-            self.hold(world, (&envelope, 8), now).await?;
+            self.hold(world, &envelope, 8, now).await?;
         }
         Ok(())
     }
 
     /// Those who have something to do today lease, generate and sync.
     async fn generate(&mut self, world: &World, now: Timestamp) -> anyhow::Result<()> {
-        self.held.retain(|held| held.expires > now);
-        for place in 0..self.held.len() {
-            let Held { person, grant, every, .. } = self.held[place];
+        self.grants.retain(|grants| grants.expires > now);
+        for place in 0..self.grants.len() {
+            let HeldGrant { person, grant, every, .. } = self.grants[place];
             if !self.random.random_ratio(1, every) {
                 continue;
             }
-            let checkpoint = self.held[place].checkpoint.clone();
+            let checkpoint = self.grants[place].checkpoint.clone();
             let Some(rules) = world.rules(&checkpoint).await else { continue };
-            let researcher = cast::of(&mut self.cast, person)?;
+            let researcher = cast::find(&mut self.cast, person)?;
             let journal = researcher.journal();
             let Ok(lease) = world.registry.lease(grant, person, Some(&journal), now).await else {
                 self.counts.refused += 1;

@@ -17,7 +17,7 @@ use super::super::interrupt;
 use super::super::output::Output;
 use super::REPORT;
 use super::people::People;
-use super::server::Served;
+use super::server::RegistryProcess;
 use crate::time::Timestamp;
 
 /// The first day, and the day behind the last.
@@ -25,39 +25,39 @@ const FROM: &str = "2019-02-14T12:00:00Z";
 const TO: &str = "2019-11-15T12:00:00Z";
 
 /// Tells the nine months and returns them as data.
-pub(super) fn tell(folder: &Path, seed: u64, output: Output) -> anyhow::Result<Value> {
+pub(super) fn play(folder: &Path, seed: u64, output: Output) -> anyhow::Result<Value> {
     std::fs::create_dir_all(folder).context("cannot make the replay's folder")?;
     let people = People::new(folder, output)?;
     output.piece(format_args!(
-        "GPT-2's release of 2019, day by day, with people made up from the seed {seed}\n\n"
+        "GPT-2's release of 2019, day by day, with simulated people from the seed {seed}\n\n"
     ))?;
     let (from, to): (Timestamp, Timestamp) = (FROM.parse()?, TO.parse()?);
     let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
     let story = runtime.block_on(async {
-        let mut world = stage::World::set(folder, &people, from).await?;
+        let mut world = stage::World::build(folder, &people, from).await?;
         let mut days = days::Days::new(seed);
         let mut now = from;
         let mut month: String = from.date()[..7].to_owned();
         while now < to {
-            anyhow::ensure!(!interrupt::asked_to_stop(), "stopped");
-            world.clock(now);
-            days.live(&mut world, now, output).await?;
+            anyhow::ensure!(!interrupt::is_interrupted(), "stopped");
+            world.set_clock(now);
+            days.simulate(&mut world, now, output).await?;
             now = now.plus_days(1);
             if now.date()[..7] != month {
-                output.piece(format_args!("  {month}  {}\n", days.told()))?;
+                output.piece(format_args!("  {month}  {}\n", days.summary()))?;
                 month = now.date()[..7].to_owned();
             }
         }
-        let story = days.told();
+        let story = days.summary();
         // Years later it is served again: what its keepers signed still holds, and its timestamp is renewed.
-        world.clock(Timestamp::now());
+        world.set_clock(Timestamp::now());
         world.close().await?;
         Ok(story)
     })?;
     output.piece(format_args!(
-        "\n  {story}\n\nThe registry is served as it stands now; the auditor joins it and checks all of it\n"
+        "\n  {story}\n\nThe registry is served in its final state; the auditor joins it and verifies everything\n"
     ))?;
-    let registry = Served::start(folder)?;
+    let registry = RegistryProcess::start(folder)?;
     people.run("august", &["join", &registry.url, "--root", "1.root.json"])?;
     people.show("august", &["audit", "verify"])?;
     people.show("august", &["audit", "bundle", "--to", "audit.jsonl"])?;

@@ -95,7 +95,7 @@ pub(super) struct World {
 
 impl World {
     /// Founds the registry on the first day, and seals the four stand-ins.
-    pub(super) async fn set(folder: &Path, people: &People, now: Timestamp) -> anyhow::Result<Self> {
+    pub(super) async fn build(folder: &Path, people: &People, now: Timestamp) -> anyhow::Result<Self> {
         people.run("oscar", &["registry", "init", "registry", "--name", "Registry"])?;
         for (person, name) in BOARD.into_iter().chain([("august", "August")]) {
             let new = ["identity", "new", "--name", name, "--organization", "OpenAI", "--no-passphrase"];
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// Sets the clock.
-    pub(super) fn clock(&self, now: Timestamp) {
+    pub(super) fn set_clock(&self, now: Timestamp) {
         self.clock.store(now.unix_seconds(), Ordering::Relaxed);
     }
 
@@ -172,18 +172,18 @@ impl World {
         let registry = Envelope::parse(&fs::read(place.join("registry.card"))?)?;
         let founding = Founding { owners: cards, threshold: 2, registry, boards };
         let days = Days { root: LONG, targets: LONG, ..Days::default() };
-        let repository = self.workshop().await?;
+        let repository = self.open_working_copy().await?;
         repository.found(&founding, &self.proposer(), now, days)?;
         self.sign_and_hand_in(&repository).await?;
         let root =
             self.registry.catalogue_file("metadata/1.root.json").await?.context("no root was published")?;
         fs::write(self.folder.join("1.root.json"), root)?;
-        let repository = self.workshop().await?;
+        let repository = self.open_working_copy().await?;
         let rules = BTreeMap::from([(TargetPath::misuse_rules(), MISUSE_RULES.as_bytes().to_vec())]);
         repository.propose_targets(&rules, now.plus_days(LONG), &self.proposer())?;
         self.sign_and_hand_in(&repository).await?;
         for (organization, registrar) in &self.registrars {
-            let repository = self.workshop().await?;
+            let repository = self.open_working_copy().await?;
             let card = sign_card(registrar.identity.card(), &*registrar.signer)?;
             repository.add_registrars(organization, &[card], &self.proposer(), now.plus_days(LONG))?;
             self.sign_and_hand_in(&repository).await?;
@@ -212,7 +212,7 @@ impl World {
     }
 
     /// A copy of the catalogue as it is published, to propose changes in.
-    async fn workshop(&self) -> anyhow::Result<Repository> {
+    async fn open_working_copy(&self) -> anyhow::Result<Repository> {
         let folder = self.folder.join("workshop");
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
@@ -317,7 +317,7 @@ impl World {
             (CheckpointFile::Manifest, manifest),
             (CheckpointFile::Stage, serde_json::to_vec(&target)?),
         ]);
-        let repository = self.workshop().await?;
+        let repository = self.open_working_copy().await?;
         repository.propose(&id, &files, now.plus_days(LONG), &self.proposer())?;
         self.sign_and_hand_in(&repository).await?;
         if stage == "public" {
@@ -351,8 +351,10 @@ impl World {
     /// A member's share of the key for a grant, as the member hands it in.
     pub(super) fn approval_share(
         &self,
-        (id, subject): (&CheckpointId, Subject),
-        (grant, to): (Sha256Digest, &crate::identity::SealingKey),
+        id: &CheckpointId,
+        subject: Subject,
+        grant: Sha256Digest,
+        to: &crate::identity::SealingKey,
         member: &Member,
     ) -> anyhow::Result<Envelope> {
         let share = reseal_share(&self.share(id, member)?, to, grant, &mut rand::rng())?;

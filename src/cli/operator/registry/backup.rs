@@ -17,7 +17,7 @@ use crate::statement::verify_card;
 use crate::store::{BackupTrust, Store};
 use crate::time::Timestamp;
 
-/// Write the database to a file that the registry's key signs, also while it is served; the identity and the chunks are files of their own
+/// Write the database to a file signed by the registry's key, also while it is served; back up identity and chunks separately
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Backup {
     /// The registry's folder
@@ -28,12 +28,12 @@ pub(in crate::cli) struct Backup {
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
 
-    /// The settings, if not the folder's portcullis.toml
+    /// The settings [default: the folder's portcullis.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// Bring a backup that this registry signed into an empty database, of the same kind or the other
+/// Restore a backup that this registry signed into an empty database, SQLite or PostgreSQL
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Restore {
     /// The registry's folder
@@ -44,15 +44,15 @@ pub(in crate::cli) struct Restore {
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
 
-    /// The settings, if not the folder's portcullis.toml
+    /// The settings [default: the folder's portcullis.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// The card of the registry that signed it, if not the folder's: one whose key was replaced since
+    /// The card of the registry that signed it, if its key was replaced since [default: the folder's]
     #[arg(long, value_name = "CARD")]
     signed_by: Option<PathBuf>,
 
-    /// Bring in a backup of an earlier release, which nobody signed: whoever could write to it could alter it
+    /// Restore an unsigned backup of an earlier release: anyone with write access could have altered it
     #[arg(long)]
     unsigned: bool,
 }
@@ -60,10 +60,10 @@ pub(in crate::cli) struct Restore {
 impl Backup {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let settings = settings(&self.folder, self.config)?;
-        let (_, signer) = unattended(&home.elsewhere(self.folder), Unattended::Registry, output)?;
+        let (_, signer) = unattended(&home.with_folder(self.folder), Unattended::Registry, output)?;
         let runtime = Runtime::new().context("cannot start")?;
         let store = runtime.block_on(Store::open(&settings.database)).map_err(Error::from)?;
-        let rows = files::write_by(&self.to, |file| {
+        let rows = files::write_with(&self.to, |file| {
             let written = runtime.block_on(store.backup(file, &*signer, Timestamp::now()));
             Ok(written.map_err(Error::from)?)
         })?;
@@ -75,7 +75,7 @@ impl Backup {
 impl Restore {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let settings = settings(&self.folder, self.config)?;
-        let card = self.signed_by.unwrap_or_else(|| home.elsewhere(self.folder).card_path());
+        let card = self.signed_by.unwrap_or_else(|| home.with_folder(self.folder).card_path());
         let registry = verify_card(&files::envelope(&card)?)?.verifying_key;
         let trust = BackupTrust { registry, accepts_unsigned: self.unsigned };
         let rows = Runtime::new().context("cannot start")?.block_on(async {

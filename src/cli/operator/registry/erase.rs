@@ -20,7 +20,7 @@ use crate::registry::{Error, Held, Registry};
 use crate::store::Store;
 use crate::time::Timestamp;
 
-/// Erase what the registry holds of a person; the log, which has digests only, stays whole and says so
+/// Erase a person's statements from the registry; the log keeps their digests and records the erasure
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Erase {
     /// The id of the person's key, as `portcullis identity show` prints it
@@ -30,18 +30,18 @@ pub(in crate::cli) struct Erase {
     #[arg(default_value = ".")]
     folder: PathBuf,
 
-    /// Why, such as a request under a law; it is on the record
+    /// The reason, such as a legal request; the log records it
     #[arg(long)]
     reason: Prose,
 
-    /// Only say how many statements it would be
+    /// Only print how many statements would be erased
     #[arg(long)]
     dry_run: bool,
 
     #[command(flatten)]
     consent: Consent,
 
-    /// The settings, if not the folder's portcullis.toml
+    /// The settings [default: the folder's portcullis.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -49,7 +49,7 @@ pub(in crate::cli) struct Erase {
 impl Erase {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let settings = settings(&self.folder, self.config)?;
-        let (identity, signer) = unattended(&home.elsewhere(self.folder), Unattended::Registry, output)?;
+        let (identity, signer) = unattended(&home.with_folder(self.folder), Unattended::Registry, output)?;
         let runtime = Runtime::new().context("cannot start")?;
         let state = tempfile::tempdir().map_err(|source| Error::Io { source })?;
         let registry = runtime.block_on(async {
@@ -59,7 +59,7 @@ impl Erase {
         })?;
         let held = runtime.block_on(registry.held_of(self.person))?;
         if held.statements == 0 {
-            let message = format!("the registry holds nothing of {}", self.person);
+            let message = format!("the registry has no statement of {}", self.person);
             let hint =
                 "check the id: the person's `portcullis identity show` prints it, and so does `request show`";
             return Err(Refusal::usage(message, hint).into());
@@ -70,13 +70,11 @@ impl Erase {
         if self.dry_run || to_erase == 0 {
             let text = match to_erase {
                 0 => format!(
-                    "nothing that {person} said is left but {}; others' statements that name them stay
-",
+                    "no statement of {person} is left but {}; statements of others that name them stay\n",
                     counted(usize::try_from(statements)?, "digest")
                 ),
                 _ => format!(
-                    "would erase what {to_erase} of {} of {person} say
-",
+                    "would erase {to_erase} of {} of {person}\n",
                     counted(usize::try_from(statements)?, "statement")
                 ),
             };
@@ -84,18 +82,14 @@ impl Erase {
             return output.result(&value, text);
         }
         let words = format!(
-            "What {to_erase} of {} of {person} say would be erased for good, and their grants end.
-  reason  {}, on the record
-  stays   digests in the log, others' statements that name them, and backups of before
-",
+            "This erases {to_erase} of {} of {person} permanently and ends their grants.\n  reason  {}, recorded in the log\n  stays   digests in the log, statements of others that name them, and earlier backups\n",
             counted(usize::try_from(statements)?, "statement"),
             self.reason,
         );
         confirm(&format!("erase {person}"), words, "erased", &self.consent, output)?;
         let erased = runtime.block_on(registry.erase(self.person, &self.reason, Timestamp::now()))?;
         let text = format!(
-            "erased what {} of {person} said; digests stay in the log, others' statements that name them stay, and backups of before still hold it all
-",
+            "erased {} of {person}; digests stay in the log, statements of others that name them stay, and earlier backups still contain everything\n",
             counted(erased, "statement")
         );
         output.result(&json!({ "person": self.person, "name": name, "erased": erased }), text)

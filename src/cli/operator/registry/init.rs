@@ -19,18 +19,18 @@ use crate::server::Settings;
 /// The setting that holds the digest of the founding code.
 const CODE_KEY: &str = "founding_code_sha256";
 
-/// Make a registry's folder: its identity, its card, and its settings
+/// Create a registry's folder: its identity, its card, and its settings
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Init {
-    /// The folder to make
+    /// The folder to create
     #[arg(default_value = ".")]
     folder: PathBuf,
 
-    /// What the registry is called
+    /// The registry's name
     #[arg(long, default_value = "Registry")]
     name: Label,
 
-    /// For whom it runs
+    /// The organization that runs it
     #[arg(long)]
     organization: Option<Label>,
 
@@ -42,11 +42,11 @@ pub(in crate::cli) struct Init {
     #[arg(long, value_name = "URL", default_value = "sqlite:registry.db")]
     database: String,
 
-    /// Where chunks lie: a folder, or s3://<bucket>/<prefix>, with endpoint and keys in the AWS_* variables
+    /// Where chunks are stored: a folder, or s3://<bucket>/<prefix>, with endpoint and keys in the AWS_* variables
     #[arg(long, value_name = "FOLDER|URL", default_value = "chunks")]
     blobs: String,
 
-    /// Make another founding code for a registry that is there and that nobody founded yet: the one before is good no more
+    /// Create a new founding code for a registry that is not founded yet; the earlier code becomes invalid
     #[arg(long, conflicts_with_all = ["name", "organization", "passphrase", "database", "blobs"])]
     new_founding_code: bool,
 }
@@ -58,11 +58,11 @@ impl Init {
             return self.renew_code(&settings, output);
         }
         if settings.exists() {
-            let message = format!("{} is there already", settings.display());
+            let message = format!("{} already exists", settings.display());
             let hint = "serve it with `portcullis registry serve <folder>`; if its founding code is lost, `portcullis registry init <folder> --new-founding-code` makes another";
             return Err(Refusal::usage(message, hint).into());
         }
-        let own = home.elsewhere(self.folder.clone());
+        let own = home.with_folder(self.folder.clone());
         let person = (self.name.clone(), self.organization.clone());
         let identity = new::make(&own, person, !self.passphrase, output)?;
         let code = founding_code()?;
@@ -74,8 +74,8 @@ impl Init {
         let key_id = identity.card().verifying_key.id();
         let folder = self.folder.display();
         let text = format!(
-            "made a registry in {folder}: key {}\n  card           {}\n  settings       {}\n  founding code  {}\n\
-             Whoever founds the catalogue needs card and code; the code is shown this once.\n  \
+            "created a registry in {folder}: key {}\n  card           {}\n  settings       {}\n  founding code  {}\n\
+             The founder of the catalogue needs the card and the code; the code is shown only once.\n  \
              next: `portcullis registry serve {folder}`, then `portcullis --registry <URL> catalogue init --owner <card> --owner-threshold <count> --registry-card <card> --founding-code <code>`, with --board <checkpoint>=<count>:<card>,<card> for each checkpoint\n",
             key_id.short(),
             card.display(),
@@ -102,7 +102,7 @@ impl Init {
         // In front of the tables, of which it would be a part.
         write_secret(settings, format!("{}{}\n", code_line(&code), others.join("\n")).as_bytes())?;
         let text = format!(
-            "founding code  {}\nIt is shown this once, and the one before is good no more. Serve the registry anew: it reads its settings when it starts.\n",
+            "founding code  {}\nIt is shown only once; the earlier code is invalid. Restart the registry: it reads its settings when it starts.\n",
             *code
         );
         let value = json!({ "settings": shown(settings), "founding_code": *code });
@@ -112,7 +112,7 @@ impl Init {
     fn settings(&self, code: &str) -> String {
         let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
         format!(
-            "# A registry's settings: docs/registry.md tells of all of them.\nschema = 1\nlisten = \"127.0.0.1:7415\"\n\
+            "# A registry's settings: docs/registry.md describes all of them.\nschema = 1\nlisten = \"127.0.0.1:7415\"\n\
              database = {}\nblobs = {}\n{}",
             quoted(&self.database),
             quoted(&self.blobs),
@@ -131,13 +131,13 @@ fn not_shown(error: anyhow::Error) -> anyhow::Error {
     if !error.is::<CannotPrint>() {
         return error;
     }
-    let hint = "make room where its output goes; then `portcullis registry init <folder> --new-founding-code` makes another";
-    Refusal::unavailable(format!("{error:#}: the founding code was shown to nobody"), hint).into()
+    let hint = "free space where its output goes; then `portcullis registry init <folder> --new-founding-code` makes another";
+    Refusal::unavailable(format!("{error:#}: the founding code was not shown"), hint).into()
 }
 
 /// 128 bits of the operating system's randomness, as hexadecimal digits: no option begins like that.
 fn founding_code() -> anyhow::Result<Zeroizing<String>> {
-    let random = new::random()?;
+    let random = new::random_bytes()?;
     let digits = random.iter().take(16).map(|byte| format!("{byte:02x}"));
     Ok(Zeroizing::new(digits.collect()))
 }

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use super::settings;
 use crate::blob::Blobs;
 use crate::cli::home::Home;
-use crate::cli::interrupt::stop_when_asked;
+use crate::cli::interrupt::stop_on_interrupt;
 use crate::cli::output::Output;
 use crate::cli::signing::{Unattended, unattended};
 use crate::registry::{Registry, WitnessAddress};
@@ -21,22 +21,22 @@ use crate::server::{Server, Settings};
 use crate::store::Store;
 use crate::visible::{one_line, visible_json};
 
-/// Serve a registry until it is asked to end (SIGTERM or Ctrl-C)
+/// Serve a registry until SIGTERM or Ctrl-C
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
     /// The registry's folder
     #[arg(default_value = ".")]
     folder: PathBuf,
 
-    /// Where to listen, if not where the settings say; port 0 takes any that is free
+    /// Address to listen on [default: from the settings]; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
-    /// The settings, if not the folder's portcullis.toml
+    /// The settings [default: the folder's portcullis.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// How to write the log to standard error; RUST_LOG sets what is in it
+    /// Log format on standard error; RUST_LOG sets the filter
     #[arg(long, value_enum, default_value = "text")]
     log: Log,
 }
@@ -53,7 +53,7 @@ impl Serve {
         settings.listen = self.listen.unwrap_or(settings.listen);
         settings.require_private_or_tls()?;
         begin_log(matches!(self.log, Log::Json), output)?;
-        let own = home.elsewhere(self.folder);
+        let own = home.with_folder(self.folder);
         let (identity, signer) = unattended(&own, Unattended::Registry, output)?;
         let runtime = Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
@@ -64,7 +64,7 @@ impl Serve {
             let registry =
                 registry.with_intake(settings.limits.intake()).with_witnesses(witnesses(&settings)?)?;
             let server = Server::bind(registry, &settings).await?;
-            stop_when_asked(server.stopper());
+            stop_on_interrupt(server.stopper());
             announce(&server, &settings, output)?;
             server.run().await?;
             Ok(())

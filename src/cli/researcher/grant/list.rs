@@ -9,7 +9,7 @@ use crate::access::{
     self, Affiliations, Evidence, Found, Grant, Request, RulesInForce, State, Statements, last_revocation_of,
     state_of, verify_grant, verify_request,
 };
-use crate::cli::decided::decisions;
+use crate::cli::decisions::load_decisions;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::page::Page;
@@ -23,17 +23,17 @@ use crate::name::CheckpointId;
 use crate::statement::{Envelope, Predicate as _, Statement};
 use crate::time::Timestamp;
 
-/// List grants and whether they stand: yours, and for board members those of their checkpoints
+/// List grants and whether they are valid: yours, and for board members those of their checkpoints
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
-    /// Those for this checkpoint only
+    /// Only for this checkpoint
     checkpoint: Option<CheckpointId>,
 
-    /// Those that stand only
+    /// Only valid grants
     #[arg(long)]
     standing: bool,
 
-    /// Yours only
+    /// Only your own
     #[arg(long)]
     mine: bool,
 }
@@ -92,15 +92,15 @@ pub(in crate::cli) fn standings(
         let (refused, stood) = match rules {
             Ok(rules) => {
                 let affiliations = affiliations(statements, [&claim.predicate.researcher], rules)?;
-                let beside =
-                    Beside { grants: &found, revocations: &revocations, affiliations: &affiliations };
-                let error = refused(one, &beside, rules, now);
-                match unfinished(&one.envelope, rules) {
-                    Some(so_far) if !matches!(error, None | Some(access::Error::Revoked { .. })) => {
-                        let request = (claim.predicate.request, catalogue);
-                        (Some(so_far.words(statements, request, (rules, now))?), false)
+                let context =
+                    GrantContext { grants: &found, revocations: &revocations, affiliations: &affiliations };
+                let error = find_refusal(one, &context, rules, now);
+                match find_missing_approvals(&one.envelope, rules) {
+                    Some(progress) if !matches!(error, None | Some(access::Error::Revoked { .. })) => {
+                        let request = claim.predicate.request;
+                        (Some(progress.describe(statements, request, catalogue, rules, now)?), false)
                     }
-                    so_far => (error.map(|error| error.to_string()), so_far.is_none()),
+                    progress => (error.map(|error| error.to_string()), progress.is_none()),
                 }
             }
             Err(error) => (Some(error.to_string()), true),
@@ -131,7 +131,7 @@ fn suspend<'a>(
 ) -> anyhow::Result<()> {
     let grants: Vec<_> = grants.collect();
     let people: Vec<_> = grants.iter().map(|grant| grant.claim.predicate.researcher.verifying_key).collect();
-    let decisions = decisions(statements, rules, &people)?;
+    let decisions = load_decisions(statements, rules, &people)?;
     for grant in grants {
         let person = grant.claim.predicate.researcher.verifying_key;
         let own = decisions.iter().filter(|decision| decision.person == person);
@@ -141,15 +141,20 @@ fn suspend<'a>(
 }
 
 /// What bears on a grant beside itself.
-struct Beside<'a> {
+struct GrantContext<'a> {
     grants: &'a [Found],
     revocations: &'a [Envelope],
     affiliations: &'a Affiliations,
 }
 
 /// Why a grant does not stand, if it does not.
-fn refused(one: &Found, beside: &Beside<'_>, rules: &RulesInForce, now: Timestamp) -> Option<access::Error> {
-    let Beside { grants, revocations, affiliations } = *beside;
+fn find_refusal(
+    one: &Found,
+    context: &GrantContext<'_>,
+    rules: &RulesInForce,
+    now: Timestamp,
+) -> Option<access::Error> {
+    let GrantContext { grants, revocations, affiliations } = *context;
     if let Some(revoked) = access::revocation_of(one.digest, revocations, rules) {
         return Some(revoked);
     }
@@ -162,37 +167,40 @@ fn refused(one: &Found, beside: &Beside<'_>, rules: &RulesInForce, now: Timestam
 }
 
 /// How far a draft came that lacks approvals still.
-struct SoFar {
+struct ApprovalProgress {
     given: usize,
     needed: usize,
 }
 
 /// The approvals of a grant under the policy in force, if some are missing; of one under an earlier policy nothing is said here.
-fn unfinished(envelope: &Envelope, rules: &RulesInForce) -> Option<SoFar> {
+fn find_missing_approvals(envelope: &Envelope, rules: &RulesInForce) -> Option<ApprovalProgress> {
     let boards = access::approvals(Some(envelope), rules);
     let claim = envelope.claim::<Grant>().ok()?.predicate;
     let needed: usize = boards.iter().map(|board| board.needed).sum();
     let missing: usize = boards.iter().map(|board| board.missing).sum();
-    (missing > 0 && claim.policy == rules.policy_digest).then(|| SoFar { given: needed - missing, needed })
+    (missing > 0 && claim.policy == rules.policy_digest)
+        .then(|| ApprovalProgress { given: needed - missing, needed })
 }
 
-impl SoFar {
+impl ApprovalProgress {
     /// What became of it: its request waits, or is over.
-    fn words(
+    fn describe(
         &self,
         statements: &dyn Statements,
-        (request, catalogue): (Sha256Digest, &Catalogue),
-        (rules, now): (&RulesInForce, Timestamp),
+        request: Sha256Digest,
+        catalogue: &Catalogue,
+        rules: &RulesInForce,
+        now: Timestamp,
     ) -> anyhow::Result<String> {
         let Self { given, needed } = self;
-        let waits = format!("waits: {given} of {needed} approvals");
+        let waits = format!("pending: {given} of {needed} approvals");
         let Ok(found) = statements.find(Request::KIND, &request.to_string()) else { return Ok(waits) };
         let Ok(request) = verify_request(&found.envelope, catalogue.id()) else { return Ok(waits) };
         let state = state_of(&request, &Evidence::about(statements, request.digest())?, rules, now);
         Ok(match state {
             State::Pending { .. } => waits,
-            State::Granted { .. } => "never stood: another grant answers its request".to_owned(),
-            state => format!("never stood: its request is {state}"),
+            State::Granted { .. } => "never valid: another grant answers its request".to_owned(),
+            state => format!("never valid: its request is {state}"),
         })
     }
 }
@@ -202,7 +210,7 @@ pub(in crate::cli) fn table(grants: &[Standing], now: Timestamp) -> Table<7> {
     let mut table = Table::new([
         ("GRANT", Fit::Whole),
         ("CHECKPOINT", Fit::Cut),
-        ("WHO", Fit::Cut),
+        ("PERSON", Fit::Cut),
         ("STAGE", Fit::Cut),
         ("AGE", Fit::Whole),
         ("LEFT", Fit::Whole),
@@ -212,11 +220,11 @@ pub(in crate::cli) fn table(grants: &[Standing], now: Timestamp) -> Table<7> {
         let Grant { checkpoint, researcher, stage, issued, expires, .. } = &claim.predicate;
         let state = match refused {
             None => match suspended {
-                Some(until) => Cell::new(format!("suspended until {until}")).toned(Tone::Bad),
-                None => Cell::new("stands").toned(Tone::Good),
+                Some(until) => Cell::new(format!("suspended until {until}")).with_tone(Tone::Bad),
+                None => Cell::new("valid").with_tone(Tone::Good),
             },
-            Some(reason) if reason.starts_with("waits") => Cell::new(reason).toned(Tone::Waits),
-            Some(reason) => Cell::new(reason).toned(Tone::Bad),
+            Some(reason) if reason.starts_with("pending") => Cell::new(reason).with_tone(Tone::Waits),
+            Some(reason) => Cell::new(reason).with_tone(Tone::Bad),
         };
         table.row([
             Cell::new(registry::short(found)),

@@ -10,7 +10,7 @@ use crate::cli::home::Home;
 use crate::cli::outage::Need;
 use crate::cli::output::Output;
 
-/// List and show grants, and check for yourself whether one counts
+/// List, show and verify grants
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum GrantCommand {
     List(list::List),

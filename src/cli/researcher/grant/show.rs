@@ -30,7 +30,7 @@ impl Show {
         writeln!(text, "  manifest     {}", claim.subject.digest)?;
         writeln!(
             text,
-            "  made out to  {}, key id {}",
+            "  issued to    {}, key id {}",
             grant.researcher.name,
             grant.researcher.verifying_key.id()
         )?;
@@ -44,7 +44,7 @@ impl Show {
         )?;
         writeln!(text, "  from         {}", grant.issued)?;
         writeln!(text, "  until        {}", grant.expires)?;
-        writeln!(text, "  signatures   {}, unchecked", found.envelope.signatures().len())?;
+        writeln!(text, "  signatures   {}, not verified", found.envelope.signatures().len())?;
         let value = json!({ "digest": found.digest, "manifest": claim.subject.digest, "grant": grant });
         output.result(&value, text)
     }

@@ -30,7 +30,7 @@ impl Verify {
         let affiliations = people::affiliations(&*statements, [&researcher], &rules)?;
         let grant = verify_grant(&found.envelope, &rules, &revocations, &affiliations, Timestamp::now())?;
         let signers: Vec<_> = grant.signers().iter().map(|key| catalogue.name_of(key)).collect();
-        let mut text = format!("the grant {} counts\n", registry::short(&found));
+        let mut text = format!("the grant {} is valid\n", registry::short(&found));
         writeln!(text, "  signed by    {}", signers.join(", "))?;
         let made = grant.predicate.policy_version.filter(|version| *version < rules.policy.version);
         let kept =

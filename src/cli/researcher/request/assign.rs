@@ -10,7 +10,7 @@ use crate::cli::output::Output;
 use crate::cli::people::Names;
 use crate::cli::{registry, resolve};
 
-/// Say who on the board looks after a request: you, another, or nobody
+/// Assign a request to a board member: yourself or another
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Assign {
     /// The first digits of the request's digest
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Assign {
     #[arg(long, value_name = "MEMBER", conflicts_with = "nobody")]
     to: Option<String>,
 
-    /// Nobody any more
+    /// Remove the assignment
     #[arg(long)]
     nobody: bool,
 }
@@ -28,7 +28,7 @@ pub(in crate::cli) struct Assign {
 impl Assign {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let Some(address) = home.address()? else {
-            let message = "a registry that is a folder keeps no queue";
+            let message = "a registry that is a folder has no queue";
             return Err(Refusal::usage(message, "agree among the board by other means").into());
         };
         let registry = registry::remote(home, &address, output)?;
@@ -48,11 +48,10 @@ impl Assign {
         };
         registry.assign(request.digest(), assignee)?;
         let short = registry::short_digest(request.digest());
-        let author = (request.predicate.card.verifying_key.id(), request.predicate.card.name.to_string());
-        let names = Names { catalogue: &catalogue, author };
+        let names = Names { catalogue: &catalogue, author: &request.predicate.card };
         let text = match assignee {
-            Some(key) => format!("request {short} is looked after by {}\n", names.of(key)),
-            None => format!("request {short} is looked after by nobody\n"),
+            Some(key) => format!("request {short} is assigned to {}\n", names.name_of(key)),
+            None => format!("request {short} is assigned to no one\n"),
         };
         output.result(&json!({ "request": request.digest(), "assignee": assignee }), text)
     }

@@ -7,7 +7,7 @@ use crate::access::{Request, RulesInForce, Statements, verify_request};
 use crate::cli::failure::Refusal;
 use crate::cli::output::Output;
 use crate::cli::resolve;
-use crate::cli::signing::{agrees, answer, can_ask};
+use crate::cli::signing::{answer, ask_yes_or_no, can_ask};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 use crate::name::Prose;
@@ -29,7 +29,7 @@ pub(super) struct Draft {
 
 /// What is asked for.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct RequestTerms {
     pub(super) purpose: Prose,
     pub(super) uses: BTreeSet<Use>,
     pub(super) days: u32,
@@ -39,10 +39,12 @@ pub(super) struct Wanted {
 
 impl Draft {
     /// The same with what an earlier request of the same person said, where nothing else is said now.
-    pub(super) fn renewing(
+    pub(super) fn renew(
         self,
         statements: &dyn Statements,
-        (digits, rules, own): (&str, &RulesInForce, VerifyingKey),
+        digits: &str,
+        rules: &RulesInForce,
+        own: VerifyingKey,
     ) -> anyhow::Result<Self> {
         let found = resolve::request(statements, digits)?;
         let old: Verified<Statement<Request>> = verify_request(&found.envelope, rules.catalogue)?;
@@ -67,16 +69,16 @@ impl Draft {
         terms: &str,
         rules: &RulesInForce,
         output: Output,
-    ) -> anyhow::Result<Wanted> {
+    ) -> anyhow::Result<RequestTerms> {
         let asks = can_ask(output);
         if asks {
             output.note(terms.trim_end());
         }
         let accepts = match terms::agreement_of(rules) {
             Some(_) if !self.accepts && asks => {
-                if !agrees("\nAccept this agreement?")? {
-                    let message = "you did not accept the agreement: nothing was asked for";
-                    return Err(Refusal::denied(message, "the stage gives nothing without it").into());
+                if !ask_yes_or_no("\nAccept this agreement?")? {
+                    let message = "you did not accept the agreement: no request was sent";
+                    return Err(Refusal::denied(message, "the stage requires it").into());
                 }
                 true
             }
@@ -84,11 +86,11 @@ impl Draft {
         };
         let purpose = match self.purpose {
             Some(purpose) => purpose,
-            None if asks => answer("What for? The board reads it: ", MAX_ANSWER)?.trim().parse()?,
+            None if asks => answer("Purpose, which the board reads: ", MAX_ANSWER)?.trim().parse()?,
             None => {
                 let hint =
-                    "give --purpose \"…\", or --renew with a request of yours; at a terminal it is asked for";
-                return Err(Refusal::usage("a request says what for", hint).into());
+                    "give --purpose \"…\", or --renew with an earlier request; at a terminal you are asked";
+                return Err(Refusal::usage("a request needs a purpose", hint).into());
             }
         };
         let named = rules.policy.stage(&rules.stage).map(|stage| &stage.uses);
@@ -101,7 +103,7 @@ impl Draft {
             }
             None => self.uses,
         };
-        Ok(Wanted {
+        Ok(RequestTerms {
             purpose,
             uses,
             days: self.days.unwrap_or(terms::DEFAULT_DAYS),

@@ -18,13 +18,13 @@ use crate::name::CheckpointId;
 use crate::statement::{Statement, Verified};
 use crate::time::Timestamp;
 
-/// List requests and how they stand
+/// List requests and their state
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
-    /// Those for this checkpoint only
+    /// Only for this checkpoint
     checkpoint: Option<CheckpointId>,
 
-    /// Those that wait for a decision only
+    /// Only pending requests
     #[arg(long)]
     pending: bool,
 }
@@ -92,7 +92,7 @@ pub(in crate::cli) fn table(requests: &[Standing], now: Timestamp) -> Table<6> {
     let mut table = Table::new([
         ("REQUEST", Fit::Whole),
         ("CHECKPOINT", Fit::Cut),
-        ("WHO", Fit::Cut),
+        ("PERSON", Fit::Cut),
         ("AGE", Fit::Whole),
         ("DAYS", Fit::Whole),
         ("STATE", Fit::Cut),
@@ -109,7 +109,7 @@ pub(in crate::cli) fn table(requests: &[Standing], now: Timestamp) -> Table<6> {
             Cell::new(format!("{}{others}", person(&asked.card.name, asked.card.verifying_key.id()))),
             Cell::new(age(asked.created, now)),
             Cell::new(asked.days),
-            Cell::new(state).toned(tone(state)),
+            Cell::new(state).with_tone(tone(state)),
         ]);
     }
     table

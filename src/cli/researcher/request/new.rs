@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-use super::draft::{Draft, Wanted};
+use super::draft::{Draft, RequestTerms};
 use super::terms;
 use crate::access::{self, Affiliations, Request, RulesInForce, Statements};
 use crate::cli::files;
@@ -24,18 +24,18 @@ use crate::time::Timestamp;
 /// Ask the board for a checkpoint
 #[derive(Debug, Args)]
 pub(in crate::cli) struct New {
-    /// Which checkpoint
+    /// The checkpoint
     checkpoint: CheckpointId,
 
-    /// What for, in your words: the board reads it; asked for at a terminal
+    /// The purpose, which the board reads; at a terminal you are asked
     #[arg(long)]
     purpose: Option<Prose>,
 
-    /// A use that the policy names; give it several times for several
+    /// A use that the policy names; may be repeated
     #[arg(long = "use", value_name = "USE")]
     uses: Vec<Use>,
 
-    /// For how many days; 30 if nothing else is said
+    /// Days of the grant [default: 30]
     #[arg(long)]
     days: Option<u32>,
 
@@ -47,11 +47,11 @@ pub(in crate::cli) struct New {
     #[arg(long, value_name = "REQUEST")]
     renew: Option<String>,
 
-    /// The signed card of somebody else of your organization who is to have it, too; give it several times for several
+    /// The signed card of another member of your organization who needs access, too; may be repeated
     #[arg(long = "member", value_name = "CARD")]
     members: Vec<PathBuf>,
 
-    /// Print the stage's rules and its agreement, and ask for nothing
+    /// Print the stage's rules and its agreement, and send no request
     #[arg(long)]
     terms: bool,
 
@@ -68,9 +68,9 @@ impl New {
         if self.terms {
             return terms::print(&rules, agreement.as_deref(), output);
         }
-        let signatory = Signatory::of(home, output)?;
+        let signatory = Signatory::open(home, output)?;
         let statements = registry::statements(home, output)?;
-        let wanted = self.wanted(&*statements, (&rules, agreement.as_deref()), &signatory, output)?;
+        let wanted = self.complete_draft(&*statements, &rules, agreement.as_deref(), &signatory, output)?;
         let request = Request {
             checkpoint: self.checkpoint.clone(),
             purpose: wanted.purpose,
@@ -87,8 +87,9 @@ impl New {
         let holders = request.predicate.holders()?;
         let affiliations = people::affiliations(&*statements, &holders, &rules)?;
         require_possible(&request, &rules, &affiliations)?;
-        let people = People::known(&holders, &rules, &affiliations, Timestamp::now());
-        let mut papers = Papers::to(format!("ask for {}", self.checkpoint)).in_own_words().knowing(people);
+        let people = People::from_affiliations(&holders, &rules, &affiliations, Timestamp::now());
+        let mut papers =
+            Papers::new(format!("ask for {}", self.checkpoint)).as_own_words().with_people(people);
         papers.line("stage", format!("`{}`, as the policy {} has it", rules.stage, rules.policy_digest));
         papers.add::<Request>(request.to_envelope()?)?;
         let envelope = signatory.sign_one(papers, &self.consent)?;
@@ -97,21 +98,21 @@ impl New {
         let (short, path) = (registry::short_digest(digest), shown(&handed_in.path));
         if handed_in.same_as.is_some() {
             let text = format!(
-                "you asked for that already: request {short} is pending\n  next: `portcullis request show {short}` tells how it stands\n"
+                "this request already exists: request {short} is pending\n  next: `portcullis request show {short}` shows its state\n"
             );
             let value = json!({ "request": digest, "stage": rules.stage, "path": path, "new": false });
             return output.result(&value, text);
         }
         let approvals = rules.policy.stage(&rules.stage).map(|stage| stage.approvals.clone());
         let text = format!(
-            "asked for {} under stage `{}`: request {short}\n  next: {}\n",
+            "requested {} in stage `{}`: request {short}\n  next: {}\n",
             self.checkpoint,
             rules.stage,
             if approvals.is_some_and(|approvals| approvals.is_empty()) {
                 "the registry answers; then `portcullis pull <checkpoint>` and `portcullis run <checkpoint>`"
                     .to_owned()
             } else {
-                format!("the board decides; `portcullis request show {short}` tells")
+                format!("the board decides; `portcullis request show {short}` shows its state")
             },
         );
         output.result(&json!({ "request": digest, "stage": rules.stage, "path": path }), text)
@@ -120,13 +121,14 @@ impl New {
 
 impl New {
     /// What is asked for, whoever says so: the command line, an earlier request, or its user at a terminal.
-    fn wanted(
+    fn complete_draft(
         &self,
         statements: &dyn Statements,
-        (rules, agreement): (&RulesInForce, Option<&str>),
+        rules: &RulesInForce,
+        agreement: Option<&str>,
         signatory: &Signatory,
         output: Output,
-    ) -> anyhow::Result<Wanted> {
+    ) -> anyhow::Result<RequestTerms> {
         let draft = Draft {
             purpose: self.purpose.clone(),
             uses: self.uses.iter().cloned().collect(),
@@ -135,7 +137,7 @@ impl New {
             renews: None,
         };
         let draft = match &self.renew {
-            Some(digits) => draft.renewing(statements, (digits, rules, signatory.key()))?,
+            Some(digits) => draft.renew(statements, digits, rules, signatory.key())?,
             None => draft,
         };
         draft.complete(&terms::words(rules, agreement)?, rules, output)
@@ -154,9 +156,10 @@ fn require_possible(
     match drafted {
         Ok(_) => Ok(()),
         // It can be mended: the registrar confirms, and the person asks again.
-        Err(error @ access::Error::NotConfirmed { .. }) => Err(error)
-            .with_context(|| format!("stage `{stage}` of {checkpoint} wants your organization confirmed")),
+        Err(error @ access::Error::NotConfirmed { .. }) => Err(error).with_context(|| {
+            format!("stage `{stage}` of {checkpoint} requires that your organization is confirmed")
+        }),
         Err(error) => Err(error)
-            .with_context(|| format!("stage `{stage}` of {checkpoint} could never permit this request")),
+            .with_context(|| format!("stage `{stage}` of {checkpoint} does not permit this request")),
     }
 }

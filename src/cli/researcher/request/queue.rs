@@ -18,16 +18,16 @@ pub(super) fn describe(standing: &RequestStanding, names: &Names<'_>) -> String 
     };
     // Writing to a string cannot fail.
     if let Some(place) = standing.place {
-        let _ = writeln!(text, "  queue        {} of those that wait; {times}", ordinal(place));
+        let _ = writeln!(text, "  queue        {} in the queue; {times}", ordinal(place));
     }
     if let Some(assignee) = standing.request.assignee {
-        let _ = writeln!(text, "  looked after by {}", names.of(assignee));
+        let _ = writeln!(text, "  assignee     {}", names.name_of(assignee));
     }
     if let Some(renews) = standing.request.renews {
         let _ = writeln!(text, "  renews       {renews}");
     }
     for item in &standing.sanctions {
-        let person = names.of(item.person);
+        let person = names.name_of(item.person);
         let _ = match item.kind.as_str() {
             "suspended" => writeln!(text, "  sanction     {person} is suspended until {}", item.time),
             _ => writeln!(
@@ -38,11 +38,11 @@ pub(super) fn describe(standing: &RequestStanding, names: &Names<'_>) -> String 
         };
     }
     for event in &standing.history {
-        let actor = names.of(event.actor);
-        let to = event.note.as_str().parse::<KeyId>().map(|key| names.of(key));
+        let actor = names.name_of(event.actor);
+        let to = event.note.as_str().parse::<KeyId>().map(|key| names.name_of(key));
         let _ = match (event.state.as_str(), to) {
             ("assigned", Ok(to)) => writeln!(text, "  {}  assigned to {to} by {actor}", event.at),
-            ("assigned", Err(_)) => writeln!(text, "  {}  assigned to nobody by {actor}", event.at),
+            ("assigned", Err(_)) => writeln!(text, "  {}  unassigned by {actor}", event.at),
             (_, _) if event.note.as_str().is_empty() => {
                 writeln!(text, "  {}  {} by {actor}", event.at, event.state)
             }

@@ -22,7 +22,7 @@ use crate::identity::{KeyId, VerifyingKey};
 use crate::statement::Envelope;
 use crate::time::Timestamp;
 
-/// Show a request: who asks, what for, who approved it, and how it stands
+/// Show a request: its author, purpose, approvals and state
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
     /// The first digits of the request's digest
@@ -41,30 +41,29 @@ impl Show {
         let state = state_of(&request, &evidence, &rules, Timestamp::now());
         let holders = asked.holders()?;
         let affiliations = people::affiliations(&*exchange, &holders, &rules)?;
-        let people = People::known(&holders, &rules, &affiliations, Timestamp::now());
+        let people = People::from_affiliations(&holders, &rules, &affiliations, Timestamp::now());
         let standing = match home.address()? {
             Some(address) => Some(registry::remote(home, &address, output)?.standing(request.digest())?),
             None => None,
         };
-        let author = (asked.card.verifying_key.id(), asked.card.name.to_string());
-        let names = Names { catalogue: &catalogue, author };
-        let given = approvals(furthest_behind(&evidence, &state, &rules).as_ref(), &rules);
+        let names = Names { catalogue: &catalogue, author: &asked.card };
+        let given = approvals(find_least_approved(&evidence, &state, &rules).as_ref(), &rules);
         let when = standing.as_ref().map(|standing| standing.approvals.as_slice()).unwrap_or_default();
 
         let mut page = Page::new();
-        page.toned(tone(&state), &state);
-        page.line(described(asked, request.digest(), (&rules, &people))?);
+        page.toned_line(tone(&state), &state);
+        page.line(describe_request(asked, request.digest(), &rules, &people)?);
         for board in &given {
-            page.line(format_args!("  approved     {}", approved(board, &state, (&catalogue, when))));
+            page.line(format_args!("  approved     {}", describe_approvals(board, &state, &catalogue, when)));
         }
         let is_barred = standing.as_ref().is_some_and(|standing| !standing.sanctions.is_empty());
         if matches!(&state, State::Pending(tally) if tally.needed == 0)
-            && handovers::grants_itself(&rules)
+            && handovers::is_granted_by_registry(&rules)
             && !is_barred
         {
             page.line(format_args!(
                 "  waits for    the board, which has not handed over its shares: its members run `{}`",
-                handovers::command(&rules.checkpoint)
+                handovers::handover_command(&rules.checkpoint)
             ));
         }
         if let Some(standing) = &standing {
@@ -73,7 +72,7 @@ impl Show {
                 page.line(more);
             }
         }
-        let given: Vec<_> = given.iter().map(|board| board_json(board, (&catalogue, when))).collect();
+        let given: Vec<_> = given.iter().map(|board| board_json(board, &catalogue, when)).collect();
         let value = json!({
             "digest": request.digest(), "request": asked, "status": state, "approvals": given,
             "standing": standing.as_ref().map(|standing: &RequestStanding| json!(standing)),
@@ -84,10 +83,11 @@ impl Show {
 }
 
 /// What was asked, line by line.
-fn described(
+fn describe_request(
     asked: &Request,
     digest: crate::digest::Sha256Digest,
-    (rules, people): (&RulesInForce, &People),
+    rules: &RulesInForce,
+    people: &People,
 ) -> anyhow::Result<String> {
     let of = |card| people.organization(card).map(|words| format!(", {words}")).unwrap_or_default();
     let uses: Vec<_> = asked.uses.iter().map(ToString::to_string).collect();
@@ -110,7 +110,7 @@ fn described(
 
 /// Of the grants that answer a request, one for each person, the one that lacks the most. While it is pending, signatures under an earlier
 /// policy count for nothing.
-fn furthest_behind(evidence: &Evidence, state: &State, rules: &RulesInForce) -> Option<Envelope> {
+fn find_least_approved(evidence: &Evidence, state: &State, rules: &RulesInForce) -> Option<Envelope> {
     let mut best = std::collections::BTreeMap::new();
     for found in &evidence.grants {
         let Ok(claim) = found.envelope.claim::<Grant>() else { continue };
@@ -128,10 +128,11 @@ fn furthest_behind(evidence: &Evidence, state: &State, rules: &RulesInForce) -> 
 }
 
 /// `board, 2 needed: ada (3f2a9c81) on 2026-06-30T00:00:00Z; 1 more of ben (…), cy (…)`.
-fn approved(
+fn describe_approvals(
     board: &BoardApprovals,
     state: &State,
-    (catalogue, when): (&Catalogue, &[ApprovalItem]),
+    catalogue: &Catalogue,
+    when: &[ApprovalItem],
 ) -> String {
     let called = |key: &VerifyingKey| person(catalogue.name_of(key), key.id());
     let mut signed: Vec<_> =
@@ -141,7 +142,7 @@ fn approved(
         .iter()
         .map(|(at, who)| format!("{who}{}", at.map(|at| format!(" on {at}")).unwrap_or_default()))
         .collect();
-    let by = if signed.is_empty() { "nobody yet".to_owned() } else { signed.join(", ") };
+    let by = if signed.is_empty() { "none yet".to_owned() } else { signed.join(", ") };
     let missing = match (board.missing, state) {
         (missing @ 1.., State::Pending(_)) => {
             let mut open: Vec<_> = board.open.iter().map(called).collect();
@@ -158,7 +159,7 @@ fn signed_at(key: KeyId, when: &[ApprovalItem]) -> Option<Timestamp> {
     when.iter().filter(|item| item.signer == key).map(|item| item.at).min()
 }
 
-fn board_json(board: &BoardApprovals, (catalogue, when): (&Catalogue, &[ApprovalItem])) -> Value {
+fn board_json(board: &BoardApprovals, catalogue: &Catalogue, when: &[ApprovalItem]) -> Value {
     let signed = board.signed.iter().map(
         |key| json!({ "key_id": key.id(), "name": catalogue.name_of(key), "at": signed_at(key.id(), when) }),
     );

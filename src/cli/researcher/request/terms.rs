@@ -55,7 +55,7 @@ fn stage(rules: &RulesInForce) -> Result<&Stage, Refusal> {
     rules.policy.stage(&rules.stage).ok_or_else(|| {
         let checkpoint = &rules.checkpoint;
         let message = format!(
-            "{checkpoint} is in stage `{}`, which its policy (version {}) does not have: nobody can ask for it",
+            "{checkpoint} is in stage `{}`, which its policy (version {}) does not have: no request is possible",
             rules.stage, rules.policy.version
         );
         let next = format!(
@@ -73,7 +73,7 @@ fn rows(stage: &Stage, rules: &RulesInForce) -> Vec<(&'static str, String)> {
         ("uses", listed(stage.uses.iter().map(ToString::to_string).collect())),
         ("days", days(stage.limits.max_days)),
         ("approvals", approvals(stage, rules)),
-        ("lease", format!("{} hours, renewed while the grant holds", rules.lease_hours(&rules.stage))),
+        ("lease", format!("{} hours, renewed while the grant is valid", rules.lease_hours(&rules.stage))),
     ];
     rows.extend(
         stage.limits.tokens_per_day.map(|count| ("tokens", format!("{} a day", units::count(count)))),
@@ -85,7 +85,7 @@ fn rows(stage: &Stage, rules: &RulesInForce) -> Vec<(&'static str, String)> {
         let from = policy.keeps_grants_from;
         rows.push((
             "earlier",
-            format!("grants made under version {from} or later go on, if it permits them"),
+            format!("grants made under version {from} or later continue if it permits them"),
         ));
     } else if policy.version > 1 {
         rows.push(("earlier", "grants made under an earlier version have ended".to_owned()));
@@ -110,9 +110,9 @@ fn audience(audience: &Audience) -> String {
 
 fn days(max: Option<u32>) -> String {
     match max {
-        None => format!("as many as you ask for with --days; {DEFAULT_DAYS} if you name none"),
-        Some(max) if max < DEFAULT_DAYS => format!("at most {max}: name them with --days"),
-        Some(max) => format!("at most {max}; {DEFAULT_DAYS} if you name none"),
+        None => format!("any number with --days; {DEFAULT_DAYS} by default"),
+        Some(max) if max < DEFAULT_DAYS => format!("at most {max}: give them with --days"),
+        Some(max) => format!("at most {max}; {DEFAULT_DAYS} by default"),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cli::{registry, resolve};
 use crate::statement::{Statement, Subject};
 use crate::time::Timestamp;
 
-/// Take a request of your own back
+/// Withdraw your own request
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Withdraw {
     /// The first digits of the request's digest
@@ -28,7 +28,7 @@ impl Withdraw {
         let found = resolve::request(&*exchange, &self.request)?;
         let catalogue = registry::catalogue(home, output)?;
         let request = verify_request(&found.envelope, catalogue.id())?;
-        let signatory = Signatory::of(home, output)?;
+        let signatory = Signatory::open(home, output)?;
         if signatory.key() != request.predicate.card.verifying_key {
             let message = format!("the request is by {}, not by you", request.predicate.card.name);
             return Err(Refusal::denied(
@@ -39,7 +39,7 @@ impl Withdraw {
         }
         let subject = Subject { name: request.subject.name.clone(), digest: request.subject.digest };
         let withdrawal = Withdrawal { request: request.digest(), created: Timestamp::now() };
-        let mut papers = Papers::to("withdraw your request").about(&self.request, request.digest());
+        let mut papers = Papers::new("withdraw your request").about(&self.request, request.digest());
         papers.quote(&request);
         papers.add::<Withdrawal>(Statement::new(catalogue.id(), subject, withdrawal).to_envelope()?)?;
         let envelope = signatory.sign_one(papers, &self.consent)?;

@@ -19,7 +19,7 @@ use crate::cli::page::Page;
 use crate::cli::registry;
 use crate::cli::signing::{Consent, Papers, Signatory, Unattended, unattended};
 use crate::cli::units;
-use crate::client;
+use crate::client::{self, EntryRef};
 use crate::digest::Sha256Digest;
 use crate::log::EntryKind;
 use crate::name::{CheckpointId, Prose};
@@ -27,7 +27,7 @@ use crate::statement::{Predicate as _, Quorum};
 use crate::time::Timestamp;
 use crate::usage::{Error, Event, Journal, JournalDeclaration, JournalId, SignedRecord, Summary};
 
-/// The record of what you ran on this machine, and its way to the registry
+/// The journal of what you ran on this machine, and its sync to the registry
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum UsageCommand {
     Show(show::Show),
@@ -37,41 +37,41 @@ pub(in crate::cli) enum UsageCommand {
     Explain(Explain),
 }
 
-/// Bring what is not there yet to the registry; leases need it
+/// Send new records to the registry; leases require it
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Sync {}
 
-/// Check the whole journal: how long it is, what the registry has, what the limits leave
+/// Verify the whole journal; show its length, what is synced and what the limits leave
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Status {}
 
-/// Declare this machine's journal to a registry that knows another machine's of yours
+/// Declare this machine's journal to a registry that knows a journal of another machine of yours
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Declare {
-    /// Why there is another journal: the auditors read it
+    /// The reason for another journal; auditors read it
     #[arg(long)]
     reason: Prose,
 }
 
-/// Say what became of a journal that is lost, or of a generation without an end; auditors look at it, and leases go on
+/// Explain a lost journal, or a generation without an end; auditors review it, and leases continue
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Explain {
     /// The journal that is lost (32 digits), or the record of this machine's journal with which the generation began
-    what: What,
+    what: ExplainTarget,
 
-    /// What happened: the auditors read it
+    /// What happened; auditors read it
     #[arg(long)]
     reason: Prose,
 }
 
 /// What is explained.
 #[derive(Debug, Clone)]
-enum What {
+enum ExplainTarget {
     Journal(JournalId),
     Record(u64),
 }
 
-impl FromStr for What {
+impl FromStr for ExplainTarget {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -103,7 +103,7 @@ impl UsageCommand {
 
 fn run_sync(home: &Home, output: Output) -> anyhow::Result<()> {
     let Place::Address(address) = home.place()? else {
-        let message = "this registry is a folder, which takes no usage";
+        let message = "this registry is a folder and takes no usage records";
         return Err(
             Refusal::usage(message, "the journal stays on this machine: `portcullis usage show`").into()
         );
@@ -118,7 +118,7 @@ fn run_sync(home: &Home, output: Output) -> anyhow::Result<()> {
     let text = match sent {
         0 => format!("the registry has all {} records\n", state.records),
         sent => {
-            format!("brought {sent} records; the registry has all {}, and its log proves it\n", state.records)
+            format!("sent {sent} records; the registry has all {}, and its log proves it\n", state.records)
         }
     };
     output.result(&json!({ "sent": sent, "journal": state }), text)
@@ -133,7 +133,7 @@ pub(super) fn sync(home: &Home, rules: &RulesInForce, output: Output) -> anyhow:
 pub(super) fn recover(home: &Home, journal: &mut Journal, output: Output) -> anyhow::Result<()> {
     if journal.was_adopted() {
         output.note(format_args!(
-            "note: the usage journal is of an earlier version; from now on this home marks how far it goes"
+            "note: the usage journal is of an earlier version; from now on this home stores its length"
         ));
     }
     let Summary { open, under_way, .. } = journal.summary()?;
@@ -152,7 +152,7 @@ pub(super) fn recover(home: &Home, journal: &mut Journal, output: Output) -> any
     let ended = recovery.run(journal, Timestamp::now())?;
     if ended > 0 {
         output.note(format_args!(
-            "note: {ended} texts were cut off by a kill; their records are ended with what was written"
+            "note: {ended} generations were interrupted; their records are closed with the text so far"
         ));
     }
     Ok(())
@@ -170,13 +170,13 @@ fn bring(home: &Home, registry: &Quorum, output: Output) -> anyhow::Result<(u64,
     let (identity, signer) = unattended(home, Unattended::Usage, output)?;
     let remote = registry::remote(home, &address, output)?;
     let record = registry::record(home)?;
-    let sent = client::sync(&mut journal, (identity.card(), &*signer), (&remote, registry), &record)?;
+    let sent = client::sync(&mut journal, identity.card(), &*signer, &remote, registry, &record)?;
     Ok((sent, told(&journal)?))
 }
 
 /// Where declarations go; a registry that is a folder knows no journals.
 fn address(home: &Home) -> anyhow::Result<BaseUrl> {
-    let message = "this registry is a folder, which knows no journals";
+    let message = "this registry is a folder and has no journals";
     let hint = "the journal stays on this machine: `portcullis usage show`";
     home.address()?.ok_or_else(|| Refusal::usage(message, hint).into())
 }
@@ -191,16 +191,17 @@ fn declare(
 ) -> anyhow::Result<Sha256Digest> {
     let address = address(home)?;
     let catalogue = registry::catalogue(home, output)?;
-    let signatory = Signatory::of(home, output)?;
+    let signatory = Signatory::open(home, output)?;
     let card = signatory.card().clone();
     let created = Timestamp::now();
     let declaration = JournalDeclaration { card, journal, lost, reason, created };
-    let mut papers = Papers::to("declare how your usage is recorded").in_own_words();
+    let mut papers = Papers::new("declare how your usage is recorded").as_own_words();
     papers.add::<JournalDeclaration>(declaration.to_envelope(catalogue.id())?)?;
     let said = signatory.sign_one(papers, &Consent::default())?;
     let remote = registry::remote(home, &address, output)?;
     remote.put(JournalDeclaration::KIND, &said, &signatory.key())?;
-    registry::record(home)?.bring((EntryKind::Journal, said.digest()), (&remote, catalogue.registry()))?;
+    let entry = EntryRef { kind: EntryKind::Journal, statement: said.digest() };
+    registry::record(home)?.fetch(entry, &remote, catalogue.registry())?;
     Ok(said.digest())
 }
 
@@ -218,7 +219,7 @@ impl Declare {
             Journal::replace(&place, journal)?;
         }
         let text = format!(
-            "declared the journal {journal} of this machine, on the record\n  next: `portcullis lease`\n"
+            "declared the journal {journal} of this machine; the log records it\n  next: `portcullis lease`\n"
         );
         output.result(&json!({ "journal": journal, "declaration": declaration }), text)
     }
@@ -227,14 +228,14 @@ impl Declare {
 impl Explain {
     fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         match self.what {
-            What::Record(seq) => {
+            ExplainTarget::Record(seq) => {
                 let (_, signer) = unattended(home, Unattended::Usage, output)?;
                 let mut journal = Journal::open(&home.journal(), rand::random())?;
                 journal.explain(seq, self.reason, &*signer, Timestamp::now())?;
-                let text = format!("record {seq} is ended with your words; auditors will look at it\n");
+                let text = format!("record {seq} is closed with your explanation; auditors will review it\n");
                 output.result(&json!({ "record": seq, "journal": journal.id() }), text)
             }
-            What::Journal(lost) => explain_loss(home, lost, self.reason, output),
+            ExplainTarget::Journal(lost) => explain_loss(home, lost, self.reason, output),
         }
     }
 }
@@ -254,9 +255,9 @@ fn explain_loss(home: &Home, lost: JournalId, reason: Prose, output: Output) -> 
     if is_here {
         Journal::replace(&place, next)?;
     }
-    let told = if is_told { "on the record: auditors will look at it" } else { "for this machine alone" };
+    let told = if is_told { "recorded in the log for the auditors" } else { "on this machine only" };
     let text =
-        format!("declared the journal {lost} lost, {told}; {next} goes on\n  next: `portcullis lease`\n");
+        format!("declared the journal {lost} lost, {told}; {next} continues\n  next: `portcullis lease`\n");
     output.result(&json!({ "lost": lost, "journal": next, "declaration": declaration }), text)
 }
 
@@ -273,13 +274,13 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
         return output.page(&json!({ "journal": null, "spent": [] }), &page);
     };
     let Some(Summary { records, synced, open, .. }) = summary else { anyhow::bail!("the journal went away") };
-    let mut text = format!("the journal holds: {records} records, each signed and in its place\n");
+    let mut text = format!("the journal is valid: {records} records, each signed and in order\n");
     writeln!(text, "  at the registry   {synced}")?;
     writeln!(text, "  waiting           {}", records - synced)?;
     if open > 0 {
         writeln!(
             text,
-            "  without an end    {open}: what was cut off by a kill is ended by the next command that records or syncs"
+            "  without an end    {open}: the next command that records or syncs closes interrupted ones"
         )?;
     }
     let mut spent = Vec::new();
@@ -294,10 +295,7 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
                 units::count(limit),
                 units::count(left)
             ),
-            _ => format!(
-                "{} tokens in the last 24 hours, without a limit that is known here",
-                units::count(used)
-            ),
+            _ => format!("{} tokens in the last 24 hours; no limit is known here", units::count(used)),
         };
         writeln!(text, "  {checkpoint:<16}  {shown}")?;
         spent.push(json!({
@@ -313,7 +311,7 @@ fn status(home: &Home, output: Output) -> anyhow::Result<()> {
 /// Says that there is no journal yet, and what begins one.
 fn nothing_recorded(page: &mut Page) {
     page.line("nothing was recorded on this machine yet");
-    page.line("  next: `portcullis run <checkpoint> \"…\"` records what it runs of a sealed checkpoint; `portcullis list` shows those on offer");
+    page.line("  next: `portcullis run <checkpoint> \"…\"` records runs of a sealed checkpoint; `portcullis list` shows the released ones");
 }
 
 /// Tokens that the stage of the newest grant in the vault allows in 24 hours, by the policy that this home saw last.

@@ -44,10 +44,10 @@ fn table(records: &[SignedRecord], skip: usize, now: Timestamp) -> Table<7> {
     let mut table = Table::new([
         ("RECORD", Fit::Whole),
         ("AGE", Fit::Whole),
-        ("WHAT", Fit::Whole),
+        ("EVENT", Fit::Whole),
         ("CHECKPOINT", Fit::Cut),
         ("TOKENS", Fit::Whole),
-        ("HOW", Fit::Cut),
+        ("RESULT", Fit::Cut),
         ("RULES", Fit::Cut),
     ]);
     // An end names its beginning, and that the checkpoint.
@@ -78,14 +78,14 @@ fn table(records: &[SignedRecord], skip: usize, now: Timestamp) -> Table<7> {
             checkpoint,
             Cell::new(tokens),
             how,
-            rules.toned(Tone::Waits),
+            rules.with_tone(Tone::Waits),
         ]);
     }
     table
 }
 
 fn begun(begin: &Begin) -> Cell {
-    if begin.blocked { Cell::new("blocked").toned(Tone::Bad) } else { Cell::new("begin") }
+    if begin.blocked { Cell::new("blocked").with_tone(Tone::Bad) } else { Cell::new("begin") }
 }
 
 /// What is kept of a prompt.
@@ -104,5 +104,5 @@ fn ended(end: &End) -> Cell {
         Finish::Failed | Finish::Killed => Tone::Bad,
         _ => Tone::Plain,
     };
-    Cell::new(end.finish).toned(tone)
+    Cell::new(end.finish).with_tone(tone)
 }

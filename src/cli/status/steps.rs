@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::gather::{Overview, OwnRequest, Trust};
+use super::overview::{Overview, OwnRequest, TrustStep};
 use crate::cli::registry::short_digest;
 use crate::cli::researcher::list::{Offer, OwnGrant};
 use crate::time::Timestamp;
@@ -24,11 +24,11 @@ fn step(command: impl Into<String>, why: impl Into<String>) -> Step {
 }
 
 /// What to type next.
-pub(super) fn steps(overview: &Overview, now: Timestamp) -> Vec<Step> {
+pub(super) fn next_steps(overview: &Overview, now: Timestamp) -> Vec<Step> {
     if overview.you.is_none() {
         return vec![step(
             "portcullis identity new --name \"Your Name\" --organization \"Your Organization\"",
-            "makes your keys; asking, approving and running need them",
+            "creates your keys, which requests, approvals and runs need",
         )];
     }
     let Some(registry) = &overview.registry else {
@@ -42,12 +42,12 @@ pub(super) fn steps(overview: &Overview, now: Timestamp) -> Vec<Step> {
     };
     let mut steps: Vec<_> = overview.waiting.iter().map(|task| step(&task.command, &task.what)).collect();
     match (registry.trust, &registry.closed) {
-        (Some(trust), _) => steps.extend(to_trust(trust, &registry.place)),
+        (Some(trust), _) => steps.extend(explain_trust(trust, &registry.place)),
         (None, Some(closed)) => steps.push(step("portcullis catalogue refresh", closed)),
         (None, None) => {}
     }
     for offer in &overview.checkpoints {
-        steps.extend(of_offer(offer, &overview.requests, now));
+        steps.extend(plan_offer(offer, &overview.requests, now));
     }
     if steps.is_empty()
         && overview.offices.is_empty()
@@ -65,27 +65,27 @@ pub(super) fn steps(overview: &Overview, now: Timestamp) -> Vec<Step> {
 }
 
 /// How somebody comes to trust the catalogue of a registry.
-fn to_trust(trust: Trust, place: &str) -> Vec<Step> {
+fn explain_trust(trust: TrustStep, place: &str) -> Vec<Step> {
     match trust {
-        Trust::ToFound => vec![step(
+        TrustStep::Found => vec![step(
             format!("portcullis --registry {place} catalogue review"),
             "the catalogue is not founded yet: shows what is proposed; its owners sign it with `catalogue sign`",
         )],
-        Trust::ToJoin => vec![
+        TrustStep::Join => vec![
             step(
                 "portcullis join <invitation>",
-                "trusts the registry's root once; whoever joined prints an invitation with `catalogue invite`",
+                "trusts the registry's root once; a member prints an invitation with `catalogue invite`",
             ),
             step(
                 format!("portcullis --registry {place} catalogue root --to 1.root.json"),
-                "if you are one of its founders: writes the root that you signed, to join by and to hand out",
+                "if you are a founder: writes the root that you signed, to join with and to hand out",
             ),
         ],
     }
 }
 
 /// What to do about one checkpoint.
-fn of_offer(offer: &Offer, requests: &[OwnRequest], now: Timestamp) -> Vec<Step> {
+fn plan_offer(offer: &Offer, requests: &[OwnRequest], now: Timestamp) -> Vec<Step> {
     let checkpoint = &offer.checkpoint;
     let mut steps = Vec::new();
     match &offer.grant {
@@ -95,7 +95,7 @@ fn of_offer(offer: &Offer, requests: &[OwnRequest], now: Timestamp) -> Vec<Step>
             if offer.pulled.is_none() {
                 steps.push(step(
                     format!("portcullis pull {checkpoint}"),
-                    "your grant stands; brings the weights",
+                    "your grant is valid; fetches the weights",
                 ));
             } else if offer.leased_until.is_none() {
                 steps.push(step(format!("portcullis run {checkpoint} \"…\""), "gets a lease and runs"));
@@ -122,17 +122,17 @@ fn of_offer(offer: &Offer, requests: &[OwnRequest], now: Timestamp) -> Vec<Step>
                 )),
                 (Some(last), _) if last.state == "granted" => steps.push(step(
                     format!("portcullis pull {checkpoint}"),
-                    "your request was granted; brings grant and weights",
+                    "your request was granted; fetches grant and weights",
                 )),
                 (_, Some(OwnGrant { request, .. })) if !offer.is_public => steps.push(step(
                     format!("portcullis request new {checkpoint} --renew {}", short_digest(*request)),
-                    "your grant does not stand any more",
+                    "your grant is no longer valid",
                 )),
                 // What was denied or ended before it was public is asked for anew, unless it was revoked: then the registry says so.
                 _ if offer.is_public => {
                     steps.push(step(
                         format!("portcullis run {checkpoint} \"…\""),
-                        "public: asks and pulls by itself",
+                        "public: requests and pulls automatically",
                     ));
                 }
                 _ => {}

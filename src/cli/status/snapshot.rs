@@ -4,7 +4,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use super::gather::OwnRequest;
+use super::overview::OwnRequest;
 use super::tasks::Task;
 use crate::cli::home::{Home, write_secret};
 use crate::identity::KeyId;
@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 
 /// What the registry told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Seen {
+pub(super) struct Snapshot {
     pub(super) registry: String,
     pub(super) person: KeyId,
     pub(super) at: Timestamp,
@@ -20,15 +20,15 @@ pub(super) struct Seen {
     pub(super) waiting: Vec<Task>,
 }
 
-impl Seen {
+impl Snapshot {
     /// What this person saw last of a registry.
-    pub(super) fn of(home: &Home, registry: &str, person: KeyId) -> Option<Self> {
+    pub(super) fn load(home: &Home, registry: &str, person: KeyId) -> Option<Self> {
         let seen: Self = crate::json::from_slice(&fs::read(home.seen_path()).ok()?).ok()?;
         (seen.registry == registry && seen.person == person).then_some(seen)
     }
 
     /// Keeps it, if it can be kept.
-    pub(super) fn keep(&self, home: &Home) {
+    pub(super) fn save(&self, home: &Home) {
         if let Ok(bytes) = serde_json::to_vec(self) {
             // Where it cannot be kept, less is known offline.
             let _ = write_secret(&home.seen_path(), &bytes);

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::next::{self, Step};
-use super::seen::Seen;
+use super::snapshot::Snapshot;
+use super::steps::{self, Step};
 use super::tasks::{self, Task};
 use crate::access::State;
 use crate::cli::home::Home;
@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 pub(super) struct Overview {
     pub(super) at: Option<Timestamp>,
     pub(super) home: String,
-    pub(super) you: Option<You>,
+    pub(super) you: Option<Holder>,
     pub(super) registry: Option<Registry>,
     pub(super) offices: Vec<String>,
     pub(super) checkpoints: Vec<Offer>,
@@ -33,7 +33,7 @@ pub(super) struct Overview {
 
 /// Who this home belongs to.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct You {
+pub(super) struct Holder {
     pub(super) name: String,
     pub(super) organization: Option<String>,
     pub(super) key_id: KeyId,
@@ -49,18 +49,18 @@ pub(super) struct Registry {
     pub(super) closed: Option<String>,
     /// What there is to trust, if this home trusts no catalogue yet.
     #[serde(skip)]
-    pub(super) trust: Option<Trust>,
+    pub(super) trust: Option<TrustStep>,
     /// When requests and what waits were seen, if they are not of now.
     pub(super) seen_at: Option<Timestamp>,
 }
 
 /// What a home that trusts no catalogue yet finds at a registry.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Trust {
+pub(super) enum TrustStep {
     /// A catalogue in force.
-    ToJoin,
+    Join,
     /// None that its owners have signed.
-    ToFound,
+    Found,
 }
 
 /// A request of this person's.
@@ -77,13 +77,13 @@ pub(super) struct OwnRequest {
 }
 
 /// Finds out.
-pub(super) fn overview(home: &Home, output: Output) -> anyhow::Result<Overview> {
+pub(super) fn gather(home: &Home, output: Output) -> anyhow::Result<Overview> {
     let now = Timestamp::now();
     let card = home.own_card()?;
     let mut overview = Overview {
         at: Some(now),
         home: home.shown(),
-        you: card.as_ref().map(|card| You {
+        you: card.as_ref().map(|card| Holder {
             name: card.name.to_string(),
             organization: card.organization.as_ref().map(ToString::to_string),
             key_id: card.verifying_key.id(),
@@ -99,92 +99,93 @@ pub(super) fn overview(home: &Home, output: Output) -> anyhow::Result<Overview> 
             trust: None,
             seen_at: None,
         };
-        let before = home.offline_because();
+        let before = home.offline_reason();
         match registry::catalogue(home, quiet) {
             Ok(catalogue) => {
-                let why = before.or_else(|| home.offline_because());
+                let why = before.or_else(|| home.offline_reason());
                 place.out_of_reach = why;
-                let now = (now, output);
-                public_part(home, &catalogue, card.as_ref(), &mut overview, &mut place, now)?;
+                gather_catalogue(home, &catalogue, card.as_ref(), &mut overview, &mut place, now, output)?;
             }
             Err(error) => {
-                place.out_of_reach = before.or_else(|| home.offline_because());
-                place.trust = untrusted(home, &error, output);
+                place.out_of_reach = before.or_else(|| home.offline_reason());
+                place.trust = find_trust(home, &error, output);
                 place.closed = Some(format!("{error:#}"));
             }
         }
         overview.registry = Some(place);
     }
-    overview.next = next::steps(&overview, now);
+    overview.next = steps::next_steps(&overview, now);
     Ok(overview)
 }
 
 /// Whether there is a catalogue that this home could trust, if that is what it lacks.
-fn untrusted(home: &Home, error: &anyhow::Error, output: Output) -> Option<Trust> {
+fn find_trust(home: &Home, error: &anyhow::Error, output: Output) -> Option<TrustStep> {
     let lacks_root = matches!(error.downcast_ref(), Some(crate::catalogue::Error::NoRoot { .. }));
     if !lacks_root || home.is_offline() {
         return None;
     }
     let remote = registry::catalogue_remote(home, output).ok()?;
     let root = remote.fetch("metadata/1.root.json", crate::catalogue::MAX_ROOT_BYTES).ok()?;
-    Some(if root.is_some() { Trust::ToJoin } else { Trust::ToFound })
+    Some(if root.is_some() { TrustStep::Join } else { TrustStep::Found })
 }
 
 /// What the catalogue and, while it answers, the registry say.
-fn public_part(
+fn gather_catalogue(
     home: &Home,
     catalogue: &Catalogue,
     card: Option<&Card>,
     overview: &mut Overview,
     place: &mut Registry,
-    (now, output): (Timestamp, Output),
+    now: Timestamp,
+    output: Output,
 ) -> anyhow::Result<()> {
     let Some(card) = card else {
-        overview.checkpoints = list::offers(home, catalogue, (None, &[]), now)?;
+        overview.checkpoints = list::offers(home, catalogue, None, &[], now)?;
         return Ok(());
     };
     overview.offices = tasks::offices(catalogue, card);
-    let seen =
-        if place.out_of_reach.is_some() { None } else { online(home, catalogue, card, (now, output))? };
-    let seen = match seen {
-        Some(seen) => {
-            seen.keep(home);
-            Some(seen)
+    let snapshot =
+        if place.out_of_reach.is_some() { None } else { gather_online(home, catalogue, card, now, output)? };
+    let snapshot = match snapshot {
+        Some(snapshot) => {
+            snapshot.save(home);
+            Some(snapshot)
         }
         None => {
-            place.out_of_reach = place.out_of_reach.take().or_else(|| home.offline_because());
-            let seen = Seen::of(home, &place.place, card.verifying_key.id());
-            place.seen_at = seen.as_ref().map(|seen| seen.at);
-            seen
+            place.out_of_reach = place.out_of_reach.take().or_else(|| home.offline_reason());
+            let snapshot = Snapshot::load(home, &place.place, card.verifying_key.id());
+            place.seen_at = snapshot.as_ref().map(|snapshot| snapshot.at);
+            snapshot
         }
     };
     let own = list::own_grants(home, catalogue, card, now, output)?;
-    overview.checkpoints = list::offers(home, catalogue, (Some(card), &own), now)?;
-    if let Some(seen) = seen {
-        overview.requests = seen.requests;
-        overview.waiting = seen.waiting;
+    overview.checkpoints = list::offers(home, catalogue, Some(card), &own, now)?;
+    if let Some(snapshot) = snapshot {
+        overview.requests = snapshot.requests;
+        overview.waiting = snapshot.waiting;
     }
     Ok(())
 }
 
 /// What is asked of the registry itself; nothing where it does not answer, or this person cannot sign in.
-fn online(
+fn gather_online(
     home: &Home,
     catalogue: &Catalogue,
     card: &Card,
-    (now, output): (Timestamp, Output),
-) -> anyhow::Result<Option<Seen>> {
-    let found = || -> anyhow::Result<Seen> {
+    now: Timestamp,
+    output: Output,
+) -> anyhow::Result<Option<Snapshot>> {
+    let found = || -> anyhow::Result<Snapshot> {
         let statements = registry::statements(home, output)?;
         let all = standings(&*statements, catalogue, now, output)?;
         let own = |standing: &&Standing| standing.0.predicate.card.verifying_key == card.verifying_key;
         let requests = all.iter().filter(own).map(own_request).collect();
-        let waiting = tasks::waiting(home, catalogue, (card, &*statements), &all, output)?;
+        let waiting = tasks::waiting(home, catalogue, card, &*statements, &all, output)?;
         let registry = home.place()?.to_string();
-        Ok(Seen { registry, person: card.verifying_key.id(), at: now, requests, waiting })
+        Ok(Snapshot { registry, person: card.verifying_key.id(), at: now, requests, waiting })
     };
     match found() {
-        Ok(seen) => Ok(Some(seen)),
+        Ok(snapshot) => Ok(Some(snapshot)),
         Err(_) if home.is_offline() => Ok(None),
         Err(error) => Err(error),
     }

@@ -28,15 +28,15 @@ use crate::time::Timestamp;
 const MAX_BYTES: u64 = 64 << 20;
 
 /// A catalogue to work on.
-pub(in crate::cli) struct Workshop {
+pub(in crate::cli) struct WorkingCopy {
     repository: Repository,
     source: Source,
     /// What was proposed when the copy was made.
     before: BTreeMap<Subject, Parcel>,
     /// Whether the registry does not tell this person what is proposed.
-    is_kept_from_me: bool,
+    is_hidden: bool,
     /// What the registry calls proposed, and nobody who may propose it signed.
-    refused: Vec<(Subject, RepositoryError)>,
+    rejected: Vec<(Subject, RepositoryError)>,
     copy: TempDir,
 }
 
@@ -62,17 +62,17 @@ impl Source {
     }
 }
 
-impl Workshop {
+impl WorkingCopy {
     /// Copies the catalogue of the home's registry.
     pub(in crate::cli) fn open(home: &Home, output: Output) -> anyhow::Result<Self> {
         Self::open_with(home, output, |source| source.proposals().map(Some))
     }
 
     /// The same to look at, also for those who keep nothing of it, to whom proposals are not told.
-    pub(super) fn open_to_look(home: &Home, output: Output) -> anyhow::Result<Self> {
+    pub(super) fn open_for_reading(home: &Home, output: Output) -> anyhow::Result<Self> {
         home.place()?.require_there()?;
         Self::open_with(home, output, |source| match source.proposals() {
-            Err(error) if is_not_told(&error) => Ok(None),
+            Err(error) if is_withheld(&error) => Ok(None),
             proposals => proposals.map(Some),
         })
     }
@@ -97,29 +97,29 @@ impl Workshop {
                 let registry = registry::remote(home, &address, output)?;
                 let is_founded = registry.info()?.founded;
                 if is_founded {
-                    bring_published(&registry, copy.path())?;
+                    fetch_published(&registry, copy.path())?;
                 }
                 (Source::Server { registry, is_founded }, address.to_string())
             }
         };
         let repository = Repository::at(copy.path()).named(name);
-        let (mut before, mut refused) = (BTreeMap::new(), Vec::new());
+        let (mut before, mut rejected) = (BTreeMap::new(), Vec::new());
         // In the order in which each follows from the one before it.
         let proposed = proposals(&source)?;
-        let is_kept_from_me = proposed.is_none();
+        let is_hidden = proposed.is_none();
         for subject in proposed.unwrap_or_default() {
             let parcel = source.proposal(&subject)?;
             match repository.receive(&subject, &parcel, Offer::Proposal { by: None }) {
                 // As it lies here, so that only what is changed here is handed in.
                 Ok(_) => drop(before.insert(subject.clone(), repository.parcel(&subject)?)),
-                Err(error) => refused.push((subject, error)),
+                Err(error) => rejected.push((subject, error)),
             }
         }
-        Ok(Self { repository, source, before, is_kept_from_me, refused, copy })
+        Ok(Self { repository, source, before, is_hidden, rejected, copy })
     }
 
     /// The same where a catalogue is to be founded, and none may be yet.
-    pub(super) fn open_to_found(home: &Home, output: Output) -> anyhow::Result<Self> {
+    pub(super) fn open_for_founding(home: &Home, output: Output) -> anyhow::Result<Self> {
         if let Place::Address(address) = home.place()?
             && registry::remote(home, &address, output)?.info()?.founded
         {
@@ -139,19 +139,19 @@ impl Workshop {
     }
 
     /// Whether what is proposed is told to its keepers only, and this person is none.
-    pub(super) fn is_kept_from_me(&self) -> bool {
-        self.is_kept_from_me
+    pub(super) fn is_hidden(&self) -> bool {
+        self.is_hidden
     }
 
     /// What the registry calls proposed and was not taken for a proposal, and why.
-    pub(super) fn refused(&self) -> &[(Subject, RepositoryError)] {
-        &self.refused
+    pub(super) fn rejected(&self) -> &[(Subject, RepositoryError)] {
+        &self.rejected
     }
 
     /// Refuses a role whose proposal was not taken for one.
     pub(super) fn require_genuine(&mut self, subject: &Subject) -> Result<(), RepositoryError> {
-        match self.refused.iter().position(|(refused, _)| refused == subject) {
-            Some(at) => Err(self.refused.remove(at).1),
+        match self.rejected.iter().position(|(rejected, _)| rejected == subject) {
+            Some(at) => Err(self.rejected.remove(at).1),
             None => Ok(()),
         }
     }
@@ -170,8 +170,8 @@ impl Workshop {
         match client.root()? {
             None if is_published => {
                 return Err(Refusal::usage(
-                    "this home trusts no catalogue yet, and signs no change of one that it cannot check",
-                    "trust it first: `portcullis join <registry> --root 1.root.json`, with the file that the owners handed you",
+                    "this home trusts no catalogue yet and cannot verify the change",
+                    "join it first: `portcullis join <registry> --root 1.root.json`, with the file from the owners",
                 )
                 .into());
             }
@@ -221,7 +221,7 @@ impl Workshop {
     }
 
     /// Hands in what `key` changed here; the roles that the registry published at once.
-    pub(super) fn hand_in(
+    pub(super) fn submit(
         &self,
         key: VerifyingKey,
         founding_code: Option<&str>,
@@ -247,7 +247,7 @@ impl Workshop {
 
 /// Copies the files of a folder, if there is one.
 /// Whether a registry keeps something from the one who asks, or they have no identity to ask with.
-fn is_not_told(error: &anyhow::Error) -> bool {
+fn is_withheld(error: &anyhow::Error) -> bool {
     let rule = |fault: &Fault| matches!(fault, Fault::Rule);
     match error.downcast_ref::<RemoteError>() {
         Some(RemoteError::Refused { fault, .. }) => rule(fault),
@@ -276,7 +276,7 @@ fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 /// Brings every root, the newest of each other role, and the files that they list. All of it is verified when it is used.
-fn bring_published(registry: &RemoteRegistry, to: &Path) -> anyhow::Result<()> {
+fn fetch_published(registry: &RemoteRegistry, to: &Path) -> anyhow::Result<()> {
     let listing = registry.catalogue_listing()?.files;
     let mut newest: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
     let mut wanted = vec!["metadata/timestamp.json".to_owned()];
@@ -293,8 +293,8 @@ fn bring_published(registry: &RemoteRegistry, to: &Path) -> anyhow::Result<()> {
     wanted.extend(newest.values().map(|(_, path)| (*path).to_owned()));
     let mut targets = Vec::new();
     for path in &wanted {
-        let bytes = bring(registry, path, to)?;
-        targets.extend(listed(&bytes));
+        let bytes = fetch_file(registry, path, to)?;
+        targets.extend(list_targets(&bytes));
     }
     // Of policies the earlier ones, too: which grants a new one may keep depends on them.
     let policies =
@@ -304,25 +304,25 @@ fn bring_published(registry: &RemoteRegistry, to: &Path) -> anyhow::Result<()> {
     targets.dedup();
     for path in targets {
         if listing.contains(&path) {
-            bring(registry, &path, to)?;
+            fetch_file(registry, &path, to)?;
         }
     }
     Ok(())
 }
 
-fn bring(registry: &RemoteRegistry, path: &str, to: &Path) -> anyhow::Result<Vec<u8>> {
+fn fetch_file(registry: &RemoteRegistry, path: &str, to: &Path) -> anyhow::Result<Vec<u8>> {
     anyhow::ensure!(
         path.split('/').all(|part| !part.is_empty() && !part.starts_with('.')),
-        "the registry lists a file `{path}`"
+        "the registry lists an invalid path `{path}`"
     );
     let bytes = registry.fetch(path, MAX_BYTES)?;
-    let bytes = bytes.with_context(|| format!("the registry lists {path} and does not have it"))?;
+    let bytes = bytes.with_context(|| format!("the registry lists {path} but does not have it"))?;
     write_whole(&to.join(path), &bytes)?;
     Ok(bytes)
 }
 
 /// The paths, in a consistent snapshot, of the files that metadata lists.
-fn listed(metadata: &[u8]) -> Vec<String> {
+fn list_targets(metadata: &[u8]) -> Vec<String> {
     let metadata: Value = crate::json::from_slice(metadata).unwrap_or_default();
     let targets = metadata["signed"]["targets"].as_object();
     let path = |(path, file): (&String, &Value)| {

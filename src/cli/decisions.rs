@@ -21,7 +21,7 @@ pub(super) struct Decision {
 }
 
 /// The decisions in the cases over a checkpoint about these people, as far as this home may read them.
-pub(super) fn decisions(
+pub(super) fn load_decisions(
     statements: &dyn Statements,
     rules: &RulesInForce,
     people: &[VerifyingKey],
@@ -52,7 +52,7 @@ pub(super) fn decisions(
 
 impl Decision {
     /// What it comes to, if the person has to know it now: a suspension while it lasts, a warning or a revocation for some weeks.
-    pub(super) fn words(&self, now: Timestamp) -> Option<String> {
+    pub(super) fn describe(&self, now: Timestamp) -> Option<String> {
         let reason = one_line(self.reason.as_str());
         let is_recent = self.standing.decided.is_some_and(|at| now < at.plus_days(TOLD_DAYS));
         match self.standing.outcome? {

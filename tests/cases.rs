@@ -147,18 +147,18 @@ fn a_board_member_gets_a_report_of_their_checkpoints_and_the_reading_is_on_the_r
     Report for the boards of tiny to <date>
       as the registry shows it, with each statement verified; only an auditor can verify the whole record
 
-    REQUEST  CHECKPOINT  WHO  AGE  DAYS  STATE
+    REQUEST  CHECKPOINT  PERSON  AGE  DAYS  STATE
     <digits>  tiny  rosa (<key>)  <age>  30  ended: the grant was revoked on <time>: Misuse
     <digits>  tiny  rosa (<key>)  <age>  30  denied: Twice
 
-    GRANT  CHECKPOINT  WHO  STAGE  AGE  LEFT  STATE
+    GRANT  CHECKPOINT  PERSON  STAGE  AGE  LEFT  STATE
     <digits>  tiny  rosa (<key>)  partners  <age>  <left>  the grant was revoked on <time>: Misuse
 
-    DATEDECISION  CHECKPOINT  WHO  BY  REASON
+    DATE  DECISION  CHECKPOINT  PERSON  BY  REASON
     <date>  denied  tiny  rosa (<key>)  ben  Twice
     <date>  revoked  tiny  rosa (<key>)  august  Misuse
 
-    CASE  OF  STATE  CHECKPOINT  WHO  REASON
+    CASE  OPENED  STATE  CHECKPOINT  PERSON  REASON
     <digits>  <date>  revoke  tiny  rosa (<key>)  Odd
     ");
     let value = scene.json("ada", "audit report");

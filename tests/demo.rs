@@ -124,7 +124,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
         (r"([0-9a-f]{4} ){4}[0-9a-f]{4}", "<fingerprint>"),
         (r"\([0-9a-f]{8}\)", "(<key>)"),
         // As wide as the oldest of a table.
-        (r"AGE +WHY", "AGE  WHY"),
+        (r"AGE +REASON", "AGE  REASON"),
         (r"\b\d+ s +misleading", "<age>  misleading"),
     ];
     let told = hidden.iter().fold(told, |told, (pattern, word)| {
@@ -204,25 +204,25 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  sealed demo-small: 858.90 kB, 4 chunks, in homes/ada/sealed/demo-small
                    any 2 of 3 members, together with the registry, can open it
                    manifest <digits>
-                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
+                   uploaded to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
       ada      # proposes policy and stage; ben signs too: published in stage `public`
       ada      $ portcullis seal checkpoints/demo-medium
                  sealed demo-medium: 1.61 MB, 4 chunks, in homes/ada/sealed/demo-medium
                    any 2 of 3 members, together with the registry, can open it
                    manifest <digits>
-                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
+                   uploaded to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
       ada      # proposes policy and stage; ben signs too: published in stage `researchers`
       ada      $ portcullis seal checkpoints/demo-large
                  sealed demo-large: 2.80 MB, 4 chunks, in homes/ada/sealed/demo-large
                    any 2 of 3 members, together with the registry, can open it
                    manifest <digits>
-                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
+                   uploaded to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
       ada      # proposes policy and stage; ben signs too: published in stage `partners`
       ada      $ portcullis seal checkpoints/demo-xl
                  sealed demo-xl: 7.12 MB, 4 chunks, in homes/ada/sealed/demo-xl
                    any 2 of 3 members, together with the registry, can open it
                    manifest <digits>
-                   handed in to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
+                   uploaded to http://127.0.0.1:<port>: 4 chunks, 0 of them already there
       ada      # proposes policy and stage; ben signs too: published in stage `internal`
       ada      # proposes policies/misuse.toml; ben signs too: the misuse rules are in force
 

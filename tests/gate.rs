@@ -66,11 +66,11 @@ fn each_missing_piece_is_named() {
     insta::assert_snapshot!([nothing, unanswered, one, no_lease, not_pulled, another].join("\n"), @"
     exit 3
     error: there is no grant for `tiny` issued to rosa
-      next: ask with `portcullis request new tiny --purpose <why>`; `portcullis request list` shows its state
+      next: request it with `portcullis request new tiny --purpose <why>`; `portcullis request list` shows its state
 
     exit 3
     error: there is no grant for `tiny` issued to rosa
-      next: ask with `portcullis request new tiny --purpose <why>`; `portcullis request list` shows its state
+      next: request it with `portcullis request new tiny --purpose <why>`; `portcullis request list` shows its state
 
     exit 3
     error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
@@ -86,7 +86,7 @@ fn each_missing_piece_is_named() {
 
     exit 3
     error: there is no grant for `tiny` issued to eve
-      next: ask with `portcullis request new tiny --purpose <why>`; `portcullis request list` shows its state
+      next: request it with `portcullis request new tiny --purpose <why>`; `portcullis request list` shows its state
     ");
 }
 
@@ -188,8 +188,8 @@ fn a_member_does_not_approve_their_own_request() {
     let request = scene.digits(&scene.json("ada", new)["request"]);
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {request}")), @"
     exit 3
-    error: nobody may approve their own request
-      next: leave it to the other members
+    error: you cannot approve your own request
+      next: the other members must approve it
     ");
     scene.succeed("ben", &format!("approve {request}"));
     assert_eq!(scene.json("cy", &format!("approve {request}"))["stands"], true);

@@ -173,8 +173,8 @@ fn nobody_approves_a_request_that_names_them() {
     let request = scene.digits(&scene.json("lia", &format!("{NEW} --member cards/ada.card"))["request"]);
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {request}")), @"
     exit 3
-    error: nobody may approve their own request
-      next: leave it to the other members
+    error: you cannot approve your own request
+      next: the other members must approve it
     ");
     scene.succeed("ben", &format!("approve {request}"));
     // As a client that does not look would: ada signs the grant to lia that ben signed.

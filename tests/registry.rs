@@ -160,8 +160,8 @@ fn nobody_approves_their_own_request(database: Database) {
     let request = scene.digits(&scene.json("ada", &new)["request"]);
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {request}")), @"
     exit 3
-    error: nobody may approve their own request
-      next: leave it to the other members
+    error: you cannot approve your own request
+      next: the other members must approve it
     ");
     scene.succeed("ben", &format!("approve {request}"));
     let shown = scene.succeed("ada", &format!("request show {request}"));

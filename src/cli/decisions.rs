@@ -1,4 +1,4 @@
-//! What auditors decided in cases about people, verified: who was warned or suspended is told so, and so is the board.
+//! What auditors decided in cases about people, verified: warned or suspended people are notified, and so is the board.
 
 use crate::access::{RulesInForce, Statements};
 use crate::digest::Sha256Digest;
@@ -9,7 +9,7 @@ use crate::statement::Predicate as _;
 use crate::time::Timestamp;
 use crate::visible::one_line;
 
-/// For how many days a decision is told that needs nothing more.
+/// Days for which a final decision is shown.
 const TOLD_DAYS: u32 = 30;
 
 /// The last decision in a case.

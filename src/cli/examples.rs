@@ -1,4 +1,4 @@
-//! Examples, as `--help` of each command shows them. A test parses every one, and fails where a command has none.
+//! Examples, as `--help` of each command shows them. A test parses every one, and fails if a command has none.
 
 use std::fmt::Write as _;
 

@@ -107,7 +107,7 @@ pub(super) fn report_usage(error: &clap::Error) -> ExitCode {
         return report(&refusal.into(), wants_json);
     }
     if !wants_json || !error.use_stderr() {
-        // Where nothing can be written, the exit code is all that can be said. An argument may come from elsewhere, such as a pasted name.
+        // If nothing can be written, the exit code is the only answer. An argument may come from elsewhere, such as a pasted name.
         let typed: String =
             std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
         let _ = if !error.use_stderr() || typed == one_row(&typed) {
@@ -165,7 +165,7 @@ pub(super) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
     let (kind, hint) = advice::explain(error);
     let message = message(error);
     let mut stderr = io::stderr().lock();
-    // Where standard error is closed, the exit code is all that can be said.
+    // If standard error is closed, the exit code is the only answer.
     let _ = if as_json {
         let mut report = json!({ "kind": kind.name(), "message": message, "hint": hint });
         if let Some(details) = details(error) {

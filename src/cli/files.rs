@@ -64,7 +64,7 @@ pub(super) fn write_with<T>(
     }
 }
 
-/// A new file in a folder, to be given its name once it is whole. Not by `tempfile_in`, whose errors name a file that nobody knows.
+/// A new file in a folder, to be given its name once it is whole. Not by `tempfile_in`, whose errors name a file unknown to the user.
 pub(super) fn create_temporary(folder: &Path) -> io::Result<NamedTempFile> {
     let open = |new: &Path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(new);
     tempfile::Builder::new().prefix(".new-").make_in(folder, open)

@@ -65,7 +65,7 @@ pub(super) fn handover_command(checkpoint: &CheckpointId) -> String {
     format!("portcullis handover {checkpoint}")
 }
 
-/// What is left to do for checkpoints whose change was just published, a line each; nothing where this home may not read it.
+/// What is left to do for checkpoints whose change was just published, a line each; nothing if this home may not read it.
 pub(super) fn next_steps(home: &Home, published: &[Subject], output: Output) -> String {
     let line = |subject: &Subject| {
         let Subject::Board(checkpoint) = subject else { return None };

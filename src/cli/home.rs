@@ -51,7 +51,7 @@ pub(super) struct Home {
     folder: PathBuf,
     registry: Option<Place>,
     passphrase: PassphraseArguments,
-    /// The passphrase that opened the identity: nobody is asked twice in one command.
+    /// The passphrase that opened the identity: the user is asked only once in one command.
     known: Arc<Mutex<Option<SecretString>>>,
     /// Whether the registry is called.
     outage: Arc<Outage>,
@@ -64,7 +64,6 @@ pub(super) struct Home {
 pub(super) enum Place {
     /// A folder that people share.
     Folder(PathBuf),
-    /// A server.
     Address(BaseUrl),
 }
 
@@ -87,7 +86,7 @@ impl FromStr for Place {
     type Err = PlaceError;
 
     fn from_str(text: &str) -> Result<Self, PlaceError> {
-        // `c:` and the like are no schemes; whoever writes `://` means an address.
+        // `c:` and the like are no schemes; a text with `://` is an address.
         if text.contains("://") {
             let address =
                 text.parse().map_err(|source| PlaceError::Address { text: text.to_owned(), source });
@@ -189,7 +188,7 @@ impl Home {
         HomeArguments { home: folder, registry, passphrase, offline: false }.resolve(Need::default())
     }
 
-    /// The folder, made where it is missing; only its owner can enter it.
+    /// The folder, created if it is missing; only its owner can enter it.
     pub(super) fn folder(&self) -> anyhow::Result<&Path> {
         use std::os::unix::fs::DirBuilderExt as _;
         fs::DirBuilder::new()
@@ -256,7 +255,7 @@ impl Home {
         &self.passphrase
     }
 
-    /// Opens the identity, asking for its passphrase where a person can answer.
+    /// Opens the identity, asking for its passphrase if a person can answer.
     pub(super) fn identity(&self, output: Output) -> anyhow::Result<Identity> {
         let file = self.identity_file();
         if !file.is_protected()? {
@@ -356,7 +355,7 @@ impl Home {
         Ok((identity, signer))
     }
 
-    /// Where the registry is.
+    /// If the registry is.
     pub(super) fn place(&self) -> anyhow::Result<Place> {
         if let Some(place) = &self.registry {
             return Ok(place.clone());
@@ -370,7 +369,7 @@ impl Home {
         Ok(known.parse()?)
     }
 
-    /// The registry's address, where it is a server.
+    /// The registry's address, if it is a server.
     pub(super) fn address(&self) -> anyhow::Result<Option<BaseUrl>> {
         Ok(match self.place()? {
             Place::Address(address) => Some(address),
@@ -443,7 +442,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write_whole_as(path, bytes, 0o644)
 }
 
-/// The same for what nobody else may read.
+/// The same for what only the owner may read.
 pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write_whole_as(path, bytes, 0o600)
 }

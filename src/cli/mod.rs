@@ -1,4 +1,4 @@
-//! The command line: one file a command, grouped by the person who uses it. Nobody else prints.
+//! The command line: one file a command, grouped by the person who uses it. No other module prints.
 
 mod admin;
 mod advice;

@@ -37,9 +37,9 @@ pub(super) struct Outage {
     path: PathBuf,
     /// `--offline`.
     is_wanted: bool,
-    /// Why nobody answered in this command.
+    /// Why the registry did not answer in this command.
     found: Mutex<Option<String>>,
-    /// Somebody answered in this command.
+    /// The registry answered in this command.
     has_answered: AtomicBool,
     /// What was remembered is not believed in this command.
     is_doubted: AtomicBool,
@@ -52,7 +52,7 @@ struct OutageRecord {
     at: Timestamp,
 }
 
-/// Why nobody is called if the command line says so.
+/// Why the registry is not called if the command line says so.
 pub(super) const OFFLINE: &str = "--offline was given";
 
 /// What to do about a registry that does not answer, for this reason.
@@ -120,7 +120,7 @@ impl Outage {
         !self.is_wanted && self.found_reason().is_none() && self.reason(registry).is_some()
     }
 
-    /// For this command, nobody answers; what was found first is the reason.
+    /// For this command, the registry does not answer; what was found first is the reason.
     pub(super) fn found(&self, reason: &str) {
         self.found_reason().get_or_insert_with(|| reason.to_owned());
     }
@@ -129,7 +129,7 @@ impl Outage {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many seconds ago nobody answered at `registry`, if that was lately.
+    /// How many seconds ago there was no answer from `registry`, if that was lately.
     fn remembered(&self, registry: &str) -> Option<i64> {
         let remembered: OutageRecord = crate::json::from_slice(&fs::read(&self.path).ok()?).ok()?;
         let seconds = Timestamp::now().seconds_since(remembered.at);

@@ -40,7 +40,6 @@ impl Page {
         }
     }
 
-    /// Adds a table.
     pub(in crate::cli) fn table<const N: usize>(&mut self, table: &Table<N>) {
         for line in table.lines(self.look) {
             self.text += &line;
@@ -48,7 +47,7 @@ impl Page {
         }
     }
 
-    /// Adds a table, or what is said where it has no rows.
+    /// Adds a table, or a text if it has no rows.
     pub(in crate::cli) fn table_or<const N: usize>(&mut self, table: &Table<N>, nothing: &str) {
         if table.is_empty() { self.line(nothing) } else { self.table(table) }
     }

@@ -32,7 +32,7 @@ pub(super) struct PassphraseArguments {
 }
 
 impl PassphraseArguments {
-    /// The passphrase of a file that is there; `None` where nobody gave one and nobody can be asked.
+    /// The passphrase of a file that is there; `None` if none was given and no one can be asked.
     pub(super) fn read_existing(&self, path: &Path, output: Output) -> anyhow::Result<Option<SecretString>> {
         match self.read_given(VARIABLE, self.passphrase_fd)? {
             Some(passphrase) => Ok(Some(passphrase)),
@@ -124,7 +124,7 @@ fn require_length(passphrase: SecretString) -> anyhow::Result<SecretString> {
     .into())
 }
 
-/// Reads a line from a descriptor through `/dev/fd`, which opens it anew and leaves the number as it is.
+/// Reads a line from a descriptor through `/dev/fd`, which reopens it and leaves the number as it is.
 fn read_descriptor(fd: i32) -> anyhow::Result<SecretString> {
     let refused = || format!("cannot read a passphrase from file descriptor {fd}");
     let file = File::open(format!("/dev/fd/{fd}")).with_context(refused)?;

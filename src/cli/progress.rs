@@ -25,7 +25,7 @@ fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
     SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A bar with rate and time left; nothing but notes where standard error is no terminal.
+/// A bar with rate and time left; only notes if standard error is not a terminal.
 pub(super) struct Bar {
     output: Output,
     /// Whether a bar stays on the screen once it is full.
@@ -161,7 +161,7 @@ impl Events {
     }
 
     fn line(&self, value: &serde_json::Value) {
-        // Where nobody reads any more, the work goes on.
+        // If the reader is gone, the work continues.
         let _ = self.output.result(value, "");
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn catalogue_remote_at(
     })
 }
 
-/// The catalogue as this home trusts it, brought up to date; from what was seen last where the registry is out of reach and
+/// The catalogue as this home trusts it, brought up to date; from the last verified state if the registry is unreachable and
 /// that has not expired.
 pub(super) fn catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue> {
     let client = client(home);
@@ -101,7 +101,7 @@ pub(super) fn confirm_clock(home: &Home) -> anyhow::Result<()> {
     }
 }
 
-/// The catalogue as the same command verified it a moment ago; its files come from this machine where they were read before.
+/// The catalogue as the same command verified it a moment ago; its files come from this machine if they were read before.
 pub(super) fn known_catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue> {
     let trusted = client(home).load_offline(Timestamp::now())?;
     Ok(Catalogue::new(trusted, catalogue_remote(home, output)?))

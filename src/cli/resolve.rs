@@ -1,4 +1,4 @@
-//! What people name by first digits: requests, grants, cases, people. The one place that reads such digits; where they name nothing, or
+//! What people name by first digits: requests, grants, cases, people. The one place that reads such digits; if they name nothing, or
 //! several things, it says what they may have meant.
 
 use crate::access::{DigestPrefix, ExchangeError, Found, Grant, Request, Statements};
@@ -147,7 +147,7 @@ pub(in crate::cli) fn key<'a>(
     match meant.as_slice() {
         [(key, _)] => Ok(*key),
         [] => {
-            let message = format!("`{typed}` names nobody here");
+            let message = format!("`{typed}` names no one here");
             let all: Vec<_> = people.iter().collect();
             Err(Refusal::usage(message, format!("give a name, or six digits of a key id: {}", listed(&all)))
                 .into())

@@ -45,7 +45,7 @@ impl HomeCredentials {
 
     fn try_answer(&self, challenge: &str, origin: &Origin) -> anyhow::Result<Envelope> {
         // Bound to the key that the owners named, so that no other registry can use the answer, and to the address at which it was asked for, so
-        // that nobody who passes it on to that registry can.
+        // that a relay to that registry cannot.
         let catalogue = registry::client(&self.home).load_offline(Timestamp::now())?;
         let named = catalogue.registry().keys().first().map(crate::identity::VerifyingKey::id);
         let registry = named.ok_or_else(|| anyhow::anyhow!("the catalogue names no registry"))?;

@@ -19,7 +19,7 @@ pub(in crate::cli) enum Tone {
     Plain,
     /// It stands, it holds.
     Good,
-    /// Somebody must still do something.
+    /// It waits for someone.
     Waits,
     /// It was refused, or ended.
     Bad,
@@ -47,7 +47,7 @@ impl Tone {
 /// How a table is shown: in how many columns of a terminal, if it is one, and whether in colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::cli) struct Look {
-    /// Columns of the terminal; nothing is cut where there is none.
+    /// Columns of the terminal; nothing is cut if there is none.
     pub(in crate::cli) width: Option<usize>,
     /// Whether it shows colours.
     pub(in crate::cli) has_colours: bool,
@@ -78,7 +78,7 @@ pub(in crate::cli) struct Cell {
 }
 
 impl Cell {
-    /// A cell with a text, whoever wrote it.
+    /// A cell with a text, which may be untrusted.
     pub(in crate::cli) fn new(text: impl Display) -> Self {
         Self { text: one_line(&text.to_string()), tone: Tone::Plain }
     }
@@ -103,7 +103,6 @@ impl<const N: usize> Table<N> {
         Self { columns, rows: Vec::new() }
     }
 
-    /// Adds a row.
     pub(in crate::cli) fn row(&mut self, cells: [Cell; N]) {
         self.rows.push(cells);
     }
@@ -113,7 +112,7 @@ impl<const N: usize> Table<N> {
         self.rows.is_empty()
     }
 
-    /// Its lines; none where it has no rows.
+    /// Its lines; none if it has no rows.
     pub(in crate::cli) fn lines(&self, look: Look) -> Vec<String> {
         if self.is_empty() {
             return Vec::new();
@@ -124,7 +123,7 @@ impl<const N: usize> Table<N> {
         rows.map(|cells| line(cells, &widths, look)).collect()
     }
 
-    /// What each column takes: what its longest cell needs, less where the terminal has not that much.
+    /// What each column takes: what its longest cell needs, less if the terminal is narrower.
     fn widths(&self, terminal: Option<usize>) -> [usize; N] {
         let mut widths = self.columns.map(|(name, _)| measure_text_width(name));
         for row in &self.rows {

@@ -27,7 +27,7 @@ pub(super) fn age(from: Timestamp, now: Timestamp) -> String {
     span(now.seconds_since(from).max(0))
 }
 
-/// How long something holds yet, for tables; `over` where it does not.
+/// How long something holds yet, for tables; `over` if it does not.
 pub(super) fn left(until: Timestamp, now: Timestamp) -> String {
     match until.seconds_since(now) {
         seconds if seconds <= 0 => "over".to_owned(),

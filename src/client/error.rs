@@ -26,96 +26,96 @@ pub enum Error {
     /// The catalogue has no such checkpoint.
     #[error("the catalogue has no checkpoint `{checkpoint}`")]
     UnknownCheckpoint {
-        /// Which.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// The one of that may be meant.
+        /// The most similar checkpoint of the catalogue, if one is similar.
         nearest: Option<CheckpointId>,
     },
     /// The board has not published everything that a checkpoint needs.
     #[error("the catalogue has no {what} for `{checkpoint}` yet")]
     NotPublished {
-        /// Which checkpoint.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// What is missing.
+        /// The missing or unusable part, such as `policy`.
         what: &'static str,
     },
     /// The catalogue names a stage that no policy can have.
     #[error("`{checkpoint}` is in a stage `{stage}`, which is not a stage name")]
     UnknownStage {
-        /// Which checkpoint.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// The name.
+        /// The stage as the catalogue names it.
         stage: String,
     },
     /// The policy in force does not parse.
     #[error("the policy of `{checkpoint}` cannot be used")]
     Policy {
-        /// Whose.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Why.
+        /// The cause.
         source: Box<policy::Error>,
     },
     /// A text of the catalogue is not UTF-8.
     #[error("the {what} of `{checkpoint}` is not text")]
     NotText {
-        /// Whose.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Which.
+        /// The missing or unusable part, such as `policy`.
         what: &'static str,
     },
     /// Nothing here is made out to this person.
     #[error("there is no grant for `{checkpoint}` issued to {name}")]
     NoGrant {
-        /// For which checkpoint.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// To whom.
+        /// The name on the card of this home.
         name: String,
     },
     /// A grant is there and does not count.
     #[error("the grant {grant} for `{checkpoint}` is not valid")]
     GrantRefused {
-        /// For which checkpoint.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// The grant, its digest's first digits.
+        /// The first 12 digits of the grant's digest.
         grant: String,
-        /// The rule that refused it.
+        /// The cause.
         source: Box<access::Error>,
     },
     /// A statement in the vault, without which nothing opens, is damaged.
     #[error("the {kind} {} in the vault is damaged: its digest does not match its name", path.display())]
     Damaged {
-        /// What kind of statement.
+        /// The kind of statement or entry.
         kind: &'static str,
-        /// Its file.
+        /// The file or folder.
         path: PathBuf,
     },
     /// The grant stands and no lease of it is live.
     #[error("there is no valid lease for the grant {grant} of `{checkpoint}`")]
     NoLease {
-        /// For which checkpoint.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// The grant, its digest's first digits.
+        /// The first 12 digits of the grant's digest.
         grant: String,
-        /// Why the newest lease does not do.
+        /// Why the newest lease is not valid, if there is a lease.
         #[source]
         newest: Option<Box<access::Error>>,
     },
     /// What the registry sent is no lease that could be used.
     #[error("the registry sent an invalid lease")]
     LeaseRefused {
-        /// The rule that refused it.
+        /// The cause.
         source: Box<access::Error>,
     },
     /// Fewer shares than the seal's threshold were delivered.
     #[error("{have} of the {need} shares that open `{checkpoint}` were delivered")]
     TooFewShares {
-        /// Of which checkpoint.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// How many hold.
+        /// Valid shares.
         have: usize,
-        /// How many it takes.
+        /// The seal's threshold.
         need: usize,
-        /// Why the last of the others does not do.
+        /// Why the last refused share is not valid, if one was refused.
         #[source]
         last: Option<Box<Error>>,
     },
@@ -125,7 +125,7 @@ pub enum Error {
     /// The sealed checkpoint is not in the vault.
     #[error("`{checkpoint}` is not in the vault")]
     NotPulled {
-        /// Which.
+        /// The checkpoint.
         checkpoint: CheckpointId,
     },
     /// What is sealed does not open, or is not what the manifest says.
@@ -137,31 +137,31 @@ pub enum Error {
     /// The rules of misuse cannot be used.
     #[error("the catalogue's misuse rules cannot be used: {reason}")]
     MisuseRules {
-        /// Why not.
+        /// The reason, in words.
         reason: String,
     },
     /// The grant or the lease under which something was opened has ended since.
     #[error("access to `{checkpoint}` expired at {until}")]
     AccessExpired {
-        /// Which checkpoint.
+        /// The checkpoint.
         checkpoint: CheckpointId,
-        /// When.
+        /// The first instant without access.
         until: Timestamp,
     },
     /// A rule of misuse keeps a generation from starting; the record says so.
     #[error("the misuse rule `{rule}` blocks the prompt: it {reason}")]
     Blocked {
-        /// Which rule.
+        /// The rule's name.
         rule: String,
-        /// What it says.
+        /// The reason, in words.
         reason: String,
     },
     /// A rule of misuse wants a reason first.
     #[error("the misuse rule `{rule}` requires a reason: the prompt {reason}")]
     NeedsJustification {
-        /// Which rule.
+        /// The rule's name.
         rule: String,
-        /// What it says.
+        /// The reason, in words.
         reason: String,
     },
     /// The log, or a proof from it, does not hold.
@@ -170,57 +170,57 @@ pub enum Error {
     /// Something that takes effect only once it is in the log is not, as far as this machine was shown.
     #[error("there is no proof that the {kind} {statement} is in the registry's log")]
     NotLogged {
-        /// What kind of entry is missing.
+        /// The kind of statement or entry.
         kind: EntryKind,
-        /// What it would record.
+        /// The digest that the entry would record.
         statement: Sha256Digest,
     },
     /// The disk refuses.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted action, such as `read`.
         action: &'static str,
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// A chunk that is offered is not the one that the manifest names.
     #[error("the chunk {} does not match its digest", path.display())]
     WrongChunk {
-        /// Where it lies.
+        /// The file or folder.
         path: PathBuf,
     },
     /// Another pull of the same checkpoint is under way.
     #[error("another pull into {} is running", path.display())]
     PullUnderWay {
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
     },
     /// The disk cannot hold it.
     #[error("{needed} bytes are needed in {}, and {free} are free", path.display())]
     NoSpace {
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// How many bytes are missing there.
+        /// Bytes that are needed.
         needed: u64,
-        /// How many the disk has left.
+        /// Bytes that are free.
         free: u64,
     },
     /// No server gives a chunk.
     #[error("no server provides the chunk {chunk}: {reason}")]
     NoMirror {
-        /// Which chunk.
+        /// The digest of the chunk.
         chunk: Sha256Digest,
-        /// Whether one gave something else under its name, or was set aside for doing so with another chunk.
+        /// Whether a server sent wrong bytes for this chunk or for another one.
         is_wrong: bool,
-        /// Why each does not.
+        /// The reason, in words.
         reason: String,
     },
     /// HTTP cannot be set up on this machine.
     #[error("cannot set up HTTP: {reason}")]
     Http {
-        /// Why not.
+        /// The reason, in words.
         reason: String,
     },
     /// The registry over HTTP does not do what is asked.

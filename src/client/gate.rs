@@ -147,7 +147,7 @@ pub fn find_lease(
     Ok(live_lease(vault, grant, rules, now)?.ok())
 }
 
-/// Where something is missing, a damaged file of its kind is the likelier cause than that nobody sent it.
+/// If something is missing, a damaged file of its kind is the likelier cause than that it was never sent.
 fn require_undamaged(vault: &Vault, kind: &'static str) -> Result<(), Error> {
     let damaged = vault.statements().damaged(kind)?;
     damaged.into_iter().next().map_or(Ok(()), |path| Err(Error::Damaged { kind, path }))

@@ -63,7 +63,7 @@ pub enum InvitationError {
 const DOMAIN: &[u8] = b"portcullis/v1/invitation\n";
 
 /// The first 80 bits of a digest over a catalogue's id and its registry's address, for people to compare: `8a41 5c0f 9d22 71be 04aa`. The same
-/// catalogue at another address, where somebody may listen in between, has another.
+/// catalogue at another address, where an attacker may listen in between, has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(Sha256Digest);
 
@@ -86,7 +86,7 @@ impl Invitation {
         text.trim_start().get(..PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX))
     }
 
-    /// Where the registry is: an address, or a folder.
+    /// If the registry is: an address, or a folder.
     pub fn registry(&self) -> &str {
         &self.registry
     }

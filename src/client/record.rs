@@ -5,7 +5,7 @@
 //! receipts/<kind>-<digest>.json     entries with their proofs, for use offline
 //! ```
 //!
-//! A head is accepted if the registry's key signed it, enough witnesses cosigned it, and it continues the last one. Whoever can write to the
+//! A head is accepted if the registry's key signed it, enough witnesses cosigned it, and it continues the last one. Someone who can write to the
 //! folder can make it forget; it is as private as the identity beside it.
 
 use std::fs::{self, File};
@@ -60,7 +60,7 @@ impl Record {
     /// The entry of a kind that records `statement`, from the receipt that is kept of it.
     ///
     /// # Errors
-    /// [`Error::NotLogged`] where none is kept, [`Error::Log`] where it does not hold.
+    /// [`Error::NotLogged`] if none is kept, [`Error::Log`] if it does not hold.
     pub fn require(&self, entry: EntryRef, registry: &Quorum) -> Result<Entry, Error> {
         let bytes = self.read(&self.receipt(entry))?;
         let bytes = bytes.ok_or(not_logged(entry))?;
@@ -73,7 +73,7 @@ impl Record {
     /// Gets the receipt of an entry from the registry, unless one is kept; its head must continue the last one.
     ///
     /// # Errors
-    /// [`Error::Remote`] where the registry has none, [`Error::Log`] where proof or head do not hold.
+    /// [`Error::Remote`] if the registry has none, [`Error::Log`] if proof or head do not hold.
     pub fn fetch(&self, entry: EntryRef, remote: &RemoteRegistry, registry: &Quorum) -> Result<(), Error> {
         if self.require(entry, registry).is_ok() {
             return Ok(());
@@ -132,7 +132,7 @@ impl Record {
         Ok(head)
     }
 
-    /// What holds under any of the registry's keys; the last refusal where none does.
+    /// What holds under any of the registry's keys; the last refusal if none does.
     fn verify_by_any<T>(
         &self,
         name: &str,

@@ -69,7 +69,7 @@ impl Recorder {
     /// Opens the journal at `place` for generations under `pass`. Texts are sealed to `auditors`, and read by the rules of `scorer`.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the journal does not hold, or texts would have to be sealed to nobody.
+    /// [`Error::Usage`] if the journal does not hold, or there are no auditors to seal texts to.
     pub fn open(
         place: &JournalPlace,
         random: [u8; 16],
@@ -116,7 +116,7 @@ impl Recorder {
     /// Records, durably, that a generation begins; by what its end is recorded, and the rules that it meets.
     ///
     /// # Errors
-    /// [`Error::AccessExpired`] where grant or lease have ended since; [`Error::Blocked`], [`Error::NeedsJustification`], which are recorded too; [`Error::Usage`] where nothing can be recorded, or the day's
+    /// [`Error::AccessExpired`] if grant or lease have ended since; [`Error::Blocked`], [`Error::NeedsJustification`], which are recorded too; [`Error::Usage`] if nothing can be recorded, or the day's
     /// tokens are spent. Whatever it is, nothing may be generated then.
     pub fn begin(&mut self, asked: &Asked<'_>, now: Timestamp) -> Result<(u64, Vec<Hit>), Error> {
         if now >= self.until {

@@ -6,7 +6,7 @@ use crate::misuse::Hit;
 use crate::time::Timestamp;
 use crate::usage::Finish;
 
-/// The recorders of all sealed checkpoints that write a text together; none where all are folders of one's own.
+/// The recorders of all sealed checkpoints that write a text together; none if all are folders of one's own.
 #[derive(Default)]
 pub struct Recorders(Vec<Recorder>);
 

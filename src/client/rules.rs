@@ -84,7 +84,7 @@ impl Catalogue {
         self.trusted.board(checkpoint).ok_or_else(|| unknown_checkpoint(checkpoint, &self.trusted))
     }
 
-    /// Who audits, where the owners named auditors.
+    /// The auditors, if the owners named some.
     pub fn auditors(&self) -> Option<&Quorum> {
         self.trusted.board(&AUDITORS.parse().ok()?)
     }
@@ -106,7 +106,7 @@ impl Catalogue {
         Ok(self.trusted.organizations(&*self.remote)?)
     }
 
-    /// The rules of misuse that the owners signed, ready to score; none where they signed none.
+    /// The rules of misuse that the owners signed, ready to score; none if they signed none.
     ///
     /// # Errors
     /// [`Error::Catalogue`], [`Error::MisuseRules`].
@@ -122,7 +122,7 @@ impl Catalogue {
     }
 
     /// Every board that the policy asks for: its own by the name `board`, others by the role that the owners gave them. One
-    /// that nobody founded approves nothing.
+    /// that was not founded approves nothing.
     pub fn boards_of(&self, policy: &Policy, own: &Quorum) -> BTreeMap<BoardName, Quorum> {
         let names = policy.stages.iter().flat_map(|stage| stage.approvals.keys());
         let boards = names.filter_map(|name| {
@@ -187,7 +187,7 @@ impl Catalogue {
         Ok(self.trusted.card(&*self.remote, key)?)
     }
 
-    /// What the owner of a key is called; the beginning of its id where no card tells.
+    /// What the owner of a key is called; the beginning of its id if there is no card.
     pub fn name_of(&self, key: &VerifyingKey) -> String {
         self.card(key).map_or_else(|_| format!("key {}", key.id().short()), |card| card.name.to_string())
     }

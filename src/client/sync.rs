@@ -12,7 +12,7 @@ use crate::usage::{self, Journal, Outgoing, SignedRecord, UsageBatch, make_batch
 /// Sends every record that the registry does not have; how many there were.
 ///
 /// # Errors
-/// [`Error::Usage`] where the journal does not hold, [`Error::Exchange`] where the registry refuses or is out of reach, [`Error::Log`] where it
+/// [`Error::Usage`] if the journal does not hold, [`Error::Exchange`] if the registry refuses or is out of reach, [`Error::Log`] if it
 /// does not prove that a batch is in its log.
 pub fn sync(
     journal: &mut Journal,

@@ -48,7 +48,7 @@ impl Vault {
         (fits, lease.issued, lease.journal.map_or(0, |mark| mark.records))
     }
 
-    /// What is known of the registry's log, where it keeps one.
+    /// What is known of the registry's log, if it keeps one.
     pub fn record(&self) -> Option<&Record> {
         self.record.as_ref()
     }

@@ -373,7 +373,7 @@ fn asking_the_same_twice_is_one_request(database: Database) {
     insta::allow_duplicates! {
         insta::assert_snapshot!(scene.stable(&shown), @"
         this request already exists: request <digits> is pending
-          next: `portcullis request show <digits>` tells how it stands
+          next: `portcullis request show <digits>` shows its state
         ");
     }
     let other = new.replace("Same", "Other");

@@ -105,7 +105,7 @@ fn a_home_is_copied_used_offline_and_thrown_away() {
     insta::assert_snapshot!(said, @r#"
     exit 3
     error: this home is a copy: the usage journal <journal> had 2 records when it was made, and may have more elsewhere
-      next: use the home that it was copied from; on another machine of yours: `portcullis usage declare --reason "…"`; if that home is lost: `portcullis usage explain <journal> --reason "…"`, which auditors look at
+      next: use the home that it was copied from; on another machine of yours: `portcullis usage declare --reason "…"`; if that home is lost: `portcullis usage explain <journal> --reason "…"`, which auditors review
     "#);
     // Put back over the home that it was copied from, it is no other.
     run(scene);

@@ -176,7 +176,7 @@ fn goes_on(database: Database) {
     assert!(verified.contains("version 2, which keeps grants of version 1"), "{verified}");
     insta::assert_snapshot!(terms_of_policy(&scene.succeed("rosa", &format!("request new {ID} --terms"))), @"
     policy       version 2, which ends on 2036-01-01
-    earlier      grants made under version 1 or later go on, if it permits them
+    earlier      grants made under version 1 or later continue if it permits them
     ");
     holds(&served);
 

@@ -52,7 +52,7 @@ fn a_journal_that_is_removed_ends_runs_and_leases_until_its_owner_explains_it() 
             insta::assert_snapshot!(stable(&served, &lease), @r#"
             exit 3
             error: the usage journal <journal>, which had 2 records, is gone
-              next: bring the journal back if it was moved; on another machine of yours: `portcullis usage declare --reason "…"`; if it is lost: `portcullis usage explain <journal> --reason "…"`, which auditors look at
+              next: restore the journal if it was moved; on another machine of yours: `portcullis usage declare --reason "…"`; if it is lost: `portcullis usage explain <journal> --reason "…"`, which auditors review
             "#);
         }
         // As long as the registry is out of reach, the lease of before helps nothing.

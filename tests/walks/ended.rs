@@ -116,15 +116,15 @@ fn what_the_registry_granted_already_is_approved_by_nobody() {
     let request = scene.digits(&scene.json("rosa", "request new tiny --purpose Try")["request"]);
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {request}")), @"
     exit 3
-    error: tiny is in stage `public`, where the registry itself grants, and no approval is asked for
-      next: it grants once the board has handed over its shares: `portcullis handover tiny`
+    error: tiny is in stage `public`, where the registry grants by itself; no approval is needed
+      next: the registry grants after the board hands over its shares: `portcullis handover tiny`
     ");
     scene.hand_over("ada");
     scene.hand_over("cy");
     insta::assert_snapshot!(scene.refuse("ada", &format!("approve {request}")), @"
     exit 3
-    error: the request of rosa is granted already: the grant <digits> stands until <date>
-      next: nothing is left to approve
+    error: the request of rosa is already granted: the grant <digits> is valid until <date>
+      next: no approval is needed
     ");
     // A program that drafts one all the same is refused by the registry.
     let page = served.get_as("rosa", "/v1/statements?kind=grant").json();

@@ -74,7 +74,7 @@ fn status_and_lists_follow_a_request_until_it_is_approved() {
       rosa (<key>) asks for tiny, pending: 0 of 2 approvals
     ");
     insta::assert_snapshot!(said(&served, "rosa", "request list"), @"
-    REQUEST  CHECKPOINT  WHO  AGE  DAYS  STATE
+    REQUEST  CHECKPOINT  PERSON  AGE  DAYS  STATE
     <digits>  tiny  rosa (<key>)  <age>  30  pending: 0 of 2 approvals
     ");
     scene.succeed("ada", &format!("approve {request}"));
@@ -124,7 +124,7 @@ fn status_and_lists_follow_a_grant_until_it_is_revoked() {
       ready, also offline
     "#);
     insta::assert_snapshot!(said(&served, "cy", "grant list"), @"
-    GRANT  CHECKPOINT  WHO  STAGE  AGE  LEFT  STATE
+    GRANT  CHECKPOINT  PERSON  STAGE  AGE  LEFT  STATE
     <digits>  tiny  rosa (<key>)  partners  <age>  29 d  stands
     ");
     assert_eq!(scene.succeed("eve", "grant list"), "no grants\n");
@@ -138,7 +138,7 @@ fn status_and_lists_follow_a_grant_until_it_is_revoked() {
     let grant = scene.digits(&grants[0]["digest"]);
     scene.succeed("cy", &format!("revoke {grant} --reason Over"));
     insta::assert_snapshot!(said(&served, "rosa", "grant list"), @"
-    GRANT  CHECKPOINT  WHO  STAGE  AGE  LEFT  STATE
+    GRANT  CHECKPOINT  PERSON  STAGE  AGE  LEFT  STATE
     <digits>  tiny  rosa (<key>)  partners  <age>  29 d  the grant was revoked on <time>: Over
     ");
 }

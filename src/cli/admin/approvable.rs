@@ -1,4 +1,4 @@
-//! Whether a request may still be approved, said before anybody is asked to sign.
+//! Whether a request may still be approved, checked before asking for a signature.
 
 use crate::access::{
     Found, Grant, Request, RulesInForce, Statements, last_revocation_of, merge, revocation_of, verify_denial,
@@ -74,7 +74,7 @@ fn require_not_revoked(
     Err(Refusal::denied(message, explain_renewal("revocation", request)).into())
 }
 
-/// Refuses drafts that nobody asks for: of a person whose grant stands, or in a stage where the registry itself grants.
+/// Refuses drafts that no request needs: of a person whose grant stands, or in a stage where the registry itself grants.
 pub(super) fn require_wanted(
     exchange: &dyn Statements,
     request: &Verified<Statement<Request>>,
@@ -97,7 +97,7 @@ pub(super) fn require_wanted(
         let affiliations = people::affiliations(exchange, [researcher], rules)?;
         if verify_grant(&found.envelope, rules, &revocations, &affiliations, now).is_ok() {
             let message = format!(
-                "the request of {}is already granted: the grant {} stands until {}",
+                "the request of {} is already granted: the grant {} is valid until {}",
                 researcher.name,
                 registry::short(&found),
                 expires.date()
@@ -141,7 +141,7 @@ fn require_not_withdrawn(
     Ok(())
 }
 
-/// A denial ends a request: its author reads why, and asks anew.
+/// A denial ends a request: its author reads why, and must send a new one.
 fn require_not_denied(
     exchange: &dyn Statements,
     request: &Verified<Statement<Request>>,

@@ -197,7 +197,7 @@ fn find_or_draft(
         let claim = found.envelope.claim::<Grant>()?;
         let same = draft_grants(request, rules, affiliations, claim.predicate.issued)?.contains(&claim);
         let age = now.seconds_since(claim.predicate.issued);
-        // A draft from the future, or one that is over already, is nobody's to complete.
+        // A draft from the future, or one that is over already, is not completed.
         if same && age >= -crate::access::CLOCK_TOLERANCE && now < claim.predicate.expires {
             known.entry(claim.predicate.researcher.verifying_key.id()).or_insert(found.envelope);
         }

@@ -110,7 +110,8 @@ fn variable(name: &str) -> anyhow::Result<Option<String>> {
         Ok(text) => Ok(Some(text)),
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => {
-            Err(Refusal::usage(format!("{name} is not text"), format!("set {name} anew, or unset it")).into())
+            Err(Refusal::usage(format!("{name} is not UTF-8"), format!("set {name} again, or unset it"))
+                .into())
         }
     }
 }

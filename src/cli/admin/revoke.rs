@@ -46,7 +46,7 @@ impl Revoke {
             .into());
         }
         require_valid(&found, &rules, home, output)?;
-        // What its board did not sign is no grant, and nobody is shown what it says.
+        // What its board did not sign is not a grant, and is not shown.
         let grant = verify_granted(&found.envelope, &rules)?;
         let subject = grant.subject.clone();
         let revocation = Revocation { grant: found.digest, reason: self.reason, created: Timestamp::now() };

@@ -164,7 +164,7 @@ pub(super) fn explain_client(error: &client::Error) -> (Kind, Option<String>) {
     }
 }
 
-/// What to do where the record, or a rule about use, stands in the way.
+/// What to do if the record, or a rule about use, forbids it.
 fn record_hint(error: &client::Error) -> (Kind, Option<String>) {
     use client::Error as E;
     let (kind, hint) = match error {
@@ -241,7 +241,7 @@ fn client_hint(error: &client::Error) -> (Kind, Option<String>) {
         E::WrongChunk { .. } => {
             (Kind::Unverified, "the copy is damaged: fetch it from another source and pull again".to_owned())
         }
-        // The rest is explained by its cause, or is no fault of anybody's but ours.
+        // The rest is explained by its cause, or is a bug.
         _ => (Kind::Internal, "this is a bug: please report it".to_owned()),
     };
     (kind, Some(hint))

@@ -179,7 +179,7 @@ impl Report {
 }
 
 impl Report {
-    /// The boards of somebody who is on some, and is no auditor: the record is not theirs to read.
+    /// The boards of a member who is not an auditor and so cannot read the whole record.
     fn own_boards(&self, home: &Home, output: Output) -> anyhow::Result<Option<(Catalogue, Boards)>> {
         let (None, Some(card), Place::Address(_)) = (&self.bundle, home.own_card()?, home.place()?) else {
             return Ok(None);

@@ -26,7 +26,7 @@ use crate::name::CheckpointId;
 use crate::statement::Predicate as _;
 use crate::time::Timestamp;
 
-/// The checkpoints that somebody decides on, with the rules in force.
+/// The checkpoints that a person decides on, with the rules in force.
 pub(super) type Boards = BTreeMap<CheckpointId, RulesInForce>;
 
 /// The checkpoints on whose boards a person sits.
@@ -46,7 +46,7 @@ pub(super) struct BoardReport<'a> {
     pub(super) to: Timestamp,
 }
 
-/// Somebody answered a request, or ended a grant.
+/// A denial or a revocation.
 struct Decision {
     at: Timestamp,
     what: &'static str,

@@ -129,7 +129,7 @@ pub(in crate::cli) struct Appeal {
     consent: Consent,
 }
 
-/// A step that somebody takes: in which case, with what consent, and what is said when it is taken.
+/// An order to take a step: the case, the consent, and the text that is printed once it is taken.
 struct StepOrder<'a> {
     case: &'a str,
     consent: &'a Consent,
@@ -261,7 +261,7 @@ impl Desk {
         output.result(&value, text)
     }
 
-    /// Prompts and outputs of the records that a case names, where they were sealed to this person.
+    /// Prompts and outputs of the records that a case names, if they were sealed to this person.
     fn texts(&self, case: &Case) -> anyhow::Result<BTreeMap<u64, Vec<(&'static str, String)>>> {
         let mut texts: BTreeMap<u64, Vec<(&'static str, String)>> = BTreeMap::new();
         let id = self.signatory.key().id();
@@ -397,7 +397,7 @@ impl Desk {
     }
 }
 
-/// What somebody did in a case.
+/// One step of a case, in words.
 fn describe_step(docket: &Docket<'_>, step: &CaseStep, by: &str) -> String {
     match &step.step {
         Step::Assign { to } => format!("assigned to {} by {by}", docket.auditor_name(*to)),

@@ -21,12 +21,12 @@ pub(in crate::cli) struct Docket<'a> {
     grants: RefCell<BTreeMap<Sha256Digest, Option<Rc<Found>>>>,
 }
 
-/// A case that somebody opened who may, and the steps in it that were taken by those who may.
+/// A case whose signers may open one, and its steps whose signers may take them.
 pub(in crate::cli) struct VerifiedCase {
     pub(in crate::cli) case: Verified<Statement<Case>>,
     /// In the order in which they came in.
     pub(in crate::cli) steps: Vec<Verified<CaseStep>>,
-    /// Steps that were left out: nobody signed them who may take such a step today.
+    /// Steps that are left out: none of their signers may take such a step now.
     pub(in crate::cli) left_out: usize,
     rules: Rc<RulesInForce>,
 }
@@ -74,7 +74,7 @@ impl<'a> Docket<'a> {
     /// The grant that a case names, if its board signed it; why it is not shown otherwise.
     ///
     /// # Errors
-    /// [`CaseError::OtherGrant`] if it is about somebody or something else than the case.
+    /// [`CaseError::OtherGrant`] if it is about another person or checkpoint than the case.
     pub(in crate::cli) fn grant(
         &self,
         read: &VerifiedCase,

@@ -17,7 +17,6 @@ pub(super) const SERVE: [&str; 6] = ["registry", "serve", REGISTRY, "--listen", 
 #[derive(Debug)]
 pub(super) struct RegistryProcess {
     child: Child,
-    /// Where it listens.
     pub(super) url: String,
     /// What it printed of that.
     pub(super) printed: String,

@@ -1,4 +1,4 @@
-//! `portcullis try`: one person plays all parts. The demo's people and checkpoint, up to where it becomes interesting; the rest is typed.
+//! `portcullis try`: one person plays all parts. The demo's people and checkpoint, up to the first request; the rest is typed.
 
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};

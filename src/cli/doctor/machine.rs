@@ -38,7 +38,7 @@ pub(super) fn check_home(home: &Home) -> Vec<Check> {
     vec![home_check, check_identity(home)]
 }
 
-/// Whether somebody else than the owner may read, write or enter.
+/// Whether other users than the owner may read, write or enter.
 fn is_open_to_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
 }
@@ -85,7 +85,7 @@ fn check_disk(folder: &Path) -> Check {
     }
 }
 
-/// The program turned them off for itself when it began; this tells whether the system let it.
+/// The program turned them off for itself when it began; this checks whether the system allowed it.
 fn check_dumps() -> Check {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Core).current;
     if limit == Some(0) {

@@ -1,4 +1,4 @@
-//! `portcullis doctor`: whether this machine and this home are as they should be, and what to do where they are not.
+//! `portcullis doctor`: whether this machine and this home are as they should be, and what to do if they are not.
 
 mod machine;
 mod place;

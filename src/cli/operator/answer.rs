@@ -63,7 +63,6 @@ impl Answer {
     }
 }
 
-/// What answering takes.
 struct Answerer<'a> {
     home: &'a Home,
     output: Output,
@@ -73,7 +72,7 @@ struct Answerer<'a> {
 }
 
 impl Answerer<'_> {
-    /// Grants a request; nothing where the board decides, or an answer is there.
+    /// Grants a request; nothing if the board decides, or an answer is there.
     fn answer(&self, envelope: &Envelope) -> anyhow::Result<Vec<Envelope>> {
         let request = verify_request(envelope, self.catalogue.id())?;
         let rules = self.catalogue.rules_in_force(&request.predicate.checkpoint)?;

@@ -19,7 +19,7 @@ use crate::client::Recorder;
 use crate::inference::{Machine, Model, RandomWeights};
 use crate::progress::Progress as _;
 
-/// Prompt of each text, and tokens written behind it, where several are written at the same time.
+/// Prompt of each text, and tokens written behind it, if several are written at the same time.
 const BATCH: (usize, usize) = (32, 64);
 
 /// Tokens written behind the prompt before anything counts.
@@ -218,7 +218,7 @@ fn median<T>(of: &[T], number: impl Fn(&T) -> f64) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// The most memory that this process held so far, where the system tells.
+/// The most memory that this process held so far, if the system reports it.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string(Path::new("/proc/self/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

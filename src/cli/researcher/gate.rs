@@ -18,7 +18,7 @@ pub(in crate::cli) struct Admission {
     pub(in crate::cli) pass: Pass,
 }
 
-/// Finds a grant and a live lease, renewed where that is due, and the proofs that they are in the log. Where something is missing, the
+/// Finds a grant and a live lease, renewed if that is due, and the proofs that they are in the log. If something is missing, the
 /// registry is called although it did not answer lately.
 pub(in crate::cli) fn pass(
     home: &Home,
@@ -46,7 +46,7 @@ fn pass_once(home: &Home, checkpoint: &CheckpointId, output: Output) -> anyhow::
     Ok(Admission { rules, vault, identity, pass })
 }
 
-/// Brings the proofs that are not here yet. Where the registry is out of reach, those of before must do.
+/// Brings the proofs that are not here yet. If the registry is unreachable, the earlier ones are used.
 pub(in crate::cli) fn fetch_proofs(
     home: &Home,
     vault: &Vault,

@@ -89,7 +89,7 @@ impl Join {
     }
 }
 
-/// Where the registry is, and the invitation to it if it is one.
+/// If the registry is, and the invitation to it if it is one.
 fn named(text: &str) -> anyhow::Result<(Place, Option<Invitation>)> {
     let invitation = Invitation::is_invitation(text).then(|| text.parse::<Invitation>()).transpose()?;
     let place = match invitation.as_ref().map_or(text, Invitation::registry).parse()? {

@@ -120,8 +120,8 @@ fn renew(
     Ok(lease)
 }
 
-/// Sees to it that a live lease is there, if it can be had: a new one once half of the old one's time is over. Where the registry is
-/// out of reach, the lease of before is good until it ends.
+/// Sees to it that a live lease is there, if it can be had: a new one once half of the old one's time is over. If the registry is
+/// unreachable, the earlier lease is used until it ends.
 pub(in crate::cli) fn keep_alive(
     home: &Home,
     vault: &Vault,

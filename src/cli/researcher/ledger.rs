@@ -1,4 +1,4 @@
-//! The records of what `serve` serves, and what its clients are told where none can be made.
+//! The records of what `serve` serves, and what its clients see if none can be made.
 
 use anyhow::Context as _;
 
@@ -18,7 +18,7 @@ use crate::usage;
 /// The records of what is served. Leases are renewed as `run` renews them, beside the records: the network may take its time.
 pub(super) struct Records {
     recorders: Recorders,
-    /// Finds new leases; none where nothing is sealed.
+    /// Finds new leases; none if nothing is sealed.
     renewal: Option<Renewal<Vec<Admission>>>,
     justification: Option<Prose>,
     home: Home,
@@ -102,7 +102,7 @@ impl Ledger for Records {
     }
 }
 
-/// What a client is told. Paths of this machine, and advice for its command line, are for the log alone.
+/// What a client sees. Paths of this machine, and advice for its command line, are for the log alone.
 fn denied(error: &anyhow::Error) -> Denied {
     let (kind, next) = advice::explain(error);
     let by_rule = matches!(kind, Kind::Denied);

@@ -29,9 +29,9 @@ pub(in crate::cli) struct List {}
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::cli) struct Offer {
     pub(in crate::cli) checkpoint: CheckpointId,
-    /// The stage in force; none where its board's metadata does not count now.
+    /// The stage in force; none if its board's metadata does not count now.
     pub(in crate::cli) stage: Option<String>,
-    /// Whether anybody may have it.
+    /// Whether it is public.
     pub(in crate::cli) is_public: bool,
     /// Why nothing of it can be used now, if that is so.
     pub(in crate::cli) closed: Option<String>,
@@ -71,7 +71,7 @@ impl List {
     }
 }
 
-/// The grants that are made out to a person: the registry's, or those of the vault where it does not answer.
+/// The grants that are made out to a person: the registry's, or those of the vault if it does not answer.
 pub(in crate::cli) fn own_grants(
     home: &Home,
     catalogue: &Catalogue,
@@ -125,7 +125,7 @@ fn offer(
     own: &[grants::Standing],
     now: Timestamp,
 ) -> anyhow::Result<Offer> {
-    // A draft that lacks approvals is none: its request tells how it stands.
+    // A draft that lacks approvals is none: its request shows the state.
     let of_this =
         own.iter().filter(|grant| grant.stood && grant.claim.predicate.checkpoint == rules.checkpoint);
     let best = of_this.max_by_key(|grant| (grant.refused.is_none(), grant.claim.predicate.expires));

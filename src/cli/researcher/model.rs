@@ -196,7 +196,7 @@ impl LoadArguments {
         let id: Option<CheckpointId> = checkpoint.to_str().and_then(|text| text.parse().ok());
         let shadowed = checkpoint.exists();
         match id {
-            // Whoever puts a folder of that name here must not get past the gate.
+            // A folder of that name must not bypass the gate.
             Some(id) if !shadowed || home.has_joined()? => {
                 let loaded = load_sealed(home, &id, &options, texts, output, progress);
                 loaded.map_err(|error| if shadowed { suggest_folder(error, &id) } else { error })
@@ -215,7 +215,7 @@ impl LoadArguments {
         LoadOptions { precision: self.precision(), device, threads, ..LoadOptions::default() }
     }
 
-    /// The same with the weights as they are stored, where these are rounded.
+    /// The same with the weights as they are stored, if these are rounded.
     pub(in crate::cli) fn unrounded(&self) -> Option<Self> {
         let rounds = matches!(self.quantize, Some(Quantize::Q8 | Quantize::Q4));
         rounds.then(|| Self { quantize: None, ..self.clone() })
@@ -237,7 +237,6 @@ impl LoadArguments {
 }
 
 impl ModelArguments {
-    /// Loads the model.
     pub(in crate::cli) fn load(
         &self,
         home: &Home,

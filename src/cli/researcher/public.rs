@@ -1,4 +1,4 @@
-//! In a public stage nobody decides: what is missing to open a checkpoint is asked for and pulled, without a command for each.
+//! In a public stage no one decides: what is missing to open a checkpoint is asked for and pulled, without a command for each.
 
 use super::pull;
 use super::request::list::standings;
@@ -17,10 +17,10 @@ use crate::seal;
 use crate::statement::{Statement, Subject};
 use crate::time::Timestamp;
 
-/// For how many days is asked, where the stage allows as many.
+/// Days of such a request, if the stage allows as many.
 const DAYS: u32 = 30;
 
-/// Asks and pulls where the stage is public and a grant or the chunks are missing. What cannot be done is left to the gate, which says why.
+/// Asks and pulls if the stage is public and a grant or the chunks are missing. What cannot be done is left to the gate, which says why.
 pub(super) fn ensure_access(
     home: &Home,
     catalogue: &Catalogue,
@@ -53,7 +53,7 @@ pub(super) fn ensure_access(
     Ok(())
 }
 
-/// Refuses where a request of this person waits for the board's shares. What else it may wait for, the registry's queue tells.
+/// Refuses if a request of this person waits for the board's shares. What else it may wait for, the registry's queue shows.
 fn require_shares(
     home: &Home,
     catalogue: &Catalogue,
@@ -90,7 +90,7 @@ fn may_ask(error: &client::Error) -> bool {
     }
 }
 
-/// Asks for what anybody is given. An agreement, or uses to choose from, are for people to read first.
+/// Requests what is public. An agreement, or uses to choose from, are for people to read first.
 fn ask(
     home: &Home,
     vault: &Vault,
@@ -115,7 +115,7 @@ fn ask(
     };
     let subject = Subject { name: rules.checkpoint.to_string(), digest: rules.manifest };
     let request = Statement::new(rules.catalogue, subject, request);
-    // A public stage is for anyone: nobody need be confirmed.
+    // A public stage is for anyone: no confirmation is needed.
     let nobody = Affiliations::default();
     let drafted = access::draft_answers(&request, Sha256Digest::of(b""), rules, &nobody, Timestamp::now());
     if drafted.is_err() {

@@ -157,7 +157,7 @@ fn describe(checkpoint: &CheckpointId, pulled: &PullReport, statements: usize) -
     text
 }
 
-/// Brings the statements of one's own grants from the registry into the vault; the count of new ones. Where the registry is out of
+/// Brings the statements of one's own grants from the registry into the vault; the count of new ones. If the registry is out of
 /// reach, those of last time must do.
 pub(in crate::cli) fn collect(home: &Home, vault: &Vault, output: Output) -> anyhow::Result<usize> {
     if home.is_offline() {

@@ -52,7 +52,7 @@ pub(super) struct MatchedRule {
 }
 
 impl Records {
-    /// Records of texts behind `prompt`; none where no checkpoint is sealed.
+    /// Records of texts behind `prompt`; none if no checkpoint is sealed.
     pub(super) fn new(recorders: Recorders, prompt: String, justification: Option<Prose>) -> Self {
         Self { recorders, prompt, justification, rules_met: Vec::new() }
     }
@@ -146,7 +146,7 @@ pub(super) fn record_score(
     scored
 }
 
-/// Measures with a sealed checkpoint, its record before and behind. Nobody sees what is written, and no limit counts it.
+/// Measures with a sealed checkpoint, its record before and behind. The text is not shown, and no limit counts it.
 pub(super) fn record_measurement<T>(
     recorder: &mut Recorder,
     measure: impl FnOnce() -> anyhow::Result<T>,

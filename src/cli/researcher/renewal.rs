@@ -19,7 +19,7 @@ pub(super) struct Renewal<T> {
 }
 
 impl<T: Send + 'static> Renewal<T> {
-    /// Begins to look at `due`; each look tells when the next one is. The thread ends once nobody asks any more.
+    /// Begins to look at `due`; each look returns when the next one is due. The thread ends once its owner is dropped.
     pub(super) fn begin(
         due: Timestamp,
         look: impl Fn() -> anyhow::Result<(T, Timestamp)> + Send + 'static,
@@ -45,7 +45,7 @@ impl<T: Send + 'static> Renewal<T> {
                 match look() {
                     Ok((it, next)) => {
                         due = next;
-                        // Nobody takes it: the next turn finds that out.
+                        // If the receiver is gone, the next turn ends the thread.
                         drop(tell.send(it));
                     }
                     Err(error) => tracing::warn!("no new lease: {error:#}"),
@@ -64,7 +64,7 @@ impl<T: Send + 'static> Renewal<T> {
     /// Asks for a look soon.
     pub(super) fn hurry(&self) {
         match self.wake.try_send(()) {
-            // One call is enough; where the thread is gone, nothing can be renewed, and nothing begins.
+            // One call is enough; if the thread is gone, nothing can be renewed, and nothing begins.
             Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
         }
     }

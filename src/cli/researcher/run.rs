@@ -123,7 +123,7 @@ impl Run {
         failure.map_or(Ok(()), |error| Err(not_all(error, written, self.samples)))
     }
 
-    /// The prompt's text; none where tokens are given, or nothing at all.
+    /// The prompt's text; none if tokens are given, or nothing at all.
     fn prompt_text(&self) -> anyhow::Result<Option<String>> {
         let read = || utf8(read_stdin(MAX_PROMPT)?, "standard input").map(Some);
         match (self.prompt.as_deref(), &self.model.tokens) {

@@ -56,7 +56,7 @@ impl ScoreCommand {
             return Err(Refusal::usage(message, "give a longer text").into());
         }
         let score = self.score(&mut loaded, &tokens, stride, &bar)?;
-        // What rounding costs can only be told beside the weights as they are.
+        // The cost of rounding needs the unrounded weights to compare with.
         let unrounded = match self.model.load.unrounded() {
             None => None,
             Some(load) => {

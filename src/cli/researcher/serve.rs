@@ -21,7 +21,7 @@ use crate::client::Recorders;
 use crate::endpoint::{Endpoint, Key, Listening, Served, Settings};
 use crate::name::Prose;
 
-/// Where the key is read from: an argument could be seen by everybody on the machine.
+/// Where the key is read from: every user of the machine could see an argument.
 const KEY_VARIABLE: &str = "PORTCULLIS_API_KEY";
 
 /// Serve a checkpoint on this machine with OpenAI's completions API

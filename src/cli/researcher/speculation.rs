@@ -1,4 +1,4 @@
-//! What `run` and `serve` are told of guesses: `--draft`, `--lookup`.
+//! Options of `run` and `serve` for guesses: `--draft`, `--lookup`.
 
 use std::path::PathBuf;
 

@@ -67,7 +67,7 @@ pub(super) fn consent<T>(
 
 fn require(question: &Question, yes: bool, output: Output) -> anyhow::Result<()> {
     let Question { action, is_named, is_own, done, .. } = question;
-    // Others wrote parts of it, and whoever reads it is about to sign.
+    // Others wrote parts of it, and its reader is about to sign.
     let words = visible(&question.words);
     let is_given = *is_named || yes;
     if !is_given && can_ask(output) {
@@ -123,7 +123,7 @@ fn refusal(question: &Question) -> Refusal {
     )
 }
 
-/// Whether there is somebody to ask.
+/// Whether a person can be asked at a terminal.
 pub(in crate::cli) fn can_ask(output: Output) -> bool {
     !output.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
 }

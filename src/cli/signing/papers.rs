@@ -37,7 +37,7 @@ pub(in crate::cli) struct Papers {
 }
 
 impl Papers {
-    /// Papers by which somebody would do `action`, such as `approve the request of Rosa`.
+    /// Papers to sign in order to do `action`, such as `approve the request of Rosa`.
     pub(in crate::cli) fn new(action: impl Into<String>) -> Self {
         let (named, digest) = (Reference::ByPrefix, None);
         let (lines, envelopes, people) = (Vec::new(), Vec::new(), People::default());
@@ -67,7 +67,7 @@ impl Papers {
         self.lines.push((name.to_owned(), value.into()));
     }
 
-    /// The lines of a statement that others signed, such as the request that a grant answers. One that nobody verified is not shown: people
+    /// The lines of a statement that others signed, such as the request that a grant answers. An unverified one is not shown: people
     /// sign by what they read here.
     pub(in crate::cli) fn quote<P: Describe>(&mut self, statement: &Verified<Statement<P>>) {
         self.add_lines(&statement.predicate);
@@ -78,7 +78,7 @@ impl Papers {
         self.lines.extend(lines.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
 
-    /// Adds a statement, signed by nobody or by others; its words are read from its bytes.
+    /// Adds a statement, unsigned, or signed by others; its words are read from its bytes.
     pub(in crate::cli) fn add<P: Describe>(&mut self, envelope: Envelope) -> anyhow::Result<()> {
         let statement = envelope.claim::<P>()?;
         self.line(P::KIND, format!("{} on {}", envelope.digest(), statement.subject.name));

@@ -76,7 +76,6 @@ pub(super) struct OwnRequest {
     pub(super) said: String,
 }
 
-/// Finds out.
 pub(super) fn gather(home: &Home, output: Output) -> anyhow::Result<Overview> {
     let now = Timestamp::now();
     let card = home.own_card()?;
@@ -167,7 +166,7 @@ fn gather_catalogue(
     Ok(())
 }
 
-/// What is asked of the registry itself; nothing where it does not answer, or this person cannot sign in.
+/// What is asked of the registry itself; nothing if it does not answer, or this person cannot sign in.
 fn gather_online(
     home: &Home,
     catalogue: &Catalogue,

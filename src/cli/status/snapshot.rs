@@ -10,7 +10,7 @@ use crate::cli::home::{Home, write_secret};
 use crate::identity::KeyId;
 use crate::time::Timestamp;
 
-/// What the registry told.
+/// What the registry answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Snapshot {
     pub(super) registry: String,
@@ -30,7 +30,7 @@ impl Snapshot {
     /// Keeps it, if it can be kept.
     pub(super) fn save(&self, home: &Home) {
         if let Ok(bytes) = serde_json::to_vec(self) {
-            // Where it cannot be kept, less is known offline.
+            // If it cannot be kept, less is known offline.
             let _ = write_secret(&home.seen_path(), &bytes);
         }
     }

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// How long before its end a grant is to be renewed, in seconds.
 const RENEWAL: i64 = 7 * 24 * 3600;
-/// Most steps that are told.
+/// Most steps that are shown.
 const MAX_STEPS: usize = 6;
 
 /// A step, and why.
@@ -64,7 +64,7 @@ pub(super) fn next_steps(overview: &Overview, now: Timestamp) -> Vec<Step> {
     steps
 }
 
-/// How somebody comes to trust the catalogue of a registry.
+/// How a home comes to trust the catalogue of a registry.
 fn explain_trust(trust: TrustStep, place: &str) -> Vec<Step> {
     match trust {
         TrustStep::Found => vec![step(
@@ -128,7 +128,7 @@ fn plan_offer(offer: &Offer, requests: &[OwnRequest], now: Timestamp) -> Vec<Ste
                     format!("portcullis request new {checkpoint} --renew {}", short_digest(*request)),
                     "your grant is no longer valid",
                 )),
-                // What was denied or ended before it was public is asked for anew, unless it was revoked: then the registry says so.
+                // What was denied or ended before it was public is requested again, unless it was revoked: then the registry refuses.
                 _ if offer.is_public => {
                     steps.push(step(
                         format!("portcullis run {checkpoint} \"…\""),

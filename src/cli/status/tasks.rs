@@ -46,7 +46,7 @@ pub(super) fn offices(catalogue: &Catalogue, card: &Card) -> Vec<String> {
             offices.push(office.to_owned());
         }
     }
-    // A file of organizations that cannot be read names nobody.
+    // A file of organizations that cannot be read names no registrar.
     for (organization, registrars) in catalogue.organizations().unwrap_or_default() {
         if is_of(&registrars) {
             offices.push(format!("registrar of {organization}"));
@@ -81,7 +81,7 @@ pub(super) fn waiting(
     Ok(tasks)
 }
 
-/// What auditors decided about this person; a case that is open again for an appeal is told already.
+/// What auditors decided about this person; a case that is open again for an appeal is shown already.
 fn decisions_to_read(
     catalogue: &Catalogue,
     card: &Card,
@@ -103,7 +103,7 @@ fn decisions_to_read(
     Ok(tasks)
 }
 
-/// Shares that this member has not handed over, of checkpoints that open to nobody before that.
+/// Shares that this member has not handed over, of checkpoints that stay closed before that.
 fn shares_to_hand_over(
     catalogue: &Catalogue,
     card: &Card,
@@ -172,7 +172,7 @@ fn requests_to_decide(
     Ok(tasks)
 }
 
-/// Open cases: an auditor's all of them, anybody else's those about themselves.
+/// Open cases: auditors see all, others those about themselves.
 fn open_cases(catalogue: &Catalogue, card: &Card, statements: &dyn Statements) -> anyhow::Result<Vec<Task>> {
     let is_auditor =
         catalogue.auditors().is_some_and(|auditors| auditors.keys().contains(&card.verifying_key));
@@ -181,7 +181,7 @@ fn open_cases(catalogue: &Catalogue, card: &Card, statements: &dyn Statements) -
     let docket = Docket::new(catalogue, statements);
     let mut tasks = Vec::new();
     for one in &found {
-        // What nobody signed who may waits for nobody.
+        // A case without a valid signature waits for no one.
         let Ok(read) = docket.read_with(one, &steps) else { continue };
         let (case, standing) = (&read.case, read.standing());
         let is_mine = case.predicate.person == card.verifying_key.id();

@@ -56,7 +56,7 @@ pub(super) enum Outcome {
     Overloaded { wait: Option<Duration>, reason: String },
     /// The server answers with something that no honest one would.
     Invalid(String),
-    /// It begins anew: what came before cannot be continued.
+    /// The download must restart: what came before cannot be continued.
     Restart(String),
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Partial {
     pub(super) file: File,
     pub(super) hasher: Sha256Hasher,
     pub(super) length: u64,
-    /// As far as anybody was told: progress never goes backwards.
+    /// As far as progress was reported: it never goes backwards.
     pub(super) reported: u64,
 }
 
@@ -92,7 +92,6 @@ impl Partial {
     }
 }
 
-/// Makes requests.
 pub(super) struct Requests {
     direct: Client,
     proxied: Client,

@@ -80,7 +80,7 @@ struct Session<'a> {
 /// Brings the sealed checkpoint that the rules name into the vault.
 ///
 /// # Errors
-/// [`Error::Seal`] where the manifest is another than the catalogue's, [`Error::PullUnderWay`], [`Error::NoSpace`],
+/// [`Error::Seal`] if the manifest is another than the catalogue's, [`Error::PullUnderWay`], [`Error::NoSpace`],
 /// [`Error::WrongChunk`], [`Error::NoMirror`], [`Error::Io`].
 pub fn pull(
     manifest: &[u8],
@@ -138,7 +138,7 @@ impl<'a> Session<'a> {
             Err(TryLockError::WouldBlock) => return Err(Error::PullUnderWay { path: folder }),
             Err(TryLockError::Error(error)) => return Err(refused("lock", &path)(error)),
         }
-        // Nobody else is here, so what is unfinished is of a pull that was killed.
+        // The folder is locked, so what is unfinished is of a pull that was killed.
         for entry in fs::read_dir(&chunks).map_err(refused("read", &chunks))? {
             let path = entry.map_err(refused("read", &chunks))?.path();
             if name(&path).starts_with(PARTIAL) {

@@ -47,7 +47,6 @@ impl Flow {
         }
     }
 
-    /// A chunk came.
     pub(super) fn on_chunk(&self, bytes: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.chunks += 1;

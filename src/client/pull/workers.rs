@@ -184,7 +184,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Counts a failure against a server, and waits; sets it aside where one chunk failed too often in a row.
+    /// Counts a failure against a server, and waits; excludes it if one chunk failed too often in a row.
     async fn count_failure(&self, index: usize, attempts: &mut Attempts, reason: &str) {
         reason.clone_into(&mut attempts.last);
         attempts.failed += 1;

@@ -6,42 +6,42 @@ use crate::catalogue;
 /// A registry does not do what is asked of it.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// It says no.
+    /// The registry refused the request.
     #[error("{registry} refuses: {message}")]
     Refused {
-        /// Its address.
+        /// The registry's address.
         registry: String,
-        /// Why.
+        /// The class of the refusal.
         fault: Fault,
         /// The HTTP status.
         status: u16,
-        /// What it says.
+        /// The registry's message, without control characters.
         message: String,
-        /// What it says to do next.
+        /// The registry's advice, if it gave any.
         next: Option<String>,
     },
-    /// It cannot be reached, or fails.
+    /// The registry is unreachable or failed.
     #[error("cannot reach {registry}: {reason}")]
     Unreachable {
-        /// Its address.
+        /// The registry's address.
         registry: String,
-        /// What happened.
+        /// The cause, in words.
         reason: String,
     },
-    /// It answers with something that is no answer.
+    /// The answer does not fit the request.
     #[error("unexpected answer from {registry}: {reason}")]
     Unexpected {
-        /// Its address.
+        /// The registry's address.
         registry: String,
-        /// What is wrong with it.
+        /// What is wrong with the answer.
         reason: String,
     },
-    /// The one who asks cannot prove who they are.
+    /// The client cannot authenticate.
     #[error("cannot authenticate to {registry}: {reason}")]
     Credentials {
-        /// Its address.
+        /// The registry's address.
         registry: String,
-        /// Why not.
+        /// The cause, in words.
         reason: String,
     },
     /// HTTP cannot be set up on this machine.

@@ -1,4 +1,4 @@
-//! One question and its answer, tried again where that can help.
+//! One question and its answer, tried again if that can help.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::time::Timestamp;
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// How often a registry may be silent over one question.
 const SILENCES: u32 = 2;
-/// Longest wait between two calls of a registry that may be starting anew.
+/// Longest wait between two calls of a registry that may be restarting.
 const BETWEEN_CALLS: Duration = Duration::from_secs(1);
-/// Why nobody answered, if the connection stood.
+/// Why there was no answer, if the connection was made.
 const SILENT: &str = "it accepted the connection but did not answer in time";
 /// How long a question and its answer may take in all, however steadily the answer comes: as long as a registry waits for a question.
 const LONGEST_ANSWER: Duration = Duration::from_secs(600);
-/// How long it is waited for before anybody is told.
+/// How long to wait before a note is shown.
 const UNTOLD: Duration = Duration::from_secs(1);
 
 /// A client of one registry.
@@ -108,7 +108,7 @@ impl Answer {
         self.date
     }
 
-    /// The body, where it did what was asked.
+    /// The body, if the request succeeded.
     pub(super) fn success(self) -> Result<Vec<u8>, RemoteError> {
         if self.status.is_success() {
             return Ok(self.bytes);
@@ -238,7 +238,7 @@ impl Http {
                 }
             };
             let may_return = may_return && begun.elapsed() < self.patience.restart;
-            // Nobody waits an hour for a quota.
+            // A wait of an hour for a quota is no use.
             let is_far = advised.is_some_and(|advised| advised > LONGEST_WAIT);
             if (tried >= self.patience.tries && !may_return) || is_far {
                 return failed;
@@ -363,7 +363,7 @@ fn is_temporary(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// Whether nobody listens at the address now, though the machine is there.
+/// Whether nothing listens at the address now, though the machine is there.
 fn is_refusal(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
         let source = cause.downcast_ref::<std::io::Error>();
@@ -373,7 +373,7 @@ fn is_refusal(error: &reqwest::Error) -> bool {
     })
 }
 
-/// Why nobody answered, in plain words where the cause is a usual one.
+/// Why there was no answer, in plain words if the cause is a usual one.
 fn reason(error: &reqwest::Error) -> String {
     if is_refusal(error) {
         return "connection refused".to_owned();

@@ -48,7 +48,7 @@ pub struct RemoteRegistry {
 }
 
 impl RemoteRegistry {
-    /// The registry at `base`; `credentials` are asked for only where something is not for everybody.
+    /// The registry at `base`; `credentials` are used only for what is not public.
     ///
     /// # Errors
     /// [`RemoteError::Client`].
@@ -70,7 +70,7 @@ impl RemoteRegistry {
         Ok(Self { http, credentials, signing_in: Arc::default(), watcher: Arc::new(Silent) })
     }
 
-    /// The same, with somebody who is told what takes long.
+    /// The same, with a watcher of long work.
     #[must_use]
     pub fn with_watcher(mut self, watcher: Arc<dyn Progress>) -> Self {
         self.watcher = watcher;
@@ -131,7 +131,7 @@ impl RemoteRegistry {
     }
 
     fn keeper(&self, ask: &ApiRequest<'_>, is_founded: bool) -> Result<http::Answer, RemoteError> {
-        // Before the catalogue is founded, nobody can prove to be anybody.
+        // Before the catalogue is founded, no one can authenticate.
         if is_founded { self.ask_signed_in(ask) } else { self.http.ask(ask, None) }
     }
 
@@ -171,7 +171,7 @@ impl RemoteRegistry {
         self.ask_signed_in(&ApiRequest::get(&["v1", "requests", &digest], MAX_PAGE))?.json()
     }
 
-    /// Puts a member in charge of a request, or nobody.
+    /// Assigns a request to a member, or to no one.
     ///
     /// # Errors
     /// [`RemoteError`].
@@ -195,7 +195,7 @@ impl RemoteRegistry {
         self.ask_signed_in(&ApiRequest::get(&["v1", "grants", &digest], MAX_ANSWER))?.json()
     }
 
-    /// A new lease for a grant of one's own, for somebody whose usage journal stands so.
+    /// A new lease for a grant of one's own, with the state of the usage journal.
     ///
     /// # Errors
     /// [`RemoteError`].

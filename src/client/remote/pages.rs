@@ -1,5 +1,5 @@
 //! Lists that come in pages, each of which a registry can make as long as it likes and give a next one. Whatever it sends is counted as it
-//! comes, before anybody looks whether it is what was asked for.
+//! comes, before its content is checked.
 
 use std::collections::BTreeSet;
 

@@ -49,13 +49,13 @@ pub trait Line: Send + Sync {
     /// Why the registry is not called at all, if it is not.
     fn down_reason(&self) -> Option<String>;
 
-    /// Nobody answered, for this reason.
+    /// There was no answer, for this reason.
     fn report_down(&self, reason: &str);
 
-    /// Whether somebody answered already, be it to another question.
+    /// Whether the registry answered already, also to another question.
     fn has_answered(&self) -> bool;
 
-    /// Somebody answered.
+    /// The registry answered.
     fn report_up(&self);
 
     /// It is waited for, for this reason.

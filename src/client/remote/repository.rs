@@ -1,4 +1,4 @@
-//! A TUF repository of anybody's over HTTP, by the addresses of its metadata and of its targets.
+//! Any TUF repository over HTTP, by the addresses of its metadata and of its targets.
 
 use std::sync::Arc;
 

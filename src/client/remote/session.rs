@@ -12,7 +12,7 @@ use crate::statement::Envelope;
 
 /// Who asks a registry, when something is not for everybody.
 pub trait Credentials: Send + Sync {
-    /// A bearer of before that may still be good.
+    /// An earlier bearer that may still be valid.
     fn bearer(&self) -> Option<String>;
 
     /// Keeps a bearer for next time.
@@ -25,7 +25,7 @@ pub trait Credentials: Send + Sync {
     fn answer(&self, challenge: &str, origin: &Origin) -> Result<Envelope, String>;
 }
 
-/// Nobody in particular: what is public is all they can read.
+/// No credentials: only what is public can be read.
 #[derive(Debug, Clone, Copy)]
 pub struct Anonymous;
 
@@ -42,7 +42,7 @@ impl Credentials for Anonymous {
 }
 
 impl RemoteRegistry {
-    /// Puts a question as the one whose credentials these are, signing in where that is needed.
+    /// Puts a question as the one whose credentials these are, signing in if that is needed.
     pub(super) fn ask_signed_in(&self, ask: &ApiRequest<'_>) -> Result<Answer, RemoteError> {
         let known = self.credentials.bearer();
         if let Some(bearer) = &known {

@@ -13,14 +13,14 @@ use crate::identity::VerifyingKey;
 use crate::misuse::{Case, CaseStep};
 use crate::statement::{Envelope, Predicate as _};
 
-/// How long work may take before anybody is told.
+/// How long work may take before a note is shown.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a challenge of a registry is good at least.
 const LONGEST_WORK: Duration = Duration::from_secs(600);
-/// What is told.
+/// The note.
 const WORKING: &str =
     "note: a first request takes some seconds of proof of work; later requests take none after a grant";
-/// Statements that are asked for where only the newest matters.
+/// Statements that are asked for if only the newest matters.
 const NEWEST: usize = 3;
 
 impl Statements for RemoteRegistry {
@@ -77,7 +77,7 @@ impl Statements for RemoteRegistry {
 }
 
 impl RemoteRegistry {
-    /// Does the work that a newcomer's statement costs; who watches is told, once it takes long.
+    /// Does the work that a newcomer's statement costs; the watcher gets a note once it takes long.
     fn work(&self, demand: &WorkDemand, statement: Sha256Digest) -> Result<WorkProof, RemoteError> {
         if demand.bits > WorkDemand::MAX_BITS {
             return Err(self.http.unexpected(format!("it asks for {} bits of work", demand.bits)));

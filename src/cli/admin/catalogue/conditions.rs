@@ -1,4 +1,4 @@
-//! What a policy says of itself and of entering a stage, asked before anybody signs.
+//! What a policy says of itself and of entering a stage, checked before anyone signs.
 
 use crate::catalogue::{CheckpointFile, Repository, StageTarget, Subject};
 use crate::name::{CheckpointId, Label};
@@ -17,7 +17,7 @@ pub(super) struct Conditions<'a> {
 
 impl Conditions<'_> {
     /// The rules of the policy, proposed or else published, that do not let the checkpoint enter `stage` now. The board may
-    /// overrule its own policy's pace; whoever signs sees that it does.
+    /// overrule its own policy's pace; the signers see that it does.
     pub(super) fn unmet(&self, stage: &Label) -> anyhow::Result<Vec<String>> {
         let Subject::Board(checkpoint) = self.subject else {
             return Ok(Vec::new());

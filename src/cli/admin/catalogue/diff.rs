@@ -5,7 +5,7 @@ const MAX_LINES: usize = 2000;
 /// Lines shown around a change.
 const CONTEXT: usize = 3;
 
-/// Lines with `-`, `+` or a blank before them; `None` where the texts are too long to compare.
+/// Lines with `-`, `+` or a blank before them; `None` if the texts are too long to compare.
 pub(super) fn unified_diff(before: &str, after: &str) -> Option<String> {
     let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let prefix = before.iter().zip(&after).take_while(|(a, b)| a == b).count();

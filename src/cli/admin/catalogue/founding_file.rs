@@ -33,7 +33,6 @@ pub(super) struct FoundingFile {
     schema: u32,
     /// The registry's card.
     pub(super) registry: PathBuf,
-    /// The owners.
     pub(super) owners: Signers,
     /// Auditors' cards.
     #[serde(default)]
@@ -49,7 +48,6 @@ pub(super) struct FoundingFile {
 pub(super) struct Signers {
     /// How many must sign.
     pub(super) threshold: u32,
-    /// Their cards.
     pub(super) cards: Vec<PathBuf>,
 }
 

@@ -85,7 +85,7 @@ pub(in crate::cli) struct Terms {
 }
 
 impl Terms {
-    /// The proposal to enter `stage` on these terms, with the manifest where it is not proposed or published yet.
+    /// The proposal to enter `stage` on these terms, with the manifest if it is not proposed or published yet.
     pub(in crate::cli) fn release(
         self,
         checkpoint: &CheckpointId,
@@ -108,7 +108,7 @@ impl Propose {
         self.run_in(&WorkingCopy::open(home, output)?, home, output)
     }
 
-    /// Proposes in a workshop that is open already.
+    /// Proposes in a working copy that is already open.
     pub(in crate::cli) fn run_in(
         self,
         working_copy: &WorkingCopy,
@@ -211,7 +211,7 @@ impl Propose {
         Ok(files)
     }
 
-    /// A checkpoint does not enter the stage that it is in: its days would count anew. What else is proposed comes into force in that stage.
+    /// A checkpoint does not enter the stage that it is in: its days would start again. What else is proposed comes into force in that stage.
     fn keep_stage(
         &self,
         repository: &Repository,
@@ -276,7 +276,7 @@ impl Propose {
     }
 }
 
-/// A policy that `policy check` finds an error in is not worth anybody's signature.
+/// A policy that `policy check` finds an error in must not be signed.
 fn require_sound(checkpoint: &CheckpointId, policy: &Policy, findings: &[Finding]) -> anyhow::Result<()> {
     if policy.checkpoint != *checkpoint {
         let message = format!("the policy governs {}, not {checkpoint}", policy.checkpoint);

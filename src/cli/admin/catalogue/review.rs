@@ -93,7 +93,7 @@ fn find_replaced_file(review: &Review, file: CheckpointFile) -> Option<&[u8]> {
     })
 }
 
-/// What becomes of the grants that stand: in words, and for programs. Whoever may not read them is told that it is not known.
+/// What becomes of the grants that stand: in words, and for programs. Readers without access see that it is unknown.
 fn describe_ended_grants(text: &[u8], review: &Review, home: &Home, output: Output) -> (String, Value) {
     let policy = &*String::from_utf8_lossy(text);
     let digest = |file| find_replaced_file(review, file).map(Sha256Digest::of);
@@ -108,7 +108,7 @@ fn describe_ended_grants(text: &[u8], review: &Review, home: &Home, output: Outp
     let read = || Grants::read(proposed, home, output);
     match read() {
         Ok(grants) => (grants.summary(), grants.json()),
-        // Without a stage nobody was granted anything.
+        // Without a stage there are no grants.
         Err(error) if matches!(error.downcast_ref(), Some(client::Error::NotPublished { .. })) => {
             ("ends no grant".to_owned(), json!({ "grants": [], "kept": 0, "end": 0 }))
         }
@@ -130,7 +130,6 @@ pub(super) struct Reader<'a> {
 
 /// A proposal in words.
 pub(super) struct Words {
-    /// All of it.
     pub(super) text: String,
     /// What it changes, one by one.
     changes: Vec<String>,

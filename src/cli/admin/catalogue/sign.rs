@@ -64,7 +64,7 @@ impl Sign {
         for subject in &published {
             writeln!(text, "in force  {subject}: it has all its signatures; the registry published it")?;
         }
-        // Whoever founds a catalogue trusts none before it is there.
+        // A founder trusts no catalogue before it exists.
         if published.contains(&Subject::Root) && registry::client(home).root()?.is_none() {
             let place = home.place()?;
             writeln!(

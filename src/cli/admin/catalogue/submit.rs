@@ -1,4 +1,4 @@
-//! Proposing: what was changed in the workshop is shown, signed by its proposer and handed in.
+//! Proposing: the changes in the working copy are shown, signed by their proposer and sent to the registry.
 
 use std::fmt::Write as _;
 

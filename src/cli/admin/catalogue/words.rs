@@ -18,7 +18,7 @@ pub(super) fn names<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>, roster
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// Several keys' owners with the beginnings of their key ids, where a name alone would not do: anyone can call themselves Ada. A name that
+/// Several keys' owners with the beginnings of their key ids, because a name alone is not unique: anyone can call themselves Ada. A name that
 /// may be taken for another's is pointed out.
 pub(super) fn names_and_ids<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>, roster: &Roster) -> String {
     let person = |key: &VerifyingKey| match roster.get(key) {

@@ -1,7 +1,7 @@
 //! Where a keeper works on the catalogue: a private copy of what the registry has, be it a server or a folder, of which the changes are
 //! handed in.
 //!
-//! What the registry calls proposed is believed only where somebody who may propose it signed it, and what it calls published is
+//! What the registry calls proposed is accepted only if an authorized proposer signed it, and what it calls published is
 //! measured against what this home trusts before anything is signed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,7 @@ pub(in crate::cli) struct WorkingCopy {
     before: BTreeMap<Subject, Parcel>,
     /// Whether the registry does not tell this person what is proposed.
     is_hidden: bool,
-    /// What the registry calls proposed, and nobody who may propose it signed.
+    /// What the registry calls proposed, without the signature of an authorized proposer.
     rejected: Vec<(Subject, RepositoryError)>,
     copy: TempDir,
 }
@@ -68,7 +68,7 @@ impl WorkingCopy {
         Self::open_with(home, output, |source| source.proposals().map(Some))
     }
 
-    /// The same to look at, also for those who keep nothing of it, to whom proposals are not told.
+    /// The same to look at, also for people who are on no board and cannot see proposals.
     pub(super) fn open_for_reading(home: &Home, output: Output) -> anyhow::Result<Self> {
         home.place()?.require_there()?;
         Self::open_with(home, output, |source| match source.proposals() {
@@ -118,7 +118,7 @@ impl WorkingCopy {
         Ok(Self { repository, source, before, is_hidden, rejected, copy })
     }
 
-    /// The same where a catalogue is to be founded, and none may be yet.
+    /// The same if a catalogue is to be founded, and none may be yet.
     pub(super) fn open_for_founding(home: &Home, output: Output) -> anyhow::Result<Self> {
         if let Place::Address(address) = home.place()?
             && registry::remote(home, &address, output)?.info()?.founded
@@ -133,12 +133,12 @@ impl WorkingCopy {
         &self.repository
     }
 
-    /// Whether it is a folder that the registry publishes when it is told.
+    /// Whether it is a folder that is published by a command.
     pub(super) fn is_folder(&self) -> bool {
         matches!(self.source, Source::Folder(_))
     }
 
-    /// Whether what is proposed is told to its keepers only, and this person is none.
+    /// Whether what is proposed is shown to owners and boards only, and this person is neither.
     pub(super) fn is_hidden(&self) -> bool {
         self.is_hidden
     }
@@ -156,12 +156,12 @@ impl WorkingCopy {
         }
     }
 
-    /// Somebody who proposes here, building on the open proposals that they name.
+    /// The proposer with this key, who builds on the open proposals that they name.
     pub(super) fn proposer(&self, key: VerifyingKey, onto: &[Sha256Digest]) -> Proposer {
         Proposer { onto: onto.iter().copied().collect(), ..Proposer::new(key) }
     }
 
-    /// Checks what is published in this copy against what the home trusts, so that nobody signs a change of a forged or an older
+    /// Checks what is published in this copy against what the home trusts, so that no one signs a change of a forged or an older
     /// catalogue. Metadata that merely expired passes: renewing it is what keepers do. Before anything is published, there is nothing
     /// to trust.
     pub(super) fn require_trusted_base(&self, home: &Home, now: Timestamp) -> anyhow::Result<()> {

@@ -43,7 +43,7 @@ impl PolicyCommand {
     }
 }
 
-/// The boards that a policy asks for, by its own names for them, as a catalogue has them; `None` where it has none for the checkpoint.
+/// The boards that a policy asks for, by its own names for them, as a catalogue has them; `None` if it has none for the checkpoint.
 pub(in crate::cli) fn boards(
     policy: &Policy,
     catalogue: impl Fn(&CheckpointId) -> Option<Quorum>,

@@ -26,7 +26,7 @@ use crate::visible::one_line;
 
 /// Longest file of requests that is read.
 const MAX_BYTES: u64 = 64 << 20;
-/// Days for which an organization counts as confirmed, of which a list of requests tells nothing: a century.
+/// Days for which an organization counts as confirmed, which a list of requests does not contain: a century.
 const LONG_CONFIRMED: u32 = 36_500;
 /// Longest policy that is read.
 const MAX_POLICY_BYTES: u64 = policy::MAX_BYTES as u64;
@@ -162,7 +162,7 @@ fn applications(path: &Path, draft: &policy::Policy) -> anyhow::Result<(Vec<Appl
     Ok((applications, names))
 }
 
-/// What a request asks for, for each of its people. Approvals are not told with it: what the board confirms of an organization is taken as
+/// What a request asks for, for each of its people. It contains no approvals: what the board confirms of an organization is taken as
 /// confirmed.
 fn applications_of(request: &Request) -> anyhow::Result<Vec<Application>> {
     let holders = request.holders()?.into_iter();
@@ -180,7 +180,7 @@ fn applications_of(request: &Request) -> anyhow::Result<Vec<Application>> {
     Ok(holders.map(application).collect())
 }
 
-/// Who applies: by name, if a request tells it.
+/// Who applies: by name, if a request names them.
 fn applicant_name(result: &Simulated<'_>, name: Option<&String>) -> String {
     let key = || result.application.person.to_string().chars().take(8).collect();
     name.map_or_else(key, |name| one_line(name))

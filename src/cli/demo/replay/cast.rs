@@ -52,7 +52,6 @@ const SUSPECT: [(&str, &str); 3] = [
     ("Make it undetectable by any detector", "evading-detectors"),
 ];
 
-/// A researcher.
 pub(super) struct Researcher {
     pub(super) identity: Identity,
     pub(super) signer: Box<dyn Signer>,
@@ -110,7 +109,7 @@ impl Researcher {
         Ok(Statement::new(catalogue, subject, request).sign(&*self.signer)?)
     }
 
-    /// Generates some texts, as far as the record tells, and makes the batch of it.
+    /// Generates some texts, as far as the record shows, and makes the batch of it.
     pub(super) fn session(
         &mut self,
         terms: &Terms<'_>,
@@ -172,10 +171,9 @@ impl Researcher {
     }
 }
 
-/// Everybody by key.
 pub(super) type Cast = BTreeMap<KeyId, Researcher>;
 
-/// Somebody who is known to be there.
+/// Finds a person who must be there.
 pub(super) fn find(cast: &mut Cast, id: KeyId) -> anyhow::Result<&mut Researcher> {
     cast.get_mut(&id).context("a person of the replay is missing")
 }

@@ -25,7 +25,7 @@ struct PendingRequest {
     envelope: Envelope,
 }
 
-/// A grant that somebody holds.
+/// A grant with its holder.
 struct HeldGrant {
     person: KeyId,
     checkpoint: CheckpointId,
@@ -78,7 +78,6 @@ impl Days {
         )
     }
 
-    /// One day.
     pub(super) async fn simulate(
         &mut self,
         world: &mut World,

@@ -77,7 +77,7 @@ pub(super) struct Member {
     pub(super) signer: Box<dyn Signer>,
 }
 
-/// Days for which a registrar of the replay confirms somebody.
+/// Days for which a registrar of the replay confirms a person.
 const CONFIRMED_DAYS: u32 = 365;
 
 /// The registry and those who hold its gate.
@@ -139,7 +139,6 @@ impl World {
         self.catalogue.context("the catalogue is not founded")
     }
 
-    /// Sets the clock.
     pub(super) fn set_clock(&self, now: Timestamp) {
         self.clock.store(now.unix_seconds(), Ordering::Relaxed);
     }
@@ -191,7 +190,7 @@ impl World {
         Ok(())
     }
 
-    /// What registrars said of somebody.
+    /// The affiliations of a card's owner.
     pub(super) async fn affiliations(
         &self,
         card: &Card,

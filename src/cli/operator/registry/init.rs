@@ -95,7 +95,7 @@ impl Init {
         let text = String::from_utf8(text).map_err(|_| {
             Refusal::usage(format!("{} is not UTF-8", settings.display()), "write it again as UTF-8")
         })?;
-        // A file that cannot be used is not written anew.
+        // A file that cannot be used is not rewritten.
         Settings::parse(&text, &std::path::absolute(settings)?)?;
         let code = founding_code()?;
         let others: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with(CODE_KEY)).collect();
@@ -126,7 +126,7 @@ fn code_line(code: &str) -> String {
     format!("{CODE_KEY} = \"{}\"\n", Sha256Digest::of(code.as_bytes()))
 }
 
-/// A code that reached nobody is lost, and the registry is of no use without one.
+/// A code that was not shown is lost, and the registry is of no use without one.
 fn not_shown(error: anyhow::Error) -> anyhow::Error {
     if !error.is::<CannotPrint>() {
         return error;

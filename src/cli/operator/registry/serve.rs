@@ -78,7 +78,7 @@ fn witnesses(settings: &Settings) -> anyhow::Result<Vec<WitnessAddress>> {
     named.map(|witness| Ok(WitnessAddress { key: witness.key.parse()?, url: witness.url.parse()? })).collect()
 }
 
-/// The first line tells where it listens: with port 0 nobody could know.
+/// The first line shows the address: with port 0 it is not known before.
 fn announce(server: &Server, settings: &Settings, output: Output) -> anyhow::Result<()> {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", server.address());

@@ -38,7 +38,7 @@ pub(super) struct RequestTerms {
 }
 
 impl Draft {
-    /// The same with what an earlier request of the same person said, where nothing else is said now.
+    /// The same with what an earlier request of the same person said, if nothing else is given now.
     pub(super) fn renew(
         self,
         statements: &dyn Statements,

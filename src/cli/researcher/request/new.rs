@@ -120,7 +120,7 @@ impl New {
 }
 
 impl New {
-    /// What is asked for, whoever says so: the command line, an earlier request, or its user at a terminal.
+    /// What is asked for, from the command line, an earlier request, or its user at a terminal.
     fn complete_draft(
         &self,
         statements: &dyn Statements,
@@ -144,7 +144,7 @@ impl New {
     }
 }
 
-/// Answers at once where no approval could ever permit it: the grant that would answer it is drafted, and thrown away.
+/// Refuses at once if no approval could permit it: the grant that would answer it is drafted, and thrown away.
 fn require_possible(
     request: &Statement<Request>,
     rules: &RulesInForce,

@@ -1,4 +1,4 @@
-//! What a registry's server tells of a request beyond its statements: its place in the queue, who looks after it, what happened.
+//! What a registry's server shows of a request beyond its statements: its place in the queue, who looks after it, what happened.
 
 use std::fmt::Write as _;
 

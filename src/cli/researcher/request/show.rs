@@ -154,7 +154,7 @@ fn describe_approvals(
     format!("{}, {} needed: {by}{missing}", board.board, board.needed)
 }
 
-/// When somebody's first signature of a grant came in, by the registry's clock.
+/// When a member's first signature of a grant arrived, by the registry's clock.
 fn signed_at(key: KeyId, when: &[ApprovalItem]) -> Option<Timestamp> {
     when.iter().filter(|item| item.signer == key).map(|item| item.at).min()
 }

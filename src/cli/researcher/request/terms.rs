@@ -1,4 +1,4 @@
-//! What the stage in force asks of those who want a checkpoint, and what it does with their use of it: read before anybody asks.
+//! What the stage in force asks of those who want a checkpoint, and what it does with their use of it: read before a request.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use crate::cli::units;
 use crate::digest::Sha256Digest;
 use crate::policy::{AffiliationProof, Audience, BoardName, Stage, UsageMode};
 
-/// Days for which is asked where a request names none.
+/// Days of a request that names none.
 pub(super) const DEFAULT_DAYS: u32 = 30;
 
 /// Prints the terms of the stage in force.
@@ -50,7 +50,7 @@ pub(super) fn agreement_of(rules: &RulesInForce) -> Option<Sha256Digest> {
     rules.agreement.filter(|_| stage.agreement.is_some())
 }
 
-/// The rules of the stage in force. A policy that lacks it is the board's mistake, and lets nobody ask.
+/// The rules of the stage in force. A policy that lacks it is the board's mistake, and permits no request.
 fn stage(rules: &RulesInForce) -> Result<&Stage, Refusal> {
     rules.policy.stage(&rules.stage).ok_or_else(|| {
         let checkpoint = &rules.checkpoint;

@@ -64,7 +64,6 @@ pub(in crate::cli) struct Explain {
     reason: Prose,
 }
 
-/// What is explained.
 #[derive(Debug, Clone)]
 enum ExplainTarget {
     Journal(JournalId),
@@ -250,7 +249,7 @@ fn explain_loss(home: &Home, lost: JournalId, reason: Prose, output: Output) -> 
     } else {
         Journal::open(&place, rand::random())?.id()
     };
-    // A registry that is a folder knows no journals: nobody is told.
+    // A registry that is a folder knows no journals: nothing is declared.
     let declaration = is_told.then(|| declare(home, next, vec![lost], reason, output)).transpose()?;
     if is_here {
         Journal::replace(&place, next)?;
@@ -324,9 +323,9 @@ fn limit(home: &Home, checkpoint: &CheckpointId) -> Option<u64> {
     rules.policy.stage(&newest.stage)?.limits.tokens_per_day
 }
 
-/// Checks the whole journal against this home's own key; nothing where there is no journal yet.
+/// Checks the whole journal against this home's own key; nothing if there is no journal yet.
 fn verify(home: &Home, each: &mut dyn FnMut(&SignedRecord)) -> anyhow::Result<Option<Summary>> {
-    // Who has no identity is told so, not which file is missing.
+    // Without an identity the error says so, and does not name a missing file.
     home.identity_file().is_protected()?;
     let card = crate::statement::verify_card(&crate::cli::files::envelope(&home.card_path())?)?;
     let journal = Journal::open_existing(&home.journal())?;

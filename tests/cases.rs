@@ -77,7 +77,7 @@ fn a_decision_to_revoke_ends_the_grant() {
     scene.succeed("august", &format!("case decide {case} revoke --reason Misuse"));
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Misuse
+    error: the grant <digits> for `tiny` is not valid: the grant was revoked on <time>: Misuse
       next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason \"…\"` objects; or write to ada (Lab), ben (Lab) or cy (Lab) of the board
     ");
 }

@@ -420,7 +420,7 @@ fn refusals_say_what_to_do() {
 
     exit 2
     error: the key <hex> is not in the board of gpt2-124m
-      next: see `portcullis catalogue status --json` for who is
+      next: see `portcullis catalogue status --json` for its members
 
     exit 2
     error: the catalogue has no person named Zoe

@@ -115,7 +115,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
     drop(serving);
     let hidden = [
         // Only where it takes long.
-        (r" +note: a first request costs [^\n]*\n", ""),
+        (r" +note: a first request takes [^\n]*\n", ""),
         (r"\b[0-9a-f]{12,64}\b", "<digits>"),
         (r"\d{4}-\d\d-\d\d(T[0-9:]+Z)?", "<time>"),
         (r"[0-9.]+ M?B/s", "<rate>"),
@@ -270,7 +270,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
                  1 of 2 approvals: 1 more to come.
       rosa     $ portcullis run demo-large "Blessed are the"
-                 error: the grant <digits> for `demo-large` does not count: the board of demo-large must sign with 2 distinct keys; 1 of its keys signed
+                 error: the grant <digits> for `demo-large` is not valid: the board of demo-large must sign with 2 distinct keys; 1 of its keys signed
                    next: `portcullis request list` shows whether its request still needs approvals; signatures of former members are not counted
       ben      $ portcullis approve <digits> --yes --quiet
                  signed the grant <digits>: demo-large for Rosa, 30 days, until <time>
@@ -365,10 +365,10 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                    reason      Invented news are not in the granted use
                  case <digits>: the grant is revoked: no further lease is issued
       rosa     $ portcullis lease demo-large
-                 error: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
+                 error: the grant <digits> for `demo-large` is not valid: the grant was revoked on <time>: Invented news are not in the granted use
                    next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason "…"` objects; or write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board
       rosa     $ portcullis run demo-large "Blessed are the"
-                 error: the grant <digits> for `demo-large` does not count: the grant was revoked on <time>: Invented news are not in the granted use
+                 error: the grant <digits> for `demo-large` is not valid: the grant was revoked on <time>: Invented news are not in the granted use
                    next: stop using it; `portcullis case list` shows the case, and `portcullis case appeal <case> --reason "…"` objects; or write to Ada (Example Lab), Ben (Example Lab) or Cy (Example Lab) of the board
 
     Audit: from the first root on, what is in force, who signed it, what happened; everything is verified

@@ -179,7 +179,7 @@ fn only_this_machine_is_answered_without_a_key() {
         .unwrap();
     insta::assert_snapshot!(failure(&weak), @"
     exit 2
-    error: PORTCULLIS_API_KEY is no key
+    error: PORTCULLIS_API_KEY is not a valid key
       next: set it to at least 16 visible ASCII characters, such as `openssl rand -hex 16` prints
     ");
     let endpoint = Endpoint::start(folder.path(), "serve imported", &[]);

@@ -73,7 +73,7 @@ fn each_missing_piece_is_named() {
       next: request it with `portcullis request new tiny --purpose <why>`; `portcullis request list` shows its state
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
+    error: the grant <digits> for `tiny` is not valid: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
       next: `portcullis request list` shows whether its request still needs approvals; signatures of former members are not counted
 
     exit 3
@@ -249,15 +249,15 @@ fn a_revocation_a_new_policy_a_stage_moved_back_and_a_rotation_each_end_a_grant(
         [moved_back, rotated, revoked, no_lease, not_verified, replaced].join("\n"),
         @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: it is of stage `partners`, and the checkpoint is in stage `internal`, before that
+    error: the grant <digits> for `tiny` is not valid: it is of stage `partners`, and the checkpoint is in stage `internal`, before that
       next: request it again under the stage in force: `portcullis request new <checkpoint> --terms`
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
+    error: the grant <digits> for `tiny` is not valid: the board of tiny must sign with 2 distinct keys; 1 of its keys signed
       next: `portcullis request list` shows whether its request still needs approvals; signatures of former members are not counted
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
+    error: the grant <digits> for `tiny` is not valid: the grant was revoked on <time>: Stolen
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
 
     exit 3
@@ -269,7 +269,7 @@ fn a_revocation_a_new_policy_a_stage_moved_back_and_a_rotation_each_end_a_grant(
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
       next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     "
     );
@@ -367,7 +367,7 @@ fn a_public_stage_takes_a_handover_by_a_threshold() {
       next: its board members run `portcullis handover tiny`
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: it is of stage `public`, and the checkpoint is in stage `partners`, before that
+    error: the grant <digits> for `tiny` is not valid: it is of stage `public`, and the checkpoint is in stage `partners`, before that
       next: request it again under the stage in force: `portcullis request new <checkpoint> --terms`
     ");
 }
@@ -406,7 +406,7 @@ fn p1_the_registry_alone_opens_nothing() {
     scene.succeed("registry", "pull tiny");
     insta::assert_snapshot!(scene.refuse("registry", RUN), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant is made out to rosa, whose keys are not those of registry
+    error: the grant <digits> for `tiny` is not valid: the grant is made out to rosa, whose keys are not those of registry
       next: use the identity that it was issued to (--home)
     ");
 }

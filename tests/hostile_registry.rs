@@ -72,7 +72,7 @@ fn it_cannot_mint_a_grant() {
     block_on(store.put(Filing::one(Filed { row, entry: None }))).unwrap();
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the board of tiny must sign with 2 distinct keys; 0 of its keys signed
+    error: the grant <digits> for `tiny` is not valid: the board of tiny must sign with 2 distinct keys; 0 of its keys signed
       next: `portcullis request list` shows whether its request still needs approvals; signatures of former members are not counted
     ");
     let shown = scene.succeed("rosa", &format!("request show {request}"));

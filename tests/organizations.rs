@@ -73,7 +73,7 @@ fn one_decision_gives_each_named_member_a_grant_of_their_own() {
     scene.succeed("cy", &format!("revoke {of_uma} --reason Left"));
     insta::assert_snapshot!(scene.refuse("uma", &format!("run {ID} Hello")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Left
+    error: the grant <digits> for `tiny` is not valid: the grant was revoked on <time>: Left
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
     ");
     scene.succeed("vic", &format!("run {ID} Hello -n 2"));

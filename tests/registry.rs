@@ -363,12 +363,12 @@ fn a_lease_is_refused_after_a_revocation(database: Database) {
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("run {ID} Hello")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
+    error: the grant <digits> for `tiny` is not valid: the grant was revoked on <time>: Stolen
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the grant was revoked on <time>: Stolen
+    error: the grant <digits> for `tiny` is not valid: the grant was revoked on <time>: Stolen
       next: stop using it; write to ada (Lab), ben (Lab) or cy (Lab) of the board if you think that this is a mistake
     ");
 }

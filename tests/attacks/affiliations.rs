@@ -128,7 +128,7 @@ fn a_person_goes_on_after_the_registrar_withdrew_them() {
     let said = scene.refuse("rosa", &format!("lease {ID}"));
     insta::assert_snapshot!(said.replace(&served.process.url, "<registry>"), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy does not permit it: what a registrar of 'University' confirmed of the person ended at <time>
+    error: the grant <digits> for `tiny` is not valid: the policy does not permit it: what a registrar of 'University' confirmed of the person ended at <time>
       next: give your card to remy, its registrar, who runs `portcullis affiliation confirm <card> --organization 'University' --days <days>`; then ask again
     ");
     let said = scene.refuse("rosa", NEW);

@@ -184,12 +184,12 @@ fn goes_on(database: Database) {
     change(&served, &next(&wider, 3, None, &[("max_days = 90", "max_days = 10")]));
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 3 is in force, keeps the grants of before that it permits, and does not permit this one: days: 30 days are asked for, and at most 10 may be
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced since: version 3 is in force, keeps the grants of before that it permits, and does not permit this one: days: 30 days are asked for, and at most 10 may be
       next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &run), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 3 is in force, keeps the grants of before that it permits, and does not permit this one: days: 30 days are asked for, and at most 10 may be
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced since: version 3 is in force, keeps the grants of before that it permits, and does not permit this one: days: 30 days are asked for, and at most 10 may be
       next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     let shown = scene.succeed("rosa", &format!("request show {request}"));
@@ -253,7 +253,7 @@ fn a_later_policy_revives_what_an_earlier_change_ended() {
       next: write the later of these versions at `keeps_grants_from`, or leave the line out: then every grant made before it ends
 
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 3 is in force and keeps grants made under version 2 or later, and this one was made under version 1
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced since: version 3 is in force and keeps grants made under version 2 or later, and this one was made under version 1
       next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
 
     exit 2

@@ -208,7 +208,7 @@ fn an_ethics_board_is_founded_as_the_documentation_says() {
     assert!(seen.contains("asks for tiny, pending: 2 of 3 approvals, 1 more of ethics to come"), "{seen}");
     insta::assert_snapshot!(scene.stable(&scene.refuse("rosa", &format!("run {ID} Hello"))), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy does not permit it yet: 0 of 1 approvals of ethics
+    error: the grant <digits> for `tiny` is not valid: the policy does not permit it yet: 0 of 1 approvals of ethics
       next: `portcullis request show <request>` lists the missing approvals: ask those members
     ");
     scene.approve("eve", &request);
@@ -359,7 +359,7 @@ fn an_invitation_that_is_damaged_or_leads_elsewhere_is_refused() {
       next: do not use it: tell the sender of the invitation that the registry shows another catalogue
 
     exit 5
-    error: <scene>/nowhere shows no catalogue
+    error: <scene>/nowhere has no catalogue
       next: ask the sender of the invitation for the registry's address
 
     exit 2
@@ -417,7 +417,7 @@ fn the_doctor_finds_nothing_where_nothing_is_wrong() {
     let (code, said) = doctor(&served, "nobody");
     assert_eq!(code, Some(0), "{said}");
     insta::assert_snapshot!(said, @"
-    note  home         <scene>/homes/nobody is not there yet
+    note  home         <scene>/homes/nobody does not exist yet
                         next: `portcullis identity new --name <your name>` makes it
     note  registry     this home has joined no registry
                         next: join one: `portcullis join <invitation>`, or `portcullis join <registry> --root 1.root.json`

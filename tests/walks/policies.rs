@@ -228,12 +228,12 @@ fn a_change_of_policy_says_whose_grants_end() {
     let run = format!("run {ID} Hello --max-tokens 1");
     insta::assert_snapshot!(scene.refuse("rosa", &run), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
       next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
     insta::assert_snapshot!(scene.refuse("rosa", &format!("lease {ID}")), @"
     exit 3
-    error: the grant <digits> for `tiny` does not count: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
+    error: the grant <digits> for `tiny` is not valid: the policy was replaced since: version 2 is in force, and a change of policy ends every grant made before it
       next: read the new terms and request again: `portcullis request new tiny --terms`, then `portcullis request new tiny --renew <digits>`
     ");
 }

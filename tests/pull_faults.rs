@@ -111,7 +111,7 @@ fn what_no_honest_server_sends_is_refused_and_the_server_set_aside() {
         assert!(ground.is_whole(vault.path()), "{name}");
         assert_eq!(pulled.set_aside.len(), 1, "{name}");
         assert!(pulled.set_aside[0].mirror.contains(&liar.address.to_string()), "{name}");
-        assert!(told.notes.lock().unwrap().iter().any(|note| note.contains("is set aside: ")), "{name}");
+        assert!(told.notes.lock().unwrap().iter().any(|note| note.contains("is excluded: ")), "{name}");
     }
     insta::assert_snapshot!(said, @"
     a flipped bit: no server provides the chunk <digest>: http://<server>: its chunk <digest> has SHA-256 <digest>

@@ -64,7 +64,7 @@ fn a_stranger_writes_the_name_of_an_organization_on_a_card() {
         let has = |cell: &str| row.contains(cell);
         assert!(row.starts_with("rosa (") && has("University  until ") && has("  remy"), "{list}");
         assert!(scene.succeed("remy", "status").contains("registrar of University"));
-        assert!(scene.succeed("eve", "affiliation list").starts_with("registrars confirmed nobody"));
+        assert!(scene.succeed("eve", "affiliation list").starts_with("no affiliation that you may see"));
         scene.succeed("rosa", "usage sync");
         let audit = scene.succeed("august", "audit verify");
         assert!(audit.starts_with("the record holds"), "{audit}");

@@ -61,7 +61,7 @@ fn a_request_whose_grant_was_revoked_is_over_for_everybody() {
     let again = format!("request new tiny --renew {request} --purpose Again --use detection --days 9");
     let again = scene.digits(&scene.json("rosa", &format!("{again} --accept-agreement"))["request"]);
     scene.approve("ada", &again);
-    assert!(scene.succeed("ben", &format!("approve {again}")).contains("It stands"));
+    assert!(scene.succeed("ben", &format!("approve {again}")).contains("The grant is valid"));
     assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
 }
 
@@ -78,7 +78,7 @@ fn a_draft_that_a_revocation_ended_is_drafted_anew() {
     assert!(refused.text.contains("cannot be approved any more: the grant was revoked"), "{}", refused.text);
     std::thread::sleep(std::time::Duration::from_millis(1100));
     assert_ne!(scene.approve("ben", &request), half);
-    assert!(scene.succeed("ada", &format!("approve {request}")).contains("It stands"));
+    assert!(scene.succeed("ada", &format!("approve {request}")).contains("The grant is valid"));
     assert!(scene.succeed("august", "audit verify").starts_with("the record holds"));
 }
 
@@ -151,7 +151,7 @@ fn a_draft_of_a_denied_request_blocks_nothing_once_the_checkpoint_is_public() {
     let request = scene.request();
     scene.approve("ada", &request);
     let listed = scene.succeed("rosa", "grant list");
-    assert!(listed.contains("waits: 1 of 2 approvals"), "{listed}");
+    assert!(listed.contains("pending: 1 of 2 approvals"), "{listed}");
     scene.succeed("cy", &format!("deny {request} --reason Unclear"));
     let status = scene.succeed("rosa", "status");
     assert!(status.contains("denied: Unclear"), "{status}");

@@ -78,7 +78,7 @@ fn status_and_lists_follow_a_request_until_it_is_approved() {
     <digits>  tiny  rosa (<key>)  <age>  30  pending: 0 of 2 approvals
     ");
     scene.succeed("ada", &format!("approve {request}"));
-    assert!(!said(&served, "ada", "status").contains("waits for you"));
+    assert!(!said(&served, "ada", "status").contains("open: "));
     insta::assert_snapshot!(said(&served, "ben", &format!("request show {request}")), @"
     pending: 1 of 2 approvals
       request  <digest>
@@ -115,7 +115,7 @@ fn status_and_lists_follow_a_grant_until_it_is_revoked() {
     registry  <registry>
 
     CHECKPOINT  STAGE  GRANT  LEASE  VAULT
-    tiny  partners  stands, <time> left  <time> left  <size>
+    tiny  partners  valid, <time> left  <time> left  <size>
 
     YOUR REQUEST  CHECKPOINT  AGE  DAYS  STATE
     <digits>  tiny  <age>  30  granted until <date>
@@ -125,7 +125,7 @@ fn status_and_lists_follow_a_grant_until_it_is_revoked() {
     "#);
     insta::assert_snapshot!(said(&served, "cy", "grant list"), @"
     GRANT  CHECKPOINT  PERSON  STAGE  AGE  LEFT  STATE
-    <digits>  tiny  rosa (<key>)  partners  <age>  29 d  stands
+    <digits>  tiny  rosa (<key>)  partners  <age>  29 d  valid
     ");
     assert_eq!(scene.succeed("eve", "grant list"), "no grants\n");
     let grants = scene.json("rosa", "grant list");
@@ -133,7 +133,7 @@ fn status_and_lists_follow_a_grant_until_it_is_revoked() {
 
     // Offline it says the same, with its age.
     let offline = said(&served, "rosa", "status --offline");
-    assert!(offline.contains("out of reach: --offline was given"), "{offline}");
+    assert!(offline.contains("unreachable: --offline was given"), "{offline}");
     assert!(offline.contains("as seen") && offline.contains("granted until"), "{offline}");
     let grant = scene.digits(&grants[0]["digest"]);
     scene.succeed("cy", &format!("revoke {grant} --reason Over"));

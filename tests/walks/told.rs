@@ -62,7 +62,7 @@ fn a_person_is_told_what_auditors_decided_about_them() {
     let status = scene.stable(&scene.succeed("rosa", "status"));
     assert!(status.contains("suspended until <time>") && !status.contains("ready"), "{status}");
     assert!(status.contains("a case about you over tiny: suspended until <time>: Pending"), "{status}");
-    assert!(!status.contains("stands,"), "{status}");
+    assert!(!status.contains("valid,"), "{status}");
     for person in ["ada", "rosa"] {
         let listed = scene.stable(&scene.succeed(person, "grant list"));
         assert!(listed.contains("suspended until <time>"), "{listed}");

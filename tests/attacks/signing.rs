@@ -55,7 +55,7 @@ fn the_registry_puts_in_a_proposal_that_nobody_proposed() {
     for sign in [format!("catalogue sign {ID}"), format!("catalogue sign {ID} {}", "0".repeat(64))] {
         let refused = scene.run_as_given("ben", &sign);
         assert!(
-            failure(&refused).contains("is not signed by anybody who may propose it"),
+            failure(&refused).contains("is not signed by any key that may propose it"),
             "{}",
             failure(&refused)
         );

@@ -126,7 +126,7 @@ fn what_was_fetched_of_an_older_version_is_dropped_with_a_word() {
         interrupted.server.site.publish(&path, bytes, &headers);
         let (came, notes) = interrupted.resume(bytes);
         assert_eq!(came, bytes.len() as u64);
-        assert!(notes.contains("starting it again"), "{notes}");
+        assert!(notes.contains("starting again"), "{notes}");
     }
 }
 

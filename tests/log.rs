@@ -200,8 +200,7 @@ fn p7_every_change_of_a_log_of_a_thousand_entries_is_found_at_its_place() {
             }
             let index = at as u64 / 256;
             let error = require_entries(&head, index, &changed).unwrap_err().to_string();
-            let reason =
-                if at == SIZE - 1 && name == "dropped" { "missing" } else { "not the log's" };
+            let reason = if at == SIZE - 1 && name == "dropped" { "missing" } else { "not the log's" };
             let is_named = error.contains(&format!("entry {at} is {reason}"));
             assert!(is_named, "{name} at {at}: {error}");
         }

@@ -19,7 +19,7 @@ fn application(organization: &str) -> Application {
         confirmed_until: Some("2027-06-01T00:00:00Z".parse().unwrap()),
         uses: ["bias-analysis", "detection"].map(|name| name.parse().unwrap()).into(),
         days: 90,
-        agreement: Some(Sha256Digest::of(b"agreement")),
+        agreement: Some(Sha256Digest::compute(b"agreement")),
         approvals: [("board".parse().unwrap(), 2)].into(),
         approvers: Default::default(),
     }
@@ -28,7 +28,7 @@ fn application(organization: &str) -> Application {
 fn decisions(criterion: &mut Criterion) {
     let policy = Policy::parse(POLICY).unwrap();
     let stage = "partners".parse().unwrap();
-    let terms = Terms { agreement: Some(Sha256Digest::of(b"agreement")), board_threshold: Some(2) };
+    let terms = Terms { agreement: Some(Sha256Digest::compute(b"agreement")), board_threshold: Some(2) };
     let now: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
     let mut group = criterion.benchmark_group("decide");
     group.throughput(Throughput::Elements(1));

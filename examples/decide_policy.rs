@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
     let policy = Policy::parse(&fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?)?;
     let agreement = arguments.next().map(fs::read).transpose().context("cannot read the agreement")?;
     // A catalogue names these outside the policy: the agreement in force, and the board's own threshold.
-    let terms = Terms { agreement: agreement.map(|text| Sha256Digest::of(&text)), board_threshold: None };
+    let terms = Terms { agreement: agreement.map(|text| Sha256Digest::compute(&text)), board_threshold: None };
     for application in read_applications(&io::read_to_string(io::stdin())?)? {
         let decision = decide(&policy, &stage, &application, terms, Timestamp::now());
         println!("{}: {:?}", application.person, decision.verdict());

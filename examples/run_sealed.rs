@@ -17,7 +17,7 @@ use portcullis::checkpoint::{ImportRequest, ImportSource, import};
 use portcullis::identity::Identity;
 use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
 use portcullis::inference::{LoadOptions, Model, Sampler, Sampling};
-use portcullis::progress::Silent;
+use portcullis::progress::NoProgress;
 use portcullis::seal::{
     ChunkSize, ContentKey, OpenedCheckpoint, Recipient, Recipients, SealRequest, SealedCheckpoint, combine,
     seal_checkpoint,
@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
         destination: plain.clone(),
         unofficial: false,
     };
-    import(&request, &Silent)?;
+    import(&request, &NoProgress)?;
     let opened = seal_and_open(&plain, &scratch.path().join("sealed"))?;
     generate(&opened, &prompt)
 }
@@ -55,7 +55,7 @@ fn seal_and_open(plain: &Path, sealed: &Path) -> anyhow::Result<OpenedCheckpoint
         chunk_size: ChunkSize::DEFAULT,
         sealer: member.opening_key(),
     };
-    let digest = seal_checkpoint(&request, &mut rand::rng(), &Silent)?.digest;
+    let digest = seal_checkpoint(&request, &mut rand::rng(), &NoProgress)?.digest;
 
     // What the board signs is this digest of the manifest: nothing else opens.
     let sealed = SealedCheckpoint::open(sealed, &SealedCheckpoint::manifest_bytes(sealed)?, digest)?;
@@ -78,7 +78,7 @@ fn person(name: &str) -> anyhow::Result<Identity> {
 fn generate(opened: &OpenedCheckpoint, prompt: &str) -> anyhow::Result<()> {
     let config = opened.config()?;
     let tokenizer = Tokenizer::new(config.architecture, opened.tokenizer_files(&config)?)?;
-    let model = Model::load(&config, &opened.weights(&config)?, &LoadOptions::default(), &Silent)?;
+    let model = Model::load(&config, &opened.weights(&config)?, &LoadOptions::default(), &NoProgress)?;
     let mut sampler = Sampler::new(Sampling { seed: 7, ..Sampling::default() })?;
     let mut tokens = tokenizer.encode(prompt, SpecialTokens::Escape);
     let mut cache = model.cache(tokens.len() + TOKENS)?;

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Identity, OpeningKey};
-use portcullis::progress::Silent;
+use portcullis::progress::NoProgress;
 use portcullis::seal::{
     ChunkSize, ContentKey, OpenedCheckpoint, Recipient, Recipients, SealRequest, SealedCheckpoint, combine,
     seal_checkpoint,
@@ -78,9 +78,9 @@ fn round(imported: &Path, scratch: &Path) -> anyhow::Result<[f64; STEPS.len()]> 
     // Opening spoils the buffer, so each is sealed anew first; the time of that is taken off.
     let sealing = in_memory(&seal);
     let both = in_memory(&|buffer| seal(buffer) && key.open_in_place(nonce(), Aad::empty(), buffer).is_ok());
-    let hashing = in_memory(&|buffer| Sha256Digest::of(buffer) != Sha256Digest::of(b""));
+    let hashing = in_memory(&|buffer| Sha256Digest::compute(buffer) != Sha256Digest::compute(b""));
     let sealing_hashed =
-        in_memory(&|buffer| seal(buffer) && Sha256Digest::of(buffer) != Sha256Digest::of(b""));
+        in_memory(&|buffer| seal(buffer) && Sha256Digest::compute(buffer) != Sha256Digest::compute(b""));
     let opening = 1.0 / (1.0 / both - 1.0 / sealing);
     let opening_hashed = 1.0 / (1.0 / opening + 1.0 / hashing);
     let [sealed, opened, unsealed] = end_to_end(imported, scratch)?;
@@ -120,7 +120,7 @@ fn in_memory(work: &(impl Fn(&mut Vec<u8>) -> bool + Sync)) -> f64 {
 fn end_to_end(imported: &Path, scratch: &Path) -> anyhow::Result<[f64; 3]> {
     let person = |seed: u8| {
         let name = "Ada".parse()?;
-        anyhow::Ok(Identity::new((name, None), &[seed; 32], &[seed; 32], Timestamp::from_unix_seconds(0)))
+        anyhow::Ok(Identity::new(name, None, &[seed; 32], &[seed; 32], Timestamp::from_unix_seconds(0)))
     };
     let (member, registry) = (person(1)?, person(2)?);
     let recipients = Recipients::new(1, vec![Recipient::from(member.card())], registry.card().into())?;
@@ -133,7 +133,7 @@ fn end_to_end(imported: &Path, scratch: &Path) -> anyhow::Result<[f64; 3]> {
         sealer: member.opening_key(),
     };
     let started = Instant::now();
-    let done = seal_checkpoint(&request, &mut rand::rng(), &Silent)?;
+    let done = seal_checkpoint(&request, &mut rand::rng(), &NoProgress)?;
     let seconds = started.elapsed().as_secs_f64();
     let size = done.manifest.plain.size() as f64 / 1e9;
     let opened = open(&sealed, member.opening_key(), registry.opening_key(), done.digest)?;
@@ -145,7 +145,7 @@ fn end_to_end(imported: &Path, scratch: &Path) -> anyhow::Result<[f64; 3]> {
     })?;
     let reading = started.elapsed().as_secs_f64();
     let started = Instant::now();
-    opened.unseal_to(&plain, &Silent)?;
+    opened.unseal_to(&plain, &NoProgress)?;
     let unsealing = started.elapsed().as_secs_f64();
     for folder in [&sealed, &plain] {
         fs::remove_dir_all(folder)?;

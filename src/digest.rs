@@ -1,7 +1,7 @@
-//! Digests: SHA-256 (FIPS 180-4) names bytes, CRC-32C (RFC 3720, appendix B.4) names a published tensor.
+//! Digests: SHA-256 (FIPS 180-4) identifies files, statements and chunks; CRC-32C (RFC 3720, appendix B.4) identifies published tensors.
 //!
-//! SHA-256 is what promise P6 rests on. CRC-32C finds accidents, not attackers: it is here because OpenAI's 2019
-//! TensorFlow indexes carry it for each tensor, and so attest that a repack holds the original numbers.
+//! Promise P6 rests on SHA-256. CRC-32C finds accidents, not attacks: OpenAI's 2019 TensorFlow indexes carry one for each tensor, which
+//! shows that a repackaged checkpoint has the original numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use sha2::Digest as _;
 
 use crate::hex;
 
-/// A digest's text is not what its type demands.
+/// The text of a digest is malformed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {expected}")]
 pub struct DigestError {
@@ -23,33 +23,33 @@ pub struct DigestError {
 pub struct Sha256Digest([u8; 32]);
 
 impl Sha256Digest {
-    /// The digest of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    /// Hashes `bytes`.
+    pub fn compute(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// The digest that these 32 bytes are.
+    /// Wraps the 32 bytes of a digest that was computed elsewhere.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Its 32 bytes.
+    /// Returns the digest's 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// A running SHA-256.
+/// An incremental SHA-256.
 #[derive(Clone, Default)]
 pub struct Sha256Hasher(sha2::Sha256);
 
 impl Sha256Hasher {
-    /// Appends `bytes` to what is hashed.
+    /// Appends `bytes` to the input.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The digest of all that was appended.
+    /// Returns the digest of the whole input.
     pub fn finish(self) -> Sha256Digest {
         Sha256Digest(self.0.finalize().into())
     }
@@ -83,18 +83,18 @@ impl FromStr for Sha256Digest {
 pub struct Crc32c(u32);
 
 impl Crc32c {
-    /// The checksum of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    /// Computes the checksum of `bytes`.
+    pub fn compute(bytes: &[u8]) -> Self {
         Self(crc32c::crc32c(bytes))
     }
 
-    /// The checksum of what `self` covers, followed by `bytes`.
+    /// Returns the checksum of the input of `self` followed by `bytes`.
     #[must_use]
-    pub fn and(self, bytes: &[u8]) -> Self {
+    pub fn append(self, bytes: &[u8]) -> Self {
         Self(crc32c::crc32c_append(self.0, bytes))
     }
 
-    /// Undoes the mask that LevelDB and TensorFlow put on a stored checksum (`crc32c.h`).
+    /// Removes the mask that LevelDB and TensorFlow apply to stored checksums (`crc32c.h`).
     pub fn from_masked(masked: u32) -> Self {
         Self(masked.wrapping_sub(0xa282_ead8).rotate_left(15))
     }
@@ -123,7 +123,7 @@ impl FromStr for Crc32c {
     }
 }
 
-/// Serializes a type as its `Display` text and reads it back with `FromStr`.
+/// Serializes a type with `Display` and deserializes it with `FromStr`.
 macro_rules! serde_as_text {
     ($type:ty) => {
         impl serde::Serialize for $type {
@@ -152,16 +152,16 @@ mod tests {
     fn sha256_answers_the_standard_vector() {
         // FIPS 180-4, example "abc".
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(Sha256Digest::of(b"abc").to_string(), text);
-        assert_eq!(text.parse(), Ok(Sha256Digest::of(b"abc")));
+        assert_eq!(Sha256Digest::compute(b"abc").to_string(), text);
+        assert_eq!(text.parse(), Ok(Sha256Digest::compute(b"abc")));
     }
 
     #[test]
     fn crc32c_answers_the_standard_vector() {
         // RFC 3720, B.4: 32 bytes of zeros, 32 of ones, and the check value of "123456789".
-        assert_eq!(Crc32c::of(&[0; 32]).to_string(), "8a9136aa");
-        assert_eq!(Crc32c::of(&[0xff; 32]).to_string(), "62a8ab43");
-        assert_eq!(Crc32c::of(b"1234").and(b"56789").to_string(), "e3069283");
+        assert_eq!(Crc32c::compute(&[0; 32]).to_string(), "8a9136aa");
+        assert_eq!(Crc32c::compute(&[0xff; 32]).to_string(), "62a8ab43");
+        assert_eq!(Crc32c::compute(b"1234").append(b"56789").to_string(), "e3069283");
     }
 
     #[test]

@@ -1,23 +1,22 @@
-//! Hexadecimal digits in lower case: the one form in which digests, keys and ids are written.
+//! Lower-case hexadecimal digits, the only text form of digests, keys and ids.
 //!
-//! The work is `base16ct`'s, which takes the same time for every digit: secrets are read with it too.
+//! `base16ct` runs in constant time, so secrets can be decoded with it.
 
 use std::fmt;
 
-/// Most bytes that are written at once: those of a signature.
-const MAX: usize = 64;
+/// Bytes encoded at a time: the length of a signature.
+const BLOCK: usize = 64;
 
-/// Exactly `N` bytes of lower-case hexadecimal digits.
+/// Decodes exactly `N` bytes; returns `None` for anything else, upper-case digits included.
 pub(crate) fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let read = base16ct::lower::decode(text, &mut bytes).ok()?.len();
     (read == N).then_some(bytes)
 }
 
-/// Writes bytes in hexadecimal digits.
 pub(crate) fn write(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut digits = [0; 2 * MAX];
-    for part in bytes.chunks(MAX) {
+    let mut digits = [0; 2 * BLOCK];
+    for part in bytes.chunks(BLOCK) {
         f.write_str(base16ct::lower::encode_str(part, &mut digits).map_err(|_| fmt::Error)?)?;
     }
     Ok(())

@@ -1,8 +1,9 @@
-//! JSON from disks and networks, read so that one document has one meaning.
+//! Strict JSON: one document has one meaning.
 //!
-//! serde's derived readers take a list for a struct (its fields in order), and keep the last of two equal keys of a map. Two programs could then
-//! read the same signed bytes differently, and what a person was shown need not be what counts. Here a struct is an object, and a key stands
-//! once. Nothing else in this program reads JSON; `tests/architecture.rs` checks that.
+//! serde's derived deserializers accept a list for a struct (its fields in order) and keep the last of two equal keys of a map. Two
+//! programs could read the same signed bytes differently, and a person could sign something else than they were shown. This module
+//! accepts only objects for structs and refuses duplicate keys. All JSON that this program reads goes through it; `tests/architecture.rs`
+//! checks that.
 
 mod strict;
 
@@ -11,47 +12,37 @@ use serde_json::{Error, Value};
 
 use strict::Strict;
 
-/// Reads a document from bytes.
+/// Parses one JSON document.
 ///
 /// # Errors
-/// What is wrong, with line and column.
-pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+/// A syntax error, a duplicate key or a value of another type, with line and column.
+pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = T::deserialize(Strict(&mut reader))?;
     reader.end().map(|()| read)
 }
 
-/// Reads a document from a text.
-///
-/// # Errors
-/// What is wrong, with line and column.
-pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+/// As [`from_slice`], from text.
+pub(crate) fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let read = T::deserialize(Strict(&mut reader))?;
     reader.end().map(|()| read)
 }
 
-/// Reads a document for a reader of its own that takes nothing but an object and compares the keys itself, to say more of one that stands twice.
-///
-/// # Errors
-/// What is wrong, with line and column.
-pub fn from_str_of_own_keys<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+/// Parses a document for a type whose own deserializer accepts only objects and checks for duplicate keys, so that its error says more.
+pub(crate) fn from_str_with_own_key_check<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     serde_json::from_str(text)
 }
 
-/// Reads a value that was read as JSON before.
-///
-/// # Errors
-/// What is wrong.
-pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
-    strictly(value)
+/// Converts a parsed JSON value.
+pub(crate) fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
+    deserialize_strict(value)
 }
 
-/// Reads by the same rules from another format, such as TOML.
-///
-/// # Errors
-/// What the format says.
-pub fn strictly<'de, T: serde::Deserialize<'de>, D: Deserializer<'de>>(reader: D) -> Result<T, D::Error> {
+/// Deserializes from another format, such as TOML, by the same rules.
+pub(crate) fn deserialize_strict<'de, T: serde::Deserialize<'de>, D: Deserializer<'de>>(
+    reader: D,
+) -> Result<T, D::Error> {
     T::deserialize(Strict(reader))
 }
 
@@ -136,21 +127,18 @@ mod tests {
 
     #[test]
     fn a_key_stands_once_at_any_depth_and_however_it_is_written() {
-        assert_eq!(
-            refused::<Value>(r#"{"a":1,"b":2,"a":3}"#),
-            "the key \"a\" stands twice at line 1 column 16"
-        );
+        assert_eq!(refused::<Value>(r#"{"a":1,"b":2,"a":3}"#), "duplicate key \"a\" at line 1 column 16");
         for bad in [
             r#"{"inner":{"a":1,"x":1,"x":2}}"#,
             r#"{"inner":{"a":1,"\u0061":2}}"#,
             r#"{"inner":{"a":1},"map":{"7":{"a":3},"7":{"a":3}}}"#,
             r#"{"inner":{"a":1},"choice":{"named":{"b":1,"b":1}}}"#,
         ] {
-            assert!(refused::<Outer>(bad).contains("stands twice"), "{bad}: {}", refused::<Outer>(bad));
+            assert!(refused::<Outer>(bad).contains("duplicate key"), "{bad}: {}", refused::<Outer>(bad));
         }
         let many: String = (0..200).map(|i| format!("\"k{i}\":0,")).collect();
         assert!(from_str::<BTreeMap<String, u8>>(&format!("{{{many}\"last\":0}}")).is_ok());
-        assert!(refused::<BTreeMap<String, u8>>(&format!("{{{many}\"k150\":0}}")).contains("stands twice"));
+        assert!(refused::<BTreeMap<String, u8>>(&format!("{{{many}\"k150\":0}}")).contains("duplicate key"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Names that people choose and programs compare.
+//! Names: checkpoint ids, labels of people and organizations, and prose.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +10,17 @@ use unicode_security::{MixedScript as _, skeleton};
 use crate::digest::serde_as_text;
 use crate::visible::{is_plain, one_line, quoted};
 
-/// A name is not of the form that its type demands.
+/// A text does not have the form of its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.words())]
 pub struct NameError {
     text: String,
     expected: &'static str,
-    /// How many characters it has, where those are too many.
+    /// The number of characters, if it exceeds the limit.
     too_long: Option<usize>,
 }
 
-/// Most characters of a text for others to read.
+/// Longest [`Prose`], in characters.
 const MAX_PROSE: usize = 4000;
 
 impl NameError {
@@ -37,7 +37,7 @@ impl NameError {
     fn words(&self) -> String {
         let Self { text, expected, too_long } = self;
         match too_long {
-            Some(count) => format!("it has {count} characters, and at most {MAX_PROSE} are taken"),
+            Some(count) => format!("it has {count} characters; at most {MAX_PROSE} are accepted"),
             None => format!("`{text}` is not {expected}"),
         }
     }
@@ -46,12 +46,13 @@ impl NameError {
 const EXPECTED_ID: &str =
     "a checkpoint id: use 1 to 64 of a-z, 0-9, `.`, `-` and `_`, beginning with a letter or digit";
 
-/// A checkpoint's id, such as `gpt2-1.5b`; safe as a file name and in a URL.
+/// A checkpoint's id, such as `gpt2-1.5b`: 1 to 64 of `a-z`, `0-9`, `.`, `-` and `_`, beginning with a letter or digit. Safe as a file
+/// name and in a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckpointId(String);
 
 impl CheckpointId {
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -79,26 +80,26 @@ impl fmt::Display for CheckpointId {
 
 serde_as_text!(CheckpointId);
 
-/// What a person or an organization is called: 1 to 120 characters on one line, in Unicode's form NFC, none of them hidden
-/// ([`crate::visible`]), its words parted by one space (U+0020) each.
+/// The name of a person or an organization: 1 to 120 characters on one line, in Unicode's form NFC, none hidden ([`crate::visible`]), words
+/// separated by one space (U+0020).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label(String);
 
 impl Label {
-    /// The label as text.
+    /// Returns the label as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Label {
-    /// Whether a word of it mixes scripts that no language writes together, such as a Cyrillic letter in a Latin name (UTS #39, 5.1).
-    pub fn mixes_scripts(&self) -> bool {
+    /// Whether a word mixes scripts that no language combines, such as a Cyrillic letter in a Latin name (UTS #39, 5.1).
+    pub fn has_mixed_scripts(&self) -> bool {
         self.0.split_whitespace().any(|word| !word.is_single_script())
     }
 
-    /// Whether people may take it for another name: the same, or letters that look the same (UTS #39, 4).
-    pub fn looks_like(&self, other: &Self) -> bool {
+    /// Whether a reader may mistake it for `other`: the same text, or letters that look the same (UTS #39, 4).
+    pub fn is_confusable_with(&self, other: &Self) -> bool {
         let seen = |name: &Self| name.0.to_lowercase();
         skeleton(&seen(self)).eq(skeleton(&seen(other)))
     }
@@ -109,11 +110,11 @@ impl FromStr for Label {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let refused = || NameError::new(text, "a name: use 1 to 120 visible characters on one line");
-        // Bounded before it is normalized: one character becomes at most three.
+        // Bound the length before normalization, which expands a character to at most three.
         if text.trim() != text || text.is_empty() || text.chars().take(361).count() > 360 {
             return Err(refused());
         }
-        // Two ways to write one name are one name.
+        // Different encodings of one name become one name.
         let name: String = text.nfc().collect();
         let is_short = (1..=120).contains(&name.chars().count());
         let is_blank = |c: char| c.is_whitespace() && c != ' ' || matches!(c, '\u{fe0f}' | '\u{2800}');
@@ -133,20 +134,19 @@ impl fmt::Display for Label {
 
 serde_as_text!(Label);
 
-/// What a person writes for others to read, such as a purpose or a reason: 1 to 4,000 characters, lines allowed, no other
-/// controls.
+/// Free text for other people, such as a purpose or a reason: 1 to 4,000 characters; line breaks are allowed, other controls are not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prose(String);
 
 impl Prose {
-    /// The text.
+    /// Returns the text, line breaks included.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Prose {
-    /// The whole text, its lines behind one another ([`quoted`]).
+    /// Formats the whole text, each further line indented and marked ([`quoted`]).
     pub fn quoted(&self, indent: usize) -> String {
         quoted(&self.0, indent)
     }
@@ -165,7 +165,7 @@ impl FromStr for Prose {
     }
 }
 
-/// On one line: what follows it in a line of this program's own is not mistaken for the program's word.
+/// On one line, so that prose cannot begin a line that looks like the program's own output.
 impl fmt::Display for Prose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&one_line(&self.0))
@@ -219,15 +219,17 @@ mod tests {
     fn a_name_that_may_be_taken_for_another_is_known() {
         let label = |text: &str| text.parse::<Label>().unwrap();
         for mixed in ["\u{410}da", "Ad\u{430} Lovelace", "\u{3bf}scar"] {
-            assert!(label(mixed).mixes_scripts(), "{mixed}");
+            assert!(label(mixed).has_mixed_scripts(), "{mixed}");
         }
         for plain in
             ["Ada", "Ada \u{418}ванова", "Zo\u{eb} \u{c5}ngstr\u{f6}m", "東京タワー", "Lab 7", "O'Brien"]
         {
-            assert!(!label(plain).mixes_scripts(), "{plain}");
+            assert!(!label(plain).has_mixed_scripts(), "{plain}");
         }
-        assert!(label("\u{430}d\u{430}").looks_like(&label("ada")));
-        assert!(label("Ada").looks_like(&label("ada")) && !label("Ada").looks_like(&label("Ida")));
+        assert!(label("\u{430}d\u{430}").is_confusable_with(&label("ada")));
+        assert!(
+            label("Ada").is_confusable_with(&label("ada")) && !label("Ada").is_confusable_with(&label("Ida"))
+        );
     }
 
     #[test]

@@ -1,27 +1,27 @@
-//! What long work reports to whoever watches; only the command line draws it.
+//! Progress reports of long operations. Only the command line displays them.
 
-/// A watcher of long work. Steps follow one another; work inside a step may come from several threads.
+/// Receives progress reports. Steps follow one another; several threads may report within a step.
 pub trait Progress: Send + Sync {
-    /// A step begins, of `total` bytes where that is known.
+    /// Begins a step of `total` bytes, if that is known.
     fn begin(&self, step: &str, total: Option<u64>);
 
-    /// A step begins whose progress is counted in tokens.
+    /// Begins a step that counts tokens.
     fn begin_tokens(&self, step: &str, total: u64) {
         self.begin(step, Some(total));
     }
 
-    /// `count` more bytes, or tokens, of the step are done.
+    /// Adds `count` bytes, or tokens, to the current step.
     fn advance(&self, count: u64);
 
-    /// Something that a person wants to read now: a retry, a restart from zero.
+    /// Reports an event that matters to the user, such as a retry.
     fn note(&self, message: &str);
 }
 
-/// Nobody watches.
+/// Discards all reports.
 #[derive(Debug, Clone, Copy)]
-pub struct Silent;
+pub struct NoProgress;
 
-impl Progress for Silent {
+impl Progress for NoProgress {
     fn begin(&self, _step: &str, _total: Option<u64>) {}
     fn advance(&self, _count: u64) {}
     fn note(&self, _message: &str) {}

@@ -1,70 +1,70 @@
-//! Instants in UTC, to the second, as the catalogue, statements and policies write them: RFC 3339 with `Z`.
+//! Instants in UTC with second precision, in the form of the catalogue, statements and policies: RFC 3339 with `Z`.
 //!
-//! Pure rooms take `now` as an argument; only `cli/` and servers read the clock.
+//! Pure modules take `now` as an argument; only `cli/` and the servers read the clock.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::serde_as_text;
 
-/// A text is no instant.
+/// A text is not an RFC 3339 time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a time such as 2026-06-30T00:00:00Z")]
 pub struct TimestampError {
     text: String,
 }
 
-/// An instant in UTC, to the second; written as `2026-06-30T00:00:00Z`. Between the years 1 and 9999.
+/// An instant in UTC with second precision, between the years 1 and 9999; written as `2026-06-30T00:00:00Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 /// The first second of the year 1.
 const FIRST: i64 = -62_135_596_800;
-/// The last second of the year 9999 in every time zone, which is what `jiff` can write.
+/// The last second of the year 9999 in every time zone, the last that `jiff` can format.
 const LAST: i64 = 253_402_207_200;
 
 const HOUR: i64 = 3600;
 
 impl Timestamp {
-    /// What the machine's clock says.
+    /// Reads the system clock.
     pub fn now() -> Self {
         Self::from_unix_seconds(jiff::Timestamp::now().as_second())
     }
 
-    /// Seconds since 1970-01-01T00:00:00Z; what lies outside the range is brought to its edge.
+    /// Converts seconds since 1970-01-01T00:00:00Z, clamped to the range of the type.
     pub fn from_unix_seconds(seconds: i64) -> Self {
         Self(seconds.clamp(FIRST, LAST))
     }
 
-    /// Seconds since 1970-01-01T00:00:00Z.
+    /// Returns seconds since 1970-01-01T00:00:00Z.
     pub fn unix_seconds(self) -> i64 {
         self.0
     }
 
-    /// So many days of 24 hours later.
+    /// Adds days of 24 hours.
     #[must_use]
     pub fn plus_days(self, days: u32) -> Self {
         self.plus_seconds(i64::from(days) * 24 * HOUR)
     }
 
-    /// So many hours later.
+    /// Adds hours.
     #[must_use]
     pub fn plus_hours(self, hours: u32) -> Self {
         self.plus_seconds(i64::from(hours) * HOUR)
     }
 
-    /// So many seconds later, or earlier where negative.
+    /// Adds seconds, which may be negative.
     #[must_use]
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self::from_unix_seconds(self.0.saturating_add(seconds))
     }
 
-    /// Seconds from `earlier` to this; negative where `earlier` is later.
+    /// Returns the seconds from `earlier` to `self`; negative if `earlier` is later.
     pub fn seconds_since(self, earlier: Self) -> i64 {
         self.0 - earlier.0
     }
 
-    /// The date alone, such as `2026-06-30`.
+    /// Returns the date in UTC, such as `2026-06-30`.
     pub fn date(self) -> String {
         self.to_string().chars().take_while(|c| *c != 'T').collect()
     }
@@ -72,7 +72,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The range was brought inside jiff's by every constructor.
+        // Every constructor clamps the value to jiff's range.
         let time = jiff::Timestamp::from_second(self.0).map_err(|_| fmt::Error)?;
         write!(f, "{time:.0}")
     }

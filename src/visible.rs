@@ -1,13 +1,15 @@
-//! Text that others wrote, shown so that it cannot steer who reads it: controls, marks of direction and invisible characters are written
-//! out as `\u{202e}`. Terminals, logs and reports show what they did not write themselves through here.
+//! Escapes hidden characters in untrusted text.
+//!
+//! Controls, bidirectional marks and invisible characters become escapes such as `\u{202e}`. Terminals, logs and reports pass all text that
+//! this program did not write through this module, so that the text can neither control a terminal nor imitate the program's own output.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a character shows nothing of itself, or changes how others are shown: controls (but for the end of a line and the tab), marks of
-/// direction (Unicode Annex 9), and default-ignorable code points (Unicode 16, 5.21).
+/// Whether a character is invisible or changes how others are displayed: controls (except line feed and tab), bidirectional marks (Unicode
+/// Annex 9), and default-ignorable code points (Unicode 16, 5.21).
 pub fn is_hidden(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
         || matches!(c,
@@ -17,8 +19,8 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether a joiner (U+200C, U+200D) stands between letters of a script that needs it (RFC 5892, appendix A; Unicode Annex 31).
-pub fn joins(before: Option<char>, joiner: char, after: Option<char>) -> bool {
+/// Whether a joiner (U+200C, U+200D) is between letters of a script that needs it (RFC 5892, appendix A; Unicode Annex 31).
+pub fn is_joiner_in_place(before: Option<char>, joiner: char, after: Option<char>) -> bool {
     let takes_joiners = |c: char| {
         matches!(c,
             '\u{600}'..='\u{6ff}' | '\u{700}'..='\u{77f}' | '\u{8a0}'..='\u{8ff}' | '\u{900}'..='\u{dff}' | '\u{f00}'..='\u{109f}'
@@ -29,27 +31,27 @@ pub fn joins(before: Option<char>, joiner: char, after: Option<char>) -> bool {
         && after.is_some_and(takes_joiners)
 }
 
-/// Whether this variation selector (U+FE0F) has nothing before it that it could show as a picture.
+/// Whether a variation selector (U+FE0F) follows no character that it could display as a picture.
 fn selects_nothing(before: Option<char>, c: char) -> bool {
     c == '\u{fe0f}' && before.is_none_or(|before| before.is_alphabetic() || before.is_whitespace())
 }
 
-/// The hidden characters of a text, but for joiners where they belong.
+/// The hidden characters of a text, except joiners that a script needs.
 fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
     let neighbour =
         |at: usize, c: char| (text[..at].chars().next_back(), text[at + c.len_utf8()..].chars().next());
     text.char_indices().filter(move |(at, c)| {
         let (before, after) = neighbour(*at, *c);
-        (is_hidden(*c) && !joins(before, *c, after)) || selects_nothing(before, *c)
+        (is_hidden(*c) && !is_joiner_in_place(before, *c, after)) || selects_nothing(before, *c)
     })
 }
 
-/// Whether a text has nothing hidden in it.
+/// Whether a text has no hidden characters.
 pub fn is_plain(text: &str) -> bool {
     hidden(text).next().is_none()
 }
 
-/// The text with everything hidden written out; lines and tabs stay.
+/// Escapes hidden characters; line feeds and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     let mut shown = String::new();
     let mut from = 0;
@@ -66,18 +68,19 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same on one line: a text of others in a list or a log cannot begin a line of its own, nor set words into columns.
+/// Escapes hidden characters and line feeds, and collapses white space: the text cannot begin a line of a list or log, nor align with
+/// columns.
 pub fn one_line(text: &str) -> String {
     narrowed(&one_row(text))
 }
 
-/// The same with its blanks as they are: for a row that this program sets into columns itself, and for data.
+/// As [`one_line`], but keeps white space: for rows that this program aligns itself, and for data.
 pub fn one_row(text: &str) -> String {
     visible(text).replace('\n', "\\n").replace('\t', " ")
 }
 
-/// Any run of blanks within a line as one space: nobody can fill the rest of a terminal's line and go on where a line of this program's own
-/// would begin, in its columns.
+/// Collapses each run of white space to one space. Otherwise a text could fill the rest of a terminal's line and continue where a line of
+/// this program would begin.
 fn narrowed(line: &str) -> String {
     let mut narrow = String::with_capacity(line.len());
     for c in line.chars() {
@@ -90,8 +93,8 @@ fn narrowed(line: &str) -> String {
     narrow
 }
 
-/// A text of others as a whole, behind what its first line begins with: each further line begins with `indent` spaces and a bar, which no line
-/// of this program's own does. Runs of blanks within a line are one space; those at its beginning stay, behind the bar.
+/// Formats several lines of untrusted text: each line after the first begins with `indent` spaces and a bar, as no line of this program
+/// does. Runs of white space within a line become one space; leading white space stays, behind the bar.
 pub fn quoted(text: &str, indent: usize) -> String {
     let shown = visible(text);
     let lines = shown.split('\n').map(|line| {
@@ -102,7 +105,7 @@ pub fn quoted(text: &str, indent: usize) -> String {
     lines.collect::<Vec<_>>().join(&format!("\n{:indent$}| ", ""))
 }
 
-/// JSON with everything hidden in its texts as escapes: the same data to every reader, and nothing that steers a terminal.
+/// Replaces hidden characters in JSON by JSON escapes: the data stay the same.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     if json.is_ascii() && !json.contains('\u{7f}') {
         return Cow::Borrowed(json);
@@ -120,13 +123,13 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A text of others, kept as it came: printed on one line with everything hidden written out.
+/// Untrusted text, kept unchanged; `Display` prints it on one line with hidden characters escaped.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Untrusted(String);
 
 impl Untrusted {
-    /// The text as it came: to be compared and parsed, not to be printed.
+    /// Returns the unchanged text, for comparing and parsing, not for printing.
     pub fn as_str(&self) -> &str {
         &self.0
     }

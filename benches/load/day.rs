@@ -104,9 +104,9 @@ impl Researcher {
         let created = Timestamp::now();
         let (origin, card) = (Some(self.origin.clone()), self.identity.card().clone());
         let session = Session { registry: self.registry, origin, card, created };
-        let digest = Sha256Digest::of(challenge.as_bytes());
+        let digest = Sha256Digest::compute(challenge.as_bytes());
         let subject = Subject { name: "session".to_owned(), digest };
-        Statement::in_no_catalogue(subject, session).sign(&*self.signer).unwrap().to_json()
+        Statement::without_catalogue(subject, session).sign(&*self.signer).unwrap().to_json()
     }
 
     /// A receipt, and the tiles by which its head continues the last one.
@@ -193,9 +193,9 @@ pub(crate) async fn simulate(setting: &Setting, rate: f64) {
         registry: info.json()["key_id"].as_str().unwrap().parse().unwrap(),
         origin: setting.served.process.url.parse().unwrap(),
         grant: setting.grant.clone(),
-        agreement: Sha256Digest::of(&fs::read(scene.at("agreement.md")).unwrap()),
+        agreement: Sha256Digest::compute(&fs::read(scene.at("agreement.md")).unwrap()),
         catalogue: scene.catalogue_id("ada"),
-        subject: Subject { name: ID.to_owned(), digest: Sha256Digest::of(&manifest) },
+        subject: Subject { name: ID.to_owned(), digest: Sha256Digest::compute(&manifest) },
         board: setting.bearer("ada"),
         asked: AtomicUsize::new(0),
     });

@@ -71,7 +71,7 @@ fn multiply(served: &Served, count: usize) {
     let envelope = Envelope::parse(statement["row"]["envelope"].as_str().unwrap().as_bytes()).unwrap();
     let asked = envelope.claim::<Request>().unwrap();
     let path = scene.at("homes/rosa/identity.age");
-    let signer = IdentityFile::at(path).read(None).unwrap().signer(None).unwrap();
+    let signer = IdentityFile::new(path).read(None).unwrap().signer(None).unwrap();
     let mut out = Vec::new();
     let mut written = 0;
     let mut write = |row: &Value| {
@@ -120,7 +120,7 @@ fn multiply(served: &Served, count: usize) {
     // The form of earlier releases, which nobody signed.
     let mut all = b"{\"portcullis-backup\":1}\n".to_vec();
     all.extend(&out);
-    let end = json!({ "rows": written, "sha256": Sha256Digest::of(&all) });
+    let end = json!({ "rows": written, "sha256": Sha256Digest::compute(&all) });
     writeln!(all, "{end}").unwrap();
     fs::write(scene.at("many.jsonl"), all).unwrap();
 }
@@ -129,7 +129,7 @@ fn multiply(served: &Served, count: usize) {
 fn empty_log(mut row: Value) -> Value {
     let cells = row["row"].as_object_mut().unwrap();
     cells["size"] = json!(0);
-    cells["root"] = json!(Sha256Digest::of(b""));
+    cells["root"] = json!(Sha256Digest::compute(b""));
     cells["note"] = json!("");
     cells["cosigned"] = json!("");
     row

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use portcullis::access::{Lease, lease_context};
 use portcullis::digest::{Sha256Digest, Sha256Hasher};
 use portcullis::identity::Signer;
-use portcullis::log::{Entry, EntryKind, Growth, HeadNote, Part, Tiles, TreeHead};
+use portcullis::log::{Entry, EntryKind, HeadNote, LogAppender, Part, Tiles, TreeHead};
 use portcullis::seal::{SealedMessage, seal_registry_key};
 use portcullis::statement::{CatalogueId, Envelope, Statement, Subject};
 use portcullis::time::Timestamp;
@@ -104,12 +104,12 @@ fn continued(served: &Served, entries: u64) -> u64 {
     let registry = scene.identity_at("reg/identity.age");
     let rosa = scene.identity("rosa");
     let (registry_signer, signer) = (registry.signer(None).unwrap(), rosa.signer(None).unwrap());
-    let mut growth = Growth::from(&TreeHead::EMPTY, &Nothing).unwrap();
+    let mut appender = LogAppender::open(&TreeHead::EMPTY, &Nothing).unwrap();
     let (mut grant, mut subject) = (None, None);
     for line in &lines[1..lines.len() - 1] {
         let value: serde_json::Value = serde_json::from_str(line).unwrap();
         let Some(entry) = value["entry"].as_str() else { continue };
-        growth.append(entry.as_bytes()).unwrap();
+        appender.append(entry.as_bytes()).unwrap();
         let entry = Entry::parse(entry.as_bytes()).unwrap();
         if entry.kind == EntryKind::Lease {
             let envelope = Envelope::parse(value["statements"][0].to_string().as_bytes()).unwrap();
@@ -136,21 +136,22 @@ fn continued(served: &Served, entries: u64) -> u64 {
     }
     let (mut next, mut seq) = ((0, first_link(made.journal)), 0);
     let now = Timestamp::now();
-    while growth.size() < entries {
+    while appender.size() < entries {
         let lease = made.lease(now.plus_seconds(seq));
-        write(&mut out, &mut growth, EntryKind::Lease, (&lease, Some(grant)), now);
+        write(&mut out, &mut appender, EntryKind::Lease, (&lease, Some(grant)), now);
         let batch = made.batch(&mut next, lease.digest(), now);
-        write(&mut out, &mut growth, EntryKind::Usage, (&batch, None), now);
+        write(&mut out, &mut appender, EntryKind::Usage, (&batch, None), now);
         seq = (seq + 1) % 60;
-        if growth.size() % 65_536 < 2 {
-            drop(growth.grown().unwrap());
+        if appender.size() % 65_536 < 2 {
+            drop(appender.take_update().unwrap());
         }
     }
     out.flush().unwrap();
     drop(out);
     let old: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
     let name = HeadNote::parse(old["head"].as_str().unwrap().as_bytes()).unwrap().log().to_owned();
-    let head = HeadNote::sign(&name, growth.grown().unwrap().head, &*registry_signer).unwrap().to_bytes();
+    let head =
+        HeadNote::sign(&name, appender.take_update().unwrap().head, &*registry_signer).unwrap().to_bytes();
     let header = serde_json::json!({ "portcullis-bundle": 1, "created": old["created"], "head": String::from_utf8(head).unwrap() });
     assemble(scene, &header.to_string(), &body)
 }
@@ -177,17 +178,17 @@ fn assemble(scene: &crate::support::people::Scene, header: &str, body: &std::pat
 
 fn write(
     out: &mut impl std::io::Write,
-    growth: &mut Growth,
+    appender: &mut LogAppender,
     kind: EntryKind,
     (envelope, about): (&Envelope, Option<Sha256Digest>),
     now: Timestamp,
 ) {
-    let mut entry = Entry::new(kind, now, envelope.digest()).about(about);
+    let mut entry = Entry::new(kind, now, envelope.digest()).with_about(about);
     if kind == EntryKind::Lease {
-        entry = entry.of(&ID.parse().unwrap());
+        entry = entry.with_checkpoint(&ID.parse().unwrap());
     }
     let entry = entry.to_json();
-    growth.append(entry.as_bytes()).unwrap();
+    appender.append(entry.as_bytes()).unwrap();
     let statement: serde_json::Value = serde_json::from_str(&envelope.to_json()).unwrap();
     writeln!(out, "{{\"entry\":{},\"statements\":[{statement}]}}", serde_json::Value::from(entry)).unwrap();
 }
@@ -195,7 +196,7 @@ fn write(
 fn sealed(rosa: &portcullis::identity::Identity) -> SealedMessage {
     let key = portcullis::seal::RegistryKey::random(&mut rand::rng());
     let at = Timestamp::now();
-    let context = lease_context(Sha256Digest::of(b"grant"), at, at);
+    let context = lease_context(Sha256Digest::compute(b"grant"), at, at);
     seal_registry_key(&key, &rosa.card().sealing_key, context, &mut rand::rng()).unwrap()
 }
 

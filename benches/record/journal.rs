@@ -17,7 +17,7 @@ const RECORDS: usize = 2000;
 pub(crate) fn measure() {
     let folder = tempfile::tempdir().unwrap();
     let person = |seed: u8| -> Identity {
-        Identity::new(("Rosa".parse().unwrap(), None), &[seed; 32], &[seed; 32], Timestamp::now())
+        Identity::new("Rosa".parse().unwrap(), None, &[seed; 32], &[seed; 32], Timestamp::now())
     };
     let (rosa, august) = (person(1), person(2));
     let auditors: [Card; 1] = [august.card().clone()];
@@ -38,8 +38,8 @@ pub(crate) fn measure() {
         let begin = Begin {
             task: Task::Run,
             checkpoint: "gpt2-124m".parse().unwrap(),
-            grant: Sha256Digest::of(b"grant"),
-            lease: Sha256Digest::of(b"lease"),
+            grant: Sha256Digest::compute(b"grant"),
+            lease: Sha256Digest::compute(b"lease"),
             prompt_tokens: 80,
             max_tokens: 128,
             parameters: None,

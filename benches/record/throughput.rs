@@ -118,7 +118,7 @@ async fn taken_in(served: &Served, url: &str) -> (f64, Vec<Duration>) {
         tokio::spawn(async move {
             let mut times = Vec::new();
             while begun.elapsed() < LASTING {
-                let digest = Sha256Digest::of(&number.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+                let digest = Sha256Digest::compute(&number.fetch_add(1, Ordering::Relaxed).to_be_bytes());
                 let one = Instant::now();
                 registry.store().put(Filing::one(filed(digest, &registry))).await.unwrap();
                 registry.require_logged(EntryKind::Usage, digest).await.unwrap();

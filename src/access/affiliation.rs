@@ -171,8 +171,8 @@ mod tests {
     #[test]
     fn a_withdrawal_of_a_clock_ahead_ends_at_once() {
         let now = Timestamp::now();
-        let name = ("rosa".parse().unwrap(), Some("University".parse().unwrap()));
-        let person = Identity::new(name, &[1; 32], &[2; 32], now);
+        let (name, organization) = ("rosa".parse().unwrap(), Some("University".parse().unwrap()));
+        let person = Identity::new(name, organization, &[1; 32], &[2; 32], now);
         let said = |created: Timestamp, until: Timestamp| Affiliation {
             organization: "University".parse().unwrap(),
             person: person.card().clone(),

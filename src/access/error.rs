@@ -184,7 +184,7 @@ pub enum Error {
     },
     /// Dated in the future: the clock here runs behind, or the one there ran ahead.
     #[error("the {what} was issued at {issued}, and the clock here says {now}")]
-    NotYet {
+    Incomplete {
         /// A grant or a lease.
         what: &'static str,
         /// When it was issued.

@@ -188,7 +188,7 @@ pub fn verify_claimed_grant(
     require_live(grant, rules, now)?;
     let mut signers = verified.signers().clone();
     for board in rules.boards.values() {
-        signers.extend(envelope.signers_beside(&signers, board));
+        signers.extend(envelope.new_signers(&signers, board));
     }
     rules.require_permitted(grant, cited, rules.objections(grant, &signers, affiliations, now))?;
     if let Some(revoked) = revocation_of(verified.digest(), revocations, rules) {
@@ -252,7 +252,7 @@ pub fn require_affiliated(
 
 fn require_live(grant: &Grant, rules: &RulesInForce, now: Timestamp) -> Result<(), Error> {
     if now.plus_seconds(CLOCK_TOLERANCE) < grant.issued {
-        return Err(Error::NotYet { what: "grant", issued: grant.issued, now });
+        return Err(Error::Incomplete { what: "grant", issued: grant.issued, now });
     }
     if now >= grant.expires {
         return Err(Error::Expired { what: "grant", expired: grant.expires, board: rules.contacts.clone() });
@@ -266,11 +266,13 @@ fn require_live(grant: &Grant, rules: &RulesInForce, now: Timestamp) -> Result<(
 /// [`Error::Statement`].
 pub fn verify_revocation(envelope: &Envelope, rules: &RulesInForce) -> Result<Verified<Revocation>, Error> {
     if let Some(auditors) = &rules.auditors
-        && let Ok(revocation) = envelope.statement::<Revocation>(&auditors.any_one())
+        && let Ok(revocation) = envelope.statement::<Revocation>(&auditors.with_threshold_one())
     {
         return Ok(revocation.map(|statement| statement.predicate));
     }
-    Ok(envelope.statement::<Revocation>(&rules.board.any_one())?.map(|statement| statement.predicate))
+    Ok(envelope
+        .statement::<Revocation>(&rules.board.with_threshold_one())?
+        .map(|statement| statement.predicate))
 }
 
 /// The share of an envelope, if the member whose share it is signed it, for `grant`; in a stage where the registry itself
@@ -284,7 +286,7 @@ pub fn verify_approval_share(
     (rules, manifest): (&RulesInForce, &SealedManifest),
 ) -> Result<Verified<ApprovalShare>, Error> {
     let researcher = grant.predicate.researcher.verifying_key;
-    let quorum = rules.quorum_for(&grant.predicate.stage, researcher)?.any_one();
+    let quorum = rules.quorum_for(&grant.predicate.stage, researcher)?.with_threshold_one();
     let share = envelope.statement::<ApprovalShare>(&quorum)?.map(|statement| statement.predicate);
     if share.grant != grant.digest() {
         return Err(Error::OtherGrant { found: share.grant, expected: grant.digest() });

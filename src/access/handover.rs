@@ -48,7 +48,7 @@ pub fn verify_handover(
     envelope: &Envelope,
     (rules, manifest): (&RulesInForce, &SealedManifest),
 ) -> Result<Verified<Handover>, Error> {
-    let statement = envelope.statement::<Handover>(&rules.board.any_one())?;
+    let statement = envelope.statement::<Handover>(&rules.board.with_threshold_one())?;
     if statement.subject.digest != rules.manifest {
         return Err(Error::OtherManifest { found: statement.subject.digest, in_force: rules.manifest });
     }

@@ -47,7 +47,7 @@ pub fn lease_context(grant: Sha256Digest, issued: Timestamp, expires: Timestamp)
 /// The lease of an envelope, if the registry signed it for `grant` and it is live.
 ///
 /// # Errors
-/// [`Error::Statement`], [`Error::OtherGrant`], [`Error::OtherManifest`], [`Error::LeaseTooLong`], [`Error::NotYet`],
+/// [`Error::Statement`], [`Error::OtherGrant`], [`Error::OtherManifest`], [`Error::LeaseTooLong`], [`Error::Incomplete`],
 /// [`Error::Expired`].
 pub fn verify_lease(
     envelope: &Envelope,
@@ -81,7 +81,7 @@ pub fn check_lease(
         return Err(Error::LeaseTooLong { expires: lease.expires, lease_hours });
     }
     if now.plus_seconds(CLOCK_TOLERANCE) < lease.issued {
-        return Err(Error::NotYet { what: "lease", issued: lease.issued, now });
+        return Err(Error::Incomplete { what: "lease", issued: lease.issued, now });
     }
     if now >= lease.expires {
         return Err(Error::Expired { what: "lease", expired: lease.expires, board: rules.contacts.clone() });

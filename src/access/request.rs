@@ -122,7 +122,7 @@ pub fn verify_request(
     catalogue: CatalogueId,
 ) -> Result<Verified<Statement<Request>>, Error> {
     let author = |request: &Request| author_of(&request.card, catalogue);
-    let request = envelope.self_signed(author)?;
+    let request = envelope.verify_self_signed(author)?;
     request.predicate.holders()?;
     Ok(request)
 }
@@ -158,7 +158,7 @@ pub fn verify_denial(
 
 fn author_of(card: &Card, catalogue: CatalogueId) -> Quorum {
     let name = format!("the author of the request, {},", card.name);
-    Quorum::of_one(name, card.verifying_key).in_catalogue(catalogue)
+    Quorum::from_key(name, card.verifying_key).with_catalogue(catalogue)
 }
 
 fn require_request(found: Sha256Digest, expected: Sha256Digest) -> Result<(), Error> {

@@ -133,7 +133,7 @@ impl RulesInForce {
         if stage.approvals.is_empty() {
             return Ok(self.registry.clone());
         }
-        self.board.without(&researcher).map_err(|source| Error::Board { source })
+        self.board.exclude(&researcher).map_err(|source| Error::Board { source })
     }
 
     /// What the policy does not permit of a grant with these signers, in words: what can never be permitted, and what is
@@ -237,12 +237,12 @@ impl RulesInForce {
         let keys = self.boards.values().chain([&self.board]).flat_map(Quorum::keys).copied();
         let keys: BTreeSet<VerifyingKey> = keys.collect();
         if keys.len() == self.board.keys().len() {
-            return self.board.any_one();
+            return self.board.with_threshold_one();
         }
         let name = format!("one member of the boards that decide on {}", self.checkpoint);
         // A board has members, so one of them can be asked for.
-        let deciders = Quorum::new(name, keys, 1).unwrap_or_else(|_| self.board.any_one());
-        deciders.in_catalogue(self.catalogue)
+        let deciders = Quorum::new(name, keys, 1).unwrap_or_else(|_| self.board.with_threshold_one());
+        deciders.with_catalogue(self.catalogue)
     }
 
     /// Hours for which a lease of this stage may run.

@@ -45,15 +45,15 @@ pub struct SessionPlace<'a> {
 /// unused is for the registry to know.
 ///
 /// # Errors
-/// [`Error::Statement`], [`Error::OtherRegistry`], [`Error::NoOrigin`], [`Error::OtherOrigin`], [`Error::NotYet`], [`Error::Expired`].
+/// [`Error::Statement`], [`Error::OtherRegistry`], [`Error::NoOrigin`], [`Error::OtherOrigin`], [`Error::Incomplete`], [`Error::Expired`].
 pub fn verify_session(
     envelope: &Envelope,
     place: SessionPlace<'_>,
     now: Timestamp,
 ) -> Result<(Sha256Digest, Verified<Session>), Error> {
     let holder =
-        |session: &Session| Quorum::of_one(format!("{},", session.card.name), session.card.verifying_key);
-    let statement: Verified<Statement<Session>> = envelope.self_signed(holder)?;
+        |session: &Session| Quorum::from_key(format!("{},", session.card.name), session.card.verifying_key);
+    let statement: Verified<Statement<Session>> = envelope.verify_self_signed(holder)?;
     let session = &statement.predicate;
     if session.registry != place.registry {
         return Err(Error::OtherRegistry { found: session.registry, expected: place.registry });
@@ -63,7 +63,7 @@ pub fn verify_session(
         return Err(Error::OtherOrigin { found: origin.clone(), expected: place.origins.to_vec() });
     }
     if session.created.seconds_since(now) > CLOCK_TOLERANCE {
-        return Err(Error::NotYet { what: "answer", issued: session.created, now });
+        return Err(Error::Incomplete { what: "answer", issued: session.created, now });
     }
     if now.seconds_since(session.created) > CLOCK_TOLERANCE {
         let expired = session.created.plus_seconds(CLOCK_TOLERANCE);

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_statement_is_named_by_the_first_digits_of_its_digest_as_people_paste_them() {
-        let digest = Sha256Digest::of(b"a statement");
+        let digest = Sha256Digest::compute(b"a statement");
         let whole = digest.to_string();
         for typed in [&whole[..6], &whole[..12], &whole, &whole.to_uppercase(), &format!(" {whole}\n")] {
             assert!(DigestPrefix::parse("request", typed).unwrap().begins(digest), "{typed}");

@@ -114,12 +114,12 @@ mod tests {
 
     #[test]
     fn work_counts_for_its_statement_and_its_challenge_only() {
-        let demand = WorkDemand { challenge: Sha256Digest::of(b"challenge"), bits: 12 };
-        let statement = Sha256Digest::of(b"statement");
+        let demand = WorkDemand { challenge: Sha256Digest::compute(b"challenge"), bits: 12 };
+        let statement = Sha256Digest::compute(b"statement");
         let proof = demand.solve(statement, || true).unwrap();
         assert!(proof.is_worth(12, statement));
-        assert!(!proof.is_worth(12, Sha256Digest::of(b"another statement")));
-        let another = WorkProof { challenge: Sha256Digest::of(b"another challenge"), ..proof };
+        assert!(!proof.is_worth(12, Sha256Digest::compute(b"another statement")));
+        let another = WorkProof { challenge: Sha256Digest::compute(b"another challenge"), ..proof };
         assert!(!another.is_worth(12, statement));
         assert_eq!(proof.to_header().parse(), Ok(proof));
         for wrong in ["", "1:2", &proof.challenge.to_string(), &format!("{}:-1", proof.challenge)] {
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_search_that_is_called_off_ends() {
-        let demand = WorkDemand { challenge: Sha256Digest::of(b"challenge"), bits: 200 };
-        assert_eq!(demand.solve(Sha256Digest::of(b"statement"), || false), None);
+        let demand = WorkDemand { challenge: Sha256Digest::compute(b"challenge"), bits: 200 };
+        assert_eq!(demand.solve(Sha256Digest::compute(b"statement"), || false), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Chunks in a folder: each written beside its name, synced and renamed, so that what has its name is whole.
+//! Chunks in a folder. Each is written to a temporary file, synced and renamed, so that a file with a chunk's name is complete.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
@@ -11,7 +11,7 @@ use futures_util::stream::{self, BoxStream};
 
 use super::{Error, Piece, blocking};
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const PIECE: u64 = 128 << 10;
 
 pub(super) fn create(place: &str) -> Result<PathBuf, Error> {
@@ -28,7 +28,7 @@ pub(super) fn size(path: &Path) -> Result<Option<u64>, Error> {
     }
 }
 
-/// A file's bytes in `range`.
+/// Streams the bytes of a file in `range`.
 pub(super) async fn stream(path: PathBuf, range: Range<u64>) -> Result<BoxStream<'static, Piece>, Error> {
     let opened = path.clone();
     let file = blocking(move || {

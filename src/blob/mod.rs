@@ -1,7 +1,7 @@
-//! Chunks by content address: in a folder, or in a store that speaks S3.
+//! A content-addressed store of chunks, in a folder or in an S3 bucket.
 //!
-//! Everything kept here is ciphertext under the SHA-256 of its bytes, so any cache may hold it, and nothing is taken in under a name
-//! that is not its digest. In a folder a chunk is written beside its name, synced and renamed: what has its name is whole.
+//! The store holds ciphertext only, each chunk under the SHA-256 of its bytes, and refuses bytes with another digest. Any cache may hold
+//! copies. In a folder, a chunk is written to a temporary file, synced and renamed: a file with a chunk's name is complete.
 
 mod error;
 mod folder;
@@ -24,10 +24,10 @@ use object_store::{GetOptions, GetRange, ObjectStoreExt as _, PutPayload};
 
 use crate::digest::Sha256Digest;
 
-/// A piece of a chunk as it comes.
+/// Some bytes of a chunk's stream.
 pub type Piece = Result<Bytes, Error>;
 
-/// A store of chunks.
+/// A store of chunks; clones share it.
 #[derive(Debug, Clone)]
 pub struct Blobs {
     place: Place,
@@ -40,8 +40,8 @@ enum Place {
 }
 
 impl Blobs {
-    /// The store of a place: a folder, made where it is missing, or `s3://<bucket>/<prefix>` with the endpoint, region and keys that
-    /// the environment's `AWS_*` variables name.
+    /// Opens the store at `place`: a folder, which is created if it does not exist, or `s3://<bucket>/<prefix>` with the endpoint, region
+    /// and keys of the `AWS_*` environment variables.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Store`].
@@ -57,13 +57,13 @@ impl Blobs {
         Ok(Self { place })
     }
 
-    /// Keeps a chunk; whether it was new.
+    /// Stores a chunk and returns whether it is new.
     ///
     /// # Errors
-    /// [`Error::WrongDigest`] where it is not the one that its name tells, [`Error::Io`], [`Error::Store`].
+    /// [`Error::WrongDigest`] if `bytes` do not have this digest, [`Error::Io`], [`Error::Store`].
     pub async fn put(&self, digest: Sha256Digest, bytes: Bytes) -> Result<bool, Error> {
         let checked = bytes.clone();
-        let found = blocking(move || Ok(Sha256Digest::of(&checked))).await?;
+        let found = blocking(move || Ok(Sha256Digest::compute(&checked))).await?;
         if found != digest {
             return Err(Error::WrongDigest { expected: digest, found });
         }
@@ -82,7 +82,7 @@ impl Blobs {
         Ok(true)
     }
 
-    /// How many bytes a chunk has; `None` where it is not here.
+    /// Returns the size of a chunk in bytes, or `None` if the store does not have it.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Store`].
@@ -100,7 +100,7 @@ impl Blobs {
         }
     }
 
-    /// A chunk's bytes in `range`, as they come.
+    /// Streams the bytes of a chunk in `range`.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Store`].
@@ -120,11 +120,11 @@ impl Blobs {
         }
     }
 
-    /// A URL under which anybody can read the chunk for a while; `None` where it lies in a folder.
+    /// Returns a URL that lets any client read the chunk for the time `valid`, or `None` if the store is a folder.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn presigned(&self, digest: Sha256Digest, valid: Duration) -> Result<Option<String>, Error> {
+    pub async fn presign(&self, digest: Sha256Digest, valid: Duration) -> Result<Option<String>, Error> {
         match &self.place {
             Place::Folder(_) => Ok(None),
             Place::S3 { store, prefix } => {
@@ -140,7 +140,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Cancelled)?
 }
 
-/// Where a chunk lies: 256 folders keep a folder's listing short.
+/// The path of a chunk below the store: 256 folders keep listings short.
 fn name(digest: Sha256Digest) -> String {
     let digest = digest.to_string();
     format!("{}/{digest}", digest.get(..2).unwrap_or_default())

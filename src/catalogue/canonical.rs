@@ -1,29 +1,29 @@
-//! OLPC canonical JSON as TUF signs it: no white space, keys in order of their code points, integers only, and in strings no
-//! escape but `\"` and `\\`.
+//! OLPC canonical JSON, which TUF signs: no white space, keys ordered by code point, integers only, and in strings no escapes except `\"`
+//! and `\\`.
 //!
-//! Not the `olpc-cjson` crate: it brings strings into Unicode's form NFC, which python-tuf does not, so the two would disagree on
-//! what a decomposed character's signature covers, and two documents would share one signature.
+//! The `olpc-cjson` crate is not used: it normalizes strings to NFC, python-tuf does not, and two different documents would share one
+//! signature.
 
 use serde_json::Value;
 
-/// A value that canonical JSON cannot write.
+/// A value has no canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{number}` is not an integer of 64 bits, which canonical JSON demands")]
+#[error("`{number}` is not a 64-bit integer, which canonical JSON requires")]
 pub struct NotCanonical {
     number: String,
 }
 
-/// The canonical form of `value`: what signatures are over.
+/// Serializes `value` in canonical form, the bytes that are signed.
 ///
 /// # Errors
-/// Refused where a number is not an integer.
+/// [`NotCanonical`] if a number is not a 64-bit integer.
 pub fn canonical_json(value: &Value) -> Result<Vec<u8>, NotCanonical> {
     let mut out = Vec::new();
     write(value, &mut out)?;
     Ok(out)
 }
 
-// Recursion is as deep as the value, which serde_json's parser bounds at 128.
+// serde_json's parser limits the depth of a value, and so of this recursion, to 128.
 fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), NotCanonical> {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn fractions_have_no_canonical_form() {
         let refusal = canonical_json(&json!({"a": 0.5})).unwrap_err().to_string();
-        assert_eq!(refusal, "`0.5` is not an integer of 64 bits, which canonical JSON demands");
+        assert_eq!(refusal, "`0.5` is not a 64-bit integer, which canonical JSON requires");
     }
 
     fn values() -> impl Strategy<Value = Value> {

@@ -1,7 +1,7 @@
-//! A signed metadata file: `{"signed": …, "signatures": […]}`, and the keys that it is checked against.
+//! A signed metadata file, `{"signed": …, "signatures": […]}`, and the keys that verify it.
 //!
-//! Signatures are over the canonical form of what was received, unknown fields and all, never over a struct written again. Key ids are whatever
-//! texts the metadata uses: they lead to keys, and keys are what is counted.
+//! Signatures cover the canonical form of the received JSON with its unknown fields, never a struct that was serialized again. Key ids are
+//! arbitrary texts that refer to keys; only keys are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,9 +16,9 @@ use crate::identity::{self, Signature, Signer, VerifyingKey};
 use crate::statement::{CatalogueId, Quorum, QuorumError};
 use crate::time::Timestamp;
 
-/// Most signatures that are looked at.
+/// Maximum number of signatures in a file.
 const MAX_SIGNATURES: usize = 256;
-/// The version of TUF that this program writes.
+/// The version of TUF in metadata that this program writes.
 const SPEC_VERSION: &str = "1.0.31";
 
 #[derive(Deserialize)]
@@ -40,12 +40,12 @@ struct Header {
     spec_version: String,
     version: u64,
     expires: Timestamp,
-    /// TUF 1.0, 4.2: fields that the specification does not name are passed over by other clients.
+    /// An extra field, which other clients ignore (TUF 1.0, 4.2).
     #[serde(rename = "x-portcullis-catalogue")]
     catalogue: Option<CatalogueId>,
 }
 
-/// A metadata file that has the right form; nobody has checked its signatures.
+/// A well-formed metadata file, its signatures unverified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document<T> {
     file: String,
@@ -60,7 +60,7 @@ pub struct Document<T> {
 }
 
 impl<T: Role> Document<T> {
-    /// Parses metadata; `file` is what refusals call it.
+    /// Parses metadata; error messages call it `file`.
     ///
     /// # Errors
     /// [`Error::TooLong`], [`Error::Malformed`].
@@ -73,10 +73,10 @@ impl<T: Role> Document<T> {
         if signatures.len() > MAX_SIGNATURES {
             return Err(Error::malformed(file, format!("it has more than {MAX_SIGNATURES} signatures")));
         }
-        // 4.2.1: with one key id twice, two programs could judge the same file differently.
+        // 4.2.1: programs could disagree on a file with two signatures under one key id.
         let ids: BTreeSet<_> = signatures.iter().map(|signature| &signature.keyid).collect();
         if ids.len() < signatures.len() {
-            return Err(Error::malformed(file, "it has two signatures under the same key id"));
+            return Err(Error::malformed(file, "it has two signatures under one key id"));
         }
         let header =
             crate::json::from_value::<Header>(&signed).map_err(|error| Error::malformed(file, error))?;
@@ -89,11 +89,11 @@ impl<T: Role> Document<T> {
         Ok(Self { file, version, expires, catalogue, role, signed, message, signatures, bytes })
     }
 
-    /// New metadata for `catalogue` that nobody signed yet; the first root is what gives a catalogue its name, and names none.
+    /// Makes unsigned metadata for `catalogue`; `None` for the first root, whose digest becomes the catalogue's id.
     ///
     /// # Errors
-    /// [`Error::TooLong`], [`Error::Malformed`] where no client could read it.
-    pub fn unsigned(
+    /// [`Error::TooLong`], [`Error::Malformed`] if clients would refuse it.
+    pub fn new_unsigned(
         file: &str,
         role: &T,
         version: u64,
@@ -111,10 +111,10 @@ impl<T: Role> Document<T> {
         Self::parse(file, write(&signed, &[]))
     }
 
-    /// Adds a signature; one that is there already under the same key id is replaced.
+    /// Signs the metadata, in place of an earlier signature under the same key id.
     ///
     /// # Errors
-    /// What the holder of the key says.
+    /// Errors of the signer.
     pub fn sign(&mut self, signer: &dyn Signer) -> Result<(), identity::Error> {
         let signature = signer.sign(&self.message)?;
         let keyid = signer.verifying_key().id().to_string();
@@ -124,15 +124,15 @@ impl<T: Role> Document<T> {
         Ok(())
     }
 
-    /// Takes over the signatures of another copy of the same metadata, those by keys of `quorum` that hold; how many were new.
-    pub(super) fn adopt(&mut self, other: &Self, quorum: &Quorum) -> usize {
+    /// Adds the valid signatures by keys of `quorum` from another copy of the same metadata; returns how many are new.
+    pub(super) fn merge_signatures(&mut self, other: &Self, quorum: &Quorum) -> usize {
         let mut new = 0;
         for signature in &other.signatures {
             let known = |own: &WireSignature| own.keyid == signature.keyid && own.sig == signature.sig;
             let key = quorum.keys().iter().find(|key| key.id().to_string() == signature.keyid);
             let holds = key
                 .zip(signature.sig.parse().ok())
-                .is_some_and(|(key, sig)| key.verifies(&self.message, &sig));
+                .is_some_and(|(key, sig)| key.has_signed(&self.message, &sig));
             if holds && !self.signatures.iter().any(known) {
                 self.signatures.retain(|own| own.keyid != signature.keyid);
                 self.signatures
@@ -144,7 +144,7 @@ impl<T: Role> Document<T> {
         new
     }
 
-    /// Those of `keys` whose signatures under their own key ids hold.
+    /// Returns those of `keys` that have a valid signature under their own key id.
     pub(super) fn signed_by(&self, keys: &BTreeSet<VerifyingKey>) -> BTreeSet<VerifyingKey> {
         let holds = |key: &&VerifyingKey| {
             let id = key.id().to_string();
@@ -152,32 +152,32 @@ impl<T: Role> Document<T> {
                 .iter()
                 .filter(|signature| signature.keyid == id)
                 .filter_map(|signature| signature.sig.parse().ok())
-                .any(|signature| key.verifies(&self.message, &signature))
+                .any(|signature| key.has_signed(&self.message, &signature))
         };
         keys.iter().filter(holds).copied().collect()
     }
 
-    /// What refusals call it.
+    /// Returns its name in error messages.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// Its version.
+    /// Returns the version.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// When it stops being believed.
+    /// Returns when it expires.
     pub fn expires(&self) -> Timestamp {
         self.expires
     }
 
-    /// The catalogue that it is for.
+    /// Returns the catalogue that it names.
     pub fn catalogue(&self) -> Option<CatalogueId> {
         self.catalogue
     }
 
-    /// Refuses metadata that was signed for another catalogue, or for none by name (P10).
+    /// Requires that the metadata names the catalogue `expected` (P10).
     ///
     /// # Errors
     /// [`Error::OtherCatalogue`], [`Error::NoCatalogue`].
@@ -189,22 +189,22 @@ impl<T: Role> Document<T> {
         }
     }
 
-    /// What it says.
+    /// Returns the role, unverified.
     pub fn role(&self) -> &T {
         &self.role
     }
 
-    /// The file as it was received, or as it is to be written.
+    /// Returns the file's bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The SHA-256 of what is signed: the same however many have signed.
+    /// Returns the SHA-256 of the signed part, which does not depend on the signatures.
     pub fn digest(&self) -> Sha256Digest {
-        Sha256Digest::of(&self.message)
+        Sha256Digest::compute(&self.message)
     }
 
-    /// Refuses metadata that expired before `now`.
+    /// Requires that the metadata is not expired at `now`.
     ///
     /// # Errors
     /// [`Error::Expired`].
@@ -235,7 +235,7 @@ fn check_header<T: Role>(file: &str, header: &Header) -> Result<(), Error> {
         let reason = format!("it follows TUF {}, not 1.0", short(&header.spec_version));
         return Err(Error::malformed(file, reason));
     }
-    // A version of u64::MAX has no successor.
+    // A version of u64::MAX would have no successor.
     if (1..=u64::from(u32::MAX)).contains(&header.version) {
         return Ok(());
     }
@@ -248,7 +248,7 @@ fn write(signed: &Value, signatures: &[WireSignature]) -> Vec<u8> {
     text
 }
 
-/// Who must sign a role: a quorum, and the key ids by which signatures name its keys.
+/// The keys of a role: a quorum, and the key ids by which signatures name its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keyring {
     quorum: Quorum,
@@ -256,7 +256,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// The keys of a role, called `name` in refusals.
+    /// The keys of a role, which error messages call `name`.
     fn new(name: String, keys: &BTreeMap<String, Key>, role: &RoleKeys) -> Result<Self, QuorumError> {
         let usable = |id: &String| Some((id.clone(), keys.get(id)?.verifying_key()?));
         let by_id: BTreeMap<_, _> = role.keyids.iter().filter_map(usable).collect();
@@ -265,8 +265,8 @@ impl Keyring {
         Ok(Self { quorum, by_id })
     }
 
-    /// Who signs a top-level role of `root`.
-    pub(super) fn of(root: &Document<RootRole>, role: TopRole) -> Result<Self, Error> {
+    /// The keys of a top-level role, which `root` names.
+    pub(super) fn from_root(root: &Document<RootRole>, role: TopRole) -> Result<Self, Error> {
         let (name, keys) = match role {
             TopRole::Root => ("the owners (root)", &root.role.roles.root),
             TopRole::Timestamp => ("the registry (timestamp)", &root.role.roles.timestamp),
@@ -277,8 +277,8 @@ impl Keyring {
             .map_err(|source| Error::Quorum { file: root.file.clone(), source })
     }
 
-    /// Who signs a role that `parent` delegates to.
-    pub(super) fn of_delegation(
+    /// The keys of a role that `parent` delegates to.
+    pub(super) fn from_delegation(
         parent: &Document<TargetsRole>,
         delegation: &Delegation,
     ) -> Result<Self, Error> {
@@ -288,18 +288,18 @@ impl Keyring {
             .map_err(|source| Error::Quorum { file: parent.file.clone(), source })
     }
 
-    /// The quorum itself.
+    /// Returns the quorum.
     pub fn quorum(&self) -> &Quorum {
         &self.quorum
     }
 
-    /// The distinct keys of it that signed `document`.
+    /// Returns the distinct keys that signed `document`.
     pub fn signers<T>(&self, document: &Document<T>) -> BTreeSet<VerifyingKey> {
         let candidates = self.candidates(document);
         self.quorum.signers(&document.message, candidates.iter().map(|(key, signature)| (*key, signature)))
     }
 
-    /// Refuses a document that too few of its keys signed.
+    /// Requires that enough distinct keys signed `document`.
     ///
     /// # Errors
     /// [`Error::Threshold`].
@@ -320,12 +320,12 @@ impl Keyring {
     }
 }
 
-/// What refusals call the board of a checkpoint.
+/// The name of a checkpoint's board in messages.
 pub(super) fn board_name(role: &impl fmt::Display) -> String {
     format!("the board of {role}")
 }
 
-/// A role whose keys root names.
+/// A role whose keys the root names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TopRole {
     Root,
@@ -346,7 +346,7 @@ mod tests {
 
     fn snapshot() -> Document<SnapshotRole> {
         let role = SnapshotRole { meta: BTreeMap::new() };
-        Document::unsigned("1.snapshot.json", &role, 1, Timestamp::from_unix_seconds(1), None).unwrap()
+        Document::new_unsigned("1.snapshot.json", &role, 1, Timestamp::from_unix_seconds(1), None).unwrap()
     }
 
     /// A ring in which key 1 has the ids `a` and `b`, key 2 the id `c`.
@@ -371,7 +371,7 @@ mod tests {
         let ring = ring(2).unwrap();
         assert_eq!(
             ring.verify(&signed_as(&[("a", 1), ("b", 1)])).unwrap_err().to_string(),
-            "1.snapshot.json is not signed as it must be: the ring must sign with 2 distinct keys; 1 of its keys signed"
+            "1.snapshot.json does not have the required signatures: the ring must sign with 2 distinct keys; 1 of its keys signed"
         );
         assert!(ring.verify(&signed_as(&[("a", 1), ("a", 1)])).is_err(), "one id twice");
         assert!(ring.verify(&signed_as(&[("a", 1), ("c", 1)])).is_err(), "under another's id");
@@ -434,14 +434,14 @@ mod tests {
                 of(" ".repeat(2_000_001)),
             ]
             .join("\n"), @"
-        s.json is not what it should be: missing field `signed` at line 1 column 2
-        t.json is not what it should be: its type is `snapshot`, not `timestamp`
-        s.json is not what it should be: it follows TUF 2.0.0, not 1.0
-        s.json is not what it should be: its version is 0, not 1 to 4294967295
-        s.json is not what it should be: invalid type: floating point `1.5`, expected u64
-        s.json is not what it should be: `soon` is not a time such as 2026-06-30T00:00:00Z
-        s.json is not what it should be: `0.5` is not an integer of 64 bits, which canonical JSON demands
-        s.json is longer than the 2000000 bytes it may have
+        s.json is malformed: missing field `signed` at line 1 column 2
+        t.json is malformed: its type is `snapshot`, not `timestamp`
+        s.json is malformed: it follows TUF 2.0.0, not 1.0
+        s.json is malformed: its version is 0, not 1 to 4294967295
+        s.json is malformed: invalid type: floating point `1.5`, expected u64
+        s.json is malformed: `soon` is not a time such as 2026-06-30T00:00:00Z
+        s.json is malformed: `0.5` is not a 64-bit integer, which canonical JSON requires
+        s.json has more than 2000000 bytes
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! Files that are whole or not there: written beside their name, synced, renamed, and the folder synced.
+//! Atomic, durable file writes: to a temporary file that is synced and renamed, after which the folder is synced.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use super::Error;
 
-/// Writes a file whole or not at all, making its folder where needed.
+/// Writes a file completely or not at all; creates its folder if needed.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let attempt = || -> std::io::Result<()> {
         fs::create_dir_all(parent)?;
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
         file.write_all(bytes)?;
-        // Metadata is public; temporary files are not by default.
+        // Metadata is public; temporary files are private by default.
         file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
@@ -25,7 +25,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     attempt().map_err(Error::io("write", path))
 }
 
-/// Reads a file of at most `max` bytes; `None` where there is none. `name` is what refusals call it.
+/// Reads a file of at most `max` bytes, or returns `None` if it does not exist. Error messages call it `name`.
 pub(super) fn read(path: &Path, name: &str, max: u64) -> Result<Option<Vec<u8>>, Error> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path, name: &str, max: u64) -> Result<Option<Vec<u8>>,
     Ok(Some(bytes))
 }
 
-/// Removes a file or a folder with all it holds, if it is there.
+/// Removes a file, or a folder with its contents, if it exists.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
@@ -51,18 +51,18 @@ pub(super) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// How often, and how long apart, a lock is asked for: what other commands do here takes milliseconds.
+/// Attempts to take a lock, and the pause between them. Other commands hold it for milliseconds.
 const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Holds a folder for one process; given back when dropped, and by a kill.
+/// Locks a folder for one process; released on drop and when the process ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
 }
 
 impl Lock {
-    /// Takes the lock, after a moment of patience, or says that someone is in the way.
+    /// Takes the lock; waits up to two seconds.
     pub(super) fn take(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
         let path = folder.join(".lock");
@@ -81,7 +81,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing gives it back too, but a system may do that a little later.
+        // Closing the file also unlocks it, but some systems delay that.
         let _ = self.file.unlock();
     }
 }

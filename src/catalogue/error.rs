@@ -1,4 +1,4 @@
-//! What can be wrong with a catalogue, as its readers see it.
+//! Errors of reading a catalogue.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,192 +8,83 @@ use crate::digest::Sha256Digest;
 use crate::statement::{CatalogueId, QuorumError, ThresholdNotMet};
 use crate::time::Timestamp;
 
-/// A catalogue cannot be read, or must not be believed.
+/// A catalogue cannot be read or must not be trusted.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum Error {
-    /// It was signed for another catalogue.
+    /// The file was signed for another catalogue.
     #[error("{file} is for the catalogue {found}; this is the catalogue {expected}")]
-    OtherCatalogue {
-        /// Which file.
-        file: String,
-        /// The catalogue that it names.
-        found: CatalogueId,
-        /// The catalogue whose root is trusted.
-        expected: CatalogueId,
-    },
-    /// It names no catalogue, as metadata of version 0.1 did.
-    #[error("{file} does not name the catalogue that it is for: it must be signed anew")]
-    NoCatalogue {
-        /// Which file.
-        file: String,
-    },
-    /// The disk refuses.
+    OtherCatalogue { file: String, found: CatalogueId, expected: CatalogueId },
+    /// The file names no catalogue, like metadata of version 0.1.
+    #[error("{file} does not name its catalogue; it must be signed again")]
+    NoCatalogue { file: String },
+    /// A file operation failed.
     #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The place from which it is fetched does not answer.
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// The remote does not respond.
     #[error("{reason}")]
-    Unreachable {
-        /// What happened.
-        reason: String,
-    },
-    /// Another process works on the same state.
+    Unreachable { reason: String },
+    /// Another process uses the same state.
     #[error("another process is using {}", path.display())]
-    Busy {
-        /// Which folder.
-        path: PathBuf,
-    },
-    /// No root of trust was given yet.
-    #[error("no root of trust is in {}; none is ever taken from a server unasked", path.display())]
-    NoRoot {
-        /// The state that lacks it.
-        path: PathBuf,
-    },
-    /// A root of trust is there, and the one given does not lead to it.
+    Busy { path: PathBuf },
+    /// The state has no root of trust.
+    #[error("no root of trust in {}; the root of trust is never taken from a server", path.display())]
+    NoRoot { path: PathBuf },
+    /// The state trusts another root, which the given root does not belong to.
     #[error(
-        "root version {trusted} is trusted already, and the root given (version {offered}) is another catalogue's"
+        "root version {trusted} is already trusted; the given root (version {offered}) is of another catalogue"
     )]
-    OtherRoot {
-        /// Which version is trusted.
-        trusted: u64,
-        /// Which version was given.
-        offered: u64,
-    },
+    OtherRoot { trusted: u64, offered: u64 },
     /// A file is missing.
-    #[error("the catalogue lacks {file}")]
-    Missing {
-        /// Which file.
-        file: String,
-    },
-    /// A file is longer than it may be.
-    #[error("{file} is longer than the {max} bytes it may have")]
-    TooLong {
-        /// Which file.
-        file: String,
-        /// How long it may be.
-        max: u64,
-    },
-    /// Not TUF metadata, or not of this kind.
-    #[error("{file} is not what it should be: {reason}")]
-    Malformed {
-        /// Which file.
-        file: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("the catalogue has no {file}")]
+    Missing { file: String },
+    /// A file exceeds the limit, in bytes.
+    #[error("{file} has more than {max} bytes")]
+    TooLong { file: String, max: u64 },
+    /// The file is malformed or of another kind.
+    #[error("{file} is malformed: {reason}")]
+    Malformed { file: String, reason: String },
     /// Too few distinct keys signed.
-    #[error("{file} is not signed as it must be: {source}")]
-    Threshold {
-        /// Which file.
-        file: String,
-        /// Who should have signed, and how many did.
-        source: ThresholdNotMet,
-    },
-    /// A role's threshold is out of its own reach.
-    #[error("{file} sets a threshold that cannot be: {source}")]
-    Quorum {
-        /// Which file.
-        file: String,
-        /// Which threshold.
-        source: QuorumError,
-    },
-    /// Not the version that the file above it names.
+    #[error("{file} does not have the required signatures: {source}")]
+    Threshold { file: String, source: ThresholdNotMet },
+    /// A role's threshold is zero or exceeds the number of its keys.
+    #[error("{file} has an invalid threshold: {source}")]
+    Quorum { file: String, source: QuorumError },
+    /// The version is not the one that the parent metadata names.
     #[error("{file} is version {offered}; it must be {expected}")]
-    Version {
-        /// Which file.
-        file: String,
-        /// The version that is due.
-        expected: u64,
-        /// The version that is there.
-        offered: u64,
-    },
-    /// An older version than one already accepted.
-    #[error("{file} is rolled back: version {offered} is offered, version {trusted} was accepted before")]
-    Rollback {
-        /// Which file.
-        file: String,
-        /// The version accepted before.
-        trusted: u64,
-        /// The version offered.
-        offered: u64,
-    },
-    /// A role that was there is no longer listed.
-    #[error("{file} leaves out {role}, which it listed before")]
-    Dropped {
-        /// Which file.
-        file: String,
-        /// What it no longer lists.
-        role: String,
-    },
-    /// Too old to be believed.
-    #[error("{file} expired on {expired}; it is {now}")]
-    Expired {
-        /// Which file.
-        file: String,
-        /// When.
-        expired: Timestamp,
-        /// What the clock says.
-        now: Timestamp,
-    },
-    /// Not of the length that its metadata names.
+    Version { file: String, expected: u64, offered: u64 },
+    /// The version is older than one accepted before.
+    #[error(
+        "{file} was rolled back: version {trusted} was accepted before, and the server has version {offered}"
+    )]
+    Rollback { file: String, trusted: u64, offered: u64 },
+    /// A role that was listed before is missing.
+    #[error("{file} no longer lists {role}")]
+    Dropped { file: String, role: String },
+    /// The file expired.
+    #[error("{file} expired at {expired}; the time is {now}")]
+    Expired { file: String, expired: Timestamp, now: Timestamp },
+    /// The length is not the one in the metadata, both in bytes.
     #[error("{file} has {found} bytes, not {expected}")]
-    Length {
-        /// Which file.
-        file: String,
-        /// What its metadata says.
-        expected: u64,
-        /// How many it has.
-        found: u64,
-    },
-    /// Not the bytes that its metadata names.
+    Length { file: String, expected: u64, found: u64 },
+    /// The digest is not the one in the metadata.
     #[error("{file} has SHA-256 {found}, not {expected}")]
-    Digest {
-        /// Which file.
-        file: String,
-        /// What its metadata says.
-        expected: Sha256Digest,
-        /// What it has.
-        found: Sha256Digest,
-    },
-    /// The clock runs behind what was seen.
-    #[error("the clock says {now}, but this catalogue was checked at {seen} already")]
-    Clock {
-        /// What the clock says.
-        now: Timestamp,
-        /// The latest time at which the catalogue held.
-        seen: Timestamp,
-    },
-    /// No role that may speak for this path lists it.
+    Digest { file: String, expected: Sha256Digest, found: Sha256Digest },
+    /// The clock is behind the latest time at which the catalogue was valid.
+    #[error("the clock says {now}, but this catalogue was already verified at {seen}")]
+    Clock { now: Timestamp, seen: Timestamp },
+    /// No role that is responsible for this path lists it.
     #[error("the catalogue has no target `{path}`")]
-    NoTarget {
-        /// Which path.
-        path: String,
-    },
-    /// Somebody else than the checkpoint's board speaks for its path.
+    NoTarget { path: String },
+    /// Another role than the checkpoint's board lists the path.
     #[error("`{path}` is signed by the role {role}, not by the board of its checkpoint")]
-    NotTheBoards {
-        /// Which path.
-        path: String,
-        /// Who signed it.
-        role: String,
-    },
-    /// Not a path that targets may have.
+    NotFromBoard { path: String, role: String },
+    /// The text is not a valid target path.
     #[error(transparent)]
     Path(#[from] TargetPathError),
-    /// The state on this machine was damaged.
+    /// The trusted state on this machine is damaged.
     #[error("the trusted state {} is damaged: {source}", path.display())]
-    State {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Box<Error>,
-    },
+    State { path: PathBuf, source: Box<Error> },
 }
 
 impl Error {
@@ -203,7 +94,7 @@ impl Error {
     }
 
     pub(super) fn malformed(file: &str, reason: impl ToString) -> Self {
-        // Parsers quote what they read; what they read may be long.
+        // Parsers quote their input, which may be long.
         let reason = reason.to_string().chars().take(300).collect();
         Self::Malformed { file: file.to_owned(), reason }
     }

@@ -1,7 +1,7 @@
-//! The catalogue of earlier days, from the metadata that the log recorded, in the order in which it came into force.
+//! Earlier states of the catalogue, rebuilt from the metadata in the log, in the order in which it came into force.
 //!
-//! What a client sees is checked by [`super::Client`], with its expiry and its floors. Here each document only has to be signed by those whom the
-//! documents before it named, as an auditor has to find it years later.
+//! [`super::Client`] also checks expiry and rollback. An auditor verifies old metadata years later, so here each document only needs the
+//! signatures of the keys that the documents before it name.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{Document, Error, Keyring, RoleName, TrustedCatalogue, verify};
 use crate::digest::Sha256Digest;
 use crate::statement::{CatalogueId, Quorum};
 
-/// What was in force at a time.
+/// The metadata in force after the documents applied so far.
 #[derive(Debug, Clone)]
 pub struct History {
     root: Document<RootRole>,
@@ -25,10 +25,10 @@ pub struct History {
 }
 
 impl History {
-    /// Begins at the first root; `files` are the catalogue's as they are now.
+    /// Begins at the first root; `files` are the catalogue's current metadata files by name.
     ///
     /// # Errors
-    /// [`Error::Missing`], what is wrong with the root.
+    /// [`Error::Missing`]; an invalid root.
     pub fn begin(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, Error> {
         let file = |name: &str| {
             files
@@ -40,7 +40,7 @@ impl History {
         let timestamp: Document<TimestampRole> = Document::parse("timestamp.json", file("timestamp.json")?)?;
         let name = verify::snapshot_file(timestamp.role().meta.snapshot.version);
         let snapshot = Document::parse(&name, file(&name)?)?;
-        let (first_root, first_root_content) = (Sha256Digest::of(root.bytes()), root.digest());
+        let (first_root, first_root_content) = (Sha256Digest::compute(root.bytes()), root.digest());
         Ok(Self {
             root,
             first_root,
@@ -52,22 +52,22 @@ impl History {
         })
     }
 
-    /// What a client remembers of the first root that it was told to trust: the digest of what is signed.
+    /// Returns the digest of the signed part of the first root, which clients store as their root of trust.
     pub fn first_root_content(&self) -> Sha256Digest {
         self.first_root_content
     }
 
-    /// The SHA-256 of the first root's file.
+    /// Returns the SHA-256 of the first root's file.
     pub fn first_root(&self) -> Sha256Digest {
         self.first_root
     }
 
-    /// Takes up metadata that came into force, if those signed it whom it takes.
+    /// Verifies and applies metadata that came into force.
     ///
     /// # Errors
-    /// What is wrong with it, naming the file.
+    /// Invalid metadata; the error names the file.
     pub fn apply(&mut self, file: &str, bytes: &[u8]) -> Result<(), Error> {
-        let malformed = || Error::malformed(file, "it is no metadata of a catalogue");
+        let malformed = || Error::malformed(file, "it is not metadata of a catalogue");
         let stem = file.trim_start_matches("metadata/").strip_suffix(".json");
         let (version, stem) = stem.and_then(|stem| stem.split_once('.')).ok_or_else(malformed)?;
         match stem {
@@ -77,7 +77,7 @@ impl History {
             "root" => self.root = verify::next_root(&self.root, bytes.to_vec())?,
             "targets" => {
                 let document = Document::parse(file, bytes.to_vec())?;
-                Keyring::of(&self.root, TopRole::Targets)?.verify(&document)?;
+                Keyring::from_root(&self.root, TopRole::Targets)?.verify(&document)?;
                 self.require_catalogue(&document, self.targets.as_ref())?;
                 self.targets = Some(document);
             }
@@ -87,7 +87,7 @@ impl History {
                 let delegation = delegations(targets).find(|delegation| delegation.name == name);
                 let delegation = delegation.ok_or_else(malformed)?;
                 let document = Document::parse(file, bytes.to_vec())?;
-                Keyring::of_delegation(targets, delegation)?.verify(&document)?;
+                Keyring::from_delegation(targets, delegation)?.verify(&document)?;
                 self.require_catalogue(&document, Some(targets))?;
                 self.boards.insert(name, document);
             }
@@ -95,7 +95,7 @@ impl History {
         Ok(())
     }
 
-    /// Metadata of before may name no catalogue; once the owners' does, everything must.
+    /// Old metadata may name no catalogue; once the owners' metadata names it, all must.
     fn require_catalogue(
         &self,
         document: &Document<TargetsRole>,
@@ -108,23 +108,23 @@ impl History {
         document.require_catalogue(self.id())
     }
 
-    /// Which catalogue it is.
+    /// Returns the catalogue's id.
     pub fn id(&self) -> CatalogueId {
         CatalogueId::new(self.first_root_content)
     }
 
-    /// The registry's keys.
+    /// Returns the registry's keys.
     ///
     /// # Errors
-    /// None that a root which was taken up gives.
+    /// None for a root that was applied.
     pub fn registry(&self) -> Result<Quorum, Error> {
-        Ok(Keyring::of(&self.root, TopRole::Timestamp)?.quorum().clone().in_catalogue(self.id()))
+        Ok(Keyring::from_root(&self.root, TopRole::Timestamp)?.quorum().clone().with_catalogue(self.id()))
     }
 
-    /// The catalogue as it was; none before the first targets.
+    /// Returns the catalogue, or `None` before the first targets.
     ///
     /// # Errors
-    /// Those of the metadata in it.
+    /// Invalid metadata.
     pub fn catalogue(&self) -> Result<Option<TrustedCatalogue>, Error> {
         let Some(targets) = self.targets.clone() else { return Ok(None) };
         let parts = Parts {

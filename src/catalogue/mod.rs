@@ -1,16 +1,16 @@
 //! The catalogue: a TUF 1.0 repository of policies, manifests and stages, and the only root of trust.
 //!
-//! Owners sign `root` and `targets`; each checkpoint's board signs the role that `targets` delegates `<checkpoint>/*` to; the
-//! registry's one online key signs `snapshot` and `timestamp`. Specification: TUF 1.0.x (theupdateframework.github.io), section
-//! 5 in particular; Ed25519 keys, OLPC canonical JSON, consistent snapshots.
+//! The owners sign `root` and `targets`. Each checkpoint's board signs the role to which `targets` delegates `<checkpoint>/*`. The
+//! registry's online key signs `snapshot` and `timestamp`. Specification: TUF 1.0.x (theupdateframework.github.io), in particular section
+//! 5; Ed25519 keys, OLPC canonical JSON, consistent snapshots.
 //!
-//! - Only [`Client`] hands out a [`TrustedCatalogue`], and only after the whole chain held.
-//! - Thresholds count distinct public keys, through `crate::statement::Quorum` and nothing else.
-//! - What a client accepted once is the floor of what it accepts later (promise P5); see `client/`.
+//! - Only [`Client`] makes a [`TrustedCatalogue`], after it verified the whole chain.
+//! - Thresholds count distinct public keys, only with `crate::statement::Quorum`.
+//! - A client never accepts older metadata than it accepted before (promise P5); see `client/`.
 //!
-//! Who controls the server or the folder can withhold news until the timestamp expires, and no more. Who holds the registry's
-//! key can, besides, choose which of the versions that boards signed is current, but cannot go back behind one a client saw. A
-//! board's threshold can change its own checkpoint only; the owners' threshold can change everything, in public.
+//! An attacker who controls the server or the folder can only withhold updates until the timestamp expires. One who holds the registry's
+//! key can also choose which of the versions signed by the boards is current, but none older than a client saw. A board's threshold can
+//! change only its own checkpoint; the owners' threshold can change everything, in public.
 
 mod canonical;
 mod client;
@@ -37,8 +37,8 @@ pub use history::History;
 pub use organizations::{MAX_REGISTRARS, Organizations};
 pub use remote::{Folder, NoRemote, Remote};
 pub use repository::{
-    BoardPlan, Change, Days, Founding, Held, Offer, Parcel, Proposer, Publication, Received, Repository,
-    RepositoryError, Review, Roster, Rotation, Standing, Status, Subject, Tally,
+    BoardPlan, Change, Days, Founding, Offer, Parcel, PendingProposal, ProposalStatus, Proposer, Publication,
+    ReceiveOutcome, Repository, RepositoryError, Review, Roster, Rotation, Status, Subject, Tally,
 };
 pub use role_name::{AUDITORS, RoleName, RoleNameError};
 pub use schema::MAX_ROOT_BYTES;

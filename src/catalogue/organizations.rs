@@ -1,8 +1,8 @@
-//! Organizations and their registrars: who may confirm, in an organization's name, that somebody belongs to it.
+//! Organizations and their registrars, the keys that may confirm that a person belongs to an organization.
 //!
-//! The owners sign it as the target `organizations/registrars.json`. A registrar admits nobody: policies name the organizations that
-//! they admit, boards approve, and a registrar only says who belongs to one. Whoever could add a registrar unnoticed could pass strangers
-//! off as people of that organization.
+//! The owners sign the list as the target `organizations/registrars.json`. Registrars do not grant access: policies name the
+//! organizations that they admit, boards approve, and registrars only confirm members. An attacker who could add a registrar could make
+//! anyone appear as a member.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,16 +12,16 @@ use super::{Error, TargetPath};
 use crate::identity::VerifyingKey;
 use crate::name::Label;
 
-/// Longest file that is read, in bytes.
+/// Longest accepted file, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
-/// Most organizations.
+/// Maximum number of organizations.
 const MAX_ORGANIZATIONS: usize = 512;
-/// Most registrars of one organization: each is looked up when somebody's membership is decided.
+/// Maximum number of registrars of one organization: each decision on a membership looks all of them up.
 pub const MAX_REGISTRARS: usize = 16;
-/// The version of the form that is written and read.
+/// The version of the format.
 const SCHEMA: u32 = 1;
 
-/// The registrars of each organization, by its name in Unicode's form NFC; each has at least one.
+/// The registrars of each organization, by its name in Unicode's form NFC; each organization has at least one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Organizations(BTreeMap<Label, BTreeSet<VerifyingKey>>);
 
@@ -40,10 +40,10 @@ struct Item {
 }
 
 impl Organizations {
-    /// Reads the target.
+    /// Parses the target.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is no JSON of this form, too long, has too many organizations or registrars, or names one twice.
+    /// [`Error::Malformed`] if it is not JSON of this form, is too long, has too many organizations or registrars, or has duplicates.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let path = TargetPath::organizations();
         let malformed = |reason: String| Error::malformed(path.as_str(), reason);
@@ -58,12 +58,12 @@ impl Organizations {
         let mut read = Self::default();
         for Item { name, registrars } in organizations {
             if read.0.contains_key(&name) {
-                return Err(malformed(format!("{name} stands twice")));
+                return Err(malformed(format!("{name} is listed twice")));
             }
             let count = registrars.len();
             let keys: BTreeSet<_> = registrars.into_iter().collect();
             if keys.len() != count {
-                return Err(malformed(format!("a registrar of {name} stands twice")));
+                return Err(malformed(format!("a registrar of {name} is listed twice")));
             }
             read.0.insert(name, keys);
         }
@@ -85,10 +85,10 @@ impl Organizations {
         }
     }
 
-    /// The target's bytes: JSON on several lines, organizations and keys in order.
+    /// Serializes the target: indented JSON, organizations and keys in order.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if there are too many of them.
+    /// [`Error::Malformed`] if there are too many organizations or registrars.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         self.require_bounds()?;
         let item = |(name, keys): (&Label, &BTreeSet<_>)| Item {
@@ -103,17 +103,17 @@ impl Organizations {
         Ok(bytes)
     }
 
-    /// Each organization with its registrars' keys, in the order of the names.
+    /// Iterates over the organizations, ordered by name, with their registrars' keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Label, &BTreeSet<VerifyingKey>)> {
         self.0.iter()
     }
 
-    /// The registrars of one organization.
+    /// Returns the registrars of one organization.
     pub fn registrars(&self, organization: &Label) -> Option<&BTreeSet<VerifyingKey>> {
         self.0.get(organization)
     }
 
-    /// Names registrars of an organization, beside those that it has. Returns whether any of them is new.
+    /// Adds registrars to an organization; returns whether any of them is new.
     pub fn add(&mut self, organization: Label, registrars: impl IntoIterator<Item = VerifyingKey>) -> bool {
         let known = self.0.entry(organization).or_default();
         let before = known.len();
@@ -121,7 +121,7 @@ impl Organizations {
         known.len() > before
     }
 
-    /// Takes the keys that `leaves` holds for from an organization, and the organization with its last registrar. Returns whether any left.
+    /// Removes the keys for which `leaves` returns true, and the organization with its last registrar; returns whether any was removed.
     pub fn remove(&mut self, organization: &Label, leaves: impl Fn(&VerifyingKey) -> bool) -> bool {
         let Some(known) = self.0.get_mut(organization) else { return false };
         let before = known.len();
@@ -176,13 +176,13 @@ mod tests {
             refused(&file("").replace('1', "2")),
             refused("[1,[]]"),
         ].join("\n"), @r"
-        organizations/registrars.json is not what it should be: Lab has 0 registrars, not 1 to 16
-        organizations/registrars.json is not what it should be: Lab has 17 registrars, not 1 to 16
-        organizations/registrars.json is not what it should be: a registrar of Lab stands twice
-        organizations/registrars.json is not what it should be: Lab stands twice
-        organizations/registrars.json is not what it should be: `La\u{202e}b` is not a name: use 1 to 120 visible characters on one line at line 1 column 45
-        organizations/registrars.json is not what it should be: it has schema 2; this version reads 1
-        organizations/registrars.json is not what it should be: invalid type: sequence, expected struct File at line 1 column 0
+        organizations/registrars.json is malformed: Lab has 0 registrars, not 1 to 16
+        organizations/registrars.json is malformed: Lab has 17 registrars, not 1 to 16
+        organizations/registrars.json is malformed: a registrar of Lab is listed twice
+        organizations/registrars.json is malformed: Lab is listed twice
+        organizations/registrars.json is malformed: `La\u{202e}b` is not a name: use 1 to 120 visible characters on one line at line 1 column 45
+        organizations/registrars.json is malformed: it has schema 2; this version reads 1
+        organizations/registrars.json is malformed: invalid type: sequence, expected struct File at line 1 column 0
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! Path patterns of delegations (TUF 1.0, 4.5): `*` and `?` match within one folder, never across a `/`.
+//! Path patterns of delegations (TUF 1.0, 4.5): `*` and `?` match within one path segment, never a `/`.
 
 /// Whether `path` matches `pattern`.
 pub(super) fn matches(pattern: &str, path: &str) -> bool {
@@ -12,7 +12,7 @@ pub(super) fn matches(pattern: &str, path: &str) -> bool {
     }
 }
 
-/// One part between slashes. Greedy with one point to come back to, so its time is at most the product of the lengths.
+/// Matches one path segment. Greedy with a single backtracking point: the time is at most the product of the lengths.
 fn part_matches(pattern: &str, part: &str) -> bool {
     let (pattern, part): (Vec<char>, Vec<char>) = (pattern.chars().collect(), part.chars().collect());
     let (mut p, mut t) = (0, 0);

@@ -1,15 +1,15 @@
-//! Where a catalogue is fetched from. Nothing that comes from there is believed before it was verified.
+//! Sources of a catalogue. Everything that they return is untrusted until it is verified.
 
 use std::path::PathBuf;
 
 use super::{Error, durable};
 
-/// A place that holds a catalogue: `metadata/…` and `targets/…`.
+/// A source that has a catalogue's `metadata/…` and `targets/…`.
 pub trait Remote: Send + Sync {
-    /// The file at `path`, relative to the catalogue; `None` where there is none.
+    /// Fetches the file at `path`, relative to the catalogue, or returns `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::TooLong`] where it is longer than `max` bytes; what the transport says.
+    /// [`Error::TooLong`] if it has more than `max` bytes; errors of the transport.
     fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, Error>;
 }
 
@@ -28,7 +28,7 @@ impl Folder {
 
 impl Remote for Folder {
     fn fetch(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, Error> {
-        // Every path is made from checked names; this is the second lock on the door.
+        // Callers build paths only from checked names; this is a second check.
         if path.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
             return Err(Error::Missing { file: path.to_owned() });
         }
@@ -36,7 +36,7 @@ impl Remote for Folder {
     }
 }
 
-/// Nowhere: only what was fetched before is to be had.
+/// No source: only cached files are available.
 #[derive(Debug, Clone, Copy)]
 pub struct NoRemote;
 

@@ -1,4 +1,4 @@
-//! Names of delegated roles. Of this program's making each is a checkpoint's id; another repository's may be any text.
+//! Names of delegated roles: checkpoint ids in catalogues that this program makes, any text in other repositories.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,33 +7,33 @@ use std::str::FromStr;
 use crate::digest::serde_as_text;
 use crate::name::CheckpointId;
 
-/// The role by which the owners name auditors; no checkpoint has this name.
+/// The role whose keys are the auditors; no checkpoint may have this name.
 pub const AUDITORS: &str = "auditors";
 
 /// Longest name of a role, in bytes.
 const MAX_BYTES: usize = 80;
 
-/// A text is no role's name.
+/// A text is not a valid role name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a role's name has 1 to {MAX_BYTES} bytes and no control characters")]
+#[error("a role's name must have 1 to {MAX_BYTES} bytes and no control characters")]
 pub struct RoleNameError;
 
-/// A delegated role's name. It names files and URLs only through [`Self::file_stem`].
+/// The name of a delegated role. File names and URLs must use [`Self::file_stem`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoleName(String);
 
 impl RoleName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The checkpoint whose board it is, if it has a checkpoint's name.
+    /// Returns the checkpoint of the same id, if the name is a valid id.
     pub fn checkpoint(&self) -> Option<CheckpointId> {
         self.0.parse().ok()
     }
 
-    /// The name as a file's and in a URL: everything but RFC 3986's unreserved characters as `%XX`, so no name leaves its folder.
+    /// Returns the name for files and URLs: all but RFC 3986's unreserved characters are escaped as `%XX`, so that it stays in its folder.
     pub fn file_stem(&self) -> String {
         let mut stem = String::new();
         for byte in self.0.bytes() {

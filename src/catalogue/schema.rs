@@ -1,6 +1,6 @@
 //! The four roles of TUF metadata, as JSON (TUF 1.0, section 4).
 //!
-//! Unknown fields are passed over here; signatures are over what was received, so nothing is lost by that (`document`).
+//! Unknown fields are ignored here. Signatures cover the received bytes (`document`), so that is safe.
 
 use std::collections::BTreeMap;
 
@@ -12,30 +12,30 @@ use super::{Error, RoleName, pattern};
 use crate::digest::Sha256Digest;
 use crate::identity::VerifyingKey;
 
-/// Most roles that a catalogue delegates to, as other clients have it.
+/// Maximum number of delegated roles, as in other TUF clients.
 pub(super) const MAX_DELEGATIONS: usize = 32;
 
-/// Longest accepted root.
+/// Longest accepted root, in bytes.
 pub const MAX_ROOT_BYTES: u64 = 512_000;
 
-/// One kind of metadata.
+/// A kind of metadata.
 pub trait Role: Serialize + for<'a> Deserialize<'a> {
-    /// Its `_type`.
+    /// The value of `_type`.
     const TYPE: &'static str;
-    /// Longest accepted file, as other clients have it.
+    /// Longest accepted file in bytes, as in other TUF clients.
     const MAX_BYTES: u64;
 
-    /// What the form demands beyond its fields.
+    /// Checks constraints beyond the types of the fields.
     ///
     /// # Errors
-    /// [`Error::Malformed`], naming `file`.
+    /// [`Error::Malformed`], which names `file`.
     fn check(&self, file: &str) -> Result<(), Error> {
         let _ = file;
         Ok(())
     }
 }
 
-/// A public key. Only Ed25519 keys count; others are kept and passed over.
+/// A public key. Keys of other types than Ed25519 are kept but never verify a signature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Key {
     keytype: String,
@@ -44,13 +44,13 @@ pub struct Key {
 }
 
 impl Key {
-    /// The TUF form of an Ed25519 key.
+    /// Converts an Ed25519 key.
     pub fn new(key: VerifyingKey) -> Self {
         let ed25519 = "ed25519".to_owned();
         Self { keytype: ed25519.clone(), scheme: ed25519, keyval: json!({"public": key.to_string()}) }
     }
 
-    /// The key, where it is a usable Ed25519 key.
+    /// Returns the key if it is a usable Ed25519 key.
     pub fn verifying_key(&self) -> Option<VerifyingKey> {
         if self.keytype != "ed25519" || self.scheme != "ed25519" {
             return None;
@@ -59,30 +59,30 @@ impl Key {
     }
 }
 
-/// Which keys sign for a role, and how many of them must.
+/// The keys of a role and its threshold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleKeys {
-    /// Ids of keys; whatever texts the metadata uses.
+    /// Key ids, as the metadata defines them.
     pub keyids: Vec<String>,
     /// How many distinct keys must sign.
     pub threshold: u32,
 }
 
 impl RoleKeys {
-    /// `threshold` of these keys.
+    /// `threshold` of `keys`.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>, threshold: u32) -> Self {
         Self { keyids: keys.into_iter().map(|key| key.id().to_string()).collect(), threshold }
     }
 }
 
-/// `root`: which keys sign for the top-level roles.
+/// `root`: the keys of the top-level roles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RootRole {
-    /// Whether files are kept under their versions and digests.
+    /// Whether file names include versions and digests; must be true.
     pub consistent_snapshot: bool,
     /// Keys by id.
     pub keys: BTreeMap<String, Key>,
-    /// The roles' keys.
+    /// The keys of each role.
     pub roles: TopLevel,
 }
 
@@ -107,24 +107,24 @@ impl Role for RootRole {
         if self.consistent_snapshot {
             return Ok(());
         }
-        Err(Error::malformed(file, "it is not for consistent snapshots, which this program demands"))
+        Err(Error::malformed(file, "it does not use consistent snapshots, which are required"))
     }
 }
 
-/// What one metadata file says of another.
+/// A reference from one metadata file to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileMeta {
-    /// Its version.
+    /// The file's version.
     pub version: u64,
-    /// Its length in bytes, where it is pinned.
+    /// The length in bytes, if it is pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
-    /// Its digests, where they are pinned.
+    /// The digests, if they are pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hashes: Option<Hashes>,
 }
 
-/// Digests of a file; SHA-256 is the one that is checked.
+/// Digests of a file; only SHA-256 is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hashes {
     /// SHA-256.
@@ -132,24 +132,24 @@ pub struct Hashes {
 }
 
 impl FileMeta {
-    /// The version, length and digest of these bytes.
-    pub fn of(version: u64, bytes: &[u8]) -> Self {
-        let hashes = Some(Hashes { sha256: Sha256Digest::of(bytes) });
+    /// Refers to these bytes, with length and digest.
+    pub fn new(version: u64, bytes: &[u8]) -> Self {
+        let hashes = Some(Hashes { sha256: Sha256Digest::compute(bytes) });
         Self { version, length: Some(bytes.len() as u64), hashes }
     }
 }
 
-/// `timestamp`: which snapshot is the newest.
+/// `timestamp`: names the newest snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimestampRole {
-    /// The snapshot, and nothing else.
+    /// The snapshot, the only entry.
     pub meta: SnapshotOnly,
 }
 
-/// The one entry of a timestamp.
+/// The only entry of a timestamp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotOnly {
-    /// What the snapshot is.
+    /// The newest snapshot.
     #[serde(rename = "snapshot.json")]
     pub snapshot: FileMeta,
 }
@@ -162,7 +162,7 @@ impl Role for TimestampRole {
 /// `snapshot`: the versions of all targets metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotRole {
-    /// Files by name, such as `targets.json`.
+    /// References by file name, such as `targets.json`.
     pub meta: BTreeMap<String, FileMeta>,
 }
 
@@ -174,60 +174,60 @@ impl Role for SnapshotRole {
 /// `targets`, and every role that it delegates to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetsRole {
-    /// Files by path.
+    /// Target files by path.
     pub targets: BTreeMap<TargetPath, TargetFile>,
-    /// Who else speaks, and for which paths.
+    /// Delegations to other roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegations: Option<Delegations>,
 }
 
-/// A file that the catalogue vouches for.
+/// A reference to a target file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetFile {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub length: u64,
-    /// Its digests.
+    /// The digests.
     pub hashes: Hashes,
 }
 
 impl TargetFile {
-    /// What the catalogue says of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self { length: bytes.len() as u64, hashes: Hashes { sha256: Sha256Digest::of(bytes) } }
+    /// Refers to these bytes.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self { length: bytes.len() as u64, hashes: Hashes { sha256: Sha256Digest::compute(bytes) } }
     }
 }
 
-/// Keys and roles that a role delegates to.
+/// The roles that a role delegates to, and their keys.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Delegations {
     /// Keys by id.
     pub keys: BTreeMap<String, Key>,
-    /// Roles, the first with the most say.
+    /// Roles in order of priority.
     pub roles: Vec<Delegation>,
 }
 
-/// One delegated role: of this program's making, a checkpoint's board.
+/// A delegated role: in catalogues that this program makes, a checkpoint's board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delegation {
     /// The role's name.
     pub name: RoleName,
-    /// Who signs.
+    /// The keys and the threshold.
     #[serde(flatten)]
     pub signers: RoleKeys,
-    /// Patterns of the paths that it speaks for.
+    /// Patterns of the paths that it is responsible for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<Vec<String>>,
-    /// Or: prefixes of the SHA-256 of those paths.
+    /// Alternatively, hexadecimal prefixes of the SHA-256 of those paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_hash_prefixes: Option<Vec<String>>,
-    /// Whether nobody after it speaks for these paths.
+    /// Whether later roles are not consulted for these paths.
     pub terminating: bool,
 }
 
 impl Delegation {
-    /// Whether the role may speak for `path`.
+    /// Whether the role is responsible for `path`.
     pub fn covers(&self, path: &str) -> bool {
-        let digest = || Sha256Digest::of(path.as_bytes()).to_string();
+        let digest = || Sha256Digest::compute(path.as_bytes()).to_string();
         self.paths.iter().flatten().any(|pattern| pattern::matches(pattern, path))
             || self.path_hash_prefixes.iter().flatten().any(|prefix| digest().starts_with(prefix.as_str()))
     }
@@ -244,8 +244,10 @@ impl Role for TargetsRole {
         }
         for role in roles {
             if is_top_level(role.name.as_str()) {
-                let reason =
-                    format!("it delegates to a role called {}, which is a role of TUF's own", role.name);
+                let reason = format!(
+                    "it delegates to a role called {}, which is the name of a top-level role",
+                    role.name
+                );
                 return Err(Error::malformed(file, reason));
             }
             if role.paths.is_some() == role.path_hash_prefixes.is_some() {
@@ -257,7 +259,7 @@ impl Role for TargetsRole {
     }
 }
 
-/// Whether this is the name of one of TUF's own roles, which no checkpoint can have.
+/// Whether this is the name of a top-level role, which checkpoints may not have.
 pub(super) fn is_top_level(name: &str) -> bool {
     matches!(name, "root" | "timestamp" | "snapshot" | "targets")
 }

@@ -1,4 +1,4 @@
-//! What the catalogue holds: paths of targets, and the files of a checkpoint.
+//! Targets of the catalogue: their paths, and the files of a checkpoint.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,29 +10,29 @@ use crate::identity::VerifyingKey;
 use crate::name::{CheckpointId, Label};
 use crate::time::Timestamp;
 
-/// Longest path of a target.
+/// Longest target path, in bytes.
 const MAX_PATH_BYTES: usize = 256;
 
-/// A text is no path of a target.
+/// A text is not a valid target path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is not a target's path: use folders and a file of a-z, A-Z, 0-9, `.`, `-`, `_`, none beginning with `.`"
+    "`{text}` is not a target path: use folders and a file of a-z, A-Z, 0-9, `.`, `-`, `_`, none beginning with `.`"
 )]
 pub struct TargetPathError {
     text: String,
 }
 
-/// A target's path, such as `gpt2-1.5b/policy.toml`; safe below a folder and in a URL.
+/// A target path, such as `gpt2-1.5b/policy.toml`; it cannot leave a folder and is safe in a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetPath(String);
 
 impl TargetPath {
-    /// The path as text.
+    /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The path under which a consistent snapshot keeps these bytes: the digest before the file's name.
+    /// Returns the path in a consistent snapshot: the digest precedes the file's name.
     pub(super) fn consistent(&self, digest: Sha256Digest) -> String {
         match self.0.rsplit_once('/') {
             Some((folder, name)) => format!("{folder}/{digest}.{name}"),
@@ -40,17 +40,17 @@ impl TargetPath {
         }
     }
 
-    /// Where the card of a key lies.
+    /// The path of a key's card.
     pub fn card(key: &VerifyingKey) -> Self {
         Self(format!("cards/{}.json", key.id()))
     }
 
-    /// Where the registrars of organizations are named.
+    /// The path of the list of registrars.
     pub fn organizations() -> Self {
         Self("organizations/registrars.json".to_owned())
     }
 
-    /// Where the rules lie by which misuse is found.
+    /// The path of the misuse rules.
     pub fn misuse_rules() -> Self {
         Self("misuse/rules.toml".to_owned())
     }
@@ -78,24 +78,24 @@ impl fmt::Display for TargetPath {
 
 serde_as_text!(TargetPath);
 
-/// The files that a board keeps for its checkpoint.
+/// A file that a board signs for its checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CheckpointFile {
-    /// `policy.toml`: who may have it, on which terms.
+    /// `policy.toml`: the release rules.
     Policy,
-    /// `manifest.json`: its files and their digests.
+    /// `manifest.json`: the checkpoint's files with their digests.
     Manifest,
-    /// `stage.json`: which stage of the policy is in force.
+    /// `stage.json`: the stage of the policy that is in force.
     Stage,
-    /// `agreement.md`: what a researcher agrees to.
+    /// `agreement.md`: the text that researchers accept.
     Agreement,
 }
 
 impl CheckpointFile {
-    /// Every kind.
+    /// All files.
     pub const ALL: [Self; 4] = [Self::Policy, Self::Manifest, Self::Stage, Self::Agreement];
 
-    /// The file's name.
+    /// Returns the file's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Policy => "policy.toml",
@@ -105,31 +105,31 @@ impl CheckpointFile {
         }
     }
 
-    /// Its path in the catalogue.
-    pub fn of(self, checkpoint: &CheckpointId) -> TargetPath {
+    /// Returns the file's path in the catalogue.
+    pub fn target_path(self, checkpoint: &CheckpointId) -> TargetPath {
         TargetPath(format!("{checkpoint}/{}", self.name()))
     }
 }
 
-/// `stage.json`: the stage that a checkpoint is in, and the evidence that its board cites for it.
+/// `stage.json`: a checkpoint's current stage, and the evidence for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageTarget {
-    /// Version of this form; 1.
+    /// The version of the format, [`Self::SCHEMA`].
     pub schema: u32,
-    /// Which checkpoint.
+    /// The checkpoint.
     pub checkpoint: CheckpointId,
     /// The stage's name in the policy.
     pub stage: Label,
-    /// Since when it is in force.
+    /// When the stage came into force.
     pub since: Timestamp,
-    /// The statements of evidence that the board cites, by the digests of their payloads.
+    /// The payload digests of the evidence statements that the board cites.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Sha256Digest>,
 }
 
 impl StageTarget {
-    /// The version of the form that this program writes and reads.
+    /// The version of the format that this program reads and writes.
     pub const SCHEMA: u32 = 1;
 }
 

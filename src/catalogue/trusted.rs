@@ -1,4 +1,4 @@
-//! A catalogue whose whole chain held: what is asked of it is answered from verified metadata only.
+//! A verified catalogue. Everything that it returns comes from verified metadata.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use crate::name::{CheckpointId, Label};
 use crate::statement::{CatalogueId, Envelope, Quorum, Verified, verify_card};
 use crate::time::Timestamp;
 
-/// Longest target that is fetched into memory; a manifest of a large checkpoint takes a few MB.
+/// Longest target that is fetched into memory, in bytes; the manifest of a large checkpoint has a few MB.
 const MAX_TARGET_BYTES: u64 = 64 << 20;
 
 /// Delegated roles by name.
 pub(super) type Delegated = BTreeMap<RoleName, Document<TargetsRole>>;
 
-/// The verified documents that make a catalogue.
+/// The verified documents of a catalogue.
 #[derive(Debug, Clone)]
 pub(super) struct Parts {
     pub(super) root: Document<RootRole>,
@@ -28,29 +28,29 @@ pub(super) struct Parts {
     pub(super) snapshot: Document<SnapshotRole>,
     pub(super) targets: Document<TargetsRole>,
     pub(super) delegated: Delegated,
-    /// Boards whose metadata does not count: their checkpoints cannot be used, and the others can.
-    pub(super) closed: BTreeMap<RoleName, Closed>,
+    /// Boards whose metadata is not valid: their checkpoints cannot be used; the others can.
+    pub(super) closed: BTreeMap<RoleName, ClosureReason>,
 }
 
-/// Why a board's metadata does not count.
+/// Why a board's metadata is not valid.
 #[derive(Debug, Clone)]
-pub(super) enum Closed {
+pub(super) enum ClosureReason {
     /// See [`Error::Expired`].
     Expired { file: String, expired: Timestamp, now: Timestamp },
     /// See [`Error::NoCatalogue`].
     NoCatalogue { file: String },
 }
 
-impl From<Closed> for Error {
-    fn from(closed: Closed) -> Self {
+impl From<ClosureReason> for Error {
+    fn from(closed: ClosureReason) -> Self {
         match closed {
-            Closed::Expired { file, expired, now } => Self::Expired { file, expired, now },
-            Closed::NoCatalogue { file } => Self::NoCatalogue { file },
+            ClosureReason::Expired { file, expired, now } => Self::Expired { file, expired, now },
+            ClosureReason::NoCatalogue { file } => Self::NoCatalogue { file },
         }
     }
 }
 
-/// A verified catalogue. Only a client and a repository make one.
+/// A verified catalogue. Only [`super::Client`], [`super::History`] and [`super::Repository`] make one.
 #[derive(Debug, Clone)]
 pub struct TrustedCatalogue {
     id: CatalogueId,
@@ -61,44 +61,46 @@ pub struct TrustedCatalogue {
     cache: Option<PathBuf>,
 }
 
-/// What the catalogue says of one file.
+/// A target file in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetInfo {
-    /// Its path.
+    /// The path.
     pub path: TargetPath,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub length: u64,
-    /// Its SHA-256.
+    /// The SHA-256 of its bytes.
     pub sha256: Sha256Digest,
-    /// The role that vouches for it: `targets`, or a checkpoint's.
+    /// The role that lists it: `targets`, or a checkpoint's.
     pub role: String,
     /// The version of that role's metadata.
     pub version: u64,
 }
 
-/// What a person wants to know of one role.
+/// A summary of one role for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleSummary {
-    /// Its name.
+    /// The role's name.
     pub role: String,
     /// The version of its metadata.
     pub version: u64,
-    /// When that stops being believed.
+    /// When the metadata expires.
     pub expires: Timestamp,
-    /// Whose signatures it has.
+    /// The keys that signed it.
     pub signers: BTreeSet<VerifyingKey>,
-    /// Who may sign it, and how many must.
+    /// The keys that may sign it, and the threshold.
     pub quorum: Quorum,
 }
 
 impl TrustedCatalogue {
-    /// Its quorums verify statements for the catalogue `id` only.
+    /// Makes a catalogue whose quorums verify only statements for the catalogue `id`.
     pub(super) fn new(id: CatalogueId, parts: Parts, cache: Option<PathBuf>) -> Result<Self, Error> {
-        let owners = Keyring::of(&parts.root, TopRole::Root)?.quorum().clone().in_catalogue(id);
-        let registry = Keyring::of(&parts.root, TopRole::Timestamp)?.quorum().clone().in_catalogue(id);
+        let owners = Keyring::from_root(&parts.root, TopRole::Root)?.quorum().clone().with_catalogue(id);
+        let registry =
+            Keyring::from_root(&parts.root, TopRole::Timestamp)?.quorum().clone().with_catalogue(id);
         let mut boards = BTreeMap::new();
         for delegation in delegations(&parts.targets) {
-            let board = Keyring::of_delegation(&parts.targets, delegation)?.quorum().clone().in_catalogue(id);
+            let board =
+                Keyring::from_delegation(&parts.targets, delegation)?.quorum().clone().with_catalogue(id);
             if let Some(checkpoint) = delegation.name.checkpoint() {
                 boards.entry(checkpoint).or_insert(board);
             }
@@ -106,67 +108,67 @@ impl TrustedCatalogue {
         Ok(Self { id, parts, owners, registry, boards, cache })
     }
 
-    /// Which catalogue it is, whatever version of it.
+    /// Returns the catalogue's id, the same for all versions.
     pub fn id(&self) -> CatalogueId {
         self.id
     }
 
-    /// Who owns the catalogue.
+    /// Returns the owners' keys and threshold.
     pub fn owners(&self) -> &Quorum {
         &self.owners
     }
 
-    /// The keys of the registry: those that sign timestamps.
+    /// Returns the registry's keys: those that sign timestamps.
     pub fn registry(&self) -> &Quorum {
         &self.registry
     }
 
-    /// The board of a checkpoint: the keys and threshold that the owners delegated it to.
+    /// Returns the keys and threshold of a checkpoint's board.
     pub fn board(&self, checkpoint: &CheckpointId) -> Option<&Quorum> {
         self.boards.get(checkpoint)
     }
 
-    /// Every board by its name: a checkpoint's, or one that policies ask, such as `ethics`.
+    /// Returns all boards by name: of checkpoints, and those that policies consult, such as `ethics`.
     pub fn boards(&self) -> &BTreeMap<CheckpointId, Quorum> {
         &self.boards
     }
 
-    /// Until when it is believed that nothing newer is out.
+    /// Returns when the timestamp expires: until then the catalogue counts as current.
     pub fn timestamp_expires(&self) -> Timestamp {
         self.parts.timestamp.expires()
     }
 
-    /// Every checkpoint that has a board.
+    /// Iterates over the checkpoints that have a board.
     pub fn checkpoints(&self) -> impl Iterator<Item = &CheckpointId> {
         self.boards.keys().filter(|name| name.as_str() != AUDITORS)
     }
 
-    /// Every checkpoint of which its board published something, whether or not that still counts.
+    /// Iterates over the checkpoints whose board published metadata, valid or not.
     pub fn published_checkpoints(&self) -> impl Iterator<Item = &CheckpointId> {
         let Parts { delegated, closed, .. } = &self.parts;
         self.checkpoints()
             .filter(|name| delegated.contains_key(name.as_str()) || closed.contains_key(name.as_str()))
     }
 
-    /// What the catalogue says of the file at `path` (TUF 1.0, 5.6.7): the first role that lists it, from the top, depth first.
+    /// Looks up the file at `path` (TUF 1.0, 5.6.7): the first role that lists it, from the top, depth first.
     pub fn target(&self, path: &TargetPath) -> Option<TargetInfo> {
         let load = |_: &_, delegation: &Delegation| Ok(self.parts.delegated.get(&delegation.name));
-        // Loading fails never, since all of it is here.
+        // Loading cannot fail, since all metadata is in memory.
         let (role, document, file) = walk(&self.parts.targets, path.as_str(), load).ok().flatten()?;
         Some(info(path.clone(), role, document, file))
     }
 
-    /// Every file that the catalogue vouches for, by path.
+    /// Lists all files, ordered by path.
     pub fn targets(&self) -> Vec<TargetInfo> {
         let documents = std::iter::once(&self.parts.targets).chain(self.parts.delegated.values());
         let paths: BTreeSet<_> = documents.flat_map(|document| document.role().targets.keys()).collect();
         paths.into_iter().filter_map(|path| self.target(path)).collect()
     }
 
-    /// The file at `path`, verified: from this machine where it was fetched before, or else from `remote`.
+    /// Returns the verified bytes of the file at `path`, from the cache or from `remote`.
     ///
     /// # Errors
-    /// [`Error::NoTarget`], [`Error::Missing`], [`Error::Length`], [`Error::Digest`], what the remote says.
+    /// [`Error::NoTarget`], [`Error::Missing`], [`Error::Length`], [`Error::Digest`], errors of the remote.
     pub fn fetch_target(&self, remote: &dyn Remote, path: &TargetPath) -> Result<Vec<u8>, Error> {
         let info = self.target(path).ok_or_else(|| Error::NoTarget { path: path.to_string() })?;
         self.fetch(remote, &info)
@@ -176,10 +178,10 @@ impl TrustedCatalogue {
         fetch(remote, self.cache.as_deref(), info)
     }
 
-    /// What the catalogue says of a file that a checkpoint's board keeps; nobody else may speak for it.
+    /// Looks up a file of a checkpoint, which its board must have signed.
     ///
     /// # Errors
-    /// [`Error::NoTarget`], [`Error::NotTheBoards`], [`Error::Expired`], [`Error::NoCatalogue`].
+    /// [`Error::NoTarget`], [`Error::NotFromBoard`], [`Error::Expired`], [`Error::NoCatalogue`].
     pub fn checkpoint_target(
         &self,
         checkpoint: &CheckpointId,
@@ -188,15 +190,15 @@ impl TrustedCatalogue {
         if let Some(closed) = self.parts.closed.get(checkpoint.as_str()).cloned() {
             return Err(closed.into());
         }
-        let path = file.of(checkpoint);
+        let path = file.target_path(checkpoint);
         let info = self.target(&path).ok_or_else(|| Error::NoTarget { path: path.to_string() })?;
         if info.role == checkpoint.as_str() {
             return Ok(info);
         }
-        Err(Error::NotTheBoards { path: path.to_string(), role: info.role })
+        Err(Error::NotFromBoard { path: path.to_string(), role: info.role })
     }
 
-    /// A file that a checkpoint's board keeps, verified.
+    /// Returns the verified bytes of a file of a checkpoint.
     ///
     /// # Errors
     /// Those of [`Self::checkpoint_target`] and [`Self::fetch_target`].
@@ -209,7 +211,7 @@ impl TrustedCatalogue {
         self.fetch(remote, &self.checkpoint_target(checkpoint, file)?)
     }
 
-    /// The policy of a checkpoint, as TOML.
+    /// Returns the policy of a checkpoint, as TOML.
     ///
     /// # Errors
     /// Those of [`Self::checkpoint_file`].
@@ -217,7 +219,7 @@ impl TrustedCatalogue {
         self.checkpoint_file(remote, checkpoint, CheckpointFile::Policy)
     }
 
-    /// The manifest of a checkpoint, as JSON.
+    /// Returns the manifest of a checkpoint, as JSON.
     ///
     /// # Errors
     /// Those of [`Self::checkpoint_file`].
@@ -225,7 +227,7 @@ impl TrustedCatalogue {
         self.checkpoint_file(remote, checkpoint, CheckpointFile::Manifest)
     }
 
-    /// The agreement that researchers sign for a checkpoint, as Markdown.
+    /// Returns the agreement of a checkpoint, as Markdown.
     ///
     /// # Errors
     /// Those of [`Self::checkpoint_file`].
@@ -233,13 +235,13 @@ impl TrustedCatalogue {
         self.checkpoint_file(remote, checkpoint, CheckpointFile::Agreement)
     }
 
-    /// The stage that a checkpoint is in.
+    /// Returns the stage of a checkpoint.
     ///
     /// # Errors
     /// Those of [`Self::checkpoint_file`]; [`Error::Malformed`].
     pub fn stage(&self, remote: &dyn Remote, checkpoint: &CheckpointId) -> Result<StageTarget, Error> {
         let bytes = self.checkpoint_file(remote, checkpoint, CheckpointFile::Stage)?;
-        let path = CheckpointFile::Stage.of(checkpoint);
+        let path = CheckpointFile::Stage.target_path(checkpoint);
         let stage: StageTarget =
             crate::json::from_slice(&bytes).map_err(|error| Error::malformed(path.as_str(), error))?;
         if stage.schema != StageTarget::SCHEMA || stage.checkpoint != *checkpoint {
@@ -249,7 +251,7 @@ impl TrustedCatalogue {
         Ok(stage)
     }
 
-    /// The rules by which misuse is found, as TOML; the owners keep them.
+    /// Returns the misuse rules, as TOML, which the owners sign.
     ///
     /// # Errors
     /// Those of [`Self::fetch_target`].
@@ -257,13 +259,13 @@ impl TrustedCatalogue {
         self.fetch_target(remote, &TargetPath::misuse_rules())
     }
 
-    /// The registrars of each organization for which the owners named some; any one of them speaks for it.
+    /// Returns each organization's registrars, of whom any one may confirm members.
     ///
     /// # Errors
     /// Those of [`Self::fetch_target`]; [`Error::Malformed`].
     pub fn organizations(&self, remote: &dyn Remote) -> Result<BTreeMap<Label, Quorum>, Error> {
         let path = TargetPath::organizations();
-        // Nobody but the owners may speak for it, whatever they delegated.
+        // Only the owners may sign it, whatever they delegated.
         let Some(info) = self.target(&path).filter(|info| info.role == "targets") else {
             return Ok(BTreeMap::new());
         };
@@ -271,15 +273,16 @@ impl TrustedCatalogue {
         let quorum = |(name, keys): (&Label, &BTreeSet<_>)| {
             let registrars = Quorum::new(format!("a registrar of {name}"), keys.iter().copied(), 1);
             let registrars = registrars.map_err(|error| Error::malformed(path.as_str(), error))?;
-            Ok((name.clone(), registrars.in_catalogue(self.id)))
+            Ok((name.clone(), registrars.with_catalogue(self.id)))
         };
         organizations.iter().map(quorum).collect()
     }
 
-    /// The card of a key, if the owners published one.
+    /// Returns the card of a key.
     ///
     /// # Errors
-    /// Those of [`Self::fetch_target`]; [`Error::Malformed`] where it is no card of that key.
+    /// Those of [`Self::fetch_target`], [`Error::NoTarget`] if the owners published none; [`Error::Malformed`] if it is not a card of
+    /// that key.
     pub fn card(&self, remote: &dyn Remote, key: &VerifyingKey) -> Result<Verified<Card>, Error> {
         let path = TargetPath::card(key);
         let bytes = self.fetch_target(remote, &path)?;
@@ -294,7 +297,7 @@ impl TrustedCatalogue {
         ))
     }
 
-    /// The cards of everybody who has a key in the catalogue now: owners, registry and boards.
+    /// Returns the cards of all keys in the catalogue: owners, registry and boards.
     ///
     /// # Errors
     /// Those of [`Self::card`].
@@ -304,21 +307,21 @@ impl TrustedCatalogue {
         keys.into_iter().map(|key| self.card(remote, key)).collect()
     }
 
-    /// Every role: its version, its expiry, who signed it.
+    /// Summarizes all roles.
     ///
     /// # Errors
-    /// None that a verified catalogue gives.
+    /// None for a verified catalogue.
     pub fn roles(&self) -> Result<Vec<RoleSummary>, Error> {
         let Parts { root, timestamp, snapshot, targets, delegated, .. } = &self.parts;
         let mut roles = vec![
-            summary("root", root, Keyring::of(root, TopRole::Root)?),
-            summary("timestamp", timestamp, Keyring::of(root, TopRole::Timestamp)?),
-            summary("snapshot", snapshot, Keyring::of(root, TopRole::Snapshot)?),
-            summary("targets", targets, Keyring::of(root, TopRole::Targets)?),
+            summary("root", root, Keyring::from_root(root, TopRole::Root)?),
+            summary("timestamp", timestamp, Keyring::from_root(root, TopRole::Timestamp)?),
+            summary("snapshot", snapshot, Keyring::from_root(root, TopRole::Snapshot)?),
+            summary("targets", targets, Keyring::from_root(root, TopRole::Targets)?),
         ];
         for delegation in delegations(targets) {
             if let Some(document) = delegated.get(&delegation.name) {
-                let keyring = Keyring::of_delegation(targets, delegation)?;
+                let keyring = Keyring::from_delegation(targets, delegation)?;
                 roles.push(summary(delegation.name.as_str(), document, keyring));
             }
         }
@@ -341,7 +344,7 @@ pub(super) fn info(
     TargetInfo { path, length, sha256: hashes.sha256, role, version: document.version() }
 }
 
-/// A target's bytes, verified: from `cache` where they are there, or else from `remote`.
+/// Returns the verified bytes of a target, from `cache` or from `remote`.
 pub(super) fn fetch(remote: &dyn Remote, cache: Option<&Path>, info: &TargetInfo) -> Result<Vec<u8>, Error> {
     let file = info.path.as_str();
     if info.length > MAX_TARGET_BYTES {

@@ -1,39 +1,38 @@
-//! The steps of TUF 1.0, section 5, each as a pure function: from what is trusted and what is offered to what is trusted next.
+//! The steps of TUF 1.0, section 5, as pure functions: from trusted metadata and new bytes to the next trusted metadata.
 //!
-//! Expiry is judged by the caller, who knows whether metadata is only the floor that newer metadata must not fall below (no
-//! expiry) or is to be acted on (expiry).
+//! Callers check expiry: metadata that only bounds later versions from below may be expired, metadata in use must not be.
 
 use super::document::TopRole;
 use super::schema::{FileMeta, RootRole, SnapshotRole, TargetsRole, TimestampRole};
 use super::{Document, Error, Keyring};
 use crate::digest::Sha256Digest;
 
-/// A root that is trusted because someone says so; it must be signed by its own owners.
+/// A root that the user chose to trust; its own owners must have signed it.
 pub(super) fn first_root(file: &str, bytes: Vec<u8>) -> Result<Document<RootRole>, Error> {
     let root = Document::parse(file, bytes)?;
-    Keyring::of(&root, TopRole::Root)?.verify(&root)?;
+    Keyring::from_root(&root, TopRole::Root)?.verify(&root)?;
     Ok(root)
 }
 
-/// The root after `trusted` (5.3.4, 5.3.5): signed by the old and by the new owners, its version exactly one more. One whose other roles nobody
-/// can sign for is accepted, as the specification has it: what it names is refused then, and the root after it can mend that.
+/// The root after `trusted` (5.3.4, 5.3.5): signed by the old and the new owners, with the next version. As the specification requires, a
+/// root with unusable keys for other roles is accepted: their metadata is refused, and the next root can repair it.
 pub(super) fn next_root(trusted: &Document<RootRole>, bytes: Vec<u8>) -> Result<Document<RootRole>, Error> {
     let expected = trusted.version() + 1;
     let root = Document::parse(&root_file(expected), bytes)?;
-    Keyring::of(trusted, TopRole::Root)?.verify(&root)?;
-    Keyring::of(&root, TopRole::Root)?.verify(&root)?;
+    Keyring::from_root(trusted, TopRole::Root)?.verify(&root)?;
+    Keyring::from_root(&root, TopRole::Root)?.verify(&root)?;
     root.require_version(expected)?;
     Ok(root)
 }
 
-/// The newest timestamp of `trusted` and `bytes` (5.4); the same version again changes nothing.
+/// The newer timestamp of `trusted` and `bytes` (5.4); the same version changes nothing.
 pub(super) fn next_timestamp(
     root: &Document<RootRole>,
     trusted: Option<Document<TimestampRole>>,
     bytes: Vec<u8>,
 ) -> Result<Document<TimestampRole>, Error> {
     let offered: Document<TimestampRole> = Document::parse("timestamp.json", bytes)?;
-    Keyring::of(root, TopRole::Timestamp)?.verify(&offered)?;
+    Keyring::from_root(root, TopRole::Timestamp)?.verify(&offered)?;
     let Some(trusted) = trusted else {
         return Ok(offered);
     };
@@ -46,7 +45,7 @@ pub(super) fn next_timestamp(
     Ok(offered)
 }
 
-/// The snapshot that the timestamp names (5.5), which lists nothing older than `trusted` does and leaves nothing out.
+/// The snapshot that the timestamp names (5.5); it must list every file of `trusted` in the same or a newer version.
 pub(super) fn next_snapshot(
     root: &Document<RootRole>,
     expected: &FileMeta,
@@ -56,7 +55,7 @@ pub(super) fn next_snapshot(
     let file = snapshot_file(expected.version);
     require_bytes(&file, expected, &bytes)?;
     let offered: Document<SnapshotRole> = Document::parse(&file, bytes)?;
-    Keyring::of(root, TopRole::Snapshot)?.verify(&offered)?;
+    Keyring::from_root(root, TopRole::Snapshot)?.verify(&offered)?;
     offered.require_version(expected.version)?;
     for (name, before) in trusted.iter().flat_map(|trusted| &trusted.role().meta) {
         let after = offered
@@ -83,7 +82,7 @@ pub(super) fn next_targets(
     Ok(offered)
 }
 
-/// The bytes have the length and digest that the file above them pins.
+/// Requires the length and digest that the parent metadata pins.
 fn require_bytes(file: &str, expected: &FileMeta, bytes: &[u8]) -> Result<(), Error> {
     if let Some(expected) = expected.length {
         require_length(file, expected, bytes)?;
@@ -97,7 +96,7 @@ pub(super) fn require_length(file: &str, expected: u64, bytes: &[u8]) -> Result<
 }
 
 pub(super) fn require_digest(file: &str, expected: Sha256Digest, bytes: &[u8]) -> Result<(), Error> {
-    let found = Sha256Digest::of(bytes);
+    let found = Sha256Digest::compute(bytes);
     if found == expected { Ok(()) } else { Err(Error::Digest { file: file.to_owned(), expected, found }) }
 }
 
@@ -108,7 +107,7 @@ fn require_not_older(file: &str, trusted: u64, offered: u64) -> Result<(), Error
     Err(Error::Rollback { file: file.chars().take(80).collect(), trusted, offered })
 }
 
-/// Names of files in a consistent snapshot.
+/// File names in a consistent snapshot.
 pub(super) fn root_file(version: u64) -> String {
     format!("{version}.root.json")
 }
@@ -117,7 +116,7 @@ pub(super) fn snapshot_file(version: u64) -> String {
     format!("{version}.snapshot.json")
 }
 
-/// `stem` is a role's name as a file's: [`super::RoleName::file_stem`].
+/// `stem` is [`super::RoleName::file_stem`].
 pub(super) fn targets_file(stem: &str, version: u64) -> String {
     format!("{version}.{stem}.json")
 }

@@ -1,5 +1,5 @@
-//! The search for the role that vouches for a path (TUF 1.0, 5.6.7): from the top, depth first, each role once; behind a terminating
-//! delegation nothing else is asked.
+//! The search for the role that lists a path (TUF 1.0, 5.6.7): from the top, depth first, each role once; it ends at a terminating
+//! delegation.
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -8,8 +8,8 @@ use super::schema::{Delegation, TargetFile, TargetsRole};
 use super::target::TargetPath;
 use super::{Document, Error};
 
-/// The first role that lists `path`: its name, `None` for the top, its metadata, and what that says. `load` gives the metadata of a
-/// delegated role, from its parent's metadata and delegation, or `None` where there is none.
+/// Returns the first role that lists `path`: its name (`None` for the top), its metadata and its entry. `load` returns the metadata of a
+/// delegated role, given its parent's metadata and the delegation, or `None` if there is none.
 pub(super) fn walk<D: Borrow<Document<TargetsRole>>>(
     top: D,
     path: &str,

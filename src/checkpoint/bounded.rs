@@ -1,4 +1,4 @@
-//! Reads small files of unknown origin whole, but never more of them than is accepted.
+//! Reads small untrusted files with a size limit.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::Error;
 
-/// Longest accepted `config.json` or `hparams.json`.
+/// Longest accepted `config.json` or `hparams.json`, in bytes.
 pub(super) const CONFIG: u64 = 1 << 20;
-/// Longest accepted `vocab.json` or `merges.txt`; GPT-2's vocabulary takes 1 MB.
+/// Longest accepted `vocab.json` or `merges.txt`, in bytes; GPT-2's vocabulary has 1 MB.
 pub(super) const TOKENIZER: u64 = super::tokenizer_files::FILE_BYTES as u64;
 
-/// A file and its size; anything but a regular file is refused before it is opened, since a pipe would block.
+/// Opens a regular file and returns its size. Other kinds of files are refused before opening: a pipe would block.
 pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
     let metadata = path.metadata().map_err(Error::io("open", path))?;
     if !metadata.is_file() {
@@ -23,14 +23,14 @@ pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
     Ok((file, size))
 }
 
-/// The bytes of a file that must not be longer than `max`.
+/// Reads a file of at most `max` bytes.
 pub(super) fn read(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
     let (file, size) = open(path)?;
     if size > max {
         return Err(Error::TooLong { path: path.to_owned(), size, max });
     }
     let mut bytes = Vec::new();
-    file.take(max) // it may be growing
+    file.take(max) // the file may be growing
         .read_to_end(&mut bytes)
         .map_err(Error::io("read", path))?;
     Ok(bytes)

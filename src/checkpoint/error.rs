@@ -1,9 +1,9 @@
-//! What can go wrong with a checkpoint.
+//! Errors of checkpoints.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Foreign;
+use super::ForeignFormat;
 use super::config::ConfigError;
 use super::fetch::FetchError;
 use super::manifest::ManifestError;
@@ -14,253 +14,106 @@ use super::verify::{FileProblem, TensorProblem};
 use crate::digest::{Crc32c, Sha256Digest};
 use crate::name::NameError;
 
-/// An import, a check or a read of a checkpoint failed.
+/// A checkpoint cannot be imported, verified or read.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum Error {
-    /// The operating system refused.
+    /// A file operation failed; `action` is a verb phrase.
     #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Its answer.
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     /// A published checkpoint could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// The configuration cannot be used.
+    /// The configuration is invalid.
     #[error("{}: {source}", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: ConfigError,
-    },
-    /// A weights file is not well-formed.
+    Config { path: PathBuf, source: ConfigError },
+    /// A weights file is malformed.
     #[error("{}: {source}", path.display())]
-    Weights {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: TensorFileError,
-    },
-    /// A TensorFlow checkpoint is not well-formed.
+    Weights { path: PathBuf, source: TensorFileError },
+    /// A TensorFlow checkpoint is malformed.
     #[error("{}: {source}", path.display())]
-    TensorFlow {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: BundleError,
-    },
-    /// The vocabulary or the merges cannot be used.
+    TensorFlow { path: PathBuf, source: BundleError },
+    /// A tokenizer file is invalid.
     #[error("{}: {source}", path.display())]
-    Tokenizer {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: TokenizerFilesError,
-    },
-    /// A manifest cannot be used.
+    Tokenizer { path: PathBuf, source: TokenizerFilesError },
+    /// The manifest is invalid.
     #[error("{}: {source}", path.display())]
-    Manifest {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: ManifestError,
-    },
-    /// A file is not the JSON that it should be.
+    Manifest { path: PathBuf, source: ManifestError },
+    /// A file is not a JSON object of the expected form.
     #[error("{}: {source}", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// A small file is not small.
+    Json { path: PathBuf, source: serde_json::Error },
+    /// A small file exceeds its limit, in bytes.
     #[error("{} has {size} bytes; at most {max} are accepted", path.display())]
-    TooLong {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        size: u64,
-        /// The most that is accepted.
-        max: u64,
-    },
-    /// The name is no checkpoint's and cannot become one's.
+    TooLong { path: PathBuf, size: u64, max: u64 },
+    /// The name is neither a known checkpoint's nor a valid id.
     #[error(transparent)]
-    Name {
-        /// Why.
-        source: NameError,
-    },
-    /// A folder holds neither published form.
-    #[error("{} holds no checkpoint: neither model.safetensors nor model.ckpt.index", folder.display())]
-    NotACheckpoint {
-        /// The folder.
-        folder: PathBuf,
-    },
+    Name { source: NameError },
+    /// A folder has neither published form.
+    #[error("{} has no checkpoint: neither model.safetensors nor model.ckpt.index", folder.display())]
+    NotACheckpoint { folder: PathBuf },
     /// A folder has no manifest.
     #[error("{} has no manifest.json: it is not an imported checkpoint", folder.display())]
-    NotImported {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A file in a format of others, in place of what is read here.
+    NotImported { folder: PathBuf },
+    /// A file has a format that is not supported.
     #[error("{} {found}", path.display())]
-    OtherFormat {
-        /// The file.
-        path: PathBuf,
-        /// What it is.
-        found: Foreign,
-    },
-    /// An adapter in the folder of its base, which importing the base would leave out.
-    #[error("{} is an adapter beside its base: the base alone is another model than both together", path.display())]
-    AdapterBesideBase {
-        /// The adapter's file.
-        path: PathBuf,
-    },
-    /// A tensor of an adapter in a file of weights.
-    #[error("{}: tensor `{name}` belongs to an adapter (LoRA or another of PEFT's), which is not applied here", path.display())]
-    AdapterTensor {
-        /// The file.
-        path: PathBuf,
-        /// The tensor's name as published.
-        name: String,
-    },
-    /// No tokenizer of any kind.
-    #[error("{} holds no tokenizer: neither vocab.json and merges.txt nor tokenizer.json", folder.display())]
-    NoTokenizer {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A size that the configuration does not name and the weights have otherwise than by default.
-    #[error("{} has no `{field}`, which is {default} then, as in transformers; the weights have {found}", path.display())]
-    UnstatedSize {
-        /// The configuration.
-        path: PathBuf,
-        /// The field's name.
-        field: &'static str,
-        /// What transformers takes.
-        default: usize,
-        /// What the weights have.
-        found: usize,
-    },
-    /// A shard's name would leave the folder.
+    OtherFormat { path: PathBuf, found: ForeignFormat },
+    /// An adapter is beside its base model; the import would ignore it.
+    #[error("{} is an adapter beside its base model; adapters are not supported, and the base alone is a different model", path.display())]
+    AdapterBesideBase { path: PathBuf },
+    /// A weights file has a tensor of an adapter; `name` is as published.
+    #[error("{}: tensor `{name}` belongs to an adapter (LoRA or another of PEFT's); adapters are not supported", path.display())]
+    AdapterTensor { path: PathBuf, name: String },
+    /// The folder has no tokenizer.
+    #[error("{} has no tokenizer: neither vocab.json and merges.txt nor tokenizer.json", folder.display())]
+    NoTokenizer { folder: PathBuf },
+    /// The configuration does not set a size, and the weights do not have transformers' default.
+    #[error("{} does not set `{field}`, so it is {default}, as in transformers; the weights have {found}", path.display())]
+    UnstatedSize { path: PathBuf, field: &'static str, default: usize, found: usize },
+    /// The index names a shard that is not a plain file name.
     #[error("{} names the shard `{name}`, which is not a plain file name", path.display())]
-    ShardName {
-        /// The index.
-        path: PathBuf,
-        /// The name.
-        name: String,
-    },
-    /// No shards, or too many.
+    ShardName { path: PathBuf, name: String },
+    /// The index names no shards, or too many.
     #[error("{} names {count} shards; 1 to {max} are accepted", path.display())]
-    ShardCount {
-        /// The index.
-        path: PathBuf,
-        /// How many.
-        count: usize,
-        /// How many are accepted.
-        max: usize,
-    },
-    /// Two tensors of one name.
-    #[error("tensor `{name}` is there twice")]
-    TensorTwice {
-        /// Its name in the normal form.
-        name: String,
-    },
-    /// The configuration ties the head to the embedding, the weights do not.
+    ShardCount { path: PathBuf, count: usize, max: usize },
+    /// Two tensors have one name in the normal form.
+    #[error("duplicate tensor `{name}`")]
+    TensorTwice { name: String },
+    /// The configuration ties the head to the embedding, but the weights differ.
     #[error("{}: lm_head.weight differs from the token embedding, but config.json ties them", path.display())]
-    UntiedHead {
-        /// The file that holds the head.
-        path: PathBuf,
-    },
-    /// Tensors are missing, extra or misshapen.
+    UntiedHead { path: PathBuf },
+    /// Tensors are missing, unexpected or of the wrong shape.
     #[error("{}: {}", folder.display(), listed(problems))]
-    Tensors {
-        /// The folder.
-        folder: PathBuf,
-        /// All of them.
-        problems: Vec<TensorProblem>,
-    },
-    /// A tensor's bytes are not those that were published with it.
+    Tensors { folder: PathBuf, problems: Vec<TensorProblem> },
+    /// A tensor does not have the checksum that was published with it.
     #[error("{}: tensor `{name}`: CRC-32C is {found}, not {expected}", path.display())]
-    TensorChecksum {
-        /// The file.
-        path: PathBuf,
-        /// The tensor's name in the normal form.
-        name: String,
-        /// By the publication's index.
-        expected: Crc32c,
-        /// Of the bytes.
-        found: Crc32c,
-    },
-    /// A file of a known checkpoint is not the one on record.
-    #[error("{} is not {checkpoint}'s: SHA-256 is {found}, on record is {expected}", path.display())]
-    Unofficial {
-        /// The file.
-        path: PathBuf,
-        /// The known checkpoint.
-        checkpoint: &'static str,
-        /// On record.
-        expected: &'static str,
-        /// Of the bytes.
-        found: Sha256Digest,
-    },
-    /// A known checkpoint's id for a model of another shape.
+    TensorChecksum { path: PathBuf, name: String, expected: Crc32c, found: Crc32c },
+    /// A file of a known checkpoint does not have the digest on record.
+    #[error("{} is not {checkpoint}'s: SHA-256 is {found}, not {expected} as on record", path.display())]
+    Unofficial { path: PathBuf, checkpoint: &'static str, expected: &'static str, found: Sha256Digest },
+    /// A model has a known checkpoint's id and another shape.
     #[error("this is not {checkpoint}: `{field}` is {found}, not {expected}")]
-    NotThatCheckpoint {
-        /// The known checkpoint.
-        checkpoint: &'static str,
-        /// What differs.
-        field: &'static str,
-        /// On record.
-        expected: usize,
-        /// In the source.
-        found: usize,
-    },
-    /// A destination such as `/` or `..`, beside which nothing can be put together.
+    NotThatCheckpoint { checkpoint: &'static str, field: &'static str, expected: usize, found: usize },
+    /// The destination has no file name, such as `/` or `..`.
     #[error("{} does not name a new folder", destination.display())]
-    NotAFolderName {
-        /// What was given.
-        destination: PathBuf,
-    },
-    /// The destination is there already, and is something else.
-    #[error("{} exists already and was not made from this source", destination.display())]
-    DestinationExists {
-        /// The folder.
-        destination: PathBuf,
-    },
+    NotAFolderName { destination: PathBuf },
+    /// The destination exists and is something else.
+    #[error("{} already exists and was not made from this source", destination.display())]
+    DestinationExists { destination: PathBuf },
     /// Another process imports into the same folder.
     #[error("another import into {} is running", destination.display())]
-    Busy {
-        /// The folder.
-        destination: PathBuf,
-    },
-    /// A file is not what the manifest says.
+    Busy { destination: PathBuf },
+    /// A file does not match the manifest.
     #[error("{}: {problem}", folder.display())]
-    Altered {
-        /// The folder.
-        folder: PathBuf,
-        /// The file and what is wrong with it.
-        problem: FileProblem,
-    },
-    /// Our own header could not be written; the checks before it make this impossible.
+    Altered { folder: PathBuf, problem: FileProblem },
+    /// The safetensors header could not be serialized; no known cause.
     #[error("cannot write the safetensors header: {source}")]
-    Header {
-        /// Why.
-        source: safetensors::SafeTensorError,
-    },
-    /// Our own JSON could not be written; nothing known makes this happen.
+    Header { source: safetensors::SafeTensorError },
+    /// JSON could not be serialized; no known cause.
     #[error("cannot encode: {source}")]
-    Encode {
-        /// Why.
-        source: serde_json::Error,
-    },
+    Encode { source: serde_json::Error },
 }
 
-/// The first few problems, and how many more there are.
+/// Lists the first few problems and counts the rest.
 fn listed(problems: &[TensorProblem]) -> String {
     const SHOWN: usize = 5;
     let mut lines: Vec<String> = problems.iter().take(SHOWN).map(ToString::to_string).collect();
@@ -271,7 +124,7 @@ fn listed(problems: &[TensorProblem]) -> String {
 }
 
 impl Error {
-    /// Whether the same call may go well later, without another source.
+    /// Whether the same call may succeed later with the same source.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Io { .. } | Self::Busy { .. } => true,
@@ -280,7 +133,7 @@ impl Error {
         }
     }
 
-    /// The file that could not be understood, if that is what went wrong.
+    /// Returns the malformed file, if that is the error.
     pub(super) fn malformed_file(&self) -> Option<&Path> {
         match self {
             Self::Config { path, .. }
@@ -292,7 +145,7 @@ impl Error {
         }
     }
 
-    /// For `map_err`: names the action and the path of a failed system call.
+    /// For `map_err`: adds the action and the path to a system error.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }

@@ -1,4 +1,4 @@
-//! A checkpoint in the normal form, opened for use: what is handed out was measured against the manifest first (P6).
+//! Opens a checkpoint in the normal form; everything that it returns was verified against the manifest (P6).
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a folder in the normal form; checks the configuration's digest, not yet the other files'.
+    /// Opens a folder in the normal form. Verifies only the configuration's digest.
     ///
     /// # Errors
     /// [`Error::NotImported`], [`Error::Manifest`], [`Error::Altered`], [`Error::Config`], [`Error::Io`].
@@ -32,17 +32,17 @@ impl Checkpoint {
         Ok(Self { folder: folder.to_owned(), manifest, config })
     }
 
-    /// What the folder was measured against.
+    /// Returns the manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The shape of its model.
+    /// Returns the model's configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// The tokenizer's vocabulary, merges and facts, digests checked.
+    /// Reads the tokenizer's files and verifies their digests.
     ///
     /// # Errors
     /// [`Error::Altered`], [`Error::Tokenizer`], [`Error::TooLong`], [`Error::Io`].
@@ -53,11 +53,11 @@ impl Checkpoint {
         let tokenizer = has_tokenizer.then(|| read(manifest::TOKENIZER)).transpose()?;
         let bytes =
             TokenizerBytes { vocabulary: &vocabulary, merges: &merges, tokenizer: tokenizer.as_deref() };
-        TokenizerFiles::of(&self.folder, &self.config, bytes)
+        TokenizerFiles::parse_folder(&self.folder, &self.config, bytes)
     }
 
-    /// The weights, shapes checked against the configuration. Their digest is [`Self::check_files`]'s to check: call both,
-    /// at the same time if you like, before a number is used.
+    /// Opens the weights and compares their shapes with the configuration. It does not verify their digest: also call
+    /// [`Self::check_files`], possibly at the same time, before the weights are used.
     ///
     /// # Errors
     /// [`Error::Weights`], [`Error::Tensors`], [`Error::Io`].
@@ -71,10 +71,10 @@ impl Checkpoint {
         }
     }
 
-    /// Hashes every file of the folder.
+    /// Verifies the digests of all files.
     ///
     /// # Errors
-    /// [`Error::Altered`] with the first that fails.
+    /// [`Error::Altered`] with the first wrong file.
     pub fn check_files(&self, progress: &dyn Progress) -> Result<(), Error> {
         let problem =
             verify::check_files(&self.folder, &self.manifest, progress).into_iter().flatten().next();
@@ -86,10 +86,10 @@ fn altered(folder: &Path, problem: FileProblem) -> Error {
     Error::Altered { folder: folder.to_owned(), problem }
 }
 
-/// Reads a small file whole and hands it out only if it is what the manifest says.
+/// Reads a small file and verifies it against the manifest.
 fn read_checked(folder: &Path, manifest: &Manifest, name: &str, max: u64) -> Result<Vec<u8>, Error> {
     let bytes = bounded::read(&folder.join(name), max)?;
-    let found = Sha256Digest::of(&bytes);
+    let found = Sha256Digest::compute(&bytes);
     match manifest.file(name) {
         Some(entry) if entry.sha256 != found => {
             let (name, expected) = (name.to_owned(), entry.sha256);

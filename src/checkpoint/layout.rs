@@ -1,35 +1,34 @@
-//! The names and shapes of a checkpoint's tensors, in the one naming of the normal form.
+//! The names and shapes of a checkpoint's tensors in the normal form.
 //!
-//! The naming is Hugging Face's without the `transformer.` prefix: `wte.weight`, `h.0.attn.c_attn.weight`, `ln_f.bias`;
-//! GPT-1 keeps its `tokens_embed.weight` and `positions_embed.weight`. The four projections of a block keep the
-//! orientation in which OpenAI published them, `[inputs, outputs]`, so that a tensor's bytes are the published bytes.
+//! The names are Hugging Face's without the prefix `transformer.`: `wte.weight`, `h.0.attn.c_attn.weight`, `ln_f.bias`; GPT-1 keeps
+//! `tokens_embed.weight` and `positions_embed.weight`. The four projections of a block have the shape `[inputs, outputs]`, as OpenAI
+//! published them, so that a tensor's bytes are the published bytes.
 
 use super::config::{Architecture, ModelConfig};
 
-/// A tensor that a checkpoint must have.
+/// A tensor of the normal form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorSpec {
-    /// Its name in the normal form.
+    /// The name in the normal form.
     pub name: String,
-    /// Its shape, outermost dimension first.
+    /// The shape, outermost dimension first.
     pub shape: Vec<usize>,
 }
 
-/// What a name in a published file stands for.
+/// The meaning of a tensor name in a published file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishedName {
     /// A parameter, by its name in the normal form.
     Parameter(String),
-    /// A causal mask or a list of positions that Hugging Face saved beside the parameters; it holds nothing that was learned.
+    /// A causal mask or a list of positions that Hugging Face saved beside the parameters; it is not learned.
     Buffer,
-    /// Part of a head for something else than the next token, such as a classifier's `score.weight`: it does not touch what is
-    /// read here.
+    /// A part of a head that does not predict the next token, such as a classifier's `score.weight`; the language model does not use it.
     OtherHead,
-    /// Part of an adapter, which would change the model if it were applied.
+    /// A part of an adapter, which would change the model.
     Adapter,
 }
 
-/// What wrappers put before a model's names: data parallelism, `torch.compile`, sharding, trainers, and heads.
+/// Prefixes that wrappers add to names: data parallelism, `torch.compile`, sharding, trainers, and heads.
 const WRAPPERS: [&str; 7] = [
     "module.",
     "_orig_mod.",
@@ -40,10 +39,10 @@ const WRAPPERS: [&str; 7] = [
     "transformer.",
 ];
 
-/// The modules of the two architectures; what belongs to none of them is a head.
+/// The modules of the two architectures; other names belong to heads.
 const MODULES: [&str; 7] = ["wte", "wpe", "tokens_embed", "positions_embed", "h", "ln_f", "lm_head"];
 
-/// Reads a tensor name of a Hugging Face file.
+/// Parses a tensor name of a Hugging Face file.
 pub fn from_hugging_face(name: &str) -> PublishedName {
     let mut bare = name;
     while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
@@ -63,7 +62,7 @@ pub fn from_hugging_face(name: &str) -> PublishedName {
     }
 }
 
-/// Whether PEFT or adapter-transformers gave a tensor its name.
+/// Whether a name has the form of PEFT or adapter-transformers.
 fn is_of_adapter(name: &str) -> bool {
     let mut parts = name.split('.');
     parts.any(|part| {
@@ -75,7 +74,7 @@ fn is_of_adapter(name: &str) -> bool {
     })
 }
 
-/// Reads a variable name of OpenAI's 2019 TensorFlow files, such as `model/h0/attn/c_attn/w`; `None` for any other.
+/// Parses a variable name of OpenAI's 2019 TensorFlow files, such as `model/h0/attn/c_attn/w`; `None` for any other name.
 pub fn from_tensorflow(name: &str) -> Option<String> {
     let path = name.strip_prefix("model/")?;
     if path == "wte" || path == "wpe" {
@@ -95,13 +94,13 @@ pub fn from_tensorflow(name: &str) -> Option<String> {
     Some(format!("h.{layer}.{}.{last}", module.replace('/', ".")))
 }
 
-/// Whether a variable is no weight of the model: an optimizer's slot beside a weight, or a counter outside the model.
+/// Whether a variable is training state: an optimizer's slot or a counter outside the model.
 pub fn is_training_state(name: &str) -> bool {
     let slot = name.rsplit_once('/').is_some_and(|(variable, _)| from_tensorflow(variable).is_some());
     slot || !name.starts_with("model/")
 }
 
-/// Every tensor of a checkpoint, in the order in which the normal form stores them: embeddings, blocks, norm, head.
+/// Returns all tensors in the order of the normal form: embeddings, blocks, norm, head.
 pub fn tensors(config: &ModelConfig) -> Vec<TensorSpec> {
     let (v, t, c) = (config.vocabulary, config.context, config.width);
     let (tokens, positions) = embedding_names(config.architecture);
@@ -119,10 +118,10 @@ pub fn tensors(config: &ModelConfig) -> Vec<TensorSpec> {
     specs
 }
 
-/// The output head, stored only where it is not the token embedding.
+/// The output head, stored only if it is not tied to the token embedding.
 pub const HEAD: &str = "lm_head.weight";
 
-/// The names of the token and position embeddings.
+/// Returns the names of the token and position embeddings.
 pub fn embedding_names(architecture: Architecture) -> (&'static str, &'static str) {
     match architecture {
         Architecture::Gpt2 => ("wte.weight", "wpe.weight"),
@@ -130,7 +129,7 @@ pub fn embedding_names(architecture: Architecture) -> (&'static str, &'static st
     }
 }
 
-/// How many numbers a checkpoint of this shape has.
+/// Returns the number of parameters of a configuration.
 pub fn parameter_count(config: &ModelConfig) -> u64 {
     tensors(config).iter().map(|tensor| tensor.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
 }

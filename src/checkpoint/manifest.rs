@@ -1,7 +1,7 @@
-//! The manifest of an imported checkpoint: names, sizes and digests of its files, where they came from, its tensors.
+//! The manifest of an imported checkpoint: names, sizes and digests of its files, their origin, and its tensors' checksums.
 //!
-//! The manifest is what `verify` measures a folder against. It is not signed: whoever can rewrite a folder can rewrite
-//! its manifest too. The signature comes with the catalogue, which carries the manifest as a target.
+//! `verify` compares a folder with its manifest. The manifest itself is not signed: an attacker who can rewrite a folder can also rewrite
+//! its manifest. The catalogue, which has the manifest as a target, adds the signatures.
 
 use std::collections::BTreeMap;
 
@@ -13,135 +13,124 @@ use crate::digest::{Crc32c, Sha256Digest};
 use crate::name::CheckpointId;
 use crate::visible::one_line;
 
-/// The manifest's name in the folder.
+/// The file name of the manifest.
 pub const MANIFEST: &str = "manifest.json";
-/// The configuration, as Hugging Face transformers reads it.
+/// The configuration, in the form of Hugging Face transformers.
 pub const CONFIG: &str = "config.json";
-/// The weights, in the naming of [`super::layout`].
+/// The weights, with the names of [`super::layout`].
 pub const WEIGHTS: &str = "model.safetensors";
 /// The tokenizer's vocabulary.
 pub const VOCABULARY: &str = "vocab.json";
 /// The tokenizer's merges.
 pub const MERGES: &str = "merges.txt";
 
-/// What the tokenizer does beside vocabulary and merges, where that is more than GPT-2's own does.
+/// The tokenizer's other settings, if they differ from GPT-2's.
 pub const TOKENIZER: &str = "tokenizer.json";
 
-/// The files of the normal form beside the manifest, in the manifest's order; [`TOKENIZER`] may lie beside them.
+/// The files of the normal form except the manifest, in the manifest's order. [`TOKENIZER`] is optional.
 pub const FILES: [&str; 4] = [CONFIG, MERGES, WEIGHTS, VOCABULARY];
-/// The same with [`TOKENIZER`].
+/// [`FILES`] with [`TOKENIZER`].
 pub const FILES_WITH_TOKENIZER: [&str; 5] = [CONFIG, MERGES, WEIGHTS, TOKENIZER, VOCABULARY];
 
-/// Longest accepted manifest; that of GPT-2 1.5B takes 40 kB.
+/// Longest accepted manifest, in bytes; that of GPT-2 1.5B has 40 kB.
 pub const MAX_SIZE: u64 = 4 << 20;
 
 const SCHEMA: u32 = 1;
 
-/// What the normal form's `manifest.json` says. Invariants: `files` are [`FILES`] or [`FILES_WITH_TOKENIZER`] in order; `tensor_count` counts `tensors`.
+/// `manifest.json` of the normal form. Invariants: `files` are [`FILES`] or [`FILES_WITH_TOKENIZER`], in order; `tensor_count` is the
+/// number of `tensors`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     schema: u32,
-    /// Which checkpoint it is.
+    /// The checkpoint's id.
     pub checkpoint: CheckpointId,
-    /// How the weights are stored.
+    /// The element type of the weights.
     pub dtype: ElementType,
-    /// How many tensors there are.
+    /// The number of tensors.
     pub tensor_count: usize,
-    /// How many numbers they hold.
+    /// The number of parameters.
     pub parameter_count: u64,
     /// The folder's files.
     pub files: Vec<FileEntry>,
-    /// The published files from which it was made.
+    /// The published files from which the checkpoint was imported.
     pub origin: Origin,
-    /// Each tensor's checksum, over its bytes as stored.
+    /// The checksum of each tensor's bytes as stored, by name.
     pub tensors: BTreeMap<String, Crc32c>,
 }
 
-/// A file by size and digest.
+/// A file with its size and digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
-    /// Its name inside its folder.
+    /// The file name.
     pub name: String,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Its SHA-256.
+    /// The SHA-256.
     pub sha256: Sha256Digest,
 }
 
-/// Where a checkpoint came from.
+/// The source of an imported checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
-    /// In which form it was published.
+    /// The published form.
     pub publication: Publication,
-    /// What was asked for: `hf:<repository>@<commit>`, `openai:<size>`, or a folder's name without its path.
+    /// The source: `hf:<repository>@<commit>`, `openai:<size>`, or a folder's name without its path.
     pub source: String,
     /// The published files that were read.
     pub files: Vec<FileEntry>,
 }
 
-/// A manifest cannot be used.
+/// A manifest is invalid.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum ManifestError {
-    /// Not JSON, or not these fields.
+    /// It is not JSON, or does not have these fields.
     #[error("not a manifest: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Written by a later version.
+    /// A later version of the program wrote it.
     #[error("schema {found} is not supported; this version reads schema {SCHEMA}")]
-    UnsupportedSchema {
-        /// What it says.
-        found: u32,
-    },
-    /// Other files than the normal form has.
+    UnsupportedSchema { found: u32 },
+    /// It does not list the files of the normal form.
     #[error("it lists the files {found:?}, not {FILES:?}")]
-    WrongFiles {
-        /// What it lists.
-        found: Vec<String>,
-    },
-    /// What the checkpoint was made from is named by text that hides or turns something.
-    #[error("`{}`, from which it was made, is no name: use visible characters on one line", one_line(name))]
-    NotPlain {
-        /// How it is named.
-        name: String,
-    },
+    WrongFiles { found: Vec<String> },
+    /// The name of a source has hidden characters.
+    #[error("the source name `{}` is invalid: use visible characters on one line", one_line(name))]
+    NotPlain { name: String },
     /// The count is not the number of tensors.
     #[error("it counts {claimed} tensors and lists {listed}")]
-    WrongCount {
-        /// `tensor_count`.
-        claimed: usize,
-        /// Entries of `tensors`.
-        listed: usize,
-    },
+    WrongCount { claimed: usize, listed: usize },
 }
 
-/// What a manifest says of a checkpoint's standing beside the public record.
+/// The result of comparing a manifest with the public record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Standing {
-    /// Published files on record that the origin's files equal, by SHA-256.
+pub struct RecordComparison {
+    /// Source files that equal a file on record, by SHA-256.
     pub files_equal: Vec<String>,
-    /// Published files on record from which the origin's files differ.
+    /// Source files that differ from the file on record.
     pub files_different: Vec<String>,
-    /// Tensors whose checksum is on OpenAI's record, and how many of them are equal; `None` where none can be compared.
-    pub tensors: Option<TensorStanding>,
+    /// The comparison of tensors; `None` if no checksum is on record.
+    pub tensors: Option<TensorComparison>,
 }
 
-/// How many tensors equal OpenAI's.
+/// The comparison of tensors with OpenAI's checksums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct TensorStanding {
-    /// Tensors with OpenAI's checksum.
+pub struct TensorComparison {
+    /// The number of equal tensors.
     pub equal: usize,
-    /// Tensors compared.
+    /// The number of compared tensors.
     pub compared: usize,
 }
 
 impl Manifest {
-    /// Describes an imported folder. `files` may come in any order.
+    /// Makes the manifest of an imported folder; sorts `files`.
     pub(super) fn new(
         checkpoint: CheckpointId,
         dtype: ElementType,
-        (parameter_count, tensors): (u64, BTreeMap<String, Crc32c>),
+        parameter_count: u64,
+        tensors: BTreeMap<String, Crc32c>,
         mut files: Vec<FileEntry>,
         origin: Origin,
     ) -> Self {
@@ -163,7 +152,7 @@ impl Manifest {
     /// # Errors
     /// Every variant of [`ManifestError`].
     pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
-        /// Read first, so that a later schema is named as such and not by its first unknown field.
+        /// Parsed first, so that the error for a later schema does not name an unknown field.
         #[derive(Deserialize)]
         struct Schema {
             schema: u32,
@@ -172,11 +161,11 @@ impl Manifest {
         if found != SCHEMA {
             return Err(ManifestError::UnsupportedSchema { found });
         }
-        crate::json::from_slice::<Self>(json)?.checked()
+        crate::json::from_slice::<Self>(json)?.validate()
     }
 
-    /// The manifest, if what it says of itself holds; for one that another document carries.
-    pub(crate) fn checked(self) -> Result<Self, ManifestError> {
+    /// Checks the invariants; for a manifest inside another document.
+    pub(crate) fn validate(self) -> Result<Self, ManifestError> {
         let manifest = self;
         if manifest.schema != SCHEMA {
             return Err(ManifestError::UnsupportedSchema { found: manifest.schema });
@@ -197,24 +186,25 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The text of `manifest.json`; the same manifest always gives the same bytes.
+    /// Serializes `manifest.json`; equal manifests give equal bytes.
     pub(crate) fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
 
-    /// The entry of one of [`FILES`].
+    /// Returns the entry of a file.
     pub fn file(&self, name: &str) -> Option<&FileEntry> {
         self.files.iter().find(|file| file.name == name)
     }
 
-    /// The size of the whole checkpoint in bytes, without the manifest.
+    /// Returns the total size in bytes, without the manifest.
     pub fn size(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Compares with the public record of a known checkpoint.
-    pub fn standing(&self, known: &KnownCheckpoint) -> Standing {
-        let mut standing = Standing { files_equal: Vec::new(), files_different: Vec::new(), tensors: None };
+    /// Compares the manifest with the public record of a known checkpoint.
+    pub fn compare_with_record(&self, known: &KnownCheckpoint) -> RecordComparison {
+        let mut standing =
+            RecordComparison { files_equal: Vec::new(), files_different: Vec::new(), tensors: None };
         for file in &self.origin.files {
             let Some(record) = known.file(self.origin.publication, &file.name) else {
                 continue;
@@ -229,7 +219,7 @@ impl Manifest {
                 .iter()
                 .filter_map(|(name, crc)| known.published_crc(name).map(|published| published == *crc))
                 .collect();
-            standing.tensors = (!compared.is_empty()).then(|| TensorStanding {
+            standing.tensors = (!compared.is_empty()).then(|| TensorComparison {
                 equal: compared.iter().filter(|equal| **equal).count(),
                 compared: compared.len(),
             });
@@ -258,7 +248,8 @@ mod tests {
         Manifest::new(
             known.id.parse().unwrap(),
             ElementType::F32,
-            (known.parameters, tensors),
+            known.parameters,
+            tensors,
             FILES.iter().rev().map(|name| file(name, &any)).collect(),
             Origin {
                 publication: Publication::HuggingFace,
@@ -282,11 +273,11 @@ mod tests {
     #[test]
     fn standing_compares_files_and_tensors_with_the_record() {
         let mut manifest = manifest();
-        manifest.tensors.insert("wte.weight".to_owned(), Crc32c::of(b"other"));
-        let standing = manifest.standing(known::find("gpt2").unwrap());
+        manifest.tensors.insert("wte.weight".to_owned(), Crc32c::compute(b"other"));
+        let standing = manifest.compare_with_record(known::find("gpt2").unwrap());
         assert_eq!(standing.files_equal, ["model.safetensors"]);
         assert_eq!(standing.files_different, ["config.json"]);
-        let tensors = TensorStanding { equal: 147, compared: 148 };
+        let tensors = TensorComparison { equal: 147, compared: 148 };
         assert_eq!(standing.tensors, Some(tensors));
     }
 

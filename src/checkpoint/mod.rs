@@ -1,16 +1,16 @@
-//! Checkpoints: the known catalogue, import into the normal form, manifest, integrity.
+//! Checkpoints: the public record, import into the normal form, manifests, integrity.
 //!
-//! A checkpoint in the *normal form* is a folder of `config.json`, `model.safetensors`, `vocab.json`, `merges.txt` and
-//! `manifest.json`. Everything read here is hostile: someone who can tamper with a source or a folder can make an import
-//! or a check fail, and nothing else, because no byte is used before its digest and its shape were checked (P6).
+//! A checkpoint in the *normal form* is a folder with `config.json`, `model.safetensors`, `vocab.json`, `merges.txt` and `manifest.json`.
+//! All input is untrusted: an attacker who can change a source or a folder can only make an import or a check fail, because no byte is
+//! used before its digest and shape were verified (P6).
 
 mod bounded;
 pub mod config;
-mod digesting;
 mod error;
 pub mod fetch;
 mod folder;
 mod foreign;
+mod hashing;
 mod import;
 pub mod known;
 pub mod layout;
@@ -23,7 +23,7 @@ mod verify;
 
 pub use error::Error;
 pub use folder::Checkpoint;
-pub use foreign::Foreign;
-pub use import::{ImportRequest, ImportSource, Imported, Note, checkpoint_id, import};
+pub use foreign::ForeignFormat;
+pub use import::{ImportOutcome, ImportRequest, ImportSource, Note, checkpoint_id, import};
 pub(crate) use verify::compare_entries;
 pub use verify::{FileProblem, Report, TensorProblem, verify};

@@ -1,38 +1,36 @@
-//! JSON as Python writes it, read into one object.
+//! Parses JSON objects that Python wrote.
 //!
-//! `json.dump` writes `NaN`, `Infinity` and `-Infinity`, which no JSON has. They are read here as the strings of their names: a
-//! setting that nobody reads may be one, and a setting that is read refuses it, since it is no number. An array is no object.
+//! `json.dump` writes `NaN`, `Infinity` and `-Infinity`, which are not JSON. They are parsed as strings: an unused setting may have such
+//! a value, and a used one fails, since a string is not a number.
 
 use serde_json::{Map, Value};
 
-use super::foreign::{self, Foreign};
+use super::foreign::{self, ForeignFormat};
 
-/// Why bytes are no JSON object.
+/// Bytes are not a JSON object.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum JsonError {
-    /// Something else lies under this name.
+    /// The file has an unsupported format.
     #[error("it {0}")]
-    Foreign(Foreign),
-    /// A byte order mark, which JSON does not have; transformers refuses it, too.
+    Foreign(ForeignFormat),
+    /// A byte order mark, which JSON does not allow; transformers refuses it, too.
     #[error("it begins with a byte order mark, which JSON does not allow")]
     ByteOrderMark,
-    /// Not JSON.
+    /// A syntax error or a duplicate key.
     #[error(transparent)]
     Malformed(#[from] serde_json::Error),
-    /// JSON, but not an object.
-    #[error("it is {found}, not an object of names and values")]
-    NotAnObject {
-        /// What it is.
-        found: &'static str,
-    },
+    /// The JSON value is not an object.
+    #[error("it is {found}, not an object")]
+    NotAnObject { found: &'static str },
 }
 
-/// The object that `bytes` hold.
+/// Parses a JSON object.
 ///
 /// # Errors
 /// Every variant of [`JsonError`].
 pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, JsonError> {
-    if let Some(foreign) = foreign::of_bytes(bytes) {
+    if let Some(foreign) = foreign::recognize_bytes(bytes) {
         return Err(JsonError::Foreign(foreign));
     }
     if bytes.starts_with(b"\xef\xbb\xbf") || bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
@@ -45,7 +43,7 @@ pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, JsonError> {
     }
 }
 
-/// What a value is, for a message.
+/// The type of a value, for messages.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -57,7 +55,7 @@ pub(super) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A value as a message shows it, cut when long.
+/// Formats a value for messages, shortened.
 pub(super) fn shown(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -73,7 +71,7 @@ pub(super) fn shown(value: &Value) -> String {
     shown
 }
 
-/// Puts Python's three numbers that are no JSON into quotes, outside of strings.
+/// Quotes Python's three special numbers outside strings.
 fn quote_python_numbers(bytes: &[u8]) -> Vec<u8> {
     const NUMBERS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
     let mut out = Vec::with_capacity(bytes.len() + 16);
@@ -121,11 +119,11 @@ mod tests {
             refusal(b""),
         ].join("\n"), @r#"
         it begins with a byte order mark, which JSON does not allow
-        it is a list, not an object of names and values
-        it is text, not an object of names and values
+        it is a list, not an object
+        it is text, not an object
         expected ident at line 1 column 8
         EOF while parsing a string at line 1 column 8
-        the key "a" stands twice at line 1 column 12
+        duplicate key "a" at line 1 column 12
         EOF while parsing a value at line 1 column 0
         "#);
     }

@@ -1,8 +1,8 @@
-//! Reads the header of a safetensors file and gives positioned access to its tensors.
+//! Reads the header of a safetensors file and provides positioned access to its tensors.
 //!
-//! Format: <https://github.com/huggingface/safetensors#format>. The file is hostile: the header's length is bounded before
-//! anything is allocated, the tensors must cover the data exactly, without overlap or hole, and the data must end where
-//! the file ends. OpenAI's repacks have headers that are neither padded nor in name order, so only `data_offsets` count.
+//! Format: <https://github.com/huggingface/safetensors#format>. The file is untrusted: the header's length is bounded before memory is
+//! allocated, the tensors must cover the data exactly, without overlap or gap, and the data must end at the end of the file. Headers of
+//! OpenAI's repackaged files are neither padded nor ordered by name, so only `data_offsets` are used.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 
-/// Longest accepted header: 1,000 times that of GPT-2 1.5B.
+/// Longest accepted header, in bytes: 1,000 times that of GPT-2 1.5B.
 const MAX_HEADER: u64 = 64 << 20;
 
-/// How a tensor's numbers are stored; all little-endian.
+/// The element type of a tensor, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ElementType {
     /// IEEE 754 binary32.
@@ -31,7 +31,7 @@ pub enum ElementType {
 }
 
 impl ElementType {
-    /// Bytes of one number.
+    /// Returns the size of an element in bytes.
     pub fn size(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -39,7 +39,7 @@ impl ElementType {
         }
     }
 
-    /// What the safetensors crate calls so, if the normal form has it.
+    /// Converts from the safetensors crate's type, if the normal form has it.
     pub(super) fn from_safetensors(dtype: Dtype) -> Option<Self> {
         match dtype {
             Dtype::F32 => Some(Self::F32),
@@ -49,7 +49,7 @@ impl ElementType {
         }
     }
 
-    /// The same in the safetensors crate's terms.
+    /// Converts to the safetensors crate's type.
     pub(super) fn to_safetensors(self) -> Dtype {
         match self {
             Self::F32 => Dtype::F32,
@@ -65,94 +65,59 @@ impl fmt::Display for ElementType {
     }
 }
 
-/// A safetensors file is not well-formed, or not one that a GPT can be read from.
+/// A safetensors file is malformed or not supported.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum TensorFileError {
-    /// Shorter than a header's length field.
+    /// The file is shorter than the length field of the header.
     #[error("the file has {size} bytes, too few for a safetensors header")]
-    TooShort {
-        /// The file's size.
-        size: u64,
-    },
-    /// A header longer than the file or than what is accepted.
+    TooShort { size: u64 },
+    /// The header exceeds the file or the limit.
     #[error(
         "the header claims {claimed} bytes; the file has {available} after its length field and at most {MAX_HEADER} are accepted"
     )]
-    HeaderLength {
-        /// What the length field says.
-        claimed: u64,
-        /// What follows it.
-        available: u64,
-    },
-    /// The header is not the JSON that it should be.
+    HeaderLength { claimed: u64, available: u64 },
+    /// The header is not JSON of the expected form.
     #[error("the header is malformed: {0}")]
     HeaderJson(#[from] serde_json::Error),
-    /// A tensor does not begin where the one before it ends.
-    #[error("tensor `{name}` begins at byte {begins} of the data, {} byte {expected}", if begins < expected { "overlapping the one before it, which ends at" } else { "leaving a hole after" })]
-    Misplaced {
-        /// The tensor.
-        name: String,
-        /// Where it begins.
-        begins: u64,
-        /// Where the tensor before it ends.
-        expected: u64,
-    },
-    /// A tensor's length is not its shape's.
-    #[error("tensor `{name}` takes {length} bytes, which is not what {dtype} of shape {shape:?} takes")]
-    Misshapen {
-        /// The tensor.
-        name: String,
-        /// Its length in bytes.
-        length: u64,
-        /// Its shape.
-        shape: Vec<usize>,
-        /// Its dtype.
-        dtype: String,
-    },
-    /// The file is cut or has bytes that no tensor owns.
-    #[error("the tensors take {claimed} bytes but the file holds {available}")]
-    DataLength {
-        /// What the header adds up to.
-        claimed: u64,
-        /// What the file holds after the header.
-        available: u64,
-    },
-    /// Integers and other types that no weights of a GPT-2 are in.
-    #[error(
-        "tensor `{name}` has dtype {dtype}; supported are F32, F16 and BF16, and F64 in what is imported"
-    )]
-    UnsupportedDtype {
-        /// The tensor.
-        name: String,
-        /// Its dtype.
-        dtype: String,
-    },
+    /// A tensor does not begin where the previous one ends; offsets in the data.
+    #[error("tensor `{name}` begins at byte {begins} of the data, {} byte {expected}", if begins < expected { "overlapping the previous one, which ends at" } else { "leaving a gap after" })]
+    Misplaced { name: String, begins: u64, expected: u64 },
+    /// A tensor's length does not match its type and shape.
+    #[error("tensor `{name}` has {length} bytes, which is not the size of {dtype} of shape {shape:?}")]
+    Misshapen { name: String, length: u64, shape: Vec<usize>, dtype: String },
+    /// The file is truncated, or has bytes outside all tensors.
+    #[error("the tensors have {claimed} bytes, but the file has {available}")]
+    DataLength { claimed: u64, available: u64 },
+    /// The element type is not supported.
+    #[error("tensor `{name}` has dtype {dtype}; supported are F32, F16 and BF16, and for imports F64")]
+    UnsupportedDtype { name: String, dtype: String },
 }
 
-/// Where a tensor lies in its file.
+/// The location of a tensor in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorEntry {
-    /// How its numbers are stored.
+    /// The element type.
     pub element_type: ElementType,
-    /// Its shape, outermost dimension first.
+    /// The shape, outermost dimension first.
     pub shape: Vec<usize>,
-    /// Where its first byte lies, counted from the start of the file.
+    /// The offset of its first byte in the file.
     pub offset: u64,
-    /// Its length in bytes: the product of `shape` times the element's size.
+    /// The length in bytes: the product of `shape` times the element size.
     pub length: u64,
 }
 
-/// Where a tensor of a published file lies, of whatever dtype.
+/// The location of a tensor of any type in a published file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PublishedEntry {
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
-    /// Where its first byte lies, counted from the start of the file.
+    /// The offset of its first byte in the file.
     pub(super) offset: u64,
     pub(super) length: u64,
 }
 
-/// An open safetensors file whose header was checked.
+/// An open safetensors file with a valid header.
 #[derive(Debug)]
 pub struct TensorFile {
     file: File,
@@ -171,7 +136,7 @@ impl TensorFile {
     /// Opens a file and checks its header.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be read, [`Error::Weights`] where it is not well-formed.
+    /// [`Error::Io`] if it cannot be read, [`Error::Weights`] if it is malformed.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         let entries = published_entries(path, &file)?
@@ -180,15 +145,15 @@ impl TensorFile {
         Ok(Self { file, entries })
     }
 
-    /// The tensors by name.
+    /// Returns the tensors by name.
     pub fn entries(&self) -> &BTreeMap<String, TensorEntry> {
         &self.entries
     }
 
-    /// Fills `buffer` from `position` bytes into a tensor. The range must lie inside the tensor.
+    /// Fills `buffer` with the bytes at `position` of a tensor. The range must be inside the tensor.
     ///
     /// # Errors
-    /// What the operating system says; `UnexpectedEof` where the file was cut since it was opened.
+    /// System errors; `UnexpectedEof` if the file was truncated since it was opened.
     pub fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buffer, entry.offset + position)
     }
@@ -196,10 +161,10 @@ impl TensorFile {
 
 type Parsed<T> = Result<T, TensorFileError>;
 
-/// Reads bytes from a position counted from the start of the file.
+/// Fills a buffer with the bytes at a position of a file.
 type ReadExactAt<'a> = &'a dyn Fn(&mut [u8], u64) -> io::Result<()>;
 
-/// The tensors of an open file, of whatever dtype.
+/// Returns the tensors of an open file, of any type.
 pub(super) fn published_entries(
     path: &Path,
     file: &File,
@@ -210,7 +175,7 @@ pub(super) fn published_entries(
     Ok(header.and_then(|header| parse_header(&header, size)))
 }
 
-/// The tensors of a safetensors file of `size` bytes that `read_exact_at` reads; for one that is no file on a disk.
+/// Returns the tensors of a safetensors file of `size` bytes that is not on disk; `read_exact_at` reads it.
 pub(crate) fn read_entries(
     size: u64,
     read_exact_at: ReadExactAt<'_>,
@@ -247,7 +212,7 @@ fn parse_header(json: &[u8], size: u64) -> Parsed<BTreeMap<String, PublishedEntr
         let (begins, length) = (claimed, length(&name, &info, claimed)?);
         claimed += length;
         if claimed > size {
-            break; // so that no later sum can overflow
+            break; // prevents overflow of later sums
         }
         let entry =
             PublishedEntry { dtype: info.dtype, shape: info.shape, offset: data_start + begins, length };
@@ -257,7 +222,7 @@ fn parse_header(json: &[u8], size: u64) -> Parsed<BTreeMap<String, PublishedEntr
     if claimed == available { Ok(entries) } else { Err(TensorFileError::DataLength { claimed, available }) }
 }
 
-/// The tensors of the normal form, whose dtypes are few.
+/// Requires the element types of the normal form.
 fn stored_entries(entries: BTreeMap<String, PublishedEntry>) -> Parsed<BTreeMap<String, TensorEntry>> {
     let stored = |(name, entry): (String, PublishedEntry)| {
         let PublishedEntry { dtype, shape, offset, length } = entry;
@@ -269,7 +234,7 @@ fn stored_entries(entries: BTreeMap<String, PublishedEntry>) -> Parsed<BTreeMap<
     entries.into_iter().map(stored).collect()
 }
 
-/// The length of a tensor, which must begin `expected` bytes into the data and have the size of its shape.
+/// Returns the length of a tensor, which must begin `expected` bytes into the data and have the size of its shape.
 fn length(name: &str, info: &TensorInfo, expected: u64) -> Parsed<u64> {
     let name = || name.to_owned();
     let (begins, ends) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
@@ -285,7 +250,7 @@ fn length(name: &str, info: &TensorInfo, expected: u64) -> Parsed<u64> {
     Ok(length)
 }
 
-/// Parses a header from bytes that stand for a whole file; for fuzzing.
+/// Parses the header of a file in memory and returns the number of tensors; for fuzzing.
 #[doc(hidden)]
 pub fn parse_bytes(bytes: &[u8]) -> Result<usize, TensorFileError> {
     let size = bytes.len() as u64;
@@ -330,13 +295,13 @@ mod tests {
             parse_bytes(&(1u64 << 63).to_le_bytes()).unwrap_err().to_string(),
             parse_bytes(b"short").unwrap_err().to_string(),
         ].join("\n"), @"
-        tensor `b` begins at byte 4 of the data, overlapping the one before it, which ends at byte 8
-        tensor `b` begins at byte 12 of the data, leaving a hole after byte 8
-        tensor `a` takes 8 bytes, which is not what F32 of shape [3] takes
-        tensor `a` takes 8 bytes, which is not what F32 of shape [4294967296, 4294967296] takes
-        tensor `a` has dtype I64; supported are F32, F16 and BF16, and F64 in what is imported
-        the tensors take 8 bytes but the file holds 7
-        the tensors take 8 bytes but the file holds 9
+        tensor `b` begins at byte 4 of the data, overlapping the previous one, which ends at byte 8
+        tensor `b` begins at byte 12 of the data, leaving a gap after byte 8
+        tensor `a` has 8 bytes, which is not the size of F32 of shape [3]
+        tensor `a` has 8 bytes, which is not the size of F32 of shape [4294967296, 4294967296]
+        tensor `a` has dtype I64; supported are F32, F16 and BF16, and for imports F64
+        the tensors have 8 bytes, but the file has 7
+        the tensors have 8 bytes, but the file has 9
         the header is malformed: invalid type: sequence, expected struct Header at line 1 column 0
         the header claims 9223372036854775808 bytes; the file has 0 after its length field and at most 67108864 are accepted
         the file has 5 bytes, too few for a safetensors header

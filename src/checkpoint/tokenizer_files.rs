@@ -1,14 +1,11 @@
-//! A checkpoint's tokenizer files: `vocab.json` and `merges.txt`, which OpenAI published as `encoder.json` and
-//! `vocab.bpe`.
+//! A checkpoint's tokenizer files: `vocab.json` and `merges.txt`, which OpenAI published as `encoder.json` and `vocab.bpe`.
 //!
-//! The vocabulary is one JSON object from token to id. The merges are one line each, two tokens and one space between
-//! them, in the order in which byte-pair encoding tries them (Sennrich et al., 2016), after an optional line that
-//! starts with `#version`.
+//! The vocabulary is a JSON object from token to id. The merges are one per line, two tokens separated by a space, in the order of
+//! priority of byte-pair encoding (Sennrich et al., 2016), after an optional line that starts with `#version`.
 //!
-//! Invariants of [`TokenizerFiles`]: ids are 0, 1, 2 … without a gap, every token is unique and 1 to
-//! [`TOKEN_BYTES`] bytes long, no pair is merged twice, and both parts and the product of every merge are tokens.
-//! Someone who tampers with these files can make text encode to other ids, which is why a manifest holds their digests;
-//! a file that breaks an invariant is refused here, with the token or the line at fault.
+//! Invariants of [`TokenizerFiles`]: ids are 0, 1, 2 … without a gap, each token is unique and has 1 to [`TOKEN_BYTES`] bytes, no pair is
+//! merged twice, and both parts and the result of each merge are tokens. Errors name the token or line. An attacker who changes these
+//! files changes how text is encoded, so the manifest has their digests.
 
 mod error;
 pub mod facts;
@@ -28,12 +25,12 @@ use super::{manifest, python_json};
 pub use error::{TokenizerFile, TokenizerFilesError};
 pub use facts::Facts;
 
-/// Largest vocabulary or merges file that is read, in bytes; GPT-2's vocabulary is 1 MB.
+/// Largest accepted vocabulary or merges file, in bytes; GPT-2's vocabulary has 1 MB.
 pub const FILE_BYTES: usize = 1 << 25;
 /// Longest token, in bytes of UTF-8; GPT-2's longest has 256.
 pub const TOKEN_BYTES: usize = 1 << 10;
 
-/// A vocabulary and its merges, checked against each other.
+/// A consistent vocabulary and its merges.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenizerFiles {
     vocabulary: Vec<String>,
@@ -50,7 +47,7 @@ pub(crate) struct TokenizerBytes<'a> {
 }
 
 impl TokenizerFiles {
-    /// Parses the bytes of both files, for a model of `max_tokens` tokens; fewer are fine, since embeddings are padded.
+    /// Parses both files for a model with `max_tokens` embeddings; fewer tokens are allowed, since embeddings may be padded.
     ///
     /// # Errors
     /// Every variant of [`TokenizerFilesError`].
@@ -62,8 +59,12 @@ impl TokenizerFiles {
         Ok(Self { vocabulary, merges, facts: None })
     }
 
-    /// Parses the files of a folder in the normal form, so that a refusal names the one at fault.
-    pub(crate) fn of(folder: &Path, config: &ModelConfig, bytes: TokenizerBytes<'_>) -> Result<Self, Error> {
+    /// Parses the files of a folder in the normal form; errors name the file.
+    pub(crate) fn parse_folder(
+        folder: &Path,
+        config: &ModelConfig,
+        bytes: TokenizerBytes<'_>,
+    ) -> Result<Self, Error> {
         Self::parse_all(config, bytes).map_err(|source| {
             let name = match source.file() {
                 TokenizerFile::Vocabulary => manifest::VOCABULARY,
@@ -81,12 +82,12 @@ impl TokenizerFiles {
             Some(_) if config.architecture == Architecture::Gpt1 => {
                 Err(TokenizerFilesError::UnsupportedPart {
                     part: "model",
-                    found: "GPT-1's with facts of its own".to_owned(),
+                    found: "GPT-1's with settings of its own".to_owned(),
                 })
             }
             Some(tokenizer) => {
                 let file = parse_tokenizer(tokenizer)?;
-                if Self::of_model(&file, config.vocabulary)? != files {
+                if Self::parse_model(&file, config.vocabulary)? != files {
                     return Err(TokenizerFilesError::Disagrees);
                 }
                 files.with_facts(Facts::parse(&file)?, config.vocabulary)
@@ -94,16 +95,16 @@ impl TokenizerFiles {
         }
     }
 
-    /// The vocabulary and merges of a `tokenizer.json`, for a model of `max_tokens` tokens.
+    /// Parses the vocabulary and merges of a `tokenizer.json`, for a model with `max_tokens` embeddings.
     ///
     /// # Errors
     /// [`TokenizerFilesError`].
-    pub fn of_model(file: &Map<String, Value>, max_tokens: usize) -> Result<Self, TokenizerFilesError> {
+    pub fn parse_model(file: &Map<String, Value>, max_tokens: usize) -> Result<Self, TokenizerFilesError> {
         let model = model_bytes(file)?;
         Self::parse(&model.vocabulary, &model.merges, max_tokens)
     }
 
-    /// The same files with facts, which the tokenizers library takes.
+    /// Adds settings, after checking that the tokenizers library accepts them.
     ///
     /// # Errors
     /// [`TokenizerFilesError`].
@@ -113,17 +114,17 @@ impl TokenizerFiles {
         Ok(Self { facts: Some(facts), ..self })
     }
 
-    /// What the tokenizer does beside its vocabulary and merges, where that is more than GPT-2's own does.
+    /// Returns the settings beyond vocabulary and merges, if they differ from GPT-2's.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_ref()
     }
 
-    /// The tokens; a token's index is its id.
+    /// Returns the tokens; a token's index is its id.
     pub fn vocabulary(&self) -> &[String] {
         &self.vocabulary
     }
 
-    /// The merges as pairs of ids, the first to try first.
+    /// Returns the merges as pairs of ids, in order of priority.
     pub fn merges(&self) -> &[(u32, u32)] {
         &self.merges
     }
@@ -138,7 +139,7 @@ pub struct ModelBytes {
     pub merges: Vec<u8>,
 }
 
-/// Parses `tokenizer.json` as far as it is one object.
+/// Parses `tokenizer.json` to a JSON object.
 ///
 /// # Errors
 /// [`TokenizerFilesError::TooLarge`], [`TokenizerFilesError::MalformedTokenizer`].
@@ -149,7 +150,7 @@ pub fn parse_tokenizer(bytes: &[u8]) -> Result<Map<String, Value>, TokenizerFile
     Ok(python_json::parse_object(bytes)?)
 }
 
-/// The vocabulary and merges of a `tokenizer.json` as files of their own; nothing but byte-pair encoding has both.
+/// Extracts the vocabulary and merges of a `tokenizer.json` as separate files; only byte-pair encoding has both.
 ///
 /// # Errors
 /// [`TokenizerFilesError::UnsupportedPart`], [`TokenizerFilesError::MalformedPart`].
@@ -167,10 +168,10 @@ pub fn model_bytes(file: &Map<String, Value>) -> Result<ModelBytes, TokenizerFil
     }
     let vocabulary = model.get("vocab").filter(|vocabulary| vocabulary.is_object());
     let vocabulary =
-        vocabulary.ok_or_else(|| malformed("its vocabulary is no object"))?.to_string().into_bytes();
+        vocabulary.ok_or_else(|| malformed("its vocabulary is not an object"))?.to_string().into_bytes();
     let mut merges = b"#version: 0.2\n".to_vec();
     for merge in
-        model.get("merges").and_then(Value::as_array).ok_or_else(|| malformed("its merges are no list"))?
+        model.get("merges").and_then(Value::as_array).ok_or_else(|| malformed("its merges are not a list"))?
     {
         match merge {
             Value::String(line) => merges.extend(line.as_bytes()),
@@ -203,8 +204,8 @@ fn text(file: TokenizerFile, bytes: &[u8]) -> Result<&str, TokenizerFilesError> 
 
 fn parse_vocabulary(json: &str, max: usize) -> Result<Vec<String>, TokenizerFilesError> {
     let Entries { kept, found } =
-        // The parser's own message is left out: it would quote what it found, however long that is.
-        crate::json::from_str_of_own_keys(json).map_err(|error| TokenizerFilesError::MalformedVocabulary {
+        // Omit the parser's message, which may quote long input.
+        crate::json::from_str_with_own_key_check(json).map_err(|error| TokenizerFilesError::MalformedVocabulary {
             line: error.line(),
             column: error.column(),
         })?;
@@ -231,7 +232,7 @@ fn parse_vocabulary(json: &str, max: usize) -> Result<Vec<String>, TokenizerFile
             Some(empty) => *empty = Some(token),
         }
     }
-    // As many tokens as slots, and no slot taken twice: none is left empty.
+    // As many tokens as slots and no slot filled twice: no slot is empty.
     Ok(by_id.into_iter().flatten().collect())
 }
 
@@ -276,7 +277,7 @@ fn parse_merges(text: &str, vocabulary: &[String]) -> Result<Vec<(u32, u32)>, To
 
 fn ids_by_token(vocabulary: &[String]) -> Result<HashMap<&str, u32>, TokenizerFilesError> {
     let mut ids = HashMap::with_capacity(vocabulary.len());
-    // `limits` keep the count within a u32.
+    // `limits` bound the count to a u32.
     for (token, id) in vocabulary.iter().zip(0..) {
         if ids.insert(token.as_str(), id).is_some() {
             return Err(TokenizerFilesError::RepeatedToken { token: quoted(token) });
@@ -285,18 +286,18 @@ fn ids_by_token(vocabulary: &[String]) -> Result<HashMap<&str, u32>, TokenizerFi
     Ok(ids)
 }
 
-/// A token as a message shows it: in quotes, control characters escaped, at most 40 characters of it.
+/// Formats a token for messages: quoted, control characters escaped, at most 40 characters.
 fn quoted(token: &str) -> String {
     let cut: String = token.chars().take(40).collect();
     let more = if cut.len() < token.len() { "…" } else { "" };
     format!("{cut:?}{more}")
 }
 
-/// The entries of the vocabulary object in file order; a repeated token is kept, for the check that refuses it.
+/// The entries of the vocabulary in file order, duplicates included, for the check that refuses them.
 struct Entries {
-    /// The first [`limits::VOCABULARY`].
+    /// At most [`limits::VOCABULARY`] entries.
     kept: Vec<(String, u64)>,
-    /// How many there are.
+    /// The number of all entries.
     found: usize,
 }
 
@@ -381,18 +382,18 @@ mod tests {
             changed("\"b\"", &format!("\"{long}\"")),
         ].join("\n"), @r#"
         vocabulary: the vocabulary file is empty
-        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 0
-        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 2
-        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 35
-        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 34
-        vocabulary: the vocabulary is no JSON object from token to id, at line 1 column 33
+        vocabulary: the vocabulary is not a JSON object from token to id, at line 1 column 0
+        vocabulary: the vocabulary is not a JSON object from token to id, at line 1 column 2
+        vocabulary: the vocabulary is not a JSON object from token to id, at line 1 column 35
+        vocabulary: the vocabulary is not a JSON object from token to id, at line 1 column 34
+        vocabulary: the vocabulary is not a JSON object from token to id, at line 1 column 33
         vocabulary: the vocabulary has 5 tokens, more than the configuration's 4
         vocabulary: token "\u{1b}[31m" has id 4, but the ids of 4 tokens must be 0 to 3
         vocabulary: token "\u{1b}[31m" has id 18446744073709551615, but the ids of 4 tokens must be 0 to 3
         vocabulary: tokens "ab" and "\u{1b}[31m" both have id 2
-        vocabulary: token "a" is in the vocabulary twice
-        vocabulary: token 1 of the vocabulary is 0 bytes long, outside 1..=1024
-        vocabulary: token 1 of the vocabulary is 1025 bytes long, outside 1..=1024
+        vocabulary: duplicate token "a" in the vocabulary
+        vocabulary: token 1 of the vocabulary has 0 bytes, outside 1..=1024
+        vocabulary: token 1 of the vocabulary has 1025 bytes, outside 1..=1024
         "#);
     }
 
@@ -413,16 +414,16 @@ mod tests {
             changed("a b\n#version: 0.2"),
         ].join("\n"), @r##"
         merges: the merges file is empty
-        merges: line 2 of the merges is not two tokens with one space between them
-        merges: line 2 of the merges is not two tokens with one space between them
-        merges: line 2 of the merges is not two tokens with one space between them
-        merges: line 2 of the merges is not two tokens with one space between them
-        merges: line 2 of the merges is not two tokens with one space between them
-        merges: line 3 of the merges is not two tokens with one space between them
-        merges: line 2 of the merges needs "c", which is not in the vocabulary
-        merges: line 2 of the merges needs "ba", which is not in the vocabulary
+        merges: line 2 of the merges is not two tokens separated by one space
+        merges: line 2 of the merges is not two tokens separated by one space
+        merges: line 2 of the merges is not two tokens separated by one space
+        merges: line 2 of the merges is not two tokens separated by one space
+        merges: line 2 of the merges is not two tokens separated by one space
+        merges: line 3 of the merges is not two tokens separated by one space
+        merges: line 2 of the merges requires "c", which is not in the vocabulary
+        merges: line 2 of the merges requires "ba", which is not in the vocabulary
         merges: line 3 of the merges repeats line 2
-        merges: line 3 of the merges needs "#version:", which is not in the vocabulary
+        merges: line 3 of the merges requires "#version:", which is not in the vocabulary
         "##);
     }
 
@@ -440,8 +441,8 @@ mod tests {
         ].join("\n"), @"
         the vocabulary file is not UTF-8 at byte 2
         the merges file is not UTF-8 at byte 2
-        the vocabulary file is 33554433 bytes, more than 33554432
-        the merges file is 33554433 bytes, more than 33554432
+        the vocabulary file has 33554433 bytes; at most 33554432 are accepted
+        the merges file has 33554433 bytes; at most 33554432 are accepted
         ");
     }
 

@@ -1,6 +1,6 @@
-//! Integrity: measures a folder against its manifest and its weights against the configuration, on all cores.
+//! Integrity: compares a folder with its manifest, and its weights with the configuration, on all cores.
 //!
-//! A problem does not end the check: the report names every file and tensor that fails.
+//! The check does not stop at a problem: the report names all files and tensors that fail.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,155 +13,100 @@ use serde::Serialize;
 use super::config::ModelConfig;
 use super::manifest::{self, FileEntry, Manifest};
 use super::tensor_file::{ElementType, TensorEntry, TensorFile};
-use super::{Error, bounded, digesting, layout};
+use super::{Error, bounded, hashing, layout};
 use crate::digest::{Crc32c, Sha256Digest};
 use crate::progress::Progress;
 
-/// What a check of a folder found.
+/// The result of verifying a folder.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The manifest against which the folder was measured.
+    /// The manifest of the folder.
     #[serde(skip)]
     pub manifest: Manifest,
-    /// Bytes hashed.
+    /// The number of bytes hashed.
     pub bytes: u64,
-    /// Files that fail.
+    /// The files that failed.
     pub files: Vec<FileProblem>,
-    /// Tensors that fail.
+    /// The tensors that failed.
     pub tensors: Vec<TensorProblem>,
-    /// Files in the folder that are no part of the checkpoint; they fail nothing.
+    /// Other files in the folder, which are not a problem.
     pub strangers: Vec<String>,
 }
 
 impl Report {
-    /// Whether nothing failed.
+    /// Whether no file and no tensor failed.
     pub fn is_sound(&self) -> bool {
         self.files.is_empty() && self.tensors.is_empty()
     }
 }
 
-/// A file that is not as its manifest says.
+/// A file does not match the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case", tag = "problem")]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum FileProblem {
     /// It cannot be read.
     #[error("{name}: cannot be read: {reason}")]
-    Unreadable {
-        /// The file.
-        name: String,
-        /// The operating system's answer.
-        reason: String,
-    },
-    /// Its size differs.
+    Unreadable { name: String, reason: String },
+    /// The size differs, in bytes.
     #[error("{name}: has {found} bytes, not {expected}")]
-    WrongSize {
-        /// The file.
-        name: String,
-        /// By the manifest.
-        expected: u64,
-        /// On disk.
-        found: u64,
-    },
-    /// Its size is right and its content is not.
+    WrongSize { name: String, expected: u64, found: u64 },
+    /// The size is right, but the digest differs.
     #[error("{name}: SHA-256 is {found}, not {expected}")]
-    WrongDigest {
-        /// The file.
-        name: String,
-        /// By the manifest.
-        expected: Sha256Digest,
-        /// On disk.
-        found: Sha256Digest,
-    },
-    /// It is not well-formed.
+    WrongDigest { name: String, expected: Sha256Digest, found: Sha256Digest },
+    /// It is malformed.
     #[error("{name}: {reason}")]
-    Malformed {
-        /// The file.
-        name: String,
-        /// Why.
-        reason: String,
-    },
+    Malformed { name: String, reason: String },
 }
 
-/// A tensor that is not as the configuration or the manifest says.
+/// A tensor does not match the configuration or the manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case", tag = "problem")]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum TensorProblem {
-    /// The configuration demands it.
+    /// The configuration requires it.
     #[error("{name}: missing")]
-    Missing {
-        /// The tensor.
-        name: String,
-    },
-    /// The configuration knows nothing of it.
+    Missing { name: String },
+    /// The configuration does not have it.
     #[error("{name}: not part of this configuration")]
-    Extra {
-        /// The tensor.
-        name: String,
-    },
-    /// Its shape is another.
+    Extra { name: String },
+    /// The shape differs.
     #[error("{name}: has shape {found:?}, not {expected:?}")]
-    WrongShape {
-        /// The tensor.
-        name: String,
-        /// By the configuration.
-        expected: Vec<usize>,
-        /// In the file.
-        found: Vec<usize>,
-    },
-    /// Its dtype is not that of the checkpoint.
+    WrongShape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    /// The type is not the checkpoint's.
     #[error("{name}: has dtype {found}, not {expected}")]
-    WrongType {
-        /// The tensor.
-        name: String,
-        /// That of the other tensors.
-        expected: ElementType,
-        /// In the file.
-        found: ElementType,
-    },
-    /// Its bytes changed.
+    WrongType { name: String, expected: ElementType, found: ElementType },
+    /// The checksum differs.
     #[error("{name}: CRC-32C is {found}, not {expected}")]
-    WrongChecksum {
-        /// The tensor.
-        name: String,
-        /// By the manifest.
-        expected: Crc32c,
-        /// On disk.
-        found: Crc32c,
-    },
-    /// Some of its numbers are NaN or infinite.
+    WrongChecksum { name: String, expected: Crc32c, found: Crc32c },
+    /// Some elements are NaN or infinite.
     #[error("{name}: {count} of {of} numbers are NaN or infinite ({:.2} %)", 100.0 * *count as f64 / *of as f64)]
-    NotFinite {
-        /// The tensor.
-        name: String,
-        /// NaNs and infinities.
-        count: u64,
-        /// All its numbers.
-        of: u64,
-    },
-    /// The file ends inside it, or cannot be read there.
+    NotFinite { name: String, count: u64, of: u64 },
+    /// It cannot be read.
     #[error("{name}: cannot be read: {reason}")]
-    Unreadable {
-        /// The tensor.
-        name: String,
-        /// The operating system's answer.
-        reason: String,
-    },
+    Unreadable { name: String, reason: String },
 }
 
-/// Checks a folder in the normal form.
+/// Verifies a folder in the normal form.
 ///
 /// # Errors
-/// Where there is no manifest to measure against, or it cannot be used. All else is in the report.
+/// Only if the manifest is missing or invalid. All other problems are in the report.
 pub fn verify(folder: &Path, progress: &dyn Progress) -> Result<Report, Error> {
     let manifest = read_manifest(folder)?;
     progress.begin("verifying", Some(manifest.size()));
     let (files, (mut tensors, malformed)) =
         rayon::join(|| check_files(folder, &manifest, progress), || check_tensors(folder, &manifest));
     let mut files: Vec<FileProblem> = files.into_iter().flatten().collect();
-    // A file whose bytes changed needs no second line that says what the change did to its form.
+    // Do not report the form of a file whose digest is wrong.
     files.extend(malformed.filter(|problem| !files.iter().any(|known| known.name() == problem.name())));
     tensors.sort_by(|a, b| a.name().cmp(b.name()));
-    Ok(Report { bytes: manifest.size(), files, tensors, strangers: strangers(folder, &manifest)?, manifest })
+    Ok(Report {
+        bytes: manifest.size(),
+        files,
+        tensors,
+        strangers: find_unlisted_files(folder, &manifest)?,
+        manifest,
+    })
 }
 
 /// Reads and parses a folder's manifest.
@@ -174,7 +119,7 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
     Manifest::parse(&json).map_err(|source| Error::Manifest { path, source })
 }
 
-/// Hashes every file; the first problem of each.
+/// Hashes all files and returns the first problem of each.
 pub(super) fn check_files(
     folder: &Path,
     manifest: &Manifest,
@@ -192,7 +137,7 @@ fn check_file(folder: &Path, entry: &FileEntry, progress: &dyn Progress) -> Resu
     if size != entry.size {
         return Err(wrong_size(size));
     }
-    let (size, found) = digesting::file(&file, |bytes| progress.advance(bytes)).map_err(unreadable)?;
+    let (size, found) = hashing::hash_file(&file, |bytes| progress.advance(bytes)).map_err(unreadable)?;
     if size != entry.size {
         return Err(wrong_size(size));
     }
@@ -202,7 +147,7 @@ fn check_file(folder: &Path, entry: &FileEntry, progress: &dyn Progress) -> Resu
     Ok(())
 }
 
-/// Checks the weights against the configuration; the second part is a file that has no form to check.
+/// Compares the weights with the configuration; also returns a malformed file, if there is one.
 fn check_tensors(folder: &Path, manifest: &Manifest) -> (Vec<TensorProblem>, Option<FileProblem>) {
     let malformed = |name: &str, error: &dyn std::error::Error| FileProblem::Malformed {
         name: name.to_owned(),
@@ -229,7 +174,7 @@ fn read_config(folder: &Path) -> Result<ModelConfig, Error> {
     ModelConfig::from_hugging_face(&json).map_err(|source| Error::Config { path, source })
 }
 
-/// Names every tensor that the configuration lacks, demands, or has in another shape or dtype.
+/// Returns all tensors that are unexpected, missing, or of another shape or type than the configuration's.
 pub(super) fn compare_with_layout<'a>(
     found: impl Iterator<Item = (&'a str, &'a [usize], ElementType)>,
     config: &ModelConfig,
@@ -274,7 +219,7 @@ pub(crate) fn compare_entries(
     compare_with_layout(found, config, dtype)
 }
 
-/// Reads a tensor once, for its checksum and for numbers that are none.
+/// Reads a tensor once and checks its checksum and its elements.
 fn check_numbers(
     weights: &TensorFile,
     name: &str,
@@ -312,14 +257,14 @@ fn scan(weights: &TensorFile, entry: &TensorEntry) -> io::Result<(Crc32c, u64)> 
     while done < entry.length {
         let block = &mut buffer[..(entry.length - done).min(BLOCK) as usize];
         weights.read_at(entry, done, block)?;
-        crc = crc.and(block);
+        crc = crc.append(block);
         count += not_finite(block, entry.element_type);
         done += block.len() as u64;
     }
     Ok((crc, count))
 }
 
-/// How many of a block's numbers have an exponent of all ones.
+/// Counts the elements of a block that are NaN or infinite: their exponent is all ones.
 fn not_finite(block: &[u8], element_type: ElementType) -> u64 {
     let halves = |mask: u16| {
         let (words, _) = block.as_chunks::<2>();
@@ -337,7 +282,7 @@ fn not_finite(block: &[u8], element_type: ElementType) -> u64 {
     count as u64
 }
 
-fn strangers(folder: &Path, manifest: &Manifest) -> Result<Vec<String>, Error> {
+fn find_unlisted_files(folder: &Path, manifest: &Manifest) -> Result<Vec<String>, Error> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .map_err(Error::io("read", folder))?
         .take(1000)
@@ -349,7 +294,7 @@ fn strangers(folder: &Path, manifest: &Manifest) -> Result<Vec<String>, Error> {
 }
 
 impl FileProblem {
-    /// The file that fails.
+    /// Returns the file's name.
     pub fn name(&self) -> &str {
         match self {
             Self::Unreadable { name, .. }
@@ -361,7 +306,7 @@ impl FileProblem {
 }
 
 impl TensorProblem {
-    /// The tensor that fails.
+    /// Returns the tensor's name.
     pub fn name(&self) -> &str {
         match self {
             Self::Missing { name }

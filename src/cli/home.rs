@@ -207,7 +207,7 @@ impl Home {
 
     /// The identity file, which need not be there.
     pub(super) fn identity_file(&self) -> IdentityFile {
-        IdentityFile::at(self.folder.join("identity.age"))
+        IdentityFile::new(self.folder.join("identity.age"))
     }
 
     /// Where the card lies, in the open.
@@ -349,7 +349,7 @@ impl Home {
     /// Opens the identity, and what signs in its name. Commands sign through `signing`, which shows what is signed first.
     pub(super) fn unlocked_signer(&self, output: Output) -> anyhow::Result<(Identity, Box<dyn Signer>)> {
         let identity = self.identity(output)?;
-        if identity.signs_by_agent() {
+        if identity.has_agent_key() {
             output.note("note: an SSH agent signs; confirm there if it asks");
         }
         let signer = identity.signer(agent_socket().as_deref())?;

@@ -44,15 +44,15 @@ impl Taken {
 
     /// What to beware of in the names on a card, if anything.
     fn caution(&self, card: &Card) -> String {
-        if card.name.mixes_scripts() || card.organization.as_ref().is_some_and(Label::mixes_scripts) {
+        if card.name.has_mixed_scripts() || card.organization.as_ref().is_some_and(Label::has_mixed_scripts) {
             return "; BEWARE: letters of several scripts".to_owned();
         }
-        let member = self.members.iter().find(|(_, name)| name.looks_like(&card.name));
+        let member = self.members.iter().find(|(_, name)| name.is_confusable_with(&card.name));
         if let Some((name, _)) = member.filter(|_| !self.member_keys.contains(&card.verifying_key)) {
             return format!("; BEWARE: looks like {name} of the board, and has another key");
         }
         let is_alike = |other: &&Label| {
-            card.organization.as_ref().is_some_and(|own| own != *other && own.looks_like(other))
+            card.organization.as_ref().is_some_and(|own| own != *other && own.is_confusable_with(other))
         };
         let other = self.organizations.iter().find(is_alike);
         other.map(|other| format!("; BEWARE: its organization looks like {other}")).unwrap_or_default()
@@ -209,8 +209,8 @@ mod tests {
     use crate::identity::Identity;
 
     fn card(seed: u8, name: &str, organization: &str) -> Card {
-        let words = (name.parse().unwrap(), Some(organization.parse().unwrap()));
-        Identity::new(words, &[seed; 32], &[seed; 32], Timestamp::now()).card().clone()
+        let (name, organization) = (name.parse().unwrap(), Some(organization.parse().unwrap()));
+        Identity::new(name, organization, &[seed; 32], &[seed; 32], Timestamp::now()).card().clone()
     }
 
     #[test]

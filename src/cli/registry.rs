@@ -90,7 +90,7 @@ pub(super) fn catalogue(home: &Home, output: Output) -> anyhow::Result<Catalogue
 
 /// The client of the catalogue; its clock moves once a command succeeded, by [`confirm_clock`].
 pub(super) fn client(home: &Home) -> Client {
-    Client::new(home.catalogue_state()).confirming_clock()
+    Client::new(home.catalogue_state()).with_clock_confirmation()
 }
 
 /// Remembers that what began with a fresh catalogue succeeded: from now on no clock may say an earlier time.

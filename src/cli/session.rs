@@ -52,8 +52,9 @@ impl HomeCredentials {
         let (identity, signer) = unattended(&self.home, Unattended::Session, self.output)?;
         let (origin, card) = (Some(origin.clone()), identity.card().clone());
         let session = Session { registry, origin, card, created: Timestamp::now() };
-        let subject = Subject { name: self.registry.clone(), digest: Sha256Digest::of(challenge.as_bytes()) };
-        Ok(Statement::in_no_catalogue(subject, session).sign(&*signer)?)
+        let subject =
+            Subject { name: self.registry.clone(), digest: Sha256Digest::compute(challenge.as_bytes()) };
+        Ok(Statement::without_catalogue(subject, session).sign(&*signer)?)
     }
 }
 

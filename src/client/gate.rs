@@ -229,7 +229,7 @@ impl Pass {
         if !folder.join(seal::MANIFEST).exists() {
             return Err(Error::NotPulled { checkpoint: rules.checkpoint.clone() });
         }
-        let sealed = sealed(&folder, rules.manifest)?.with_what_was_checked();
+        let sealed = sealed(&folder, rules.manifest)?.with_checked_chunks();
         let board_key = self.board_key(sealed.manifest(), (vault, rules), key)?;
         let lease = &*self.lease;
         let context = lease_context(lease.grant, lease.issued, lease.expires);

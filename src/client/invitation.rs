@@ -145,7 +145,7 @@ impl fmt::Display for Invitation {
 impl Fingerprint {
     /// The fingerprint of a catalogue at a registry's address.
     pub fn of(catalogue: CatalogueId, registry: &str) -> Self {
-        Self(Sha256Digest::of(&[DOMAIN, catalogue.digest().as_bytes(), registry.as_bytes()].concat()))
+        Self(Sha256Digest::compute(&[DOMAIN, catalogue.digest().as_bytes(), registry.as_bytes()].concat()))
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     fn example() -> Invitation {
-        let catalogue = CatalogueId::new(Sha256Digest::of(b"a root"));
+        let catalogue = CatalogueId::new(Sha256Digest::compute(b"a root"));
         Invitation::new("https://registry.example", catalogue).unwrap()
     }
 

@@ -250,7 +250,7 @@ mod tests {
     use crate::identity::SigningKey;
 
     fn recorder(folder: &Path, until: i64) -> Recorder {
-        let digest = Sha256Digest::of(b"");
+        let digest = Sha256Digest::compute(b"");
         Recorder {
             journal: Journal::open(&JournalPlace::in_home(folder), [7; 16]).unwrap(),
             signer: Box::new(SigningKey::from_bytes(&[7; 32])),

@@ -40,7 +40,7 @@ impl Catalogue {
     pub fn rules_in_force(&self, checkpoint: &CheckpointId) -> Result<RulesInForce, Error> {
         let board = self.board_of(checkpoint)?.clone();
         let text = self.required(checkpoint, CheckpointFile::Policy, "policy")?;
-        let policy_digest = Sha256Digest::of(&text);
+        let policy_digest = Sha256Digest::compute(&text);
         let text = String::from_utf8(text)
             .map_err(|_| Error::NotText { checkpoint: checkpoint.clone(), what: "policy" })?;
         let policy = Policy::parse(&text)
@@ -52,7 +52,8 @@ impl Catalogue {
             checkpoint: checkpoint.clone(),
             stage: stage.stage.to_string(),
         })?;
-        let stage_digest = Sha256Digest::of(&self.required(checkpoint, CheckpointFile::Stage, "stage")?);
+        let stage_digest =
+            Sha256Digest::compute(&self.required(checkpoint, CheckpointFile::Stage, "stage")?);
         let agreement = self.optional(checkpoint, CheckpointFile::Agreement)?;
         let organizations = self.organizations()?;
         let registrars = organizations.values().flat_map(Quorum::keys);
@@ -60,12 +61,16 @@ impl Catalogue {
         Ok(RulesInForce {
             catalogue: self.trusted.id(),
             checkpoint: checkpoint.clone(),
-            manifest: Sha256Digest::of(&self.required(checkpoint, CheckpointFile::Manifest, "manifest")?),
+            manifest: Sha256Digest::compute(&self.required(
+                checkpoint,
+                CheckpointFile::Manifest,
+                "manifest",
+            )?),
             policy_digest,
             stage,
             stage_digest,
             auditors: self.auditors().cloned(),
-            agreement: agreement.map(|text| Sha256Digest::of(&text)),
+            agreement: agreement.map(|text| Sha256Digest::compute(&text)),
             boards: self.boards_of(&policy, &board),
             contacts: self.contacts(&board),
             board,

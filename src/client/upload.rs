@@ -82,7 +82,7 @@ fn shares(folder: &Path) -> Result<Vec<u8>, Error> {
 fn read(folder: &Path, chunk: &ChunkEntry) -> Result<Vec<u8>, Error> {
     let path = folder.join(seal::CHUNKS).join(chunk.sha256.to_string());
     let bytes = bounded(&path, chunk.size)?;
-    if Sha256Digest::of(&bytes) == chunk.sha256 { Ok(bytes) } else { Err(Error::WrongChunk { path }) }
+    if Sha256Digest::compute(&bytes) == chunk.sha256 { Ok(bytes) } else { Err(Error::WrongChunk { path }) }
 }
 
 fn bounded(path: &Path, max: u64) -> Result<Vec<u8>, Error> {

@@ -7,7 +7,7 @@ use crate::checkpoint::config::{Architecture, ModelConfig};
 use crate::checkpoint::tokenizer_files::TokenizerFiles;
 use crate::inference::tokenizer::Tokenizer;
 use crate::inference::{LoadOptions, Model, RandomWeights};
-use crate::progress::Silent;
+use crate::progress::NoProgress;
 
 pub(super) fn tokenizer(architecture: Architecture, folder: &str) -> Tokenizer {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -23,7 +23,8 @@ pub(super) fn served() -> Served {
     let config = ModelConfig::from_hugging_face(&std::fs::read(config).unwrap()).unwrap();
     Served {
         checkpoint: "tiny".parse().unwrap(),
-        model: Model::load(&config, &RandomWeights::of(&config), &LoadOptions::default(), &Silent).unwrap(),
+        model: Model::load(&config, &RandomWeights::of(&config), &LoadOptions::default(), &NoProgress)
+            .unwrap(),
         tokenizer: tokenizer(Architecture::Gpt2, folder),
         draft: None,
         lookup: false,

@@ -1,7 +1,7 @@
-//! Signing with a key that an SSH agent holds (`SSH_AUTH_SOCK`; the agent protocol of draft-ietf-sshm-ssh-agent).
+//! Signing with a key in an SSH agent (`SSH_AUTH_SOCK`; draft-ietf-sshm-ssh-agent).
 //!
-//! The agent signs the very bytes it is given, so an agent's Ed25519 signature is an ordinary one. What the agent answers is
-//! checked: a signature by another key, or over other bytes, is refused here and not at the board.
+//! The agent signs the bytes as they are, so the result is an ordinary Ed25519 signature. Each signature is verified here, so that one by
+//! another key or over other bytes is refused at once.
 
 use std::path::{Path, PathBuf};
 
@@ -11,16 +11,16 @@ use ssh_key::{Algorithm, PublicKey};
 
 use super::{Error, Signature, Signer, VerifyingKey};
 
-/// An Ed25519 key that an agent offers.
+/// An Ed25519 key in an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentKey {
-    /// The key.
+    /// The public key.
     pub key: VerifyingKey,
-    /// What its owner called it.
+    /// Its comment in the agent.
     pub comment: String,
 }
 
-/// Signs through an SSH agent.
+/// Signs with a key in an SSH agent.
 #[derive(Debug)]
 pub struct AgentSigner {
     socket: PathBuf,
@@ -28,7 +28,7 @@ pub struct AgentSigner {
 }
 
 impl AgentSigner {
-    /// The Ed25519 keys that the agent at `socket` holds; keys of other kinds are left out.
+    /// Lists the Ed25519 keys of the agent at `socket`; other keys are omitted.
     ///
     /// # Errors
     /// [`Error::Agent`].
@@ -36,7 +36,7 @@ impl AgentSigner {
         let listed = connect(socket)?.list_all_identities().map_err(|error| failed(socket, &error))?;
         let keys = listed.into_iter().filter_map(|listed| {
             let AgentIdentity::PublicKey(listed) = listed else {
-                return None; // a certificate; its key is listed beside it
+                return None; // a certificate; the agent also lists its key
             };
             let KeyData::Ed25519(Ed25519PublicKey(bytes)) = listed.key_data() else {
                 return None;
@@ -47,7 +47,7 @@ impl AgentSigner {
         Ok(keys.collect())
     }
 
-    /// A signer for `key`, which the agent at `socket` must hold.
+    /// Signs with `key`, which the agent at `socket` must hold.
     ///
     /// # Errors
     /// [`Error::Agent`], [`Error::NotInAgent`].
@@ -76,7 +76,7 @@ impl Signer for AgentSigner {
         bytes
             .flatten()
             .map(Signature::from_bytes)
-            .filter(|signature| self.key.verifies(message, signature))
+            .filter(|signature| self.key.has_signed(message, signature))
             .ok_or(Error::AgentSignature { key: Box::new(self.key) })
     }
 }

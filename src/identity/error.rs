@@ -1,4 +1,4 @@
-//! What can go wrong with identities.
+//! Errors of identities.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,98 +7,50 @@ use super::VerifyingKey;
 
 /// An identity cannot be read, written or used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum Error {
-    /// The disk refuses.
+    /// A file operation failed.
     #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// There is no identity here yet.
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// The identity file does not exist.
     #[error("there is no identity at {}", path.display())]
-    None {
-        /// Where one was looked for.
-        path: PathBuf,
-    },
-    /// A new identity would replace one.
-    #[error("there is an identity at {} already", path.display())]
-    Exists {
-        /// Where.
-        path: PathBuf,
-    },
-    /// Others on this machine can read the file.
+    NotFound { path: PathBuf },
+    /// The identity file exists already.
+    #[error("an identity already exists at {}", path.display())]
+    Exists { path: PathBuf },
+    /// Other users of the machine can read the file; `mode` is its Unix permissions.
     #[error("{} can be read by others (mode {mode:04o}); an identity file must have mode 0600", path.display())]
-    Readable {
-        /// Which file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// Not an identity file, or a damaged one.
+    Readable { path: PathBuf, mode: u32 },
+    /// The file is not an identity file or is damaged; `reason` never quotes a secret.
     #[error("{} is not an identity file: {reason}", path.display())]
-    Malformed {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it; never a part of a secret.
-        reason: String,
-    },
-    /// A passphrase protects it and none was given.
-    #[error("the identity at {} needs its passphrase", path.display())]
-    PassphraseNeeded {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// The passphrase does not open it.
-    #[error("the passphrase does not open {}", path.display())]
-    WrongPassphrase {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// Encryption under a passphrase failed.
-    #[error("cannot protect the identity: {reason}")]
-    Protect {
-        /// What age says.
-        reason: String,
-    },
+    Malformed { path: PathBuf, reason: String },
+    /// A passphrase protects the file and none was given.
+    #[error("the identity at {} requires its passphrase", path.display())]
+    PassphraseNeeded { path: PathBuf },
+    /// The passphrase is wrong.
+    #[error("wrong passphrase for {}", path.display())]
+    WrongPassphrase { path: PathBuf },
+    /// age cannot encrypt the file.
+    #[error("cannot encrypt the identity: {reason}")]
+    Protect { reason: String },
     /// `SSH_AUTH_SOCK` is not set.
-    #[error("no SSH agent is running here: SSH_AUTH_SOCK is not set")]
+    #[error("no SSH agent: SSH_AUTH_SOCK is not set")]
     NoAgent,
-    /// The agent cannot be reached, or answers something else than it should.
-    #[error("the SSH agent at {} fails: {reason}", socket.display())]
-    Agent {
-        /// Its socket.
-        socket: PathBuf,
-        /// What happened.
-        reason: String,
-    },
-    /// The agent holds no such key.
+    /// The agent is unreachable or does not follow the protocol.
+    #[error("the SSH agent at {} failed: {reason}", socket.display())]
+    Agent { socket: PathBuf, reason: String },
+    /// The agent does not hold the key.
     #[error("the SSH agent does not hold the Ed25519 key {key}")]
-    NotInAgent {
-        /// Which key was wanted.
-        key: Box<VerifyingKey>,
-    },
-    /// The agent holds no Ed25519 key, or several and none was chosen.
-    #[error("the SSH agent holds {count} Ed25519 keys; exactly one must be chosen")]
-    AgentChoice {
-        /// How many it holds.
-        count: usize,
-    },
-    /// The agent refused to sign, as when its owner did not confirm.
-    #[error("the SSH agent refuses to sign with {key}")]
-    AgentRefused {
-        /// With which key.
-        key: Box<VerifyingKey>,
-    },
-    /// What the agent returned is no signature by the key.
-    #[error("the SSH agent returned a signature that {key} did not make")]
-    AgentSignature {
-        /// By which key it should be.
-        key: Box<VerifyingKey>,
-    },
+    NotInAgent { key: Box<VerifyingKey> },
+    /// The agent holds no Ed25519 key, or several without a choice.
+    #[error("the SSH agent holds {count} Ed25519 keys; choose exactly one")]
+    AgentChoice { count: usize },
+    /// The agent refused to sign, for example because its owner did not confirm.
+    #[error("the SSH agent refused to sign with {key}")]
+    AgentRefused { key: Box<VerifyingKey> },
+    /// The agent returned an invalid signature.
+    #[error("the SSH agent returned a signature that {key} does not verify")]
+    AgentSignature { key: Box<VerifyingKey> },
 }
 
 impl Error {

@@ -1,7 +1,7 @@
-//! The identity file: the secret keys at rest, under a passphrase (age, scrypt recipient) or, for machines, by mode 0600 alone.
+//! The identity file: the secret keys, encrypted under a passphrase (age, scrypt recipient) or, for servers, protected by mode 0600 only.
 //!
-//! A file is written beside its name, synced and renamed, so that a kill leaves the old one or the new one. Others must not be
-//! able to read it: a file with wider permissions is refused, encrypted or not, as OpenSSH does.
+//! A file is written to a temporary name, synced and renamed, so that a kill leaves the old file or the new one. As in OpenSSH, a file that
+//! other users can read is refused, encrypted or not.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -18,57 +18,59 @@ use crate::hex;
 use crate::name::Label;
 use crate::time::Timestamp;
 
-/// Longest accepted identity file; a real one takes under 1 kB.
+/// Longest accepted identity file, in bytes; a real one has less than 1 kB.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// scrypt's work factor, as a power of two: about half a second on a small machine of today.
+/// scrypt's work factor, log2: about half a second on a small machine.
 const WORK_FACTOR: u8 = 17;
-/// Work that a file may ask for before it is refused: sixteen times as much.
+/// Highest accepted work factor, log2: sixteen times as much work.
 const MAX_WORK: u8 = 21;
 
 const AGE_MAGIC: &[u8] = b"age-encryption.org/";
 
-/// What protects an identity at rest.
+/// How an identity file is protected.
 #[derive(Clone)]
 pub enum Protection {
-    /// age's scrypt recipient under this passphrase.
+    /// Encrypted with age's scrypt recipient under this passphrase.
     Passphrase(SecretString),
-    /// The file's mode alone.
+    /// Not encrypted: mode 0600 only.
     None,
 }
 
-/// A person's keys, in memory. Secrets are zeroized when it is dropped.
+/// A person's keys in memory; secrets are zeroized on drop.
 #[derive(Debug)]
 pub struct Identity {
     card: Card,
-    signing: Signing,
+    signing: SigningHalf,
     opening_key: OpeningKey,
 }
 
 #[derive(Debug)]
-enum Signing {
-    // Boxed: a key is large beside an agent's nothing.
+enum SigningHalf {
+    // Boxed, since the other variant is empty.
     Key(Box<SigningKey>),
     Agent,
 }
 
 impl Identity {
-    /// A new identity from two secrets of 32 random bytes each.
+    /// Makes an identity from two secrets of 32 random bytes each.
     pub fn new(
-        (name, organization): (Label, Option<Label>),
+        name: Label,
+        organization: Option<Label>,
         signing: &[u8; 32],
         opening: &[u8; 32],
         created: Timestamp,
     ) -> Self {
         let key = SigningKey::from_bytes(signing);
-        let mut identity = Self::with_agent((name, organization), key.verifying_key(), opening, created);
-        identity.signing = Signing::Key(Box::new(key));
+        let mut identity = Self::with_agent(name, organization, key.verifying_key(), opening, created);
+        identity.signing = SigningHalf::Key(Box::new(key));
         identity
     }
 
-    /// A new identity whose signing key an SSH agent holds.
+    /// Makes an identity whose signing key is in an SSH agent.
     pub fn with_agent(
-        (name, organization): (Label, Option<Label>),
+        name: Label,
+        organization: Option<Label>,
         verifying_key: VerifyingKey,
         opening: &[u8; 32],
         created: Timestamp,
@@ -76,32 +78,32 @@ impl Identity {
         let opening_key = OpeningKey::from_bytes(opening);
         let sealing_key = opening_key.sealing_key();
         let card = Card { name, organization, verifying_key, sealing_key, created };
-        Self { card, signing: Signing::Agent, opening_key }
+        Self { card, signing: SigningHalf::Agent, opening_key }
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub fn card(&self) -> &Card {
         &self.card
     }
 
-    /// What opens things sealed to this identity.
+    /// Returns the key that opens messages sealed to this identity.
     pub fn opening_key(&self) -> &OpeningKey {
         &self.opening_key
     }
 
-    /// Whether an SSH agent holds the signing key.
-    pub fn signs_by_agent(&self) -> bool {
-        matches!(self.signing, Signing::Agent)
+    /// Whether the signing key is in an SSH agent.
+    pub fn has_agent_key(&self) -> bool {
+        matches!(self.signing, SigningHalf::Agent)
     }
 
-    /// What signs for this identity; `agent` is the socket of an SSH agent, needed only where it holds the key.
+    /// Returns the signer of this identity; `agent` is the socket of an SSH agent, required only if the key is in one.
     ///
     /// # Errors
     /// [`Error::NoAgent`], [`Error::Agent`], [`Error::NotInAgent`].
     pub fn signer(&self, agent: Option<&Path>) -> Result<Box<dyn Signer>, Error> {
         match &self.signing {
-            Signing::Key(key) => Ok(Box::new(SigningKey::from_bytes(&key.to_bytes()))),
-            Signing::Agent => {
+            SigningHalf::Key(key) => Ok(Box::new(SigningKey::from_bytes(&key.to_bytes()))),
+            SigningHalf::Agent => {
                 let signer = AgentSigner::new(agent.ok_or(Error::NoAgent)?, self.card.verifying_key)?;
                 Ok(Box::new(signer))
             }
@@ -116,12 +118,12 @@ pub struct IdentityFile {
 }
 
 impl IdentityFile {
-    /// The file of this name, which need not be there yet.
-    pub fn at(path: PathBuf) -> Self {
+    /// The file at this path, which need not exist yet.
+    pub fn new(path: PathBuf) -> Self {
         Self { path }
     }
 
-    /// Where it is.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -129,15 +131,15 @@ impl IdentityFile {
     /// Whether a passphrase protects it.
     ///
     /// # Errors
-    /// [`Error::None`], [`Error::Readable`], [`Error::Malformed`], [`Error::Io`].
+    /// [`Error::NotFound`], [`Error::Readable`], [`Error::Malformed`], [`Error::Io`].
     pub fn is_protected(&self) -> Result<bool, Error> {
         Ok(self.bytes()?.starts_with(AGE_MAGIC))
     }
 
-    /// Opens the identity.
+    /// Reads and decrypts the identity.
     ///
     /// # Errors
-    /// [`Error::None`], [`Error::Readable`], [`Error::Malformed`], [`Error::PassphraseNeeded`], [`Error::WrongPassphrase`],
+    /// [`Error::NotFound`], [`Error::Readable`], [`Error::Malformed`], [`Error::PassphraseNeeded`], [`Error::WrongPassphrase`],
     /// [`Error::Io`].
     pub fn read(&self, passphrase: Option<SecretString>) -> Result<Identity, Error> {
         let bytes = self.bytes()?;
@@ -147,14 +149,14 @@ impl IdentityFile {
         } else {
             bytes
         };
-        let stored: Stored = crate::json::from_slice(&plain).map_err(|error| {
-            // serde's own words may quote what it read, which may be a secret.
+        let stored: FileContents = crate::json::from_slice(&plain).map_err(|error| {
+            // serde's message may quote a secret.
             self.malformed(format!("its contents do not parse at line {}", error.line()))
         })?;
         stored.identity().map_err(|reason| self.malformed(reason))
     }
 
-    /// Writes a new identity; refuses to replace one.
+    /// Writes a new identity; never replaces one.
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::Protect`], [`Error::Io`].
@@ -165,12 +167,12 @@ impl IdentityFile {
         self.replace(identity, protection)
     }
 
-    /// Writes the identity over what is there, as for a new passphrase.
+    /// Replaces the file, for example to change the passphrase.
     ///
     /// # Errors
     /// [`Error::Protect`], [`Error::Io`].
     pub fn replace(&self, identity: &Identity, protection: &Protection) -> Result<(), Error> {
-        let plain = Stored::of(identity).to_json()?;
+        let plain = FileContents::from_identity(identity).to_json()?;
         let bytes = match protection {
             Protection::None => plain,
             Protection::Passphrase(passphrase) => Zeroizing::new(encrypt(&plain, passphrase.clone())?),
@@ -187,7 +189,7 @@ impl IdentityFile {
 
     fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         let file = File::open(&self.path).map_err(|source| match source.kind() {
-            ErrorKind::NotFound => Error::None { path: self.path.clone() },
+            ErrorKind::NotFound => Error::NotFound { path: self.path.clone() },
             _ => Error::io("open", &self.path)(source),
         })?;
         let mode = file.metadata().map_err(Error::io("read", &self.path))?.permissions().mode() & 0o7777;
@@ -234,10 +236,10 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The file's contents.
+/// The contents of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored {
+struct FileContents {
     schema: u32,
     name: Label,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -252,11 +254,11 @@ struct Stored {
 
 const SCHEMA: u32 = 1;
 
-impl Stored {
-    fn of(identity: &Identity) -> Self {
+impl FileContents {
+    fn from_identity(identity: &Identity) -> Self {
         let (signing_key, agent_key) = match &identity.signing {
-            Signing::Key(key) => (Some(Secret(key.to_bytes())), None),
-            Signing::Agent => (None, Some(identity.card.verifying_key)),
+            SigningHalf::Key(key) => (Some(Secret(key.to_bytes())), None),
+            SigningHalf::Agent => (None, Some(identity.card.verifying_key)),
         };
         Self {
             schema: SCHEMA,
@@ -270,7 +272,7 @@ impl Stored {
     }
 
     fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        // Large enough that no growth leaves a copy of a secret behind.
+        // Large enough: growth would leave copies of secrets behind.
         let mut json = Zeroizing::new(Vec::with_capacity(8192));
         serde_json::to_writer_pretty(&mut *json, self)
             .map_err(|error| Error::Protect { reason: error.to_string() })?;
@@ -282,11 +284,11 @@ impl Stored {
         if self.schema != SCHEMA {
             return Err(format!("schema {} is not supported; this version reads {SCHEMA}", self.schema));
         }
-        let person = (self.name, self.organization);
+        let (name, organization, opening) = (self.name, self.organization, &self.opening_key.0);
         match (self.signing_key, self.agent_key) {
-            (Some(signing), None) => Ok(Identity::new(person, &signing.0, &self.opening_key.0, self.created)),
-            (None, Some(agent)) => Ok(Identity::with_agent(person, agent, &self.opening_key.0, self.created)),
-            _ => Err("it must have either a signing key or an agent's key".to_owned()),
+            (Some(signing), None) => Ok(Identity::new(name, organization, &signing.0, opening, self.created)),
+            (None, Some(agent)) => Ok(Identity::with_agent(name, organization, agent, opening, self.created)),
+            _ => Err("it must have either a signing key or an agent key".to_owned()),
         }
     }
 }

@@ -6,26 +6,19 @@ use std::str::FromStr;
 use crate::digest::{Sha256Digest, serde_as_text};
 use crate::hex;
 
-/// A text or its bytes are no key or signature.
+/// A text or its bytes are not a valid key or signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum KeyError {
-    /// Not so many hexadecimal digits.
+    /// The text is not the expected number of lower-case hexadecimal digits; `text` is cut to 80 characters.
     #[error("`{text}` is not {expected}")]
-    Malformed {
-        /// What was given, cut to 80 characters.
-        text: String,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// The bytes are no point of the curve, not the one encoding of it, or a point of small order.
+    Malformed { text: String, expected: &'static str },
+    /// The bytes are not a point of the curve, not its canonical encoding, or a point of small order.
     #[error("`{text}` is not a usable Ed25519 public key")]
-    Unusable {
-        /// The key as it was given.
-        text: String,
-    },
+    Unusable { text: String },
 }
 
-/// Reads exactly `N` bytes of lower-case hexadecimal digits.
+/// Parses exactly `N` bytes of lower-case hexadecimal digits.
 pub(super) fn from_hex<const N: usize>(text: &str, expected: &'static str) -> Result<[u8; N], KeyError> {
     hex::parse(text).ok_or_else(|| KeyError::Malformed {
         text: crate::visible::one_line(&text.chars().take(80).collect::<String>()),
@@ -33,8 +26,8 @@ pub(super) fn from_hex<const N: usize>(text: &str, expected: &'static str) -> Re
     })
 }
 
-/// Whether the y coordinate is below p = 2^255 - 19 (RFC 8032, 5.1.3). A point has a second encoding besides only where x is zero, and then
-/// its order is small.
+/// Whether the y coordinate is below p = 2^255 - 19 (RFC 8032, 5.1.3). The only other non-canonical encodings have x = 0, and those
+/// points have small order.
 fn is_canonical(bytes: &[u8; 32]) -> bool {
     let [first, middle @ .., last] = bytes;
     *first < 0xed || last & 0x7f < 0x7f || middle.iter().any(|byte| *byte != 0xff)
@@ -42,8 +35,8 @@ fn is_canonical(bytes: &[u8; 32]) -> bool {
 
 /// An Ed25519 public key; written as 64 lower-case hexadecimal digits.
 ///
-/// Invariant: the one encoding of a point whose order is large, so equal keys are equal bytes and distinct keys are distinct
-/// people's; what counts signatures rests on it.
+/// Invariant: the canonical encoding of a point of large order, so that equal keys have equal bytes. The counting of signatures depends
+/// on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct VerifyingKey(ed25519_dalek::VerifyingKey);
 
@@ -64,21 +57,21 @@ impl VerifyingKey {
         Self(key)
     }
 
-    /// The key's 32 bytes.
+    /// Returns the key's 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
 
-    /// Whether `signature` is this key's over `message`; strict, so that everyone agrees (RFC 8032, 5.1.7, cofactorless).
+    /// Whether this key made `signature` over `message`; strict, so that all programs agree (RFC 8032, 5.1.7, cofactorless).
     #[must_use]
-    pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
+    pub fn has_signed(&self, message: &[u8], signature: &Signature) -> bool {
         self.0.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
     }
 
-    /// The key's id: SHA-256 over the canonical JSON of its TUF form (TUF 1.0, 4.2).
+    /// Computes the key's id: SHA-256 over the canonical JSON of its TUF form (TUF 1.0, 4.2).
     pub fn id(&self) -> KeyId {
         let json = format!(r#"{{"keytype":"ed25519","keyval":{{"public":"{self}"}},"scheme":"ed25519"}}"#);
-        KeyId(Sha256Digest::of(json.as_bytes()))
+        KeyId(Sha256Digest::compute(json.as_bytes()))
     }
 }
 
@@ -122,12 +115,12 @@ impl FromStr for VerifyingKey {
 
 serde_as_text!(VerifyingKey);
 
-/// The id of an Ed25519 key, made from the key itself; written as 64 lower-case hexadecimal digits.
+/// The id of an Ed25519 key, computed from the key; written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(Sha256Digest);
 
 impl KeyId {
-    /// Its first twelve digits, for people to compare.
+    /// Returns the first twelve digits, for display.
     pub fn short(&self) -> String {
         self.0.to_string().chars().take(12).collect()
     }
@@ -155,17 +148,17 @@ impl FromStr for KeyId {
 
 serde_as_text!(KeyId);
 
-/// An Ed25519 signature; written as 128 lower-case hexadecimal digits. Nothing says yet whose or over what.
+/// An Ed25519 signature, unverified; written as 128 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature([u8; 64]);
 
 impl Signature {
-    /// A signature of these bytes.
+    /// Wraps 64 bytes.
     pub fn from_bytes(bytes: [u8; 64]) -> Self {
         Self(bytes)
     }
 
-    /// Its 64 bytes.
+    /// Returns the 64 bytes.
     pub fn as_bytes(&self) -> &[u8; 64] {
         &self.0
     }
@@ -206,11 +199,11 @@ mod tests {
     fn ed25519_verifies_the_rfc_8032_vector_and_nothing_else() {
         let key: VerifyingKey = KEY.parse().unwrap();
         let signature: Signature = SIGNATURE.parse().unwrap();
-        assert!(key.verifies(&[0x72], &signature));
-        assert!(!key.verifies(&[0x73], &signature));
+        assert!(key.has_signed(&[0x72], &signature));
+        assert!(!key.has_signed(&[0x73], &signature));
         let mut altered = *signature.as_bytes();
         altered[0] ^= 1;
-        assert!(!key.verifies(&[0x72], &Signature::from_bytes(altered)));
+        assert!(!key.has_signed(&[0x72], &Signature::from_bytes(altered)));
     }
 
     #[test]
@@ -237,6 +230,6 @@ mod tests {
         let key: VerifyingKey = KEY.parse().unwrap();
         let canonical =
             format!(r#"{{"keytype":"ed25519","keyval":{{"public":"{KEY}"}},"scheme":"ed25519"}}"#);
-        assert_eq!(key.id().to_string(), Sha256Digest::of(canonical.as_bytes()).to_string());
+        assert_eq!(key.id().to_string(), Sha256Digest::compute(canonical.as_bytes()).to_string());
     }
 }

@@ -1,8 +1,8 @@
-//! Identities: a person's keys, the file that keeps them, the public half that others see.
+//! Identities: a person's keys, the file that stores them, and their public half.
 //!
-//! An identity has two pairs of keys: Ed25519 (RFC 8032) to sign with, X25519 (RFC 7748) to be sealed to. The secret halves
-//! rest in an age file under a passphrase, or the signing half in an SSH agent. Whoever can rewrite an identity file can
-//! deny its owner their own keys, and nothing more; whoever can read it needs the passphrase.
+//! An identity has two key pairs: Ed25519 (RFC 8032) to sign, X25519 (RFC 7748) to receive sealed messages. The secret keys are in an age
+//! file under a passphrase; the signing key may be in an SSH agent instead. An attacker who can rewrite an identity file can only make it
+//! unusable; one who can read it still needs the passphrase.
 
 mod agent;
 mod error;
@@ -23,22 +23,22 @@ use serde::{Deserialize, Serialize};
 use crate::name::Label;
 use crate::time::Timestamp;
 
-/// The public half of an identity: what others need to trust a signature and to seal something to its owner.
+/// The public half of an identity: the keys with which others verify its owner's signatures and seal messages to them.
 ///
-/// It is believed once its owner signed it (`statement::card`), and only that the two keys and the name belong together: who
-/// the person is, is for people to find out.
+/// Its owner's signature (`statement::card`) proves only that the keys and the name belong together. Whether the name is the person's is
+/// for people to check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
-    /// What its owner is called.
+    /// The owner's name.
     pub name: Label,
-    /// For whom they work, as they say themselves.
+    /// The owner's organization, as they state it; only a registrar's affiliation confirms it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<Label>,
-    /// What their signatures are checked with.
+    /// The key that verifies the owner's signatures.
     pub verifying_key: VerifyingKey,
-    /// What is sealed to them.
+    /// The key to which messages for the owner are sealed.
     pub sealing_key: SealingKey,
-    /// When the identity was made.
+    /// When the identity was created.
     pub created: Timestamp,
 }

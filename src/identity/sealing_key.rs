@@ -1,4 +1,4 @@
-//! X25519 keys (RFC 7748): what is sealed to a person, and what opens it. HPKE itself is in `seal/`.
+//! X25519 keys (RFC 7748) for sealing messages to a person. HPKE itself is in `seal/`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ use crate::secret::SecretBytes;
 pub struct SealingKey([u8; 32]);
 
 impl SealingKey {
-    /// The key's 32 bytes.
+    /// Returns the key's 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -45,21 +45,21 @@ impl FromStr for SealingKey {
 
 serde_as_text!(SealingKey);
 
-/// An X25519 secret key, in a page of its own; zeroized when dropped, never printed.
+/// An X25519 secret key in its own memory page; zeroized on drop, never printed.
 pub struct OpeningKey(SecretBytes);
 
 impl OpeningKey {
-    /// The key of these 32 bytes (clamped where it is used, as RFC 7748 has it).
+    /// Wraps 32 secret bytes (clamped on use, as RFC 7748 specifies).
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(SecretBytes::of(bytes))
+        Self(SecretBytes::from_slice(bytes))
     }
 
-    /// A copy of its bytes, zeroized when dropped.
+    /// Returns a copy of the secret bytes, zeroized on drop.
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
         copy_of(&self.0)
     }
 
-    /// Its public half.
+    /// Computes the public key.
     pub fn sealing_key(&self) -> SealingKey {
         SealingKey(PublicKey::from(&StaticSecret::from(*copy_of(&self.0))).to_bytes())
     }

@@ -1,4 +1,4 @@
-//! What can sign: a key held here, or (`agent`) one that an SSH agent holds.
+//! Signers: a key in memory, or (`agent`) a key in an SSH agent.
 
 use std::fmt;
 
@@ -8,39 +8,39 @@ use zeroize::Zeroizing;
 use super::{Error, Signature, VerifyingKey};
 use crate::secret::SecretBytes;
 
-/// Signs in one person's name.
+/// Signs with one Ed25519 key.
 pub trait Signer: Send + Sync {
-    /// What its signatures are checked with.
+    /// Returns the public key.
     fn verifying_key(&self) -> VerifyingKey;
 
-    /// An Ed25519 signature over `message`.
+    /// Signs `message`.
     ///
     /// # Errors
-    /// What the holder of the key says; a key held here never fails.
+    /// Errors of the SSH agent; a key in memory never fails.
     fn sign(&self, message: &[u8]) -> Result<Signature, Error>;
 }
 
-/// An Ed25519 secret key; its seed is in a page of its own, zeroized when dropped, never printed.
+/// An Ed25519 secret key; its seed is in its own memory page, zeroized on drop, never printed.
 pub struct SigningKey {
     seed: SecretBytes,
     verifying_key: VerifyingKey,
 }
 
 impl SigningKey {
-    /// The key of a 32-byte seed (RFC 8032, 5.1.5).
+    /// Derives the key from a 32-byte seed (RFC 8032, 5.1.5).
     pub fn from_bytes(seed: &[u8; 32]) -> Self {
         let key = ed25519_dalek::SigningKey::from_bytes(seed);
         let verifying_key = VerifyingKey::from_dalek(key.verifying_key());
-        Self { seed: SecretBytes::of(seed), verifying_key }
+        Self { seed: SecretBytes::from_slice(seed), verifying_key }
     }
 
-    /// A copy of its seed, zeroized when dropped.
+    /// Returns a copy of the seed, zeroized on drop.
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
         copy_of(&self.seed)
     }
 }
 
-/// A copy of 32 secret bytes for a moment.
+/// A short-lived copy of 32 secret bytes.
 pub(super) fn copy_of(secret: &SecretBytes) -> Zeroizing<[u8; 32]> {
     let mut copy = Zeroizing::new([0; 32]);
     copy.copy_from_slice(secret.bytes());
@@ -53,7 +53,7 @@ impl Signer for SigningKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
-        // The library wipes its own copy.
+        // The library zeroizes its copy.
         let key = ed25519_dalek::SigningKey::from_bytes(&copy_of(&self.seed));
         Ok(Signature::from_bytes(key.sign(message).to_bytes()))
     }

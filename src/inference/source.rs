@@ -35,7 +35,12 @@ pub trait TensorSource: Sync {
     ///
     /// # Errors
     /// What the medium says.
-    fn lend(&self, _entry: &TensorEntry, _position: u64, _length: usize) -> io::Result<Option<OpenedBytes>> {
+    fn try_borrow(
+        &self,
+        _entry: &TensorEntry,
+        _position: u64,
+        _length: usize,
+    ) -> io::Result<Option<OpenedBytes>> {
         Ok(None)
     }
 }
@@ -59,8 +64,13 @@ impl TensorSource for OpenedWeights {
         OpenedWeights::read_at(self, entry, position, buffer)
     }
 
-    fn lend(&self, entry: &TensorEntry, position: u64, length: usize) -> io::Result<Option<OpenedBytes>> {
-        OpenedWeights::lend(self, entry, position, length)
+    fn try_borrow(
+        &self,
+        entry: &TensorEntry,
+        position: u64,
+        length: usize,
+    ) -> io::Result<Option<OpenedBytes>> {
+        OpenedWeights::try_borrow(self, entry, position, length)
     }
 }
 
@@ -148,7 +158,7 @@ impl TensorReader<'_> {
         let Buffer { copied, lent } = buffer;
         *lent = None;
         if cfg!(target_endian = "little") {
-            let bytes = self.source.lend(self.entry, position, length).map_err(failed)?;
+            let bytes = self.source.try_borrow(self.entry, position, length).map_err(failed)?;
             *lent = bytes.filter(|bytes| bytes.as_ptr().addr().is_multiple_of(size));
         }
         let bytes: &[u8] = if let Some(lent) = lent {

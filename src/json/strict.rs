@@ -1,4 +1,4 @@
-//! A reader around a format's own: it asks the format for an object where a struct is wanted, and refuses a key that stands twice.
+//! Wraps another format's deserializer: requests an object for each struct and refuses duplicate keys.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,10 +12,10 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-/// Reads what is in it by the rules of this room.
+/// A deserializer, visitor, seed or accessor that applies the rules of this module to what it wraps.
 pub(super) struct Strict<T>(pub(super) T);
 
-/// How libraries name structs that stand for something else, such as a TOML date: those read their own form.
+/// Prefix of the struct names that libraries use for special values, such as a TOML date. These deserialize their own form.
 const PRIVATE: &str = "$__";
 
 macro_rules! pass_on {
@@ -172,7 +172,7 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Strict<A> {
     }
 }
 
-/// Reads an object for a visitor that would take a list too. Some formats do not look at what they are asked for.
+/// Accepts only an object for a visitor that also accepts lists. Some formats ignore which of the two the caller requested.
 struct ObjectOnly<V>(V);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for ObjectOnly<V> {
@@ -219,13 +219,13 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Strict<A> {
     }
 }
 
-/// An object, and the keys that it had so far.
+/// An object and the keys read so far.
 struct StrictMap<'de, A> {
     map: A,
     seen: Seen<'de>,
 }
 
-/// Keys so far: a few are looked through, many are hashed.
+/// Keys read so far: a short list is searched, a long one is hashed.
 #[derive(Default)]
 struct Seen<'de> {
     few: Vec<Cow<'de, str>>,
@@ -266,7 +266,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for StrictMap<'de, A> {
     }
 }
 
-/// Reads a key that was not there before.
+/// Deserializes a key and refuses a duplicate.
 struct NewKey<'s, 'de, S> {
     seed: S,
     seen: &'s mut Seen<'de>,
@@ -279,7 +279,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NewKey<'_, 'de, S> {
         let key = reader.deserialize_str(KeyText)?;
         if !self.seen.is_new(&key) {
             let shown: String = key.chars().take(80).collect();
-            return Err(D::Error::custom(format_args!("the key {shown:?} stands twice")));
+            return Err(D::Error::custom(format_args!("duplicate key {shown:?}")));
         }
         let read = self.seed.deserialize(Key { text: &key, error: PhantomData });
         self.seen.add(key);
@@ -287,7 +287,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NewKey<'_, 'de, S> {
     }
 }
 
-/// Takes a key's text, without a copy where the format has it as it stands.
+/// Reads a key's text, without a copy if the format can lend it.
 struct KeyText;
 
 impl<'de> Visitor<'de> for KeyText {
@@ -310,7 +310,7 @@ impl<'de> Visitor<'de> for KeyText {
     }
 }
 
-/// A key, to be read as what it stands for: a text, a number, a name of an enum.
+/// Deserializes a key as text, as a number or as the name of an enum variant.
 struct Key<'k, 'de, E> {
     text: &'k Cow<'de, str>,
     error: PhantomData<E>,

@@ -1,4 +1,4 @@
-//! What an entry of the log says: digests and what everybody may know. Whatever is personal lies beside the log, under its digest.
+//! Entries of the log: digests and public facts. Personal data stay outside the log, which has only their digests.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,14 +11,14 @@ use crate::identity::KeyId;
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
-/// The form of entries.
+/// The version of the entry format.
 const SCHEMA: u32 = 1;
 
 /// What an entry records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryKind {
-    /// Metadata of the catalogue came into force: a root, the owners' targets, or a board's.
+    /// Catalogue metadata came into force: a root, the owners' targets, or a board's.
     Metadata,
     /// A checkpoint's policy came into force.
     Policy,
@@ -30,38 +30,38 @@ pub enum EntryKind {
     Agreement,
     /// The rules of misuse came into force.
     Rules,
-    /// Somebody asked.
+    /// A researcher requested access.
     Request,
-    /// They took it back.
+    /// The researcher withdrew a request.
     Withdrawal,
-    /// A member denied a request.
+    /// A board member denied a request.
     Denial,
-    /// A member signed a grant.
+    /// A board member signed a grant.
     Approval,
-    /// A grant has all its approvals.
+    /// A grant has all approvals.
     Grant,
-    /// A member handed a share over to the registry.
+    /// A board member handed a share over to the registry.
     Handover,
-    /// A grant was ended.
+    /// A board revoked a grant.
     Revocation,
-    /// A registrar said until when a person belongs to an organization, or that they no longer do.
+    /// A registrar confirmed a person's affiliation, with its end, or ended it.
     Affiliation,
-    /// A lease was issued.
+    /// The registry issued a lease.
     Lease,
-    /// A batch of usage records came in.
+    /// The registry received a batch of usage records.
     Usage,
-    /// A person declared a usage journal new, or lost.
+    /// A researcher declared a usage journal new, or lost.
     Journal,
-    /// A case was opened, or a step was taken in it.
+    /// A case was opened or continued.
     Case,
-    /// Somebody who decides or audits read what is private.
+    /// A board member or an auditor read private data.
     Reading,
-    /// Personal data was erased.
+    /// Personal data were erased.
     Erasure,
 }
 
 impl EntryKind {
-    /// Every kind, in their order.
+    /// All kinds, in the order of their definition.
     pub const ALL: [Self; 20] = [
         Self::Metadata,
         Self::Policy,
@@ -85,7 +85,7 @@ impl EntryKind {
         Self::Erasure,
     ];
 
-    /// As it is written.
+    /// Returns the kind as the entry's JSON has it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Metadata => "metadata",
@@ -123,7 +123,7 @@ impl FromStr for EntryKind {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        found.ok_or_else(|| Error::Entry { reason: "it is of no kind that is known".to_owned() })
+        found.ok_or_else(|| Error::Entry { reason: "its kind is unknown".to_owned() })
     }
 }
 
@@ -132,57 +132,57 @@ impl FromStr for EntryKind {
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     schema: u32,
-    /// What it records.
+    /// What the entry records.
     pub kind: EntryKind,
-    /// When the registry took it in.
+    /// When the registry accepted it.
     pub at: Timestamp,
-    /// Of which checkpoint, where it is about one.
+    /// The checkpoint that it concerns, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointId>,
-    /// The SHA-256 of what it records: a statement's payload, a file of the catalogue.
+    /// The SHA-256 of the recorded statement's payload or catalogue file.
     pub statement: Sha256Digest,
-    /// The request, the grant or the metadata that it is about.
+    /// The digest of the request, grant or metadata that it refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<Sha256Digest>,
-    /// Who signed it, where that is a member of a board or an auditor, whose keys are public.
+    /// The id of the signing key, if it is public: a board member's or an auditor's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<KeyId>,
 }
 
 impl Entry {
-    /// An entry about nothing else, by nobody in particular.
+    /// An entry without checkpoint, reference and signer.
     pub fn new(kind: EntryKind, at: Timestamp, statement: Sha256Digest) -> Self {
         Self { schema: SCHEMA, kind, at, checkpoint: None, statement, about: None, by: None }
     }
 
-    /// The same, of a checkpoint.
+    /// Sets the checkpoint.
     #[must_use]
-    pub fn of(mut self, checkpoint: &CheckpointId) -> Self {
+    pub fn with_checkpoint(mut self, checkpoint: &CheckpointId) -> Self {
         self.checkpoint = Some(checkpoint.clone());
         self
     }
 
-    /// The same, about something.
+    /// Sets the digest that the entry refers to.
     #[must_use]
-    pub fn about(mut self, about: Option<Sha256Digest>) -> Self {
+    pub fn with_about(mut self, about: Option<Sha256Digest>) -> Self {
         self.about = about;
         self
     }
 
-    /// The same, by somebody whose key is public.
+    /// Sets the signer, whose key must be public.
     #[must_use]
-    pub fn by(mut self, by: KeyId) -> Self {
+    pub fn with_signer(mut self, by: KeyId) -> Self {
         self.by = Some(by);
         self
     }
 
-    /// The entry as it stands in the log: JSON without spaces, fields in their order.
+    /// Serializes the entry for the log: JSON without spaces, fields in the order of their definition.
     pub fn to_json(&self) -> String {
-        // Strings and numbers always have a JSON form.
+        // Strings and numbers always serialize.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads an entry; it has one form only.
+    /// Parses an entry, which must be exactly as [`Self::to_json`] writes it.
     ///
     /// # Errors
     /// [`Error::Entry`].
@@ -193,7 +193,7 @@ impl Entry {
             return Err(Error::Entry { reason: format!("it has schema {}, not {SCHEMA}", entry.schema) });
         }
         if entry.to_json().as_bytes() != bytes {
-            return Err(Error::Entry { reason: "it is not written in the one form".to_owned() });
+            return Err(Error::Entry { reason: "it is not in canonical form".to_owned() });
         }
         Ok(entry)
     }
@@ -206,8 +206,11 @@ mod tests {
     #[test]
     fn an_entry_reads_back_and_has_one_form_only() {
         let entry =
-            Entry::new(EntryKind::Grant, Timestamp::from_unix_seconds(1), Sha256Digest::of(b"a grant"));
-        let text = entry.of(&"tiny".parse().unwrap()).about(Some(Sha256Digest::of(b"a request"))).to_json();
+            Entry::new(EntryKind::Grant, Timestamp::from_unix_seconds(1), Sha256Digest::compute(b"a grant"));
+        let text = entry
+            .with_checkpoint(&"tiny".parse().unwrap())
+            .with_about(Some(Sha256Digest::compute(b"a request")))
+            .to_json();
         insta::assert_snapshot!(text, @r#"{"schema":1,"kind":"grant","at":"1970-01-01T00:00:01Z","checkpoint":"tiny","statement":"76459c68e473ae3fb7874f5192e471b5447717dd8b944c9b62d9cb18099c013d","about":"af0bf2a562dabe2a81e0b0b47a33a515b5e8495c72fff218af4c15f3f066fa44"}"#);
         assert_eq!(Entry::parse(text.as_bytes()).unwrap().to_json(), text);
         let refusal = |text: String| Entry::parse(text.as_bytes()).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The log's head: its size and root, in a signed note (C2SP tlog-checkpoint, signed-note).
+//! Tree heads: a log's size and root in a signed note (C2SP tlog-checkpoint, signed-note).
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use base64::prelude::BASE64_STANDARD;
 use signed_note::{Note, Signature, is_key_name_valid, key_id};
 use tlog_tiles::Checkpoint;
 
-use super::proof::{ours, theirs};
+use super::proof::{from_tlog, to_tlog};
 use super::{Error, MAX_ENTRIES};
 use crate::digest::Sha256Digest;
 use crate::identity::{self, Signer, VerifyingKey};
 
-/// Longest head that is read, in bytes: text, and some dozens of witnesses.
+/// Longest accepted note, in bytes: enough for dozens of witnesses.
 const MAX_BYTES: usize = 64 << 10;
-/// What stands before an Ed25519 key that signs heads (signed-note, "Signature types").
+/// The signature type of Ed25519 (signed-note, "Signature types").
 const ED25519: u8 = 1;
 
-/// How long the log is, and the root of its tree.
+/// A log's size and the root of its tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TreeHead {
     size: u64,
@@ -26,10 +26,10 @@ pub struct TreeHead {
 }
 
 impl TreeHead {
-    /// The head of a log without entries: its root is the SHA-256 of nothing (RFC 6962, 2.1).
+    /// The head of an empty log: its root is the SHA-256 of no bytes (RFC 6962, 2.1).
     pub const EMPTY: Self = Self { size: 0, root: Sha256Digest::from_bytes(tlog_tiles::EMPTY_HASH.0) };
 
-    /// A head.
+    /// A head of `size` entries.
     ///
     /// # Errors
     /// [`Error::Size`].
@@ -40,18 +40,18 @@ impl TreeHead {
         Ok(Self { size, root })
     }
 
-    /// Entries of the log.
+    /// Returns the number of entries.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The root of the tree over them.
+    /// Returns the root of the tree.
     pub fn root(&self) -> Sha256Digest {
         self.root
     }
 }
 
-/// A key under the name that it signs notes with, and what kind of signature it makes.
+/// A key with its name in notes and its signature type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedKey {
     pub(super) name: String,
@@ -61,7 +61,7 @@ pub(super) struct NamedKey {
 
 impl NamedKey {
     pub(super) fn new(name: &str, key: VerifyingKey, kind: u8) -> Result<Self, Error> {
-        // 255 bytes are enough for a name, and no spaces of any kind let it end a line.
+        // Without white space, a name cannot end its line.
         if name.len() > 255 || !is_key_name_valid(name) || name.chars().any(char::is_control) {
             return Err(Error::Name { name: name.chars().take(80).collect() });
         }
@@ -100,12 +100,12 @@ impl fmt::Display for NamedKey {
     }
 }
 
-/// The key of a log, with its name, which is also what its heads begin with.
+/// The key of a log with the log's name, the first line of its heads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogKey(NamedKey);
 
 impl LogKey {
-    /// The key of the log of this name.
+    /// A key under the log's name.
     ///
     /// # Errors
     /// [`Error::Name`].
@@ -113,12 +113,12 @@ impl LogKey {
         NamedKey::new(name, key, ED25519).map(Self)
     }
 
-    /// The log's name.
+    /// Returns the log's name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Its key.
+    /// Returns the public key.
     pub fn key(&self) -> VerifyingKey {
         self.0.key
     }
@@ -138,7 +138,7 @@ impl fmt::Display for LogKey {
     }
 }
 
-/// A head with its signatures, none of them checked.
+/// A head with its signatures, unverified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadNote {
     log: String,
@@ -148,22 +148,22 @@ pub struct HeadNote {
 }
 
 impl HeadNote {
-    /// A head, signed by its log.
+    /// Signs a head with the log's key.
     ///
     /// # Errors
-    /// [`Error::Name`], what the holder of the key says.
+    /// [`Error::Name`], [`Error::Signer`].
     pub fn sign(log: &str, head: TreeHead, signer: &dyn Signer) -> Result<Self, Error> {
         let key = NamedKey::new(log, signer.verifying_key(), ED25519)?;
-        let text = Checkpoint::new(log, head.size(), theirs(head.root()), "")
+        let text = Checkpoint::new(log, head.size(), to_tlog(head.root()), "")
             .map_err(|error| Error::Head { reason: error.to_string() })?;
         let text = String::from_utf8_lossy(&text.to_bytes()).into_owned();
         let mut note = Self { log: log.to_owned(), head, text, signatures: Vec::new() };
         let signature = signer.sign(note.text.as_bytes())?;
-        note.put(&key, signature.as_bytes().to_vec())?;
+        note.put_signature(&key, signature.as_bytes().to_vec())?;
         Ok(note)
     }
 
-    /// Reads a head in its note.
+    /// Parses a note.
     ///
     /// # Errors
     /// [`Error::Head`], [`Error::Size`].
@@ -173,18 +173,18 @@ impl HeadNote {
             return Err(Error::Head { reason: format!("it is longer than {MAX_BYTES} bytes") });
         }
         let note = Note::from_bytes(bytes).map_err(|error| malformed(&error.to_string()))?;
-        let text = String::from_utf8(note.text().to_vec()).map_err(|_| malformed("it is no UTF-8"))?;
-        // The note held, so it has a blank line and behind it nothing but signatures.
+        let text = String::from_utf8(note.text().to_vec()).map_err(|_| malformed("it is not UTF-8"))?;
+        // A parsed note has a blank line, and only signatures after it.
         let lines = bytes.get(text.len() + 1..).unwrap_or_default();
         let signatures = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let signatures = signatures.map(Signature::from_bytes).collect::<Result<Vec<_>, _>>();
         let signatures = signatures.map_err(|error| malformed(&error.to_string()))?;
         let found = Checkpoint::from_bytes(text.as_bytes()).map_err(|error| malformed(&error.to_string()))?;
-        let head = TreeHead::new(found.size(), ours(*found.hash()))?;
+        let head = TreeHead::new(found.size(), from_tlog(*found.hash()))?;
         Ok(Self { log: found.origin().to_owned(), head, text, signatures })
     }
 
-    /// The head, if it is of this log and the log's key signed it.
+    /// Returns the head if it is of this log and the log's key signed it.
     ///
     /// # Errors
     /// [`Error::OtherLog`], [`Error::Unsigned`].
@@ -195,16 +195,16 @@ impl HeadNote {
         }
         let holds = |signature: &[u8]| {
             let signature = <[u8; 64]>::try_from(signature).map(identity::Signature::from_bytes);
-            signature.is_ok_and(|signature| log.key().verifies(self.text.as_bytes(), &signature))
+            signature.is_ok_and(|signature| log.key().has_signed(self.text.as_bytes(), &signature))
         };
-        if self.by(&log.0).any(holds) {
+        if self.signatures_by(&log.0).any(holds) {
             return Ok(self.head);
         }
         Err(Error::Unsigned { name: log.name().to_owned() })
     }
 
-    /// The bytes of the signatures that are said to be by a key.
-    pub(super) fn by(&self, key: &NamedKey) -> impl Iterator<Item = &[u8]> {
+    /// The signatures that name a key.
+    pub(super) fn signatures_by(&self, key: &NamedKey) -> impl Iterator<Item = &[u8]> {
         let id = key.id();
         let name = key.name.clone();
         self.signatures
@@ -213,8 +213,8 @@ impl HeadNote {
             .map(Signature::signature)
     }
 
-    /// Adds a signature; one by the same key is replaced.
-    pub(super) fn put(&mut self, key: &NamedKey, signature: Vec<u8>) -> Result<(), Error> {
+    /// Adds a signature, in place of an earlier one by the same key.
+    pub(super) fn put_signature(&mut self, key: &NamedKey, signature: Vec<u8>) -> Result<(), Error> {
         let id = key.id();
         let signature = Signature::new(key.name.clone(), id, signature)
             .map_err(|error| Error::Head { reason: error.to_string() })?;
@@ -223,16 +223,16 @@ impl HeadNote {
         Ok(())
     }
 
-    /// The head that it says it is, which nobody has checked.
+    /// Returns the head, unverified.
     pub fn claim(&self) -> TreeHead {
         self.head
     }
 
-    /// Adds lines of signatures, none of them checked.
+    /// Adds signature lines, unverified.
     ///
     /// # Errors
     /// [`Error::Head`].
-    pub fn add(&mut self, lines: &[u8]) -> Result<(), Error> {
+    pub fn add_signatures(&mut self, lines: &[u8]) -> Result<(), Error> {
         if lines.len() > MAX_BYTES {
             return Err(Error::Head { reason: "there are too many signatures".to_owned() });
         }
@@ -245,27 +245,27 @@ impl HeadNote {
         Ok(())
     }
 
-    /// The name of the log that it says it is of.
+    /// Returns the name of the log that the note claims.
     pub fn log(&self) -> &str {
         &self.log
     }
 
-    /// What is signed.
+    /// Returns the signed text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Takes every signature away.
-    pub fn clear(&mut self) {
+    /// Removes all signatures.
+    pub fn clear_signatures(&mut self) {
         self.signatures.clear();
     }
 
-    /// The lines of the signatures.
-    pub fn lines(&self) -> Vec<u8> {
+    /// Returns the signature lines.
+    pub fn signature_lines(&self) -> Vec<u8> {
         self.signatures.iter().flat_map(Signature::to_bytes).collect()
     }
 
-    /// The note as a file.
+    /// Serializes the note.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.text.clone().into_bytes();
         bytes.push(b'\n');

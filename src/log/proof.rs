@@ -1,6 +1,6 @@
-//! Proofs: that an entry is in the log, and that a later log continues an earlier one (RFC 6962, 2.1.1 and 2.1.2).
+//! Inclusion and consistency proofs (RFC 6962, 2.1.1 and 2.1.2).
 //!
-//! The arithmetic is the crate `tlog_tiles`', a port of Go's `sumdb/tlog`; sizes are bounded before it sees them.
+//! The crate `tlog_tiles`, a port of Go's `sumdb/tlog`, does the arithmetic; sizes are bounded before they reach it.
 
 use serde::{Deserialize, Serialize};
 use tlog_tiles::{HashReader as _, TileReader};
@@ -12,52 +12,52 @@ use crate::digest::Sha256Digest;
 /// The height of a tile: 2^8 hashes.
 const HEIGHT: u8 = 8;
 
-/// Where tiles are read from. Nothing that comes from there is believed before it fits a verified head.
+/// A source of tiles. Its bytes are untrusted until they match a verified head.
 pub trait Tiles {
-    /// The bytes of a part: `width` hashes of 32 bytes, or entries with their lengths. A wider one than asked for will do.
+    /// Reads a part: `width` hashes of 32 bytes, or entries with their lengths. The result may be wider than requested.
     ///
     /// # Errors
-    /// What the place says.
+    /// Errors of the source.
     fn read(&self, part: Part) -> Result<Vec<u8>, Error>;
 }
 
-/// The hash of an entry: SHA-256 of a zero byte and the entry.
+/// Hashes an entry: SHA-256 of a zero byte and the entry (RFC 6962, 2.1).
 pub fn leaf_hash(entry: &[u8]) -> Sha256Digest {
-    ours(tlog_tiles::record_hash(entry))
+    from_tlog(tlog_tiles::record_hash(entry))
 }
 
-/// That an entry is in a log.
+/// A proof that an entry is in a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InclusionProof {
-    /// The entry's place, from 0.
+    /// The entry's index, from 0.
     pub index: u64,
-    /// The hashes beside the way from the entry to the root, the lowest first.
+    /// The sibling hashes from the entry to the root, lowest first.
     pub path: Vec<Sha256Digest>,
 }
 
 impl InclusionProof {
-    /// Checks that the entry with this hash is in the log of `head`.
+    /// Verifies that the entry with this hash is in the log of `head`.
     ///
     /// # Errors
     /// [`Error::NotIncluded`].
     pub fn verify(&self, leaf: Sha256Digest, head: &TreeHead) -> Result<(), Error> {
-        let path = self.path.iter().copied().map(theirs).collect();
-        tlog_tiles::check_record(&path, head.size(), theirs(head.root()), self.index, theirs(leaf))
+        let path = self.path.iter().copied().map(to_tlog).collect();
+        tlog_tiles::check_record(&path, head.size(), to_tlog(head.root()), self.index, to_tlog(leaf))
             .map_err(|_| Error::NotIncluded { index: self.index, size: head.size() })
     }
 }
 
-/// That a log continues an earlier state of itself.
+/// A proof that a log continues an earlier state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConsistencyProof {
-    /// The hashes from which both roots follow.
+    /// The hashes from which both roots are computed, in the order of RFC 6962.
     pub path: Vec<Sha256Digest>,
 }
 
 impl ConsistencyProof {
-    /// Checks that the log of `new` begins with the log of `old`. Nothing is needed to continue the empty log.
+    /// Verifies that the log of `new` begins with the log of `old`. An empty log needs no proof.
     ///
     /// # Errors
     /// [`Error::Shrunk`], [`Error::NotConsistent`].
@@ -68,31 +68,31 @@ impl ConsistencyProof {
         if old.size() == 0 && self.path.is_empty() {
             return Ok(());
         }
-        let path = self.path.iter().copied().map(theirs).collect();
-        tlog_tiles::check_tree(&path, new.size(), theirs(new.root()), old.size(), theirs(old.root()))
+        let path = self.path.iter().copied().map(to_tlog).collect();
+        tlog_tiles::check_tree(&path, new.size(), to_tlog(new.root()), old.size(), to_tlog(old.root()))
             .map_err(|_| Error::NotConsistent { old: old.size(), new: new.size() })
     }
 }
 
-/// Proves from tiles that the entry at `index` is in the log of `head`; every tile is checked against the head.
+/// Proves that the entry at `index` is in the log of `head`; verifies every tile against the head.
 ///
 /// # Errors
-/// [`Error::NotIncluded`] where the log has no such entry, [`Error::Tile`], what the tiles' place says.
+/// [`Error::NotIncluded`] if the log has no such entry, [`Error::Tile`], errors of `tiles`.
 pub fn prove_inclusion(head: &TreeHead, index: u64, tiles: &dyn Tiles) -> Result<InclusionProof, Error> {
     if index >= head.size() {
         return Err(Error::NotIncluded { index, size: head.size() });
     }
     let reader = Reader::new(tiles);
-    let hashes = tlog_tiles::TileHashReader::new(head.size(), theirs(head.root()), &reader);
+    let hashes = tlog_tiles::TileHashReader::new(head.size(), to_tlog(head.root()), &reader);
     let path = tlog_tiles::prove_record(head.size(), index, &hashes);
     let path = path.map_err(|error| reader.refusal(&error))?;
-    Ok(InclusionProof { index, path: path.into_iter().map(ours).collect() })
+    Ok(InclusionProof { index, path: path.into_iter().map(from_tlog).collect() })
 }
 
-/// Proves from tiles that the log of `head` continues its own first `old` entries.
+/// Proves that the log of `head` continues its first `old` entries; verifies every tile against the head.
 ///
 /// # Errors
-/// [`Error::Shrunk`], [`Error::Tile`], what the tiles' place says.
+/// [`Error::Shrunk`], [`Error::Tile`], errors of `tiles`.
 pub fn prove_consistency(head: &TreeHead, old: u64, tiles: &dyn Tiles) -> Result<ConsistencyProof, Error> {
     if old > head.size() {
         return Err(Error::Shrunk { old, new: head.size() });
@@ -101,28 +101,28 @@ pub fn prove_consistency(head: &TreeHead, old: u64, tiles: &dyn Tiles) -> Result
         return Ok(ConsistencyProof { path: Vec::new() });
     }
     let reader = Reader::new(tiles);
-    let hashes = tlog_tiles::TileHashReader::new(head.size(), theirs(head.root()), &reader);
+    let hashes = tlog_tiles::TileHashReader::new(head.size(), to_tlog(head.root()), &reader);
     let path = tlog_tiles::prove_tree(head.size(), old, &hashes).map_err(|error| reader.refusal(&error))?;
-    Ok(ConsistencyProof { path: path.into_iter().map(ours).collect() })
+    Ok(ConsistencyProof { path: path.into_iter().map(from_tlog).collect() })
 }
 
-/// The entries of a bundle, each of which is in the log of `head`.
+/// Reads a bundle and verifies that each of its entries is in the log of `head`.
 ///
 /// # Errors
-/// [`Error::Tile`] naming the bundle, [`Error::Bundle`], what the tiles' place says.
+/// [`Error::Tile`], which names the bundle, [`Error::Bundle`], errors of `tiles`.
 pub fn require_entries(head: &TreeHead, index: u64, tiles: &dyn Tiles) -> Result<Bundle, Error> {
     let part = Part::entries(index, Part::width_in(0, index, head.size()));
     let refused = |reason: &str| Error::Tile { path: part.to_string(), reason: reason.to_owned() };
     let mut bundle = Bundle::parse(&tiles.read(part)?)?;
     bundle.entries.truncate(usize::try_from(part.width).unwrap_or(usize::MAX));
     let reader = Reader::new(tiles);
-    let hashes = tlog_tiles::TileHashReader::new(head.size(), theirs(head.root()), &reader);
+    let hashes = tlog_tiles::TileHashReader::new(head.size(), to_tlog(head.root()), &reader);
     let first = index * TILE_WIDTH;
     let places: Vec<_> = (0..part.width).map(|n| tlog_tiles::stored_hash_index(0, first + n)).collect();
     let expected = hashes.read_hashes(&places).map_err(|error| reader.refusal(&error))?;
     for (n, (entry, expected)) in bundle.entries.iter().zip(expected).enumerate() {
-        if leaf_hash(entry) != ours(expected) {
-            return Err(refused(&format!("entry {} is another than the log's", first + n as u64)));
+        if leaf_hash(entry) != from_tlog(expected) {
+            return Err(refused(&format!("entry {} is not the log's", first + n as u64)));
         }
     }
     let count = bundle.entries.len() as u64;
@@ -132,7 +132,7 @@ pub fn require_entries(head: &TreeHead, index: u64, tiles: &dyn Tiles) -> Result
     Ok(bundle)
 }
 
-/// Reads tiles for `tlog_tiles`, and remembers which one was refused and why.
+/// Reads tiles for `tlog_tiles` and records which one was refused and why.
 struct Reader<'a> {
     tiles: &'a dyn Tiles,
     refused: std::cell::RefCell<Option<Error>>,
@@ -181,10 +181,10 @@ impl TileReader for Reader<'_> {
     fn save_tiles(&self, _tiles: &[tlog_tiles::Tile], _data: &[Vec<u8>]) {}
 }
 
-pub(super) fn ours(hash: tlog_tiles::Hash) -> Sha256Digest {
+pub(super) fn from_tlog(hash: tlog_tiles::Hash) -> Sha256Digest {
     Sha256Digest::from_bytes(hash.0)
 }
 
-pub(super) fn theirs(digest: Sha256Digest) -> tlog_tiles::Hash {
+pub(super) fn to_tlog(digest: Sha256Digest) -> tlog_tiles::Hash {
     tlog_tiles::Hash(*digest.as_bytes())
 }

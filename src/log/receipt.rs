@@ -1,4 +1,4 @@
-//! Receipts: an entry with the proof that it is in the log, in C2SP's [tlog-proof](https://c2sp.org/tlog-proof) form.
+//! Receipts: an entry with its inclusion proof, in C2SP's [tlog-proof](https://c2sp.org/tlog-proof) format.
 
 use std::fmt::Write as _;
 
@@ -8,26 +8,26 @@ use base64::prelude::BASE64_STANDARD;
 use super::{Entry, Error, HeadNote, InclusionProof, LogKey, TreeHead, WitnessRule, leaf_hash};
 use crate::digest::Sha256Digest;
 
-/// What a proof begins with.
+/// The first line of a proof.
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
-/// Most hashes of a proof: as many as the tree can be high.
+/// Maximum number of hashes in a proof: the greatest height of a tree.
 const MAX_HASHES: usize = 64;
-/// Longest proof that is read, in bytes.
+/// Longest accepted proof, in bytes.
 const MAX_BYTES: usize = 128 << 10;
 
-/// An entry, its place, and a head that covers it; nothing of it is checked.
+/// An entry, its inclusion proof and the head, unverified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Receipt {
     /// The entry's bytes.
     pub entry: Vec<u8>,
-    /// That it is in the log.
+    /// The proof that the entry is in the log.
     pub proof: InclusionProof,
-    /// The head that the proof leads to.
+    /// The head for which the proof was made.
     pub note: HeadNote,
 }
 
 impl Receipt {
-    /// The entry and the head, if the log's key and enough witnesses signed the head, and the proof leads from one to the other.
+    /// Returns the entry and the head if the log's key and enough witnesses signed the head and the proof holds.
     ///
     /// # Errors
     /// [`Error::OtherLog`], [`Error::Unsigned`], [`Error::TooFewWitnesses`], [`Error::NotIncluded`], [`Error::Entry`].
@@ -38,7 +38,7 @@ impl Receipt {
         Ok((Entry::parse(&self.entry)?, head))
     }
 
-    /// The proof as text; the entry is not in it.
+    /// Serializes the proof, without the entry.
     pub fn proof_text(&self) -> String {
         let mut text = format!("{FIRST_LINE}\nindex {}\n", self.proof.index);
         for hash in &self.proof.path {
@@ -50,7 +50,7 @@ impl Receipt {
         text
     }
 
-    /// An entry with its proof in text.
+    /// Parses a proof for an entry.
     ///
     /// # Errors
     /// [`Error::Proof`], [`Error::Head`].
@@ -62,7 +62,7 @@ impl Receipt {
         let (head, note) = proof.split_once("\n\n").ok_or_else(|| malformed("it has no head"))?;
         let mut lines = head.split('\n');
         if lines.next() != Some(FIRST_LINE) {
-            return Err(malformed("it is not of the version that is known"));
+            return Err(malformed("its version is not supported"));
         }
         let index = lines.next().and_then(|line| line.strip_prefix("index "));
         let index: u64 =
@@ -70,7 +70,7 @@ impl Receipt {
         let mut path = Vec::new();
         for line in lines {
             let hash = BASE64_STANDARD.decode(line).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-            path.push(Sha256Digest::from_bytes(hash.ok_or_else(|| malformed("a line is no hash"))?));
+            path.push(Sha256Digest::from_bytes(hash.ok_or_else(|| malformed("a line is not a hash"))?));
             if path.len() > MAX_HASHES {
                 return Err(malformed("it has too many hashes"));
             }

@@ -1,25 +1,25 @@
-//! Names of the log's parts, and bundles of entries (C2SP tlog-tiles).
+//! Paths of tiles, and bundles of entries (C2SP tlog-tiles).
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::{Error, MAX_ENTRIES};
 
-/// Hashes of a whole tile, entries of a whole bundle.
+/// The number of hashes in a full tile and of entries in a full bundle.
 pub const TILE_WIDTH: u64 = 256;
-/// Longest entry, in bytes: its length stands before it in 16 bits.
+/// Longest entry, in bytes: its length has 16 bits.
 pub const MAX_ENTRY_BYTES: usize = 65_535;
-/// Levels that a log can have: 256^6 is [`MAX_ENTRIES`].
+/// Maximum number of levels: 256^6 is [`MAX_ENTRIES`].
 const MAX_LEVELS: u8 = 6;
 
-/// A part of the log that is a file: hashes at a level, or entries.
+/// A file of the log: a tile of hashes, or a bundle of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Part {
-    /// At which level the hashes are, 0 for those of entries; `None` for the entries themselves.
+    /// The level of the hashes, 0 for leaf hashes; `None` for a bundle of entries.
     pub level: Option<u8>,
-    /// Its place in its level.
+    /// The index in the level, from 0.
     pub index: u64,
-    /// How many hashes or entries it has, 1 to 256.
+    /// The number of hashes or entries, 1 to 256.
     pub width: u64,
 }
 
@@ -34,12 +34,12 @@ impl Part {
         Self { level: None, index, width }
     }
 
-    /// Whether it can grow no more.
+    /// Whether it has [`TILE_WIDTH`] hashes or entries.
     pub fn is_whole(self) -> bool {
         self.width == TILE_WIDTH
     }
 
-    /// The parts at a level that a log of `size` entries has: the whole ones, and the last, which may be partial.
+    /// The width of the part at `index` of a level in a log of `size` entries; 0 if the log does not have it.
     pub fn width_in(level: u8, index: u64, size: u64) -> u64 {
         let hashes = size >> (8 * u32::from(level));
         hashes.saturating_sub(index.saturating_mul(TILE_WIDTH)).min(TILE_WIDTH)
@@ -75,7 +75,7 @@ impl FromStr for Part {
     fn from_str(text: &str) -> Result<Self, Error> {
         let refused = || Error::Path { text: text.chars().take(80).collect() };
         let part = parse(text).ok_or_else(refused)?;
-        // One name for each part.
+        // Each part has exactly one path.
         if part.to_string() == text { Ok(part) } else { Err(refused()) }
     }
 }
@@ -99,15 +99,15 @@ fn parse(text: &str) -> Option<Part> {
     Some(Part { level, index, width })
 }
 
-/// Entries in a row, each with its length before it.
+/// Consecutive entries, each preceded by its length.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bundle {
-    /// The entries, in their order.
+    /// The entries in the log's order.
     pub entries: Vec<Vec<u8>>,
 }
 
 impl Bundle {
-    /// Reads a bundle of at most 256 entries.
+    /// Parses a bundle of at most 256 entries.
     ///
     /// # Errors
     /// [`Error::Bundle`].
@@ -127,7 +127,7 @@ impl Bundle {
         Ok(Self { entries })
     }
 
-    /// The bundle as a file.
+    /// Serializes the bundle.
     ///
     /// # Errors
     /// [`Error::TooLong`].
@@ -186,6 +186,9 @@ mod tests {
         assert_eq!(refusal(&bytes[..8]), "the bundle of entries is malformed: it ends within entry 1");
         assert_eq!(refusal(&[0; 514]), "the bundle of entries is malformed: it has more than 256 entries");
         let long = Bundle { entries: vec![vec![0; MAX_ENTRY_BYTES + 1]] };
-        assert_eq!(long.to_bytes().unwrap_err().to_string(), "an entry of 65536 bytes; at most 65535 fit");
+        assert_eq!(
+            long.to_bytes().unwrap_err().to_string(),
+            "the entry has 65536 bytes; at most 65535 are accepted"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Witnesses: others who saw a head, checked that it continues the last one they saw, and say so (C2SP tlog-cosignature).
+//! Witnesses cosign heads that continue the last head that they saw (C2SP tlog-cosignature).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,15 +9,15 @@ use super::{Error, HeadNote};
 use crate::identity::{Signature, Signer, VerifyingKey};
 use crate::time::Timestamp;
 
-/// What stands before an Ed25519 key that cosigns.
+/// The signature type of a cosignature.
 const COSIGNATURE: u8 = 4;
 
-/// The key of a witness, with its name.
+/// The key of a witness with the witness's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WitnessKey(NamedKey);
 
 impl WitnessKey {
-    /// The key of the witness of this name.
+    /// A key under the witness's name.
     ///
     /// # Errors
     /// [`Error::Name`].
@@ -25,18 +25,18 @@ impl WitnessKey {
         NamedKey::new(name, key, COSIGNATURE).map(Self)
     }
 
-    /// The witness's name.
+    /// Returns the witness's name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// When it cosigned a head, if it did.
+    /// Returns when the witness cosigned the head, if its cosignature is valid.
     fn cosigned(&self, note: &HeadNote) -> Option<Timestamp> {
-        note.by(&self.0).find_map(|bytes| {
+        note.signatures_by(&self.0).find_map(|bytes| {
             let (time, signature) = bytes.split_first_chunk::<8>()?;
             let signature = Signature::from_bytes(<[u8; 64]>::try_from(signature).ok()?);
             let time = u64::from_be_bytes(*time);
-            let holds = self.0.key.verifies(&message(time, note), &signature);
+            let holds = self.0.key.has_signed(&message(time, note), &signature);
             holds.then(|| i64::try_from(time).ok().map(Timestamp::from_unix_seconds)).flatten()
         })
     }
@@ -60,47 +60,47 @@ fn message(time: u64, note: &HeadNote) -> Vec<u8> {
     format!("cosignature/v1\ntime {time}\n{}", note.text()).into_bytes()
 }
 
-/// Adds a witness's cosignature to a head, which it must have checked before.
+/// Adds a witness's cosignature to a head, which the caller must have verified.
 ///
 /// # Errors
-/// [`Error::Name`], what the holder of the key says.
+/// [`Error::Name`], [`Error::Signer`].
 pub fn cosign(note: &mut HeadNote, name: &str, signer: &dyn Signer, now: Timestamp) -> Result<(), Error> {
     let key = NamedKey::new(name, signer.verifying_key(), COSIGNATURE)?;
     let time = u64::try_from(now.unix_seconds()).unwrap_or(0);
     let mut signature = time.to_be_bytes().to_vec();
     signature.extend_from_slice(signer.sign(&message(time, note))?.as_bytes());
-    note.put(&key, signature)
+    note.put_signature(&key, signature)
 }
 
-/// Which witnesses a client asks for, and how many of them must vouch for a head.
+/// The witnesses that a client knows, and how many of them must cosign a head.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WitnessRule {
-    /// Whom it knows.
+    /// The known witnesses.
     pub witnesses: Vec<WitnessKey>,
-    /// How many of their distinct keys must have cosigned.
+    /// How many of their distinct keys must cosign.
     pub need: usize,
 }
 
-/// Who vouched for a head, and when.
+/// A valid cosignature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cosigned {
+pub struct Cosignature {
     /// The witness's name.
     pub witness: String,
-    /// When it saw the head.
+    /// When the witness saw the head.
     pub at: Timestamp,
 }
 
 impl WitnessRule {
-    /// Who vouched for a head; refused where they are too few.
+    /// Returns the valid cosignatures of a head and requires enough of them.
     ///
     /// # Errors
     /// [`Error::TooFewWitnesses`].
-    pub fn require(&self, note: &HeadNote) -> Result<Vec<Cosigned>, Error> {
-        // One key under two names is one witness.
-        let mut found: BTreeMap<VerifyingKey, Cosigned> = BTreeMap::new();
+    pub fn require(&self, note: &HeadNote) -> Result<Vec<Cosignature>, Error> {
+        // One key with two names counts once.
+        let mut found: BTreeMap<VerifyingKey, Cosignature> = BTreeMap::new();
         for witness in &self.witnesses {
             if let Some(at) = witness.cosigned(note) {
-                found.entry(witness.0.key).or_insert(Cosigned { witness: witness.name().to_owned(), at });
+                found.entry(witness.0.key).or_insert(Cosignature { witness: witness.name().to_owned(), at });
             }
         }
         if found.len() < self.need {

@@ -264,7 +264,7 @@ pub fn verify_case(
     let by_registry = envelope.statement::<Case>(&rules.registry);
     let case = match (by_registry, &rules.auditors) {
         (Ok(case), _) => case,
-        (Err(_), Some(auditors)) => envelope.statement::<Case>(&auditors.any_one())?,
+        (Err(_), Some(auditors)) => envelope.statement::<Case>(&auditors.with_threshold_one())?,
         (Err(error), None) => return Err(error.into()),
     };
     if case.predicate.records.len() > MAX_NAMED || case.predicate.rules.len() > MAX_NAMED {
@@ -312,9 +312,9 @@ fn verify_taken(
     let signers = match claim.step {
         Step::Appeal { .. } => {
             let key = key.ok_or(CaseError::UnknownPerson { person })?;
-            Quorum::of_one("the person whom the case is about", *key).in_catalogue(rules.catalogue)
+            Quorum::from_key("the person whom the case is about", *key).with_catalogue(rules.catalogue)
         }
-        _ => rules.auditors.as_ref().ok_or(CaseError::NoAuditors)?.any_one(),
+        _ => rules.auditors.as_ref().ok_or(CaseError::NoAuditors)?.with_threshold_one(),
     };
     let step = envelope.statement::<CaseStep>(&signers)?.map(|statement| statement.predicate);
     // An auditor who was granted something is one of two people here, and cannot be both.

@@ -66,7 +66,7 @@ impl Rules {
             return Err(Error::TooLong { bytes: text.len() });
         }
         let parsed: RulesText = toml::Deserializer::parse(text)
-            .and_then(crate::json::strictly)
+            .and_then(crate::json::deserialize_strict)
             .map_err(|error| Error::Toml { at: place_of(text, &error), message: message_of(&error) })?;
         let at = Excerpt::of(text, parsed.schema.span());
         if *parsed.schema.get_ref() != SCHEMA {

@@ -139,7 +139,7 @@ impl Policy {
             return Err(Error::TooLong { bytes: text.len() });
         }
         let parsed: PolicyText = toml::Deserializer::parse(text)
-            .and_then(crate::json::strictly)
+            .and_then(crate::json::deserialize_strict)
             .map_err(|error| Error::Toml { at: place_of(text, &error), message: message_of(&error) })?;
         if *parsed.schema.get_ref() != SCHEMA {
             let at = Excerpt::of(text, parsed.schema.span());

@@ -72,8 +72,8 @@ impl Incoming<'_> {
     /// The entry that says that a grant has all its approvals.
     pub(super) fn stands(&self) -> Entry {
         Entry::new(EntryKind::Grant, self.now, self.envelope.digest())
-            .of(&self.index.checkpoint)
-            .about(self.index.about)
+            .with_checkpoint(&self.index.checkpoint)
+            .with_about(self.index.about)
     }
 }
 
@@ -276,7 +276,7 @@ impl Registry {
             .iter()
             .map(|signer| {
                 let mut filed = incoming.filed(signer.id(), holder);
-                filed.row.envelope = envelope.signed_by_any(&rules.deciders()).to_json();
+                filed.row.envelope = envelope.with_signatures_by(&rules.deciders()).to_json();
                 filed
             })
             .collect();
@@ -306,7 +306,7 @@ impl Registry {
     /// A share may come before the grant that its member signs; whose it is, the grant tells.
     async fn accept_share(&self, incoming: &Incoming<'_>) -> Result<bool, Error> {
         let board = &incoming.rules.board;
-        let member = board.any_one();
+        let member = board.with_threshold_one();
         let share = incoming.envelope.statement::<access::ApprovalShare>(&member)?;
         if share.subject.digest != incoming.rules.manifest {
             let (found, in_force) = (share.subject.digest, incoming.rules.manifest);
@@ -431,14 +431,16 @@ impl Registry {
 
 /// The entry of the log that records a statement of access; a share has none, being part of a grant.
 pub(super) fn entry_of(row: &StatementRow) -> Option<Entry> {
-    let entry = |kind| Entry::new(kind, row.received, row.digest).of(&row.checkpoint).about(row.about);
+    let entry = |kind| {
+        Entry::new(kind, row.received, row.digest).with_checkpoint(&row.checkpoint).with_about(row.about)
+    };
     match row.kind.as_str() {
         Request::KIND => Some(entry(EntryKind::Request)),
         Withdrawal::KIND => Some(entry(EntryKind::Withdrawal)),
-        Denial::KIND => Some(entry(EntryKind::Denial).by(row.signer)),
-        Grant::KIND => Some(entry(EntryKind::Approval).by(row.signer)),
-        Revocation::KIND => Some(entry(EntryKind::Revocation).by(row.signer)),
-        access::Handover::KIND => Some(entry(EntryKind::Handover).by(row.signer)),
+        Denial::KIND => Some(entry(EntryKind::Denial).with_signer(row.signer)),
+        Grant::KIND => Some(entry(EntryKind::Approval).with_signer(row.signer)),
+        Revocation::KIND => Some(entry(EntryKind::Revocation).with_signer(row.signer)),
+        access::Handover::KIND => Some(entry(EntryKind::Handover).with_signer(row.signer)),
         access::Lease::KIND => Some(entry(EntryKind::Lease)),
         _ => None,
     }

@@ -35,7 +35,7 @@ impl Registry {
                 let stood = matches!(state, Some(RequestState::Granted | RequestState::Ended));
                 if stood && granted.insert(row.digest) {
                     let entry = Entry::new(EntryKind::Grant, row.received, row.digest);
-                    entries.push(entry.of(&row.checkpoint).about(row.about));
+                    entries.push(entry.with_checkpoint(&row.checkpoint).with_about(row.about));
                 }
             }
         }

@@ -269,7 +269,7 @@ fn of_access(error: &access::Error) -> (Fault, &'static str) {
             "the owners name registrars: `portcullis catalogue organization add <name> --registrar <card>`",
         ),
         E::Revoked { .. } => (Fault::Rule, "stop using it; write to the board"),
-        E::NotYet { .. } => (Fault::Proof, "set the clock, and make it again"),
+        E::Incomplete { .. } => (Fault::Proof, "set the clock, and make it again"),
         E::OtherRegistry { .. } => (Fault::Proof, "check the registry's address"),
         E::NoOrigin => (Fault::Proof, "use a later version of this program: earlier ones do not name it"),
         E::OtherOrigin { .. } => (

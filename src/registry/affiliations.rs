@@ -51,7 +51,7 @@ impl Registry {
             received: now,
         };
         // Whom it is about is nobody's to read in the log.
-        let entry = Entry::new(EntryKind::Affiliation, now, digest).by(signer);
+        let entry = Entry::new(EntryKind::Affiliation, now, digest).with_signer(signer);
         Ok(self.store.put(Filing::one(Filed { row, entry: Some(entry) })).await?)
     }
 

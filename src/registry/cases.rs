@@ -30,9 +30,9 @@ impl Registry {
         self.require_none_open(case.predicate.grant, &rules).await?;
         let signer = super::accept::signer_of(case.signers())?;
         let entry = Entry::new(EntryKind::Case, incoming.now, statement)
-            .of(&incoming.index.checkpoint)
-            .about(incoming.index.about)
-            .by(signer);
+            .with_checkpoint(&incoming.index.checkpoint)
+            .with_about(incoming.index.about)
+            .with_signer(signer);
         let filed = Filed { row: incoming.row(signer, holder), entry: Some(entry) };
         let grant =
             SanctionedGrant { grant: case.predicate.grant, holder, checkpoint: grant.checkpoint.clone() };
@@ -74,10 +74,10 @@ impl Registry {
             Step::Decide { .. } | Step::Appeal { .. } => case.grant.holder,
         };
         let mut entry = Entry::new(EntryKind::Case, incoming.now, incoming.envelope.digest())
-            .of(&incoming.index.checkpoint)
-            .about(incoming.index.about);
+            .with_checkpoint(&incoming.index.checkpoint)
+            .with_about(incoming.index.about);
         if !matches!(step.step, Step::Appeal { .. }) {
-            entry = entry.by(signer);
+            entry = entry.with_signer(signer);
         }
         let mut filing = Filing::one(Filed { row: incoming.row(signer, holder), entry: Some(entry) });
         filing.sanctions.extend(change_by(&step, incoming.now));

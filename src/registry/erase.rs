@@ -78,7 +78,7 @@ impl Registry {
             }
             let all: Vec<u8> = digests.iter().flat_map(|digest| *digest.as_bytes()).collect();
             let erasure = Erasure { statements: digests.clone(), reason: reason.clone(), created: now };
-            let subject = Subject { name: Erasure::KIND.to_owned(), digest: Sha256Digest::of(&all) };
+            let subject = Subject { name: Erasure::KIND.to_owned(), digest: Sha256Digest::compute(&all) };
             let envelope = Statement::new(catalogue, subject, erasure).sign(&*self.signer)?;
             let row = StatementRow {
                 digest: envelope.digest(),

@@ -62,7 +62,7 @@ impl Registry {
             require_fresh(claim.predicate.issued, incoming.now)?;
         }
         self.require_approvable(incoming, request.digest(), &claim.predicate).await?;
-        let mut merged = incoming.envelope.signed_by_any(&incoming.rules.deciders());
+        let mut merged = incoming.envelope.with_signatures_by(&incoming.rules.deciders());
         for row in known {
             merged.merge(&Envelope::parse(row.envelope.as_bytes())?)?;
         }

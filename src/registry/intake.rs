@@ -284,7 +284,7 @@ impl Registry {
         };
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), message);
         // A tag of HMAC-SHA256 has 32 bytes; hashing makes it a digest without a way to fail.
-        Ok(Sha256Digest::of(tag.as_ref()))
+        Ok(Sha256Digest::compute(tag.as_ref()))
     }
 
     async fn known_as(&self, view: &View, key: KeyId) -> Result<Standing, Error> {

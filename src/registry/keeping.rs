@@ -12,7 +12,9 @@ use tempfile::TempDir;
 use super::publication::publications;
 use super::release::{incoherent, require_coherent};
 use super::{Error, Registry};
-use crate::catalogue::{Days, Offer, Parcel, Publication, Received, Repository, RepositoryError, Subject};
+use crate::catalogue::{
+    Days, Offer, Parcel, Publication, ReceiveOutcome, Repository, RepositoryError, Subject,
+};
 use crate::identity::KeyId;
 use crate::store::CatalogueFiles;
 
@@ -77,7 +79,7 @@ impl Registry {
         subject: &Subject,
         parcel: &Parcel,
         (proposer, founding): (Option<KeyId>, bool),
-    ) -> Result<(Received, Vec<Subject>), Error> {
+    ) -> Result<(ReceiveOutcome, Vec<Subject>), Error> {
         let (offer, is_founded) = self.offer(subject, proposer, founding).await?;
         let received = self
             .change(|repository| {
@@ -162,7 +164,7 @@ impl Registry {
         }
         self.change(|repository| {
             let held = incoherent(repository)?;
-            Ok(repository.publish_but(&held, &*self.signer, self.now(), days)?)
+            Ok(repository.publish_except(&held, &*self.signer, self.now(), days)?)
         })
         .await?;
         Ok(true)
@@ -173,11 +175,11 @@ impl Registry {
         let published = self
             .attempt(|repository| {
                 let held = incoherent(repository)?;
-                match repository.publish_but(&held, &*self.signer, self.now(), Days::default()) {
+                match repository.publish_except(&held, &*self.signer, self.now(), Days::default()) {
                     Ok(Publication { published, .. }) if published.is_empty() => Ok(None),
                     Ok(Publication { published, .. }) => Ok(Some(published)),
                     // What lacks signatures waits for them.
-                    Err(RepositoryError::NotYet { .. } | RepositoryError::None { .. }) => Ok(None),
+                    Err(RepositoryError::Incomplete { .. } | RepositoryError::NotFound { .. }) => Ok(None),
                     Err(error) => Err(error.into()),
                 }
             })
@@ -198,7 +200,7 @@ impl Registry {
         for _ in 0..TRIES {
             let before = self.store.catalogue_files().await?;
             let place = self.unpacked(&before)?;
-            let Some(done) = change(&Repository::at(place.path()))? else {
+            let Some(done) = change(&Repository::new(place.path()))? else {
                 return Ok(None);
             };
             let after = read_files(place.path()).map_err(|source| Error::Io { source })?;
@@ -213,7 +215,7 @@ impl Registry {
 
     async fn look<T>(&self, look: impl Fn(&Repository) -> Result<T, Error>) -> Result<T, Error> {
         let place = self.unpacked(&*self.files().await?)?;
-        look(&Repository::at(place.path()))
+        look(&Repository::new(place.path()))
     }
 
     fn unpacked(&self, files: &CatalogueFiles) -> Result<TempDir, Error> {

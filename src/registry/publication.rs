@@ -25,7 +25,7 @@ pub(super) fn publications(
     // Each behind those that say who signs it.
     published.sort_by_key(|(_, (version, stem), _)| (rank(stem), *version));
     for (path, (version, stem), bytes) in published {
-        let digest = Sha256Digest::of(bytes);
+        let digest = Sha256Digest::compute(bytes);
         let checkpoint: Option<CheckpointId> =
             stem.parse().ok().filter(|_| !matches!(stem, "root" | "targets"));
         let mut entry = Entry::new(EntryKind::Metadata, now, digest);
@@ -33,8 +33,9 @@ pub(super) fn publications(
         entries.push(entry);
         if stem != "root" {
             let earlier = version.checked_sub(1).and_then(|version| before.get(&file(version, stem)));
-            entries
-                .extend(files(path, bytes, earlier, now)?.into_iter().map(|entry| entry.about(Some(digest))));
+            entries.extend(
+                files(path, bytes, earlier, now)?.into_iter().map(|entry| entry.with_about(Some(digest))),
+            );
         }
     }
     Ok(entries)
@@ -83,7 +84,7 @@ fn kind_of(target: &TargetPath) -> Option<(EntryKind, Option<CheckpointId>)> {
         return Some((EntryKind::Rules, None));
     }
     let checkpoint: CheckpointId = target.as_str().split('/').next()?.parse().ok()?;
-    let file = CheckpointFile::ALL.into_iter().find(|file| file.of(&checkpoint) == *target)?;
+    let file = CheckpointFile::ALL.into_iter().find(|file| file.target_path(&checkpoint) == *target)?;
     let kind = match file {
         CheckpointFile::Policy => EntryKind::Policy,
         CheckpointFile::Manifest => EntryKind::Manifest,

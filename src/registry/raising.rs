@@ -173,7 +173,8 @@ impl Registry {
             envelope: envelope.to_json(),
             received: now,
         };
-        let entry = Entry::new(EntryKind::Case, now, row.digest).of(checkpoint).about(Some(grant));
+        let entry =
+            Entry::new(EntryKind::Case, now, row.digest).with_checkpoint(checkpoint).with_about(Some(grant));
         let about = SanctionedGrant { grant, holder: person, checkpoint: checkpoint.clone() };
         let opened = SanctionChange::CaseOpened { statement: row.digest, grant: about, rules, at: now };
         Ok((Filed { row, entry: Some(entry) }, opened))

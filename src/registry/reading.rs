@@ -142,7 +142,9 @@ impl Registry {
             envelope: issued.lease.to_json(),
             received: now,
         };
-        let entry = Entry::new(EntryKind::Lease, now, row.digest).of(&row.checkpoint).about(Some(grant));
+        let entry = Entry::new(EntryKind::Lease, now, row.digest)
+            .with_checkpoint(&row.checkpoint)
+            .with_about(Some(grant));
         let lease = row.digest;
         let usage = Some(journal_leased(mark, reader, issued, now));
         if !self.store.put(Filing { usage, ..Filing::one(Filed { row, entry: Some(entry) }) }).await? {

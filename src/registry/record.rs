@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::{Error, Registry};
 use crate::digest::Sha256Digest;
-use crate::log::{self, EntryKind, Growth, HeadNote, Part, Receipt, Tiles, TreeHead, prove_inclusion};
+use crate::log::{self, EntryKind, HeadNote, LogAppender, Part, Receipt, Tiles, TreeHead, prove_inclusion};
 use crate::store::Turn;
 
 /// How often a turn is taken before it is given up.
@@ -20,7 +20,7 @@ const TRIES: usize = 20;
 /// What this process remembers of the log between two turns: its right edge.
 #[derive(Debug, Default)]
 pub(super) struct Sequencer {
-    turn: Mutex<Option<Growth>>,
+    turn: Mutex<Option<LogAppender>>,
     /// Turns that have begun here.
     begun: AtomicU64,
     /// The last of them that left nothing waiting of what had been written before it began.
@@ -46,7 +46,7 @@ impl Registry {
         let begun_before = self.sequencer.begun.load(Ordering::SeqCst);
         let mut lost = 0;
         while lost < TRIES {
-            let mut growth = self.sequencer.turn.lock().await;
+            let mut appender = self.sequencer.turn.lock().await;
             let is_done = self.sequencer.drained.load(Ordering::SeqCst) > begun_before;
             if is_done || !self.store.log_waits().await? {
                 return Ok(());
@@ -55,12 +55,12 @@ impl Registry {
             let turn = self.store.log_turn().await?;
             let drains = turn.takes_all();
             // Whatever goes wrong, the next turn reads the edge anew.
-            let before = growth.take();
+            let before = appender.take();
             match self.take_turn(turn, before).await? {
-                Some(after) => *growth = Some(after),
+                Some(after) => *appender = Some(after),
                 None => lost += 1,
             }
-            if growth.is_some() && drains {
+            if appender.is_some() && drains {
                 self.sequencer.drained.store(number, Ordering::SeqCst);
             }
         }
@@ -68,24 +68,28 @@ impl Registry {
     }
 
     /// One turn; `None` where somebody else moved the head.
-    async fn take_turn(&self, mut turn: Turn, known: Option<Growth>) -> Result<Option<Growth>, Error> {
+    async fn take_turn(
+        &self,
+        mut turn: Turn,
+        known: Option<LogAppender>,
+    ) -> Result<Option<LogAppender>, Error> {
         let head = turn.head.head;
-        let mut growth = match known.filter(|known| known.size() == head.size()) {
-            Some(growth) => growth,
+        let mut appender = match known.filter(|known| known.size() == head.size()) {
+            Some(appender) => appender,
             None => {
                 let mut edge = turn.edge().await?;
                 edge.extend(self.last_bundle(&head).await?);
-                Growth::from(&head, &ReadTiles(edge))?
+                LogAppender::open(&head, &ReadTiles(edge))?
             }
         };
         for waiting in &turn.waiting {
-            growth.append(waiting.entry.as_bytes())?;
+            appender.append(waiting.entry.as_bytes())?;
         }
-        let grown = growth.grown()?;
+        let grown = appender.take_update()?;
         let origin = self.log_origin().await?;
         let note = HeadNote::sign(&origin, grown.head, &*self.signer)?.to_bytes();
         let note = String::from_utf8_lossy(&note).into_owned();
-        Ok(turn.finish(&grown.parts, (&grown.head, &note)).await?.then_some(growth))
+        Ok(turn.finish(&grown.parts, (&grown.head, &note)).await?.then_some(appender))
     }
 
     async fn last_bundle(&self, head: &TreeHead) -> Result<BTreeMap<(Option<u8>, u64), Vec<u8>>, Error> {
@@ -111,7 +115,7 @@ impl Registry {
     pub async fn log_origin(&self) -> Result<String, Error> {
         let files = self.files().await?;
         let root = files.files.get("metadata/1.root.json").ok_or(Error::Unfounded)?;
-        Ok(log::origin(Sha256Digest::of(root)))
+        Ok(log::origin(Sha256Digest::compute(root)))
     }
 
     /// Sees to it that the last entry of a kind that records `statement` is in the log; its place.

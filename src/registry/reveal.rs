@@ -198,7 +198,7 @@ impl Registry {
             envelope: envelope.to_json(),
             received: now,
         };
-        let entry = Entry::new(EntryKind::Reading, now, row.digest).by(reader);
+        let entry = Entry::new(EntryKind::Reading, now, row.digest).with_signer(reader);
         self.store.put(Filing::one(Filed { row, entry: Some(entry) })).await?;
         Ok(())
     }

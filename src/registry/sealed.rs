@@ -40,7 +40,7 @@ impl Registry {
         if !self.view().await?.boards_of(by).contains(checkpoint) {
             return Err(Error::NotYours);
         }
-        let digest = Sha256Digest::of(&manifest);
+        let digest = Sha256Digest::compute(&manifest);
         let locks = Locks::parse(&manifest, &shares, digest)?;
         if locks.manifest.plain.checkpoint != *checkpoint {
             return Err(Error::NotSealed { checkpoint: checkpoint.clone() });

@@ -29,7 +29,7 @@ impl Registry {
     /// [`Error::Store`].
     pub async fn challenge(&self, now: Timestamp) -> Result<(String, Timestamp), Error> {
         let (challenge, expires) = (random_text(), now.plus_seconds(CHALLENGE_SECONDS));
-        self.store.put_challenge(Sha256Digest::of(challenge.as_bytes()), expires).await?;
+        self.store.put_challenge(Sha256Digest::compute(challenge.as_bytes()), expires).await?;
         Ok((challenge, expires))
     }
 
@@ -48,7 +48,7 @@ impl Registry {
             verify_session(answer, SessionPlace { registry: self.key_id(), origins }, now)?;
         let (bearer, expires) = (random_text(), now.plus_seconds(BEARER_SECONDS));
         let holder = session.card.verifying_key.id();
-        let digest = Sha256Digest::of(bearer.as_bytes());
+        let digest = Sha256Digest::compute(bearer.as_bytes());
         match self.store.exchange_challenge(challenge, (digest, holder, expires), now).await? {
             true => Ok((bearer, expires)),
             false => Err(Error::Challenge),
@@ -60,7 +60,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Store`].
     pub async fn holder_of(&self, bearer: &str, now: Timestamp) -> Result<Option<KeyId>, Error> {
-        let digest = Sha256Digest::of(bearer.as_bytes());
+        let digest = Sha256Digest::compute(bearer.as_bytes());
         if let Some(holder) = self.bearers.get(digest, now) {
             return Ok(Some(holder));
         }

@@ -59,7 +59,7 @@ impl Witnesses {
 /// What a witness answered.
 enum Answer {
     /// Its signature lines.
-    Cosigned(Vec<u8>),
+    Cosignature(Vec<u8>),
     /// It has seen a head of this size.
     Seen(u64),
 }
@@ -113,7 +113,7 @@ impl Registry {
         for (witness, answer) in self.witnesses.all.iter().zip(futures_util::future::join_all(asked).await) {
             let taken = answer.and_then(|lines| {
                 let rule = WitnessRule { witnesses: vec![witness.key.clone()], need: 1 };
-                note.add(&lines)
+                note.add_signatures(&lines)
                     .and_then(|()| rule.require(&note).map(drop))
                     .map_err(|error| format!("{}: {error}", witness.key.name()))
             });
@@ -155,7 +155,7 @@ impl Registry {
             let mut body = body.into_bytes();
             body.extend(note.to_bytes());
             match self.post(witness, body).await.map_err(|error| format!("{name}: {error}"))? {
-                Answer::Cosigned(lines) => return Ok(lines),
+                Answer::Cosignature(lines) => return Ok(lines),
                 Answer::Seen(size) if size <= head.size() => known = size,
                 Answer::Seen(size) => return Err(format!("{name} has seen a log of {size} entries")),
             }
@@ -165,7 +165,7 @@ impl Registry {
 
     async fn post(&self, witness: &WitnessAddress, body: Vec<u8>) -> Result<Answer, String> {
         let client = self.witnesses.client.as_ref().ok_or("HTTP is not set up")?;
-        let request = client.post(witness.url.below(&["add-checkpoint"])).body(body);
+        let request = client.post(witness.url.join(&["add-checkpoint"])).body(body);
         let mut response = request.send().await.map_err(|error| error.without_url().to_string())?;
         let status = response.status();
         let mut bytes = Vec::new();
@@ -177,7 +177,7 @@ impl Registry {
         }
         let text = || String::from_utf8_lossy(&bytes).trim().to_owned();
         match status {
-            StatusCode::OK => Ok(Answer::Cosigned(bytes)),
+            StatusCode::OK => Ok(Answer::Cosignature(bytes)),
             StatusCode::CONFLICT => {
                 text().parse().map(Answer::Seen).map_err(|_| "its answer names no size".to_owned())
             }

@@ -12,7 +12,7 @@ use crate::catalogue::{self, History, Remote};
 use crate::client::Catalogue;
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
-use crate::log::{self, Entry, EntryKind, Growth, HeadNote, LogKey, TreeHead, WitnessRule};
+use crate::log::{self, Entry, EntryKind, HeadNote, LogAppender, LogKey, TreeHead, WitnessRule};
 use crate::name::CheckpointId;
 use crate::policy::{self, EntryRule, Policy, UsageMode, Verdict, diff};
 use crate::seal::SealedManifest;
@@ -144,7 +144,7 @@ pub(super) struct Replay {
     pub(super) history: History,
     catalogue: Option<Arc<Catalogue>>,
     rules: BTreeMap<CheckpointId, Option<Arc<RulesInForce>>>,
-    growth: Growth,
+    appender: LogAppender,
     pub(super) found: Verification,
     pub(super) facts: Facts,
     pub(super) grants: BTreeMap<Sha256Digest, Standing>,
@@ -179,8 +179,9 @@ impl Replay {
         if trusted_root.is_some_and(|trusted| trusted != history.first_root_content()) {
             return Err(Error::OtherRoot);
         }
-        let by_digest = files.iter().map(|(path, bytes)| (Sha256Digest::of(bytes), path.clone())).collect();
-        let growth = Growth::from(&TreeHead::EMPTY, &NoTiles)?;
+        let by_digest =
+            files.iter().map(|(path, bytes)| (Sha256Digest::compute(bytes), path.clone())).collect();
+        let appender = LogAppender::open(&TreeHead::EMPTY, &NoTiles)?;
         Ok(Self {
             depth,
             files: Arc::new(files),
@@ -188,7 +189,7 @@ impl Replay {
             history,
             catalogue: None,
             rules: BTreeMap::new(),
-            growth,
+            appender,
             found: Verification::default(),
             facts: Facts::default(),
             grants: BTreeMap::new(),
@@ -208,11 +209,11 @@ impl Replay {
 
     fn record(&mut self, record: ReadRecord) -> Result<(), Error> {
         let ReadRecord { bytes, entry, statement } = record;
-        let place = self.growth.append(&bytes)?;
+        let place = self.appender.append(&bytes)?;
         self.place = place;
         if place % 65_536 == 0 {
             // Tiles are not kept: only the root counts.
-            drop(self.growth.grown()?);
+            drop(self.appender.take_update()?);
         }
         let entry = match entry {
             Ok(entry) => entry,
@@ -417,7 +418,7 @@ impl Replay {
     }
 
     fn finish(mut self, note: &HeadNote, witnesses: &WitnessRule) -> Result<(Verification, Facts), Error> {
-        let (tree, head) = (self.growth.grown()?.head, note.claim());
+        let (tree, head) = (self.appender.take_update()?.head, note.claim());
         if tree != head {
             let what = format!(
                 "the entries have the root {} of {} entries, and the head says {} of {}",

@@ -1,4 +1,4 @@
-//! Memory for chunks: in large pages where the system has them, used again for the next ones, and wiped before it is given back.
+//! Memory for chunks: in large pages if the system has them, reused for later chunks, and wiped before it is freed.
 
 use std::fmt;
 use std::io;
@@ -10,37 +10,37 @@ use zeroize::Zeroize as _;
 
 use super::CHUNK_TAG;
 
-/// A chunk's bytes, with room for its tag. Wiped when it is dropped.
+/// A chunk's bytes with room for its tag, wiped on drop.
 pub(super) struct Buffer {
     memory: MmapMut,
     length: usize,
 }
 
 impl Buffer {
-    /// So many bytes of zero.
+    /// Allocates `length` zero bytes.
     ///
     /// # Errors
-    /// What the system says where it has no memory.
+    /// The system's error if it has no memory.
     fn zeroed(length: usize) -> io::Result<Self> {
         let room = length.checked_add(CHUNK_TAG as usize).ok_or(io::ErrorKind::OutOfMemory)?;
         let memory = MmapMut::map_anon(room)?;
-        // Only a hint: small pages take as long to get as the cipher takes.
+        // A hint. Allocating small pages takes as long as the cipher.
         #[cfg(target_os = "linux")]
         drop(memory.advise(memmap2::Advice::HugePage));
-        // What is opened is in no core dump, should there be one after all.
+        // Keep plaintext out of a core dump, in case there is one.
         #[cfg(target_os = "linux")]
         drop(memory.advise(memmap2::Advice::DontDump));
         Ok(Self { memory, length })
     }
 
-    /// Puts a tag behind what was sealed.
+    /// Appends the tag to the ciphertext.
     pub(super) fn append_tag(&mut self, tag: &[u8]) {
         let end = self.length + tag.len();
         self.memory[self.length..end].copy_from_slice(tag);
         self.length = end;
     }
 
-    /// Keeps the first `length` bytes, where there are more.
+    /// Shortens the buffer to at most `length` bytes.
     pub(super) fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
     }
@@ -61,7 +61,7 @@ impl DerefMut for Buffer {
 }
 
 impl Drop for Buffer {
-    /// Word by word: byte by byte, as [`zeroize::Zeroize`] does it for bytes, some chunks take longer than a token.
+    /// Wipes by words: byte by byte, as [`zeroize::Zeroize`] does for bytes, some chunks take longer than computing a token.
     fn drop(&mut self) {
         let (first, words, last) = bytemuck::pod_align_to_mut::<u8, u64>(&mut self.memory);
         first.zeroize();
@@ -76,15 +76,15 @@ impl fmt::Debug for Buffer {
     }
 }
 
-/// Buffers that are free to be used again, for fresh memory costs about as much as the cipher does.
+/// Free buffers for reuse: fresh memory costs about as much time as the cipher.
 #[derive(Default)]
 pub(super) struct Buffers(Mutex<Vec<Buffer>>);
 
 impl Buffers {
-    /// A buffer of `length` bytes of any value.
+    /// Takes a buffer of `length` bytes with arbitrary contents.
     ///
     /// # Errors
-    /// What the system says where it has no memory.
+    /// The system's error if it has no memory.
     pub(super) fn take(&self, length: usize) -> io::Result<Buffer> {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |buffer: &Buffer| buffer.memory.len() - CHUNK_TAG as usize >= length;
@@ -97,7 +97,7 @@ impl Buffers {
         Ok(buffer)
     }
 
-    /// Takes a buffer back.
+    /// Returns a buffer for reuse.
     pub(super) fn give(&self, buffer: Buffer) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
     }
@@ -109,7 +109,7 @@ mod tests {
 
     impl Buffer {
         /// A buffer of these bytes.
-        pub(in crate::seal) fn of(bytes: &[u8]) -> Self {
+        pub(in crate::seal) fn from_bytes(bytes: &[u8]) -> Self {
             let mut buffer = Self::zeroed(bytes.len()).unwrap();
             buffer.copy_from_slice(bytes);
             buffer

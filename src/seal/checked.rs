@@ -1,8 +1,8 @@
-//! Which chunks of a sealed folder had their digests checked, so that only what changed since is hashed again.
+//! A cache of verified chunk digests in a sealed folder, so that only changed chunks are hashed again.
 //!
-//! It says so of this boot of the machine and of files that are the same by length, times and inode. Whoever can change it, or give an
-//! altered file its old times, makes nothing wrong pass for right: where a digest is not worked out again, a chunk's tag is still
-//! checked, which nobody can make who has not both locks' keys.
+//! An entry is valid during one boot of the machine and while the file has the same length, times and inode. An attacker who can edit the
+//! cache, or restore the times of an altered file, cannot make a wrong chunk pass: even without hashing, each chunk's tag is verified,
+//! and only the holder of both locks' keys can make one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -13,34 +13,34 @@ use serde::{Deserialize, Serialize};
 use super::ChunkEntry;
 use crate::digest::Sha256Digest;
 
-/// Longest list that is read: a hundred bytes each for half a million chunks.
+/// Longest accepted cache, in bytes: a hundred bytes for each of half a million chunks.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Chunks whose digests were checked since the machine last started.
+/// The chunks whose digests were verified since the machine started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckedChunks {
-    /// The boot in which they were: what the page cache holds, a kill does not take, and a power cut does.
+    /// The boot in which they were verified: a power cut can lose written bytes that the page cache still had.
     boot: String,
     chunks: BTreeMap<Sha256Digest, Fingerprint>,
 }
 
-/// What changes when a file does.
+/// File metadata that changes whenever the file does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fingerprint {
     size: u64,
-    /// Nanoseconds since 1970 of its last change of contents, and of any change.
+    /// Times of the last change of contents, and of any change, in nanoseconds since 1970.
     modified: i128,
     changed: i128,
     inode: u64,
 }
 
 impl CheckedChunks {
-    /// The list's name in a sealed folder.
+    /// The cache's file name in a sealed folder.
     pub const NAME: &str = "checked.json";
 
-    /// The list in a sealed folder; an empty one where there is none that can be used.
+    /// Reads the cache of a sealed folder; an unusable one counts as empty.
     pub fn read(folder: &Path) -> Self {
         let path = folder.join(Self::NAME);
         let is_short = fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() <= MAX_BYTES);
@@ -51,8 +51,8 @@ impl CheckedChunks {
             .unwrap_or_else(|| Self { boot: current, chunks: BTreeMap::new() })
     }
 
-    /// A list of those chunks in a folder of chunks, all checked just now.
-    pub fn of<'a>(chunks: &Path, entries: impl Iterator<Item = &'a ChunkEntry>) -> Self {
+    /// Makes a cache of chunks that were just verified; `chunks` is their folder.
+    pub fn from_entries<'a>(chunks: &Path, entries: impl Iterator<Item = &'a ChunkEntry>) -> Self {
         let mut list = Self { boot: boot(), chunks: BTreeMap::new() };
         for entry in entries {
             if let Ok(meta) = fs::metadata(chunks.join(entry.sha256.to_string())) {
@@ -62,26 +62,26 @@ impl CheckedChunks {
         list
     }
 
-    /// Adds a chunk that was checked; `meta` is of its file before that.
+    /// Adds a verified chunk; `meta` is its file's metadata before it was read.
     pub(super) fn add(&mut self, entry: &ChunkEntry, meta: &Metadata) {
-        self.chunks.insert(entry.sha256, Fingerprint::of(meta));
+        self.chunks.insert(entry.sha256, Fingerprint::from_metadata(meta));
     }
 
-    /// The list as it is written down.
+    /// Serializes the cache.
     pub fn to_json(&self) -> Vec<u8> {
-        // A map of digests to numbers always has a JSON form.
+        // A map from digests to numbers always serializes.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Whether a file is the very one that was checked.
-    pub fn vouches_for(&self, chunk: &ChunkEntry, meta: &Metadata) -> bool {
+    /// Whether the file is unchanged since its digest was verified.
+    pub fn is_unchanged(&self, chunk: &ChunkEntry, meta: &Metadata) -> bool {
         let known = self.chunks.get(&chunk.sha256);
-        known.is_some_and(|known| known.size == chunk.size && Fingerprint::of(meta) == *known)
+        known.is_some_and(|known| known.size == chunk.size && Fingerprint::from_metadata(meta) == *known)
     }
 }
 
 impl Fingerprint {
-    fn of(meta: &Metadata) -> Self {
+    fn from_metadata(meta: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         Self {
@@ -93,7 +93,7 @@ impl Fingerprint {
     }
 }
 
-/// Names this boot of the machine; nothing where the system does not tell, and then no list counts.
+/// An id of the current boot; empty if the system has none, which disables the cache.
 fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }

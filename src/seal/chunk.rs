@@ -1,8 +1,8 @@
-//! Chunks: how a file is cut, and AES-256-GCM over one piece.
+//! Chunks: how a file is divided, and AES-256-GCM over one chunk.
 //!
-//! The nonce is the chunk's index as 96 bits, big-endian; each file has a key of its own ([`super::content`]), so no pair of key
-//! and nonce meets two plaintexts. The associated data name the checkpoint, the path, the index and whether it is the last:
-//! chunks can be neither moved, nor swapped between files, nor left off the end. An empty file is one empty chunk.
+//! The nonce is the chunk's index as 96 bits, big-endian. Each file has its own key ([`super::content`]), so no pair of key and nonce
+//! encrypts two plaintexts. The associated data name the checkpoint, the path, the index and whether the chunk is the last: chunks cannot
+//! be moved, swapped between files or removed from the end. An empty file is one empty chunk.
 
 use std::fmt;
 
@@ -14,36 +14,36 @@ use super::encoding::encode;
 use super::{ContentKey, Error};
 use crate::name::CheckpointId;
 
-/// By how many bytes a chunk's ciphertext is longer than its plaintext.
+/// How many bytes a chunk's ciphertext is longer than its plaintext.
 pub const CHUNK_TAG: u64 = 16;
 
 const DOMAIN: &[u8] = b"portcullis/v1/chunk";
 
-/// Bytes of plaintext in every chunk but a file's last: a power of two from 64 KiB to 64 MiB.
+/// The bytes of plaintext in each chunk except a file's last: a power of two from 64 KiB to 64 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct ChunkSize(u64);
 
-/// A number is no chunk size.
+/// A number is not a valid chunk size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("chunks of {0} bytes; a power of two from 65536 to 67108864 is accepted")]
+#[error("a chunk size of {0} bytes is not a power of two from 65536 to 67108864")]
 pub struct ChunkSizeError(u64);
 
 impl ChunkSize {
     /// 8 MiB.
     pub const DEFAULT: Self = Self(8 << 20);
 
-    /// In bytes.
+    /// Returns the size in bytes.
     pub fn bytes(self) -> u64 {
         self.0
     }
 
-    /// How many chunks a file of `size` bytes has.
+    /// Returns how many chunks a file of `size` bytes has.
     pub(super) fn count(self, size: u64) -> u64 {
         size.div_ceil(self.0).max(1)
     }
 
-    /// How many bytes of plaintext the chunk at `index` of such a file has; 0 behind its end.
+    /// Returns the plaintext length of the chunk at `index` of such a file; 0 beyond its end.
     pub(super) fn length(self, size: u64, index: u64) -> u64 {
         size.saturating_sub(index.saturating_mul(self.0)).min(self.0)
     }
@@ -70,7 +70,7 @@ impl Default for ChunkSize {
     }
 }
 
-/// Which chunk of its file.
+/// A chunk's position in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) index: u64,
@@ -90,7 +90,7 @@ impl FileCipher {
         Ok(Self { key: LessSafeKey::new(key), checkpoint: checkpoint.clone(), path: path.to_owned() })
     }
 
-    /// Turns plaintext into ciphertext and tag, in place.
+    /// Encrypts a chunk in place and appends the tag.
     pub(super) fn seal(&self, place: Place, chunk: &mut Buffer) -> Result<(), Error> {
         let aad = Aad::from(self.associated_data(place));
         let tag = self.key.seal_in_place_separate_tag(nonce(place.index), aad, chunk);
@@ -98,7 +98,7 @@ impl FileCipher {
         Ok(())
     }
 
-    /// Turns ciphertext and tag into plaintext, in place, and says how long that is; `None` where the tag does not hold.
+    /// Decrypts a chunk with its tag in place and returns the plaintext length, or `None` if the tag is invalid.
     #[must_use]
     pub(super) fn open(&self, place: Place, chunk: &mut [u8]) -> Option<usize> {
         let aad = Aad::from(self.associated_data(place));
@@ -141,11 +141,11 @@ mod tests {
     #[test]
     fn a_chunk_opens_in_its_own_place_only() {
         let place = Place { index: 1, is_last: false };
-        let mut sealed = Buffer::of(b"some weights");
+        let mut sealed = Buffer::from_bytes(b"some weights");
         cipher(1, "gpt2", "a").seal(place, &mut sealed).unwrap();
         assert_eq!(sealed.len() as u64, 12 + CHUNK_TAG);
         let open = |cipher: FileCipher, place| {
-            let mut buffer = Buffer::of(&sealed);
+            let mut buffer = Buffer::from_bytes(&sealed);
             cipher.open(place, &mut buffer).map(|length| buffer[..length].to_vec())
         };
         let opened = open(cipher(1, "gpt2", "a"), place);
@@ -175,6 +175,6 @@ mod tests {
         for bytes in [0, 1, 65_535, 32 << 10, 128 << 20, 3 << 16] {
             assert!(ChunkSize::try_from(bytes).is_err(), "{bytes}");
         }
-        insta::assert_snapshot!(ChunkSize::try_from(5).unwrap_err(), @"chunks of 5 bytes; a power of two from 65536 to 67108864 is accepted");
+        insta::assert_snapshot!(ChunkSize::try_from(5).unwrap_err(), @"a chunk size of 5 bytes is not a power of two from 65536 to 67108864");
     }
 }

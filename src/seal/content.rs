@@ -1,4 +1,4 @@
-//! From two keys to the key of each file (HKDF-SHA256, RFC 5869), and the commitment that tells a right key from a wrong one.
+//! Key derivation: from the two locks' keys to the key of each file (HKDF-SHA256, RFC 5869), and the commitment to the content key.
 //!
 //! | key | extract: salt, input | expand: info |
 //! |---|---|---|
@@ -6,8 +6,8 @@
 //! | file key | `portcullis/v1/file`, `K` | the file's path |
 //! | commitment | none, `K` | `portcullis/v1/commitment`; the manifest holds its SHA-256 |
 //!
-//! The salts part the uses of `K`, so no path can be chosen that gives away another use's key. The commitment is needed because
-//! AES-GCM does not bind a ciphertext to one key: without it, a crafted chunk could open, differently, under two keys.
+//! The salts separate the uses of `K`, so no choice of path yields another use's key. The commitment is needed because AES-GCM does not
+//! bind a ciphertext to one key: without it, a crafted chunk could decrypt to different plaintexts under two keys.
 
 use std::fmt;
 
@@ -24,11 +24,11 @@ const CONTENT: &[u8] = b"portcullis/v1/content";
 const FILE: &[u8] = b"portcullis/v1/file";
 const COMMITMENT: &[u8] = b"portcullis/v1/commitment";
 
-/// What both locks open to: the key from which every file's key is derived. Zeroized when dropped, never printed.
+/// The key that both locks yield, from which each file's key is derived; zeroized on drop, never printed.
 pub struct ContentKey(Secret);
 
 impl ContentKey {
-    /// The content key of a checkpoint, from both locks' keys.
+    /// Derives the content key of a checkpoint from both locks' keys.
     pub fn derive(board: &BoardKey, registry: &RegistryKey, checkpoint: &CheckpointId) -> Self {
         let mut input = Zeroizing::new([0; 64]);
         input[..32].copy_from_slice(board.secret().bytes());
@@ -36,18 +36,18 @@ impl ContentKey {
         Self(hkdf(Some(checkpoint.as_str().as_bytes()), &*input, CONTENT))
     }
 
-    /// What the manifest holds of it: tells whether a key is this one, and nothing about it.
+    /// Computes the commitment for the manifest, which identifies the key without revealing it.
     pub fn commitment(&self) -> Sha256Digest {
-        Sha256Digest::of(hkdf(None, self.0.bytes(), COMMITMENT).bytes())
+        Sha256Digest::compute(hkdf(None, self.0.bytes(), COMMITMENT).bytes())
     }
 
-    /// Whether `commitment` is to this key, in constant time.
+    /// Whether `commitment` is to this key; in constant time.
     #[must_use]
-    pub fn is_committed_to_by(&self, commitment: &Sha256Digest) -> bool {
+    pub fn has_commitment(&self, commitment: &Sha256Digest) -> bool {
         self.commitment().as_bytes().ct_eq(commitment.as_bytes()).into()
     }
 
-    /// The key of the file at `path`.
+    /// Derives the key of the file at `path`.
     pub(super) fn file_key(&self, path: &str) -> Secret {
         hkdf(Some(FILE), self.0.bytes(), path.as_bytes())
     }
@@ -59,14 +59,14 @@ impl fmt::Debug for ContentKey {
     }
 }
 
-/// 32 bytes of HKDF-SHA256.
+/// Derives 32 bytes with HKDF-SHA256.
 fn hkdf(salt: Option<&[u8]>, input: &[u8], info: &[u8]) -> Secret {
     let mut key = Secret::zero();
     expand(salt, input, info, key.bytes_mut());
     key
 }
 
-#[expect(clippy::expect_used, reason = "a key left as zeros would be worse than a panic that cannot happen")]
+#[expect(clippy::expect_used, reason = "a zero key would be worse than a panic that cannot happen")]
 fn expand(salt: Option<&[u8]>, input: &[u8], info: &[u8], output: &mut [u8]) {
     let expanded = Hkdf::<Sha256>::new(salt, input).expand(info, output);
     expanded.expect("RFC 5869 allows up to 255 times 32 bytes and no caller asks for more than one");
@@ -118,7 +118,8 @@ mod tests {
 
     fn key(board: u8, registry: u8, checkpoint: &str) -> ContentKey {
         let secret = |byte| Secret::from_slice(&[byte; 32]).unwrap();
-        let (board, registry) = (BoardKey::of(secret(board)), RegistryKey::of(secret(registry)));
+        let (board, registry) =
+            (BoardKey::from_secret(secret(board)), RegistryKey::from_secret(secret(registry)));
         ContentKey::derive(&board, &registry, &checkpoint.parse().unwrap())
     }
 
@@ -126,19 +127,19 @@ mod tests {
     fn every_input_changes_every_key() {
         let one = key(1, 2, "gpt2");
         for other in [key(3, 2, "gpt2"), key(1, 3, "gpt2"), key(2, 1, "gpt2"), key(1, 2, "gpt3")] {
-            assert!(!other.is_committed_to_by(&one.commitment()));
+            assert!(!other.has_commitment(&one.commitment()));
             assert_ne!(other.file_key("config.json").bytes(), one.file_key("config.json").bytes());
         }
-        assert!(key(1, 2, "gpt2").is_committed_to_by(&one.commitment()));
+        assert!(key(1, 2, "gpt2").has_commitment(&one.commitment()));
         assert_ne!(one.file_key("a").bytes(), one.file_key("b").bytes());
         // Nor does a path reach the commitment.
         let path = "portcullis/v1/commitment";
-        assert_ne!(Sha256Digest::of(one.file_key(path).bytes()), one.commitment());
+        assert_ne!(Sha256Digest::compute(one.file_key(path).bytes()), one.commitment());
     }
 
     #[test]
     fn keys_are_not_printed() {
         assert_eq!(format!("{:?}", key(1, 2, "gpt2")), "ContentKey(secret)");
-        assert_eq!(format!("{:?}", BoardKey::of(Secret::zero())), "BoardKey(secret)");
+        assert_eq!(format!("{:?}", BoardKey::from_secret(Secret::zero())), "BoardKey(secret)");
     }
 }

@@ -1,6 +1,6 @@
-//! One way to turn a list of parts into bytes, so that no two lists give the same.
+//! An injective encoding of a list of byte strings.
 
-/// Each part behind its length as eight bytes, big-endian.
+/// Each part follows its length as eight bytes, big-endian.
 pub(super) fn encode(parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(parts.iter().map(|part| 8 + part.len()).sum());
     for part in parts {

@@ -1,4 +1,4 @@
-//! What can go wrong with sealing and opening; each names the part at fault.
+//! Errors of sealing and opening; each names the part at fault.
 
 use std::fmt;
 use std::io;
@@ -9,12 +9,12 @@ use crate::checkpoint;
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, SealingKey};
 
-/// A chunk by its place.
+/// A chunk, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkName {
-    /// Its file.
+    /// The path of its file.
     pub path: String,
-    /// Which of the file's chunks, counted from 0.
+    /// Its index in the file, from 0.
     pub index: u64,
 }
 
@@ -26,196 +26,100 @@ impl fmt::Display for ChunkName {
 
 /// A checkpoint cannot be sealed or opened.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum Error {
-    /// The operating system refused.
+    /// A file operation failed; `action` is a verb phrase.
     #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Its answer.
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     /// The plain checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
-    /// The locks' holders do not fit.
+    /// The recipients are invalid.
     #[error(transparent)]
     Recipients(#[from] RecipientsError),
-    /// The sealed manifest cannot be used.
+    /// The sealed manifest is invalid.
     #[error("sealed manifest: {0}")]
     Manifest(#[from] SealedManifestError),
-    /// The sealed manifest is not the one that was agreed on.
+    /// The sealed manifest is not the one that a grant or the catalogue names.
     #[error("sealed manifest: SHA-256 is {found}, not {expected}")]
-    ManifestDigest {
-        /// The one agreed on.
-        expected: Sha256Digest,
-        /// Of these bytes.
-        found: Sha256Digest,
-    },
-    /// The file of sealed shares cannot be used.
+    ManifestDigest { expected: Sha256Digest, found: Sha256Digest },
+    /// The file of sealed shares is invalid.
     #[error("sealed shares: {reason}")]
-    Shares {
-        /// Why.
-        reason: String,
-    },
-    /// A folder that was never sealed.
+    Shares { reason: String },
+    /// The folder is not a sealed checkpoint; `name` is the missing file.
     #[error("{} is not a sealed checkpoint: it has no {name}", folder.display())]
-    NotSealed {
-        /// The folder.
-        folder: PathBuf,
-        /// What it lacks.
-        name: &'static str,
-    },
-    /// A chunk is not there.
-    #[error("{chunk} is not there: {sha256} is missing")]
-    ChunkMissing {
-        /// Which.
-        chunk: ChunkName,
-        /// Its name.
-        sha256: Sha256Digest,
-    },
-    /// A chunk is longer or shorter than the manifest says.
+    NotSealed { folder: PathBuf, name: &'static str },
+    /// A chunk's file is missing.
+    #[error("{chunk} is missing: {sha256}")]
+    ChunkMissing { chunk: ChunkName, sha256: Sha256Digest },
+    /// A chunk does not have the size in the manifest, both in bytes.
     #[error("{chunk}: has {found} bytes, not {expected}")]
-    ChunkSize {
-        /// Which.
-        chunk: ChunkName,
-        /// By the manifest.
-        expected: u64,
-        /// On disk.
-        found: u64,
-    },
-    /// A chunk's ciphertext is not the one that the manifest names.
+    ChunkSize { chunk: ChunkName, expected: u64, found: u64 },
+    /// A chunk's ciphertext does not have the digest in the manifest.
     #[error("{chunk}: SHA-256 is {found}, not {expected}")]
-    ChunkDigest {
-        /// Which.
-        chunk: ChunkName,
-        /// By the manifest.
-        expected: Sha256Digest,
-        /// Of the bytes.
-        found: Sha256Digest,
-    },
-    /// A chunk's tag does not hold.
-    #[error("{chunk} does not open under this checkpoint's key: it was not sealed as a part of it")]
-    ChunkNotOpened {
-        /// Which.
-        chunk: ChunkName,
-    },
-    /// What came out of a file's chunks is not the file.
+    ChunkDigest { chunk: ChunkName, expected: Sha256Digest, found: Sha256Digest },
+    /// A chunk's tag is invalid.
+    #[error("{chunk} does not open with this checkpoint's key: it was not sealed as a part of it")]
+    ChunkNotOpened { chunk: ChunkName },
+    /// An opened file does not have the digest in the manifest.
     #[error("{path}: SHA-256 of the opened file is {found}, not {expected}")]
-    PlainDigest {
-        /// The file.
-        path: String,
-        /// By the manifest.
-        expected: Sha256Digest,
-        /// Of the bytes.
-        found: Sha256Digest,
-    },
-    /// No file of that name is in the checkpoint, or it is too long to be held whole.
+    PlainDigest { path: String, expected: Sha256Digest, found: Sha256Digest },
+    /// The checkpoint has no such file, or the file is too long to be held in memory.
     #[error("{path} is not a small file of this checkpoint")]
-    NotASmallFile {
-        /// What was asked for.
-        path: String,
-    },
-    /// A share for a member that the board does not have.
+    NotASmallFile { path: String },
+    /// The board has no share of this index.
     #[error("there is no share {index} on this checkpoint's board")]
-    NoSuchShare {
-        /// Its number.
-        index: ShareIndex,
-    },
-    /// Not a member.
+    NoSuchShare { index: ShareIndex },
+    /// The key is not a member's.
     #[error("{key_id} is not on this checkpoint's board")]
-    NotOnBoard {
-        /// Whose key id.
-        key_id: KeyId,
-    },
-    /// Other bytes than the manifest commits to.
+    NotOnBoard { key_id: KeyId },
+    /// A share does not match the commitment in the manifest.
     #[error("share {index}, of board member {member}, is not the share that the manifest commits to")]
-    WrongShare {
-        /// Its number.
-        index: ShareIndex,
-        /// Whose it should be.
-        member: KeyId,
-    },
-    /// A member's sealed share does not open.
+    WrongShare { index: ShareIndex, member: KeyId },
+    /// A sealed share does not open.
     #[error(
         "share {index}, of board member {member}, does not open: it was altered, or sealed to another key or for another grant"
     )]
-    ShareNotOpened {
-        /// Its number.
-        index: ShareIndex,
-        /// Whose it is.
-        member: KeyId,
-    },
-    /// One share, twice.
-    #[error("share {index} is there twice; it counts once")]
-    ShareTwice {
-        /// Its number.
-        index: ShareIndex,
-    },
-    /// The board's lock stays shut.
-    #[error("{have} shares of the board's key; {need} are needed")]
-    TooFewShares {
-        /// How many distinct ones there are.
-        have: usize,
-        /// The threshold.
-        need: u8,
-    },
-    /// The two keys are not this checkpoint's.
-    #[error("the board's and the registry's key do not make the content key that the manifest commits to")]
+    ShareNotOpened { index: ShareIndex, member: KeyId },
+    /// A share is given twice.
+    #[error("share {index} is given twice; each share counts once")]
+    ShareTwice { index: ShareIndex },
+    /// Too few distinct shares for the board's threshold.
+    #[error("{have} shares of the board's key; {need} are required")]
+    TooFewShares { have: usize, need: u8 },
+    /// The two locks' keys are not this checkpoint's.
+    #[error("the board's and the registry's key do not yield the content key that the manifest commits to")]
     WrongKey,
     /// HPKE: the message does not open.
     #[error(
-        "what was sealed as `{purpose}` does not open: it was altered, or sealed to another key or in another context"
+        "the message sealed as `{purpose}` does not open: it was altered, or sealed to another key or in another context"
     )]
-    NotOpened {
-        /// For what it was to be sealed.
-        purpose: &'static str,
-    },
-    /// HPKE: nothing can be sealed to this key.
-    #[error("nothing can be sealed to {to}: it is not a usable X25519 key")]
-    Unsealable {
-        /// The key.
-        to: SealingKey,
-    },
-    /// A file changed between the check and the encryption.
-    #[error("{path} changed while it was sealed; what was sealed of it is destroyed")]
-    SourceChanged {
-        /// The file.
-        path: String,
-    },
-    /// A destination such as `/` or `..`, beside which nothing can be put together.
+    NotOpened { purpose: &'static str },
+    /// HPKE: the recipient's key is unusable.
+    #[error("cannot seal to {to}: it is not a usable X25519 key")]
+    Unsealable { to: SealingKey },
+    /// A file changed while it was sealed.
+    #[error("{path} changed while it was sealed; its sealed parts were deleted")]
+    SourceChanged { path: String },
+    /// The destination has no file name, such as `/` or `..`.
     #[error("{} does not name a new folder", destination.display())]
-    NotAFolderName {
-        /// What was given.
-        destination: PathBuf,
-    },
-    /// The destination is there already, and is something else.
-    #[error("{} exists already and is not this checkpoint, sealed to these", destination.display())]
-    DestinationExists {
-        /// The folder.
-        destination: PathBuf,
-    },
-    /// Another process works on the same folder.
+    NotAFolderName { destination: PathBuf },
+    /// The destination exists and is something else.
+    #[error("{} already exists and is not this checkpoint, sealed to these recipients", destination.display())]
+    DestinationExists { destination: PathBuf },
+    /// Another process writes to the same folder.
     #[error("another process is writing {}", destination.display())]
-    Busy {
-        /// The folder.
-        destination: PathBuf,
-    },
-    /// Our own JSON could not be written; nothing known makes this happen.
+    Busy { destination: PathBuf },
+    /// JSON could not be serialized; no known cause.
     #[error("cannot encode: {source}")]
-    Encode {
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// AES-GCM refused a key or a length; nothing known makes this happen.
-    #[error("the cipher refuses a chunk")]
+    Encode { source: serde_json::Error },
+    /// AES-GCM refused a key or a length; no known cause.
+    #[error("the cipher refused a chunk")]
     Cipher,
 }
 
 impl Error {
-    /// Whether the same call may go well later.
+    /// Whether the same call may succeed later.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Io { .. } | Self::Busy { .. } => true,
@@ -224,7 +128,7 @@ impl Error {
         }
     }
 
-    /// For `map_err`: names the action and the path of a failed system call.
+    /// For `map_err`: adds the action and the path to a system error.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }

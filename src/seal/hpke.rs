@@ -1,7 +1,7 @@
-//! Sealing to a person: HPKE (RFC 9180), base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, one message a key.
+//! Sealing to a person: HPKE (RFC 9180), base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, one message per encapsulated key.
 //!
-//! Anyone can seal to anyone; who sealed a message is not proved by it, so what is sealed is checked against a commitment or
-//! lies inside a signed statement. What was sealed for one [`Purpose`], or in one context, opens for no other.
+//! Base mode does not authenticate the sender, so sealed values are verified against a commitment or are part of a signed statement. A
+//! message sealed for one [`Purpose`], or in one context, does not open in another.
 
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
@@ -19,49 +19,49 @@ type PublicKey = <Kem as hpke::Kem>::PublicKey;
 type PrivateKey = <Kem as hpke::Kem>::PrivateKey;
 type EncappedKey = <Kem as hpke::Kem>::EncappedKey;
 
-/// What a message is sealed for: HPKE's `info`, which parts the uses of one key from each other.
+/// What a message is sealed for: HPKE's `info`, which separates the uses of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purpose(&'static str);
 
 impl Purpose {
     /// A board member's share of the board's key.
     pub const SHARE_FOR_MEMBER: Self = Self::new("portcullis/v1/share-for-member");
-    /// The same share, sealed anew to a researcher under a grant.
+    /// The same share, sealed to a researcher under a grant.
     pub const SHARE_FOR_RESEARCHER: Self = Self::new("portcullis/v1/share-for-researcher");
     /// The registry's key, at rest.
     pub const REGISTRY_KEY: Self = Self::new("portcullis/v1/registry-key");
-    /// The registry's key, for the time of a lease.
+    /// The registry's key, for a lease.
     pub const LEASE: Self = Self::new("portcullis/v1/lease");
-    /// The keys of a sealing that was cut off, for whoever ran it.
+    /// The keys of an interrupted sealing, for the person who runs it.
     pub const SESSION: Self = Self::new("portcullis/v1/seal-session");
 
-    /// A purpose of this name; no two purposes may share one.
+    /// A purpose with this name, which must be unique.
     pub const fn new(info: &'static str) -> Self {
         Self(info)
     }
 
-    /// Its name.
+    /// Returns the name.
     pub const fn as_str(self) -> &'static str {
         self.0
     }
 }
 
-/// A message that one person can open.
+/// A message that only its recipient can open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedMessage {
-    /// The sender's ephemeral public key, as base64.
+    /// The encapsulated key, in base64.
     #[serde(with = "base64_text")]
     pub enc: [u8; 32],
-    /// The message and its tag, as base64.
+    /// The ciphertext with its tag, in base64.
     #[serde(with = "base64_text")]
     pub ciphertext: Vec<u8>,
 }
 
-/// Seals `plain` to the owner of `to`; `aad` is the context, which must be told again to open it.
+/// Seals `plain` to the owner of `to`; opening it requires the same `aad`.
 ///
 /// # Errors
-/// [`Error::Unsealable`] where `to` is a point that shares no secret.
+/// [`Error::Unsealable`] if `to` is a point of small order.
 pub fn seal_to(
     to: &SealingKey,
     purpose: Purpose,
@@ -69,13 +69,13 @@ pub fn seal_to(
     plain: &[u8],
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<SealedMessage, Error> {
-    seal(to, (purpose.0.as_bytes(), aad), plain, rng).ok_or(Error::Unsealable { to: *to })
+    seal(to, purpose.0.as_bytes(), aad, plain, rng).ok_or(Error::Unsealable { to: *to })
 }
 
-/// Opens what was sealed for `purpose` in the context `aad`.
+/// Opens a message that was sealed for `purpose` with the context `aad`.
 ///
 /// # Errors
-/// [`Error::NotOpened`]: altered, sealed to another key, for another purpose or in another context; which, cannot be told.
+/// [`Error::NotOpened`] if it was altered, or sealed to another key, for another purpose or in another context; HPKE cannot tell which.
 pub fn open_with(
     key: &OpeningKey,
     purpose: Purpose,
@@ -87,7 +87,8 @@ pub fn open_with(
 
 fn seal(
     to: &SealingKey,
-    (info, aad): (&[u8], &[u8]),
+    info: &[u8],
+    aad: &[u8],
     plain: &[u8],
     mut rng: &mut (impl CryptoRng + ?Sized),
 ) -> Option<SealedMessage> {
@@ -107,7 +108,7 @@ fn open(key: &OpeningKey, info: &[u8], aad: &[u8], sealed: &SealedMessage) -> Op
     receiver.open(&sealed.ciphertext, aad).ok().map(Zeroizing::new)
 }
 
-/// Bytes as standard base64 with padding.
+/// Serializes bytes as standard base64 with padding.
 mod base64_text {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
@@ -192,7 +193,7 @@ mod tests {
         let expected = SealedMessage { enc: array(vector::ENC), ciphertext: bytes(vector::CIPHERTEXT) };
         assert_eq!(open(&key, &info, &aad, &expected).unwrap().as_slice(), plain);
         let mut rng = Vector(bytes(vector::IKM_E).into_iter());
-        assert_eq!(seal(&key.sealing_key(), (&info, &aad), &plain, &mut rng), Some(expected));
+        assert_eq!(seal(&key.sealing_key(), &info, &aad, &plain, &mut rng), Some(expected));
     }
 
     #[test]
@@ -204,7 +205,7 @@ mod tests {
         let refused = |key, purpose, aad: &[u8], sealed: &SealedMessage| {
             open_with(key, purpose, aad, sealed).unwrap_err().to_string()
         };
-        insta::assert_snapshot!(refused(&ben, Purpose::LEASE, b"context", &sealed), @"what was sealed as `portcullis/v1/lease` does not open: it was altered, or sealed to another key or in another context");
+        insta::assert_snapshot!(refused(&ben, Purpose::LEASE, b"context", &sealed), @"the message sealed as `portcullis/v1/lease` does not open: it was altered, or sealed to another key or in another context");
         refused(&ada, Purpose::REGISTRY_KEY, b"context", &sealed);
         refused(&ada, Purpose::LEASE, b"context ", &sealed);
         for bit in 0..8 * sealed.ciphertext.len() {
@@ -225,7 +226,7 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let zero: SealingKey = "00".repeat(32).parse().unwrap();
         let error = seal_to(&zero, Purpose::LEASE, b"", b"", &mut rng).unwrap_err();
-        insta::assert_snapshot!(error, @"nothing can be sealed to 0000000000000000000000000000000000000000000000000000000000000000: it is not a usable X25519 key");
+        insta::assert_snapshot!(error, @"cannot seal to 0000000000000000000000000000000000000000000000000000000000000000: it is not a usable X25519 key");
     }
 
     #[test]

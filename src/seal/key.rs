@@ -1,7 +1,7 @@
 //! The two locks' keys: the board's and the registry's, 32 random bytes each.
 //!
-//! Neither is ever written anywhere in plain. They lie in pages of their own (`secret`), so that moving one leaves no copy behind, and are
-//! zeroized when dropped; they have no `Display`, no `Clone`, and a `Debug` that says nothing.
+//! They are never stored in plaintext. They are in their own memory pages (`secret`), so that moving one leaves no copy, and are zeroized
+//! on drop. They have no `Display`, no `Clone`, and a `Debug` without content.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl Secret {
         secret
     }
 
-    /// `None` where these are not 32 bytes.
+    /// Returns `None` unless `bytes` has 32 bytes.
     pub(super) fn from_slice(bytes: &[u8]) -> Option<Self> {
         let mut secret = Self::zero();
         if bytes.len() != secret.bytes().len() {
@@ -33,18 +33,18 @@ impl Secret {
         Some(secret)
     }
 
-    /// Byte by byte, `self` combined with `mask` by exclusive or.
-    pub(super) fn masked(&self, mask: &Self) -> Self {
-        let mut masked = Self::zero();
-        for ((to, from), mask) in masked.bytes_mut().iter_mut().zip(self.bytes()).zip(mask.bytes()) {
+    /// Returns `self` XOR `mask`.
+    pub(super) fn xor(&self, mask: &Self) -> Self {
+        let mut xor = Self::zero();
+        for ((to, from), mask) in xor.bytes_mut().iter_mut().zip(self.bytes()).zip(mask.bytes()) {
             *to = from ^ mask;
         }
-        masked
+        xor
     }
 
-    #[expect(clippy::expect_used, reason = "a key of zeros would be worse than a panic that cannot happen")]
+    #[expect(clippy::expect_used, reason = "a zero key would be worse than a panic that cannot happen")]
     pub(super) fn bytes(&self) -> &[u8; 32] {
-        self.0.bytes().first_chunk().expect("every constructor asks for 32 bytes")
+        self.0.bytes().first_chunk().expect("every constructor makes 32 bytes")
     }
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
@@ -52,19 +52,19 @@ impl Secret {
     }
 }
 
-/// A named kind of secret key.
+/// Defines a type of secret key.
 macro_rules! secret_key {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         pub struct $name(Secret);
 
         impl $name {
-            /// A new key.
+            /// Generates a key.
             pub fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
                 Self(Secret::random(rng))
             }
 
-            pub(super) fn of(secret: Secret) -> Self {
+            pub(super) fn from_secret(secret: Secret) -> Self {
                 Self(secret)
             }
 
@@ -82,10 +82,10 @@ macro_rules! secret_key {
 }
 
 secret_key! {
-    /// The board's lock: it exists whole only while a checkpoint is sealed and while one is opened; else in shares.
+    /// The key of the board's lock. It exists as a whole only while a checkpoint is sealed or opened; otherwise only in shares.
     BoardKey
 }
 secret_key! {
-    /// The registry's lock: sealed to the registry at rest, and to a researcher for the time of a lease.
+    /// The key of the registry's lock: stored sealed to the registry, and sealed to a researcher in a lease.
     RegistryKey
 }

@@ -1,7 +1,7 @@
-//! The sealed manifest: what the plain checkpoint is, and how it was sealed.
+//! The sealed manifest: describes the plain checkpoint and how it was sealed.
 //!
-//! Its bytes' digest is what grants cite, so a checkpoint's every byte hangs from a signature. Hostile until that digest was
-//! compared, and bounded before it is parsed; whoever forges one chooses names of chunks (digests, never paths) and no more.
+//! Grants name the digest of its bytes, so signatures cover every byte of a checkpoint. A manifest is untrusted until its digest is
+//! compared, and its size is bounded before it is parsed; a forged one can only choose the names of chunks (digests, never paths).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,18 +13,18 @@ use crate::checkpoint::manifest::{FILES, Manifest, ManifestError};
 use crate::digest::Sha256Digest;
 use crate::identity::KeyId;
 
-/// Longest accepted sealed manifest; that of GPT-2 1.5B takes about 200 kB.
+/// Longest accepted sealed manifest, in bytes; that of GPT-2 1.5B has about 200 kB.
 pub(super) const MAX_SIZE: u64 = 16 << 20;
 
 const SCHEMA: u32 = 1;
 
-/// A sealed checkpoint's `manifest.json`. Invariants: each file has the chunks that its size demands; shares are numbered
-/// from 1 in order; the threshold is between 1 and the number of members; no key id is there twice.
+/// A sealed checkpoint's `manifest.json`. Invariants: each file has the chunks that its size requires; shares are numbered from 1 in
+/// order; the threshold is between 1 and the number of members; key ids are unique.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedManifest {
     schema: u32,
-    /// The checkpoint that was sealed.
+    /// The manifest of the plain checkpoint.
     pub plain: Manifest,
     /// How it was sealed.
     pub seal: Seal,
@@ -34,30 +34,30 @@ pub struct SealedManifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seal {
-    /// Bytes of plaintext in a chunk.
+    /// The bytes of plaintext in a chunk.
     pub chunk_size: ChunkSize,
     /// The commitment to the content key.
     pub key_commitment: Sha256Digest,
-    /// Who holds the one lock.
+    /// The holders of the board's lock.
     pub board: Board,
-    /// Who holds the other.
+    /// The key id of the registry, which holds the other lock.
     pub registry: KeyId,
-    /// The chunks of each file, in order.
+    /// The chunks of each file, by path, in order.
     pub files: BTreeMap<String, Vec<ChunkEntry>>,
 }
 
-/// Who holds shares of the board's key.
+/// The holders of shares of the board's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Board {
-    /// How many members open it together.
+    /// How many shares open the lock.
     pub threshold: u8,
     /// All members, in the order of their shares.
     pub members: Vec<Member>,
 }
 
 impl Board {
-    /// The member who holds this share.
+    /// Returns the holder of a share.
     pub fn member(&self, index: ShareIndex) -> Option<&Member> {
         self.members.iter().find(|member| member.index == index)
     }
@@ -67,101 +67,64 @@ impl Board {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
-    /// Their signing key's id.
+    /// The id of the member's signing key.
     pub key_id: KeyId,
-    /// Which share is theirs.
+    /// The index of the member's share.
     pub index: ShareIndex,
-    /// What it is measured against.
+    /// The commitment that the share must match ([`super::Share::commitment`]).
     pub commitment: Sha256Digest,
 }
 
-/// A chunk by its ciphertext.
+/// A chunk's ciphertext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChunkEntry {
-    /// The ciphertext's SHA-256, which is the chunk's name.
+    /// The ciphertext's SHA-256, also the chunk's file name.
     pub sha256: Sha256Digest,
-    /// The ciphertext's size in bytes, tag included.
+    /// The ciphertext's size in bytes, with the tag.
     pub size: u64,
 }
 
-/// A sealed manifest cannot be used.
+/// A sealed manifest is invalid.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum SealedManifestError {
-    /// Not JSON, or not these fields.
+    /// It is not JSON, or does not have these fields.
     #[error("not a sealed manifest: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Longer than any may be.
+    /// It exceeds the limit.
     #[error("it has {size} bytes; at most {MAX_SIZE} are accepted")]
-    TooLong {
-        /// How long it is.
-        size: u64,
-    },
-    /// Written by a later version.
+    TooLong { size: u64 },
+    /// A later version of the program wrote it.
     #[error("schema {found} is not supported; this version reads schema {SCHEMA}")]
-    UnsupportedSchema {
-        /// What it says.
-        found: u32,
-    },
-    /// What it says of the plain checkpoint does not hold.
+    UnsupportedSchema { found: u32 },
+    /// The manifest of the plain checkpoint is invalid.
     #[error("the plain checkpoint: {0}")]
     Plain(#[from] ManifestError),
-    /// Chunks of other files than the checkpoint has.
+    /// It lists chunks of other files than the checkpoint's; `found` has at most eight of them.
     #[error("it lists chunks of {found:?}, not of {FILES:?}")]
-    WrongFiles {
-        /// The files, at most eight of them.
-        found: Vec<String>,
-    },
-    /// Too few chunks for a file's size, or too many.
+    WrongFiles { found: Vec<String> },
+    /// A file has too few or too many chunks for its size.
     #[error("{path} of {size} bytes has {found} chunks, not {expected}")]
-    ChunkCount {
-        /// The file.
-        path: String,
-        /// Its size.
-        size: u64,
-        /// How many its size demands.
-        expected: u64,
-        /// How many are listed.
-        found: usize,
-    },
-    /// A chunk's size is not the one that its place demands.
+    ChunkCount { path: String, size: u64, expected: u64, found: usize },
+    /// A chunk does not have the size that its position requires.
     #[error("chunk {index} of {path} has {found} bytes, not {expected}")]
-    ChunkLength {
-        /// The file.
-        path: String,
-        /// Which chunk, counted from 0.
-        index: usize,
-        /// What its place demands.
-        expected: u64,
-        /// What is listed.
-        found: u64,
-    },
-    /// The board's shares are not numbered from 1, in order.
-    #[error("the board's shares are numbered {found:?}, not 1 to their number")]
-    ShareNumbers {
-        /// The numbers.
-        found: Vec<u8>,
-    },
-    /// A threshold that cannot be met, or none.
-    #[error("a threshold of {threshold} of {members} members")]
-    Threshold {
-        /// The threshold.
-        threshold: u8,
-        /// How many members there are.
-        members: usize,
-    },
-    /// One key twice among the holders of the locks.
+    ChunkLength { path: String, index: usize, expected: u64, found: u64 },
+    /// The shares are not numbered from 1 in order.
+    #[error("the board's shares are numbered {found:?}, not from 1 in order")]
+    ShareNumbers { found: Vec<u8> },
+    /// The threshold is zero or exceeds the number of members.
+    #[error("invalid threshold: {threshold} of {members} members")]
+    Threshold { threshold: u8, members: usize },
+    /// A key holds several parts of the locks.
     #[error("the key {key_id} holds more than one part of the locks")]
-    HolderTwice {
-        /// Which.
-        key_id: KeyId,
-    },
+    HolderTwice { key_id: KeyId },
 }
 
 impl SealedManifest {
-    /// Puts a manifest together; `files` holds each file's chunks.
+    /// Makes a manifest and validates it.
     pub(super) fn new(plain: Manifest, seal: Seal) -> Result<Self, SealedManifestError> {
-        Self { schema: SCHEMA, plain, seal }.checked()
+        Self { schema: SCHEMA, plain, seal }.validate()
     }
 
     /// Parses a sealed `manifest.json`.
@@ -169,7 +132,7 @@ impl SealedManifest {
     /// # Errors
     /// Every variant of [`SealedManifestError`].
     pub fn parse(json: &[u8]) -> Result<Self, SealedManifestError> {
-        /// Read first, so that a later schema is named as such and not by its first unknown field.
+        /// Parsed first, so that the error for a later schema does not name an unknown field.
         #[derive(Deserialize)]
         struct Schema {
             schema: u32,
@@ -182,11 +145,11 @@ impl SealedManifest {
         if found != SCHEMA {
             return Err(SealedManifestError::UnsupportedSchema { found });
         }
-        crate::json::from_slice::<Self>(json)?.checked()
+        crate::json::from_slice::<Self>(json)?.validate()
     }
 
-    fn checked(mut self) -> Result<Self, SealedManifestError> {
-        self.plain = self.plain.checked()?;
+    fn validate(mut self) -> Result<Self, SealedManifestError> {
+        self.plain = self.plain.validate()?;
         if !self.seal.files.keys().eq(self.plain.files.iter().map(|file| &file.name)) {
             let found = self.seal.files.into_keys().take(8).collect();
             return Err(SealedManifestError::WrongFiles { found });
@@ -199,25 +162,25 @@ impl SealedManifest {
         Ok(self)
     }
 
-    /// The text of `manifest.json`; the same manifest always gives the same bytes.
+    /// Serializes `manifest.json`; equal manifests give equal bytes.
     ///
     /// # Errors
-    /// [`Error::Encode`], for no reason that is known.
+    /// [`Error::Encode`], without a known cause.
     pub fn to_json(&self) -> Result<String, Error> {
         serde_json::to_string_pretty(self).map(|json| json + "\n").map_err(|source| Error::Encode { source })
     }
 
-    /// Every chunk's name and size, file by file; what a client fetches.
+    /// Iterates over the chunks of all files, in order.
     pub fn chunks(&self) -> impl Iterator<Item = &ChunkEntry> {
         self.seal.files.values().flatten()
     }
 
-    /// Bytes of ciphertext in all.
+    /// Returns the total ciphertext size in bytes.
     pub fn sealed_size(&self) -> u64 {
         self.chunks().map(|chunk| chunk.size).sum()
     }
 
-    /// Whether the locks are held by these, in this order.
+    /// Whether these recipients hold the locks, in this order.
     pub fn is_for(&self, recipients: &Recipients) -> bool {
         let members = self.seal.board.members.iter().map(|member| member.key_id);
         self.seal.board.threshold == recipients.threshold()
@@ -253,7 +216,7 @@ fn check_holders(board: &Board, registry: KeyId) -> Result<(), SealedManifestErr
         return Err(SealedManifestError::Threshold { threshold, members });
     }
     let numbers = board.members.iter().map(|member| Some(member.index));
-    if !numbers.eq((0..members).map(ShareIndex::of_position)) {
+    if !numbers.eq((0..members).map(ShareIndex::from_position)) {
         let found = board.members.iter().map(|member| member.index.number()).collect();
         return Err(SealedManifestError::ShareNumbers { found });
     }

@@ -1,4 +1,4 @@
-//! Opening a sealed checkpoint: both locks, then plaintext in memory, never on a disk.
+//! Opening a sealed checkpoint with both locks: plaintext in memory, never on disk.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 
 use super::buffer::Buffers;
 use super::chunk::FileCipher;
-use super::reader::{self, ChunkFolder, ChunkReader, Plain};
+use super::reader::{self, ChunkFolder, ChunkReader, PlainChunk};
 use super::staging::read_bounded;
 use super::{
-    CheckedChunks, ContentKey, Error, MANIFEST, SHARES, SealedManifest, SealedShares, manifest, shares,
+    CheckedChunks, ChunkName, ContentKey, Error, MANIFEST, SHARES, SealedManifest, SealedShares, manifest,
+    shares,
 };
 use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::manifest::{CONFIG, MERGES, Manifest, TOKENIZER, VOCABULARY, WEIGHTS};
@@ -25,10 +26,10 @@ use crate::checkpoint::{self, compare_entries};
 use crate::digest::Sha256Digest;
 use crate::progress::Progress;
 
-/// Longest small file that is opened whole.
+/// Longest file that can be opened as a whole, in bytes.
 const SMALL: u64 = 32 << 20;
 
-/// A folder of chunks, and the manifest that they are measured against.
+/// A folder of chunks with its verified manifest.
 #[derive(Debug)]
 pub struct SealedCheckpoint {
     folder: PathBuf,
@@ -37,27 +38,27 @@ pub struct SealedCheckpoint {
     checked: CheckedChunks,
 }
 
-/// A sealed checkpoint's manifest and shares: what board members and the registry need, without the chunks.
+/// A sealed checkpoint's manifest and sealed shares, without the chunks: the part that board members and the registry need.
 #[derive(Debug, Clone)]
 pub struct Locks {
-    /// What the chunks are measured against.
+    /// The manifest.
     pub manifest: SealedManifest,
     /// The shares, each sealed to its holder.
     pub shares: SealedShares,
 }
 
 impl Locks {
-    /// Longest accepted manifest in bytes.
+    /// Longest accepted manifest, in bytes.
     pub const MAX_MANIFEST_BYTES: u64 = manifest::MAX_SIZE;
-    /// Longest accepted file of shares in bytes.
+    /// Longest accepted file of shares, in bytes.
     pub const MAX_SHARES_BYTES: u64 = shares::MAX_BYTES;
 
-    /// Parses both, the manifest being the one that a grant or the catalogue cites.
+    /// Parses both; `expected` is the digest of the manifest in a grant or the catalogue.
     ///
     /// # Errors
     /// [`Error::ManifestDigest`], [`Error::Manifest`], [`Error::Shares`].
     pub fn parse(manifest: &[u8], shares: &[u8], expected: Sha256Digest) -> Result<Self, Error> {
-        let found = Sha256Digest::of(manifest);
+        let found = Sha256Digest::compute(manifest);
         if found != expected {
             return Err(Error::ManifestDigest { expected, found });
         }
@@ -67,7 +68,7 @@ impl Locks {
     }
 }
 
-/// The shares of `json`, which must be those of this manifest.
+/// Parses shares, which must belong to this manifest.
 fn own_shares(json: &[u8], manifest: &SealedManifest, digest: Sha256Digest) -> Result<SealedShares, Error> {
     let shares = SealedShares::parse(json)?;
     if shares.manifest != digest || shares.checkpoint != manifest.plain.checkpoint {
@@ -79,7 +80,7 @@ fn own_shares(json: &[u8], manifest: &SealedManifest, digest: Sha256Digest) -> R
 }
 
 impl SealedCheckpoint {
-    /// The bytes of a sealed folder's manifest, hostile as yet.
+    /// Reads the manifest of a sealed folder, unverified.
     ///
     /// # Errors
     /// [`Error::NotSealed`], [`Error::Io`].
@@ -88,12 +89,12 @@ impl SealedCheckpoint {
         bytes.ok_or_else(|| Error::NotSealed { folder: folder.to_owned(), name: MANIFEST })
     }
 
-    /// The checkpoint of this manifest, whose chunks lie in `folder/chunks/`; `expected` is what a grant or the catalogue cites.
+    /// Opens the checkpoint of this manifest with its chunks in `folder/chunks/`; `expected` is the digest in a grant or the catalogue.
     ///
     /// # Errors
     /// [`Error::ManifestDigest`], [`Error::Manifest`].
     pub fn open(folder: &Path, manifest: &[u8], expected: Sha256Digest) -> Result<Self, Error> {
-        let found = Sha256Digest::of(manifest);
+        let found = Sha256Digest::compute(manifest);
         if found != expected {
             return Err(Error::ManifestDigest { expected, found });
         }
@@ -101,25 +102,24 @@ impl SealedCheckpoint {
         Ok(Self { folder, manifest, digest: found, checked: CheckedChunks::default() })
     }
 
-    /// The same, without working out again the digests of chunks that did not change since they were compared; their tags are
-    /// checked in any case.
+    /// Uses the folder's cache of verified digests: unchanged chunks are not hashed again. Tags are verified in any case.
     #[must_use]
-    pub fn with_what_was_checked(mut self) -> Self {
+    pub fn with_checked_chunks(mut self) -> Self {
         self.checked = CheckedChunks::read(&self.folder);
         self
     }
 
-    /// What the chunks are measured against.
+    /// Returns the manifest.
     pub fn manifest(&self) -> &SealedManifest {
         &self.manifest
     }
 
-    /// The digest of the manifest's bytes.
+    /// Returns the digest of the manifest's bytes.
     pub fn digest(&self) -> Sha256Digest {
         self.digest
     }
 
-    /// The shares that lie beside the chunks, each sealed to its holder.
+    /// Reads the sealed shares in the folder.
     ///
     /// # Errors
     /// [`Error::NotSealed`], [`Error::Shares`], [`Error::Io`].
@@ -129,7 +129,7 @@ impl SealedCheckpoint {
         own_shares(&json, &self.manifest, self.digest)
     }
 
-    /// The manifest with the shares that lie beside the chunks.
+    /// Returns the manifest with the sealed shares in the folder.
     ///
     /// # Errors
     /// Those of [`Self::shares`].
@@ -137,40 +137,41 @@ impl SealedCheckpoint {
         Ok(Locks { shares: self.shares()?, manifest: self.manifest })
     }
 
-    /// Compares every chunk's ciphertext with its digest, on all cores; needs no key.
+    /// Verifies the digest of every chunk's ciphertext, on all cores; needs no key.
     ///
     /// # Errors
     /// [`Error::ChunkMissing`], [`Error::ChunkSize`], [`Error::ChunkDigest`], [`Error::Io`].
     pub fn check_chunks(&self, progress: &dyn Progress) -> Result<(), Error> {
-        let (folder, buffers) = (ChunkFolder::of(&self.folder), Buffers::default());
+        let (folder, buffers) = (ChunkFolder::new(&self.folder), Buffers::default());
         progress.begin("checking", Some(self.manifest.sealed_size()));
         let files = self.manifest.seal.files.iter();
         let chunks = files.flat_map(|(path, chunks)| chunks.iter().enumerate().map(move |c| (path, c)));
         chunks.collect::<Vec<_>>().into_par_iter().try_for_each(|(path, (index, entry))| {
-            buffers.give(folder.read((path, index as u64), entry, &buffers)?);
+            let chunk = ChunkName { path: path.clone(), index: index as u64 };
+            buffers.give(folder.read(&chunk, entry, &buffers)?);
             progress.advance(entry.size);
             Ok(())
         })
     }
 
-    /// Opens both locks.
+    /// Opens the checkpoint with its content key.
     ///
     /// # Errors
     /// [`Error::WrongKey`].
     pub fn unlock(self, key: &ContentKey) -> Result<OpenedCheckpoint, Error> {
-        if !key.is_committed_to_by(&self.manifest.seal.key_commitment) {
+        if !key.has_commitment(&self.manifest.seal.key_commitment) {
             return Err(Error::WrongKey);
         }
         let plain = &self.manifest.plain;
         let cipher = |name: &str| FileCipher::new(key, &plain.checkpoint, name);
         let ciphers = plain.files.iter().map(|file| cipher(&file.name)).collect::<Result<_, _>>()?;
-        let folder = ChunkFolder::of(&self.folder);
-        let reader = Arc::new(ChunkReader::new(self.manifest, (folder, self.checked), ciphers));
+        let folder = ChunkFolder::new(&self.folder);
+        let reader = Arc::new(ChunkReader::new(self.manifest, folder, self.checked, ciphers));
         Ok(OpenedCheckpoint { folder: self.folder, reader })
     }
 }
 
-/// A checkpoint whose locks are open. It holds the files' keys, wiped when it and its weights are dropped.
+/// An unlocked checkpoint. It holds the files' keys, which are wiped when it and its weights are dropped.
 pub struct OpenedCheckpoint {
     folder: PathBuf,
     pub(super) reader: Arc<ChunkReader>,
@@ -183,13 +184,13 @@ impl fmt::Debug for OpenedCheckpoint {
 }
 
 impl OpenedCheckpoint {
-    /// What the plain files are measured against.
+    /// Returns the manifest of the plain checkpoint.
     pub fn manifest(&self) -> &Manifest {
         &self.reader.manifest().plain
     }
 
-    /// Writes down which chunks were checked so far, for the next who opens them. Where that cannot be written, they are hashed again.
-    pub fn remember_what_was_checked(&self) {
+    /// Saves the cache of verified digests for the next opening. Errors are ignored: the chunks are then hashed again.
+    pub fn save_checked_chunks(&self) {
         let checked = self.reader.checked();
         if checked == CheckedChunks::read(&self.folder) {
             return;
@@ -203,7 +204,7 @@ impl OpenedCheckpoint {
         _ = write();
     }
 
-    /// A small file whole, its SHA-256 checked.
+    /// Returns a small file, its SHA-256 verified.
     ///
     /// # Errors
     /// [`Error::NotASmallFile`], [`Error::PlainDigest`], and those of its chunks.
@@ -216,7 +217,7 @@ impl OpenedCheckpoint {
         for index in 0..self.reader.manifest().seal.chunk_size.count(files[at].size) {
             bytes.extend_from_slice(&self.reader.open(at, index).ok_or_else(not_small)??);
         }
-        let (expected, found) = (files[at].sha256, Sha256Digest::of(&bytes));
+        let (expected, found) = (files[at].sha256, Sha256Digest::compute(&bytes));
         if found == expected {
             Ok(bytes)
         } else {
@@ -224,17 +225,17 @@ impl OpenedCheckpoint {
         }
     }
 
-    /// The shape of the model.
+    /// Reads the model's configuration.
     ///
     /// # Errors
-    /// Those of [`Self::file`]; [`Error::Checkpoint`] where the file cannot be used.
+    /// Those of [`Self::file`]; [`Error::Checkpoint`] if the configuration is invalid.
     pub fn config(&self) -> Result<ModelConfig, Error> {
         let path = self.folder.join(CONFIG);
         let config = ModelConfig::from_hugging_face(&self.file(CONFIG)?);
         Ok(config.map_err(|source| checkpoint::Error::Config { path, source })?)
     }
 
-    /// The tokenizer's vocabulary and merges.
+    /// Reads the tokenizer's files.
     ///
     /// # Errors
     /// As [`Self::config`].
@@ -244,13 +245,13 @@ impl OpenedCheckpoint {
         let tokenizer = has_tokenizer.then(|| self.file(TOKENIZER)).transpose()?;
         let tokenizer = tokenizer.as_ref().map(|bytes| bytes.as_slice());
         let bytes = TokenizerBytes { vocabulary: &vocabulary, merges: &merges, tokenizer };
-        Ok(TokenizerFiles::of(&self.folder, config, bytes)?)
+        Ok(TokenizerFiles::parse_folder(&self.folder, config, bytes)?)
     }
 
-    /// The weights, shapes checked against the configuration. Every chunk is checked when it is read.
+    /// Opens the weights and compares their shapes with the configuration. Each chunk is verified when it is read.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] where they are not well-formed or do not fit; those of their chunks.
+    /// [`Error::Checkpoint`] if they are malformed or do not match; errors of their chunks.
     pub fn weights(&self, config: &ModelConfig) -> Result<OpenedWeights, Error> {
         let path = self.folder.join(WEIGHTS);
         let files = &self.manifest().files;
@@ -271,7 +272,7 @@ impl OpenedCheckpoint {
     }
 }
 
-/// Tensors read straight from ciphertext, for several threads at once; at most a few chunks are in plain at a time.
+/// Tensors that are decrypted on read, by several threads; only a few chunks are in plaintext at a time.
 pub struct OpenedWeights {
     reader: Arc<ChunkReader>,
     file: usize,
@@ -285,24 +286,29 @@ impl fmt::Debug for OpenedWeights {
 }
 
 impl OpenedWeights {
-    /// The tensors by name.
+    /// Returns the tensors by name.
     pub fn entries(&self) -> &BTreeMap<String, TensorEntry> {
         &self.entries
     }
 
-    /// Fills `buffer` from `position` bytes into a tensor. The range must lie inside the tensor.
+    /// Fills `buffer` with the bytes at `position` of a tensor. The range must be inside the tensor.
     ///
     /// # Errors
-    /// `InvalidData` around an [`Error`] that names the chunk, `UnexpectedEof` behind the file's end.
+    /// `InvalidData` with an [`Error`] that names the chunk, `UnexpectedEof` beyond the end of the file.
     pub fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()> {
         read_at(&self.reader, self.file, entry.offset.saturating_add(position), buffer)
     }
 
-    /// `length` bytes from `position` bytes into a tensor, where one chunk holds them all.
+    /// Borrows `length` bytes at `position` of a tensor, or returns `None` if they are not in one chunk.
     ///
     /// # Errors
     /// As [`Self::read_at`].
-    pub fn lend(&self, entry: &TensorEntry, position: u64, length: usize) -> io::Result<Option<OpenedBytes>> {
+    pub fn try_borrow(
+        &self,
+        entry: &TensorEntry,
+        position: u64,
+        length: usize,
+    ) -> io::Result<Option<OpenedBytes>> {
         let chunk_size = self.reader.manifest().seal.chunk_size.bytes();
         let position = entry.offset.saturating_add(position);
         let first = (position % chunk_size) as usize;
@@ -320,9 +326,9 @@ impl OpenedWeights {
     }
 }
 
-/// Bytes of an opened chunk, which is not wiped before all who hold some are done.
+/// Bytes of a decrypted chunk, which is wiped when the last reference to it is dropped.
 pub struct OpenedBytes {
-    chunk: Arc<Plain>,
+    chunk: Arc<PlainChunk>,
     range: Range<usize>,
 }
 
@@ -340,7 +346,7 @@ impl Deref for OpenedBytes {
     }
 }
 
-/// Fills `buffer` from a position in a file.
+/// Fills `buffer` with the bytes at `position` of a file.
 fn read_at(reader: &ChunkReader, file: usize, position: u64, buffer: &mut [u8]) -> io::Result<()> {
     let chunk_size = reader.manifest().seal.chunk_size.bytes();
     let (mut position, mut buffer) = (position, buffer);
@@ -359,12 +365,12 @@ fn read_at(reader: &ChunkReader, file: usize, position: u64, buffer: &mut [u8]) 
     Ok(())
 }
 
-fn opened_chunk(reader: &ChunkReader, chunk: reader::Key) -> io::Result<Arc<Plain>> {
-    let plain = reader.kept(chunk).ok_or(io::ErrorKind::UnexpectedEof)?;
+fn opened_chunk(reader: &ChunkReader, chunk: reader::Key) -> io::Result<Arc<PlainChunk>> {
+    let plain = reader.get_or_open(chunk).ok_or(io::ErrorKind::UnexpectedEof)?;
     plain.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Takes an [`Error`] out of the `io::Error` that carried it.
+/// Unwraps the [`Error`] inside an `io::Error`.
 fn into_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |error| match error.downcast::<Error>() {

@@ -1,22 +1,22 @@
-//! Opens chunks that come from elsewhere than a folder, such as a store of objects.
+//! Opens chunks that do not come from a folder, for example from an object store.
 
 use super::chunk::{FileCipher, Place};
 use super::{ChunkEntry, ChunkName, ContentKey, Error, SealedManifest};
 use crate::digest::Sha256Digest;
 
-/// A sealed checkpoint's files whose locks are open; holds their keys, wiped when it is dropped.
+/// The keys of an unlocked checkpoint's files, wiped on drop.
 pub struct ChunkOpener {
     manifest: SealedManifest,
     ciphers: Vec<FileCipher>,
 }
 
 impl ChunkOpener {
-    /// Opens both locks.
+    /// Derives the files' keys from the content key.
     ///
     /// # Errors
     /// [`Error::WrongKey`].
     pub fn unlock(manifest: SealedManifest, key: &ContentKey) -> Result<Self, Error> {
-        if !key.is_committed_to_by(&manifest.seal.key_commitment) {
+        if !key.has_commitment(&manifest.seal.key_commitment) {
             return Err(Error::WrongKey);
         }
         let plain = &manifest.plain;
@@ -25,18 +25,18 @@ impl ChunkOpener {
         Ok(Self { manifest, ciphers })
     }
 
-    /// What it is measured against.
+    /// Returns the manifest.
     pub fn manifest(&self) -> &SealedManifest {
         &self.manifest
     }
 
-    /// The chunks of a file, by its place in the manifest.
+    /// Returns the chunks of a file, by its index in the manifest.
     pub fn chunks(&self, file: usize) -> &[ChunkEntry] {
         let name = self.manifest.plain.files.get(file).map(|file| file.name.as_str());
         name.and_then(|name| self.manifest.seal.files.get(name)).map_or(&[], Vec::as_slice)
     }
 
-    /// The plaintext of a chunk, whose ciphertext is checked first (P6).
+    /// Verifies and decrypts a chunk (P6).
     ///
     /// # Errors
     /// [`Error::ChunkDigest`], [`Error::ChunkNotOpened`].
@@ -46,7 +46,7 @@ impl ChunkOpener {
         let not_opened = || Error::ChunkNotOpened { chunk: chunk() };
         let chunks = self.chunks(file);
         let entry = usize::try_from(index).ok().and_then(|index| chunks.get(index)).ok_or_else(not_opened)?;
-        let found = Sha256Digest::of(&ciphertext);
+        let found = Sha256Digest::compute(&ciphertext);
         if found != entry.sha256 {
             return Err(Error::ChunkDigest { chunk: chunk(), expected: entry.sha256, found });
         }

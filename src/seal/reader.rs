@@ -1,11 +1,11 @@
-//! Reads chunks from a folder, hostile until their digest was compared, and opens them in memory.
+//! Reads chunks from a folder, untrusted until their digest is compared, and decrypts them in memory.
 //!
-//! The digest of a file that did not change since it was compared is not worked out again: the chunk's tag, which is checked in
-//! every case and over the very bytes that are handed out, tells whatever was altered.
+//! The digest of a file that is unchanged since it was verified is not computed again. The chunk's tag, which is verified in every case
+//! and over the returned bytes, detects any alteration.
 //!
-//! Opened chunks are kept until all of them was read, since tensors are read in pieces that do not know of chunks; one more
-//! than there are cores at most. Their memory is used again for the next ones, while a cache still holds it, and wiped at the
-//! end. Whoever asks for a chunk that another thread is opening waits for it.
+//! Decrypted chunks are kept until all of their bytes were read, since readers do not know the boundaries of chunks; at most one more
+//! than there are cores. Their memory is reused while it is still in a CPU cache, and wiped at the end. A thread that requests a chunk
+//! that another thread is decrypting waits for it.
 
 use std::collections::VecDeque;
 use std::fs::{File, Metadata};
@@ -21,13 +21,13 @@ use super::chunk::{FileCipher, Place};
 use super::{CHUNKS, CheckedChunks, ChunkEntry, ChunkName, Error, SealedManifest};
 use crate::digest::Sha256Digest;
 
-/// Where chunks lie, each under its SHA-256.
+/// A folder of chunks, each named after its SHA-256.
 #[derive(Debug, Clone)]
 pub(super) struct ChunkFolder(PathBuf);
 
 impl ChunkFolder {
     /// The chunks of a sealed folder.
-    pub(super) fn of(folder: &Path) -> Self {
+    pub(super) fn new(folder: &Path) -> Self {
         Self(folder.join(CHUNKS))
     }
 
@@ -35,28 +35,27 @@ impl ChunkFolder {
         self.0.join(sha256.to_string())
     }
 
-    /// A chunk's ciphertext, if it is what the manifest says.
+    /// Reads a chunk's ciphertext and verifies its digest.
     pub(super) fn read(
         &self,
-        (path, index): (&str, u64),
+        chunk: &ChunkName,
         entry: &ChunkEntry,
         buffers: &Buffers,
     ) -> Result<Buffer, Error> {
-        let (buffer, _) = self.unchecked((path, index), entry, buffers)?;
-        check((path, index), entry, &buffer)?;
+        let (buffer, _) = self.read_unverified(chunk, entry, buffers)?;
+        verify_digest(chunk, entry, &buffer)?;
         Ok(buffer)
     }
 
-    /// As many bytes as a chunk's ciphertext has, hostile as yet, and of which file.
-    fn unchecked(
+    /// Reads a chunk's ciphertext, unverified, and its file's metadata.
+    fn read_unverified(
         &self,
-        (path, index): (&str, u64),
+        chunk: &ChunkName,
         entry: &ChunkEntry,
         buffers: &Buffers,
     ) -> Result<(Buffer, Metadata), Error> {
-        let chunk = || ChunkName { path: path.to_owned(), index };
         let name = self.path(entry.sha256);
-        let missing = || Error::ChunkMissing { chunk: chunk(), sha256: entry.sha256 };
+        let missing = || Error::ChunkMissing { chunk: chunk.clone(), sha256: entry.sha256 };
         let metadata = match name.metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing()),
             metadata => metadata.map_err(Error::io("open", &name))?,
@@ -67,36 +66,39 @@ impl ChunkFolder {
         let file = File::open(&name).map_err(Error::io("open", &name))?;
         let metadata = file.metadata().map_err(Error::io("open", &name))?;
         if metadata.len() != entry.size {
-            return Err(Error::ChunkSize { chunk: chunk(), expected: entry.size, found: metadata.len() });
+            return Err(Error::ChunkSize {
+                chunk: chunk.clone(),
+                expected: entry.size,
+                found: metadata.len(),
+            });
         }
-        // The manifest's check bound the size by the largest chunk's.
+        // The manifest's validation bounds the size by the largest chunk.
         let buffer = buffers.take(entry.size as usize);
-        let mut buffer = buffer.map_err(Error::io("find memory for", &name))?;
+        let mut buffer = buffer.map_err(Error::io("allocate memory for", &name))?;
         file.read_exact_at(&mut buffer, 0).map_err(Error::io("read", &name))?;
         Ok((buffer, metadata))
     }
 }
 
-/// Compares a chunk's ciphertext with its digest.
-fn check((path, index): (&str, u64), entry: &ChunkEntry, bytes: &[u8]) -> Result<(), Error> {
-    let found = Sha256Digest::of(bytes);
+/// Verifies the digest of a chunk's ciphertext.
+fn verify_digest(chunk: &ChunkName, entry: &ChunkEntry, bytes: &[u8]) -> Result<(), Error> {
+    let found = Sha256Digest::compute(bytes);
     if found == entry.sha256 {
         return Ok(());
     }
-    let chunk = ChunkName { path: path.to_owned(), index };
-    Err(Error::ChunkDigest { chunk, expected: entry.sha256, found })
+    Err(Error::ChunkDigest { chunk: chunk.clone(), expected: entry.sha256, found })
 }
 
-/// A chunk's plaintext. Its memory is used again for the next chunk when the last who reads it is done.
-pub(super) struct Plain {
-    /// None once it was given back.
+/// A chunk's plaintext. Its memory is reused for the next chunk when the last reference to it is dropped.
+pub(super) struct PlainChunk {
+    /// `None` after its memory was returned.
     bytes: Option<Buffer>,
     buffers: Arc<Buffers>,
-    /// Bytes that were read.
+    /// How many bytes were read.
     read: AtomicUsize,
 }
 
-impl Deref for Plain {
+impl Deref for PlainChunk {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -104,7 +106,7 @@ impl Deref for Plain {
     }
 }
 
-impl Drop for Plain {
+impl Drop for PlainChunk {
     fn drop(&mut self) {
         if let Some(bytes) = self.bytes.take() {
             self.buffers.give(bytes);
@@ -112,20 +114,20 @@ impl Drop for Plain {
     }
 }
 
-type Slot = Arc<Mutex<Option<Arc<Plain>>>>;
+type Slot = Arc<Mutex<Option<Arc<PlainChunk>>>>;
 
-/// A chunk by file, counted in the manifest's order, and index.
+/// A chunk by its file's index in the manifest and its own index.
 pub(super) type Key = (usize, u64);
 
-/// Opens chunks of one checkpoint; for several threads at once.
+/// Decrypts chunks of one checkpoint for several threads.
 pub(super) struct ChunkReader {
     manifest: SealedManifest,
     folder: ChunkFolder,
     ciphers: Vec<FileCipher>,
     buffers: Arc<Buffers>,
-    /// What need not be hashed, and what was hashed here.
+    /// Chunks with a verified digest.
     checked: Mutex<CheckedChunks>,
-    /// The latest used at the end.
+    /// Most recently used last.
     kept: Mutex<VecDeque<(Key, Slot)>>,
     max_kept: usize,
 }
@@ -133,7 +135,8 @@ pub(super) struct ChunkReader {
 impl ChunkReader {
     pub(super) fn new(
         manifest: SealedManifest,
-        (folder, checked): (ChunkFolder, CheckedChunks),
+        folder: ChunkFolder,
+        checked: CheckedChunks,
         ciphers: Vec<FileCipher>,
     ) -> Self {
         let max_kept = rayon::current_num_threads().max(1) + 1;
@@ -141,7 +144,7 @@ impl ChunkReader {
         Self { manifest, folder, ciphers, buffers, checked, kept, max_kept }
     }
 
-    /// What was checked, here and before.
+    /// Returns the chunks with a verified digest.
     pub(super) fn checked(&self) -> CheckedChunks {
         self.checked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -150,45 +153,46 @@ impl ChunkReader {
         &self.manifest
     }
 
-    /// Reads and opens a chunk, past what is kept. `None` where there is no such chunk.
+    /// Reads and decrypts a chunk without the cache. `None` if there is no such chunk.
     pub(super) fn open(&self, file: usize, index: u64) -> Option<Result<Buffer, Error>> {
         let (cipher, plain) = (self.ciphers.get(file)?, self.manifest.plain.files.get(file)?);
         let chunks = self.manifest.seal.files.get(&plain.name)?;
         let entry = chunks.get(usize::try_from(index).ok()?)?;
         let place = Place { index, is_last: index + 1 == chunks.len() as u64 };
-        Some(self.open_chunk((&plain.name, entry), cipher, place))
+        let chunk = ChunkName { path: plain.name.clone(), index };
+        Some(self.open_chunk(&chunk, entry, cipher, place))
     }
 
     fn open_chunk(
         &self,
-        (path, entry): (&str, &ChunkEntry),
+        chunk: &ChunkName,
+        entry: &ChunkEntry,
         cipher: &FileCipher,
         place: Place,
     ) -> Result<Buffer, Error> {
-        let name = (path, place.index);
-        let (mut buffer, meta) = self.folder.unchecked(name, entry, &self.buffers)?;
+        let (mut buffer, meta) = self.folder.read_unverified(chunk, entry, &self.buffers)?;
         let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = checked().vouches_for(entry, &meta);
+        let is_known = checked().is_unchanged(entry, &meta);
         if !is_known {
-            check(name, entry, &buffer)?;
+            verify_digest(chunk, entry, &buffer)?;
             checked().add(entry, &meta);
         }
         if let Some(length) = cipher.open(place, &mut buffer) {
             buffer.truncate(length);
             return Ok(buffer);
         }
-        // The digest says whether the file was altered or never was of this key.
-        self.folder.read(name, entry, &self.buffers)?;
-        Err(Error::ChunkNotOpened { chunk: ChunkName { path: path.to_owned(), index: place.index } })
+        // The digest tells whether the file was altered or was sealed with another key.
+        self.folder.read(chunk, entry, &self.buffers)?;
+        Err(Error::ChunkNotOpened { chunk: chunk.clone() })
     }
 
-    /// Takes a buffer back for the next chunk.
-    pub(super) fn give_back(&self, buffer: Buffer) {
+    /// Returns a buffer for reuse.
+    pub(super) fn return_buffer(&self, buffer: Buffer) {
         self.buffers.give(buffer);
     }
 
-    /// An opened chunk, kept for whoever asks next. `None` where there is no such chunk.
-    pub(super) fn kept(&self, (file, index): Key) -> Option<Result<Arc<Plain>, Error>> {
+    /// Returns a decrypted chunk and caches it. `None` if there is no such chunk.
+    pub(super) fn get_or_open(&self, (file, index): Key) -> Option<Result<Arc<PlainChunk>, Error>> {
         let slot = self.slot((file, index));
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plain) = &*slot {
@@ -197,12 +201,12 @@ impl ChunkReader {
         let opened = self.open(file, index)?;
         Some(opened.map(|bytes| {
             let (bytes, buffers) = (Some(bytes), Arc::clone(&self.buffers));
-            Arc::clone(slot.insert(Arc::new(Plain { bytes, buffers, read: AtomicUsize::new(0) })))
+            Arc::clone(slot.insert(Arc::new(PlainChunk { bytes, buffers, read: AtomicUsize::new(0) })))
         }))
     }
 
-    /// Notes that so many bytes of a chunk were read. Weights are read once: what was read to its end is not kept.
-    pub(super) fn note_read(&self, chunk: Key, plain: &Plain, bytes: usize) {
+    /// Counts bytes of a chunk as read. Weights are read once, so a chunk that was read completely leaves the cache.
+    pub(super) fn note_read(&self, chunk: Key, plain: &PlainChunk, bytes: usize) {
         if plain.read.fetch_add(bytes, Ordering::Relaxed) + bytes >= plain.len() {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.retain(|(other, _)| *other != chunk);

@@ -1,21 +1,21 @@
-//! To whom a checkpoint is sealed: the board with its threshold, and the registry.
+//! The recipients of a sealed checkpoint: the board with its threshold, and the registry.
 //!
-//! Whoever chooses the recipients chooses who can open: the keys come from signed cards or from the catalogue, and the sealed
-//! manifest names them by key id, so that the board sees whom it is before it signs.
+//! The recipients determine who can open it. Their keys come from signed cards or from the catalogue, and the sealed manifest names them
+//! by key id, so that the board can check them before it signs.
 
 use std::collections::BTreeSet;
 
 use crate::identity::{Card, KeyId, SealingKey};
 
-/// Most members that a board can have: GF(256) has so many points beside zero.
+/// Maximum number of members: the number of points of GF(256) except zero.
 const MAX_MEMBERS: usize = 255;
 
-/// Whom something is sealed to.
+/// A recipient of a part of the locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recipient {
-    /// The id of their signing key, by which they are known.
+    /// The id of the recipient's signing key.
     pub key_id: KeyId,
-    /// What opens with their identity.
+    /// The key to which the part is sealed.
     pub sealing_key: SealingKey,
 }
 
@@ -25,8 +25,8 @@ impl From<&Card> for Recipient {
     }
 }
 
-/// The holders of both locks. Invariants: 1 to 255 members, a threshold between 1 and their number, and no key twice: neither
-/// does a member hold two shares, nor the registry one.
+/// The holders of both locks. Invariants: 1 to 255 members, a threshold between 1 and their number, and distinct keys: a member holds one
+/// share, and the registry none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipients {
     threshold: u8,
@@ -34,41 +34,28 @@ pub struct Recipients {
     registry: Recipient,
 }
 
-/// The locks cannot be held by these.
+/// The recipients are invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum RecipientsError {
-    /// No member, or too many.
-    #[error("a board of {count} members; 1 to {MAX_MEMBERS} can share a key")]
-    BoardSize {
-        /// How many.
-        count: usize,
-    },
-    /// A threshold that nobody meets, or that everybody meets.
+    /// The board has no members or too many.
+    #[error("a board must have 1 to {MAX_MEMBERS} members, not {count}")]
+    BoardSize { count: usize },
+    /// The threshold is zero or exceeds the number of members.
     #[error(
         "a threshold of {threshold} of {members} members; it must be between 1 and the number of members"
     )]
-    Threshold {
-        /// The threshold.
-        threshold: u8,
-        /// How many members there are.
-        members: usize,
-    },
-    /// One person twice, or two with the same sealing key.
-    #[error("the key {key_id} is on the board twice: a member holds one share")]
-    MemberTwice {
-        /// The second's key id.
-        key_id: KeyId,
-    },
-    /// The registry's keys are a member's: one holder of both locks.
-    #[error("the registry's key {key_id} is on the board: the two locks need different holders")]
-    RegistryOnBoard {
-        /// The registry's key id.
-        key_id: KeyId,
-    },
+    Threshold { threshold: u8, members: usize },
+    /// A member appears twice, or two members have the same sealing key.
+    #[error("the key {key_id} is on the board twice; each member holds one share")]
+    MemberTwice { key_id: KeyId },
+    /// The registry's key is also a member's.
+    #[error("the registry's key {key_id} is on the board; the two locks must have different holders")]
+    RegistryOnBoard { key_id: KeyId },
 }
 
 impl Recipients {
-    /// The holders, if each is another.
+    /// Checks the invariants.
     ///
     /// # Errors
     /// Every variant of [`RecipientsError`].
@@ -92,17 +79,17 @@ impl Recipients {
         Ok(Self { threshold, board, registry })
     }
 
-    /// How many members open the board's lock together.
+    /// Returns how many shares open the board's lock.
     pub fn threshold(&self) -> u8 {
         self.threshold
     }
 
-    /// The board's members, in the order of their shares.
+    /// Returns the board's members, in the order of their shares.
     pub fn board(&self) -> &[Recipient] {
         &self.board
     }
 
-    /// Who holds the other lock.
+    /// Returns the registry.
     pub fn registry(&self) -> &Recipient {
         &self.registry
     }
@@ -136,14 +123,14 @@ mod tests {
             refused(1, &[(1, 1), (2, 2)], (1, 9)),
             refused(1, &[(1, 1), (2, 2)], (9, 2)),
         ].join("\n"), @"
-        a board of 0 members; 1 to 255 can share a key
-        a board of 256 members; 1 to 255 can share a key
+        a board must have 1 to 255 members, not 0
+        a board must have 1 to 255 members, not 256
         a threshold of 0 of 1 members; it must be between 1 and the number of members
         a threshold of 3 of 2 members; it must be between 1 and the number of members
-        the key 7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12 is on the board twice: a member holds one share
-        the key c3f860ca5da4454d33496ca33bb48f0cdcd5b731be7316b67ca191db0185aa26 is on the board twice: a member holds one share
-        the registry's key 7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12 is on the board: the two locks need different holders
-        the registry's key f2e2bdd2a76c65abf2de0c2eded95abe3c23d3935f8b25a4135283e2dae99a75 is on the board: the two locks need different holders
+        the key 7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12 is on the board twice; each member holds one share
+        the key c3f860ca5da4454d33496ca33bb48f0cdcd5b731be7316b67ca191db0185aa26 is on the board twice; each member holds one share
+        the registry's key 7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12 is on the board; the two locks must have different holders
+        the registry's key f2e2bdd2a76c65abf2de0c2eded95abe3c23d3935f8b25a4135283e2dae99a75 is on the board; the two locks must have different holders
         ");
         assert!(Recipients::new(1, vec![recipient(1, 1)], recipient(2, 2)).is_ok());
     }

@@ -1,15 +1,15 @@
-//! Sealing a checkpoint: two passes over its files.
+//! Sealing a checkpoint, in two passes over its files.
 //!
-//! The first pass hashes each plaintext file and, at the same time, encrypts its chunks in memory, for their digests and tags; it
-//! writes nothing. Only when every file is what its manifest says does the second pass encrypt again and write. A chunk is
-//! written only if its tag is the first pass's, so what is sealed is what was verified (P6), whoever changes the files meanwhile.
+//! The first pass hashes each plaintext file and encrypts its chunks in memory, for their digests and tags; it writes nothing. If every
+//! file matches its manifest, the second pass encrypts again and writes. It writes a chunk only if its tag equals the first pass's, so
+//! the sealed bytes are the verified ones (P6), even if another process changes the files meanwhile.
 //!
-//! Nonces never repeat: each file has a key of its own, made from a session's random keys, and its chunks are numbered. The one
-//! danger is a resumed session whose files changed, for then two plaintexts would meet under one key and nonce. It is met three
-//! times: a session is bound to the manifest of the files; no ciphertext leaves memory before the files were compared with that
-//! manifest; and where they differ, the session is destroyed with all that was written under it.
+//! Nonces never repeat: each file has its own key, derived from a session's random keys, and its chunks are numbered. A resumed session
+//! with changed files would encrypt two plaintexts under one key and nonce. Three measures prevent that: a session is bound to the
+//! manifest of the files; no ciphertext leaves memory before the files were compared with that manifest; and if they differ, the session
+//! and everything written under it are deleted.
 //!
-//! Memory: four chunks a core, at most. The order of writes is at the head of `staging.rs`.
+//! Memory: at most four chunks per core. The order of writes is described in `staging.rs`.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -23,6 +23,7 @@ use super::chunk::{CHUNK_TAG, ChunkSize, FileCipher, Place};
 use super::opened::SealedCheckpoint;
 use super::reader::ChunkFolder;
 use super::session::{self, Session};
+use super::shares::LockKeys;
 use super::staging::{Staging, sync_folder, write_whole};
 use super::{
     Board, CHUNKS, ChunkEntry, ContentKey, Error, MANIFEST, Member, Recipients, SHARES, Seal, SealedManifest,
@@ -34,70 +35,71 @@ use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::identity::OpeningKey;
 use crate::progress::Progress;
 
-/// What is to be sealed, and how.
+/// A request to seal a checkpoint.
 #[derive(Debug)]
 pub struct SealRequest<'a> {
-    /// An imported checkpoint's folder.
+    /// The folder of the imported checkpoint.
     pub source: &'a Path,
-    /// The folder to make.
+    /// The folder to create.
     pub destination: &'a Path,
-    /// Who will hold the locks.
+    /// The holders of the locks.
     pub recipients: &'a Recipients,
-    /// Bytes of plaintext in a chunk.
+    /// The bytes of plaintext in a chunk.
     pub chunk_size: ChunkSize,
-    /// The key of whoever seals: a sealing that is cut off goes on with it, and with no other.
+    /// The key of the person who seals; only it can resume an interrupted sealing.
     pub sealer: &'a OpeningKey,
 }
 
-/// What a sealing did.
+/// The result of sealing.
 #[derive(Debug)]
-pub struct Sealed {
-    /// What is in the folder.
+pub struct SealOutcome {
+    /// The manifest in the new folder.
     pub manifest: SealedManifest,
-    /// The digest of the manifest's bytes, which grants cite.
+    /// The digest of the manifest's bytes, which grants name.
     pub digest: Sha256Digest,
-    /// Bytes of ciphertext that an interrupted run had written already.
+    /// The bytes of ciphertext that an interrupted run had already written.
     pub resumed_bytes: u64,
-    /// Whether the folder was there before, sealed from the same files to the same holders.
+    /// Whether the folder already existed, sealed from the same files to the same recipients.
     pub already_there: bool,
 }
 
-/// Seals a checkpoint. The destination appears whole or not at all; a second run goes on where one was cut off.
+/// Seals a checkpoint. The destination appears completely or not at all; a second run resumes an interrupted one. The source is never
+/// changed.
 ///
 /// # Errors
-/// Every variant of [`Error`] that is not about opening; the source is never changed.
+/// All variants of [`Error`] that are not about opening.
 pub fn seal_checkpoint(
     request: &SealRequest<'_>,
     rng: &mut dyn CryptoRng,
     progress: &dyn Progress,
-) -> Result<Sealed, Error> {
+) -> Result<SealOutcome, Error> {
     let source = Checkpoint::open(request.source)?;
     let staging = Staging::open(request.destination)?;
     let sealed = if request.destination.exists() {
         existing(request.destination, source.manifest(), request, progress)?
             .ok_or_else(|| Error::DestinationExists { destination: request.destination.to_owned() })
     } else {
-        build(request, source.manifest(), &staging, (rng, progress))
+        build(request, source.manifest(), &staging, rng, progress)
     };
     match &sealed {
-        // What the operating system refused may go well next time: what is there is kept for then.
+        // A system error may be temporary: keep what was written for the next run.
         Err(error) if error.is_passing() => {}
         _ => staging.discard()?,
     }
     sealed
 }
 
-/// What lies in `folder`, if it is this checkpoint sealed whole to these holders.
+/// Returns the sealed checkpoint in `folder` if it is complete and of this source and these recipients.
 fn existing(
     folder: &Path,
     plain: &Manifest,
     request: &SealRequest<'_>,
     progress: &dyn Progress,
-) -> Result<Option<Sealed>, Error> {
+) -> Result<Option<SealOutcome>, Error> {
     let Ok(bytes) = SealedCheckpoint::manifest_bytes(folder) else {
         return Ok(None);
     };
-    let Ok(sealed) = SealedCheckpoint::open(folder, &bytes, Sha256Digest::of(&bytes)) else {
+    let Ok(sealed) = SealedCheckpoint::open(folder, &bytes, Sha256Digest::compute(&bytes)) else {
         return Ok(None);
     };
     let manifest = sealed.manifest();
@@ -109,29 +111,29 @@ fn existing(
     }
     sealed.check_chunks(progress)?;
     let (manifest, digest) = (manifest.clone(), sealed.digest());
-    Ok(Some(Sealed { manifest, digest, resumed_bytes: 0, already_there: true }))
+    Ok(Some(SealOutcome { manifest, digest, resumed_bytes: 0, already_there: true }))
 }
 
 fn build(
     request: &SealRequest<'_>,
     plain: &Manifest,
     staging: &Staging,
-    (rng, progress): (&mut dyn CryptoRng, &dyn Progress),
-) -> Result<Sealed, Error> {
+    rng: &mut dyn CryptoRng,
+    progress: &dyn Progress,
+) -> Result<SealOutcome, Error> {
     let context = session::context(plain, request.chunk_size, request.recipients)?;
-    let sealer = (request.sealer, context.as_slice());
-    let session = match Session::resume(staging, request.recipients, sealer)? {
+    let session = match Session::resume(staging, request.recipients, request.sealer, &context)? {
         Some(session) => session,
-        // The session goes last: cut off between its removal and the rename, the folder is whole and only has to appear.
+        // Remove the session last: after a kill between its removal and the rename, the folder is complete and only needs the rename.
         None => match existing(&staging.folder(), plain, request, progress) {
             Ok(Some(sealed)) => {
                 staging.publish()?;
                 let resumed_bytes = sealed.manifest.sealed_size();
-                return Ok(Sealed { resumed_bytes, already_there: false, ..sealed });
+                return Ok(SealOutcome { resumed_bytes, already_there: false, ..sealed });
             }
             _ => {
                 staging.clear()?;
-                Session::create(staging, request.recipients, sealer, rng)?
+                Session::create(staging, request.recipients, request.sealer, &context, rng)?
             }
         },
     };
@@ -141,23 +143,23 @@ fn build(
     let resumed_bytes = job.write_all(&planned, &staging.folder())?;
     let manifest = job.manifest(&planned, &session, content.commitment())?;
     let json = manifest.to_json()?;
-    let digest = Sha256Digest::of(json.as_bytes());
-    let keys = (session.shares.as_slice(), &session.registry_key);
-    let shares = SealedShares::seal((&manifest, digest), request.recipients, keys, rng)?;
+    let digest = Sha256Digest::compute(json.as_bytes());
+    let keys = LockKeys { shares: &session.shares, registry_key: &session.registry_key };
+    let shares = SealedShares::seal(&manifest, digest, request.recipients, keys, rng)?;
     let folder = staging.folder();
     write_whole(&folder.join(SHARES), shares.to_json()?.as_bytes())?;
     write_whole(&folder.join(MANIFEST), json.as_bytes())?;
     staging.publish()?;
-    Ok(Sealed { manifest, digest, resumed_bytes, already_there: false })
+    Ok(SealOutcome { manifest, digest, resumed_bytes, already_there: false })
 }
 
-/// A chunk as the first pass found it.
-struct Planned {
+/// A chunk's digest and tag from the first pass.
+struct ChunkPlan {
     entry: ChunkEntry,
     tag: [u8; CHUNK_TAG as usize],
 }
 
-/// A sealing under way.
+/// A sealing in progress.
 struct Job<'a> {
     request: &'a SealRequest<'a>,
     plain: &'a Manifest,
@@ -190,14 +192,14 @@ impl<'a> Job<'a> {
         Ok(Self { request, plain, files, buffers: Buffers::default(), progress })
     }
 
-    /// The first pass: every file's chunks as they will be, if every file is what its manifest says.
-    fn encrypt_all(&self) -> Result<Vec<Vec<Planned>>, Error> {
+    /// The first pass: computes the chunks of all files and requires that the files match the manifest.
+    fn encrypt_all(&self) -> Result<Vec<Vec<ChunkPlan>>, Error> {
         self.progress.begin("checking and encrypting", Some(self.plain.size()));
         self.files.iter().map(|file| self.encrypt(file)).collect()
     }
 
-    /// One thread reads and hashes the next chunks while the others encrypt and hash those before them.
-    fn encrypt(&self, file: &SourceFile<'_>) -> Result<Vec<Planned>, Error> {
+    /// One thread reads and hashes the next chunks while the others encrypt and hash the previous ones.
+    fn encrypt(&self, file: &SourceFile<'_>) -> Result<Vec<ChunkPlan>, Error> {
         let batch = 2 * rayon::current_num_threads().max(1) as u64;
         let count = self.request.chunk_size.count(file.entry.size);
         let mut hasher = Sha256Hasher::default();
@@ -237,19 +239,19 @@ impl<'a> Job<'a> {
     fn read(&self, file: &SourceFile<'_>, index: u64) -> Result<Buffer, Error> {
         let size = self.request.chunk_size;
         let chunk = self.buffers.take(size.length(file.entry.size, index) as usize);
-        let mut chunk = chunk.map_err(Error::io("find memory for", &file.path))?;
+        let mut chunk = chunk.map_err(Error::io("allocate memory for", &file.path))?;
         let position = index * size.bytes();
         file.file.read_exact_at(&mut chunk, position).map_err(Error::io("read", &file.path))?;
         Ok(chunk)
     }
 
-    fn plan(&self, file: &SourceFile<'_>, first: u64, chunks: Vec<Buffer>) -> Result<Vec<Planned>, Error> {
+    fn plan(&self, file: &SourceFile<'_>, first: u64, chunks: Vec<Buffer>) -> Result<Vec<ChunkPlan>, Error> {
         let sealed = chunks.into_par_iter().enumerate().map(|(i, mut chunk)| {
             self.seal(file, first + i as u64, &mut chunk)?;
-            let entry = ChunkEntry { sha256: Sha256Digest::of(&chunk), size: chunk.len() as u64 };
+            let entry = ChunkEntry { sha256: Sha256Digest::compute(&chunk), size: chunk.len() as u64 };
             let tag = tag(&chunk)?;
             self.buffers.give(chunk);
-            Ok(Planned { entry, tag })
+            Ok(ChunkPlan { entry, tag })
         });
         sealed.collect()
     }
@@ -259,19 +261,19 @@ impl<'a> Job<'a> {
         file.cipher.seal(Place { index, is_last }, chunk)
     }
 
-    /// The second pass. Returns how many bytes were there already.
-    fn write_all(&self, planned: &[Vec<Planned>], folder: &Path) -> Result<u64, Error> {
+    /// The second pass. Returns how many bytes were already written.
+    fn write_all(&self, planned: &[Vec<ChunkPlan>], folder: &Path) -> Result<u64, Error> {
         let chunks = folder.join(CHUNKS);
         fs::create_dir_all(&chunks).map_err(Error::io("create", &chunks))?;
         self.progress.begin("writing", Some(self.plain.size()));
-        let target = ChunkFolder::of(folder);
+        let target = ChunkFolder::new(folder);
         let files = self.files.iter().zip(planned);
         let all = files.flat_map(|(file, planned)| planned.iter().enumerate().map(move |p| (file, p)));
         let kept = all.collect::<Vec<_>>().into_par_iter().map(|(file, (index, planned))| {
             let mut chunk = self.read(file, index as u64)?;
             self.progress.advance(chunk.len() as u64);
             self.seal(file, index as u64, &mut chunk)?;
-            // The same tag under a key that nobody else knows: the same plaintext as was verified.
+            // The same tag under a secret key proves the same plaintext as was verified.
             if tag(&chunk)? != planned.tag {
                 return Err(Error::SourceChanged { path: file.entry.name.clone() });
             }
@@ -286,7 +288,7 @@ impl<'a> Job<'a> {
 
     fn manifest(
         &self,
-        planned: &[Vec<Planned>],
+        planned: &[Vec<ChunkPlan>],
         session: &Session,
         key_commitment: Sha256Digest,
     ) -> Result<SealedManifest, Error> {
@@ -297,7 +299,7 @@ impl<'a> Job<'a> {
             commitment: share.commitment(&self.plain.checkpoint),
         });
         let board = Board { threshold: recipients.threshold(), members: members.collect() };
-        let chunks = |planned: &Vec<Planned>| planned.iter().map(|planned| planned.entry).collect();
+        let chunks = |planned: &Vec<ChunkPlan>| planned.iter().map(|planned| planned.entry).collect();
         let files = self.files.iter().zip(planned);
         let files = files.map(|(file, planned)| (file.entry.name.clone(), chunks(planned))).collect();
         let (chunk_size, registry) = (self.request.chunk_size, recipients.registry().key_id);
@@ -306,7 +308,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// The tag at the end of a sealed chunk.
+/// Returns the tag at the end of a sealed chunk.
 fn tag(chunk: &[u8]) -> Result<[u8; CHUNK_TAG as usize], Error> {
     chunk.last_chunk().copied().ok_or(Error::Cipher)
 }

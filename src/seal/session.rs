@@ -1,9 +1,8 @@
-//! The keys of a sealing under way, kept so that one that is cut off can go on.
+//! The keys of a sealing in progress, stored so that an interrupted one can resume.
 //!
-//! `session` is the two keys and all shares, HPKE-sealed to the identity of whoever seals: a disk never sees them in plain. It is
-//! bound to the plain manifest, the chunk size and the recipients: with other files or other holders it does not open, and
-//! new keys are made. It is removed before the sealed folder appears. Whoever steals it needs the sealer's identity too; whoever
-//! destroys it costs a restart.
+//! The file `session` has the two keys and all shares, HPKE-sealed to the identity of the person who seals, never in plaintext. It is
+//! bound to the plain manifest, the chunk size and the recipients: with other files or recipients it does not open, and new keys are
+//! generated. It is removed before the sealed folder appears. A thief also needs the sealer's identity; deleting it costs a restart.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -22,24 +21,24 @@ use crate::checkpoint::manifest::Manifest;
 use crate::digest::Sha256Digest;
 use crate::identity::OpeningKey;
 
-/// Longest accepted session file; with a board of 255 it takes 11 kB.
+/// Longest accepted session file, in bytes; with a board of 255 it has 11 kB.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// What a sealing must not lose.
+/// The secrets that a resumed sealing needs.
 pub(super) struct Session {
     pub(super) board_key: BoardKey,
     pub(super) registry_key: RegistryKey,
     pub(super) shares: Vec<Share>,
 }
 
-/// What a session is bound to.
+/// The HPKE context of a session.
 pub(super) fn context(
     plain: &Manifest,
     chunk_size: ChunkSize,
     recipients: &Recipients,
 ) -> Result<Vec<u8>, Error> {
     let json = plain.to_json().map_err(|source| Error::Encode { source })?;
-    let manifest = Sha256Digest::of(json.as_bytes());
+    let manifest = Sha256Digest::compute(json.as_bytes());
     let mut parts: Vec<Vec<u8>> = vec![
         manifest.as_bytes().to_vec(),
         chunk_size.bytes().to_be_bytes().to_vec(),
@@ -53,11 +52,12 @@ pub(super) fn context(
 }
 
 impl Session {
-    /// New keys, kept in the working folder before a byte is encrypted under them.
+    /// Generates keys and stores them before anything is encrypted under them.
     pub(super) fn create(
         staging: &Staging,
         recipients: &Recipients,
-        (sealer, context): (&OpeningKey, &[u8]),
+        sealer: &OpeningKey,
+        context: &[u8],
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Self, Error> {
         let board_key = BoardKey::random(rng);
@@ -83,11 +83,12 @@ impl Session {
         Ok(Self { board_key, registry_key, shares })
     }
 
-    /// The session of an earlier run, if there is one for the same files, holders and sealer.
+    /// Reads the session of an earlier run for the same files, recipients and sealer, if there is one.
     pub(super) fn resume(
         staging: &Staging,
         recipients: &Recipients,
-        (sealer, context): (&OpeningKey, &[u8]),
+        sealer: &OpeningKey,
+        context: &[u8],
     ) -> Result<Option<Self>, Error> {
         let Some(json) = read_bounded(&staging.session(), MAX_BYTES)? else {
             return Ok(None);
@@ -96,17 +97,17 @@ impl Session {
             return Ok(None);
         };
         let opened = open_with(sealer, Purpose::SESSION, context, &sealed).ok();
-        Ok(opened.and_then(|plain| Self::of(&plain, recipients.board().len())))
+        Ok(opened.and_then(|plain| Self::from_bytes(&plain, recipients.board().len())))
     }
 
-    fn of(plain: &[u8], members: usize) -> Option<Self> {
+    fn from_bytes(plain: &[u8], members: usize) -> Option<Self> {
         if plain.len() != 64 + 32 * members {
             return None;
         }
-        let board_key = BoardKey::of(Secret::from_slice(&plain[..32])?);
-        let registry_key = RegistryKey::of(Secret::from_slice(&plain[32..64])?);
+        let board_key = BoardKey::from_secret(Secret::from_slice(&plain[..32])?);
+        let registry_key = RegistryKey::from_secret(Secret::from_slice(&plain[32..64])?);
         let shares = plain[64..].chunks_exact(32).enumerate();
-        let shares = shares.map(|(i, bytes)| Share::of(ShareIndex::of_position(i)?, bytes));
+        let shares = shares.map(|(i, bytes)| Share::from_bytes(ShareIndex::from_position(i)?, bytes));
         Some(Self { board_key, registry_key, shares: shares.collect::<Option<_>>()? })
     }
 }

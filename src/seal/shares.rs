@@ -1,7 +1,7 @@
-//! Shares and the registry's key under way: sealed to their holders at rest, sealed anew to a researcher.
+//! Shares and the registry's key, sealed to their holders at rest and to a researcher under a grant or lease.
 //!
-//! `shares.json` lies beside the chunks and may be public: each part opens for one person. Whoever swaps parts is found out,
-//! since each is bound to its checkpoint, its holder and its index, and is measured against the manifest when it is opened.
+//! `shares.json` is beside the chunks and may be public: each part opens only for its holder. Swapped parts are detected, since each is
+//! bound to its checkpoint, holder and index, and is verified against the manifest when it is opened.
 
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, OpeningKey, SealingKey};
 use crate::name::CheckpointId;
 
-/// Longest accepted `shares.json`; a board of 255 takes 80 kB.
+/// Longest accepted `shares.json`, in bytes; with a board of 255 it has 80 kB.
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 
 const SCHEMA: u32 = 1;
@@ -24,9 +24,9 @@ const SCHEMA: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct SealedShares {
     schema: u32,
-    /// Of which checkpoint.
+    /// The checkpoint.
     pub checkpoint: CheckpointId,
-    /// The digest of the sealed manifest that commits to them.
+    /// The digest of the sealed manifest that commits to the shares.
     pub manifest: Sha256Digest,
     /// The members' shares of the board's key.
     pub board: Vec<SealedShare>,
@@ -38,11 +38,11 @@ pub struct SealedShares {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedShare {
-    /// Which share.
+    /// The index of the share.
     pub index: ShareIndex,
-    /// Whose.
+    /// The key id of the holder.
     pub key_id: KeyId,
-    /// What only they can open.
+    /// The share, sealed to the holder.
     pub sealed: SealedMessage,
 }
 
@@ -50,9 +50,9 @@ pub struct SealedShare {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedRegistryKey {
-    /// Whose.
+    /// The key id of the registry.
     pub key_id: KeyId,
-    /// What only they can open.
+    /// The key, sealed to the registry.
     pub sealed: SealedMessage,
 }
 
@@ -60,30 +60,38 @@ pub struct SealedRegistryKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResealedShare {
-    /// Which share.
+    /// The index of the share.
     pub index: ShareIndex,
-    /// What only the researcher can open, and only under that grant.
+    /// The share, sealed to the researcher for one grant.
     pub sealed: SealedMessage,
+}
+
+/// Both locks' keys in plaintext, the board's in shares.
+#[derive(Clone, Copy)]
+pub(super) struct LockKeys<'a> {
+    pub(super) shares: &'a [Share],
+    pub(super) registry_key: &'a RegistryKey,
 }
 
 impl SealedShares {
     /// Seals every share to its member and the registry's key to the registry.
     pub(super) fn seal(
-        (manifest, digest): (&SealedManifest, Sha256Digest),
+        manifest: &SealedManifest,
+        digest: Sha256Digest,
         recipients: &Recipients,
-        (shares, registry_key): (&[Share], &RegistryKey),
+        keys: LockKeys<'_>,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Self, Error> {
         let checkpoint = &manifest.plain.checkpoint;
-        let board = recipients.board().iter().zip(shares).map(|(member, share)| {
-            let aad = at_rest(checkpoint, member.key_id, Some(share.index()));
+        let board = recipients.board().iter().zip(keys.shares).map(|(member, share)| {
+            let aad = rest_context(checkpoint, member.key_id, Some(share.index()));
             let purpose = Purpose::SHARE_FOR_MEMBER;
             let sealed = seal_to(&member.sealing_key, purpose, &aad, share.bytes(), rng)?;
             Ok(SealedShare { index: share.index(), key_id: member.key_id, sealed })
         });
         let board = board.collect::<Result<_, Error>>()?;
         let Recipient { key_id, sealing_key } = *recipients.registry();
-        let (aad, key) = (at_rest(checkpoint, key_id, None), registry_key.secret().bytes());
+        let (aad, key) = (rest_context(checkpoint, key_id, None), keys.registry_key.secret().bytes());
         let sealed = seal_to(&sealing_key, Purpose::REGISTRY_KEY, &aad, key, rng)?;
         let registry = SealedRegistryKey { key_id, sealed };
         Ok(Self { schema: SCHEMA, checkpoint: checkpoint.clone(), manifest: digest, board, registry })
@@ -109,10 +117,10 @@ impl SealedShares {
         serde_json::to_string_pretty(self).map(|json| json + "\n").map_err(|source| Error::Encode { source })
     }
 
-    /// Opens the share of the member with this key, and measures it against the manifest.
+    /// Opens the share of the member with this key and verifies it against the manifest.
     ///
     /// # Errors
-    /// [`Error::NotOnBoard`], [`Error::Shares`] where theirs is missing, [`Error::ShareNotOpened`], [`Error::WrongShare`].
+    /// [`Error::NotOnBoard`], [`Error::Shares`] if the member's share is missing, [`Error::ShareNotOpened`], [`Error::WrongShare`].
     pub fn open_share(
         &self,
         manifest: &SealedManifest,
@@ -121,24 +129,24 @@ impl SealedShares {
     ) -> Result<Share, Error> {
         let place = manifest.seal.board.members.iter().find(|listed| listed.key_id == member);
         let index = place.ok_or(Error::NotOnBoard { key_id: member })?.index;
-        let missing = || Error::Shares { reason: format!("there is none of board member {member}") };
+        let missing = || Error::Shares { reason: format!("there is no share of board member {member}") };
         let sealed = self.board.iter().find(|share| share.key_id == member).ok_or_else(missing)?;
         let checkpoint = &manifest.plain.checkpoint;
-        let aad = at_rest(checkpoint, member, Some(index));
+        let aad = rest_context(checkpoint, member, Some(index));
         let not_opened = || Error::ShareNotOpened { index, member };
         if sealed.index != index {
             return Err(not_opened());
         }
         let bytes =
             open_with(key, Purpose::SHARE_FOR_MEMBER, &aad, &sealed.sealed).map_err(|_| not_opened())?;
-        let share = Share::of(index, &bytes).ok_or_else(not_opened)?;
-        share.checked(&manifest.seal.board, checkpoint)
+        let share = Share::from_bytes(index, &bytes).ok_or_else(not_opened)?;
+        share.verify(&manifest.seal.board, checkpoint)
     }
 
-    /// Opens the registry's key, for the registry.
+    /// Opens the registry's key with the registry's identity.
     ///
     /// # Errors
-    /// [`Error::NotOpened`], [`Error::Shares`] where the key is not this manifest's registry's.
+    /// [`Error::NotOpened`], [`Error::Shares`] if the key is not for this manifest's registry.
     pub fn open_registry_key(
         &self,
         manifest: &SealedManifest,
@@ -149,12 +157,12 @@ impl SealedShares {
             let reason = format!("the registry is {}, not {registry}", self.registry.key_id);
             return Err(Error::Shares { reason });
         }
-        let aad = at_rest(&manifest.plain.checkpoint, registry, None);
+        let aad = rest_context(&manifest.plain.checkpoint, registry, None);
         open_key(key, Purpose::REGISTRY_KEY, &aad, &self.registry.sealed)
     }
 }
 
-/// Seals a member's share to a researcher; it opens under the grant of this digest only.
+/// Seals a member's share to a researcher for the grant with this digest.
 ///
 /// # Errors
 /// [`Error::Unsealable`].
@@ -164,12 +172,12 @@ pub fn reseal_share(
     grant: Sha256Digest,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<ResealedShare, Error> {
-    let aad = under_grant(grant, share.index());
+    let aad = grant_context(grant, share.index());
     let sealed = seal_to(researcher, Purpose::SHARE_FOR_RESEARCHER, &aad, share.bytes(), rng)?;
     Ok(ResealedShare { index: share.index(), sealed })
 }
 
-/// Opens a share that a member sealed to this researcher under this grant, and measures it against the manifest.
+/// Opens a share that a member sealed to this researcher for this grant, and verifies it against the manifest.
 ///
 /// # Errors
 /// [`Error::NoSuchShare`], [`Error::ShareNotOpened`], [`Error::WrongShare`]; the last two name the member.
@@ -182,13 +190,13 @@ pub fn open_resealed_share(
     let (index, board) = (resealed.index, &manifest.seal.board);
     let member = board.member(index).ok_or(Error::NoSuchShare { index })?.key_id;
     let not_opened = || Error::ShareNotOpened { index, member };
-    let aad = under_grant(grant, index);
+    let aad = grant_context(grant, index);
     let bytes = open_with(researcher, Purpose::SHARE_FOR_RESEARCHER, &aad, &resealed.sealed)
         .map_err(|_| not_opened())?;
-    Share::of(index, &bytes).ok_or_else(not_opened)?.checked(board, &manifest.plain.checkpoint)
+    Share::from_bytes(index, &bytes).ok_or_else(not_opened)?.verify(board, &manifest.plain.checkpoint)
 }
 
-/// Seals the registry's key to a researcher for a lease of this digest.
+/// Seals the registry's key to a researcher for the lease with this digest.
 ///
 /// # Errors
 /// [`Error::Unsealable`].
@@ -201,7 +209,7 @@ pub fn seal_registry_key(
     seal_to(researcher, Purpose::LEASE, lease.as_bytes(), key.secret().bytes(), rng)
 }
 
-/// Opens the registry's key that a lease of this digest brought.
+/// Opens the registry's key in the lease with this digest.
 ///
 /// # Errors
 /// [`Error::NotOpened`].
@@ -221,16 +229,16 @@ fn open_key(
 ) -> Result<RegistryKey, Error> {
     let bytes = open_with(key, purpose, aad, sealed)?;
     let secret = Secret::from_slice(&bytes).ok_or(Error::NotOpened { purpose: purpose.as_str() })?;
-    Ok(RegistryKey::of(secret))
+    Ok(RegistryKey::from_secret(secret))
 }
 
-/// The context of what is sealed to its holder; the registry has no index.
-fn at_rest(checkpoint: &CheckpointId, holder: KeyId, index: Option<ShareIndex>) -> Vec<u8> {
+/// The HPKE context of a part that is sealed to its holder; the registry has no index.
+fn rest_context(checkpoint: &CheckpointId, holder: KeyId, index: Option<ShareIndex>) -> Vec<u8> {
     let index = [index.map_or(0, ShareIndex::number)];
     encode(&[checkpoint.as_str().as_bytes(), holder.to_string().as_bytes(), &index])
 }
 
-/// The context of a share that is sealed to a researcher.
-fn under_grant(grant: Sha256Digest, index: ShareIndex) -> Vec<u8> {
+/// The HPKE context of a share that is sealed to a researcher.
+fn grant_context(grant: Sha256Digest, index: ShareIndex) -> Vec<u8> {
     encode(&[grant.as_bytes(), &[index.number()]])
 }

@@ -1,9 +1,9 @@
-//! Where a folder is put together: beside its destination, so that one rename makes it appear whole.
+//! A working folder beside the destination, so that one rename makes the destination appear completely.
 //!
-//! `<to>.partial/` holds `lock`, while sealing `session`, and `folder/`, which becomes the destination. The order is the argument
-//! for atomicity: every file of `folder/` is synced, then `folder/` itself, then the session is removed, then `folder/` is renamed
-//! to the destination, then the parent is synced, then the rest is removed. A kill at any instant leaves either no destination or a
-//! whole one. Nothing in `folder/` is believed by the next run: it is compared with what it should be, byte for byte.
+//! `<to>.partial/` has `lock`, `session` (while sealing), and `folder/`, which becomes the destination. Atomicity follows from the order:
+//! every file of `folder/` is synced, then `folder/`, then the session is removed, then `folder/` is renamed to the destination, then the
+//! parent is synced, then the rest is removed. A kill at any time leaves no destination or a complete one. The next run compares
+//! everything in `folder/` byte for byte with what it must be.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 
-/// A working folder, held by one process.
+/// A working folder, locked by one process.
 pub(super) struct Staging {
     destination: PathBuf,
     partial: PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Takes the working folder of `destination`, made or left by an earlier run.
+    /// Creates and locks the working folder of `destination`, or that of an earlier run.
     pub(super) fn open(destination: &Path) -> Result<Self, Error> {
         let Some(name) = destination.file_name() else {
             return Err(Error::NotAFolderName { destination: destination.to_owned() });
@@ -44,17 +44,17 @@ impl Staging {
         Ok(staging)
     }
 
-    /// What becomes the destination.
+    /// The folder that becomes the destination.
     pub(super) fn folder(&self) -> PathBuf {
         self.partial.join("folder")
     }
 
-    /// The keys of a sealing that is not done.
+    /// The file with the keys of an unfinished sealing.
     pub(super) fn session(&self) -> PathBuf {
         self.partial.join("session")
     }
 
-    /// Empties the working folder: nothing of it may be used, and no key to it is to be left.
+    /// Empties the working folder and deletes the session's keys.
     pub(super) fn clear(&self) -> Result<(), Error> {
         remove_file(&self.session())?;
         let folder = self.folder();
@@ -65,7 +65,7 @@ impl Staging {
         sync_folder(&self.partial)
     }
 
-    /// Makes the folder appear under its name. Every file in it must be synced.
+    /// Renames the folder to the destination. All files in it must be synced.
     pub(super) fn publish(&self) -> Result<(), Error> {
         let folder = self.folder();
         sync_folder(&folder)?;
@@ -83,9 +83,9 @@ impl Staging {
         }
     }
 
-    /// Removes the working folder and what is in it.
+    /// Removes the working folder.
     pub(super) fn discard(self) -> Result<(), Error> {
-        // First what could open the rest, in case of a kill between the two.
+        // The keys first, in case of a kill in between.
         remove_file(&self.session())?;
         fs::remove_dir_all(&self.partial).map_err(Error::io("remove", &self.partial))
     }
@@ -102,11 +102,11 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", path))
 }
 
-/// Makes `path` hold `bytes` and nothing else, durably. Returns whether it did before.
+/// Writes `bytes` to `path` durably. Returns whether the file already had these bytes.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
     let file = open_for_writing(path)?;
     let write = || {
-        let held = file.metadata()?.len() == bytes.len() as u64 && holds(&file, bytes, 0)?;
+        let held = file.metadata()?.len() == bytes.len() as u64 && has_bytes_at(&file, bytes, 0)?;
         if !held {
             file.write_all_at(bytes, 0)?;
             file.set_len(bytes.len() as u64)?;
@@ -116,15 +116,15 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<bool, Error> {
     write().map_err(Error::io("write", path))
 }
 
-/// A file to be compared and corrected; made where it is not there.
+/// Opens a file for comparison and correction; creates it if it does not exist.
 pub(super) fn open_for_writing(path: &Path) -> Result<File, Error> {
     let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     options.map_err(Error::io("create", path))
 }
 
-/// Whether a file has these bytes at `position`.
-pub(super) fn holds(file: &File, bytes: &[u8], position: u64) -> io::Result<bool> {
-    /// Compared in pieces, so that a second copy of a chunk is never held.
+/// Whether a file has `bytes` at `position`.
+pub(super) fn has_bytes_at(file: &File, bytes: &[u8], position: u64) -> io::Result<bool> {
+    /// Compared in pieces, to avoid a second copy of a chunk in memory.
     const PIECE: usize = 1 << 16;
     let mut scratch = [0; PIECE];
     for (i, piece) in bytes.chunks(PIECE).enumerate() {
@@ -139,13 +139,13 @@ pub(super) fn holds(file: &File, bytes: &[u8], position: u64) -> io::Result<bool
     Ok(true)
 }
 
-/// The bytes of a regular file of at most `max` bytes; `None` where there is none of that name.
+/// Reads a regular file of at most `max` bytes, or returns `None` if it does not exist.
 pub(super) fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Error> {
     let metadata = match path.metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         metadata => metadata.map_err(Error::io("open", path))?,
     };
-    // Anything but a regular file is refused before it is opened, since a pipe would block.
+    // Refuse other kinds of files before opening: a pipe would block.
     if !metadata.is_file() || metadata.len() > max {
         let refusal = format!("not a regular file of at most {max} bytes");
         return Err(Error::io("open", path)(io::Error::new(ErrorKind::InvalidInput, refusal)));

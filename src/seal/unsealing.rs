@@ -1,7 +1,7 @@
-//! Opening a checkpoint to a folder again: the normal form as it was imported, with the same digests.
+//! Writing an opened checkpoint to a folder: the normal form as it was imported, with the same digests.
 //!
-//! For those who may have the plain files: a board that takes its release back, or a public stage. No command does it without a
-//! grant. The folder appears whole or not at all, by the order of writes at the head of `staging.rs`.
+//! For people who may have the plain files: a board that moves its release, or a public stage. No command does it without a grant. The
+//! folder appears completely or not at all, by the order of writes in `staging.rs`.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -12,14 +12,14 @@ use rayon::prelude::*;
 use super::Error;
 use super::buffer::Buffer;
 use super::opened::OpenedCheckpoint;
-use super::staging::{Staging, holds, open_for_writing, write_whole};
+use super::staging::{Staging, has_bytes_at, open_for_writing, write_whole};
 use crate::checkpoint::manifest::{FileEntry, MANIFEST};
 use crate::checkpoint::{self, Checkpoint};
 use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::progress::Progress;
 
 impl OpenedCheckpoint {
-    /// Writes the plain checkpoint to a new folder. A second run goes on where one was cut off.
+    /// Writes the plain checkpoint to a new folder. A second run resumes an interrupted one.
     ///
     /// # Errors
     /// [`Error::DestinationExists`], [`Error::PlainDigest`], [`Error::Io`], and those of the chunks.
@@ -37,7 +37,7 @@ impl OpenedCheckpoint {
         done
     }
 
-    /// A folder that is there already and holds the same is as good as a new one.
+    /// Accepts an existing folder with the same contents.
     fn existing(&self, destination: &Path, progress: &dyn Progress) -> Result<Checkpoint, Error> {
         let exists = || Error::DestinationExists { destination: destination.to_owned() };
         let checkpoint = Checkpoint::open(destination).map_err(|_| exists())?;
@@ -53,19 +53,20 @@ impl OpenedCheckpoint {
         let folder = staging.folder();
         progress.begin("opening", Some(self.manifest().size()));
         for (at, file) in self.manifest().files.iter().enumerate() {
-            self.write_file(at, file, (&folder, progress))?;
+            self.write_file(at, file, &folder, progress)?;
         }
         let json = self.manifest().to_json().map_err(|source| checkpoint::Error::Encode { source })?;
         write_whole(&folder.join(MANIFEST), json.as_bytes())?;
         staging.publish()
     }
 
-    /// All threads open and write chunks while one hashes those before them, in order.
+    /// All threads decrypt and write chunks while one hashes the previous chunks, in order.
     fn write_file(
         &self,
         at: usize,
         entry: &FileEntry,
-        (folder, progress): (&Path, &dyn Progress),
+        folder: &Path,
+        progress: &dyn Progress,
     ) -> Result<(), Error> {
         let path = folder.join(&entry.name);
         let file = open_for_writing(&path)?;
@@ -77,7 +78,7 @@ impl OpenedCheckpoint {
             let indices = first..(first + batch).min(count);
             let before = std::mem::take(&mut opened);
             let (now, ()) = rayon::join(
-                || self.write_chunks(at, indices, (&file, &path)),
+                || self.write_chunks(at, indices, &file, &path),
                 || self.hash(before, &mut hasher, progress),
             );
             opened = now?;
@@ -94,7 +95,8 @@ impl OpenedCheckpoint {
         &self,
         at: usize,
         indices: std::ops::Range<u64>,
-        (file, path): (&File, &Path),
+        file: &File,
+        path: &Path,
     ) -> Result<Vec<Buffer>, Error> {
         let chunk_size = self.reader.manifest().seal.chunk_size.bytes();
         let opened = indices.into_par_iter().filter_map(|index| {
@@ -102,7 +104,11 @@ impl OpenedCheckpoint {
             Some(plain.and_then(|plain| {
                 let position = index * chunk_size;
                 let write = || {
-                    if holds(file, &plain, position)? { Ok(()) } else { file.write_all_at(&plain, position) }
+                    if has_bytes_at(file, &plain, position)? {
+                        Ok(())
+                    } else {
+                        file.write_all_at(&plain, position)
+                    }
                 };
                 write().map_err(Error::io("write", path))?;
                 Ok(plain)
@@ -115,7 +121,7 @@ impl OpenedCheckpoint {
         for chunk in chunks {
             hasher.update(&chunk);
             progress.advance(chunk.len() as u64);
-            self.reader.give_back(chunk);
+            self.reader.return_buffer(chunk);
         }
     }
 }

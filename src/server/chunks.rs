@@ -51,7 +51,7 @@ pub(super) async fn get(
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
     if app.presign
-        && let Some(url) = blobs.presigned(digest, PRESIGNED).await.map_err(Error::from)?
+        && let Some(url) = blobs.presign(digest, PRESIGNED).await.map_err(Error::from)?
     {
         let place = HeaderValue::try_from(url).map_err(|_| Refusal::malformed("the store's URL is none"))?;
         return Ok((StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, place)]).into_response());

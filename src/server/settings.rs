@@ -183,7 +183,7 @@ impl Settings {
             reason: error.to_string(),
         };
         let settings: Self =
-            toml::Deserializer::parse(text).and_then(crate::json::strictly).map_err(malformed)?;
+            toml::Deserializer::parse(text).and_then(crate::json::deserialize_strict).map_err(malformed)?;
         if settings.schema != 1 {
             return Err(SettingsError::Schema { path: path.to_owned(), schema: settings.schema });
         }

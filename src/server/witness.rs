@@ -19,7 +19,7 @@ use super::ServeError;
 use super::middleware::require_host;
 use crate::digest::Sha256Digest;
 use crate::identity::Signer;
-use crate::log::{HeadNote, LogKey, Offered, TreeHead, WitnessRefusal, cosign};
+use crate::log::{CosignRequest, HeadNote, LogKey, TreeHead, WitnessRefusal, cosign};
 use crate::time::Timestamp;
 use crate::web::Acceptor;
 
@@ -128,7 +128,7 @@ async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: Bytes) -> Res
 impl Witness {
     /// The lines of the cosignature, once the head is on the disk.
     fn add(&self, body: &[u8], now: Timestamp) -> io::Result<Result<Vec<u8>, WitnessRefusal>> {
-        let checked = Offered::parse(body).and_then(|offered| {
+        let checked = CosignRequest::parse(body).and_then(|offered| {
             let last = self.last(offered.note.log());
             match last {
                 Ok(last) => offered.check(&self.logs, last.as_ref()).map(|_| Ok(offered.note)),
@@ -141,9 +141,9 @@ impl Witness {
         };
         write_whole(&self.folder, &self.path(note.log()), &note.to_bytes())?;
         // Whatever others signed is left out: the answer holds this witness's line only.
-        note.clear();
+        note.clear_signatures();
         cosign(&mut note, &self.name, &*self.signer, now).map_err(io::Error::other)?;
-        Ok(Ok(note.lines()))
+        Ok(Ok(note.signature_lines()))
     }
 
     /// The head of a log that was seen last.
@@ -156,7 +156,7 @@ impl Witness {
     }
 
     fn path(&self, log: &str) -> PathBuf {
-        self.folder.join(format!("{}.head", Sha256Digest::of(log.as_bytes())))
+        self.folder.join(format!("{}.head", Sha256Digest::compute(log.as_bytes())))
     }
 }
 

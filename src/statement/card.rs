@@ -1,7 +1,7 @@
 //! Cards as statements: the public half of an identity, signed by its own key.
 //!
-//! The signature proves that whoever holds the signing key chose the sealing key and the name beside it: nobody can hand out
-//! another's signing key with a sealing key of their own.
+//! The signature proves that the holder of the signing key chose the sealing key and the name. An attacker cannot combine another person's
+//! signing key with a sealing key of their own.
 
 use super::{Envelope, Error, Predicate, Quorum, Statement, Subject, Verified};
 use crate::digest::Sha256Digest;
@@ -12,21 +12,21 @@ impl Predicate for Card {
     const IN_CATALOGUE: bool = false;
 }
 
-/// The card as a statement signed by its owner; its subject is the signing key.
+/// Signs a card with its owner's key. The statement's subject is the digest of the signing key.
 ///
 /// # Errors
 /// [`Error::Signer`].
 pub fn sign_card(card: &Card, signer: &dyn Signer) -> Result<Envelope, Error> {
-    Statement::in_no_catalogue(subject(card), card.clone()).sign(signer)
+    Statement::without_catalogue(subject(card), card.clone()).sign(signer)
 }
 
-/// The card of an envelope, if its own key signed it.
+/// Verifies that a card is signed by its own key, and by no other.
 ///
 /// # Errors
 /// [`Error::CardNotSelfSigned`], and those of [`Envelope::claim`].
 pub fn verify_card(envelope: &Envelope) -> Result<Verified<Card>, Error> {
     let claim: Statement<Card> = envelope.claim()?;
-    // One more would be somebody else's, and each costs whoever looks at the card.
+    // A second signature could only be another person's, and each costs time to verify.
     if envelope.signatures().len() != 1 {
         let count = envelope.signatures().len();
         return Err(Error::SignatureCount { kind: Card::KIND.to_owned(), count, max: 1 });
@@ -35,8 +35,8 @@ pub fn verify_card(envelope: &Envelope) -> Result<Verified<Card>, Error> {
     if claim.subject != subject(&claim.predicate) {
         return Err(not_self_signed());
     }
-    let owner = |card: &Card| Quorum::of_one(card.name.as_str(), card.verifying_key);
-    match envelope.self_signed(owner) {
+    let owner = |card: &Card| Quorum::from_key(card.name.as_str(), card.verifying_key);
+    match envelope.verify_self_signed(owner) {
         Ok(statement) => Ok(statement.map(|statement| statement.predicate)),
         Err(Error::Threshold(_)) => Err(not_self_signed()),
         Err(error) => Err(error),
@@ -44,7 +44,7 @@ pub fn verify_card(envelope: &Envelope) -> Result<Verified<Card>, Error> {
 }
 
 fn subject(card: &Card) -> Subject {
-    Subject { name: "identity".to_owned(), digest: Sha256Digest::of(card.verifying_key.as_bytes()) }
+    Subject { name: "identity".to_owned(), digest: Sha256Digest::compute(card.verifying_key.as_bytes()) }
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
 
     fn identity(seed: u8) -> Identity {
         let name = "Ada".parse().unwrap();
-        Identity::new((name, None), &[seed; 32], &[seed; 32], Timestamp::from_unix_seconds(0))
+        Identity::new(name, None, &[seed; 32], &[seed; 32], Timestamp::from_unix_seconds(0))
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The name of a catalogue, which everything that is signed for it carries.
+//! The id of a catalogue, which every statement for it carries.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 
-/// Which catalogue something is for: the SHA-256 of the signed part of its `1.root.json`, in canonical JSON (TUF 1.0, 4.2).
+/// The id of a catalogue: the SHA-256 of the signed part of its `1.root.json`, in canonical JSON (TUF 1.0, 4.2).
 ///
-/// The signed part is the same however many owners have signed, so that the catalogue has its name before it is founded.
+/// The signed part does not depend on the signatures, so a catalogue has its id before its owners sign it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CatalogueId(Sha256Digest);
 
 impl CatalogueId {
-    /// The catalogue whose first root has this digest.
+    /// The id of the catalogue whose first root has this digest.
     pub fn new(first_root: Sha256Digest) -> Self {
         Self(first_root)
     }
 
-    /// The digest of its first root.
+    /// Returns the digest of the first root.
     pub fn digest(self) -> Sha256Digest {
         self.0
     }

@@ -12,9 +12,9 @@ use super::quorum::{Quorum, Verified};
 use crate::digest::Sha256Digest;
 use crate::identity::{KeyId, Signature, Signer, VerifyingKey};
 
-/// Longest accepted envelope and payload.
+/// Longest accepted envelope and payload, in bytes.
 pub(super) const MAX_BYTES: usize = 1 << 20;
-/// Most signatures that are looked at.
+/// Maximum number of signatures in an envelope.
 const MAX_SIGNATURES: usize = 64;
 
 const LENIENT: GeneralPurposeConfig =
@@ -22,7 +22,7 @@ const LENIENT: GeneralPurposeConfig =
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
-/// A payload and the signatures over it, none of them checked yet.
+/// A payload and its signatures, unverified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct Envelope {
@@ -34,9 +34,9 @@ pub struct Envelope {
 /// One signature of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvelopeSignature {
-    /// Whose it is said to be: a hint, signed by nobody.
+    /// The id of the signing key: an unsigned hint.
     pub key_id: Option<KeyId>,
-    /// The signature.
+    /// The Ed25519 signature over [`Envelope::message`].
     pub signature: Signature,
 }
 
@@ -96,7 +96,7 @@ pub(super) fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) ->
 }
 
 fn decode(text: &str, what: &str) -> Result<Vec<u8>, Error> {
-    // DSSE: either alphabet must be accepted.
+    // DSSE requires that readers accept both alphabets.
     BASE64
         .decode(text)
         .or_else(|_| BASE64_URL.decode(text))
@@ -104,13 +104,13 @@ fn decode(text: &str, what: &str) -> Result<Vec<u8>, Error> {
 }
 
 impl Envelope {
-    /// A payload that nobody signed yet.
+    /// Wraps a payload without signatures.
     pub fn new(payload_type: impl Into<String>, payload: Vec<u8>) -> Self {
         Self { payload_type: payload_type.into(), payload, signatures: Vec::new() }
     }
 
-    /// Parses an envelope in JSON; unknown fields are passed over, as DSSE has it. Signatures of other kinds than Ed25519 are
-    /// left out: they count for nothing here.
+    /// Parses an envelope in JSON. As DSSE specifies, unknown fields are ignored. Signatures that do not have the length of Ed25519's are
+    /// dropped.
     ///
     /// # Errors
     /// [`Error::TooLong`], [`Error::Envelope`].
@@ -123,13 +123,13 @@ impl Envelope {
         Self::try_from(wire)
     }
 
-    /// The envelope in JSON, indented, with a newline at its end.
+    /// Serializes the envelope as indented JSON that ends with a newline.
     pub fn to_json(&self) -> String {
-        // Strings and lists of strings always have a JSON form.
+        // Strings and lists of strings always serialize.
         serde_json::to_string_pretty(&Wire::from(self.clone())).unwrap_or_default() + "\n"
     }
 
-    /// Adds a signature; one that is there already by the same key is replaced.
+    /// Signs the payload and adds the signature, in place of an earlier one by the same key.
     ///
     /// # Errors
     /// [`Error::Signer`].
@@ -141,7 +141,7 @@ impl Envelope {
         Ok(())
     }
 
-    /// Takes over the signatures of another envelope of the same payload.
+    /// Adds the signatures of another envelope with the same payload.
     ///
     /// # Errors
     /// [`Error::OtherPayload`].
@@ -157,62 +157,62 @@ impl Envelope {
         Ok(())
     }
 
-    /// The same without the signatures that none of these keys made.
+    /// Returns a copy that has only the signatures made by a key of `quorum`.
     #[must_use]
-    pub fn signed_by_any(&self, quorum: &Quorum) -> Self {
+    pub fn with_signatures_by(&self, quorum: &Quorum) -> Self {
         let message = self.message();
         let holds = |signature: &&EnvelopeSignature| {
-            candidates(signature, quorum).any(|(key, signature)| key.verifies(&message, signature))
+            candidates(signature, quorum).any(|(key, signature)| key.has_signed(&message, signature))
         };
         let signatures = self.signatures.iter().filter(holds).cloned().collect();
         Self { payload_type: self.payload_type.clone(), payload: self.payload.clone(), signatures }
     }
 
-    /// The type of the payload.
+    /// Returns the payload's type.
     pub fn payload_type(&self) -> &str {
         &self.payload_type
     }
 
-    /// The payload, which nobody has checked.
+    /// Returns the payload, unverified.
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// The SHA-256 of the payload: what others cite this statement by.
+    /// Returns the SHA-256 of the payload, by which other statements refer to this one.
     pub fn digest(&self) -> Sha256Digest {
-        Sha256Digest::of(&self.payload)
+        Sha256Digest::compute(&self.payload)
     }
 
-    /// The signatures, none of them checked.
+    /// Returns the signatures, unverified.
     pub fn signatures(&self) -> &[EnvelopeSignature] {
         &self.signatures
     }
 
-    /// The bytes that signatures are over.
+    /// Returns the signed bytes: DSSE's pre-authentication encoding of type and payload.
     pub fn message(&self) -> Vec<u8> {
         pre_authentication_encoding(&self.payload_type, &self.payload)
     }
 
-    /// Hands out `value`, parsed from this payload, if `quorum` signed the envelope.
+    /// Returns `value`, which must have been parsed from this payload, if `quorum` signed the envelope.
     pub(super) fn verify<T>(&self, quorum: &Quorum, value: T) -> Result<Verified<T>, Error> {
         let candidates = self.signatures.iter().flat_map(|signature| candidates(signature, quorum));
         let verified = quorum.verify(value, &self.message(), candidates)?;
         Ok(verified.with_digest(self.digest()))
     }
 
-    /// The distinct keys of `quorum` that signed, however many they are.
+    /// Returns the distinct keys of `quorum` that signed, whether or not they meet its threshold.
     pub fn signers(&self, quorum: &Quorum) -> BTreeSet<VerifyingKey> {
-        self.signers_beside(&BTreeSet::new(), quorum)
+        self.new_signers(&BTreeSet::new(), quorum)
     }
 
-    /// The distinct keys of `quorum` that signed, but for those of whom it is `known` already.
-    pub fn signers_beside(&self, known: &BTreeSet<VerifyingKey>, quorum: &Quorum) -> BTreeSet<VerifyingKey> {
+    /// Returns the distinct keys of `quorum` that signed, without verifying again those in `known`.
+    pub fn new_signers(&self, known: &BTreeSet<VerifyingKey>, quorum: &Quorum) -> BTreeSet<VerifyingKey> {
         let candidates = self.signatures.iter().flat_map(|signature| candidates(signature, quorum));
         quorum.signers(&self.message(), candidates.filter(|(key, _)| !known.contains(key)))
     }
 }
 
-/// Whose a signature may be: the key that it names, or any of the quorum's where it names none of them.
+/// The keys that may have made a signature: the one that it names, or all of the quorum's if it names none of them.
 fn candidates<'a>(
     signature: &'a EnvelopeSignature,
     quorum: &'a Quorum,
@@ -248,17 +248,17 @@ mod tests {
 
     #[test]
     fn a_signature_holds_for_its_payload_type_only() {
-        let quorum = Quorum::of_one("the signer", SigningKey::from_bytes(&[1; 32]).verifying_key());
+        let quorum = Quorum::from_key("the signer", SigningKey::from_bytes(&[1; 32]).verifying_key());
         let mut other = envelope();
         assert!(other.verify(&quorum, ()).is_ok());
         other.payload_type = "text/html".to_owned();
         let error = other.verify(&quorum, ()).unwrap_err();
-        assert_eq!(error.to_string(), "the signer must sign, and did not");
+        assert_eq!(error.to_string(), "the signer must sign; the signature is missing");
     }
 
     #[test]
     fn a_wrong_or_missing_hint_does_not_hide_a_signature() {
-        let quorum = Quorum::of_one("the signer", SigningKey::from_bytes(&[1; 32]).verifying_key());
+        let quorum = Quorum::from_key("the signer", SigningKey::from_bytes(&[1; 32]).verifying_key());
         let mut envelope = envelope();
         for hint in [None, Some(SigningKey::from_bytes(&[2; 32]).verifying_key().id())] {
             envelope.signatures[0].key_id = hint;
@@ -284,7 +284,7 @@ mod tests {
         not a signed statement: its payload is not base64: Invalid symbol 32, offset 4.
         not a signed statement: it has 0 signatures, not 1 to 64
         not a signed statement: it has 65 signatures, not 1 to 64
-        a statement of 1048577 bytes; at most 1048576 are accepted
+        the statement has 1048577 bytes; at most 1048576 are accepted
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a statement.
+//! Errors of statements.
 
 use super::catalogue_id::CatalogueId;
 use super::quorum::ThresholdNotMet;
@@ -6,90 +6,48 @@ use crate::identity;
 
 /// A statement cannot be parsed, verified or signed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum Error {
-    /// Not a DSSE envelope.
+    /// The bytes are not a DSSE envelope.
     #[error("not a signed statement: {reason}")]
-    Envelope {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Longer than any statement may be.
-    #[error("a statement of {size} bytes; at most {max} are accepted")]
-    TooLong {
-        /// How long it is.
-        size: usize,
-        /// How long it may be.
-        max: usize,
-    },
-    /// Signed, but not as an in-toto statement.
-    #[error("the signed payload is a `{found}`, not a `{expected}`")]
-    PayloadType {
-        /// What it says.
-        found: String,
-        /// What is accepted.
-        expected: &'static str,
-    },
-    /// Another kind of statement.
+    Envelope { reason: String },
+    /// The envelope or its payload exceeds the limit, both in bytes.
+    #[error("the statement has {size} bytes; at most {max} are accepted")]
+    TooLong { size: usize, max: usize },
+    /// The payload is not an in-toto statement.
+    #[error("the payload type is `{found}`, not `{expected}`")]
+    PayloadType { found: String, expected: &'static str },
+    /// The statement is of another kind; `found` is taken from its predicate type.
     #[error("this is a {found}, not a {expected}")]
-    Kind {
-        /// What it is, the part of its type that tells.
-        found: String,
-        /// What was expected.
-        expected: &'static str,
-    },
-    /// The statement's fields are not those of its kind.
-    #[error("the {kind} cannot be read: {reason}")]
-    Malformed {
-        /// Its kind.
-        kind: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// It was signed for another catalogue.
+    Kind { found: String, expected: &'static str },
+    /// The statement does not have the fields of its kind.
+    #[error("the {kind} is malformed: {reason}")]
+    Malformed { kind: &'static str, reason: String },
+    /// The statement was signed for another catalogue.
     #[error("the {kind} is for the catalogue {found}; this is the catalogue {expected}")]
-    OtherCatalogue {
-        /// Its kind.
-        kind: &'static str,
-        /// The catalogue that it names.
-        found: CatalogueId,
-        /// The catalogue whose keys were asked for.
-        expected: CatalogueId,
-    },
-    /// It names no catalogue, as statements of version 0.1 did.
-    #[error("the {kind} does not name the catalogue that it is for, so it counts in none")]
-    NoCatalogue {
-        /// Its kind.
-        kind: &'static str,
-    },
-    /// Too few of those who must sign did.
+    OtherCatalogue { kind: &'static str, found: CatalogueId, expected: CatalogueId },
+    /// The statement names no catalogue, like those of version 0.1.
+    #[error("the {kind} does not name its catalogue and is not valid in any")]
+    NoCatalogue { kind: &'static str },
+    /// Too few keys of the quorum signed.
     #[error(transparent)]
     Threshold(#[from] ThresholdNotMet),
-    /// A card that its own keys did not sign.
+    /// A card is not signed by its own key.
     #[error("the card of {name} is not signed by its own key")]
-    CardNotSelfSigned {
-        /// Who it says it is.
-        name: String,
-    },
-    /// More signatures than the kind has, or none.
-    #[error("a {kind} carries {}; this one carries {count}", carried(*max))]
-    SignatureCount {
-        /// Its kind.
-        kind: String,
-        /// How many it carries.
-        count: usize,
-        /// How many it may carry.
-        max: usize,
-    },
-    /// Another payload than the one that others signed.
-    #[error("these signatures are over other bytes and cannot be merged")]
+    CardNotSelfSigned { name: String },
+    /// The envelope has no signature, or more than its kind may have.
+    #[error("a {kind} must have {}; this one has {count}", allowed(*max))]
+    SignatureCount { kind: String, count: usize, max: usize },
+    /// The two envelopes have different payloads.
+    #[error("cannot merge signatures of a different payload")]
     OtherPayload,
-    /// The holder of the key did not sign.
+    /// The signer failed.
     #[error(transparent)]
     Signer(#[from] identity::Error),
 }
 
 impl Error {
-    /// Whether the right people signing would mend it, rather than another form.
+    /// Whether signatures are missing or wrong, while the form is valid.
     pub fn is_about_signers(&self) -> bool {
         !matches!(
             self,
@@ -101,7 +59,7 @@ impl Error {
     }
 }
 
-fn carried(max: usize) -> String {
+fn allowed(max: usize) -> String {
     match max {
         1 => "one signature".to_owned(),
         _ => format!("1 to {max} signatures"),

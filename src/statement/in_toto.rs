@@ -11,41 +11,41 @@ use crate::digest::Sha256Digest;
 use crate::identity::Signer;
 use crate::visible::{is_plain, one_line};
 
-/// The payload type of every statement.
+/// The DSSE payload type of every statement.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATES: &str = "https://portcullis.dev/";
 
-/// What a kind of statement says. Types that implement it should refuse unknown fields.
+/// The predicate of one kind of statement. Implementations should refuse unknown fields.
 pub trait Predicate: Serialize + DeserializeOwned {
-    /// Its kind: `predicateType` is `https://portcullis.dev/<kind>/v1`.
+    /// The kind, such as `grant`; `predicateType` is `https://portcullis.dev/<kind>/v1`.
     const KIND: &'static str;
-    /// Whether such a statement is for one catalogue, which it must name. Cards are older than any catalogue; answers to a challenge name
-    /// the registry and its challenge instead.
+    /// Whether statements of this kind must name a catalogue. Cards exist before any catalogue; answers to a challenge name the registry
+    /// and its challenge instead.
     const IN_CATALOGUE: bool = true;
 }
 
-/// What a statement is about.
+/// The subject of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
-    /// Its name, for people.
+    /// The name, for people: at most 2,048 visible bytes on one line.
     pub name: String,
-    /// Its digest.
+    /// The SHA-256 that identifies the subject.
     pub digest: Sha256Digest,
 }
 
 /// Longest name of a subject, in bytes.
 const MAX_NAME: usize = 2048;
-/// The name of the subject that is the catalogue.
+/// The name of the second subject, which identifies the catalogue.
 const CATALOGUE: &str = "catalogue";
 
-/// A subject and what is said of it, for one catalogue.
+/// A predicate about a subject, for one catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement<P> {
     catalogue: Option<CatalogueId>,
-    /// What it is about.
+    /// The subject.
     pub subject: Subject,
-    /// What it says.
+    /// The predicate.
     pub predicate: P,
 }
 
@@ -80,27 +80,27 @@ impl WireSubject {
 }
 
 impl<P> Statement<P> {
-    /// A statement that counts in `catalogue` alone.
+    /// A statement that is valid only in `catalogue`.
     pub fn new(catalogue: CatalogueId, subject: Subject, predicate: P) -> Self {
         Self { catalogue: Some(catalogue), subject, predicate }
     }
 
-    /// A statement of a kind that is for no catalogue ([`Predicate::IN_CATALOGUE`]).
-    pub fn in_no_catalogue(subject: Subject, predicate: P) -> Self {
+    /// A statement of a kind that names no catalogue ([`Predicate::IN_CATALOGUE`]).
+    pub fn without_catalogue(subject: Subject, predicate: P) -> Self {
         Self { catalogue: None, subject, predicate }
     }
 
-    /// The catalogue that it is for.
+    /// Returns the catalogue that the statement names.
     pub fn catalogue(&self) -> Option<CatalogueId> {
         self.catalogue
     }
 }
 
 impl<P: Predicate> Statement<P> {
-    /// The statement in an envelope that nobody signed yet. The same statement always gives the same bytes.
+    /// Wraps the statement in an unsigned envelope. Equal statements give equal bytes.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where the predicate has no JSON form, [`Error::TooLong`], [`Error::NoCatalogue`].
+    /// [`Error::Malformed`] if the predicate cannot be serialized, [`Error::TooLong`], [`Error::NoCatalogue`].
     pub fn to_envelope(&self) -> Result<Envelope, Error> {
         if P::IN_CATALOGUE && self.catalogue.is_none() {
             return Err(Error::NoCatalogue { kind: P::KIND });
@@ -112,7 +112,7 @@ impl<P: Predicate> Statement<P> {
         Ok(Envelope::new(IN_TOTO, payload))
     }
 
-    /// The one form in which the statement is signed.
+    /// The only accepted serialization of the statement.
     fn payload(&self) -> Result<Vec<u8>, Error> {
         let catalogue = self.catalogue.map(|id| WireSubject::new(CATALOGUE, id.digest()));
         let subject = WireSubject::new(self.subject.name.clone(), self.subject.digest);
@@ -125,7 +125,7 @@ impl<P: Predicate> Statement<P> {
         serde_json::to_vec(&wire).map_err(|error| malformed::<P>(error.to_string()))
     }
 
-    /// The statement in an envelope that one person signed.
+    /// Wraps the statement in an envelope and signs it.
     ///
     /// # Errors
     /// Those of [`Self::to_envelope`], [`Error::Signer`].
@@ -136,12 +136,12 @@ impl<P: Predicate> Statement<P> {
     }
 }
 
-/// What a statement is about, and the catalogue that it is for.
+/// Separates the subject from the catalogue.
 fn subjects<P: Predicate>(found: Vec<WireSubject>) -> Result<(Subject, Option<CatalogueId>), Error> {
     let mut found = found.into_iter();
     let (subject, catalogue) = (found.next(), found.next());
     let Some(subject) = subject.filter(|_| found.next().is_none()) else {
-        return Err(malformed::<P>("it must have one subject, and its catalogue beside it".to_owned()));
+        return Err(malformed::<P>("it must have one subject, and the catalogue as the second".to_owned()));
     };
     if let Some(other) = catalogue.iter().find(|other| other.name != CATALOGUE || !P::IN_CATALOGUE) {
         let name = one_line(&other.name.chars().take(80).collect::<String>());
@@ -150,15 +150,14 @@ fn subjects<P: Predicate>(found: Vec<WireSubject>) -> Result<(Subject, Option<Ca
     let is_a_name = |name: &str| name.len() <= MAX_NAME && !name.contains(['\n', '\t']) && is_plain(name);
     if !is_a_name(&subject.name) {
         return Err(malformed::<P>(format!(
-            "its subject is not named by at most {MAX_NAME} visible characters on one line"
+            "the name of its subject must be at most {MAX_NAME} visible characters on one line"
         )));
     }
     let catalogue = catalogue.map(|catalogue| CatalogueId::new(catalogue.digest.sha256));
     Ok((Subject { name: subject.name, digest: subject.digest.sha256 }, catalogue))
 }
 
-/// Refuses a statement for another catalogue than the one whose keys are to have signed it (P10). A quorum of no catalogue verifies
-/// none of the kinds that name one.
+/// Requires that the statement names the catalogue of the quorum (P10). A quorum without a catalogue verifies only kinds that name none.
 fn require_catalogue<P: Predicate>(claim: &Statement<P>, quorum: &Quorum) -> Result<(), Error> {
     if !P::IN_CATALOGUE {
         return Ok(());
@@ -174,14 +173,14 @@ fn malformed<P: Predicate>(reason: String) -> Error {
     Error::Malformed { kind: P::KIND, reason }
 }
 
-/// The kind that a statement says it is, such as `grant`: what to read it as, before anything is believed.
+/// The kind that a predicate type claims, such as `grant`.
 fn kind_of(predicate_type: &str) -> String {
     let kind = predicate_type.strip_prefix(PREDICATES).and_then(|rest| rest.strip_suffix("/v1"));
     kind.unwrap_or(predicate_type).chars().take(80).collect()
 }
 
 impl Envelope {
-    /// The kind of statement that this says it is; nobody has checked it.
+    /// Returns the kind that the statement claims, unverified.
     ///
     /// # Errors
     /// [`Error::PayloadType`], [`Error::Envelope`].
@@ -197,7 +196,7 @@ impl Envelope {
         Ok(kind_of(&predicate_type))
     }
 
-    /// What the envelope claims, believed by nobody: to draft an answer, or to find out whose signature to look for.
+    /// Parses the statement without verifying signatures: to draft an answer, or to find the quorum that must have signed it.
     ///
     /// # Errors
     /// [`Error::PayloadType`], [`Error::Kind`], [`Error::Malformed`].
@@ -205,7 +204,7 @@ impl Envelope {
         self.require_in_toto()?;
         let wire: Wire<P> = match crate::json::from_slice(self.payload()) {
             Ok(wire) => wire,
-            // Of another kind, that it is another says more than which of its fields are strange.
+            // For a statement of another kind, say so instead of naming an unexpected field.
             Err(error) => {
                 self.require_kind::<P>(self.kind()?)?;
                 return Err(malformed::<P>(error.to_string()));
@@ -217,17 +216,15 @@ impl Envelope {
         }
         let (subject, catalogue) = subjects::<P>(wire.subject)?;
         let statement = Statement { catalogue, subject, predicate: wire.predicate };
-        // Whoever signs the same in other bytes says nothing new, and would be kept again and again: white space, fields in another
-        // order, arrays for objects, the values of defaults written out, other fields in the envelopes inside.
+        // Refuse other encodings of the same statement, which would be stored again under other digests: white space, another order of
+        // fields, arrays for objects, explicit defaults, other fields in nested envelopes.
         if statement.payload()? != self.payload() {
-            return Err(malformed::<P>(
-                "it is not written in the one form that such a statement has".to_owned(),
-            ));
+            return Err(malformed::<P>("it is not in canonical form".to_owned()));
         }
         Ok(statement)
     }
 
-    /// The statement, if `quorum` signed it.
+    /// Returns the statement if `quorum` signed it.
     ///
     /// # Errors
     /// Those of [`Self::claim`], [`Error::OtherCatalogue`], [`Error::NoCatalogue`], [`Error::Threshold`].
@@ -235,7 +232,7 @@ impl Envelope {
         self.statement_for(|_| Ok(quorum.clone()))
     }
 
-    /// The statement, if that quorum signed it which `quorum` finds by what it claims.
+    /// Returns the statement if the quorum that `quorum` derives from the unverified claim signed it.
     ///
     /// # Errors
     /// Those of `quorum` and of [`Self::statement`].
@@ -254,11 +251,11 @@ impl Envelope {
         Ok(Claim { envelope: self, statement: self.claim()? })
     }
 
-    /// The statement, if those signed it whom it names itself, as `signers` reads from the claim.
+    /// Returns the statement if the quorum that it names itself signed it; `signers` reads that quorum from the claim.
     ///
     /// # Errors
     /// Those of [`Self::claim`], [`Error::Threshold`].
-    pub fn self_signed<P: Predicate>(
+    pub fn verify_self_signed<P: Predicate>(
         &self,
         signers: impl FnOnce(&P) -> Quorum,
     ) -> Result<Verified<Statement<P>>, Error> {
@@ -336,12 +333,12 @@ mod tests {
     }
 
     fn greeting() -> Statement<Greeting> {
-        let subject = Subject { name: "a manifest".to_owned(), digest: Sha256Digest::of(b"manifest") };
+        let subject = Subject { name: "a manifest".to_owned(), digest: Sha256Digest::compute(b"manifest") };
         Statement::new(catalogue(1), subject, Greeting { words: "hello".to_owned() })
     }
 
     fn catalogue(seed: u8) -> CatalogueId {
-        CatalogueId::new(Sha256Digest::of(&[seed]))
+        CatalogueId::new(Sha256Digest::compute(&[seed]))
     }
 
     fn key() -> SigningKey {
@@ -351,7 +348,7 @@ mod tests {
     #[test]
     fn a_statement_reads_back_and_is_the_in_toto_form() {
         let envelope = greeting().sign(&key()).unwrap();
-        let quorum = Quorum::of_one("the greeter", key().verifying_key()).in_catalogue(catalogue(1));
+        let quorum = Quorum::from_key("the greeter", key().verifying_key()).with_catalogue(catalogue(1));
         let verified = envelope.statement::<Greeting>(&quorum).unwrap();
         assert_eq!(*verified, greeting());
         assert_eq!(verified.digest(), envelope.digest());
@@ -361,8 +358,8 @@ mod tests {
     #[test]
     fn a_statement_counts_in_its_own_catalogue_only() {
         let envelope = greeting().sign(&key()).unwrap();
-        let quorum = Quorum::of_one("the greeter", key().verifying_key());
-        let elsewhere = quorum.clone().in_catalogue(catalogue(2));
+        let quorum = Quorum::from_key("the greeter", key().verifying_key());
+        let elsewhere = quorum.clone().with_catalogue(catalogue(2));
         let refusal = |quorum: &Quorum| envelope.statement::<Greeting>(quorum).unwrap_err();
         assert!(matches!(
             refusal(&elsewhere),
@@ -370,7 +367,10 @@ mod tests {
                 if found == catalogue(1) && expected == catalogue(2)
         ));
         assert!(matches!(refusal(&quorum), Error::NoCatalogue { .. }), "a quorum of no catalogue");
-        assert!(matches!(refusal(&elsewhere.any_one()), Error::OtherCatalogue { .. }), "one of them, too");
+        assert!(
+            matches!(refusal(&elsewhere.with_threshold_one()), Error::OtherCatalogue { .. }),
+            "one of them, too"
+        );
         let unnamed = Statement { catalogue: None, ..greeting() };
         assert!(matches!(unnamed.sign(&key()), Err(Error::NoCatalogue { .. })), "nobody signs one without");
     }
@@ -383,12 +383,9 @@ mod tests {
         let payload = format!("{}{}", &named[..from], &named[to..]);
         let mut envelope = Envelope::new(IN_TOTO, payload.into_bytes());
         envelope.sign(&key()).unwrap();
-        let quorum = Quorum::of_one("the greeter", key().verifying_key()).in_catalogue(catalogue(1));
+        let quorum = Quorum::from_key("the greeter", key().verifying_key()).with_catalogue(catalogue(1));
         let error = envelope.statement::<Greeting>(&quorum).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the greeting does not name the catalogue that it is for, so it counts in none"
-        );
+        assert_eq!(error.to_string(), "the greeting does not name its catalogue and is not valid in any");
     }
 
     #[test]
@@ -413,14 +410,14 @@ mod tests {
             of(&good.replace("{\"words\":\"hello\"}", "[\"hello\"]")),
         ].join("\n"), @"
         not a signed statement: missing field `predicateType` at line 1 column 2
-        the greeting cannot be read: its `_type` is not `https://in-toto.io/Statement/v1`
-        the greeting cannot be read: unknown field `deeds`, expected `words` at line 1 column 345
-        the greeting cannot be read: unknown field `more`, expected `words` at line 1 column 360
+        the greeting is malformed: its `_type` is not `https://in-toto.io/Statement/v1`
+        the greeting is malformed: unknown field `deeds`, expected `words` at line 1 column 345
+        the greeting is malformed: unknown field `more`, expected `words` at line 1 column 360
         this is a https://portcullis.dev/greeting/v2, not a greeting
         this is a greeting, not a farewell
-        the signed payload is a `text/plain`, not a `application/vnd.in-toto+json`
-        the greeting cannot be read: it is not written in the one form that such a statement has
-        the greeting cannot be read: invalid type: sequence, expected struct Greeting at line 1 column 337
+        the payload type is `text/plain`, not `application/vnd.in-toto+json`
+        the greeting is malformed: it is not in canonical form
+        the greeting is malformed: invalid type: sequence, expected struct Greeting at line 1 column 337
         ");
     }
 }

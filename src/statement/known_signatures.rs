@@ -22,12 +22,12 @@ struct Generations {
 impl KnownSignatures {
     /// Whether `signature` is `key`'s over `message`. The first time it is verified ([`VerifyingKey::verifies`]).
     #[must_use]
-    pub fn verifies(&self, key: &VerifyingKey, message: &[u8], signature: &Signature) -> bool {
+    pub fn has_signed(&self, key: &VerifyingKey, message: &[u8], signature: &Signature) -> bool {
         let place = place_of(key, message, signature);
         if self.generations().contains(place) {
             return true;
         }
-        let verifies = key.verifies(message, signature);
+        let verifies = key.has_signed(message, signature);
         if verifies {
             self.generations().add(place);
         }
@@ -74,10 +74,10 @@ mod tests {
         let signature = key.sign(b"m").unwrap();
         let count = || known.generations().latest.len();
         for _ in 0..2 {
-            assert!(known.verifies(&key.verifying_key(), b"m", &signature));
-            assert!(!known.verifies(&other.verifying_key(), b"m", &signature), "another key");
-            assert!(!known.verifies(&key.verifying_key(), b"n", &signature), "other bytes");
-            assert!(!known.verifies(&key.verifying_key(), b"m", &other.sign(b"m").unwrap()));
+            assert!(known.has_signed(&key.verifying_key(), b"m", &signature));
+            assert!(!known.has_signed(&other.verifying_key(), b"m", &signature), "another key");
+            assert!(!known.has_signed(&key.verifying_key(), b"n", &signature), "other bytes");
+            assert!(!known.has_signed(&key.verifying_key(), b"m", &other.sign(b"m").unwrap()));
             assert_eq!(count(), 1);
         }
     }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn only_so_many_are_kept_and_the_latest_stay() {
         let mut generations = Generations::default();
-        let place = |number: usize| Sha256Digest::of(&number.to_le_bytes());
+        let place = |number: usize| Sha256Digest::compute(&number.to_le_bytes());
         for number in 0..5 * MAX_KNOWN {
             generations.add(place(number));
             assert!(generations.latest.len() + generations.earlier.len() <= 2 * MAX_KNOWN);

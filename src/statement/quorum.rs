@@ -1,7 +1,7 @@
-//! The one threshold counter: how many *distinct public keys* of a role signed the same bytes.
+//! The only threshold counter: how many *distinct public keys* of a role signed the same bytes.
 //!
-//! It counts keys, never key ids, envelopes or signatures: one key under two ids, or one key signing twice, is one signer
-//! (TUF 1.0, 5.1; DSSE v1, "t-of-n"). Everything that needs a board's consent comes through here.
+//! It counts keys, not key ids, envelopes or signatures: one key under two ids, or one key that signs twice, is one signer (TUF 1.0, 5.1;
+//! DSSE v1, "t-of-n"). Everything that requires a board's consent uses it.
 
 use std::collections::BTreeSet;
 
@@ -14,41 +14,41 @@ use crate::identity::{Signature, VerifyingKey};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{board} must sign{}", shortfall(board, *have, *need))]
 pub struct ThresholdNotMet {
-    /// Whose signatures were counted.
+    /// The role whose signatures were counted.
     pub board: String,
-    /// How many distinct keys of it signed.
+    /// Distinct keys that signed.
     pub have: usize,
-    /// How many must.
+    /// Distinct keys that must sign.
     pub need: usize,
 }
 
 fn shortfall(board: &str, have: usize, need: usize) -> String {
-    let its = form(board, "its", "their");
+    let its = inflect(board, "its", "their");
     match need {
-        1 => ", and did not".to_owned(),
+        1 => "; the signature is missing".to_owned(),
         _ => format!(" with {need} distinct keys; {have} of {its} keys signed"),
     }
 }
 
-/// The form of a word behind a role's name: `the board of tiny signs`, `the owners sign`.
-pub fn form<'a>(role: &str, of_one: &'a str, of_several: &'a str) -> &'a str {
+/// Chooses the form of a word that follows a role's name: `the board of tiny signs`, `the owners sign`.
+pub fn inflect<'a>(role: &str, of_one: &'a str, of_several: &'a str) -> &'a str {
     if role.starts_with("the owners") { of_several } else { of_one }
 }
 
-/// A threshold that its keys could never meet, or that asks for nothing.
+/// A threshold is zero or exceeds the number of distinct keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{board} {} {keys} distinct key{}; {} threshold of {threshold} must be between 1 and that",
-    form(board, "has", "have"),
+    inflect(board, "has", "have"),
     if *keys == 1 { "" } else { "s" },
-    form(board, "its", "their")
+    inflect(board, "its", "their")
 )]
 pub struct QuorumError {
-    /// Whose threshold.
+    /// The role.
     pub board: String,
-    /// How many distinct keys it has.
+    /// The number of its distinct keys.
     pub keys: usize,
-    /// The threshold.
+    /// The invalid threshold.
     pub threshold: usize,
 }
 
@@ -73,10 +73,10 @@ impl PartialEq for Quorum {
 impl Eq for Quorum {}
 
 impl Quorum {
-    /// `threshold` of `keys`; `board` names it in refusals.
+    /// A quorum of `threshold` of `keys`; error messages call it `board`.
     ///
     /// # Errors
-    /// [`QuorumError`] where the threshold is zero or more than the distinct keys.
+    /// [`QuorumError`] if the threshold is zero or exceeds the number of distinct keys.
     pub fn new(
         board: impl Into<String>,
         keys: impl IntoIterator<Item = VerifyingKey>,
@@ -90,63 +90,63 @@ impl Quorum {
         }
     }
 
-    /// One key alone.
-    pub fn of_one(board: impl Into<String>, key: VerifyingKey) -> Self {
+    /// A quorum of one key.
+    pub fn from_key(board: impl Into<String>, key: VerifyingKey) -> Self {
         Self { board: board.into(), keys: BTreeSet::from([key]), threshold: 1, catalogue: None, known: None }
     }
 
-    /// The same keys, as those that `catalogue` names: only statements for that catalogue verify.
+    /// Binds the quorum to a catalogue: only statements for that catalogue verify.
     #[must_use]
-    pub fn in_catalogue(mut self, catalogue: CatalogueId) -> Self {
+    pub fn with_catalogue(mut self, catalogue: CatalogueId) -> Self {
         self.catalogue = Some(catalogue);
         self
     }
 
-    /// The same keys; a signature that is among `known` is not verified a second time.
+    /// Remembers signatures: one that is among `known` is not verified a second time.
     #[must_use]
     pub fn with_known(mut self, known: &KnownSignatures) -> Self {
         self.known = Some(known.clone());
         self
     }
 
-    /// The catalogue that names these keys; `None` before one is trusted.
+    /// Returns the catalogue that names these keys, or `None` before one is trusted.
     pub fn catalogue(&self) -> Option<CatalogueId> {
         self.catalogue
     }
 
-    /// Any one of these keys.
+    /// Returns the same keys with threshold 1.
     #[must_use]
-    pub fn any_one(&self) -> Self {
+    pub fn with_threshold_one(&self) -> Self {
         Self { board: format!("one member of {}", self.board), threshold: 1, ..self.clone() }
     }
 
-    /// The same threshold of these keys without `key`.
+    /// Returns the same threshold of the remaining keys.
     ///
     /// # Errors
-    /// [`QuorumError`] if too few keys are left.
-    pub fn without(&self, key: &VerifyingKey) -> Result<Self, QuorumError> {
+    /// [`QuorumError`] if too few keys remain.
+    pub fn exclude(&self, key: &VerifyingKey) -> Result<Self, QuorumError> {
         let others = self.keys.iter().copied().filter(|other| other != key);
         let quorum = Self::new(self.board.clone(), others, self.threshold)?;
         Ok(Self { catalogue: self.catalogue, known: self.known.clone(), ..quorum })
     }
 
-    /// Its keys.
+    /// Returns the distinct keys.
     pub fn keys(&self) -> &BTreeSet<VerifyingKey> {
         &self.keys
     }
 
-    /// How many of them must sign.
+    /// Returns how many keys must sign.
     pub fn threshold(&self) -> usize {
         self.threshold
     }
 
-    /// What it is called.
+    /// Returns the name for messages.
     pub fn name(&self) -> &str {
         &self.board
     }
 
-    /// The distinct keys of this quorum with a valid signature over `message`. Each candidate is a key that is said to have
-    /// made a signature; keys of others are passed over.
+    /// Returns the distinct keys of this quorum that have a valid signature over `message`. Each candidate is a key and a signature that
+    /// it may have made; keys outside the quorum are ignored.
     pub fn signers<'a>(
         &self,
         message: &[u8],
@@ -164,12 +164,12 @@ impl Quorum {
 
     fn verifies(&self, key: &VerifyingKey, message: &[u8], signature: &Signature) -> bool {
         match &self.known {
-            Some(known) => known.verifies(key, message, signature),
-            None => key.verifies(message, signature),
+            Some(known) => known.has_signed(key, message, signature),
+            None => key.has_signed(message, signature),
         }
     }
 
-    /// Hands out `value`, which must have been parsed from `message`, if enough distinct keys signed `message`.
+    /// Returns `value`, which must have been parsed from `message`, if enough distinct keys signed `message`.
     ///
     /// # Errors
     /// [`ThresholdNotMet`].
@@ -187,11 +187,11 @@ impl Quorum {
                 need: self.threshold,
             });
         }
-        Ok(Verified { value, signers, digest: Sha256Digest::of(message) })
+        Ok(Verified { value, signers, digest: Sha256Digest::compute(message) })
     }
 }
 
-/// A value whose bytes a quorum signed. Only [`Quorum`] and what rests on it can make one.
+/// A value whose bytes a quorum signed. Only [`Quorum`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified<T> {
     value: T,
@@ -200,22 +200,22 @@ pub struct Verified<T> {
 }
 
 impl<T> Verified<T> {
-    /// The keys that signed.
+    /// Returns the keys that signed.
     pub fn signers(&self) -> &BTreeSet<VerifyingKey> {
         &self.signers
     }
 
-    /// The SHA-256 of the bytes that were signed; of a statement, of its payload.
+    /// Returns the SHA-256 of the signed bytes; for a statement, of its payload.
     pub fn digest(&self) -> Sha256Digest {
         self.digest
     }
 
-    /// The value.
+    /// Returns the value without the proof.
     pub fn into_inner(self) -> T {
         self.value
     }
 
-    /// The same proof about a part of the value.
+    /// Applies the proof to a part of the value.
     pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Verified<U> {
         Verified { value: part(self.value), signers: self.signers, digest: self.digest }
     }

@@ -85,7 +85,7 @@ pub fn make_batch(
 /// # Errors
 /// [`Error::Statement`], [`Error::Malformed`], [`Error::Broken`], [`Error::Unsigned`], [`Error::Batch`].
 pub fn verify_batch(envelope: &Envelope, catalogue: CatalogueId) -> Result<Verified<ChainedBatch>, Error> {
-    let statement = envelope.self_signed(|batch| owner(batch, catalogue))?;
+    let statement = envelope.verify_self_signed(|batch| owner(batch, catalogue))?;
     let key = statement.predicate.card.verifying_key;
     let batch = chained(&statement, |record| record.require_signed(&key))?;
     Ok(statement.map(|_| batch))
@@ -115,7 +115,7 @@ pub fn claimed_batch(envelope: &Envelope) -> Result<ChainedBatch, Error> {
 }
 
 fn owner(batch: &UsageBatch, catalogue: CatalogueId) -> Quorum {
-    Quorum::of_one(batch.card.name.as_str(), batch.card.verifying_key).in_catalogue(catalogue)
+    Quorum::from_key(batch.card.name.as_str(), batch.card.verifying_key).with_catalogue(catalogue)
 }
 
 fn chained(
@@ -184,7 +184,7 @@ mod tests {
     fn records() -> [SignedRecord; 3] {
         let first = record((0, first_link(JOURNAL)), &key(1));
         let second = record((1, first.digest()), &key(1));
-        let stray = record((1, Sha256Digest::of(b"elsewhere")), &key(1));
+        let stray = record((1, Sha256Digest::compute(b"elsewhere")), &key(1));
         [first, second, stray]
     }
 
@@ -200,7 +200,7 @@ mod tests {
     }
 
     fn catalogue(seed: u8) -> CatalogueId {
-        CatalogueId::new(Sha256Digest::of(&[seed]))
+        CatalogueId::new(Sha256Digest::compute(&[seed]))
     }
 
     #[test]

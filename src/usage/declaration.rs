@@ -54,9 +54,9 @@ pub fn verify_declaration(
     catalogue: CatalogueId,
 ) -> Result<Verified<Statement<JournalDeclaration>>, Error> {
     let owner = |said: &JournalDeclaration| {
-        Quorum::of_one(said.card.name.as_str(), said.card.verifying_key).in_catalogue(catalogue)
+        Quorum::from_key(said.card.name.as_str(), said.card.verifying_key).with_catalogue(catalogue)
     };
-    let statement = envelope.self_signed(owner)?;
+    let statement = envelope.verify_self_signed(owner)?;
     let said = &statement.predicate;
     let refused = |reason: &'static str| Error::Declaration { reason };
     if statement.subject.digest != first_link(said.journal) {

@@ -289,7 +289,7 @@ impl SignedRecord {
 
     /// The digest of the record, by which the next one cites it.
     pub fn digest(&self) -> Sha256Digest {
-        Sha256Digest::of(self.json().as_bytes())
+        Sha256Digest::compute(self.json().as_bytes())
     }
 
     fn json(&self) -> &str {
@@ -305,7 +305,7 @@ impl SignedRecord {
         let signature = signature.and_then(|text| BASE64_STANDARD.decode(text).ok());
         let signature = signature.and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
         let message = format!("{DOMAIN}{}", self.json());
-        let holds = |bytes| key.verifies(message.as_bytes(), &Signature::from_bytes(bytes));
+        let holds = |bytes| key.has_signed(message.as_bytes(), &Signature::from_bytes(bytes));
         if signature.is_some_and(holds) { Ok(()) } else { Err(Error::Unsigned { seq: self.record.seq }) }
     }
 
@@ -328,7 +328,7 @@ impl SignedRecord {
 
 /// What the first record of a journal cites in place of one before it.
 pub fn first_link(journal: JournalId) -> Sha256Digest {
-    Sha256Digest::of(format!("portcullis/v1/usage-journal {journal}").as_bytes())
+    Sha256Digest::compute(format!("portcullis/v1/usage-journal {journal}").as_bytes())
 }
 
 /// Checks that records follow one another from `next` on and that `key` signed each; what the one after them must be.

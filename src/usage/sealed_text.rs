@@ -69,7 +69,7 @@ impl Recipients {
         if self.mode == UsageMode::Counts {
             return Ok(None);
         }
-        let sha256 = Sha256Digest::of(text.as_bytes());
+        let sha256 = Sha256Digest::compute(text.as_bytes());
         let mut sealed = BTreeMap::new();
         if self.mode == UsageMode::Sealed {
             let mut end = text.len().min(MAX_TEXT_BYTES);
@@ -94,7 +94,7 @@ impl KeptText {
         let Some(sealed) = self.sealed.get(&id) else { return Ok(None) };
         let bytes = open_with(key, PURPOSE, self.sha256.as_bytes(), sealed)?;
         let is_whole = bytes.len() as u64 == self.bytes;
-        if is_whole && Sha256Digest::of(&bytes) != self.sha256 {
+        if is_whole && Sha256Digest::compute(&bytes) != self.sha256 {
             let reason = "a sealed text is another than its digest says".to_owned();
             return Err(Error::Batch { reason });
         }

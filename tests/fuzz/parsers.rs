@@ -128,7 +128,7 @@ pub(crate) fn manifest(bytes: &[u8]) {
     if let Ok(manifest) = Manifest::parse(bytes) {
         assert!([FILES.len(), FILES_WITH_TOKENIZER.len()].contains(&manifest.files.len()));
         for checkpoint in &known::ALL {
-            let standing = manifest.standing(checkpoint);
+            let standing = manifest.compare_with_record(checkpoint);
             assert!(standing.tensors.is_none_or(|tensors| tensors.equal <= tensors.compared));
         }
     }
@@ -155,7 +155,7 @@ pub(crate) fn tokenizer_json(bytes: &[u8]) {
     let Ok(file) = tokenizer_files::parse_tokenizer(bytes) else {
         return;
     };
-    let (files, facts) = (TokenizerFiles::of_model(&file, 4096), Facts::parse(&file));
+    let (files, facts) = (TokenizerFiles::parse_model(&file, 4096), Facts::parse(&file));
     let (Ok(files), Ok(facts)) = (files, facts) else {
         return;
     };
@@ -209,7 +209,7 @@ pub(crate) fn sealed_manifest(bytes: &[u8]) {
 pub(crate) fn tuf_metadata(bytes: &[u8]) {
     fn reads_back<T: Role + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> Option<Document<T>> {
         let document = Document::<T>::parse("metadata.json", bytes.to_vec()).ok()?;
-        let again = Document::unsigned(
+        let again = Document::new_unsigned(
             "again.json",
             document.role(),
             document.version(),
@@ -249,7 +249,7 @@ pub(crate) fn statement(bytes: &[u8]) {
         assert!(access::KINDS.contains(&index.kind));
     }
     let _ = verify_card(&envelope);
-    let _ = access::verify_request(&envelope, CatalogueId::new(Sha256Digest::of(b"")));
+    let _ = access::verify_request(&envelope, CatalogueId::new(Sha256Digest::compute(b"")));
 }
 
 /// Misuse rules; a refusal is short, whatever the line that it shows.
@@ -316,7 +316,7 @@ pub(crate) fn record(bytes: &[u8]) {
     if let Ok(bundle) = log::Bundle::parse(bytes) {
         assert_eq!(bundle.to_bytes().unwrap(), bytes);
     }
-    drop(log::Offered::parse(bytes));
+    drop(log::CosignRequest::parse(bytes));
     let text = String::from_utf8_lossy(bytes);
     if let Ok(receipt) = log::Receipt::parse(Vec::new(), &text) {
         assert_eq!(log::Receipt::parse(Vec::new(), &receipt.proof_text()).unwrap(), receipt);

@@ -45,7 +45,7 @@ fn load(
             purpose: format!("Number {}", rand::random::<u64>()).parse().unwrap(),
             uses: ["detection".parse().unwrap()].into(),
             days: 3,
-            agreement: Some(Sha256Digest::of(b"You tell nobody.\n")),
+            agreement: Some(Sha256Digest::compute(b"You tell nobody.\n")),
             renews: None,
             card: identity.card().clone(),
             members: Vec::new(),
@@ -96,7 +96,7 @@ fn kill_again_and_again(times: u32) {
     std::fs::write(settings, text).unwrap();
     let identity = served.scene.identity("rosa");
     let manifest = std::fs::read(served.scene.at(&format!("homes/ada/sealed/{ID}/manifest.json"))).unwrap();
-    let manifest = Sha256Digest::of(&manifest);
+    let manifest = Sha256Digest::compute(&manifest);
     let catalogue = served.scene.catalogue_id("rosa");
     let acknowledged = Mutex::new(Vec::new());
     let mut heads: Vec<TreeHead> = Vec::new();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::sealing::*;
 use crate::support::workplace;
-use portcullis::progress::Silent;
+use portcullis::progress::NoProgress;
 use rand::RngExt as _;
 
 const TASK: &str = "PORTCULLIS_TEST_TASK";
@@ -35,7 +35,7 @@ fn worker() {
         }
         _ => {
             let opened = holders.open(&folder.join("sealed"), &[0, 2]).unwrap();
-            opened.unseal_to(&destination, &Silent).unwrap();
+            opened.unseal_to(&destination, &NoProgress).unwrap();
         }
     }
 }
@@ -96,8 +96,8 @@ fn a_seal_that_is_killed_and_resumed_ends_with_the_same_digests() {
     }
     assert!(resumed > 0, "{kills} kills and nothing was ever kept");
     let opened = Holders::new(2, 3).open(&destination, &[1, 2]).unwrap();
-    let plain = opened.unseal_to(&folder.path().join("plain"), &Silent).unwrap();
-    plain.check_files(&Silent).unwrap();
+    let plain = opened.unseal_to(&folder.path().join("plain"), &NoProgress).unwrap();
+    plain.check_files(&NoProgress).unwrap();
 }
 
 fn finish_again(task: &str, folder: &Path) -> Duration {

@@ -16,7 +16,7 @@ pub fn day(number: u32) -> Timestamp {
 }
 
 pub fn person(name: &str, seed: u8) -> Identity {
-    Identity::new((name.parse().unwrap(), None), &[seed; 32], &[seed; 32], day(0))
+    Identity::new(name.parse().unwrap(), None, &[seed; 32], &[seed; 32], day(0))
 }
 
 pub fn signer(identity: &Identity) -> Box<dyn Signer> {
@@ -94,7 +94,7 @@ impl World {
     }
 
     pub fn repository(&self) -> Repository {
-        Repository::at(self.folder())
+        Repository::new(self.folder())
     }
 
     pub fn people(&self) -> [&Identity; 7] {
@@ -104,7 +104,7 @@ impl World {
     /// Everybody but the registry signs what they can.
     pub fn sign_all(&self) {
         for identity in self.people() {
-            for open in self.repository().standings().unwrap() {
+            for open in self.repository().proposal_statuses().unwrap() {
                 match self.repository().sign(&*signer(identity), &open.subject, open.digest) {
                     Ok(_) | Err(RepositoryError::NoSay { .. }) => {}
                     Err(error) => panic!("{error}"),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use portcullis::checkpoint::fetch::{
-    FetchError, FetchOptions, Fetched, Fetcher, Pace, RemoteSource, RetryPolicy,
+    FetchError, FetchOptions, FetchOutcome, Fetcher, RemoteSource, RetryPolicy, Timeouts,
 };
 use portcullis::digest::Sha256Digest;
 use portcullis::progress::Progress;
@@ -87,7 +87,7 @@ pub(crate) fn options(server: &Server) -> FetchOptions {
             longest_delay: Duration::from_millis(10),
             longest_retry_after: Duration::from_millis(40),
         },
-        pace: Pace { connect: Duration::from_secs(5), idle: Duration::from_secs(3), floor: 16 },
+        pace: Timeouts { connect: Duration::from_secs(5), idle: Duration::from_secs(3), floor: 16 },
         ..FetchOptions::default()
     }
 }
@@ -100,7 +100,7 @@ pub(crate) fn openai() -> RemoteSource {
 pub(crate) struct Attempt {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) recorder: Recorder,
-    pub(crate) outcome: Result<Fetched, FetchError>,
+    pub(crate) outcome: Result<FetchOutcome, FetchError>,
 }
 
 impl Attempt {
@@ -124,12 +124,12 @@ impl Attempt {
         let fetched = self.outcome.as_ref().unwrap();
         assert_eq!(fetched.files.iter().map(|f| &f.name[..]).collect::<Vec<_>>(), OPENAI);
         assert_eq!(fs::read(self.path(WEIGHTS)).unwrap(), weights());
-        assert_eq!(sha256_of(fetched, WEIGHTS), Sha256Digest::of(&weights()));
+        assert_eq!(sha256_of(fetched, WEIGHTS), Sha256Digest::compute(&weights()));
         assert_no_leftovers(self.folder.path());
     }
 }
 
-pub(crate) fn sha256_of(fetched: &Fetched, name: &str) -> Sha256Digest {
+pub(crate) fn sha256_of(fetched: &FetchOutcome, name: &str) -> Sha256Digest {
     fetched.files.iter().find(|f| f.name == name).unwrap().sha256
 }
 

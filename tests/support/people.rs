@@ -224,7 +224,7 @@ impl Scene {
 
     /// A person's identity, to sign what the program would not.
     pub fn identity(&self, person: &str) -> Identity {
-        IdentityFile::at(self.at(&format!("homes/{person}/identity.age"))).read(None).unwrap()
+        IdentityFile::new(self.at(&format!("homes/{person}/identity.age"))).read(None).unwrap()
     }
 
     /// The catalogue that a person trusts.
@@ -235,7 +235,7 @@ impl Scene {
 
     /// The identity in a file.
     pub fn identity_at(&self, name: &str) -> Identity {
-        IdentityFile::at(self.at(name)).read(None).unwrap()
+        IdentityFile::new(self.at(name)).read(None).unwrap()
     }
 
     pub fn path(&self) -> &Path {

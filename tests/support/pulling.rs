@@ -82,7 +82,7 @@ impl Ground {
             && names.len() == self.chunks.len()
             && names.iter().all(|name| {
                 let bytes = fs::read(folder.join("chunks").join(name)).unwrap();
-                Sha256Digest::of(&bytes).to_string() == *name
+                Sha256Digest::compute(&bytes).to_string() == *name
             })
     }
 

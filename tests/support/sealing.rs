@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use portcullis::checkpoint::{self, ImportRequest, ImportSource};
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::Identity;
-use portcullis::progress::{Progress, Silent};
+use portcullis::progress::{NoProgress, Progress};
 use portcullis::seal::{
     BoardKey, ChunkSize, ContentKey, Error, OpenedCheckpoint, Recipient, Recipients, RegistryKey,
-    SealRequest, Sealed, SealedCheckpoint, Share, combine, seal_checkpoint,
+    SealOutcome, SealRequest, SealedCheckpoint, Share, combine, seal_checkpoint,
 };
 use portcullis::time::Timestamp;
 use rand::SeedableRng as _;
@@ -32,7 +32,7 @@ pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
 
 pub(crate) fn person(name: &str, seed: u8) -> Identity {
     let name = name.parse().unwrap();
-    Identity::new((name, None), &[seed; 32], &[seed ^ 0xff; 32], Timestamp::from_unix_seconds(0))
+    Identity::new(name, None, &[seed; 32], &[seed ^ 0xff; 32], Timestamp::from_unix_seconds(0))
 }
 
 /// Those who hold the locks.
@@ -52,8 +52,8 @@ impl Holders {
     }
 
     /// Seals `source` to `destination` in small chunks; the first member does it.
-    pub(crate) fn seal(&self, source: &Path, destination: &Path, seed: u64) -> Result<Sealed, Error> {
-        self.seal_watched((source, destination), seed, &Silent)
+    pub(crate) fn seal(&self, source: &Path, destination: &Path, seed: u64) -> Result<SealOutcome, Error> {
+        self.seal_watched((source, destination), seed, &NoProgress)
     }
 
     pub(crate) fn seal_watched(
@@ -61,7 +61,7 @@ impl Holders {
         (source, destination): (&Path, &Path),
         seed: u64,
         progress: &dyn Progress,
-    ) -> Result<Sealed, Error> {
+    ) -> Result<SealOutcome, Error> {
         let request = SealRequest {
             source,
             destination,
@@ -101,7 +101,7 @@ impl Holders {
 /// A sealed folder, whose manifest is taken as it is.
 pub(crate) fn sealed(folder: &Path) -> Result<SealedCheckpoint, Error> {
     let manifest = SealedCheckpoint::manifest_bytes(folder)?;
-    SealedCheckpoint::open(folder, &manifest, Sha256Digest::of(&manifest))
+    SealedCheckpoint::open(folder, &manifest, Sha256Digest::compute(&manifest))
 }
 
 /// Imports a published folder as `mine` to `folder/imported`.
@@ -113,7 +113,7 @@ pub(crate) fn import(folder: &Path, source: &Path) -> PathBuf {
         destination: destination.clone(),
         unofficial: false,
     };
-    checkpoint::import(&request, &Silent).unwrap();
+    checkpoint::import(&request, &NoProgress).unwrap();
     destination
 }
 
@@ -152,7 +152,7 @@ pub(crate) fn digests(folder: &Path) -> BTreeMap<String, Sha256Digest> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let digest = |path: PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        (name, Sha256Digest::of(&fs::read(path).unwrap()))
+        (name, Sha256Digest::compute(&fs::read(path).unwrap()))
     };
     files.filter(|path| path.is_file()).map(digest).collect()
 }

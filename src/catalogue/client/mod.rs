@@ -1,16 +1,16 @@
-//! The client of a catalogue: TUF 1.0, section 5, with state on disk that never goes back (promise P5).
+//! The catalogue client: TUF 1.0, section 5, with state on disk that never moves backwards (promise P5).
 //!
-//! Each file is written durably as soon as it is accepted, in the order of acceptance: roots, timestamp, snapshot, targets, boards.
-//! A kill in between leaves a floor that is as high as what was seen; offline use then waits for the next whole refresh.
+//! Each file is written durably when it is accepted, in the order of acceptance: roots, timestamp, snapshot, targets, boards. After a
+//! kill, the client still refuses anything older than it accepted; offline use then requires a complete refresh.
 //!
-//! A change of the timestamp's or snapshot's keys ends the *epoch*: their files lie in a folder named after those keys, so a new
-//! root that changes them leaves the old ones behind in the same instant (fast-forward recovery, 5.3.11, without a window).
+//! A change of the timestamp's or snapshot's keys begins a new *epoch*. Their files are in a folder named after the keys, so a root that
+//! changes the keys also abandons the old files (fast-forward recovery, 5.3.11) in one atomic step.
 //!
-//! The clock is checked too: a time is remembered whenever the catalogue held at it, and a clock that says more than
-//! [`CLOCK_TOLERANCE`] less is refused, since it would bring expired metadata back to life. Only times at which nothing had
-//! expired are remembered, so a clock that once ran years ahead does no lasting harm.
+//! The client also checks the clock: it stores the latest time at which the catalogue was valid, and refuses a clock that is more than
+//! [`CLOCK_TOLERANCE`] behind it, which would make expired metadata valid again. It stores only times at which nothing had expired, so
+//! that a clock that once ran years ahead does no lasting harm.
 //!
-//! Whoever can write to the state can make it forget. It is as private as the identity beside it.
+//! An attacker who can write to the state can reset it. The state is as private as the identity beside it.
 
 mod search;
 mod source;
@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use super::document::TopRole;
 use super::schema::{Delegation, FileMeta, RootRole, TargetsRole, TimestampRole};
-use super::trusted::{Closed, Delegated, Parts};
+use super::trusted::{ClosureReason, Delegated, Parts};
 use super::{Document, Error, Keyring, Remote, RoleName, TrustedCatalogue, verify};
 use crate::catalogue::schema::{MAX_DELEGATIONS, SnapshotRole};
 use crate::digest::Sha256Digest;
@@ -32,38 +32,37 @@ use crate::time::Timestamp;
 use source::{Offline, Online, Source};
 use state::State;
 
-/// How far behind the latest known time the clock may run, in seconds: two machines' clocks differ by this much, and no
-/// expiry is a matter of minutes.
+/// How far the clock may be behind the latest known time, in seconds: clocks of two machines may differ by this much.
 pub const CLOCK_TOLERANCE: i64 = 5 * 60;
 
-/// Most new roots that one refresh follows.
+/// Maximum number of new roots that one refresh follows.
 const MAX_ROOTS: u64 = 32;
 
 /// Timestamp, snapshot and targets.
 type Top = (Document<TimestampRole>, Document<SnapshotRole>, Document<TargetsRole>);
 
-/// A client whose trusted state is in a folder.
+/// A client with its trusted state in a folder.
 #[derive(Debug, Clone)]
 pub struct Client {
     state: State,
-    /// Whether the caller says by [`Self::confirm_clock`] that a step succeeded, and when.
+    /// Whether the stored time advances only with [`Self::confirm_clock`].
     confirms_clock: bool,
 }
 
 impl Client {
-    /// The client with this state; the folder need not be there yet.
+    /// A client with its state in `folder`, which need not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { state: State::new(folder.into()), confirms_clock: false }
     }
 
-    /// The same, whose clock moves only once the caller confirms it: a clock that runs ahead must leave no trace of a step that was refused for it.
+    /// Advances the stored time only when the caller confirms it, so that a refused step with a wrong clock leaves no trace.
     #[must_use]
-    pub fn confirming_clock(mut self) -> Self {
+    pub fn with_clock_confirmation(mut self) -> Self {
         self.confirms_clock = true;
         self
     }
 
-    /// Remembers that a step at this time succeeded. No earlier time is accepted afterwards.
+    /// Stores that a step at this time succeeded; earlier times are refused from then on.
     ///
     /// # Errors
     /// [`Error::State`], [`Error::Io`], [`Error::Busy`].
@@ -72,14 +71,13 @@ impl Client {
         self.state.keep_clock(now)
     }
 
-    /// Trusts a root, of whatever version, because its user says so: its owners' own signatures are checked. Trusting the
-    /// same catalogue again changes nothing.
+    /// Trusts a root of any version that the user chose; its owners must have signed it. Trusting the same catalogue again changes nothing.
     ///
     /// # Errors
-    /// [`Error::OtherRoot`] where another root is trusted already; what is wrong with the root.
+    /// [`Error::OtherRoot`] if the state trusts another catalogue; an invalid root.
     pub fn trust(&self, root: &[u8]) -> Result<Document<RootRole>, Error> {
         let _lock = self.state.lock()?;
-        let offered = verify::first_root("the root given", root.to_vec())?;
+        let offered = verify::first_root("the given root", root.to_vec())?;
         let Some(trusted) = self.state.root()? else {
             self.state.keep_first_root(&offered)?;
             return Ok(offered);
@@ -91,15 +89,15 @@ impl Client {
         Err(Error::OtherRoot { trusted: trusted.version(), offered: offered.version() })
     }
 
-    /// Which catalogue a root founds, whose owners' own signatures are checked; nothing is trusted yet.
+    /// Verifies a first root and returns the id of its catalogue, without trusting it.
     ///
     /// # Errors
-    /// What is wrong with the root.
-    pub fn founded_by(root: &[u8]) -> Result<CatalogueId, Error> {
+    /// An invalid root.
+    pub fn identify_root(root: &[u8]) -> Result<CatalogueId, Error> {
         Ok(CatalogueId::new(verify::first_root("the root", root.to_vec())?.digest()))
     }
 
-    /// The newest root that is trusted, if any is.
+    /// Returns the newest trusted root, if any.
     ///
     /// # Errors
     /// [`Error::State`], [`Error::Io`].
@@ -107,7 +105,7 @@ impl Client {
         self.state.root()
     }
 
-    /// The digest of what is signed in the root that the user trusted first, if there is one.
+    /// Returns the digest of the signed part of the root that the user trusted first, if any.
     ///
     /// # Errors
     /// [`Error::State`], [`Error::Io`].
@@ -115,11 +113,11 @@ impl Client {
         self.state.first_root()
     }
 
-    /// Brings the state up to date with `remote` and hands out the catalogue, all of it verified and unexpired at `now`.
+    /// Updates the state from `remote` and returns the catalogue, verified and unexpired at `now`.
     ///
     /// # Errors
-    /// What is wrong with the catalogue, naming the file; [`Error::NoRoot`], [`Error::Clock`], [`Error::Busy`]. The state
-    /// keeps what was accepted before the refusal.
+    /// Invalid metadata, with the file's name; [`Error::NoRoot`], [`Error::Clock`], [`Error::Busy`]. The state keeps what was accepted
+    /// before the error.
     pub fn refresh(&self, remote: &dyn Remote, now: Timestamp) -> Result<TrustedCatalogue, Error> {
         let _lock = self.state.lock()?;
         self.require_sane_clock(now)?;
@@ -133,10 +131,10 @@ impl Client {
         Ok(catalogue)
     }
 
-    /// Hands out the catalogue as the last whole refresh left it, if nothing in it has expired at `now`.
+    /// Returns the catalogue of the last complete refresh, unexpired at `now`, without a network.
     ///
     /// # Errors
-    /// Those of [`Self::refresh`]; [`Error::Missing`] or [`Error::Version`] where the last refresh was cut short.
+    /// Those of [`Self::refresh`]; [`Error::Missing`] or [`Error::Version`] if the last refresh was interrupted.
     pub fn load_offline(&self, now: Timestamp) -> Result<TrustedCatalogue, Error> {
         let _lock = self.state.lock()?;
         self.require_sane_clock(now)?;
@@ -150,7 +148,7 @@ impl Client {
         Ok(catalogue)
     }
 
-    /// The metadata that is trusted now: each role's file name, without its version, and its bytes.
+    /// Returns the trusted metadata: file names without versions, and bytes.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::State`].
@@ -169,7 +167,7 @@ impl Client {
         }
     }
 
-    /// 5.3: every root from the trusted one on, each signed by the one before it.
+    /// 5.3: follows the roots from the trusted one, each signed by its predecessor's owners.
     fn follow_roots(&self, remote: &dyn Remote) -> Result<Document<RootRole>, Error> {
         let mut root = self.trusted_root()?;
         for _ in 0..MAX_ROOTS {
@@ -188,7 +186,7 @@ impl Client {
         Ok(root)
     }
 
-    /// 5.4 to 5.6: timestamp, snapshot, targets and every delegated role.
+    /// 5.4 to 5.6: loads timestamp, snapshot, targets and all delegated roles.
     fn complete(
         &self,
         root: Document<RootRole>,
@@ -205,7 +203,7 @@ impl Client {
         TrustedCatalogue::new(catalogue, parts, Some(self.state.cache()))
     }
 
-    /// 5.4 to 5.6: timestamp, snapshot and targets, not yet what is delegated.
+    /// 5.4 to 5.6: loads timestamp, snapshot and targets, without delegated roles.
     fn top(&self, root: &Document<RootRole>, source: &dyn Source, now: Timestamp) -> Result<Top, Error> {
         let (seen_timestamp, seen_snapshot) = self.state.seen(root)?;
         let timestamp = verify::next_timestamp(root, seen_timestamp, source.timestamp()?)?;
@@ -214,7 +212,7 @@ impl Client {
         let snapshot = snapshot(root, &timestamp, seen_snapshot.as_ref(), source)?;
         snapshot.require_unexpired(now)?;
         source.keep_snapshot(&snapshot)?;
-        let keyring = Keyring::of(root, TopRole::Targets)?;
+        let keyring = Keyring::from_root(root, TopRole::Targets)?;
         let Some(listed) = snapshot.role().meta.get("targets.json") else {
             return Err(Error::Missing { file: "targets.json".to_owned() });
         };
@@ -260,15 +258,15 @@ fn role(
     Ok(document)
 }
 
-/// Every role that is delegated to and published, each name once, so no loop is followed. One for another catalogue ends the refresh; one that
-/// names none, or whose owners' metadata names none, is closed until it is signed anew, so that its keepers still can.
+/// Loads all delegated and published roles, each name once, so that loops end. A role for another catalogue is an error. A role that
+/// names no catalogue, or whose owners' metadata names none, is closed, so that its board can sign it again.
 fn delegated(
     catalogue: CatalogueId,
     targets: &Document<TargetsRole>,
     snapshot: &Document<SnapshotRole>,
     source: &dyn Source,
     now: Timestamp,
-) -> Result<(Delegated, BTreeMap<RoleName, Closed>), Error> {
+) -> Result<(Delegated, BTreeMap<RoleName, ClosureReason>), Error> {
     let mut found = Delegated::new();
     let mut closed = BTreeMap::new();
     let mut open: Vec<(Keyring, Delegation)> = Vec::new();
@@ -278,7 +276,7 @@ fn delegated(
         let (keyring, delegation) = open[next].clone();
         next += 1;
         let name = &delegation.name;
-        // A board that has published nothing yet is no reason to refuse the others.
+        // A board that published nothing yet does not affect the others.
         let Some(listed) = snapshot.role().meta.get(&format!("{name}.json")) else {
             continue;
         };
@@ -288,20 +286,20 @@ fn delegated(
         if found.len() + closed.len() == MAX_DELEGATIONS {
             return Err(Error::malformed(
                 targets.file(),
-                format!("more than {MAX_DELEGATIONS} roles follow from it"),
+                format!("it leads to more than {MAX_DELEGATIONS} roles"),
             ));
         }
         let document = match role(&keyring, &name.file_stem(), listed, source, now) {
-            // One board that lets its metadata lapse closes its own checkpoint, not the others'.
+            // A board whose metadata expired closes only its own checkpoint.
             Err(Error::Expired { file, expired, now }) => {
-                closed.insert(name.clone(), Closed::Expired { file, expired, now });
+                closed.insert(name.clone(), ClosureReason::Expired { file, expired, now });
                 continue;
             }
             document => document?,
         };
         match targets.require_catalogue(catalogue).and_then(|()| document.require_catalogue(catalogue)) {
             Err(Error::NoCatalogue { file }) => {
-                closed.insert(name.clone(), Closed::NoCatalogue { file });
+                closed.insert(name.clone(), ClosureReason::NoCatalogue { file });
                 continue;
             }
             checked => checked?,
@@ -317,7 +315,7 @@ fn push_delegations(
     open: &mut Vec<(Keyring, Delegation)>,
 ) -> Result<(), Error> {
     for delegation in parent.role().delegations.iter().flat_map(|delegations| &delegations.roles) {
-        open.push((Keyring::of_delegation(parent, delegation)?, delegation.clone()));
+        open.push((Keyring::from_delegation(parent, delegation)?, delegation.clone()));
     }
     Ok(())
 }

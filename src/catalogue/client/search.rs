@@ -1,5 +1,5 @@
-//! A look at single targets: delegated roles are fetched only as the search comes to them (TUF 1.0, 5.6.7), each checked against the keys
-//! that this very search found for it. What a board's whole catalogue needs is [`Client::refresh`]; this is for repositories of others.
+//! Fetches single targets: delegated roles are fetched only when the search reaches them (TUF 1.0, 5.6.7), and each is verified with the
+//! keys that the search found for it. For TUF repositories of others; this program's catalogues use [`Client::refresh`].
 
 use super::source::Online;
 use super::{Client, role};
@@ -10,7 +10,7 @@ use crate::catalogue::walk::walk;
 use crate::catalogue::{Document, Error, Keyring, Remote, TargetInfo};
 use crate::time::Timestamp;
 
-/// The top-level metadata, brought up to date, from which searches begin.
+/// A search for targets that begins at up-to-date top-level metadata.
 pub struct Search<'a> {
     client: &'a Client,
     remote: &'a dyn Remote,
@@ -22,7 +22,7 @@ pub struct Search<'a> {
 }
 
 impl Client {
-    /// Brings the top-level metadata up to date, to search from it.
+    /// Updates the top-level metadata and begins a search.
     ///
     /// # Errors
     /// Those of [`Client::refresh`].
@@ -40,10 +40,10 @@ impl Client {
 }
 
 impl Search<'_> {
-    /// The bytes of the target at `path`, verified.
+    /// Fetches the target at `path` and verifies it.
     ///
     /// # Errors
-    /// [`Error::NoTarget`]; what is wrong with a role on the way, or with the bytes.
+    /// [`Error::NoTarget`]; an invalid role on the path, or wrong bytes.
     pub fn fetch(&self, path: &str) -> Result<Vec<u8>, Error> {
         let no_target = || Error::NoTarget { path: path.chars().take(80).collect() };
         let info = self.target(path)?.ok_or_else(no_target)?;
@@ -56,7 +56,7 @@ impl Search<'_> {
             let Some(listed) = self.snapshot.role().meta.get(&format!("{}.json", delegation.name)) else {
                 return Ok(None);
             };
-            let keyring = Keyring::of_delegation(parent, delegation)?;
+            let keyring = Keyring::from_delegation(parent, delegation)?;
             role(&keyring, &delegation.name.file_stem(), listed, &source, self.now).map(Some)
         })?;
         Ok(found.and_then(|(role, document, file)| Some(info(path.parse().ok()?, role, &document, file))))

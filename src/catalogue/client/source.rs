@@ -1,16 +1,16 @@
-//! Where the metadata below the root comes from: a remote, or the state alone.
+//! Sources of the metadata below the root: a remote, or only the state.
 
 use super::state::State;
 use crate::catalogue::schema::{Role, SnapshotRole, TargetsRole, TimestampRole};
 use crate::catalogue::{Document, Error, Remote, verify};
 
-/// Gives the bytes of metadata, checked by nobody, and keeps what was accepted.
+/// Returns unverified metadata and stores what was accepted.
 pub(super) trait Source {
     fn timestamp(&self) -> Result<Vec<u8>, Error>;
     fn snapshot(&self, version: u64) -> Result<Vec<u8>, Error>;
     fn targets(&self, role: &str, version: u64) -> Result<Vec<u8>, Error>;
 
-    /// What is on this machine already and may do, so that it need not be fetched.
+    /// Returns a stored copy that may still be current, which saves fetching it.
     fn kept_snapshot(&self) -> Result<Option<Vec<u8>>, Error> {
         Ok(None)
     }
@@ -48,7 +48,7 @@ impl Online<'_> {
         fetched.ok_or_else(|| Error::Missing { file: file.to_owned() })
     }
 
-    /// Writes what is not there already.
+    /// Writes a file unless it already has these bytes.
     fn keep(&self, name: &str, bytes: &[u8], max: u64) -> Result<(), Error> {
         if self.state.read(name, max).ok().flatten().is_some_and(|kept| kept == bytes) {
             return Ok(());
@@ -75,7 +75,7 @@ impl Source for Online<'_> {
     }
 
     fn kept_targets(&self, role: &str) -> Result<Option<Vec<u8>>, Error> {
-        // What is damaged here is only a copy: it is fetched again.
+        // A damaged file is only a copy: fetch it again.
         Ok(self.state.read(&format!("targets/{role}.json"), TargetsRole::MAX_BYTES).ok().flatten())
     }
 

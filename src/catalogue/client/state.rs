@@ -1,11 +1,11 @@
-//! The trusted state: a folder that one client owns.
+//! The trusted state: a folder that belongs to one client.
 //!
 //! ```text
 //! first.json                 the digest of the root that the user trusted
 //! root.json                  the newest trusted root
 //! online-<epoch>/            timestamp.json, snapshot.json under the keys of this epoch
 //! targets/<role>.json        the newest accepted targets metadata
-//! clock.json                 the latest time at which the catalogue held
+//! clock.json                 the latest time at which the catalogue was valid
 //! cache/<sha256>             target files, each verified
 //! ```
 
@@ -40,7 +40,7 @@ struct First {
     root: Sha256Digest,
 }
 
-/// Longest accepted `clock.json` and `first.json`.
+/// Longest accepted `clock.json` and `first.json`, in bytes.
 const MAX_NOTE_BYTES: u64 = 1024;
 
 type Seen = (Option<Document<TimestampRole>>, Option<Document<SnapshotRole>>);
@@ -66,13 +66,13 @@ impl State {
         self.parse("root.json", RootRole::MAX_BYTES, |bytes| verify::first_root("root.json", bytes))
     }
 
-    /// The digest of the root that the user trusted.
+    /// Returns the digest of the root that the user trusted first.
     pub(super) fn first_root(&self) -> Result<Option<Sha256Digest>, Error> {
         self.note("first.json").map(|note: Option<First>| note.map(|first| first.root))
     }
 
-    /// Which catalogue `root` is a root of. Later roots name it; one that does not was signed before roots did, and then the root that the user
-    /// trusted first must be the catalogue's first.
+    /// Returns the catalogue of `root`. Later roots name it. For a root of an old version that does not, the root that the user trusted
+    /// first must be the catalogue's first root.
     pub(super) fn catalogue(&self, root: &Document<RootRole>) -> Result<CatalogueId, Error> {
         if root.version() == 1 {
             return Ok(CatalogueId::new(root.digest()));
@@ -91,20 +91,20 @@ impl State {
         durable::write(&self.folder.join("root.json"), root.bytes())
     }
 
-    /// A name for the keys that sign timestamps and snapshots.
+    /// Returns a name derived from the keys that sign timestamps and snapshots.
     pub(super) fn epoch(&self, root: &Document<RootRole>) -> String {
         let mut text = String::new();
         for role in [TopRole::Timestamp, TopRole::Snapshot] {
-            // A trusted root has these quorums; without one, the epoch is one that holds nothing.
-            if let Ok(keyring) = Keyring::of(root, role) {
+            // A trusted root has these quorums; without them the epoch is an empty one.
+            if let Ok(keyring) = Keyring::from_root(root, role) {
                 text += &format!("{:?} of {:?};", keyring.quorum().threshold(), keyring.quorum().keys());
             }
         }
-        let digest = Sha256Digest::of(text.as_bytes()).to_string();
+        let digest = Sha256Digest::compute(text.as_bytes()).to_string();
         format!("online-{}", digest.chars().take(16).collect::<String>())
     }
 
-    /// Removes what was accepted under other online keys.
+    /// Removes the files of other epochs.
     pub(super) fn leave_other_epochs(&self, epoch: &str) -> Result<(), Error> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -120,7 +120,7 @@ impl State {
         Ok(())
     }
 
-    /// The timestamp and the snapshot below which nothing is accepted.
+    /// Returns the last accepted timestamp and snapshot, the lower bounds for new ones.
     pub(super) fn seen(&self, root: &Document<RootRole>) -> Result<Seen, Error> {
         let epoch = self.epoch(root);
         let timestamp =
@@ -129,7 +129,7 @@ impl State {
             })?;
         let snapshot = self.parse(&format!("{epoch}/snapshot.json"), SnapshotRole::MAX_BYTES, |bytes| {
             let document = Document::parse("snapshot.json", bytes)?;
-            Keyring::of(root, TopRole::Snapshot)?.verify(&document)?;
+            Keyring::from_root(root, TopRole::Snapshot)?.verify(&document)?;
             Ok(document)
         })?;
         Ok((timestamp, snapshot))
@@ -139,7 +139,7 @@ impl State {
         self.note("clock.json").map(|note: Option<Clock>| note.map(|clock| clock.latest))
     }
 
-    /// Remembers that the catalogue held at `now`; the clock never goes back.
+    /// Stores that the catalogue was valid at `now`; never stores an earlier time.
     pub(super) fn keep_clock(&self, now: Timestamp) -> Result<(), Error> {
         if self.clock()?.is_some_and(|latest| latest >= now) {
             return Ok(());
@@ -155,7 +155,7 @@ impl State {
         durable::write(&self.folder.join(name), bytes)
     }
 
-    /// The metadata that is here, by file name.
+    /// Returns the stored metadata by file name.
     pub(super) fn files(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let mut files = Vec::new();
         let Some(root) = self.root()? else {
@@ -179,7 +179,7 @@ impl State {
         Ok(files)
     }
 
-    /// What a file of the state holds; damage is not taken for absence, which would forget what was seen.
+    /// Parses a file of the state. Damage is an error, not absence, which would reset the state.
     fn parse<T>(
         &self,
         name: &str,

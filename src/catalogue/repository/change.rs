@@ -1,4 +1,4 @@
-//! What can be asked for: a founding, a rotation; and the edits of metadata that they come to.
+//! Requests to change a catalogue, and the edits of metadata that implement them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,12 +14,12 @@ use crate::identity::{Card, VerifyingKey};
 use crate::name::{CheckpointId, NameError};
 use crate::statement::{Envelope, Quorum, verify_card};
 
-/// A role of which a change can be proposed.
+/// A role that proposals can change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
-    /// Who owns the catalogue, and whose the registry is.
+    /// The keys of the owners and of the registry.
     Root,
-    /// Boards, cards and misuse rules.
+    /// The boards, cards, misuse rules and registrars.
     Targets,
     /// A checkpoint's files.
     Board(CheckpointId),
@@ -47,66 +47,66 @@ impl FromStr for Subject {
     }
 }
 
-/// Everybody who has a say from the beginning.
+/// The first keys of a new catalogue.
 #[derive(Debug, Clone)]
 pub struct Founding {
-    /// The owners' cards.
+    /// The owners' signed cards.
     pub owners: Vec<Envelope>,
     /// How many owners must sign.
     pub threshold: u32,
-    /// The registry's card.
+    /// The registry's signed card.
     pub registry: Envelope,
     /// The boards by checkpoint.
     pub boards: BTreeMap<CheckpointId, BoardPlan>,
 }
 
-/// A board to be.
+/// A new board.
 #[derive(Debug, Clone)]
 pub struct BoardPlan {
-    /// Its members' cards.
+    /// The members' signed cards.
     pub members: Vec<Envelope>,
     /// How many of them must sign.
     pub threshold: u32,
 }
 
-/// A change of who signs.
+/// A change of the keys of a role.
 #[derive(Debug, Clone, Default)]
 pub struct Rotation {
-    /// Cards of those who join.
+    /// Signed cards of new members.
     pub add: Vec<Envelope>,
-    /// Keys of those who leave.
+    /// Keys of leaving members.
     pub remove: Vec<VerifyingKey>,
-    /// How many must sign, if that changes.
+    /// The new threshold, if it changes.
     pub threshold: Option<u32>,
 }
 
-/// Who proposes a change, and which open proposals of others they read and build on.
+/// The proposer of a change, and the open proposals of others that the change builds on.
 #[derive(Debug, Clone)]
 pub struct Proposer {
-    /// Their key: a proposal counts as one only if it arrives signed with it.
+    /// The proposer's key, which must sign the proposal.
     pub key: VerifyingKey,
-    /// Digests of the open proposals that they build on.
+    /// Digests of the open proposals that the proposer reviewed and builds on.
     pub onto: BTreeSet<Sha256Digest>,
 }
 
 impl Proposer {
-    /// Somebody who builds on what is published, and on open proposals that they signed themselves.
+    /// A proposer who builds only on published metadata and on open proposals that they signed.
     pub fn new(key: VerifyingKey) -> Self {
         Self { key, onto: BTreeSet::new() }
     }
 }
 
-/// Files that a proposal brings.
+/// New files of a proposal.
 pub(super) type Files = BTreeMap<TargetPath, Vec<u8>>;
 
-/// The card of an envelope, which its owner signed; its file joins `files`.
+/// Verifies a card and adds its file to `files`.
 pub(super) fn admit(envelope: &Envelope, files: &mut Files) -> Result<Card, RepositoryError> {
     let card = verify_card(envelope)?.into_inner();
     files.insert(TargetPath::card(&card.verifying_key), envelope.to_json().into_bytes());
     Ok(card)
 }
 
-/// The keys of several cards, each of another person.
+/// Verifies several cards, which must have distinct keys, and adds their files.
 pub(super) fn admit_all(
     quorum: &str,
     envelopes: &[Envelope],
@@ -123,14 +123,14 @@ pub(super) fn admit_all(
     Ok(keys)
 }
 
-/// Who signs, and how many must.
+/// The keys and the threshold of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Signers<'a> {
     pub(super) keys: &'a BTreeSet<VerifyingKey>,
     pub(super) threshold: u32,
 }
 
-/// The keys and threshold after a rotation of `before`.
+/// Applies a rotation to `before`.
 pub(super) fn rotated(
     quorum: &str,
     before: &Signers<'_>,
@@ -168,11 +168,11 @@ pub(super) fn require_quorum(
 /// Lists files in a role.
 pub(super) fn list(role: &mut TargetsRole, files: &Files) {
     for (path, bytes) in files {
-        role.targets.insert(path.clone(), TargetFile::of(bytes));
+        role.targets.insert(path.clone(), TargetFile::new(bytes));
     }
 }
 
-/// Delegates a checkpoint's paths to a board, instead of the one it had.
+/// Delegates a checkpoint's paths to a board, in place of its previous one.
 pub(super) fn delegate(
     role: &mut TargetsRole,
     checkpoint: &CheckpointId,
@@ -204,7 +204,7 @@ pub(super) fn delegate(
     Ok(())
 }
 
-/// Adds `new` keys and drops those that no role uses.
+/// Adds `new` keys and removes unused ones.
 pub(super) fn keep_keys(
     keys: &mut BTreeMap<String, Key>,
     new: &BTreeSet<VerifyingKey>,

@@ -1,9 +1,9 @@
-//! Open proposals: the metadata that is to come, one for each role at most, and the files it brings.
+//! Open proposals: at most one draft of metadata for each role, with its new files.
 
 use std::collections::BTreeMap;
 
 use super::change::{Files, list};
-use super::published::Published;
+use super::published::PublishedCatalogue;
 use super::{Repository, RepositoryError, Subject};
 use crate::catalogue::schema::{Role, RootRole, TargetsRole};
 use crate::catalogue::trusted::delegations;
@@ -12,7 +12,7 @@ use crate::name::CheckpointId;
 use crate::statement::CatalogueId;
 use crate::time::Timestamp;
 
-/// Every open proposal, signed by whom it may be.
+/// All open proposals with the signatures that they have.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Drafts {
     pub(super) root: Option<Document<RootRole>>,
@@ -21,17 +21,17 @@ pub(super) struct Drafts {
 }
 
 impl Drafts {
-    /// The targets that will be, if all that is proposed comes true.
+    /// The targets after all proposals are published.
     pub(super) fn next_targets<'a>(
         &'a self,
-        published: Option<&'a Published>,
+        published: Option<&'a PublishedCatalogue>,
     ) -> Option<&'a Document<TargetsRole>> {
         self.targets.as_ref().or_else(|| published?.targets())
     }
 
     pub(super) fn next_root<'a>(
         &'a self,
-        published: Option<&'a Published>,
+        published: Option<&'a PublishedCatalogue>,
     ) -> Option<&'a Document<RootRole>> {
         self.root.as_ref().or(published.map(|published| &published.root))
     }
@@ -43,24 +43,24 @@ fn next(published: Option<u64>) -> u64 {
 }
 
 impl Repository {
-    /// The version that a change of `subject` would have.
-    pub(super) fn next_version(published: Option<&Published>, subject: &Subject) -> u64 {
+    /// Returns the version that a change of `subject` must have.
+    pub(super) fn next_version(published: Option<&PublishedCatalogue>, subject: &Subject) -> u64 {
         let parts = published.and_then(|published| published.parts.as_ref());
         next(match subject {
             Subject::Root => published.map(|published| published.root.version()),
             Subject::Targets => parts.map(|parts| parts.targets.version()),
             Subject::Board(id) => parts.and_then(|parts| {
-                // A board that was dissolved and comes back goes on counting: clients remember.
+                // A board that was removed and added again continues its versions: clients store them.
                 let listed = parts.snapshot.role().meta.get(&format!("{id}.json"));
                 listed.map(|listed| listed.version)
             }),
         })
     }
 
-    /// The catalogue that a change of `subject` must name; `None` for the first root, and while there is none.
+    /// Returns the catalogue that a change of `subject` must name; `None` for the first root, and before one exists.
     pub(super) fn catalogue(
         &self,
-        published: Option<&Published>,
+        published: Option<&PublishedCatalogue>,
         subject: &Subject,
     ) -> Result<Option<CatalogueId>, RepositoryError> {
         Ok(match (published, subject) {
@@ -73,8 +73,8 @@ impl Repository {
         })
     }
 
-    /// The open proposals. What does not follow on what is published is a leftover, and nobody's proposal.
-    pub(super) fn drafts(&self, published: Option<&Published>) -> Result<Drafts, RepositoryError> {
+    /// Reads the open proposals. Files whose version does not follow the published one are leftovers and ignored.
+    pub(super) fn drafts(&self, published: Option<&PublishedCatalogue>) -> Result<Drafts, RepositoryError> {
         let mut drafts = Drafts {
             root: self.draft(published, &Subject::Root)?,
             targets: self.draft(published, &Subject::Targets)?,
@@ -95,7 +95,7 @@ impl Repository {
 
     fn draft<T: Role>(
         &self,
-        published: Option<&Published>,
+        published: Option<&PublishedCatalogue>,
         subject: &Subject,
     ) -> Result<Option<Document<T>>, RepositoryError> {
         let name = format!("proposals/{subject}/{subject}.json");
@@ -109,17 +109,17 @@ impl Repository {
         }))
     }
 
-    /// Writes a proposal; whatever signatures an earlier form of it had are gone with that form.
+    /// Writes a proposal in place of an earlier one, whose signatures are lost if the content differs.
     pub(super) fn put<T: Role + PartialEq>(
         &self,
         subject: &Subject,
         role: &T,
-        published: Option<&Published>,
+        published: Option<&PublishedCatalogue>,
         expires: Timestamp,
     ) -> Result<(), RepositoryError> {
         let version = Self::next_version(published, subject);
         let catalogue = self.catalogue(published, subject)?;
-        let document = Document::unsigned(&format!("{subject}.json"), role, version, expires, catalogue)?;
+        let document = Document::new_unsigned(&format!("{subject}.json"), role, version, expires, catalogue)?;
         Ok(self.keep(subject, &document)?)
     }
 
@@ -131,7 +131,7 @@ impl Repository {
         durable::write(&self.proposal(subject).join(format!("{subject}.json")), document.bytes())
     }
 
-    /// Lists files in a role and keeps them beside its proposal.
+    /// Lists files in a role and stores them beside its proposal.
     pub(super) fn bring(
         &self,
         subject: &Subject,
@@ -140,7 +140,7 @@ impl Repository {
     ) -> Result<(), RepositoryError> {
         list(role, files);
         for (path, bytes) in files {
-            let path = path.consistent(crate::digest::Sha256Digest::of(bytes));
+            let path = path.consistent(crate::digest::Sha256Digest::compute(bytes));
             durable::write(&self.proposal(subject).join("targets").join(path), bytes)?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Proposing: a founding, new files of a checkpoint, other keys.
+//! Proposals: a new catalogue, new files of a checkpoint, new keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use super::change::{
     require_quorum, rotated,
 };
 use super::drafts::Drafts;
-use super::published::Published;
+use super::published::PublishedCatalogue;
 use super::{Repository, RepositoryError, Subject};
 use crate::catalogue::document::{TopRole, board_name};
 use crate::catalogue::schema::{RoleKeys, RootRole, TargetsRole, TopLevel};
@@ -24,11 +24,11 @@ type Keys = BTreeSet<VerifyingKey>;
 const OWNERS: &str = "the owners";
 
 impl Repository {
-    /// Proposes a new catalogue: version 1 of root and of targets, for the owners to sign. Until it is published it can be proposed
-    /// again: one's own proposal is replaced unless it says the same, another's only if its digest is named.
+    /// Proposes a new catalogue: version 1 of root and targets, which the owners must sign. Until it is published, it can be proposed
+    /// again: a different proposal by the same person replaces the earlier one; another person's is replaced only if its digest is named.
     ///
     /// # Errors
-    /// [`RepositoryError::Exists`], [`RepositoryError::Open`], [`RepositoryError::NotAnOwner`], [`RepositoryError::NamedTwice`],
+    /// [`RepositoryError::Exists`], [`RepositoryError::AlreadyProposed`], [`RepositoryError::NotAnOwner`], [`RepositoryError::NamedTwice`],
     /// [`RepositoryError::Quorum`], [`RepositoryError::Card`], [`RepositoryError::Reserved`].
     pub fn found(
         &self,
@@ -70,10 +70,10 @@ impl Repository {
         set_owners(&mut root, &owners, founding.threshold);
         set_registry(&mut root, &registry);
         list(&mut targets, &files);
-        // What an owner signed already stays signed if it says the same.
+        // An identical proposal keeps its signatures.
         let is_root_same = open.root.as_ref().is_some_and(|draft| *draft.role() == root);
         let are_targets_same = open.targets.as_ref().is_some_and(|draft| *draft.role() == targets);
-        // Root first: the targets name it.
+        // The root first: the targets name its digest.
         if !is_root_same {
             self.put(&Subject::Root, &root, None, now.plus_days(days.root))?;
         }
@@ -84,10 +84,11 @@ impl Repository {
         self.put(&Subject::Targets, &targets, None, now.plus_days(days.targets))
     }
 
-    /// Proposes files of a checkpoint, for its board to sign; without any, a later expiry alone.
+    /// Proposes files of a checkpoint, which its board must sign; without files, only a later expiry.
     ///
     /// # Errors
-    /// [`RepositoryError::NoBoard`], [`RepositoryError::MayNotPropose`], [`RepositoryError::Open`], [`RepositoryError::None`].
+    /// [`RepositoryError::NoBoard`], [`RepositoryError::MayNotPropose`], [`RepositoryError::AlreadyProposed`],
+    /// [`RepositoryError::NotFound`].
     pub fn propose(
         &self,
         checkpoint: &CheckpointId,
@@ -108,15 +109,15 @@ impl Repository {
         by.require_say(&subject, &drafts, published.as_ref())?;
         let base = by.base(&subject, drafts.boards.get(checkpoint), current)?;
         let mut role = base.map(|base| base.role().clone()).unwrap_or_default();
-        let files = files.iter().map(|(file, bytes)| (file.of(checkpoint), bytes.clone())).collect();
+        let files = files.iter().map(|(file, bytes)| (file.target_path(checkpoint), bytes.clone())).collect();
         self.bring(&subject, &mut role, &files)?;
         self.put(&subject, &role, published.as_ref(), expires)
     }
 
-    /// Proposes files that the owners keep, such as misuse rules; without any, a later expiry alone.
+    /// Proposes files that the owners sign, such as misuse rules; without files, only a later expiry.
     ///
     /// # Errors
-    /// [`RepositoryError::MayNotPropose`], [`RepositoryError::Open`], [`RepositoryError::None`].
+    /// [`RepositoryError::MayNotPropose`], [`RepositoryError::AlreadyProposed`], [`RepositoryError::NotFound`].
     pub fn propose_targets(
         &self,
         files: &BTreeMap<TargetPath, Vec<u8>>,
@@ -129,10 +130,10 @@ impl Repository {
         self.amend_targets(published.as_ref(), &drafts, Amendment { expires, files, by }, |_| Ok(()))
     }
 
-    /// Proposes the same root again with a later expiry.
+    /// Proposes the current root with a later expiry.
     ///
     /// # Errors
-    /// [`RepositoryError::MayNotPropose`], [`RepositoryError::Open`], [`RepositoryError::None`].
+    /// [`RepositoryError::MayNotPropose`], [`RepositoryError::AlreadyProposed`], [`RepositoryError::NotFound`].
     pub fn renew_root(&self, expires: Timestamp, by: &Proposer) -> Result<(), RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
@@ -142,7 +143,8 @@ impl Repository {
         self.put(&Subject::Root, root.role(), published.as_ref(), expires)
     }
 
-    /// Proposes other owners, or another threshold: a root that the old and the new owners sign, and targets that the new ones do.
+    /// Proposes other owners, or another threshold: a root that the old and the new owners must sign, and targets that the new owners
+    /// must sign.
     ///
     /// # Errors
     /// [`RepositoryError::AlreadyIn`], [`RepositoryError::NotIn`], [`RepositoryError::Quorum`].
@@ -158,7 +160,7 @@ impl Repository {
         let drafts = self.drafts(published.as_ref())?;
         let base = by.base_root(&drafts, published.as_ref())?.ok_or_else(|| self.none())?;
         by.require_say(&Subject::Root, &drafts, published.as_ref())?;
-        let ring = Keyring::of(base, TopRole::Root)?;
+        let ring = Keyring::from_root(base, TopRole::Root)?;
         let before = Signers { keys: ring.quorum().keys(), threshold: base.role().roles.root.threshold };
         let mut files = Files::new();
         let (keys, threshold) = rotated(OWNERS, &before, rotation, &mut files)?;
@@ -168,7 +170,7 @@ impl Repository {
             return Err(RepositoryError::NoChange { role: OWNERS.to_owned() });
         }
         self.put(&Subject::Root, &root, published.as_ref(), now.plus_days(days.root))?;
-        // The new owners must sign targets too, or those of the old ones would stop counting.
+        // The new owners must also sign the targets: the old owners' signatures become invalid.
         let amendment = Amendment { expires: now.plus_days(days.targets), files: &files, by };
         self.amend_targets(published.as_ref(), &drafts, amendment, |_| Ok(()))
     }
@@ -176,7 +178,7 @@ impl Repository {
     /// Proposes another key for the registry.
     ///
     /// # Errors
-    /// [`RepositoryError::NoChange`], [`RepositoryError::None`].
+    /// [`RepositoryError::NoChange`], [`RepositoryError::NotFound`].
     pub fn rotate_registry(
         &self,
         card: &Envelope,
@@ -201,7 +203,7 @@ impl Repository {
         self.amend_targets(published.as_ref(), &drafts, amendment, |_| Ok(()))
     }
 
-    /// Proposes a board for a checkpoint that has none, or for a name that policies ask, such as `ethics`.
+    /// Proposes a board for a checkpoint that has none, or one that policies consult, such as `ethics`.
     ///
     /// # Errors
     /// [`RepositoryError::HasBoard`], [`RepositoryError::NamedTwice`], [`RepositoryError::Quorum`], [`RepositoryError::Reserved`].
@@ -228,8 +230,8 @@ impl Repository {
         })
     }
 
-    /// Proposes other members of a checkpoint's board, or another threshold: targets that the owners sign, and the checkpoint's own metadata again
-    /// for the new board to sign, since signatures of those who left no longer count.
+    /// Proposes other members of a checkpoint's board, or another threshold: targets that the owners must sign, and the checkpoint's
+    /// metadata for the new board to sign again, because signatures of former members become invalid.
     ///
     /// # Errors
     /// [`RepositoryError::NoBoard`], [`RepositoryError::AlreadyIn`], [`RepositoryError::NotIn`], [`RepositoryError::Quorum`].
@@ -250,7 +252,7 @@ impl Repository {
         let mut files = Files::new();
         let delegation = delegations(base).find(|delegation| delegation.name == *checkpoint);
         let delegation = delegation.ok_or_else(|| no_board(checkpoint, base))?;
-        let ring = Keyring::of_delegation(base, delegation)?;
+        let ring = Keyring::from_delegation(base, delegation)?;
         let before = Signers { keys: ring.quorum().keys(), threshold: delegation.signers.threshold };
         let (keys, threshold) = rotated(&name, &before, rotation, &mut files)?;
         if before == (Signers { keys: &keys, threshold }) {
@@ -271,7 +273,7 @@ impl Repository {
 
     pub(super) fn amend_targets(
         &self,
-        published: Option<&Published>,
+        published: Option<&PublishedCatalogue>,
         drafts: &Drafts,
         Amendment { expires, files, by }: Amendment<'_>,
         edit: impl FnOnce(&mut TargetsRole) -> Result<(), RepositoryError>,
@@ -290,7 +292,7 @@ fn no_board(checkpoint: &CheckpointId, targets: &Document<TargetsRole>) -> Repos
     RepositoryError::NoBoard { checkpoint: checkpoint.to_string(), known }
 }
 
-/// A change of targets: until when it holds, what it brings, and whose it is.
+/// A change of the targets: its expiry, its new files and its proposer.
 pub(super) struct Amendment<'a> {
     pub(super) expires: Timestamp,
     pub(super) files: &'a Files,

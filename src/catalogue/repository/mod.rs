@@ -1,18 +1,18 @@
-//! The keepers' side of a catalogue: a folder in which changes are proposed, signed and published.
+//! Keeping a catalogue: a folder in which changes are proposed, signed and published.
 //!
 //! ```text
 //! metadata/   N.root.json, N.targets.json, N.<checkpoint>.json, N.snapshot.json, timestamp.json
 //! targets/    <checkpoint>/<sha256>.policy.toml, misuse/<sha256>.rules.toml, cards/<sha256>.<key id>.json
-//! proposals/  <role>/<role>.json, signed bit by bit, and <role>/targets/… for the files it brings
+//! proposals/  <role>/<role>.json, which collects signatures, and <role>/targets/… for its new files
 //! ```
 //!
-//! **Order of publishing.** Target files, boards' metadata, targets, snapshot, root, and last the timestamp, each written whole; then
-//! the proposals are cleared. All but root and timestamp lie under new names that nobody reads before a timestamp names them, so a
-//! kill leaves the old catalogue or the new one, and publishing again finishes. Where a new root changes keys, a kill between
-//! its rename and the timestamp's leaves clients with a refusal, never with a falsehood, until publishing is repeated.
+//! **Order of publishing.** Target files, boards' metadata, targets, snapshot, root, and last the timestamp, each written atomically; then the
+//! proposals are removed. All files except root and timestamp have new names, which clients read only after a timestamp names them. So a
+//! kill leaves the old catalogue or the new one, and publishing again completes it. If a new root changes keys, a kill between the
+//! renames of the root and the timestamp makes clients refuse the catalogue, never accept a wrong one, until publishing is repeated.
 //!
-//! Who can write here can add proposals and spoil files; signatures and digests are checked before anything is signed or
-//! published, and what a proposal changes is measured against published metadata whose signatures hold.
+//! An attacker who can write here can add proposals and damage files. Signatures and digests are verified before anything is signed or
+//! published, and proposals are compared with published metadata whose signatures are valid.
 
 mod change;
 mod drafts;
@@ -30,10 +30,10 @@ use std::path::{Path, PathBuf};
 
 pub use change::{BoardPlan, Founding, Proposer, Rotation, Subject};
 pub use error::RepositoryError;
-pub use publish::{Held, Publication};
-pub use receive::{Offer, Parcel, Received};
+pub use publish::{PendingProposal, Publication};
+pub use receive::{Offer, Parcel, ReceiveOutcome};
 pub use review::{Change, Review, Status};
-pub use sign::{Standing, Tally};
+pub use sign::{ProposalStatus, Tally};
 
 use super::durable::Lock;
 use crate::identity::{Card, VerifyingKey};
@@ -41,7 +41,7 @@ use crate::identity::{Card, VerifyingKey};
 /// Cards by key, for names.
 pub type Roster = std::collections::BTreeMap<VerifyingKey, Card>;
 
-/// How many days each role is believed after it was written.
+/// How many days after it is written each role expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Days {
     /// Of `root`.
@@ -50,7 +50,7 @@ pub struct Days {
     pub targets: u32,
     /// Of `snapshot`.
     pub snapshot: u32,
-    /// Of `timestamp`: for so long can a server hide news.
+    /// Of `timestamp`: a server can withhold updates this long.
     pub timestamp: u32,
 }
 
@@ -60,28 +60,28 @@ impl Default for Days {
     }
 }
 
-/// A catalogue's folder, as its keepers use it.
+/// A catalogue's folder, for its keepers.
 #[derive(Debug, Clone)]
 pub struct Repository {
     folder: PathBuf,
-    /// What refusals call it.
+    /// Its name in error messages.
     name: String,
 }
 
 impl Repository {
-    /// The catalogue in this folder, which need not be there yet.
-    pub fn at(folder: impl Into<PathBuf>) -> Self {
+    /// The catalogue in `folder`, which need not exist yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
         Self { name: folder.display().to_string(), folder }
     }
 
-    /// The same, called otherwise in refusals: a private copy is no place that people know.
+    /// Sets another name for error messages, for example of a temporary copy.
     #[must_use]
-    pub fn named(self, name: impl Into<String>) -> Self {
+    pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -91,7 +91,7 @@ impl Repository {
     }
 
     fn none(&self) -> RepositoryError {
-        RepositoryError::None { folder: self.name.clone() }
+        RepositoryError::NotFound { folder: self.name.clone() }
     }
 
     fn metadata(&self, file: &str) -> PathBuf {

@@ -1,10 +1,10 @@
-//! Who may propose a change of a role. A proposal counts as one only if one of them signed it: nobody else's draft is handed on, shown
-//! as theirs, or built upon (promise P9).
+//! The keys that may propose a change of a role. A proposal is valid only if one of them signed it: no other draft is passed on,
+//! displayed as theirs, or built upon (promise P9).
 
 use std::collections::BTreeSet;
 
 use super::drafts::Drafts;
-use super::published::Published;
+use super::published::PublishedCatalogue;
 use super::{Proposer, RepositoryError, Subject};
 use crate::catalogue::document::TopRole;
 use crate::catalogue::schema::{Role, RootRole, TargetsRole};
@@ -14,32 +14,33 @@ use crate::identity::{KeyId, VerifyingKey};
 
 type Keys = BTreeSet<VerifyingKey>;
 
-/// Who may propose a change of `subject`: of root and targets the owners; of a checkpoint's files its board, and the owners, who propose
-/// them anew where they change the board's members. Before anything is published, the owners are those whom the first root names.
+/// The keys that may propose a change of `subject`: for root and targets the owners; for a checkpoint's files its board, and the owners,
+/// who propose them again when they change the board's members. Before the first publication, the owners are those that the first root
+/// names.
 pub(super) fn proposers(
     subject: &Subject,
     drafts: &Drafts,
-    published: Option<&Published>,
+    published: Option<&PublishedCatalogue>,
 ) -> Result<Keys, RepositoryError> {
     let root = published.map(|published| &published.root).or(drafts.root.as_ref());
     let mut keys = root.map(owners).transpose()?.unwrap_or_default();
     if let Subject::Board(name) = subject {
-        let targets = [published.and_then(Published::targets), drafts.targets.as_ref()];
+        let targets = [published.and_then(PublishedCatalogue::targets), drafts.targets.as_ref()];
         for targets in targets.into_iter().flatten() {
             for delegation in delegations(targets).filter(|delegation| delegation.name == *name) {
-                keys.extend(Keyring::of_delegation(targets, delegation)?.quorum().keys());
+                keys.extend(Keyring::from_delegation(targets, delegation)?.quorum().keys());
             }
         }
     }
     Ok(keys)
 }
 
-/// The owners whom a root names.
+/// The owners that a root names.
 pub(super) fn owners(root: &Document<RootRole>) -> Result<Keys, RepositoryError> {
-    Ok(Keyring::of(root, TopRole::Root)?.quorum().keys().clone())
+    Ok(Keyring::from_root(root, TopRole::Root)?.quorum().keys().clone())
 }
 
-/// Refuses a proposal that none of `proposers` signed, or not the one who brings it, where that is known.
+/// Requires that one of `proposers` signed the proposal, and the submitter, if it is known.
 pub(super) fn require_signed<T: Role>(
     subject: &Subject,
     offered: &Document<T>,
@@ -51,19 +52,19 @@ pub(super) fn require_signed<T: Role>(
         Some(by) if !signed.iter().any(|key| key.id() == by) => {
             format!("the key {by}, which proposes it")
         }
-        None if signed.is_empty() => "anybody who may propose it".to_owned(),
+        None if signed.is_empty() => "any key that may propose it".to_owned(),
         _ => return Ok(()),
     };
     Err(RepositoryError::Unsigned { role: subject.to_string(), who })
 }
 
 impl Proposer {
-    /// Refuses those who have no say in `subject`.
+    /// Requires that the proposer may propose a change of `subject`.
     pub(super) fn require_say(
         &self,
         subject: &Subject,
         drafts: &Drafts,
-        published: Option<&Published>,
+        published: Option<&PublishedCatalogue>,
     ) -> Result<(), RepositoryError> {
         if proposers(subject, drafts, published)?.contains(&self.key) {
             return Ok(());
@@ -71,8 +72,8 @@ impl Proposer {
         Err(RepositoryError::MayNotPropose { role: subject.to_string() })
     }
 
-    /// What a change of a role builds on: the open proposal, if they signed it or named its digest; otherwise what is published.
-    /// Nobody signs what somebody else proposed by proposing something of their own.
+    /// Returns the metadata that a change builds on: the open proposal, if the proposer signed it or named its digest; otherwise the
+    /// published metadata. So a proposer never signs another person's proposal unknowingly.
     pub(super) fn base<'a, T: Role>(
         &self,
         subject: &Subject,
@@ -84,24 +85,24 @@ impl Proposer {
         if is_theirs || self.onto.contains(&open.digest()) {
             return Ok(Some(open));
         }
-        Err(RepositoryError::Open { role: subject.to_string(), digest: open.digest() })
+        Err(RepositoryError::AlreadyProposed { role: subject.to_string(), digest: open.digest() })
     }
 
-    /// What a change of targets builds on.
+    /// As [`Self::base`], for the targets.
     pub(super) fn base_targets<'a>(
         &self,
         drafts: &'a Drafts,
-        published: Option<&'a Published>,
+        published: Option<&'a PublishedCatalogue>,
     ) -> Result<Option<&'a Document<TargetsRole>>, RepositoryError> {
-        let published = published.and_then(Published::targets);
+        let published = published.and_then(PublishedCatalogue::targets);
         self.base(&Subject::Targets, drafts.targets.as_ref(), published)
     }
 
-    /// What a change of root builds on.
+    /// As [`Self::base`], for the root.
     pub(super) fn base_root<'a>(
         &self,
         drafts: &'a Drafts,
-        published: Option<&'a Published>,
+        published: Option<&'a PublishedCatalogue>,
     ) -> Result<Option<&'a Document<RootRole>>, RepositoryError> {
         let published = published.map(|published| &published.root);
         self.base(&Subject::Root, drafts.root.as_ref(), published)

@@ -1,13 +1,13 @@
-//! Publishing: the registry takes up every proposal that has its signatures, and signs a new snapshot and timestamp.
+//! Publishing: the registry publishes all fully signed proposals and signs a new snapshot and timestamp.
 //!
-//! What is taken up together must hold together: targets under the root, each board's metadata under the targets. A proposal that would break
-//! that, such as a new board that has not yet signed its checkpoint's metadata again, is held back.
+//! The published set must be consistent: the root's keys sign the targets, and the targets' keys sign each board's metadata. A proposal
+//! that would break that, such as a new board that has not yet signed its checkpoint's metadata again, waits.
 
 use std::collections::BTreeMap;
 
 use super::drafts::Drafts;
-use super::published::Published;
-use super::sign::standings;
+use super::published::PublishedCatalogue;
+use super::sign::proposal_statuses;
 use super::{Days, Repository, RepositoryError, Subject};
 use crate::catalogue::document::TopRole;
 use crate::catalogue::schema::{FileMeta, RootRole, SnapshotOnly, SnapshotRole, TargetsRole, TimestampRole};
@@ -17,29 +17,29 @@ use crate::identity::{Signer, VerifyingKey};
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
 
-/// What publishing did.
+/// The result of publishing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     /// The version of the new snapshot and timestamp.
     pub version: u64,
-    /// Until when clients believe it.
+    /// When the timestamp expires.
     pub expires: Timestamp,
-    /// Proposals that are in force now.
+    /// Proposals that are now published.
     pub published: Vec<Subject>,
     /// Proposals that wait.
-    pub held: Vec<Held>,
+    pub held: Vec<PendingProposal>,
 }
 
-/// A proposal that waits, and for what.
+/// A proposal that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// Of which role.
+pub struct PendingProposal {
+    /// The role that it changes.
     pub subject: Subject,
-    /// What it waits for.
+    /// What it waits for, such as `1 more of the board of tiny`.
     pub reason: String,
 }
 
-/// A set of documents that hold together.
+/// A consistent set of documents.
 struct Candidate<'a> {
     root: &'a Document<RootRole>,
     targets: &'a Document<TargetsRole>,
@@ -48,24 +48,24 @@ struct Candidate<'a> {
 }
 
 impl Repository {
-    /// Publishes every complete proposal and renews snapshot and timestamp.
+    /// Publishes all complete proposals and renews snapshot and timestamp.
     ///
     /// # Errors
-    /// [`RepositoryError::NotYet`], [`RepositoryError::NotTheRegistry`], [`RepositoryError::Lacks`].
+    /// [`RepositoryError::Incomplete`], [`RepositoryError::NotTheRegistry`], [`RepositoryError::MissingFile`].
     pub fn publish(
         &self,
         signer: &dyn Signer,
         now: Timestamp,
         days: Days,
     ) -> Result<Publication, RepositoryError> {
-        self.publish_but(&BTreeMap::new(), signer, now, days)
+        self.publish_except(&BTreeMap::new(), signer, now, days)
     }
 
-    /// The same, but for these checkpoints' proposals, which wait for the reasons given.
+    /// As [`Self::publish`], except for the given checkpoints' proposals, which wait for the given reasons.
     ///
     /// # Errors
     /// Those of [`Self::publish`].
-    pub fn publish_but(
+    pub fn publish_except(
         &self,
         held_back: &BTreeMap<CheckpointId, String>,
         signer: &dyn Signer,
@@ -80,7 +80,7 @@ impl Repository {
             return Err(self.none());
         }
         let candidate = best(&drafts, published.as_ref())
-            .ok_or_else(|| RepositoryError::NotYet { reason: waits(&drafts, published.as_ref()) })?;
+            .ok_or_else(|| RepositoryError::Incomplete { reason: waits(&drafts, published.as_ref()) })?;
         require_registry(candidate.root, &signer.verifying_key())?;
         let parts = published.as_ref().and_then(|published| published.parts.as_ref());
         let mut meta = parts.map(|parts| parts.snapshot.role().meta.clone()).unwrap_or_default();
@@ -91,7 +91,7 @@ impl Repository {
             if candidate.taken.contains(&subject) {
                 self.write_role(&subject, document)?;
             }
-            meta.insert(format!("{name}.json"), FileMeta::of(document.version(), document.bytes()));
+            meta.insert(format!("{name}.json"), FileMeta::new(document.version(), document.bytes()));
         }
         let version = |before: Option<u64>| before.map_or(1, |version| version + 1);
         let (snapshot_version, timestamp_version) = (
@@ -101,12 +101,13 @@ impl Repository {
         let file = verify::snapshot_file(snapshot_version);
         let expires = now.plus_days(days.snapshot);
         let mut snapshot =
-            Document::unsigned(&file, &SnapshotRole { meta }, snapshot_version, expires, None)?;
+            Document::new_unsigned(&file, &SnapshotRole { meta }, snapshot_version, expires, None)?;
         snapshot.sign(signer)?;
-        let listed = FileMeta::of(snapshot_version, snapshot.bytes());
+        let listed = FileMeta::new(snapshot_version, snapshot.bytes());
         let role = TimestampRole { meta: SnapshotOnly { snapshot: listed } };
         let expires = now.plus_days(days.timestamp);
-        let mut timestamp = Document::unsigned("timestamp.json", &role, timestamp_version, expires, None)?;
+        let mut timestamp =
+            Document::new_unsigned("timestamp.json", &role, timestamp_version, expires, None)?;
         timestamp.sign(signer)?;
         durable::write(&self.metadata(&file), snapshot.bytes())?;
         if candidate.taken.contains(&Subject::Root) {
@@ -117,28 +118,28 @@ impl Repository {
         let taken = candidate.taken;
         self.clear(&taken)?;
         let mut held = held(&drafts, published.as_ref(), &taken)?;
-        held.extend(held_back.iter().map(|(checkpoint, reason)| Held {
+        held.extend(held_back.iter().map(|(checkpoint, reason)| PendingProposal {
             subject: Subject::Board(checkpoint.clone()),
             reason: reason.clone(),
         }));
         Ok(Publication { version: timestamp_version, expires, published: taken, held })
     }
 
-    /// Refuses a proposed root by which this key could not publish.
+    /// Requires that this key can publish under a proposed root.
     ///
     /// # Errors
-    /// [`RepositoryError::NotTheRegistry`]; what is wrong with the catalogue or the proposal.
+    /// [`RepositoryError::NotTheRegistry`]; an invalid catalogue or proposal.
     pub fn require_publishable_by(&self, key: &VerifyingKey) -> Result<(), RepositoryError> {
         let drafts = self.drafts(self.published()?.as_ref())?;
         drafts.root.as_ref().map_or(Ok(()), |root| require_registry(root, key))
     }
 
-    /// Target files first, then the metadata that lists them.
+    /// Writes target files first, then the metadata that lists them.
     fn write_role(&self, subject: &Subject, document: &Document<TargetsRole>) -> Result<(), RepositoryError> {
         for (path, file) in &document.role().targets {
             let digest = file.hashes.sha256;
             let Some(bytes) = self.file(subject, path, digest, file.length)? else {
-                return Err(RepositoryError::Lacks { path: path.to_string(), digest });
+                return Err(RepositoryError::MissingFile { path: path.to_string(), digest });
             };
             let to = self.folder.join("targets").join(path.consistent(digest));
             let is_there = durable::read(&to, path.as_str(), file.length).ok().flatten();
@@ -150,7 +151,7 @@ impl Repository {
         Ok(durable::write(&self.metadata(&file), document.bytes())?)
     }
 
-    /// Removes proposals that are in force.
+    /// Removes published proposals.
     fn clear(&self, taken: &[Subject]) -> Result<(), RepositoryError> {
         for subject in taken {
             durable::remove(&self.proposal(subject))?;
@@ -165,10 +166,10 @@ fn parse(name: &str) -> Result<crate::name::CheckpointId, RepositoryError> {
     })
 }
 
-/// The registry's key alone must do: it is the one that is online.
+/// Requires that the registry's key alone meets the thresholds, since no other key is online.
 fn require_registry(root: &Document<RootRole>, key: &VerifyingKey) -> Result<(), RepositoryError> {
     for role in [TopRole::Timestamp, TopRole::Snapshot] {
-        let ring = Keyring::of(root, role)?;
+        let ring = Keyring::from_root(root, role)?;
         if ring.quorum().threshold() != 1 || !ring.quorum().keys().contains(key) {
             return Err(RepositoryError::NotTheRegistry { key: key.id() });
         }
@@ -176,8 +177,8 @@ fn require_registry(root: &Document<RootRole>, key: &VerifyingKey) -> Result<(),
     Ok(())
 }
 
-/// The candidate that takes up the most, root first.
-fn best<'a>(drafts: &'a Drafts, published: Option<&'a Published>) -> Option<Candidate<'a>> {
+/// The largest consistent set, root first.
+fn best<'a>(drafts: &'a Drafts, published: Option<&'a PublishedCatalogue>) -> Option<Candidate<'a>> {
     [(true, true), (true, false), (false, true), (false, false)]
         .into_iter()
         .find_map(|(root, targets)| candidate(drafts, published, root, targets))
@@ -185,16 +186,16 @@ fn best<'a>(drafts: &'a Drafts, published: Option<&'a Published>) -> Option<Cand
 
 fn candidate<'a>(
     drafts: &'a Drafts,
-    published: Option<&'a Published>,
+    published: Option<&'a PublishedCatalogue>,
     with_root: bool,
     with_targets: bool,
 ) -> Option<Candidate<'a>> {
     let mut taken = Vec::new();
     let root = if with_root {
         let root = drafts.root.as_ref()?;
-        Keyring::of(root, TopRole::Root).ok()?.verify(root).ok()?;
+        Keyring::from_root(root, TopRole::Root).ok()?.verify(root).ok()?;
         if let Some(published) = published {
-            Keyring::of(&published.root, TopRole::Root).ok()?.verify(root).ok()?;
+            Keyring::from_root(&published.root, TopRole::Root).ok()?.verify(root).ok()?;
         }
         taken.push(Subject::Root);
         root
@@ -207,11 +208,11 @@ fn candidate<'a>(
     } else {
         published?.targets()?
     };
-    Keyring::of(root, TopRole::Targets).ok()?.verify(targets).ok()?;
+    Keyring::from_root(root, TopRole::Targets).ok()?.verify(targets).ok()?;
     let current = published.and_then(|published| Some(&published.parts.as_ref()?.delegated));
     let mut boards = BTreeMap::new();
     for delegation in delegations(targets) {
-        let (name, ring) = (&delegation.name, Keyring::of_delegation(targets, delegation).ok()?);
+        let (name, ring) = (&delegation.name, Keyring::from_delegation(targets, delegation).ok()?);
         let board = name.checkpoint().and_then(|checkpoint| drafts.boards.get_key_value(&checkpoint));
         if let Some((checkpoint, draft)) = board.filter(|(_, draft)| ring.verify(draft).is_ok()) {
             taken.push(Subject::Board(checkpoint.clone()));
@@ -224,13 +225,13 @@ fn candidate<'a>(
     Some(Candidate { root, targets, boards, taken })
 }
 
-/// Why each proposal that was not taken up waits.
+/// Explains why each remaining proposal waits.
 fn held(
     drafts: &Drafts,
-    published: Option<&Published>,
+    published: Option<&PublishedCatalogue>,
     taken: &[Subject],
-) -> Result<Vec<Held>, RepositoryError> {
-    let open = standings(drafts, published)?;
+) -> Result<Vec<PendingProposal>, RepositoryError> {
+    let open = proposal_statuses(drafts, published)?;
     let waiting = open.into_iter().filter(|standing| !taken.contains(&standing.subject));
     Ok(waiting
         .map(|standing| {
@@ -238,16 +239,16 @@ fn held(
             let missing: Vec<_> =
                 missing.map(|tally| format!("{} more of {}", tally.missing(), tally.quorum.name())).collect();
             let reason = if missing.is_empty() {
-                "what depends on it is not signed yet".to_owned()
+                "other metadata that depends on it is not signed yet".to_owned()
             } else {
                 format!("it needs {}", missing.join(" and "))
             };
-            Held { subject: standing.subject, reason }
+            PendingProposal { subject: standing.subject, reason }
         })
         .collect())
 }
 
-fn waits(drafts: &Drafts, published: Option<&Published>) -> String {
+fn waits(drafts: &Drafts, published: Option<&PublishedCatalogue>) -> String {
     let held = held(drafts, published, &[]).unwrap_or_default();
     let held: Vec<_> = held.iter().map(|held| format!("{}: {}", held.subject, held.reason)).collect();
     held.join("; ")

@@ -1,4 +1,4 @@
-//! What is published now: verified from the first root on, but not refused for having expired, since keepers must renew it.
+//! The published catalogue: verified from the first root on; expiry is ignored, since keepers must renew expired metadata.
 
 use super::{Repository, RepositoryError, Subject};
 use crate::catalogue::document::TopRole;
@@ -8,28 +8,28 @@ use crate::catalogue::{CheckpointFile, Document, Error, Folder, Keyring, Remote 
 use crate::name::CheckpointId;
 use crate::statement::CatalogueId;
 
-/// More roots than any catalogue's life sees.
+/// Maximum number of roots, more than any catalogue has.
 const MAX_ROOTS: u64 = 10_000;
-/// Longest policy that any program reads, in bytes.
+/// Longest accepted policy, in bytes.
 const MAX_POLICY: u64 = 64 * 1024;
 
-/// The published roots, and the rest where the first publication was finished.
+/// The published roots, and the other metadata once the first publication is complete.
 #[derive(Debug, Clone)]
-pub(super) struct Published {
+pub(super) struct PublishedCatalogue {
     pub(super) id: CatalogueId,
     pub(super) root: Document<RootRole>,
     pub(super) parts: Option<Parts>,
 }
 
-impl Published {
+impl PublishedCatalogue {
     pub(super) fn targets(&self) -> Option<&Document<TargetsRole>> {
         self.parts.as_ref().map(|parts| &parts.targets)
     }
 }
 
 impl Repository {
-    /// What is published; `None` where nothing is.
-    pub(super) fn published(&self) -> Result<Option<Published>, RepositoryError> {
+    /// Reads the published catalogue, or returns `None` if nothing is published.
+    pub(super) fn published(&self) -> Result<Option<PublishedCatalogue>, RepositoryError> {
         let Some(bytes) = self.fetch::<RootRole>(&verify::root_file(1))? else {
             return Ok(None);
         };
@@ -43,15 +43,14 @@ impl Repository {
             before = Some(std::mem::replace(&mut root, next));
         }
         let parts = match (self.parts(&root), before) {
-            // A publication that changes keys was cut off between root and timestamp: the rest is still the old root's.
+            // A publication that changes keys was killed between root and timestamp: the other files still belong to the old root.
             (Err(Error::Threshold { .. }), Some(before)) => self.parts(&before)?,
             (parts, _) => parts?,
         };
-        Ok(Some(Published { id, root, parts }))
+        Ok(Some(PublishedCatalogue { id, root, parts }))
     }
 
-    /// The texts of every policy of a checkpoint that was ever published here, as far as their files are: in no order, and only those
-    /// that are what their names say.
+    /// Returns all policies of a checkpoint that were ever published here and whose files still exist with the right digest, in any order.
     ///
     /// # Errors
     /// [`RepositoryError::Catalogue`] if the folder cannot be read.
@@ -68,7 +67,7 @@ impl Repository {
             let name = entry.map_err(Error::io("read", &folder))?.file_name();
             let digest = name.to_str().and_then(|name| name.strip_suffix(&ending)?.parse().ok());
             let Some(digest) = digest else { continue };
-            let path = CheckpointFile::Policy.of(checkpoint);
+            let path = CheckpointFile::Policy.target_path(checkpoint);
             if let Some(text) = self.file(&Subject::Board(checkpoint.clone()), &path, digest, MAX_POLICY)? {
                 texts.push(text);
             }
@@ -92,11 +91,11 @@ impl Repository {
         let listed = &timestamp.role().meta.snapshot;
         let bytes = self.require::<SnapshotRole>(&verify::snapshot_file(listed.version))?;
         let snapshot = verify::next_snapshot(root, listed, None, bytes)?;
-        let targets = self.role("targets", &Keyring::of(root, TopRole::Targets)?, &snapshot)?;
+        let targets = self.role("targets", &Keyring::from_root(root, TopRole::Targets)?, &snapshot)?;
         let targets = targets.ok_or_else(|| Error::Missing { file: "targets.json".to_owned() })?;
         let mut delegated = Delegated::new();
         for delegation in delegations(&targets) {
-            let keyring = Keyring::of_delegation(&targets, delegation)?;
+            let keyring = Keyring::from_delegation(&targets, delegation)?;
             if let Some(document) = self.role(&delegation.name.file_stem(), &keyring, &snapshot)? {
                 delegated.entry(delegation.name.clone()).or_insert(document);
             }

@@ -1,4 +1,4 @@
-//! Proposals that travel: what a keeper drafted or signed at home, handed in to where others read it.
+//! Submitted proposals: drafts and signatures that a keeper made on another machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,49 +8,49 @@ use serde::{Deserialize, Serialize};
 
 use super::drafts::Drafts;
 use super::proposers::{owners, proposers, require_signed};
-use super::published::Published;
-use super::sign::standings;
+use super::published::PublishedCatalogue;
+use super::sign::proposal_statuses;
 use super::{Repository, RepositoryError, Subject};
 use crate::catalogue::schema::{Role, RootRole, TargetsRole};
 use crate::catalogue::{Document, durable, verify};
 use crate::identity::{KeyId, VerifyingKey};
 
-/// A proposal as it travels.
+/// A proposal for transfer, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parcel {
-    /// The metadata with the signatures that it has, as JSON text.
+    /// The metadata with its signatures, as JSON text.
     pub document: String,
-    /// The files that it brings, as base64 by their names in a consistent snapshot (`gpt2-124m/<sha256>.policy.toml`).
+    /// The new files, in base64, by their paths in a consistent snapshot (`gpt2-124m/<sha256>.policy.toml`).
     #[serde(default)]
     pub files: BTreeMap<String, String>,
 }
 
-/// What whoever hands in a parcel may do with it.
+/// What the submitter of a parcel may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer {
-    /// Add signatures to the open proposal: each proves itself.
+    /// Only add valid signatures to the open proposal.
     Signatures,
-    /// Propose, too. The proposal must be signed by `by`, where it is known who brings it, and by somebody who may propose it.
+    /// Also propose. The proposal must be signed by `by`, if that is given, and by a key that may propose it.
     Proposal {
-        /// Who brings it.
+        /// The submitter's key, if it is known.
         by: Option<KeyId>,
     },
 }
 
-/// What came of a parcel.
+/// The effect of a submitted parcel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received {
-    /// It is the proposal now; another that was open is gone.
+pub enum ReceiveOutcome {
+    /// It is now the open proposal, in place of an earlier one.
     Proposed,
     /// The open proposal has more signatures than before.
     Signed,
-    /// Nothing that was not known.
+    /// Nothing is new.
     Known,
 }
 
-impl Received {
-    /// As it is written.
+impl ReceiveOutcome {
+    /// Returns the text in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Proposed => "proposed",
@@ -61,10 +61,10 @@ impl Received {
 }
 
 impl Repository {
-    /// The roles of which a change is proposed.
+    /// Lists the roles with an open proposal.
     ///
     /// # Errors
-    /// What is wrong with the catalogue or the proposals.
+    /// An invalid catalogue or proposal.
     pub fn proposals(&self) -> Result<Vec<Subject>, RepositoryError> {
         let drafts = self.drafts(self.published()?.as_ref())?;
         let root = drafts.root.iter().map(|_| Subject::Root);
@@ -72,10 +72,10 @@ impl Repository {
         Ok(root.chain(targets).chain(drafts.boards.keys().cloned().map(Subject::Board)).collect())
     }
 
-    /// The open proposal of a role, to be sent.
+    /// Packs the open proposal of a role for transfer.
     ///
     /// # Errors
-    /// [`RepositoryError::NoProposal`]; what is wrong with the catalogue or the proposal.
+    /// [`RepositoryError::NoProposal`]; an invalid catalogue or proposal.
     pub fn parcel(&self, subject: &Subject) -> Result<Parcel, RepositoryError> {
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
@@ -104,17 +104,18 @@ impl Repository {
         Ok(Parcel { document: String::from_utf8_lossy(bytes).into_owned(), files })
     }
 
-    /// Takes in a parcel: more signatures of the open proposal from anybody, since each proves itself; another proposal only
-    /// where the offer is one, and its proposer signed it.
+    /// Receives a parcel: valid signatures for the open proposal from any submitter; another proposal only with [`Offer::Proposal`] and its
+    /// proposer's signature.
     ///
     /// # Errors
-    /// [`RepositoryError::MayNotPropose`], [`RepositoryError::Unsigned`], [`RepositoryError::Stale`], [`RepositoryError::Lacks`]; what is wrong with the parcel.
+    /// [`RepositoryError::MayNotPropose`], [`RepositoryError::Unsigned`], [`RepositoryError::Stale`], [`RepositoryError::MissingFile`];
+    /// an invalid parcel.
     pub fn receive(
         &self,
         subject: &Subject,
         parcel: &Parcel,
         offer: Offer,
-    ) -> Result<Received, RepositoryError> {
+    ) -> Result<ReceiveOutcome, RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
@@ -122,14 +123,14 @@ impl Repository {
             Subject::Root => {
                 let offered: Document<RootRole> = parse(subject, parcel)?;
                 self.require_catalogue(published.as_ref(), subject, &offered)?;
-                // A founding names the owners itself: one of them must have signed it.
+                // The root of a new catalogue names the owners; one of them must have signed it.
                 let proposers = match &published {
                     Some(_) => proposers(subject, &drafts, published.as_ref())?,
                     None => owners(&offered)?,
                 };
                 let incoming = Incoming { subject, open: drafts.root.as_ref(), offered: &offered };
                 let is_new = incoming.require(offer, published.as_ref(), &proposers)?;
-                self.take(&incoming, is_new, (&drafts, published.as_ref()))
+                self.take(&incoming, is_new, &drafts, published.as_ref())
             }
             Subject::Targets | Subject::Board(_) => {
                 let offered: Document<TargetsRole> = parse(subject, parcel)?;
@@ -144,14 +145,14 @@ impl Repository {
                 if is_new {
                     self.take_files(subject, &offered, parcel)?;
                 }
-                self.take(&incoming, is_new, (&drafts, published.as_ref()))
+                self.take(&incoming, is_new, &drafts, published.as_ref())
             }
         }
     }
 
     fn require_catalogue<T: Role>(
         &self,
-        published: Option<&Published>,
+        published: Option<&PublishedCatalogue>,
         subject: &Subject,
         offered: &Document<T>,
     ) -> Result<(), RepositoryError> {
@@ -165,22 +166,23 @@ impl Repository {
         &self,
         Incoming { subject, open, offered }: &Incoming<'_, T>,
         is_new: bool,
-        (drafts, published): (&Drafts, Option<&Published>),
-    ) -> Result<Received, RepositoryError> {
+        drafts: &Drafts,
+        published: Option<&PublishedCatalogue>,
+    ) -> Result<ReceiveOutcome, RepositoryError> {
         let Some(open) = open.filter(|_| !is_new) else {
             self.keep(subject, offered)?;
-            return Ok(Received::Proposed);
+            return Ok(ReceiveOutcome::Proposed);
         };
         let mut open = open.clone();
         let standing =
-            standings(drafts, published)?.into_iter().find(|standing| standing.subject == **subject);
+            proposal_statuses(drafts, published)?.into_iter().find(|standing| standing.subject == **subject);
         let tallies = standing.iter().flat_map(|standing| &standing.tallies);
-        let new: usize = tallies.map(|tally| open.adopt(offered, &tally.quorum)).sum();
+        let new: usize = tallies.map(|tally| open.merge_signatures(offered, &tally.quorum)).sum();
         self.keep(subject, &open)?;
-        Ok(if new > 0 { Received::Signed } else { Received::Known })
+        Ok(if new > 0 { ReceiveOutcome::Signed } else { ReceiveOutcome::Known })
     }
 
-    /// Keeps the files that the metadata lists and no others.
+    /// Stores only the files that the metadata lists.
     fn take_files(
         &self,
         subject: &Subject,
@@ -192,7 +194,7 @@ impl Repository {
             let name = path.consistent(digest);
             let Some(text) = parcel.files.get(&name) else {
                 if self.file(subject, path, digest, file.length)?.is_none() {
-                    return Err(RepositoryError::Lacks { path: path.to_string(), digest });
+                    return Err(RepositoryError::MissingFile { path: path.to_string(), digest });
                 }
                 continue;
             };
@@ -204,7 +206,7 @@ impl Repository {
     }
 }
 
-/// A proposal that was handed in, beside the one that is open.
+/// A submitted proposal beside the open one.
 struct Incoming<'a, T> {
     subject: &'a Subject,
     open: Option<&'a Document<T>>,
@@ -212,11 +214,11 @@ struct Incoming<'a, T> {
 }
 
 impl<T: Role> Incoming<'_, T> {
-    /// Whether it is another proposal than the open one, and may take its place.
+    /// Requires that it may replace the open proposal; returns whether it differs from it.
     fn require(
         &self,
         offer: Offer,
-        published: Option<&Published>,
+        published: Option<&PublishedCatalogue>,
         proposers: &BTreeSet<VerifyingKey>,
     ) -> Result<bool, RepositoryError> {
         let expected = Repository::next_version(published, self.subject);

@@ -1,4 +1,4 @@
-//! Naming an organization's registrars: a change of the owners' targets.
+//! Changes of an organization's registrars, in the owners' targets.
 
 use super::change::{Files, admit_all};
 use super::found::Amendment;
@@ -10,11 +10,12 @@ use crate::statement::Envelope;
 use crate::time::Timestamp;
 
 impl Repository {
-    /// Proposes registrars of an organization, beside those that it has; their cards join the catalogue. Owners sign it.
+    /// Proposes additional registrars of an organization, with their cards. The owners must sign it.
     ///
     /// # Errors
-    /// [`RepositoryError::NoChange`], [`RepositoryError::NamedTwice`], [`RepositoryError::MayNotPropose`], [`RepositoryError::Open`],
-    /// [`RepositoryError::None`]; [`RepositoryError::Catalogue`] if there are too many of them.
+    /// [`RepositoryError::NoChange`], [`RepositoryError::NamedTwice`], [`RepositoryError::MayNotPropose`],
+    /// [`RepositoryError::AlreadyProposed`], [`RepositoryError::NotFound`]; [`RepositoryError::Catalogue`] if there are too many
+    /// registrars.
     pub fn add_registrars(
         &self,
         organization: &Label,
@@ -32,11 +33,11 @@ impl Repository {
         })
     }
 
-    /// Proposes that registrars speak for an organization no more; it leaves the catalogue with its last one. What they confirmed
-    /// stops counting once the change is published.
+    /// Proposes to remove registrars, and an organization with its last one. Their affiliations become invalid when the change is
+    /// published.
     ///
     /// # Errors
-    /// [`RepositoryError::NotIn`], [`RepositoryError::MayNotPropose`], [`RepositoryError::Open`], [`RepositoryError::None`].
+    /// [`RepositoryError::NotIn`], [`RepositoryError::MayNotPropose`], [`RepositoryError::AlreadyProposed`], [`RepositoryError::NotFound`].
     pub fn remove_registrars(
         &self,
         organization: &Label,
@@ -63,7 +64,7 @@ impl Repository {
         let Some(listed) = targets.targets.get(&path) else { return Ok(Organizations::default()) };
         let digest = listed.hashes.sha256;
         let bytes = self.file(&Subject::Targets, &path, digest, listed.length)?;
-        let bytes = bytes.ok_or_else(|| RepositoryError::Lacks { path: path.to_string(), digest })?;
+        let bytes = bytes.ok_or_else(|| RepositoryError::MissingFile { path: path.to_string(), digest })?;
         Ok(Organizations::parse(&bytes)?)
     }
 

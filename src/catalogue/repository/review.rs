@@ -1,10 +1,10 @@
-//! What proposals would change, and how the catalogue stands, as data for people.
+//! What proposals would change, and the status of the catalogue, as data for display.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::drafts::Drafts;
-use super::published::Published;
-use super::sign::{Standing, standings};
+use super::published::PublishedCatalogue;
+use super::sign::{ProposalStatus, proposal_statuses};
 use super::{Repository, RepositoryError, Roster, Subject};
 use crate::catalogue::document::TopRole;
 use crate::catalogue::schema::{RootRole, TargetsRole};
@@ -15,66 +15,66 @@ use crate::name::CheckpointId;
 use crate::statement::{Envelope, Quorum, verify_card};
 use crate::time::Timestamp;
 
-/// One change.
+/// A change to one part of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A file comes, goes, or is replaced; with its bytes where they are to be had.
+    /// A file is added, removed or replaced; with its bytes if they are available.
     File {
-        /// Its path.
+        /// The file's path.
         path: TargetPath,
-        /// What is published.
+        /// The published bytes.
         before: Option<(TargetFile, Option<Vec<u8>>)>,
-        /// What would be.
+        /// The proposed bytes.
         after: Option<(TargetFile, Option<Vec<u8>>)>,
     },
-    /// Others sign, or more, or fewer.
+    /// The keys or the threshold of a role change.
     Signers {
-        /// Who signs now.
+        /// The published quorum.
         before: Option<Quorum>,
-        /// Who would.
+        /// The proposed quorum.
         after: Option<Quorum>,
     },
-    /// It expires at another time.
+    /// The expiry changes.
     Expiry {
-        /// When what is published does.
+        /// The published expiry.
         before: Option<Timestamp>,
-        /// When it would.
+        /// The proposed expiry.
         after: Timestamp,
     },
 }
 
-/// One proposal: what it changes, and how far it is.
+/// An open proposal: its changes and its signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Review {
-    /// What it changes.
+    /// The changes to the published metadata.
     pub changes: Vec<Change>,
-    /// How far it is.
-    pub standing: Standing,
+    /// The signatures so far.
+    pub standing: ProposalStatus,
 }
 
-/// How the catalogue stands.
+/// The status of a catalogue.
 #[derive(Debug, Clone)]
 pub struct Status {
-    /// Every published role; empty before the first publication.
+    /// The published roles; empty before the first publication.
     pub roles: Vec<RoleSummary>,
-    /// The boards as they are published.
+    /// The published boards.
     pub boards: BTreeMap<CheckpointId, Quorum>,
-    /// Open proposals.
-    pub open: Vec<Standing>,
-    /// Names of those who have a key.
+    /// The open proposals.
+    pub open: Vec<ProposalStatus>,
+    /// The cards of the keys in the catalogue.
     pub roster: Roster,
 }
 
 impl Repository {
-    /// What every open proposal changes.
+    /// Compares all open proposals with the published metadata.
     ///
     /// # Errors
-    /// What is wrong with the catalogue or a proposal.
+    /// An invalid catalogue or proposal.
     pub fn review(&self) -> Result<Vec<Review>, RepositoryError> {
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
         let mut reviews = Vec::new();
-        for standing in standings(&drafts, published.as_ref())? {
+        for standing in proposal_statuses(&drafts, published.as_ref())? {
             let mut changes = self.changes(&standing.subject, &drafts, published.as_ref())?;
             let before = expiry(&standing.subject, published.as_ref());
             changes.push(Change::Expiry { before, after: standing.expires });
@@ -83,14 +83,14 @@ impl Repository {
         Ok(reviews)
     }
 
-    /// The published roles, the open proposals, the names.
+    /// Returns the published roles, the open proposals and the cards.
     ///
     /// # Errors
-    /// [`RepositoryError::None`]; what is wrong with the catalogue or a proposal.
+    /// [`RepositoryError::NotFound`]; an invalid catalogue or proposal.
     pub fn status(&self) -> Result<Status, RepositoryError> {
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
-        let open = standings(&drafts, published.as_ref())?;
+        let open = proposal_statuses(&drafts, published.as_ref())?;
         if published.is_none() && open.is_empty() {
             return Err(self.none());
         }
@@ -102,36 +102,36 @@ impl Repository {
         Ok(Status { roles, boards, open, roster })
     }
 
-    /// The cards that the catalogue holds or is about to, by key.
+    /// Returns the published and proposed cards by key.
     ///
     /// # Errors
-    /// What is wrong with the catalogue or a proposal.
+    /// An invalid catalogue or proposal.
     pub fn roster(&self) -> Result<Roster, RepositoryError> {
         let published = self.published()?;
         self.roster_of(&self.drafts(published.as_ref())?, published.as_ref())
     }
 
-    /// The boards as they will be, if all that is proposed comes true.
+    /// Returns the boards after all proposals are published.
     ///
     /// # Errors
-    /// What is wrong with the catalogue or a proposal.
+    /// An invalid catalogue or proposal.
     pub fn boards(&self) -> Result<BTreeMap<CheckpointId, Quorum>, RepositoryError> {
         let published = self.published()?;
         let drafts = self.drafts(published.as_ref())?;
         let mut boards = BTreeMap::new();
         if let Some(targets) = drafts.next_targets(published.as_ref()) {
             for delegation in delegations(targets) {
-                let quorum = Keyring::of_delegation(targets, delegation)?.quorum().clone();
+                let quorum = Keyring::from_delegation(targets, delegation)?.quorum().clone();
                 boards.extend(delegation.name.checkpoint().map(|name| (name, quorum)));
             }
         }
         Ok(boards)
     }
 
-    /// A checkpoint's file as it is published.
+    /// Returns the published bytes of a checkpoint's file.
     ///
     /// # Errors
-    /// What is wrong with the catalogue.
+    /// An invalid catalogue.
     pub fn published_file(
         &self,
         checkpoint: &CheckpointId,
@@ -142,10 +142,10 @@ impl Repository {
         self.file_of(checkpoint, file, parts.and_then(|parts| parts.delegated.get(checkpoint.as_str())))
     }
 
-    /// A checkpoint's file as it is proposed, or else published.
+    /// Returns the proposed bytes of a checkpoint's file, or the published ones if no proposal changes it.
     ///
     /// # Errors
-    /// What is wrong with the catalogue or a proposal.
+    /// An invalid catalogue or proposal.
     pub fn proposed_file(
         &self,
         checkpoint: &CheckpointId,
@@ -165,14 +165,18 @@ impl Repository {
         file: CheckpointFile,
         role: Option<&Document<TargetsRole>>,
     ) -> Result<Option<Vec<u8>>, RepositoryError> {
-        let path = file.of(checkpoint);
+        let path = file.target_path(checkpoint);
         let Some(listed) = role.and_then(|role| role.role().targets.get(&path)) else {
             return Ok(None);
         };
         self.file(&Subject::Board(checkpoint.clone()), &path, listed.hashes.sha256, listed.length)
     }
 
-    fn roster_of(&self, drafts: &Drafts, published: Option<&Published>) -> Result<Roster, RepositoryError> {
+    fn roster_of(
+        &self,
+        drafts: &Drafts,
+        published: Option<&PublishedCatalogue>,
+    ) -> Result<Roster, RepositoryError> {
         let mut roster = Roster::new();
         let Some(targets) = drafts.next_targets(published) else {
             return Ok(roster);
@@ -181,7 +185,7 @@ impl Repository {
             targets.role().targets.iter().filter(|(path, _)| path.as_str().starts_with("cards/"))
         {
             let bytes = self.file(&Subject::Targets, path, file.hashes.sha256, file.length)?;
-            // Names are a courtesy here: a card that cannot be read leaves its owner a key id.
+            // Cards only provide names: without a readable card, the key id is displayed.
             let card = bytes.and_then(|bytes| verify_card(&Envelope::parse(&bytes).ok()?).ok());
             if let Some(card) = card.filter(|card| TargetPath::card(&card.verifying_key) == *path) {
                 roster.insert(card.verifying_key, card.into_inner());
@@ -194,7 +198,7 @@ impl Repository {
         &self,
         subject: &Subject,
         drafts: &Drafts,
-        published: Option<&Published>,
+        published: Option<&PublishedCatalogue>,
     ) -> Result<Vec<Change>, RepositoryError> {
         let parts = published.and_then(|published| published.parts.as_ref());
         match subject {
@@ -255,7 +259,7 @@ fn root_changes(
     let mut changes = Vec::new();
     for role in [TopRole::Root, TopRole::Targets, TopRole::Snapshot, TopRole::Timestamp] {
         let quorum = |root: Option<&Document<RootRole>>| {
-            root.map(|root| Keyring::of(root, role).map(|ring| ring.quorum().clone())).transpose()
+            root.map(|root| Keyring::from_root(root, role).map(|ring| ring.quorum().clone())).transpose()
         };
         push_signers(&mut changes, quorum(before)?, quorum(after)?);
     }
@@ -282,7 +286,7 @@ fn boards(
     for (targets, delegation) in
         targets.iter().flat_map(|targets| delegations(targets).map(move |delegation| (targets, delegation)))
     {
-        let ring = Keyring::of_delegation(targets, delegation)?;
+        let ring = Keyring::from_delegation(targets, delegation)?;
         if let Some(checkpoint) = delegation.name.checkpoint() {
             boards.entry(checkpoint).or_insert_with(|| ring.quorum().clone());
         }
@@ -296,7 +300,7 @@ fn push_signers(changes: &mut Vec<Change>, before: Option<Quorum>, after: Option
     }
 }
 
-fn expiry(subject: &Subject, published: Option<&Published>) -> Option<Timestamp> {
+fn expiry(subject: &Subject, published: Option<&PublishedCatalogue>) -> Option<Timestamp> {
     let published = published?;
     let parts = published.parts.as_ref();
     match subject {

@@ -1,10 +1,10 @@
-//! Signing proposals, and how many signatures each still needs.
+//! Signing proposals, and the signatures that each still needs.
 
 use std::collections::BTreeSet;
 
 use super::drafts::Drafts;
 use super::proposers::proposers;
-use super::published::Published;
+use super::published::PublishedCatalogue;
 use super::{Repository, RepositoryError, Subject};
 use crate::catalogue::document::TopRole;
 use crate::catalogue::schema::{Role, TargetsRole};
@@ -15,41 +15,41 @@ use crate::identity::{Signer, VerifyingKey};
 use crate::statement::Quorum;
 use crate::time::Timestamp;
 
-/// Who signed for one quorum.
+/// The signatures of one quorum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// Who may sign, and how many must.
+    /// The keys that may sign, and the threshold.
     pub quorum: Quorum,
-    /// Who did.
+    /// The keys that signed.
     pub signed: BTreeSet<VerifyingKey>,
 }
 
 impl Tally {
-    /// How many signatures are missing.
+    /// Returns how many signatures are missing.
     pub fn missing(&self) -> usize {
         self.quorum.threshold().saturating_sub(self.signed.len())
     }
 }
 
-/// How far a proposal is.
+/// The status of an open proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// Of which role.
+pub struct ProposalStatus {
+    /// The role that it changes.
     pub subject: Subject,
-    /// The SHA-256 of what is signed: what a signer names.
+    /// The SHA-256 of the signed part, which signers name to say what they reviewed.
     pub digest: Sha256Digest,
-    /// Those who may propose it, and signed it.
+    /// The keys that may propose it and signed it.
     pub proposers: BTreeSet<VerifyingKey>,
-    /// The version that it would be.
+    /// The proposed version.
     pub version: u64,
-    /// When it would expire.
+    /// The proposed expiry.
     pub expires: Timestamp,
-    /// Every quorum that must sign: of a root, the old owners and the new.
+    /// The quorums that must sign: for a root, the old and the new owners.
     pub tallies: Vec<Tally>,
 }
 
-impl Standing {
-    /// Whether everybody signed who must.
+impl ProposalStatus {
+    /// Whether all required signatures are there.
     pub fn is_complete(&self) -> bool {
         self.tallies.iter().all(|tally| tally.missing() == 0)
     }
@@ -65,11 +65,11 @@ fn standing<T: Role>(
     document: &Document<T>,
     rings: &[Keyring],
     proposers: &BTreeSet<VerifyingKey>,
-) -> Standing {
+) -> ProposalStatus {
     let tally = |ring: &Keyring| Tally { quorum: ring.quorum().clone(), signed: ring.signers(document) };
     let mut tallies: Vec<_> = rings.iter().map(tally).collect();
     tallies.dedup();
-    Standing {
+    ProposalStatus {
         subject,
         digest: document.digest(),
         proposers: document.signed_by(proposers),
@@ -79,29 +79,34 @@ fn standing<T: Role>(
     }
 }
 
-/// How far every proposal is, the keys being those that will count once all of them are published.
-pub(super) fn standings(
+/// Computes the status of all proposals with the keys that are valid after all of them are published.
+pub(super) fn proposal_statuses(
     drafts: &Drafts,
-    published: Option<&Published>,
-) -> Result<Vec<Standing>, RepositoryError> {
+    published: Option<&PublishedCatalogue>,
+) -> Result<Vec<ProposalStatus>, RepositoryError> {
     let mut found = Vec::new();
     if let Some(root) = &drafts.root {
-        let mut rings = vec![Keyring::of(root, TopRole::Root)?];
+        let mut rings = vec![Keyring::from_root(root, TopRole::Root)?];
         if let Some(published) = published {
-            rings.insert(0, Keyring::of(&published.root, TopRole::Root)?);
+            rings.insert(0, Keyring::from_root(&published.root, TopRole::Root)?);
         }
         let proposers = proposers(&Subject::Root, drafts, published)?;
         found.push(standing(Subject::Root, root, &rings, &proposers));
     }
     if let (Some(targets), Some(root)) = (&drafts.targets, drafts.next_root(published)) {
         let proposers = proposers(&Subject::Targets, drafts, published)?;
-        found.push(standing(Subject::Targets, targets, &[Keyring::of(root, TopRole::Targets)?], &proposers));
+        found.push(standing(
+            Subject::Targets,
+            targets,
+            &[Keyring::from_root(root, TopRole::Targets)?],
+            &proposers,
+        ));
     }
     let parent = drafts.next_targets(published);
     for (name, document) in &drafts.boards {
         let delegation = parent.and_then(|parent| {
             let delegation = delegations(parent).find(|delegation| delegation.name == *name)?;
-            Some(Keyring::of_delegation(parent, delegation))
+            Some(Keyring::from_delegation(parent, delegation))
         });
         if let Some(ring) = delegation.transpose()? {
             let subject = Subject::Board(name.clone());
@@ -113,30 +118,30 @@ pub(super) fn standings(
 }
 
 impl Repository {
-    /// How far every open proposal is.
+    /// Returns the status of all open proposals.
     ///
     /// # Errors
-    /// What is wrong with the catalogue or a proposal.
-    pub fn standings(&self) -> Result<Vec<Standing>, RepositoryError> {
+    /// An invalid catalogue or proposal.
+    pub fn proposal_statuses(&self) -> Result<Vec<ProposalStatus>, RepositoryError> {
         let published = self.published()?;
-        standings(&self.drafts(published.as_ref())?, published.as_ref())
+        proposal_statuses(&self.drafts(published.as_ref())?, published.as_ref())
     }
 
-    /// Signs the proposed change of a role, if it still is what `reviewed` is the digest of; how far it is then.
+    /// Signs the proposed change of a role if its digest is still `reviewed`; returns its new status.
     ///
     /// # Errors
-    /// [`RepositoryError::Swapped`], [`RepositoryError::NoProposal`], [`RepositoryError::NoSay`], [`RepositoryError::Lacks`].
+    /// [`RepositoryError::ProposalChanged`], [`RepositoryError::NoProposal`], [`RepositoryError::NoSay`], [`RepositoryError::MissingFile`].
     pub fn sign(
         &self,
         signer: &dyn Signer,
         subject: &Subject,
         reviewed: Sha256Digest,
-    ) -> Result<Standing, RepositoryError> {
+    ) -> Result<ProposalStatus, RepositoryError> {
         self.sign_reviewed(signer, subject, reviewed, |open, key| open.admits(key))
     }
 
-    /// Signs a change as the one who proposes it. An owner who proposes a board's files anew has no say in them; the signature
-    /// says whose proposal it is.
+    /// Signs a change as its proposer. An owner who proposes a board's files again is not one of the board's signers; the signature only
+    /// proves who proposed it.
     ///
     /// # Errors
     /// Those of [`Self::sign`].
@@ -145,7 +150,7 @@ impl Repository {
         signer: &dyn Signer,
         subject: &Subject,
         reviewed: Sha256Digest,
-    ) -> Result<Standing, RepositoryError> {
+    ) -> Result<ProposalStatus, RepositoryError> {
         let published = self.published()?;
         let proposers = proposers(subject, &self.drafts(published.as_ref())?, published.as_ref())?;
         self.sign_reviewed(signer, subject, reviewed, |_, key| proposers.contains(key))
@@ -156,21 +161,21 @@ impl Repository {
         signer: &dyn Signer,
         subject: &Subject,
         reviewed: Sha256Digest,
-        may_sign: impl FnOnce(&Standing, &VerifyingKey) -> bool,
-    ) -> Result<Standing, RepositoryError> {
+        may_sign: impl FnOnce(&ProposalStatus, &VerifyingKey) -> bool,
+    ) -> Result<ProposalStatus, RepositoryError> {
         let _lock = self.lock()?;
         let published = self.published()?;
         let mut drafts = self.drafts(published.as_ref())?;
         let key = signer.verifying_key();
         let role = subject.to_string();
         let find = |drafts: &Drafts| {
-            let found = standings(drafts, published.as_ref())?;
+            let found = proposal_statuses(drafts, published.as_ref())?;
             let found = found.into_iter().find(|open| open.subject == *subject);
             found.ok_or_else(|| RepositoryError::NoProposal { role: role.clone() })
         };
         let open = find(&drafts)?;
         if open.digest != reviewed {
-            return Err(RepositoryError::Swapped { role, reviewed, open: open.digest });
+            return Err(RepositoryError::ProposalChanged { role, reviewed, open: open.digest });
         }
         if !may_sign(&open, &key) {
             return Err(no_say(&key, &open));
@@ -211,7 +216,7 @@ impl Repository {
         Ok(self.keep(subject, document)?)
     }
 
-    /// Nobody signs for, and nothing is published with, files that are not there.
+    /// Requires that all files of a proposal exist, before it is signed or published.
     pub(super) fn require_files(
         &self,
         subject: &Subject,
@@ -220,9 +225,9 @@ impl Repository {
         for (path, file) in document.iter().flat_map(|document| &document.role().targets) {
             let digest = file.hashes.sha256;
             let Some(bytes) = self.file(subject, path, digest, file.length)? else {
-                return Err(RepositoryError::Lacks { path: path.to_string(), digest });
+                return Err(RepositoryError::MissingFile { path: path.to_string(), digest });
             };
-            // Everybody reads this one to decide; one that cannot be read would close every checkpoint.
+            // All decisions read this file: a malformed one would close all checkpoints.
             if *subject == Subject::Targets && *path == TargetPath::organizations() {
                 Organizations::parse(&bytes)?;
             }
@@ -230,7 +235,7 @@ impl Repository {
         Ok(())
     }
 
-    /// A file that is proposed or published, verified.
+    /// Returns a proposed or published file, verified.
     pub(super) fn file(
         &self,
         subject: &Subject,
@@ -252,7 +257,7 @@ impl Repository {
     }
 }
 
-fn no_say(key: &VerifyingKey, open: &Standing) -> RepositoryError {
+fn no_say(key: &VerifyingKey, open: &ProposalStatus) -> RepositoryError {
     let who: BTreeSet<_> =
         open.tallies.iter().map(|tally| tally.quorum.name().split(" (").next().unwrap_or_default()).collect();
     let who = who.into_iter().collect::<Vec<_>>().join(", ");

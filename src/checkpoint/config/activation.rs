@@ -1,13 +1,13 @@
-//! The activation between a block's two dense layers, by the names that transformers has for it.
+//! The activation function between a block's two dense layers, by its names in transformers.
 
-/// What stands between a block's two dense layers.
+/// The activation function between a block's two dense layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
-    /// GELU in its tanh form, which both GPTs were trained with.
+    /// GELU, tanh approximation; OpenAI trained both GPTs with it.
     GeluTanh,
-    /// GELU by the error function.
+    /// GELU, exact, with the error function.
     Gelu,
-    /// [`Self::Gelu`], kept within ±10.
+    /// [`Self::Gelu`], clipped to ±10.
     ClippedGelu,
     /// x·σ(1.702·x).
     QuickGelu,
@@ -15,9 +15,9 @@ pub enum Activation {
     Relu,
     /// max(x, 0)².
     Relu2,
-    /// max(x, 0), at most 6.
+    /// min(max(x, 0), 6).
     Relu6,
-    /// x, and a hundredth of it below 0.
+    /// x for x ≥ 0, x / 100 below 0.
     LeakyRelu,
     /// x·σ(x).
     Silu,
@@ -29,7 +29,7 @@ pub enum Activation {
     Tanh,
     /// σ(x) = 1 / (1 + e⁻ˣ).
     Sigmoid,
-    /// The normal distribution that stands in for squared ReLU (Ma et al. 2022).
+    /// A normal distribution function that approximates squared ReLU (Ma et al. 2022).
     Laplace,
     /// √ln(1 + eˣ).
     SqrtSoftplus,
@@ -37,8 +37,8 @@ pub enum Activation {
     Linear,
 }
 
-/// The names in `transformers/activations.py`; the first of each is the one that the normal form has. What learns parameters of
-/// its own (`prelu`, `xielu`) is not among them.
+/// The names in `transformers/activations.py`; the normal form uses the first name of each. Functions with learned parameters (`prelu`,
+/// `xielu`) are not supported.
 const NAMES: [(&str, Activation); 22] = [
     ("gelu_new", Activation::GeluTanh),
     ("gelu_pytorch_tanh", Activation::GeluTanh),
@@ -65,13 +65,13 @@ const NAMES: [(&str, Activation); 22] = [
 ];
 
 impl Activation {
-    /// What GPT-2's `activation_function` means.
-    pub fn of_gpt2(name: &str) -> Option<Self> {
+    /// Parses GPT-2's `activation_function`.
+    pub fn from_gpt2_name(name: &str) -> Option<Self> {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, activation)| *activation)
     }
 
-    /// What GPT-1's `afn` means: its `gelu` is the tanh form that is called `gelu_new` elsewhere.
-    pub fn of_gpt1(name: &str) -> Option<Self> {
+    /// Parses GPT-1's `afn`, whose `gelu` is the tanh form, called `gelu_new` elsewhere.
+    pub fn from_gpt1_name(name: &str) -> Option<Self> {
         match name {
             "gelu" | "gelu_new" => Some(Self::GeluTanh),
             "relu" => Some(Self::Relu),
@@ -80,12 +80,12 @@ impl Activation {
         }
     }
 
-    /// GPT-2's name of it in the normal form.
+    /// Returns the value of GPT-2's `activation_function` in the normal form.
     pub fn gpt2_name(self) -> &'static str {
         NAMES.iter().find(|(_, known)| *known == self).map_or("gelu_new", |(name, _)| name)
     }
 
-    /// GPT-1's name of it in the normal form.
+    /// Returns the value of GPT-1's `afn` in the normal form.
     pub fn gpt1_name(self) -> &'static str {
         if self == Self::GeluTanh { "gelu" } else { self.gpt2_name() }
     }

@@ -1,26 +1,26 @@
-//! Reads `config.json` with the names, aliases and defaults that transformers has.
+//! Parses `config.json` with the names, aliases and defaults of transformers.
 
 use serde_json::{Map, Value};
 
 use super::{Activation, Architecture, AttentionScale, ConfigError, ModelConfig, limits, size};
 use crate::checkpoint::python_json;
 
-/// What a `config.json` says, and what it leaves to be said.
+/// A parsed `config.json`, with what it leaves open.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadConfig {
-    /// What it says.
+    /// The configuration, defaults filled in.
     pub config: ModelConfig,
-    /// Sizes that it does not name, which have transformers' defaults.
+    /// Sizes that the file does not set, which have transformers' defaults.
     pub defaulted: Vec<&'static str>,
-    /// End and begin tokens that the vocabulary does not have, and that therefore never come.
+    /// Begin and end tokens outside the vocabulary, which therefore never occur.
     pub unreachable: Vec<u64>,
-    /// `tokenizer_class`, which decides how tokenizer files are read.
+    /// `tokenizer_class`, which determines how tokenizer files are read.
     pub tokenizer_class: Option<String>,
-    /// Whether a file named a begin token, be it one that the vocabulary does not have.
+    /// Whether a file set a begin token, inside the vocabulary or not.
     names_begin: bool,
 }
 
-/// A setting with the other names that transformers has for it, and what it is where none of them is there.
+/// A setting with its aliases and default in transformers.
 struct Setting {
     name: &'static str,
     aliases: &'static [&'static str],
@@ -43,7 +43,7 @@ const LAYERS: Setting =
 const HEADS: Setting =
     Setting { name: "n_head", aliases: &["num_attention_heads"], default: 12, max: limits::WIDTH };
 
-/// Fields of the object, and which sizes it lacked.
+/// The object's fields, and the sizes that it does not set.
 struct Fields {
     object: Map<String, Value>,
     architecture: Architecture,
@@ -80,7 +80,7 @@ pub fn read(bytes: &[u8]) -> Result<ReadConfig, ConfigError> {
         begin_token: None,
         end_tokens: Vec::new(),
     }
-    .checked()?;
+    .validate()?;
     let tokenizer_class = fields.text("tokenizer_class")?.map(str::to_owned);
     let Fields { object, defaulted, .. } = fields;
     let unreachable = Vec::new();
@@ -99,7 +99,7 @@ fn architecture(object: &Map<String, Value>) -> Result<Architecture, ConfigError
 }
 
 impl ReadConfig {
-    /// Takes the begin and end tokens that `settings` name, those of `config.json` or of `generation_config.json`.
+    /// Takes the begin and end tokens of `settings`, from `config.json` or `generation_config.json`.
     ///
     /// # Errors
     /// [`ConfigError::WrongType`].
@@ -114,13 +114,13 @@ impl ReadConfig {
             let begins = tokens("bos_token_id", settings.get("bos_token_id"))?;
             self.config.begin_token = self.reachable(begins).first().copied();
         } else if !self.names_begin {
-            // transformers' default is GPT-2's own token, which is its end token, too.
+            // transformers' default is GPT-2's begin token, which is also its end token.
             self.config.begin_token = self.config.end_tokens.first().copied();
         }
         Ok(())
     }
 
-    /// The tokens that the vocabulary has; the others are kept for a note.
+    /// Returns the tokens inside the vocabulary; records the others for a note.
     fn reachable(&mut self, tokens: Vec<u64>) -> Vec<u32> {
         let mut within = Vec::with_capacity(tokens.len());
         for token in tokens {
@@ -134,9 +134,9 @@ impl ReadConfig {
     }
 }
 
-/// The tokens of `eos_token_id` or `bos_token_id`: one, a list, or none.
+/// Parses `eos_token_id` or `bos_token_id`: a token, a list, or none.
 fn tokens(field: &'static str, value: Option<&Value>) -> Result<Vec<u64>, ConfigError> {
-    /// More than any tokenizer has special tokens.
+    /// More than the special tokens of any tokenizer.
     const MAX_TOKENS: usize = 1000;
     let wrong = |value: &Value| ConfigError::WrongType {
         field,
@@ -144,7 +144,7 @@ fn tokens(field: &'static str, value: Option<&Value>) -> Result<Vec<u64>, Config
         found: python_json::shown(value),
     };
     match value {
-        // A vocabulary begins at 0; people write -1 for none.
+        // -1 is a common way to write none.
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Number(number)) if number.as_i64() == Some(-1) => Ok(Vec::new()),
         Some(Value::Array(list)) if list.len() <= MAX_TOKENS => {
@@ -187,14 +187,14 @@ impl Fields {
         }
     }
 
-    /// A size under any of its names, which must agree, or transformers' default.
+    /// Returns a size under any of its names, which must agree, or transformers' default.
     fn size(&mut self, setting: &Setting) -> Result<usize, ConfigError> {
         let Setting { name, aliases, default, max } = *setting;
         let mut given = self.number(name)?;
         for &alias in aliases {
             let Some(value) = self.number(alias)? else { continue };
             match given {
-                // transformers never reads `n_ctx`: it only stands in for the names that it does read.
+                // transformers does not read `n_ctx`: use it only if the other names are missing.
                 Some(known) if known != value && alias != "n_ctx" => {
                     return Err(ConfigError::Contradiction {
                         field: name,
@@ -228,13 +228,13 @@ impl Fields {
             return Ok(Activation::GeluTanh);
         };
         let known = match self.architecture {
-            Architecture::Gpt2 => Activation::of_gpt2(name),
-            Architecture::Gpt1 => Activation::of_gpt1(name),
+            Architecture::Gpt2 => Activation::from_gpt2_name(name),
+            Architecture::Gpt1 => Activation::from_gpt1_name(name),
         };
         known.ok_or_else(|| ConfigError::UnsupportedSetting { field, value: name.chars().take(80).collect() })
     }
 
-    /// GPT-1's attention has one scale, whatever its configuration says.
+    /// GPT-1's attention ignores these settings.
     fn attention_scale(&self) -> Result<AttentionScale, ConfigError> {
         let by_width = self.flag("scale_attn_weights")?.unwrap_or(true);
         let by_layer = self.flag("scale_attn_by_inverse_layer_idx")?.unwrap_or(false);

@@ -1,7 +1,7 @@
-//! A checkpoint's configuration: Hugging Face's `config.json` and OpenAI's `hparams.json`, read into one type.
+//! A checkpoint's configuration, from Hugging Face's `config.json` or OpenAI's `hparams.json`.
 //!
-//! Only what this program can run correctly is accepted: a setting that would change the forward pass in a way that
-//! is not implemented is refused, never ignored.
+//! Only configurations that this program runs correctly are accepted: a setting that changes the forward pass in a way that is not
+//! implemented is an error.
 
 mod activation;
 pub mod hugging_face;
@@ -12,17 +12,17 @@ pub use activation::Activation;
 
 use super::python_json::{self, JsonError};
 
-/// Which of OpenAI's two published layouts a checkpoint has.
+/// One of OpenAI's two published architectures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
-    /// GPT-2: norm before each sublayer and at the end.
+    /// GPT-2: layer norm before each sublayer and at the end (Radford et al. 2019).
     Gpt2,
-    /// GPT-1: norm after each residual sum, none at the end.
+    /// GPT-1: layer norm after each residual sum, none at the end (Radford et al. 2018).
     Gpt1,
 }
 
 impl Architecture {
-    /// Hugging Face's `model_type`.
+    /// Returns Hugging Face's `model_type`.
     pub fn model_type(self) -> &'static str {
         match self {
             Self::Gpt2 => "gpt2",
@@ -31,43 +31,43 @@ impl Architecture {
     }
 }
 
-/// The shape of a model. Invariants: every size is at least 1 and within [`limits`], `heads` divides `width`.
+/// A model's configuration. Invariants: each size is at least 1 and within [`limits`], and `heads` divides `width`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// The layout.
+    /// The architecture.
     pub architecture: Architecture,
-    /// V: tokens in the vocabulary.
+    /// V: number of tokens.
     pub vocabulary: usize,
-    /// T: positions, the longest context.
+    /// T: number of positions, the longest context.
     pub context: usize,
     /// C: width of the residual stream.
     pub width: usize,
-    /// L: transformer blocks.
+    /// L: number of transformer blocks.
     pub layers: usize,
-    /// H: attention heads; each is `width / heads` wide.
+    /// H: number of attention heads; each is `width / heads` wide.
     pub heads: usize,
-    /// Width of the perceptron's hidden layer, 4·C in every published checkpoint.
+    /// Width of the MLP's hidden layer, 4·C in all published checkpoints.
     pub inner: usize,
-    /// Added to the variance in layer norm.
+    /// ε, added to the variance in layer norm.
     pub norm_epsilon: f64,
-    /// What stands between a block's two dense layers.
+    /// The activation function between a block's two dense layers.
     pub activation: Activation,
-    /// What attention's scores are multiplied by; always the default in GPT-1.
+    /// The scale of attention scores; always the default in GPT-1.
     pub attention_scale: AttentionScale,
-    /// Whether the output head is the token embedding.
+    /// Whether the output head shares the token embedding's weights.
     pub tied_head: bool,
-    /// What a text begins with that nobody began.
+    /// The token that begins an empty prompt.
     pub begin_token: Option<u32>,
-    /// The tokens that end a text.
+    /// The tokens that end generation.
     pub end_tokens: Vec<u32>,
 }
 
-/// What attention's scores are multiplied by before the softmax.
+/// The factors of attention scores before the softmax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttentionScale {
-    /// By 1 / √(width of a head), as both GPTs do (`scale_attn_weights`).
+    /// Multiply by 1 / √(width of a head), as in both GPTs (`scale_attn_weights`).
     pub by_width: bool,
-    /// By 1 / (layer, counted from 1), as Mistral's GPT-2s do (`scale_attn_by_inverse_layer_idx`).
+    /// Multiply by 1 / (layer, from 1), as in Mistral's GPT-2s (`scale_attn_by_inverse_layer_idx`).
     pub by_layer: bool,
 }
 
@@ -78,91 +78,53 @@ impl Default for AttentionScale {
 }
 
 impl AttentionScale {
-    /// The factor of a layer, counted from 0, whose heads are `head_width` wide.
+    /// Returns the factor of `layer`, from 0, with heads of `head_width`.
     pub fn factor(self, head_width: usize, layer: usize) -> f32 {
         let by_width = if self.by_width { 1.0 / (head_width as f32).sqrt() } else { 1.0 };
         if self.by_layer { by_width / (layer + 1) as f32 } else { by_width }
     }
 }
 
-/// Upper bounds of what is accepted, far above every published GPT; they bound what hostile files can make us allocate.
+/// Limits of accepted sizes, far above all published GPTs. They bound the memory that a hostile file can make the program allocate.
 pub mod limits {
-    /// Most tokens in a vocabulary.
+    /// Maximum number of tokens.
     pub const VOCABULARY: usize = 1 << 20;
-    /// Most positions.
+    /// Maximum number of positions.
     pub const CONTEXT: usize = 1 << 17;
-    /// Widest residual stream or hidden layer.
+    /// Maximum width of the residual stream and of the hidden layer.
     pub const WIDTH: usize = 1 << 17;
-    /// Most blocks.
+    /// Maximum number of blocks.
     pub const LAYERS: usize = 1 << 10;
 }
 
-/// A configuration cannot be used.
+/// A configuration is invalid or not supported.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum ConfigError {
-    /// Not a JSON object.
+    /// The file is not a JSON object.
     #[error("not a model configuration: {0}")]
     Malformed(#[from] JsonError),
-    /// A field of the wrong type.
+    /// A field has the wrong type.
     #[error("`{field}` is {found}, not {expected}")]
-    WrongType {
-        /// The field's name.
-        field: &'static str,
-        /// What it must be.
-        expected: &'static str,
-        /// What the file says.
-        found: String,
-    },
-    /// Two names of one setting say different things.
-    #[error("`{field}` is {value}, but `{alias}`, another name for it, is {other}")]
-    Contradiction {
-        /// The field's name.
-        field: &'static str,
-        /// What it says.
-        value: u64,
-        /// The other name.
-        alias: &'static str,
-        /// What that says.
-        other: u64,
-    },
-    /// Another family of models.
+    WrongType { field: &'static str, expected: &'static str, found: String },
+    /// Two names of one setting have different values.
+    #[error("`{field}` is {value}, but its alias `{alias}` is {other}")]
+    Contradiction { field: &'static str, value: u64, alias: &'static str, other: u64 },
+    /// The model is of another family.
     #[error("`model_type` is `{found}`; only `gpt2` and `openai-gpt` are supported")]
-    UnsupportedModel {
-        /// What the file says.
-        found: String,
-    },
+    UnsupportedModel { found: String },
     /// A field is missing.
     #[error("`{field}` is missing")]
-    Missing {
-        /// The field's name.
-        field: &'static str,
-    },
-    /// A size is zero or beyond [`limits`].
+    Missing { field: &'static str },
+    /// A size is zero or exceeds [`limits`].
     #[error("`{field}` is {value}, outside 1..={max}")]
-    OutOfRange {
-        /// The field's name.
-        field: &'static str,
-        /// What the file says.
-        value: u64,
-        /// The largest accepted value.
-        max: usize,
-    },
-    /// Attention heads of uneven width.
+    OutOfRange { field: &'static str, value: u64, max: usize },
+    /// The heads would have different widths.
     #[error("`n_head` = {heads} does not divide `n_embd` = {width}")]
-    UnevenHeads {
-        /// `n_head`.
-        heads: usize,
-        /// `n_embd`.
-        width: usize,
-    },
-    /// A setting that changes the forward pass in a way that is not implemented.
+    UnevenHeads { heads: usize, width: usize },
+    /// The setting changes the forward pass in a way that is not implemented.
     #[error("`{field}` = {value} is not supported")]
-    UnsupportedSetting {
-        /// The field's name.
-        field: &'static str,
-        /// What the file says.
-        value: String,
-    },
+    UnsupportedSetting { field: &'static str, value: String },
 }
 
 /// `hparams.json` as OpenAI published it in 2019.
@@ -176,7 +138,7 @@ struct HyperParameters {
 }
 
 impl ModelConfig {
-    /// Parses Hugging Face's `config.json`; [`hugging_face::read`] also says what it left open.
+    /// Parses Hugging Face's `config.json`; [`hugging_face::read`] also returns what the file leaves open.
     ///
     /// # Errors
     /// Every variant of [`ConfigError`].
@@ -184,7 +146,7 @@ impl ModelConfig {
         hugging_face::read(json).map(|read| read.config)
     }
 
-    /// Parses OpenAI's `hparams.json`; the rest is as in the code published with it (`openai/gpt-2:src/model.py`).
+    /// Parses OpenAI's `hparams.json`; other settings are those of the code published with it (`openai/gpt-2:src/model.py`).
     ///
     /// # Errors
     /// [`ConfigError::Malformed`], [`ConfigError::OutOfRange`], [`ConfigError::UnevenHeads`].
@@ -205,24 +167,24 @@ impl ModelConfig {
             activation: Activation::GeluTanh,
             attention_scale: AttentionScale::default(),
             tied_head: true,
-            // `<|endoftext|>` is the last entry of every encoder.json of that release; `limits` keep it in a u32.
+            // `<|endoftext|>` is the last entry of every encoder.json of that release; `limits` bound it to a u32.
             begin_token: u32::try_from(vocabulary - 1).ok(),
             end_tokens: u32::try_from(vocabulary - 1).into_iter().collect(),
         }
-        .checked()
+        .validate()
     }
 
-    /// Width of one attention head.
+    /// Returns the width of one attention head.
     pub fn head_width(&self) -> usize {
         self.width / self.heads
     }
 
-    /// `config.json` of the normal form: readable by Hugging Face transformers and by [`Self::from_hugging_face`].
+    /// Serializes `config.json` of the normal form, for Hugging Face transformers and [`Self::from_hugging_face`].
     pub fn to_hugging_face(&self) -> String {
         self.to_normal_form(false)
     }
 
-    /// The same; with a `tokenizer.json` beside it, which transformers is to take as it is.
+    /// As [`Self::to_hugging_face`]; `with_tokenizer` makes transformers use the `tokenizer.json` beside it.
     pub(super) fn to_normal_form(&self, with_tokenizer: bool) -> String {
         let (class, activation) = match self.architecture {
             Architecture::Gpt2 => ("GPT2LMHeadModel", "activation_function"),
@@ -259,7 +221,7 @@ impl ModelConfig {
         format!("{json:#}\n")
     }
 
-    fn checked(self) -> Result<Self, ConfigError> {
+    fn validate(self) -> Result<Self, ConfigError> {
         if !self.width.is_multiple_of(self.heads) {
             return Err(ConfigError::UnevenHeads { heads: self.heads, width: self.width });
         }
@@ -273,7 +235,7 @@ impl ModelConfig {
     }
 }
 
-/// What [`ModelConfig::to_hugging_face`] writes.
+/// The fields that [`ModelConfig::to_hugging_face`] writes.
 #[derive(Serialize)]
 struct NormalForm {
     architectures: [&'static str; 1],
@@ -363,7 +325,7 @@ mod tests {
         `n_head` = 5 does not divide `n_embd` = 32
         `activation_function` = prelu is not supported
         `vocab_size` is many, not a whole number
-        `n_embd` is 32, but `hidden_size`, another name for it, is 64
+        `n_embd` is 32, but its alias `hidden_size` is 64
         `layer_norm_epsilon` is NaN, not a number
         `add_cross_attention` = true is not supported
         `layer_norm_epsilon` = 0 is not supported

@@ -1,4 +1,4 @@
-//! The credential of a fetch. It is shown to nobody but the endpoint.
+//! The credential of a fetch, sent only to the endpoint.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 
 use super::error::FetchError;
 
-/// An access token such as `HF_TOKEN`; prints nothing and is wiped when dropped.
+/// An access token such as `HF_TOKEN`; never printed, wiped on drop.
 ///
-/// The HTTP client's copy lives as long as a request, and is not wiped.
+/// The HTTP client's copy exists during a request and is not wiped.
 #[derive(Clone)]
 pub struct Bearer(Zeroizing<String>);
 
 impl Bearer {
-    /// The `Authorization` header, marked so that the client neither logs nor indexes it.
+    /// Makes the `Authorization` header, marked as sensitive so that the client does not log it.
     pub(super) fn header(&self) -> Result<HeaderValue, FetchError> {
         let text = Zeroizing::new(format!("Bearer {}", self.0.as_str()));
         let mut value = HeaderValue::from_str(&text).map_err(|_| FetchError::Bearer)?;
@@ -51,6 +51,6 @@ mod tests {
         assert_eq!(format!("{bearer:?}"), "Bearer(hidden)");
         assert!(!format!("{:?}", bearer.header().unwrap()).contains("secret"));
         let refusal = "hf_se cret".parse::<Bearer>().unwrap_err();
-        insta::assert_snapshot!(refusal, @"the bearer is not usable: it must be 1 to 4096 visible ASCII characters without spaces");
+        insta::assert_snapshot!(refusal, @"invalid bearer: it must be 1 to 4096 visible ASCII characters without spaces");
     }
 }

@@ -1,7 +1,7 @@
-//! One file from a server to disk: pieces in parallel where ranges are honoured, one stream where they are not.
+//! Downloads one file: pieces in parallel if the server supports ranges, otherwise one stream.
 //!
-//! A piece is collected in memory and written when it is complete and consistent; so memory holds at most one piece for
-//! each request in flight, and the disk never holds a byte beyond what its answer vouched for.
+//! A piece is collected in memory and written when it is complete and consistent. So memory has at most one piece per request, and the
+//! disk only has bytes of consistent responses.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,42 +11,42 @@ use tokio::sync::Semaphore;
 
 use super::error::{FetchError, shown};
 use super::http::{ContentRange, Http};
-use super::partial::{Ending, Partial, Paths};
+use super::partial::{FinishOutcome, Partial, Paths};
 use super::probe::{Probe, RemoteFile};
-use super::retry::Patience;
+use super::retry::Retries;
 use super::{DigestSource, FetchOptions, FetchedFile};
 use crate::digest::Sha256Digest;
 use crate::progress::Progress;
 
-/// How often a file is begun that changes under our hands.
-const MAX_BEGINNINGS: u32 = 5;
-/// A file without a stated length is held in memory, if its kind is no larger than this.
+/// How often the download of a file that changes is restarted.
+const MAX_RESTARTS: u32 = 5;
+/// Largest file without a stated length that is downloaded, in memory.
 const MAX_IN_MEMORY: u64 = 64 << 20;
 
-/// Everything that the downloads of one fetch share.
+/// The state that the downloads of one fetch share.
 pub(super) struct Session<'a> {
     pub(super) http: Http,
     pub(super) options: &'a FetchOptions,
     pub(super) into: &'a Path,
     pub(super) progress: &'a dyn Progress,
-    /// One for each request that may be in flight.
+    /// Limits concurrent requests.
     pub(super) permits: Semaphore,
 }
 
 impl Session<'_> {
-    /// Asks about a file, patiently.
+    /// Probes a file, with retries.
     pub(super) async fn probe(&self, file: &RemoteFile) -> Result<Probe, FetchError> {
         let _permit = self.permits.acquire().await;
-        let mut patience = self.patience(&file.name);
+        let mut retries = self.retries(&file.name);
         loop {
-            match Probe::of(&self.http, file).await {
-                Err(e) => patience.bear(e).await?,
+            match Probe::send(&self.http, file).await {
+                Err(e) => retries.wait_or_fail(e).await?,
                 probe => return probe,
             }
         }
     }
 
-    /// Asks about a file that need not exist.
+    /// Probes a file that may not exist.
     pub(super) async fn probe_if_there(&self, file: &RemoteFile) -> Result<Option<Probe>, FetchError> {
         match self.probe(file).await {
             Err(FetchError::NotFound { .. }) => Ok(None),
@@ -54,7 +54,7 @@ impl Session<'_> {
         }
     }
 
-    /// Fetches files side by side, as one step of the progress.
+    /// Downloads files concurrently, as one step of the progress.
     pub(super) async fn download_all(
         &self,
         step: &str,
@@ -70,7 +70,7 @@ impl Session<'_> {
     }
 
     async fn download(&self, mut probe: Probe) -> Result<FetchedFile, FetchError> {
-        for _ in 0..MAX_BEGINNINGS {
+        for _ in 0..MAX_RESTARTS {
             match self.attempt(&probe).await {
                 Ok(Some(fetched)) => return Ok(fetched),
                 Ok(None) => {}
@@ -79,17 +79,17 @@ impl Session<'_> {
                 Err(other) => return Err(other),
             }
         }
-        Err(FetchError::Unsteady { file: probe.file.name, times: MAX_BEGINNINGS })
+        Err(FetchError::Unsteady { file: probe.file.name, times: MAX_RESTARTS })
     }
 
-    /// Fetches what is missing; `None` where the file must be gone over once more.
+    /// Downloads the missing pieces; returns `None` if pieces on disk were wrong and must be fetched again.
     async fn attempt(&self, probe: &Probe) -> Result<Option<FetchedFile>, FetchError> {
         let name = &probe.file.name;
         let paths = Paths::new(self.into, name);
         let (size, bytes) = match probe.size {
             Some(size) => (size, None),
             None => {
-                let bytes = self.whole_in_memory(probe).await?;
+                let bytes = self.fetch_in_memory(probe).await?;
                 (bytes.len() as u64, Some(bytes))
             }
         };
@@ -101,7 +101,7 @@ impl Session<'_> {
         }
         let (at, piece_bytes) = (paths.clone(), self.options.piece_length());
         let (partial, dropped) = blocking(move || Partial::open(at, identity, piece_bytes)).await?;
-        self.tell(probe, &partial, dropped, size);
+        self.report_resume(probe, &partial, dropped, size);
         let partial = Arc::new(partial);
         match bytes {
             Some(bytes) => self.record_all(probe, &partial, &bytes).await?,
@@ -110,27 +110,26 @@ impl Session<'_> {
             None => self.fetch_stream(probe, &partial, size).await?,
         }
         match blocking(move || partial.finish()).await? {
-            Ending::Whole(sha256) => Ok(Some(fetched(probe, paths.whole, size, sha256))),
-            Ending::Torn(pieces) => {
-                self.progress.note(&format!(
-                    "{name}: {pieces} pieces on disk are not what was written; fetching them again"
-                ));
+            FinishOutcome::Whole(sha256) => Ok(Some(fetched(probe, paths.whole, size, sha256))),
+            FinishOutcome::Torn(pieces) => {
+                self.progress
+                    .note(&format!("{name}: {pieces} pieces on disk are damaged; fetching them again"));
                 Ok(None)
             }
-            Ending::Wrong(actual) => Err(wrong_digest(probe, actual)),
+            FinishOutcome::Wrong(actual) => Err(wrong_digest(probe, actual)),
         }
     }
 
-    /// Says what an earlier run left.
-    fn tell(&self, probe: &Probe, partial: &Partial, dropped: bool, size: u64) {
+    /// Reports what an earlier run left.
+    fn report_resume(&self, probe: &Probe, partial: &Partial, dropped: bool, size: u64) {
         let name = &probe.file.name;
         let here = partial.bytes_here();
         if dropped {
             self.progress.note(&format!(
-                "{name}: what was fetched before cannot be shown to belong to this version of the file; starting it again"
+                "{name}: the earlier download may be of another version of the file; starting again"
             ));
         } else if here > 0 {
-            self.progress.note(&format!("{name}: {here} of {size} bytes are already here"));
+            self.progress.note(&format!("{name}: resuming at {here} of {size} bytes"));
         }
         self.progress.advance(probe.uncounted(here));
     }
@@ -148,22 +147,22 @@ impl Session<'_> {
         let length = usize::try_from(partial.length_of(piece)).unwrap_or(usize::MAX);
         let first = piece.saturating_mul(self.options.piece_length());
         let mut bytes = Vec::with_capacity(length);
-        let mut patience = self.patience(&probe.file.name);
+        let mut retries = self.retries(&probe.file.name);
         while bytes.len() < length {
             let before = bytes.len();
             if let Err(e) = self.fetch_part(probe, first, length, &mut bytes).await {
-                // A line that breaks often is borne as long as it carries something; a trickle is not.
+                // Tolerate a connection that breaks often as long as it makes progress, but not a trickle.
                 if bytes.len() - before >= (length / 16).max(1) {
-                    patience.renew();
+                    retries.renew();
                 }
-                patience.bear(e).await?;
+                retries.wait_or_fail(e).await?;
             }
         }
         self.record(probe, partial, piece, bytes).await?;
         Ok(())
     }
 
-    /// Asks for the rest of a piece. What came of it before an error stays in `bytes`, if it can be believed.
+    /// Requests the rest of a piece. Consistent bytes received before an error stay in `bytes`.
     async fn fetch_part(
         &self,
         probe: &Probe,
@@ -173,73 +172,73 @@ impl Session<'_> {
     ) -> Result<(), FetchError> {
         let first = piece_first + bytes.len() as u64;
         let last = piece_first + length as u64 - 1;
-        let mut answer = probe.ask(&self.http, Some((first, last))).await?;
-        probe.require_same(&answer)?;
-        if answer.is_whole() {
-            return Err(FetchError::RangesIgnored { url: shown(&answer.location) });
+        let mut response = probe.fetch(&self.http, Some((first, last))).await?;
+        probe.require_same(&response)?;
+        if response.is_whole() {
+            return Err(FetchError::RangesIgnored { url: shown(&response.location) });
         }
-        let range = ContentRange::of(&answer)?;
+        let range = ContentRange::from_response(&response)?;
         if Some(range.size) != probe.size {
             return Err(probe.changed());
         }
         let Some((came_first, came_last)) = range.bytes else {
-            return Err(answer.inconsistent("it has these bytes, and says that it has not"));
+            return Err(response.inconsistent("status 416 for a range inside the file"));
         };
-        if answer.is_out_of_range() || came_first != first || came_last > last {
-            let what = format!("bytes {first}-{last} were asked, {range} came");
-            return Err(answer.inconsistent(what));
+        if response.is_out_of_range() || came_first != first || came_last > last {
+            let what = format!("bytes {first}-{last} were requested, {range} received");
+            return Err(response.inconsistent(what));
         }
         let promised = came_last - came_first + 1;
-        if let Some(stated) = answer.stated_length().filter(|&n| n != promised) {
-            let what = format!("{promised} bytes by its Content-Range, {stated} by its length");
-            return Err(answer.inconsistent(what));
+        if let Some(stated) = response.stated_length().filter(|&n| n != promised) {
+            let what = format!("{promised} bytes by Content-Range, {stated} by Content-Length");
+            return Err(response.inconsistent(what));
         }
         let before = bytes.len();
         let mut more = true;
         while more {
-            more = answer.append_to(bytes).await?;
+            more = response.append_to(bytes).await?;
             if (bytes.len() - before) as u64 > promised {
                 bytes.truncate(before);
-                return Err(answer.inconsistent("more bytes came than it promised"));
+                return Err(response.inconsistent("the body is longer than stated"));
             }
         }
         if bytes.len() < length {
             let came = bytes.len() - before;
             let asked = length - before;
-            return Err(answer.inconsistent(format!("{came} bytes came of {asked} asked")));
+            return Err(response.inconsistent(format!("received {came} of {asked} bytes requested")));
         }
         Ok(())
     }
 
     async fn fetch_stream(&self, probe: &Probe, partial: &Arc<Partial>, size: u64) -> Result<(), FetchError> {
         self.progress.note(&format!(
-            "{}: the server ignores ranges; fetching it in one stream, from its beginning",
+            "{}: the server does not support ranges; fetching the whole file in one stream",
             probe.file.name
         ));
         let _permit = self.permits.acquire().await;
-        let mut patience = self.patience(&probe.file.name);
+        let mut retries = self.retries(&probe.file.name);
         loop {
             let before = partial.bytes_here();
-            let Err(e) = self.stream_once(probe, partial, size).await else {
+            let Err(e) = self.read_stream(probe, partial, size).await else {
                 return Ok(());
             };
             if partial.bytes_here() > before {
-                patience.renew();
+                retries.renew();
             }
-            patience.bear(e).await?;
+            retries.wait_or_fail(e).await?;
         }
     }
 
-    async fn stream_once(&self, probe: &Probe, partial: &Arc<Partial>, size: u64) -> Result<(), FetchError> {
-        let mut answer = self.ask_whole(probe).await?;
-        if answer.stated_length().is_some_and(|stated| stated != size) {
+    async fn read_stream(&self, probe: &Probe, partial: &Arc<Partial>, size: u64) -> Result<(), FetchError> {
+        let mut response = self.request_whole(probe).await?;
+        if response.stated_length().is_some_and(|stated| stated != size) {
             return Err(probe.changed());
         }
         let mut bytes = Vec::new();
         let (mut piece, mut came) = (0, 0);
         let mut more = true;
         while more {
-            more = answer.append_to(&mut bytes).await?;
+            more = response.append_to(&mut bytes).await?;
             loop {
                 let length = usize::try_from(partial.length_of(piece)).unwrap_or(usize::MAX);
                 if length == 0 || bytes.len() < length {
@@ -248,52 +247,52 @@ impl Session<'_> {
                 let rest = bytes.split_off(length);
                 let whole = std::mem::replace(&mut bytes, rest);
                 self.record(probe, partial, piece, whole).await?;
-                answer.excuse_pause();
+                response.excuse_pause();
                 piece += 1;
                 came += length as u64;
             }
             if came == size && !bytes.is_empty() {
-                return Err(answer.inconsistent(format!("more came than its {size} bytes")));
+                return Err(response.inconsistent(format!("the body is longer than {size} bytes")));
             }
         }
         if came < size {
             let came = came + bytes.len() as u64;
-            return Err(answer.inconsistent(format!("{came} of {size} bytes came")));
+            return Err(response.inconsistent(format!("received {came} of {size} bytes")));
         }
         Ok(())
     }
 
-    async fn ask_whole(&self, probe: &Probe) -> Result<super::http::Answer, FetchError> {
-        let answer = probe.ask(&self.http, None).await?;
-        if !answer.is_whole() {
-            return Err(answer.inconsistent("a part, where the whole was asked"));
+    async fn request_whole(&self, probe: &Probe) -> Result<super::http::FileResponse, FetchError> {
+        let response = probe.fetch(&self.http, None).await?;
+        if !response.is_whole() {
+            return Err(response.inconsistent("a partial response to a request without range"));
         }
-        probe.require_same(&answer)?;
-        if !answer.shows_its_end() {
+        probe.require_same(&response)?;
+        if !response.shows_its_end() {
             return Err(FetchError::NoLength { file: probe.file.name.clone() });
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    async fn whole_in_memory(&self, probe: &Probe) -> Result<Vec<u8>, FetchError> {
+    async fn fetch_in_memory(&self, probe: &Probe) -> Result<Vec<u8>, FetchError> {
         let file = &probe.file;
         if file.limit > MAX_IN_MEMORY {
             return Err(FetchError::NoLength { file: file.name.clone() });
         }
         let _permit = self.permits.acquire().await;
-        let mut patience = self.patience(&file.name);
+        let mut retries = self.retries(&file.name);
         loop {
-            match self.whole_once(probe).await {
-                Err(e) => patience.bear(e).await?,
+            match self.read_whole(probe).await {
+                Err(e) => retries.wait_or_fail(e).await?,
                 bytes => return bytes,
             }
         }
     }
 
-    async fn whole_once(&self, probe: &Probe) -> Result<Vec<u8>, FetchError> {
-        let mut answer = self.ask_whole(probe).await?;
+    async fn read_whole(&self, probe: &Probe) -> Result<Vec<u8>, FetchError> {
+        let mut response = self.request_whole(probe).await?;
         let mut bytes = Vec::new();
-        while answer.append_to(&mut bytes).await? {
+        while response.append_to(&mut bytes).await? {
             let size = bytes.len() as u64;
             if size > probe.file.limit {
                 return Err(FetchError::TooLarge {
@@ -333,8 +332,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn patience<'b>(&'b self, file: &'b str) -> Patience<'b> {
-        Patience::new(self.options.retry, file, self.progress)
+    fn retries<'b>(&'b self, file: &'b str) -> Retries<'b> {
+        Retries::new(self.options.retry, file, self.progress)
     }
 }
 
@@ -365,7 +364,7 @@ fn wrong_digest(probe: &Probe, actual: Sha256Digest) -> FetchError {
     }
 }
 
-/// Runs work that waits for the disk where waiting disturbs nobody.
+/// Runs blocking work on a thread for it.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
 ) -> Result<T, FetchError> {

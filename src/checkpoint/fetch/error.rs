@@ -1,6 +1,6 @@
-//! What can go wrong between here and a published checkpoint.
+//! Errors of fetching.
 //!
-//! No message holds a bearer or a URL's query: a query may be a signature that opens a file to whoever reads the log.
+//! Messages never contain a bearer or a URL's query: a query may be a signature that gives access to a file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,232 +10,108 @@ use reqwest::Url;
 
 use crate::digest::Sha256Digest;
 
-/// A checkpoint could not be fetched, or may not be.
+/// A checkpoint could not be fetched.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum FetchError {
-    /// The text names no source that we know.
+    /// The text is not a supported source; `text` is shortened.
     #[error("`{text}` is not a source: {rule}")]
-    Source {
-        /// What was written, shortened.
-        text: String,
-        /// What it must be.
-        rule: &'static str,
-    },
-    /// A mirror or an endpoint that cannot be used.
-    #[error("the address cannot be used: {rule}")]
-    Address {
-        /// What it must be. The address is not repeated, because it may hold a password.
-        rule: &'static str,
-    },
-    /// A bearer that no request could carry.
-    #[error("the bearer is not usable: it must be 1 to 4096 visible ASCII characters without spaces")]
+    Source { text: String, rule: &'static str },
+    /// The address of a mirror or endpoint is invalid. It is not repeated, since it may contain a password.
+    #[error("invalid address: {rule}")]
+    Address { rule: &'static str },
+    /// The bearer cannot be sent in a header.
+    #[error("invalid bearer: it must be 1 to 4096 visible ASCII characters without spaces")]
     Bearer,
-    /// The operating system refused.
+    /// A file operation failed; `action` is a verb phrase.
     #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Its answer.
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     /// Another process fetches into the same folder.
-    #[error("{} is in use: another fetch writes to this folder; wait for it, or end it", .0.display())]
+    #[error("{} is in use: another fetch writes to this folder; wait until it ends, or stop it", .0.display())]
     InUse(PathBuf),
     /// The HTTP client could not be built.
     #[error("cannot set up HTTPS: {0}")]
     Client(String),
-    /// No answer, or an answer that broke off.
+    /// The connection failed before or during the response.
     #[error("{url}: {reason}")]
-    Connection {
-        /// Where.
-        url: String,
-        /// What the client saw.
-        reason: String,
-    },
-    /// The server, or whoever stands before it, cannot prove its name.
+    Connection { url: String, reason: String },
+    /// The server's certificate is invalid.
     #[error(
-        "{url}: its certificate is refused: {reason}; if a proxy inspects your traffic, point SSL_CERT_FILE to its authority"
+        "{url}: invalid certificate: {reason}; if a proxy inspects your traffic, set SSL_CERT_FILE to its authority"
     )]
-    Certificate {
-        /// Where.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The server sends nothing, or next to nothing.
+    Certificate { url: String, reason: String },
+    /// The server sends too few bytes.
     #[error(
-        "{url}: stalled: fewer than {floor} bytes came within {} s", within.as_secs_f32()
+        "{url}: stalled: fewer than {floor} bytes within {} s", within.as_secs_f32()
     )]
-    Stalled {
-        /// Where.
-        url: String,
-        /// The least that had to come.
-        floor: u64,
-        /// In which time.
-        within: Duration,
-    },
-    /// A status that is neither success nor one of the refusals below.
-    #[error("{url}: the server answered {status}")]
-    Status {
-        /// Where.
-        url: String,
-        /// The status code.
-        status: u16,
-        /// How long the server asks us to wait.
-        retry_after: Option<Duration>,
-    },
-    /// There is no such file.
+    Stalled { url: String, floor: u64, within: Duration },
+    /// The server returned another error status.
+    #[error("{url}: the server returned status {status}")]
+    Status { url: String, status: u16, retry_after: Option<Duration> },
+    /// The file does not exist.
     #[error("{url}: not found (404)")]
-    NotFound {
-        /// Where.
-        url: String,
-    },
-    /// The server demands other credentials than it was given.
-    #[error("{url}: refused ({status}); {}", bearer.advice())]
-    Gated {
-        /// Where.
-        url: String,
-        /// 401 or 403.
-        status: u16,
-        /// What it was given.
-        bearer: BearerUse,
-    },
-    /// A redirect that we do not follow.
+    NotFound { url: String },
+    /// The server requires other credentials (401 or 403).
+    #[error("{url}: access denied ({status}): {}", bearer.advice())]
+    Gated { url: String, status: u16, bearer: BearerUse },
+    /// A redirect is not allowed; `url` is its origin.
     #[error("{url}: redirect refused: {rule}")]
-    Redirect {
-        /// Where the redirect came from.
-        url: String,
-        /// Why it was refused.
-        rule: &'static str,
-    },
-    /// The answer contradicts itself, the request or an earlier answer.
-    #[error("{url}: inconsistent answer: {what}")]
-    Inconsistent {
-        /// Where.
-        url: String,
-        /// The contradiction.
-        what: String,
-    },
-    /// The file is not the one that the fetch began with; the caller begins it again.
+    Redirect { url: String, rule: &'static str },
+    /// The response contradicts itself, the request or an earlier response.
+    #[error("{url}: inconsistent response: {what}")]
+    Inconsistent { url: String, what: String },
+    /// The file changed since the download began; the caller starts again.
     #[error("{url}: the file changed on the server")]
-    Changed {
-        /// Where.
-        url: String,
-    },
-    /// The server stopped honouring ranges; the caller goes on with one stream.
-    #[error("{url}: the server ignores ranges")]
-    RangesIgnored {
-        /// Where.
-        url: String,
-    },
-    /// The file does not hold still.
+    Changed { url: String },
+    /// The server no longer supports ranges; the caller continues with one stream.
+    #[error("{url}: the server does not support ranges")]
+    RangesIgnored { url: String },
+    /// The file changes too often.
     #[error(
-        "`{file}` was begun {times} times and each time changed on the server or on disk; fetch it from a mirror that holds still"
+        "`{file}` changed on the server or on disk during each of {times} attempts; use a mirror whose files do not change"
     )]
-    Unsteady {
-        /// The file.
-        file: String,
-        /// How often it was begun.
-        times: u32,
-    },
-    /// The file is larger than a file of its kind may be.
-    #[error("`{file}` has {size} bytes; a file of its kind may have {limit}")]
-    TooLarge {
-        /// The file.
-        file: String,
-        /// Its size as announced, or what came before we stopped.
-        size: u64,
-        /// The bound.
-        limit: u64,
-    },
-    /// A large file of a length that nobody states.
+    Unsteady { file: String, times: u32 },
+    /// The file exceeds the limit of its kind; `size` is the announced or received number of bytes.
+    #[error("`{file}` has {size} bytes; at most {limit} are accepted for this kind of file")]
+    TooLarge { file: String, size: u64, limit: u64 },
+    /// The server does not state the length of a large file.
     #[error(
-        "`{file}` was refused: the server states no length for it, so nobody could tell its end; use another mirror"
+        "`{file}` was refused: the server does not state its length, so a truncated file could not be detected; use another mirror"
     )]
-    NoLength {
-        /// The file.
-        file: String,
-    },
-    /// The disk is too full.
-    #[error("{}: {needed} more bytes are needed and {free} are free; make room, or choose another folder", path.display())]
-    NoSpace {
-        /// The folder.
-        path: PathBuf,
-        /// What is still to come.
-        needed: u64,
-        /// What the file system has.
-        free: u64,
-    },
-    /// All bytes came, and they are not the file's.
+    NoLength { file: String },
+    /// The disk does not have enough free space, in bytes.
+    #[error("{}: {needed} more bytes are required and {free} are free; free some space, or choose another folder", path.display())]
+    NoSpace { path: PathBuf, needed: u64, free: u64 },
+    /// The downloaded file has the wrong digest.
     #[error(
-        "`{file}` was refused: its SHA-256 is {actual}, and {by} is {expected}; what came was removed, so fetch again, or from elsewhere"
+        "`{file}` was refused: its SHA-256 is {actual}, and {by} is {expected}; the download was removed; try again, or use another source"
     )]
-    Digest {
-        /// The file.
-        file: String,
-        /// What it must be.
-        expected: Sha256Digest,
-        /// What it is.
-        actual: Sha256Digest,
-        /// Who says so.
-        by: &'static str,
-    },
-    /// The server announces another file than the known one, before a byte was sent.
+    Digest { file: String, expected: Sha256Digest, actual: Sha256Digest, by: &'static str },
+    /// The server announces another digest than the known one, before the download.
     #[error(
         "`{file}` was refused: the server announces SHA-256 {announced}, and the known digest is {expected}"
     )]
-    Announced {
-        /// The file.
-        file: String,
-        /// What it must be.
-        expected: Sha256Digest,
-        /// What the server says it is.
-        announced: Sha256Digest,
-    },
-    /// Weights exist only in formats that we do not open.
-    #[error("{repository} has no safetensors weights, only `{file}`, which is refused: {why}")]
-    Pickle {
-        /// The repository and revision.
-        repository: String,
-        /// The file that it does have.
-        file: &'static str,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// No weights at all.
+    Announced { file: String, expected: Sha256Digest, announced: Sha256Digest },
+    /// The weights exist only in unsupported formats.
+    #[error("{repository} has no safetensors weights, only `{file}`, which is not supported: {why}")]
+    Pickle { repository: String, file: &'static str, why: &'static str },
+    /// The repository has no weights.
     #[error("{repository} has neither `model.safetensors` nor `model.safetensors.index.json`")]
-    NoWeights {
-        /// The repository and revision.
-        repository: String,
-    },
-    /// The list of shards cannot be followed.
+    NoWeights { repository: String },
+    /// The list of shards is invalid.
     #[error("`{file}` was refused: {rule}")]
-    Index {
-        /// The list.
-        file: String,
-        /// What is wrong with it.
-        rule: String,
-    },
-    /// Tried and tried.
-    #[error("`{file}` could not be fetched in {attempts} attempts; the last: {last}")]
-    GaveUp {
-        /// The file.
-        file: String,
-        /// How often.
-        attempts: u32,
-        /// Why the last attempt failed.
-        last: Box<FetchError>,
-    },
+    Index { file: String, rule: String },
+    /// All attempts failed.
+    #[error("`{file}` could not be fetched in {attempts} attempts; the last error: {last}")]
+    GaveUp { file: String, attempts: u32, last: Box<FetchError> },
 }
 
-/// What a refused request carried.
+/// Whether a refused request had the bearer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BearerUse {
     /// There is no bearer.
     None,
-    /// There is one, and it does not go to this place.
+    /// There is one, but it is not sent to this address.
     Withheld,
     /// It was sent.
     Sent,
@@ -244,17 +120,17 @@ pub enum BearerUse {
 impl BearerUse {
     fn advice(self) -> &'static str {
         match self {
-            Self::None => "it is gated, private or absent, and HF_TOKEN is not set",
+            Self::None => "it is gated, private or does not exist, and HF_TOKEN is not set",
             Self::Withheld => {
-                "HF_TOKEN was not sent here: it goes to the endpoint only, never to a mirror or over plain http"
+                "HF_TOKEN was not sent: it is sent only to the endpoint, never to a mirror or over plain http"
             }
-            Self::Sent => "HF_TOKEN was sent, and has no access",
+            Self::Sent => "HF_TOKEN was sent but has no access",
         }
     }
 }
 
 impl FetchError {
-    /// Whether what was fetched so far may be of use to another attempt.
+    /// Whether a later attempt may use what was fetched so far.
     pub(crate) fn is_passing(&self) -> bool {
         !matches!(
             self,
@@ -277,7 +153,7 @@ impl FetchError {
         }
     }
 
-    /// How long the server asked us to wait.
+    /// Returns the value of `Retry-After`.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
@@ -285,21 +161,21 @@ impl FetchError {
         }
     }
 
-    /// For `map_err`: names the action and the path of a failed system call.
+    /// For `map_err`: adds the action and the path to a system error.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
 }
 
-/// A URL as messages show it: without query, fragment and credentials.
+/// Formats a URL for messages, without query, fragment and credentials.
 pub(super) fn shown(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let host = url.host_str().unwrap_or_default();
     format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
-/// A server's or a user's text as messages show it: on one line, shortened.
+/// Formats untrusted text for messages: on one line, shortened.
 pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(80).flat_map(char::escape_debug).collect()
 }

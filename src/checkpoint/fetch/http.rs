@@ -1,9 +1,8 @@
-//! One request and its answer (RFC 9110), redirects followed by hand.
+//! HTTP requests and responses (RFC 9110). This module follows redirects itself.
 //!
-//! By hand, because three things depend on each hop: the bearer goes to the endpoint's own origin and nowhere else, https
-//! is never left for http, and what Hugging Face says about a file stands on the redirect, not on the answer behind it.
-//! Someone who controls a server can fail a fetch, and slow it down to the stall bound; its headers are bounded by the
-//! HTTP client, and no header is believed that contradicts the body.
+//! Three rules apply to each hop: the bearer is sent only to the endpoint's origin, https never redirects to http, and Hugging Face's
+//! headers about a file are on the redirect, not on the final response. An attacker who controls a server can make a fetch fail, or slow
+//! it down to the stall limit. The HTTP client bounds headers, and a header that contradicts the body is an error.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -18,58 +17,58 @@ use super::retry::parse_retry_after;
 use super::source::{BaseUrl, is_loopback};
 use crate::digest::Sha256Digest;
 
-/// A renamed repository, its storage, its storage's region: with room to spare.
+/// Maximum number of redirects: more than a renamed repository, its storage and its region need.
 const MAX_REDIRECTS: usize = 8;
 
-/// How long a server may keep us waiting.
+/// Timeouts of requests.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// For name lookup, connection and TLS together.
+pub struct Timeouts {
+    /// For name lookup, connection and TLS handshake together.
     pub connect: Duration,
-    /// For the head of an answer, and for each `floor` bytes of its body.
+    /// For the head of a response, and for each `floor` bytes of its body.
     pub idle: Duration,
-    /// The fewest bytes that must come within each `idle`; fewer is a stall.
+    /// The least number of bytes within each `idle`; fewer is a stall.
     pub floor: u64,
 }
 
-impl Default for Pace {
+impl Default for Timeouts {
     fn default() -> Self {
         Self { connect: Duration::from_secs(20), idle: Duration::from_secs(30), floor: 4096 }
     }
 }
 
-/// The client, and who may see the bearer.
+/// The HTTP client and the origin that receives the bearer.
 pub(super) struct Http {
     direct: Client,
     proxied: Client,
     base: BaseUrl,
     bearer: Option<Bearer>,
     bearer_stays: bool,
-    pace: Pace,
+    pace: Timeouts,
 }
 
-/// What is asked for.
+/// A request for a file or a range of it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Ask<'a> {
-    /// First and last byte.
+pub(super) struct FileRequest<'a> {
+    /// The first and last byte.
     pub(super) range: Option<(u64, u64)>,
-    /// The validator under which the range is wanted; without it, the whole file.
+    /// The value of `If-Range`: if the file has another validator, the server returns the whole file.
     pub(super) if_range: Option<&'a str>,
 }
 
-/// What the endpoint itself says about a file.
+/// The endpoint's headers about a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Announced {
-    /// The commit behind the revision.
+pub(super) struct Announcement {
+    /// The commit of the revision.
     pub(super) commit: Option<String>,
     /// The file's SHA-256.
     pub(super) digest: Option<Sha256Digest>,
-    /// The file's size.
+    /// The file's size in bytes.
     pub(super) size: Option<u64>,
 }
 
-impl Announced {
-    /// Reads Hugging Face's `X-Repo-Commit`, `X-Linked-Etag` and `X-Linked-Size`; what is malformed is as if absent.
+impl Announcement {
+    /// Reads Hugging Face's `X-Repo-Commit`, `X-Linked-Etag` and `X-Linked-Size`; ignores malformed values.
     fn read(&mut self, headers: &HeaderMap) {
         let read = |name| text(headers, &HeaderName::from_static(name));
         let is_commit = |c: &&str| c.len() == 40 && c.bytes().all(|d| d.is_ascii_hexdigit());
@@ -82,24 +81,24 @@ impl Announced {
     }
 }
 
-/// An answer with status 200, 206 or 416.
-pub(super) struct Answer {
+/// A response with status 200, 206 or 416.
+pub(super) struct FileResponse {
     response: Response,
-    /// Where the file was found in the end.
+    /// The URL after all redirects.
     pub(super) location: Url,
-    /// What the endpoint said on the way.
-    pub(super) announced: Announced,
-    pace: Pace,
+    /// The endpoint's headers, from the redirects.
+    pub(super) announced: Announcement,
+    pace: Timeouts,
     window: (Instant, u64),
 }
 
 impl Http {
-    /// Sets up HTTPS for `base`. A bearer that may not go there is kept back.
+    /// Sets up HTTPS for `base`. Withholds the bearer if `base` may not receive it.
     pub(super) fn new(
         base: BaseUrl,
         bearer: Option<Bearer>,
         bearer_stays: bool,
-        pace: Pace,
+        pace: Timeouts,
     ) -> Result<Self, FetchError> {
         let builder = || {
             Client::builder()
@@ -114,30 +113,34 @@ impl Http {
         Ok(Self {
             direct: client(builder().no_proxy())?,
             proxied: client(builder())?,
-            bearer_stays: bearer_stays || !base.keeps_secrets(),
+            bearer_stays: bearer_stays || !base.may_receive_credentials(),
             base,
             bearer,
             pace,
         })
     }
 
-    /// Whether there is a bearer that this base will not see.
+    /// Whether the bearer is withheld from this base.
     pub(super) fn withholds_bearer(&self) -> bool {
         self.bearer.is_some() && self.bearer_stays
     }
 
-    /// Sends one request and follows its redirects.
-    pub(super) async fn ask(&self, url: &Url, ask: Ask<'_>) -> Result<Answer, FetchError> {
+    /// Sends a request and follows redirects.
+    pub(super) async fn send(
+        &self,
+        url: &Url,
+        file_request: FileRequest<'_>,
+    ) -> Result<FileResponse, FetchError> {
         let mut url = url.clone();
-        let mut announced = Announced::default();
+        let mut announced = Announcement::default();
         for _ in 0..=MAX_REDIRECTS {
-            let (response, bearer) = self.hop(&url, ask).await?;
+            let (response, bearer) = self.hop(&url, file_request).await?;
             if self.base.is_origin_of(&url) {
                 announced.read(response.headers());
             }
             if !is_redirect(response.status()) {
                 refuse_status(&response, &url, bearer)?;
-                return Ok(Answer {
+                return Ok(FileResponse {
                     response,
                     location: url,
                     announced,
@@ -147,16 +150,20 @@ impl Http {
             }
             url = self.next_hop(&url, response.headers())?;
         }
-        Err(FetchError::Redirect { url: shown(&url), rule: "more than 8 in a row" })
+        Err(FetchError::Redirect { url: shown(&url), rule: "more than 8 redirects" })
     }
 
-    async fn hop(&self, url: &Url, ask: Ask<'_>) -> Result<(Response, BearerUse), FetchError> {
-        // A proxy has no business with this machine's own servers, least of all with a bearer in plain http.
+    async fn hop(
+        &self,
+        url: &Url,
+        file_request: FileRequest<'_>,
+    ) -> Result<(Response, BearerUse), FetchError> {
+        // Never use a proxy for servers on this machine: it would receive the bearer in plain http.
         let client = if is_loopback(url) { &self.direct } else { &self.proxied };
         let mut request = client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
-        if let Some((first, last)) = ask.range {
+        if let Some((first, last)) = file_request.range {
             request = request.header(header::RANGE, format!("bytes={first}-{last}"));
-            if let Some(validator) = ask.if_range {
+            if let Some(validator) = file_request.if_range {
                 request = request.header(header::IF_RANGE, validator);
             }
         }
@@ -168,12 +175,12 @@ impl Http {
             }
             Some(_) => BearerUse::Withheld,
         };
-        let patience = self.pace.connect + self.pace.idle;
-        let response = tokio::time::timeout(patience, request.send())
+        let retries = self.pace.connect + self.pace.idle;
+        let response = tokio::time::timeout(retries, request.send())
             .await
             .map_err(|_| FetchError::Connection {
                 url: shown(url),
-                reason: format!("no answer within {} s", patience.as_secs_f32()),
+                reason: format!("no response within {} s", retries.as_secs_f32()),
             })?
             .map_err(|e| broken(url, e))?;
         Ok((response, bearer))
@@ -181,57 +188,57 @@ impl Http {
 
     fn next_hop(&self, from: &Url, headers: &HeaderMap) -> Result<Url, FetchError> {
         let refuse = |rule| FetchError::Redirect { url: shown(from), rule };
-        let target = text(headers, &header::LOCATION).ok_or_else(|| refuse("it names no place"))?;
-        let next = from.join(target).map_err(|_| refuse("its place is not a URL"))?;
+        let target = text(headers, &header::LOCATION).ok_or_else(|| refuse("it has no Location"))?;
+        let next = from.join(target).map_err(|_| refuse("its Location is not a URL"))?;
         let plain_stays_plain = from.scheme() == "http" && (is_loopback(&next) || self.base.is_plain());
         match next.scheme() {
             "https" => Ok(next),
             "http" if plain_stays_plain => Ok(next),
-            "http" => Err(refuse("it leaves https, or this machine, for plain http")),
-            _ => Err(refuse("it leads to something other than https")),
+            "http" => Err(refuse("it leads from https, or from this machine, to plain http")),
+            _ => Err(refuse("it does not lead to https")),
         }
     }
 }
 
-impl Answer {
-    /// 200: the whole file follows.
+impl FileResponse {
+    /// 200: the body is the whole file.
     pub(super) fn is_whole(&self) -> bool {
         self.response.status() == StatusCode::OK
     }
 
-    /// 416: the range asked for lies outside the file.
+    /// 416: the requested range is outside the file.
     pub(super) fn is_out_of_range(&self) -> bool {
         self.response.status() == StatusCode::RANGE_NOT_SATISFIABLE
     }
 
-    /// A header's text.
+    /// Returns a header's text.
     pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
         text(self.response.headers(), name)
     }
 
-    /// The body's length as stated.
+    /// Returns the stated length of the body.
     pub(super) fn stated_length(&self) -> Option<u64> {
         self.header(&header::CONTENT_LENGTH)?.parse().ok()
     }
 
-    /// Whether the end of the body can be told from a lost connection (RFC 9112, section 8).
+    /// Whether the end of the body can be distinguished from a lost connection (RFC 9112, section 8).
     pub(super) fn shows_its_end(&self) -> bool {
         self.response.version() == Version::HTTP_2
             || self.stated_length().is_some()
             || self.header(&header::TRANSFER_ENCODING).is_some()
     }
 
-    /// An error about this answer.
+    /// Makes an error about this response.
     pub(super) fn inconsistent(&self, what: impl Into<String>) -> FetchError {
         FetchError::Inconsistent { url: shown(&self.location), what: what.into() }
     }
 
-    /// Appends the next bytes of the body; false at its end.
+    /// Appends the next bytes of the body; returns false at its end.
     pub(super) async fn append_to(&mut self, bytes: &mut Vec<u8>) -> Result<bool, FetchError> {
         let chunk = loop {
             let (deadline, came) = self.window;
             match tokio::time::timeout_at(deadline, self.response.chunk()).await {
-                Ok(answer) => break answer.map_err(|e| broken(&self.location, e))?,
+                Ok(response) => break response.map_err(|e| broken(&self.location, e))?,
                 Err(_) if came >= self.pace.floor => {
                     self.window = (Instant::now() + self.pace.idle, 0);
                 }
@@ -251,24 +258,24 @@ impl Answer {
         Ok(chunk.is_some())
     }
 
-    /// Reads what should be one byte; whatever else it is, is left.
+    /// Reads a body of one byte; abandons any other body.
     pub(super) async fn drain_one_byte(&mut self) {
         let mut byte = Vec::new();
         while byte.len() < 2 && matches!(self.append_to(&mut byte).await, Ok(true)) {}
     }
 
-    /// The clock of the stall bound starts again: what passed since the last bytes was our own doing.
+    /// Restarts the stall timer after a pause that this program caused.
     pub(super) fn excuse_pause(&mut self) {
         self.window.0 = Instant::now() + self.pace.idle;
     }
 }
 
-/// The `Content-Range` of a 206 or a 416.
+/// The `Content-Range` of a 206 or 416 response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ContentRange {
-    /// First and last byte; `None` in a 416.
+    /// The first and last byte; `None` in a 416.
     pub(super) bytes: Option<(u64, u64)>,
-    /// The size of the whole file.
+    /// The size of the whole file in bytes.
     pub(super) size: u64,
 }
 
@@ -282,13 +289,13 @@ impl fmt::Display for ContentRange {
 }
 
 impl ContentRange {
-    /// Reads `bytes 0-9/100` or `bytes */100`.
-    pub(super) fn of(answer: &Answer) -> Result<Self, FetchError> {
-        let text = answer.header(&header::CONTENT_RANGE);
+    /// Parses `bytes 0-9/100` or `bytes */100`.
+    pub(super) fn from_response(response: &FileResponse) -> Result<Self, FetchError> {
+        let text = response.header(&header::CONTENT_RANGE);
         text.and_then(Self::parse).ok_or_else(|| {
-            answer.inconsistent(match text {
-                Some(text) => format!("its Content-Range is `{}`", excerpt(text)),
-                None => "a part without Content-Range".to_owned(),
+            response.inconsistent(match text {
+                Some(text) => format!("malformed Content-Range `{}`", excerpt(text)),
+                None => "a partial response without Content-Range".to_owned(),
             })
         })
     }
@@ -336,14 +343,14 @@ fn refuse_status(response: &Response, url: &Url, bearer: BearerUse) -> Result<()
 
 fn broken(url: &Url, error: reqwest::Error) -> FetchError {
     let (url, reason) = (shown(url), chain(error));
-    // The TLS library's own words; no type of it reaches us.
+    // Match the TLS library's message: reqwest does not expose its error type.
     match reason.split_once("invalid peer certificate: ") {
         Some((_, reason)) => FetchError::Certificate { url, reason: reason.to_owned() },
         None => FetchError::Connection { url, reason },
     }
 }
 
-/// The whole story of an error, without the URL that it may carry.
+/// Formats an error with its causes, without its URL.
 fn chain(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut story = error.to_string();
@@ -382,13 +389,13 @@ mod tests {
 
     #[test]
     fn what_hugging_face_announces_is_read_and_nonsense_is_not() {
-        let digest = Sha256Digest::of(b"weights");
+        let digest = Sha256Digest::compute(b"weights");
         let mut headers = HeaderMap::new();
         let mut set = |name, value: String| headers.insert(name, value.parse().unwrap());
         set("x-linked-etag", format!("\"{digest}\""));
         set("x-linked-size", "7".into());
         set("x-repo-commit", "../../etc".into());
-        let mut announced = Announced::default();
+        let mut announced = Announcement::default();
         announced.read(&headers);
         assert_eq!(announced.commit, None);
         assert_eq!((announced.digest, announced.size), (Some(digest), Some(7)));

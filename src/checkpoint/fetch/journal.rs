@@ -1,9 +1,9 @@
-//! What a half-fetched file already holds: `<name>.part.jsonl` beside `<name>.part`.
+//! The journal of an unfinished download: `<name>.part.jsonl` beside `<name>.part`.
 //!
-//! The first line says which file this is; each further line names a piece that was written, and its CRC-32C. A line is
-//! written after its piece, so a kill at any instant loses at most the piece in flight. Nothing here is trusted: a piece
-//! counts only while the bytes on disk have its checksum, and the finished file is checked by SHA-256 (P6). Someone who
-//! can write to the folder can make us fetch again, and no more than that where a digest is known.
+//! The first line identifies the file. Each further line names a written piece and its CRC-32C. A line is written after its piece, so a
+//! kill loses at most the piece in flight. The journal is not trusted: a piece counts only if the bytes on disk have its checksum, and
+//! the finished file's SHA-256 is verified (P6). If the digest is known, an attacker who can write to the folder can only make the
+//! program fetch again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -15,24 +15,24 @@ use serde::{Deserialize, Serialize};
 use super::error::FetchError;
 use crate::digest::{Crc32c, Sha256Digest};
 
-/// A journal of 64 GiB in pieces of 8 MiB has 400 kB.
+/// Longest accepted journal, in bytes. The journal of 64 GiB in pieces of 8 MiB has 400 kB.
 const LONGEST: u64 = 16 << 20;
 
-/// Which file the bytes belong to.
+/// Identifies a version of a remote file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
-    /// Its address.
+    /// The address.
     pub(super) url: String,
-    /// Its `ETag`, or its `Last-Modified`.
+    /// The `ETag`, or else `Last-Modified`.
     pub(super) validator: Option<String>,
-    /// Its SHA-256, where one is known before the bytes are here.
+    /// The SHA-256, if it is known before the download.
     pub(super) digest: Option<Sha256Digest>,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub(super) size: u64,
 }
 
 impl Identity {
-    /// Whether bytes of the one are bytes of the other: one digest, or else one validator at one address.
+    /// Whether both have the same content: equal digests, or else equal validators at one address.
     pub(super) fn is_same_content(&self, other: &Self) -> bool {
         let same = match (self.digest, other.digest) {
             (Some(one), Some(other)) => one == other,
@@ -57,14 +57,14 @@ struct Line {
     crc32c: Crc32c,
 }
 
-/// Pieces by their index, with their checksums.
+/// The checksums of pieces by index.
 pub(super) type Pieces = BTreeMap<u64, Crc32c>;
 
 /// An open journal.
 pub(super) struct Journal(File);
 
 impl Journal {
-    /// Reads the journal at `path`: the pieces that it claims, if it is about this file in pieces of this size.
+    /// Reads the pieces in the journal at `path` if it is for this file and piece size.
     pub(super) fn read(
         path: &Path,
         identity: &Identity,
@@ -73,7 +73,7 @@ impl Journal {
         let Some(text) = read_bounded(path, LONGEST).map_err(FetchError::io("read", path))? else {
             return Ok(None);
         };
-        // Only a line that ends was written to its end.
+        // A line without a line feed is incomplete.
         let mut lines = text.split_inclusive(|&b| b == b'\n');
         let whole = |line: Option<&[u8]>| line.filter(|l| l.ends_with(b"\n")).map(<[u8]>::to_vec);
         let head = whole(lines.next()).and_then(|l| crate::json::from_slice::<Head>(&l).ok());
@@ -91,7 +91,7 @@ impl Journal {
         Ok(Some(pieces.collect()))
     }
 
-    /// Puts a journal with these pieces into the place of whatever is at `path`.
+    /// Replaces the journal at `path` by one with these pieces.
     pub(super) fn create(
         path: &Path,
         identity: &Identity,
@@ -108,29 +108,29 @@ impl Journal {
         file.map(Self).map_err(FetchError::io("open", path))
     }
 
-    /// Adds a piece whose bytes are already written.
+    /// Adds a piece that is already written.
     pub(super) fn record(&mut self, piece: u64, crc32c: Crc32c) -> io::Result<()> {
         self.0.write_all(&line(&Line { piece, crc32c })?)
     }
 }
 
-/// What is known of a finished file: `.<name>.receipt` beside it, so that it need not be fetched again.
+/// Identifies a finished file: `.<name>.receipt` beside it, so that it is not fetched again.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Receipt {
-    /// Which file it was.
+    /// The remote file.
     pub(super) file: Identity,
-    /// What its bytes were.
+    /// The digest of its bytes.
     pub(super) sha256: Sha256Digest,
 }
 
 impl Receipt {
-    /// Reads the receipt at `path`; one that cannot be read is as if absent.
+    /// Reads the receipt at `path`; an unreadable one counts as absent.
     pub(super) fn read(path: &Path) -> Option<Self> {
         crate::json::from_slice(&read_bounded(path, 1 << 16).ok()??).ok()
     }
 
-    /// Puts the receipt at `path`.
+    /// Writes the receipt to `path`.
     pub(super) fn write(&self, path: &Path) -> Result<(), FetchError> {
         let text = line(self).map_err(FetchError::io("write", path))?;
         replace(path, &text)
@@ -143,7 +143,7 @@ fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The file's bytes; `None` if it is absent, or longer than we ever write one.
+/// Reads a file; returns `None` if it does not exist or exceeds `limit`.
 fn read_bounded(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -154,7 +154,7 @@ fn read_bounded(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= limit))
 }
 
-/// Writes a small file so that a reader finds the old one or the new one, and nothing between.
+/// Writes a small file atomically.
 fn replace(path: &Path, text: &[u8]) -> Result<(), FetchError> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
@@ -175,7 +175,7 @@ mod tests {
         Identity {
             url: url.into(),
             validator: validator.map(str::to_owned),
-            digest: digest.map(Sha256Digest::of),
+            digest: digest.map(Sha256Digest::compute),
             size: 100,
         }
     }
@@ -197,7 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.part.jsonl");
         let file = identity("https://a/x", Some("\"1\""), None);
-        let pieces: Pieces = (0..5).map(|i| (i, Crc32c::of(&[i as u8]))).collect();
+        let pieces: Pieces = (0..5).map(|i| (i, Crc32c::compute(&[i as u8]))).collect();
         Journal::create(&path, &file, 20, &Pieces::new()).unwrap();
         let mut journal = Journal::create(&path, &file, 20, &Pieces::new()).unwrap();
         for (&piece, &crc) in &pieces {

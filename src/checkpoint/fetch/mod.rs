@@ -1,11 +1,11 @@
-//! Fetching: the files of a published checkpoint, over HTTPS, into a folder; an import goes on from there.
+//! Fetches the files of a published checkpoint over HTTPS into a folder, for an import.
 //!
-//! Follows RFC 9110 (ranges, validators, `Retry-After`) and Hugging Face's `resolve` protocol. A kill at any instant costs
-//! at most the pieces in flight; a file has its name only once it is whole, read back and digested (P6). Where a digest is
-//! known, or announced by the endpoint, other bytes are refused; where none is, the digest that came is reported, and it
-//! is the importer's to judge. Someone who controls the network or a mirror can make a fetch fail, or, for files of no
-//! known digest, deliver others of the same names; never more bytes than a file's kind may have, never outside the folder.
-//! The bearer goes to the endpoint only: not to a mirror, not to another host by redirect, not over plain http.
+//! It implements RFC 9110 (ranges, validators, `Retry-After`) and Hugging Face's `resolve` protocol. A kill costs at most the pieces in
+//! flight; a file gets its name after it was read back and its digest computed (P6). If a digest is known, or announced by the endpoint,
+//! other bytes are refused; otherwise the fetch reports the computed digest for the import to judge. An attacker who controls the network
+//! or a mirror can make a fetch fail or, for files without a known digest, deliver other contents; never more bytes than the limit for
+//! the kind of file, and never outside the folder. The bearer is sent only to the endpoint: not to a mirror, not to another host by
+//! redirect, not over plain http.
 
 mod bearer;
 mod download;
@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 
 pub use bearer::Bearer;
 pub use error::{BearerUse, FetchError};
-pub use http::Pace;
+pub use http::Timeouts;
 pub use retry::{RetryPolicy, parse_retry_after};
 pub use source::{BaseUrl, OpenAiSize, RemoteSource};
 
@@ -36,29 +36,29 @@ use crate::progress::Progress;
 use download::Session;
 use http::Http;
 
-/// How often, and how far apart, a folder's lock is tried.
+/// Attempts to take a folder's lock, and the pause between them.
 const LOCK_ATTEMPTS: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
-/// How to fetch.
+/// Options of a fetch.
 #[derive(Debug, Clone)]
 pub struct FetchOptions {
-    /// Hugging Face's address, where it is not the usual one (`HF_ENDPOINT`); it sees the bearer.
+    /// Another address of Hugging Face (`HF_ENDPOINT`); it receives the bearer.
     pub endpoint: Option<BaseUrl>,
-    /// Takes the publisher's place (`--mirror`); it never sees the bearer.
+    /// An address to use in place of the publisher's (`--mirror`); it never receives the bearer.
     pub mirror: Option<BaseUrl>,
     /// The credential for Hugging Face (`HF_TOKEN`).
     pub bearer: Option<Bearer>,
-    /// How many requests may be in flight; 1 to 32 count.
+    /// Maximum number of concurrent requests; clamped to 1 to 32.
     pub parallel: usize,
-    /// Digests that are known beforehand, by file name.
+    /// Known digests by file name; other bytes are refused.
     pub expected: BTreeMap<String, Sha256Digest>,
-    /// Bytes asked for at once; 1 byte to 64 MiB count. An unfinished file is resumed only in pieces of the same size.
+    /// Bytes per request; clamped to 1 byte to 64 MiB. An unfinished file is resumed only with the same size.
     pub piece_bytes: u64,
-    /// How patient to be with failures.
+    /// When failed requests are repeated.
     pub retry: RetryPolicy,
-    /// How patient to be with silence.
-    pub pace: Pace,
+    /// The timeouts of requests.
+    pub pace: Timeouts,
 }
 
 impl Default for FetchOptions {
@@ -71,7 +71,7 @@ impl Default for FetchOptions {
             expected: BTreeMap::new(),
             piece_bytes: 8 << 20,
             retry: RetryPolicy::default(),
-            pace: Pace::default(),
+            pace: Timeouts::default(),
         }
     }
 }
@@ -88,47 +88,47 @@ impl FetchOptions {
 
 /// A fetched checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
-    /// Where it came from.
+pub struct FetchOutcome {
+    /// The source of the files.
     pub origin: Origin,
-    /// Its files, by name. The folder may hold others; only these were fetched.
+    /// The fetched files by name. The folder may contain others.
     pub files: Vec<FetchedFile>,
 }
 
-/// Where a checkpoint came from.
+/// The source of a fetched checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// What was asked for.
+    /// The requested source.
     pub source: RemoteSource,
-    /// The address under which it was found.
+    /// The address from which it was fetched.
     pub base: String,
-    /// The commit behind the revision, as the endpoint named it.
+    /// The commit of the revision, as the endpoint named it.
     pub commit: Option<String>,
 }
 
-/// A file that is here, whole.
+/// A completely fetched file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchedFile {
-    /// Its published name.
+    /// The published name.
     pub name: String,
-    /// Where it is.
+    /// The path on disk.
     pub path: PathBuf,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// The SHA-256 of what is on disk.
+    /// The SHA-256 of the bytes on disk.
     pub sha256: Sha256Digest,
-    /// What its digest was checked against.
+    /// The reference that the digest was compared with.
     pub digest_source: DigestSource,
 }
 
-/// What a fetched file's digest was checked against.
+/// The reference that a fetched file's digest was compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DigestSource {
-    /// A digest that the caller knew.
+    /// A digest in [`FetchOptions::expected`].
     Expected,
     /// The digest that the endpoint announced.
     Announced,
-    /// Nothing: it is known from now on.
+    /// None: trust on first use.
     FirstUse,
 }
 
@@ -144,16 +144,16 @@ impl Fetcher {
         Self { options }
     }
 
-    /// Brings the files of `source` into the folder `into`, going on where an earlier fetch ended.
+    /// Fetches the files of `source` into the folder `into`; resumes an earlier fetch.
     ///
     /// # Errors
-    /// Whatever keeps a file from being here, whole and right; what has been fetched by then stays for the next attempt.
+    /// All variants of [`FetchError`]. Fetched pieces stay for the next attempt.
     pub async fn fetch(
         &self,
         source: &RemoteSource,
         into: &Path,
         progress: &dyn Progress,
-    ) -> Result<Fetched, FetchError> {
+    ) -> Result<FetchOutcome, FetchError> {
         fs::create_dir_all(into).map_err(FetchError::io("create", into))?;
         let _lock = lock(into).await?;
         let base = self.base(source)?;
@@ -166,10 +166,10 @@ impl Fetcher {
         };
         files.sort_by(|one, other| one.name.cmp(&other.name));
         let origin = Origin { source: source.clone(), base: base.to_string(), commit };
-        Ok(Fetched { origin, files })
+        Ok(FetchOutcome { origin, files })
     }
 
-    /// As [`Self::fetch`], for callers that wait; not to be called from an asynchronous task.
+    /// As [`Self::fetch`], blocking; must not be called from an asynchronous task.
     ///
     /// # Errors
     /// As [`Self::fetch`].
@@ -178,7 +178,7 @@ impl Fetcher {
         source: &RemoteSource,
         into: &Path,
         progress: &dyn Progress,
-    ) -> Result<Fetched, FetchError> {
+    ) -> Result<FetchOutcome, FetchError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -194,7 +194,7 @@ impl Fetcher {
         };
         match self.options.mirror.as_ref().or(endpoint) {
             Some(base) => Ok(base.clone()),
-            None => BaseUrl::of_publisher(source),
+            None => BaseUrl::default_for(source),
         }
     }
 
@@ -213,18 +213,18 @@ impl Fetcher {
         let http = Http::new(base.clone(), bearer, options.mirror.is_some(), options.pace)?;
         if http.withholds_bearer() {
             progress.note(&format!(
-                "HF_TOKEN is not sent to {base}: it goes to the endpoint only, never to a mirror or over plain http"
+                "HF_TOKEN is not sent to {base}: it is sent only to the endpoint, never to a mirror or over plain http"
             ));
         }
         Ok(Session { http, options, into, progress, permits: Semaphore::new(options.parallel_requests()) })
     }
 }
 
-/// Holds the folder against a second fetch until dropped, or until this process ends however it may.
+/// Locks the folder against another fetch until the file is dropped or the process ends.
 async fn lock(folder: &Path) -> Result<File, FetchError> {
     let path = folder.join(".fetch.lock");
     let file = File::create(&path).map_err(FetchError::io("create", &path))?;
-    // A process that is just being started by the last holder shares its files for an instant.
+    // A child process that the last holder is starting shares its files for an instant.
     for _ in 0..LOCK_ATTEMPTS {
         match file.try_lock() {
             Ok(()) => return Ok(file),

@@ -1,8 +1,8 @@
-//! A file on its way to disk: `<name>.part`, its journal, and the step that makes it `<name>`.
+//! An unfinished file: `<name>.part`, its journal, and the final rename to `<name>`.
 //!
-//! Order, which survives a kill at any instant: a piece's bytes, then its journal line; when all are there, every byte is
-//! read back and digested, synced, the receipt is written, and only then does the file get its name. So a file that has
-//! its name is whole. This module blocks; it is called on threads that may.
+//! The order is safe against a kill at any time: a piece's bytes, then its journal line; after the last piece the file is read back,
+//! hashed and synced, the receipt is written, and then the file is renamed. So a file with its final name is complete. Functions here
+//! block.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -13,7 +13,7 @@ use super::error::FetchError;
 use super::journal::{Identity, Journal, Pieces, Receipt};
 use crate::digest::{Crc32c, Sha256Digest, Sha256Hasher};
 
-/// The paths of one file.
+/// The paths of a file's parts.
 #[derive(Debug, Clone)]
 pub(super) struct Paths {
     folder: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// `name` is a plain file name.
+    /// `name` must be a plain file name.
     pub(super) fn new(folder: &Path, name: &str) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -36,7 +36,7 @@ impl Paths {
         }
     }
 
-    /// Removes all that was fetched of an unfinished file.
+    /// Removes the parts of an unfinished file.
     pub(super) fn discard(&self) -> Result<(), FetchError> {
         for path in [&self.journal, &self.part] {
             match fs::remove_file(path) {
@@ -49,7 +49,7 @@ impl Paths {
         Ok(())
     }
 
-    /// The digest of the finished file, if there is one and it is this file, by its bytes.
+    /// Returns the digest of the finished file, if it exists and its bytes are those of `identity`.
     pub(super) fn finished(&self, identity: &Identity) -> Result<Option<Sha256Digest>, FetchError> {
         let fits = fs::metadata(&self.whole).is_ok_and(|m| m.is_file() && m.len() == identity.size);
         let known = identity.digest.or_else(|| {
@@ -67,23 +67,23 @@ impl Paths {
         if actual.finish() != known {
             return Ok(None);
         }
-        // A kill between naming the file and clearing up may have left these.
+        // A kill between the rename and the removal may have left these.
         self.discard()?;
         Ok(Some(known))
     }
 }
 
-/// How a file ended.
-pub(super) enum Ending {
-    /// Every byte is on disk and the file has its name.
+/// The result of finishing a file.
+pub(super) enum FinishOutcome {
+    /// The file is complete and has its final name.
     Whole(Sha256Digest),
-    /// So many pieces are not what was written; they are to be fetched again.
+    /// This many pieces on disk are damaged and must be fetched again.
     Torn(u64),
-    /// The bytes are whole, and not the file's; they were removed.
+    /// The complete file has the wrong digest and was removed.
     Wrong(Sha256Digest),
 }
 
-/// A file of which some pieces are here.
+/// A file of which some pieces are on disk.
 pub(super) struct Partial {
     paths: Paths,
     identity: Identity,
@@ -97,9 +97,9 @@ struct State {
 }
 
 impl Partial {
-    /// Opens what an earlier run left, keeping the pieces whose bytes still have their checksums.
+    /// Opens the parts of an earlier run and keeps the pieces that still have their checksums.
     ///
-    /// Also tells whether bytes of another version of the file were dropped.
+    /// Also returns whether pieces of another version of the file were dropped.
     pub(super) fn open(
         paths: Paths,
         identity: Identity,
@@ -109,7 +109,7 @@ impl Partial {
         let there = fs::metadata(&paths.part).is_ok_and(|m| m.is_file());
         let dropped = claimed.is_none() && there;
         let mut pieces = claimed.filter(|_| there).unwrap_or_default();
-        // Before the file is given its length: a hole would read as zeros, whose checksum a journal might well hold.
+        // Before the file gets its length: holes read as zeros, whose checksum the journal may contain.
         if !pieces.is_empty() {
             let torn = read_back(&paths.part, identity.size, piece_bytes, &pieces, |_| {})?;
             pieces.retain(|piece, _| !torn.contains(piece));
@@ -129,13 +129,13 @@ impl Partial {
         Ok((partial, dropped))
     }
 
-    /// How many bytes are here.
+    /// Returns how many bytes are on disk.
     pub(super) fn bytes_here(&self) -> u64 {
         let pieces = &self.lock().pieces;
         pieces.keys().map(|&piece| self.length_of(piece)).sum()
     }
 
-    /// The pieces that are not here.
+    /// Returns the missing pieces.
     pub(super) fn missing(&self) -> Vec<u64> {
         let pieces = &self.lock().pieces;
         (0..self.identity.size.div_ceil(self.piece_bytes))
@@ -143,14 +143,14 @@ impl Partial {
             .collect()
     }
 
-    /// The length of a piece; the last may be shorter.
+    /// Returns the length of a piece; the last may be shorter.
     pub(super) fn length_of(&self, piece: u64) -> u64 {
         piece_length(self.identity.size, self.piece_bytes, piece)
     }
 
-    /// Writes a piece, then its journal line; tells whether it is new.
+    /// Writes a piece, then its journal line; returns whether it is new.
     pub(super) fn record(&self, piece: u64, bytes: &[u8]) -> Result<bool, FetchError> {
-        let crc32c = Crc32c::of(bytes);
+        let crc32c = Crc32c::compute(bytes);
         if self.lock().pieces.get(&piece) == Some(&crc32c) {
             return Ok(false);
         }
@@ -164,8 +164,8 @@ impl Partial {
         Ok(state.pieces.insert(piece, crc32c).is_none())
     }
 
-    /// Reads all back, and gives the file its name if it is what it must be.
-    pub(super) fn finish(&self) -> Result<Ending, FetchError> {
+    /// Reads the file back and renames it if its digest is right.
+    pub(super) fn finish(&self) -> Result<FinishOutcome, FetchError> {
         let mut state = self.lock();
         let Identity { size, digest, .. } = self.identity;
         let (part, whole) = (&self.paths.part, &self.paths.whole);
@@ -178,11 +178,11 @@ impl Partial {
             state.pieces.retain(|piece, _| !torn.contains(piece));
             state.journal =
                 Journal::create(&self.paths.journal, &self.identity, self.piece_bytes, &state.pieces)?;
-            return Ok(Ending::Torn(torn.len() as u64));
+            return Ok(FinishOutcome::Torn(torn.len() as u64));
         }
         if digest.is_some_and(|expected| expected != sha256) {
             self.paths.discard()?;
-            return Ok(Ending::Wrong(sha256));
+            return Ok(FinishOutcome::Wrong(sha256));
         }
         File::open(part).and_then(|file| file.sync_all()).map_err(FetchError::io("sync", part))?;
         let receipt = Receipt { file: self.identity.clone(), sha256 };
@@ -193,11 +193,11 @@ impl Partial {
             .and_then(|folder| folder.sync_all())
             .map_err(FetchError::io("sync", &self.paths.folder))?;
         self.paths.discard()?;
-        Ok(Ending::Whole(sha256))
+        Ok(FinishOutcome::Whole(sha256))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked left the map as it was before or after one insertion: both are true.
+        // A panic cannot leave the map inconsistent: each change is one insertion.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -206,7 +206,7 @@ fn piece_length(size: u64, piece_bytes: u64, piece: u64) -> u64 {
     size.saturating_sub(piece.saturating_mul(piece_bytes)).min(piece_bytes)
 }
 
-/// Reads a file once, showing `each` stretch of it; gives the pieces whose bytes have not the checksum that they should.
+/// Reads a file once and passes each block to `each`; returns the pieces with wrong checksums.
 fn read_back(
     path: &Path,
     size: u64,
@@ -228,7 +228,7 @@ fn read_back(
                 break;
             }
             each(&buffer[..got]);
-            crc32c = crc32c.and(&buffer[..got]);
+            crc32c = crc32c.append(&buffer[..got]);
             left -= got as u64;
         }
         if pieces.get(&piece).is_some_and(|&known| left > 0 || known != crc32c) {
@@ -238,7 +238,7 @@ fn read_back(
     Ok(torn)
 }
 
-/// Refuses to begin what cannot end.
+/// Requires enough free space before the download begins.
 fn require_space(folder: &Path, needed: u64) -> Result<(), FetchError> {
     #[cfg(unix)]
     if let Ok(disk) = rustix::fs::statvfs(folder) {

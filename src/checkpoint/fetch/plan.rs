@@ -1,7 +1,7 @@
-//! Which files a published checkpoint has.
+//! The files of a published checkpoint.
 //!
-//! A repository's own list is followed only to plain names with the ending `.safetensors`, in a bounded number; a hostile
-//! list can name shards that do not exist, and nothing outside the repository or the folder.
+//! A repository's list of shards may name only a bounded number of plain file names that end in `.safetensors`. A hostile list can name
+//! missing shards, but nothing outside the repository or the folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,17 +14,17 @@ use super::error::{FetchError, excerpt};
 use super::probe::{Probe, RemoteFile};
 use super::source::{BaseUrl, OpenAiSize, is_plain_name};
 
-/// A configuration; the largest of GPT-2's has 1 kB.
+/// Longest configuration, in bytes; GPT-2's have 1 kB.
 const CONFIG: u64 = 1 << 20;
-/// A vocabulary, a list of merges, a list of shards; GPT-2's have at most 1 MB.
+/// Longest vocabulary, list of merges or list of shards, in bytes; GPT-2's have at most 1 MB.
 const TEXT: u64 = 16 << 20;
-/// A tokenizer with vocabulary and merges in one file; GPT-2's has 1.4 MB.
+/// Longest `tokenizer.json`, in bytes; GPT-2's has 1.4 MB.
 const TOKENIZER: u64 = 32 << 20;
-/// TensorFlow's graph; 1558M's has 1.8 MB.
+/// Longest TensorFlow graph, in bytes; 1558M's has 1.8 MB.
 const GRAPH: u64 = 64 << 20;
-/// Weights; 1558M's have 6.4 GB.
+/// Longest weights file, in bytes; 1558M's has 6.4 GB.
 const WEIGHTS: u64 = 64 << 30;
-/// More shards than any GPT-2 has gigabytes.
+/// Maximum number of shards.
 const MAX_SHARDS: usize = 256;
 
 const OPENAI_FILES: [(&str, u64); 7] = [
@@ -37,8 +37,7 @@ const OPENAI_FILES: [(&str, u64); 7] = [
     ("vocab.bpe", TEXT),
 ];
 
-/// What a repository may have beside configuration and weights: facts about the tokenizer and the end of a text, and the note of
-/// an adapter, with which the weights are not to be imported alone.
+/// Optional files: tokenizer settings, generation settings, and the configuration of an adapter, which makes the import fail.
 const OPTIONAL_FILES: [(&str, u64); 6] = [
     ("tokenizer.json", TOKENIZER),
     ("tokenizer_config.json", CONFIG),
@@ -49,11 +48,11 @@ const OPTIONAL_FILES: [(&str, u64); 6] = [
 ];
 
 const UNSAFE_FILES: [(&str, &str); 5] = [
-    ("adapter_model.safetensors", "it is an adapter, a difference to a base, and no checkpoint"),
-    ("pytorch_model.bin", "it is a Python pickle, which can run code as it is opened"),
-    ("pytorch_model.bin.index.json", "it lists Python pickles, which can run code as they are opened"),
-    ("tf_model.h5", "a Keras file can carry code, and there is no reader for it here"),
-    ("flax_model.msgpack", "there is no reader for Flax's format here"),
+    ("adapter_model.safetensors", "it is an adapter to a base model, not a checkpoint"),
+    ("pytorch_model.bin", "it is a Python pickle, which can run code when it is loaded"),
+    ("pytorch_model.bin.index.json", "it lists Python pickles, which can run code when they are loaded"),
+    ("tf_model.h5", "it is a Keras file, which can contain code"),
+    ("flax_model.msgpack", "it is in Flax's format"),
 ];
 
 /// A repository at a revision.
@@ -75,14 +74,14 @@ fn remote_file(session: &Session<'_>, base: &BaseUrl, segments: &[&str], limit: 
     let name = segments.last().copied().unwrap_or_default();
     RemoteFile {
         name: name.to_owned(),
-        url: base.below(segments),
+        url: base.join(segments),
         limit,
         expected: session.options.expected.get(name).copied(),
     }
 }
 
 impl Session<'_> {
-    /// Fetches a Hugging Face repository's configuration, weights and tokenizer; also gives the commit.
+    /// Fetches a Hugging Face repository's configuration, weights and tokenizer; also returns the commit.
     pub(super) async fn fetch_hugging_face(
         &self,
         base: &BaseUrl,
@@ -94,10 +93,10 @@ impl Session<'_> {
         let commit = config.announced.commit.clone();
         if commit.is_none() {
             self.progress.note(&format!(
-                "{name}: the server names no commit, so nothing ties the files to one moment of `{revision}`"
+                "{name}: the server does not name a commit, so the files may be of different commits of `{revision}`"
             ));
         }
-        // From here on by commit: a branch may move between two files.
+        // Use the commit from here on: a branch may change between two files.
         let pinned = Repository { revision: commit.as_deref().unwrap_or(revision), ..named };
         let mut files = Vec::new();
         let mut probes = match self.probe_weights(&pinned, &mut files).await? {
@@ -105,14 +104,14 @@ impl Session<'_> {
             None => return Err(self.explain_missing_weights(&pinned).await?),
         };
         let optional = OPTIONAL_FILES.map(|(file, limit)| pinned.file(self, file, limit));
-        let optional = self.probe_those_there(&optional).await?;
-        // What `tokenizer.json` says, two files beside it need not say again.
+        let optional = self.probe_existing(&optional).await?;
+        // Vocabulary and merges are optional if there is a `tokenizer.json`.
         let has_tokenizer = optional.iter().any(|probe| probe.file.name == "tokenizer.json");
         let model =
             [("vocab.json", TEXT), ("merges.txt", TEXT)].map(|(file, limit)| pinned.file(self, file, limit));
         probes.extend(self.probe_all(vec![pinned.file(self, "config.json", CONFIG)]).await?);
         if has_tokenizer {
-            probes.extend(self.probe_those_there(&model).await?);
+            probes.extend(self.probe_existing(&model).await?);
         } else {
             probes.extend(self.probe_all(model.to_vec()).await?);
         }
@@ -133,7 +132,7 @@ impl Session<'_> {
         self.download_all(&format!("fetch {size}"), probes).await
     }
 
-    async fn probe_those_there(&self, files: &[RemoteFile]) -> Result<Vec<Probe>, FetchError> {
+    async fn probe_existing(&self, files: &[RemoteFile]) -> Result<Vec<Probe>, FetchError> {
         let probes: Vec<Option<Probe>> = futures_util::stream::iter(files)
             .map(|file| self.probe_if_there(file))
             .buffered(self.options.parallel_requests())
@@ -150,7 +149,7 @@ impl Session<'_> {
             .await
     }
 
-    /// One file of weights, or the shards that a list names; the list itself is added to `files`.
+    /// Probes the single weights file, or the shards in the list; adds the list to `files`.
     async fn probe_weights(
         &self,
         repository: &Repository<'_>,
@@ -174,7 +173,7 @@ impl Session<'_> {
         self.probe_all(shards).await.map(Some)
     }
 
-    /// Looks for weights that we refuse, to say so.
+    /// Looks for weights in unsupported formats, for the error message.
     async fn explain_missing_weights(&self, repository: &Repository<'_>) -> Result<FetchError, FetchError> {
         let shown = format!("hf:{}@{}", repository.name, repository.revision);
         for (file, why) in UNSAFE_FILES {
@@ -187,7 +186,7 @@ impl Session<'_> {
     }
 }
 
-/// The file names in a list of shards.
+/// Parses the file names in a list of shards.
 fn read_shards(name: &str, path: &Path) -> Result<BTreeSet<String>, FetchError> {
     #[derive(serde::Deserialize)]
     struct List {
@@ -198,12 +197,12 @@ fn read_shards(name: &str, path: &Path) -> Result<BTreeSet<String>, FetchError> 
     let list: List = crate::json::from_slice(&text).map_err(|e| refuse(e.to_string()))?;
     let shards: BTreeSet<String> = list.weight_map.into_values().collect();
     if shards.is_empty() || shards.len() > MAX_SHARDS {
-        return Err(refuse(format!("it names {} files; 1 to {MAX_SHARDS} are possible", shards.len())));
+        return Err(refuse(format!("it names {} files; 1 to {MAX_SHARDS} are accepted", shards.len())));
     }
     let stranger = shards.iter().find(|shard| !is_plain_name(shard) || !shard.ends_with(".safetensors"));
     match stranger {
         Some(shard) => Err(refuse(format!(
-            "it names `{}`, and a shard is a plain file name that ends in `.safetensors`",
+            "it names `{}`; a shard must be a plain file name that ends in `.safetensors`",
             excerpt(shard)
         ))),
         None => Ok(shards),

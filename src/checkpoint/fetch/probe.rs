@@ -1,7 +1,7 @@
-//! What a server says about a file before it sends it: size, version, digest, and whether it honours ranges.
+//! Probes a file before the download: size, version, digest, and support for ranges, with a request for one byte.
 //!
-//! One request for one byte. Someone who controls the server may lie here; a lie about the size shows while the bytes
-//! come, a lie about the version mixes nothing but that server's own bytes, and a digest is checked against all of them.
+//! A hostile server may lie: a wrong size is detected during the download, a wrong version can mix only that server's own bytes, and the
+//! digest is verified over all bytes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,20 +9,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use reqwest::{Url, header};
 
 use super::error::{FetchError, shown};
-use super::http::{Announced, Answer, Ask, ContentRange, Http};
+use super::http::{Announcement, ContentRange, FileRequest, FileResponse, Http};
 use super::journal::Identity;
 use crate::digest::Sha256Digest;
 
 /// A file to fetch.
 #[derive(Debug, Clone)]
 pub(super) struct RemoteFile {
-    /// Its name, here and there.
+    /// The name, on the server and on disk.
     pub(super) name: String,
-    /// Its address.
+    /// The address.
     pub(super) url: Url,
-    /// The most bytes that a file of its kind has.
+    /// Maximum size for this kind of file, in bytes.
     pub(super) limit: u64,
-    /// Its digest, where it is known beforehand.
+    /// The digest, if it is known.
     pub(super) expected: Option<Sha256Digest>,
 }
 
@@ -30,19 +30,19 @@ pub(super) struct RemoteFile {
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) file: RemoteFile,
-    /// Its size, unless the server keeps it to itself.
+    /// The size in bytes, if the server states it.
     pub(super) size: Option<u64>,
-    /// Whether parts of it can be asked for.
+    /// Whether the server supports ranges for it.
     pub(super) ranges: bool,
-    /// What the endpoint says about it.
-    pub(super) announced: Announced,
+    /// The endpoint's headers about it.
+    pub(super) announced: Announcement,
     version: Version,
-    /// Where redirects led, which saves following them for each piece.
+    /// The URL after redirects, which saves following them for each piece.
     shortcut: Mutex<Option<Url>>,
     counted: AtomicU64,
 }
 
-/// Which version of a file an answer is about.
+/// The version of a file that a response is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Version {
     etag: Option<String>,
@@ -50,46 +50,46 @@ struct Version {
 }
 
 impl Version {
-    fn of(answer: &Answer) -> Self {
-        let short = |name| answer.header(name).filter(|text| text.len() <= 1024).map(str::to_owned);
+    fn from_response(response: &FileResponse) -> Self {
+        let short = |name| response.header(name).filter(|text| text.len() <= 1024).map(str::to_owned);
         Self { etag: short(&header::ETAG), modified: short(&header::LAST_MODIFIED) }
     }
 }
 
 impl Probe {
-    /// Asks `http` about `file`.
-    pub(super) async fn of(http: &Http, file: &RemoteFile) -> Result<Self, FetchError> {
-        let ask = Ask { range: Some((0, 0)), if_range: None };
-        let mut answer = http.ask(&file.url, ask).await?;
-        let (size, ranges) = if answer.is_whole() {
-            (answer.stated_length(), false)
+    /// Probes `file`.
+    pub(super) async fn send(http: &Http, file: &RemoteFile) -> Result<Self, FetchError> {
+        let file_request = FileRequest { range: Some((0, 0)), if_range: None };
+        let mut response = http.send(&file.url, file_request).await?;
+        let (size, ranges) = if response.is_whole() {
+            (response.stated_length(), false)
         } else {
-            match ContentRange::of(&answer)? {
+            match ContentRange::from_response(&response)? {
                 ContentRange { bytes: Some((0, 0)), size } => {
-                    // A connection whose answer was read to its end serves the next request.
-                    answer.drain_one_byte().await;
+                    // Read the body to its end, so that the connection can be reused.
+                    response.drain_one_byte().await;
                     (Some(size), true)
                 }
                 // An empty file has no first byte.
                 ContentRange { bytes: None, size: 0 } => (Some(0), false),
                 other => {
-                    return Err(answer.inconsistent(format!("byte 0 was asked, {other} came")));
+                    return Err(response.inconsistent(format!("byte 0 was requested, {other} received")));
                 }
             }
         };
-        if let (Some(size), Some(announced)) = (size, answer.announced.size)
+        if let (Some(size), Some(announced)) = (size, response.announced.size)
             && size != announced
         {
-            let what = format!("{size} bytes, where the endpoint announced {announced}");
-            return Err(answer.inconsistent(what));
+            let what = format!("{size} bytes, but the endpoint announced {announced}");
+            return Err(response.inconsistent(what));
         }
         let probe = Self {
             file: file.clone(),
-            size: size.or(answer.announced.size),
+            size: size.or(response.announced.size),
             ranges,
-            version: Version::of(&answer),
-            shortcut: Mutex::new((answer.location != file.url).then(|| answer.location.clone())),
-            announced: answer.announced,
+            version: Version::from_response(&response),
+            shortcut: Mutex::new((response.location != file.url).then(|| response.location.clone())),
+            announced: response.announced,
             counted: AtomicU64::new(0),
         };
         probe.refuse_wrong()
@@ -108,7 +108,7 @@ impl Probe {
         }
     }
 
-    /// What the journal and the receipt call this file, if it has `size` bytes.
+    /// Returns the identity for journal and receipt of this file with `size` bytes.
     pub(super) fn identity(&self, size: u64) -> Identity {
         let Version { etag, modified } = self.version.clone();
         Identity {
@@ -119,45 +119,49 @@ impl Probe {
         }
     }
 
-    /// Asks for the file, or a part of it as long as it is this version.
-    pub(super) async fn ask(&self, http: &Http, range: Option<(u64, u64)>) -> Result<Answer, FetchError> {
-        // Only a strong validator may guard a range (RFC 9110, section 13.1.5).
+    /// Requests the file, or a range of this version of it.
+    pub(super) async fn fetch(
+        &self,
+        http: &Http,
+        range: Option<(u64, u64)>,
+    ) -> Result<FileResponse, FetchError> {
+        // If-Range requires a strong validator (RFC 9110, section 13.1.5).
         let strong = |tag: &&str| tag.starts_with('"');
-        let ask = Ask { range, if_range: self.version.etag.as_deref().filter(strong) };
+        let file_request = FileRequest { range, if_range: self.version.etag.as_deref().filter(strong) };
         let shortcut = self.shortcut().clone();
         if let Some(url) = shortcut {
-            match http.ask(&url, ask).await {
-                // A signed address ends; the endpoint gives a new one.
+            match http.send(&url, file_request).await {
+                // A signed URL expires; the endpoint returns a new one.
                 Err(e) if !e.is_transient() => *self.shortcut() = None,
                 other => return other,
             }
         }
-        let answer = http.ask(&self.file.url, ask).await?;
-        if answer.location != self.file.url {
-            *self.shortcut() = Some(answer.location.clone());
+        let response = http.send(&self.file.url, file_request).await?;
+        if response.location != self.file.url {
+            *self.shortcut() = Some(response.location.clone());
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Refuses an answer that is about another version of the file.
-    pub(super) fn require_same(&self, answer: &Answer) -> Result<(), FetchError> {
-        let now = Version::of(answer);
+    /// Requires that a response is about this version of the file.
+    pub(super) fn require_same(&self, response: &FileResponse) -> Result<(), FetchError> {
+        let now = Version::from_response(response);
         let differs = |then: &Option<String>, now: &Option<String>| {
-            // A part need not repeat all that the whole says.
-            now != then && (answer.is_whole() || now.is_some())
+            // A partial response may omit headers of the full one.
+            now != then && (response.is_whole() || now.is_some())
         };
-        // The servers of one name may disagree on when they got a file, and agree on which it is.
+        // Replicas may differ in Last-Modified while they agree on the ETag.
         let changed = differs(&self.version.etag, &now.etag)
             || (now.etag.is_none() && differs(&self.version.modified, &now.modified));
         if changed { Err(self.changed()) } else { Ok(()) }
     }
 
-    /// The file is no longer what it was.
+    /// Makes the error for a changed file.
     pub(super) fn changed(&self) -> FetchError {
         FetchError::Changed { url: shown(&self.file.url) }
     }
 
-    /// How many of `here` bytes have not been reported yet; what is fetched twice is reported once.
+    /// Returns how many of `here` bytes were not reported yet, so that bytes fetched twice are reported once.
     pub(super) fn uncounted(&self, here: u64) -> u64 {
         here.saturating_sub(self.counted.fetch_max(here, Ordering::Relaxed))
     }

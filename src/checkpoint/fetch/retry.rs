@@ -1,22 +1,20 @@
-//! When to try again: exponential backoff with full jitter, bowed to `Retry-After` (RFC 9110, section 10.2.3).
-//!
-//! A server decides how long we wait, within our bound; it cannot make us wait forever, nor hammer it.
+//! Retries: exponential backoff with full jitter, and `Retry-After` (RFC 9110, section 10.2.3) up to a limit.
 
 use std::time::{Duration, SystemTime};
 
 use super::error::FetchError;
 use crate::progress::Progress;
 
-/// How patient a fetch is.
+/// When failed requests are repeated.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    /// How many attempts in a row may fail before a piece is given up.
+    /// Maximum number of consecutive failed attempts.
     pub attempts: u32,
-    /// The longest wait before the second attempt; it doubles for each that follows.
+    /// The longest delay before the second attempt; it doubles with each further attempt.
     pub first_delay: Duration,
-    /// The longest wait that we choose ourselves.
+    /// The longest backoff delay.
     pub longest_delay: Duration,
-    /// The longest wait that a server may ask for.
+    /// The longest accepted `Retry-After`.
     pub longest_retry_after: Duration,
 }
 
@@ -32,20 +30,20 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait after `failed` failures in a row; `chance` is uniform in [0, 1).
+    /// Returns the delay after `failed` consecutive failures; `chance` is uniform in [0, 1).
     fn delay(&self, failed: u32, retry_after: Option<Duration>, chance: f64) -> Duration {
         let doublings = failed.saturating_sub(1).min(31);
         let ceiling = self.first_delay.saturating_mul(1 << doublings).min(self.longest_delay);
         let jitter = ceiling.mul_f64(chance.clamp(0.0, 1.0));
         match retry_after {
-            // Everyone whom the server sent away comes back at the same second, unless spread out a little.
+            // Add jitter: otherwise all clients that the server refused return in the same second.
             Some(asked) => asked.min(self.longest_retry_after) + jitter.min(self.first_delay),
             None => jitter,
         }
     }
 }
 
-/// Reads `Retry-After`: seconds, or an HTTP date.
+/// Parses `Retry-After`: seconds, or an HTTP date.
 pub fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u32>() {
@@ -55,26 +53,26 @@ pub fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// What is left of the patience with one file or one piece of it.
-pub(super) struct Patience<'a> {
+/// The retries of one file or piece.
+pub(super) struct Retries<'a> {
     policy: RetryPolicy,
     failed: u32,
     file: &'a str,
     progress: &'a dyn Progress,
 }
 
-impl<'a> Patience<'a> {
+impl<'a> Retries<'a> {
     pub(super) fn new(policy: RetryPolicy, file: &'a str, progress: &'a dyn Progress) -> Self {
         Self { policy, failed: 0, file, progress }
     }
 
-    /// Bytes came: what failed before is forgiven.
+    /// Resets the count of failures after progress.
     pub(super) fn renew(&mut self) {
         self.failed = 0;
     }
 
-    /// Waits before the next attempt, or gives the error back where another attempt is futile.
-    pub(super) async fn bear(&mut self, error: FetchError) -> Result<(), FetchError> {
+    /// Waits before the next attempt, or returns the error if it is permanent or the attempts are used up.
+    pub(super) async fn wait_or_fail(&mut self, error: FetchError) -> Result<(), FetchError> {
         if !error.is_transient() {
             return Err(error);
         }

@@ -1,7 +1,7 @@
-//! Where a checkpoint is published: a Hugging Face repository, or OpenAI's 2019 bucket.
+//! Sources of published checkpoints: a Hugging Face repository, or OpenAI's 2019 bucket.
 //!
-//! What is parsed here becomes part of URLs and messages, so only characters that mean nothing in either are let in: a
-//! hostile name can lead to a page that does not exist, and nowhere else.
+//! Names become part of URLs and messages, so only characters without a special meaning in either are accepted. A hostile name can only
+//! lead to a missing page.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,9 +11,9 @@ use reqwest::Url;
 
 use super::error::{FetchError, excerpt};
 
-/// Where Hugging Face answers unless told otherwise.
+/// Hugging Face's default address.
 const HUGGING_FACE: &str = "https://huggingface.co";
-/// Where OpenAI keeps the files of 2019.
+/// The address of OpenAI's 2019 files.
 const OPENAI: &str = "https://openaipublic.blob.core.windows.net/gpt-2/models";
 
 /// A published checkpoint, as written on the command line.
@@ -23,14 +23,14 @@ pub enum RemoteSource {
     HuggingFace {
         /// The repository.
         repository: String,
-        /// A branch, tag or commit; `main` unless told otherwise.
+        /// A branch, tag or commit; `main` by default.
         revision: String,
     },
     /// `openai:<size>`: the TensorFlow files of 2019.
     OpenAi(OpenAiSize),
 }
 
-/// The four sizes of GPT-2, as the bucket names them since the parameters were counted anew.
+/// The four sizes of GPT-2, by the corrected counts of parameters that the bucket uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenAiSize {
     /// 124M, called 117M at first.
@@ -44,7 +44,7 @@ pub enum OpenAiSize {
 }
 
 impl OpenAiSize {
-    /// The size's folder.
+    /// Returns the name of the size's folder.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Small => "124M",
@@ -96,7 +96,7 @@ impl fmt::Display for RemoteSource {
     }
 }
 
-/// One part of a path that can neither climb nor hide.
+/// Whether a text is a plain file name: no separators, not hidden, not `..`.
 pub(super) fn is_plain_name(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && !text.starts_with('.')
@@ -111,23 +111,23 @@ fn is_revision(text: &str) -> bool {
     text.len() <= 256 && text.split('/').all(is_plain_name)
 }
 
-/// The address under which a source's files lie: a default, `HF_ENDPOINT` or a mirror.
+/// The base address of a source's files: the default, `HF_ENDPOINT` or a mirror.
 ///
-/// https, or http where the address says so itself. Without query, fragment and credentials, so that it may be shown.
+/// https, or http if the address says so. It has no query, fragment or credentials, so it can be displayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
 impl BaseUrl {
-    /// The publisher's own address.
-    pub(super) fn of_publisher(source: &RemoteSource) -> Result<Self, FetchError> {
+    /// Returns the publisher's address.
+    pub(super) fn default_for(source: &RemoteSource) -> Result<Self, FetchError> {
         match source {
             RemoteSource::HuggingFace { .. } => HUGGING_FACE.parse(),
             RemoteSource::OpenAi(_) => OPENAI.parse(),
         }
     }
 
-    /// The address of `segments` below this one, each escaped: a `/` inside a segment stays inside.
-    pub fn below(&self, segments: &[&str]) -> Url {
+    /// Appends path segments, each escaped: a `/` in a segment does not separate.
+    pub fn join(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
@@ -135,29 +135,29 @@ impl BaseUrl {
         url
     }
 
-    /// Whether `url` is served by the same party, as browsers see it: scheme, host and port.
+    /// Whether `url` has the same origin (RFC 6454): scheme, host and port.
     pub fn is_origin_of(&self, url: &Url) -> bool {
         self.0.origin() == url.origin()
     }
 
-    /// Scheme, host and port, as browsers write them.
+    /// Returns the origin (RFC 6454): scheme, host and port.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }
 
-    /// Whether a credential may travel to this place.
-    pub fn keeps_secrets(&self) -> bool {
+    /// Whether credentials may be sent to this address: https, or this machine.
+    pub fn may_receive_credentials(&self) -> bool {
         self.0.scheme() == "https" || is_loopback(&self.0)
     }
 
-    /// Whether it is this very machine.
+    /// Whether the host is this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.0)
     }
 
-    /// Whether the address itself asks for plain http beyond this machine.
+    /// Whether it is plain http to another machine.
     pub(super) fn is_plain(&self) -> bool {
-        !self.keeps_secrets()
+        !self.may_receive_credentials()
     }
 }
 
@@ -172,10 +172,10 @@ impl FromStr for BaseUrl {
             return Err(refuse("it must begin with `https://` or `http://`"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(refuse("it holds a user name or password, which do not belong into an address"));
+            return Err(refuse("it must not contain a user name or password"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(refuse("it must end with a path, without `?` and `#`"));
+            return Err(refuse("it must not contain `?` or `#`"));
         }
         Ok(Self(url))
     }
@@ -187,7 +187,7 @@ impl fmt::Display for BaseUrl {
     }
 }
 
-/// Whether `url` names this machine, so that no wire is crossed.
+/// Whether the host of `url` is this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else {
         return false;
@@ -250,13 +250,13 @@ mod tests {
     #[test]
     fn addresses_keep_their_path_and_refuse_secrets() {
         let base: BaseUrl = "https://mirror.example:8443/hf/".parse().unwrap();
-        let url = base.below(&["a", "resolve", "refs/pr/1", "x.json"]);
+        let url = base.join(&["a", "resolve", "refs/pr/1", "x.json"]);
         assert_eq!(url.as_str(), "https://mirror.example:8443/hf/a/resolve/refs%2Fpr%2F1/x.json");
         let refusal = |text: &str| text.parse::<BaseUrl>().unwrap_err().to_string();
-        insta::assert_snapshot!(refusal("mirror.example"), @"the address cannot be used: write it in full, as in `https://mirror.example/models`");
-        insta::assert_snapshot!(refusal("localhost:80"), @"the address cannot be used: it must begin with `https://` or `http://`");
-        insta::assert_snapshot!(refusal("https://me:secret@x.example"), @"the address cannot be used: it holds a user name or password, which do not belong into an address");
-        insta::assert_snapshot!(refusal("https://x.example/?sig=secret"), @"the address cannot be used: it must end with a path, without `?` and `#`");
+        insta::assert_snapshot!(refusal("mirror.example"), @"invalid address: write it in full, as in `https://mirror.example/models`");
+        insta::assert_snapshot!(refusal("localhost:80"), @"invalid address: it must begin with `https://` or `http://`");
+        insta::assert_snapshot!(refusal("https://me:secret@x.example"), @"invalid address: it must not contain a user name or password");
+        insta::assert_snapshot!(refusal("https://x.example/?sig=secret"), @"invalid address: it must not contain `?` or `#`");
     }
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
             ("http://localhost.x.example", false),
             ("http://127.0.0.1.x.example", false),
         ] {
-            assert_eq!(text.parse::<BaseUrl>().unwrap().keeps_secrets(), safe, "{text}");
+            assert_eq!(text.parse::<BaseUrl>().unwrap().may_receive_credentials(), safe, "{text}");
         }
     }
 }

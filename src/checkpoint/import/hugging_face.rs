@@ -16,16 +16,16 @@ use super::super::layout::{self, PublishedName};
 use super::super::tensor_file::{PublishedEntry, TensorFileError, published_entries};
 use super::super::{Error, bounded, python_json};
 use super::notes::Note;
-use super::published::{Location, Published, SourceTensor, SourceType};
+use super::published::{Location, SourceCheckpoint, SourceTensor, SourceType};
 use super::tokenizer::PublishedTokenizer;
 
-/// Longest accepted `model.safetensors.index.json`.
+/// Longest accepted `model.safetensors.index.json`, in bytes.
 const MAX_INDEX: u64 = 16 << 20;
-/// Most shards of one checkpoint.
+/// Maximum number of shards.
 const MAX_SHARDS: usize = 1000;
 
-/// Opens a folder whose listing, `names`, shows safetensors.
-pub(super) fn open(folder: &Path, names: &[String]) -> Result<Published, Error> {
+/// Opens a folder of safetensors; `names` is its listing.
+pub(super) fn open(folder: &Path, names: &[String]) -> Result<SourceCheckpoint, Error> {
     let config_path = folder.join("config.json");
     let bytes = bounded::read(&config_path, bounded::CONFIG)?;
     let mut read =
@@ -42,13 +42,13 @@ pub(super) fn open(folder: &Path, names: &[String]) -> Result<Published, Error> 
     }
     refuse_unstated(&config_path, &read, &found.tensors)?;
     let mut tokenizer =
-        PublishedTokenizer::of_folder(folder, names, &read.config, read.tokenizer_class.as_deref())?;
+        PublishedTokenizer::read_folder(folder, names, &read.config, read.tokenizer_class.as_deref())?;
     let mut files = vec![config_path];
     files.append(&mut tokenizer.files);
     files.extend(generation);
     files.append(&mut indexes);
     files.extend(shards);
-    let arranged = Published::arrange(&read.config, found.tensors.into_values().collect())
+    let arranged = SourceCheckpoint::arrange(&read.config, found.tensors.into_values().collect())
         .map_err(|problems| Error::Tensors { folder: folder.to_owned(), problems })?;
     if !found.heads.is_empty() {
         notes.push(Note::HeadLeftOut { tensors: found.heads });
@@ -64,7 +64,7 @@ pub(super) fn open(folder: &Path, names: &[String]) -> Result<Published, Error> 
         notes.push(Note::SizeDefaulted { fields: read.defaulted });
     }
     notes.append(&mut tokenizer.notes);
-    Ok(Published {
+    Ok(SourceCheckpoint {
         publication: Publication::HuggingFace,
         config: read.config,
         tensors: arranged.tensors,
@@ -77,7 +77,7 @@ pub(super) fn open(folder: &Path, names: &[String]) -> Result<Published, Error> 
 
 const GENERATION: &str = "generation_config.json";
 
-/// Settings of `generation_config.json` that choose other tokens, and what they are where they choose none.
+/// Settings of `generation_config.json` that affect sampling, with their neutral values.
 const CHOOSING: [(&str, f64); 14] = [
     ("temperature", 1.0),
     ("top_k", 50.0),
@@ -95,7 +95,7 @@ const CHOOSING: [(&str, f64); 14] = [
     ("forced_eos_token_id", f64::NAN),
 ];
 
-/// The begin and end tokens of `generation_config.json`, which count before those of `config.json`.
+/// Reads the begin and end tokens of `generation_config.json`, which override those of `config.json`.
 fn read_generation(path: &Path, read: &mut ReadConfig, notes: &mut Vec<Note>) -> Result<(), Error> {
     let bytes = bounded::read(path, bounded::CONFIG)?;
     let refused = |source: ConfigError| Error::Config { path: path.to_owned(), source };
@@ -119,7 +119,7 @@ fn is_chosen(settings: &Map<String, Value>, name: &str, default: f64) -> bool {
     }
 }
 
-/// The weights files: the single one, or those that the index names.
+/// Returns the weights files: the single one, or those that the index names.
 fn shards(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>, Error> {
     #[derive(Deserialize)]
     struct Index {
@@ -145,18 +145,18 @@ fn shards(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Vec<PathBuf>, Error
     Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
-/// What the shards hold.
+/// The tensors in the shards.
 #[derive(Default)]
 struct Found {
-    /// Every parameter by its normal name.
+    /// Parameters by their names in the normal form.
     tensors: BTreeMap<String, SourceTensor>,
     /// Tensors of other heads.
     heads: Vec<String>,
-    /// Integers that the architecture does not have.
+    /// Integer buffers that the architecture does not have.
     integers: Vec<String>,
 }
 
-/// Every parameter of the shards; buffers are left out, and other heads are named.
+/// Collects the parameters of the shards; omits buffers and records other heads.
 fn tensors(shards: &[PathBuf], config: &ModelConfig) -> Result<Found, Error> {
     let weights: BTreeSet<String> = layout::tensors(config).into_iter().map(|spec| spec.name).collect();
     let is_integer = |dtype: Dtype| {
@@ -204,8 +204,7 @@ fn source_tensor(
     Ok(SourceTensor { name, shape, dtype, location, crc: None })
 }
 
-/// Some writers store the head beside the embedding that it is tied to; one that differs is not tied, whatever the
-/// configuration says.
+/// Some writers store a tied head beside its embedding. A head that differs is not tied, whatever the configuration says.
 fn drop_repeated_head(found: &mut BTreeMap<String, SourceTensor>, config: &ModelConfig) -> Result<(), Error> {
     let Some(head) = found.remove(layout::HEAD) else {
         return Ok(());
@@ -213,12 +212,12 @@ fn drop_repeated_head(found: &mut BTreeMap<String, SourceTensor>, config: &Model
     let (tokens, _) = layout::embedding_names(config.architecture);
     let same = match found.get(tokens) {
         Some(embedding) => embedding.digest_of_floats()? == head.digest_of_floats()?,
-        None => true, // the missing embedding is reported as such
+        None => true, // a missing embedding is reported later
     };
     if same { Ok(()) } else { Err(Error::UntiedHead { path: head.location.path.to_path_buf() }) }
 }
 
-/// Refuses weights whose sizes the configuration does not name and that are not transformers' defaults.
+/// Requires that sizes which the configuration does not set are transformers' defaults.
 fn refuse_unstated(
     path: &Path,
     read: &ReadConfig,

@@ -1,7 +1,7 @@
-//! Import: a published checkpoint, checked against the public record, into one normal form.
+//! Import: verifies a published checkpoint against the public record and converts it to the normal form.
 //!
-//! The source's weights are read twice at the same time: one thread hashes them, the other writes the normal form. Nothing
-//! appears under the destination's name before both have agreed with every digest that is on record (P6).
+//! Two threads read the source's weights: one hashes them, the other writes the normal form. The destination appears only after all
+//! digests on record match (P6).
 
 mod hugging_face;
 mod normal_form;
@@ -25,63 +25,64 @@ use crate::progress::Progress;
 use crate::visible::one_line;
 pub use notes::Note;
 use origin::Record;
-use published::Published;
+use published::SourceCheckpoint;
 use staging::Staging;
 
-/// What is to be imported.
+/// A request to import a checkpoint.
 #[derive(Debug)]
 pub struct ImportRequest {
-    /// Which checkpoint it is to be.
+    /// The id of the checkpoint.
     pub checkpoint: CheckpointId,
-    /// Where the published files are.
+    /// The published files.
     pub source: ImportSource,
-    /// The folder to make.
+    /// The folder to create.
     pub destination: PathBuf,
-    /// Accept files that differ from those on record: another build of a known checkpoint.
+    /// Whether to accept files that differ from those on record: another build of a known checkpoint.
     pub unofficial: bool,
 }
 
-/// Where published files are.
+/// The location of published files.
 #[derive(Debug)]
 pub enum ImportSource {
     /// In a folder on this machine.
     Folder(PathBuf),
-    /// On a server; they are fetched beside the destination first, and removed when the import is done.
+    /// On a server: fetched to a folder beside the destination, and removed after the import.
     Remote {
-        /// What to fetch.
+        /// The published checkpoint.
         source: RemoteSource,
-        /// How to fetch. Digests on record are added to those that it expects.
+        /// Options of the fetch; the import adds the digests on record to the expected ones.
         options: Box<FetchOptions>,
     },
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug)]
-pub struct Imported {
-    /// The new folder.
+pub struct ImportOutcome {
+    /// The opened folder.
     pub checkpoint: Checkpoint,
-    /// Bytes of weights that an interrupted run had written already.
+    /// The bytes of weights that an interrupted run had already written.
     pub resumed_bytes: u64,
-    /// Whether the folder was there before, made from the same files.
+    /// Whether the folder already existed, made from the same files.
     pub already_there: bool,
-    /// What was left out or is stored otherwise than in the source.
+    /// What was left out or stored differently than in the source.
     pub notes: Vec<Note>,
 }
 
-/// The id that a name stands for: a known checkpoint's by any of its names, else the name itself.
+/// Resolves a name to an id: that of a known checkpoint by any of its names, or the name itself.
 ///
 /// # Errors
-/// [`Error::Name`] where it is neither.
+/// [`Error::Name`] if it is neither.
 pub fn checkpoint_id(name: &str) -> Result<CheckpointId, Error> {
     let id = known::find(name).map_or(name, |known| known.id);
     id.parse().map_err(|source| Error::Name { source })
 }
 
-/// Imports a checkpoint. The destination appears complete or not at all; a second run goes on where one was cut off.
+/// Imports a checkpoint. The destination appears completely or not at all; a second run resumes an interrupted one. The source is never
+/// changed.
 ///
 /// # Errors
-/// Every variant of [`Error`]; the source is never changed.
-pub fn import(request: &ImportRequest, progress: &dyn Progress) -> Result<Imported, Error> {
+/// All variants of [`Error`].
+pub fn import(request: &ImportRequest, progress: &dyn Progress) -> Result<ImportOutcome, Error> {
     let staging = Staging::open(&request.destination)?;
     let imported = if request.destination.exists() {
         check_existing(request, progress)
@@ -89,16 +90,20 @@ pub fn import(request: &ImportRequest, progress: &dyn Progress) -> Result<Import
         build(request, &staging, progress)
     };
     match &imported {
-        // What the operating system or a server refused may go well next time: what is there is kept for then.
+        // An error of the system or a server may be temporary: keep what was written for the next run.
         Err(error) if error.is_passing() && !staging.is_unused() => {}
         _ => staging.discard()?,
     }
     imported
 }
 
-fn build(request: &ImportRequest, staging: &Staging, progress: &dyn Progress) -> Result<Imported, Error> {
+fn build(
+    request: &ImportRequest,
+    staging: &Staging,
+    progress: &dyn Progress,
+) -> Result<ImportOutcome, Error> {
     let (folder, source) = locate(request, staging, progress)?;
-    let published = Published::open(&folder)?;
+    let published = SourceCheckpoint::open(&folder)?;
     let known = known::find(request.checkpoint.as_str());
     if let Some(known) = known {
         origin::require_shape(known, &published.config)?;
@@ -110,14 +115,15 @@ fn build(request: &ImportRequest, staging: &Staging, progress: &dyn Progress) ->
         let hashed = scope.spawn(|| record.check_all(&large));
         let written = normal_form::write(&published, &staging.folder(), progress);
         let hashed = hashed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // A file that is not the published one explains whatever else went wrong with it.
+        // A wrong digest explains other errors of the same file.
         files.extend(hashed?);
         written
     })?;
     let manifest = Manifest::new(
         request.checkpoint.clone(),
         published.element_type,
-        (layout::parameter_count(&published.config), written.tensors),
+        layout::parameter_count(&published.config),
+        written.tensors,
         written.files,
         Origin { publication: published.publication, source, files },
     );
@@ -125,10 +131,15 @@ fn build(request: &ImportRequest, staging: &Staging, progress: &dyn Progress) ->
     staging::write_whole(staging.folder().join(manifest::MANIFEST), json.as_bytes())?;
     staging.publish()?;
     let checkpoint = Checkpoint::open(&request.destination)?;
-    Ok(Imported { checkpoint, resumed_bytes: written.kept, already_there: false, notes: published.notes })
+    Ok(ImportOutcome {
+        checkpoint,
+        resumed_bytes: written.kept,
+        already_there: false,
+        notes: published.notes,
+    })
 }
 
-/// The folder of published files, fetched if need be, and what the manifest calls it.
+/// Returns the folder of published files, fetched if needed, and its name for the manifest.
 fn locate(
     request: &ImportRequest,
     staging: &Staging,
@@ -160,8 +171,8 @@ fn publication(source: &RemoteSource) -> Publication {
     }
 }
 
-/// A second import of the same files is no error; one of others is.
-fn check_existing(request: &ImportRequest, progress: &dyn Progress) -> Result<Imported, Error> {
+/// A second import of the same files succeeds; an import of other files fails.
+fn check_existing(request: &ImportRequest, progress: &dyn Progress) -> Result<ImportOutcome, Error> {
     let exists = || Error::DestinationExists { destination: request.destination.clone() };
     let checkpoint = Checkpoint::open(&request.destination).map_err(|_| exists())?;
     let manifest = checkpoint.manifest();
@@ -174,18 +185,18 @@ fn check_existing(request: &ImportRequest, progress: &dyn Progress) -> Result<Im
     }
     progress.begin("checking", Some(manifest.size()));
     checkpoint.check_files(progress)?;
-    Ok(Imported { checkpoint, resumed_bytes: 0, already_there: true, notes: Vec::new() })
+    Ok(ImportOutcome { checkpoint, resumed_bytes: 0, already_there: true, notes: Vec::new() })
 }
 
 fn hash_all(folder: &Path) -> Result<Vec<FileEntry>, Error> {
-    let published = Published::open(folder)?;
+    let published = SourceCheckpoint::open(folder)?;
     let record = Record { publication: published.publication, known: None };
     let (mut files, large) = record.check_small(&published.files)?;
     files.extend(record.check_all(&large)?);
     Ok(files)
 }
 
-/// Whether what was fetched as `recorded` is what `source` asks for: a branch may mean any commit of its repository.
+/// Whether `recorded` may be a fetch of `source`: a branch may be any commit of its repository.
 fn may_be(source: &RemoteSource, recorded: &str) -> bool {
     let asked = source.to_string();
     let (repository, revision) = asked.split_once('@').unwrap_or((&asked, ""));
@@ -194,7 +205,7 @@ fn may_be(source: &RemoteSource, recorded: &str) -> bool {
     repository == recorded_repository && (revision == commit || !names_a_commit)
 }
 
-/// A folder's own name: its path is nobody's business once the manifest is public.
+/// Returns a folder's name without its path, which would be private data in a public manifest.
 fn source_name(source: &Path) -> String {
     let absolute = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     let name = absolute.file_name().unwrap_or_default().to_string_lossy();

@@ -1,4 +1,4 @@
-//! Writes a published checkpoint in the normal form, checking every checksum that the publication carries.
+//! Writes a published checkpoint in the normal form and verifies all checksums that the publication has.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -7,22 +7,26 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::super::Error;
 use super::super::manifest::{self, FileEntry};
-use super::published::{BLOCK, Published};
+use super::published::{BLOCK, SourceCheckpoint};
 use super::staging::{StagedFile, write_whole};
 use super::tokenizer::PublishedTokenizer;
 use crate::digest::Crc32c;
 use crate::progress::Progress;
 
-/// What was written.
-pub(super) struct Written {
+/// The written files.
+pub(super) struct WriteOutcome {
     pub(super) files: Vec<FileEntry>,
     pub(super) tensors: BTreeMap<String, Crc32c>,
-    /// Bytes that an interrupted run had written already.
+    /// The bytes that an interrupted run had already written.
     pub(super) kept: u64,
 }
 
 /// Writes the files of the normal form into `folder`.
-pub(super) fn write(published: &Published, folder: &Path, progress: &dyn Progress) -> Result<Written, Error> {
+pub(super) fn write(
+    published: &SourceCheckpoint,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<WriteOutcome, Error> {
     let config = published.config.to_normal_form(published.tokenizer.tokenizer.is_some());
     let mut written = write_weights(published, folder, progress)?;
     let PublishedTokenizer { vocabulary, merges, tokenizer, .. } = &published.tokenizer;
@@ -39,18 +43,22 @@ pub(super) fn write(published: &Published, folder: &Path, progress: &dyn Progres
     Ok(written)
 }
 
-fn write_weights(published: &Published, folder: &Path, progress: &dyn Progress) -> Result<Written, Error> {
+fn write_weights(
+    published: &SourceCheckpoint,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<WriteOutcome, Error> {
     let mut file = StagedFile::open(folder.join(manifest::WEIGHTS))?;
     file.write(&header(published)?)?;
     let (mut buffer, mut converted) = (vec![0; BLOCK], Vec::new());
     let mut tensors = BTreeMap::new();
     let mut kept = 0;
     for tensor in &published.tensors {
-        // What carries a checksum is binary32 in every publication, and stored as it is.
+        // Tensors with a published checksum are binary32 and stored unchanged.
         let mut crc = Crc32c::default();
         tensor.location.stream(&mut buffer, |block| {
             let stored = tensor.dtype.convert(block, published.element_type, &mut converted);
-            crc = crc.and(stored);
+            crc = crc.append(stored);
             if file.write(stored)? {
                 kept += block.len() as u64;
             }
@@ -69,11 +77,11 @@ fn write_weights(published: &Published, folder: &Path, progress: &dyn Progress) 
         }
         tensors.insert(tensor.name.clone(), crc);
     }
-    Ok(Written { files: vec![file.finish()?], tensors, kept })
+    Ok(WriteOutcome { files: vec![file.finish()?], tensors, kept })
 }
 
-/// The safetensors header, padded with spaces so that the data begins at a multiple of 8.
-fn header(published: &Published) -> Result<Vec<u8>, Error> {
+/// Returns the safetensors header, padded with spaces so that the data begins at a multiple of 8 bytes.
+fn header(published: &SourceCheckpoint) -> Result<Vec<u8>, Error> {
     let mut end = 0;
     let infos = published.tensors.iter().map(|tensor| {
         let start = end;

@@ -1,4 +1,4 @@
-//! The published files as the manifest records them, each compared with the public record.
+//! The published files for the manifest, each compared with the public record.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 use super::super::config::ModelConfig;
 use super::super::known::{KnownCheckpoint, Publication};
 use super::super::manifest::FileEntry;
-use super::super::{Error, digesting};
+use super::super::{Error, hashing};
 
-/// A file up to this size is hashed before anything is written, so that a wrong one is found at once.
+/// Files up to this size are hashed before anything is written, so that a wrong one is found early.
 const SMALL: u64 = 16 << 20;
 
-/// What the published files are measured against.
+/// The public record to compare the published files with.
 #[derive(Clone, Copy)]
 pub(super) struct Record {
     pub(super) publication: Publication,
-    /// The known checkpoint whose digests must match; none for another build or a checkpoint of one's own.
+    /// The known checkpoint whose digests must match; `None` for another build or an unknown checkpoint.
     pub(super) known: Option<&'static KnownCheckpoint>,
 }
 
 impl Record {
-    /// Hashes the small files and compares them with the record; the second part is what remains.
+    /// Hashes the small files and compares them with the record; also returns the remaining files.
     pub(super) fn check_small(self, files: &[PathBuf]) -> Result<(Vec<FileEntry>, Vec<PathBuf>), Error> {
         let mut large = Vec::new();
         let mut entries = Vec::new();
@@ -42,7 +42,7 @@ impl Record {
 
     fn check(self, path: &Path) -> Result<FileEntry, Error> {
         let file = File::open(path).map_err(Error::io("open", path))?;
-        let (size, sha256) = digesting::file(&file, |_| ()).map_err(Error::io("read", path))?;
+        let (size, sha256) = hashing::hash_file(&file, |_| ()).map_err(Error::io("read", path))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let on_record = self.known.and_then(|known| Some((known, known.file(self.publication, &name)?)));
         match on_record {
@@ -57,7 +57,7 @@ impl Record {
     }
 }
 
-/// Refuses a known checkpoint's id for a model of another shape.
+/// Requires that a model with a known checkpoint's id has its shape.
 pub(super) fn require_shape(known: &KnownCheckpoint, found: &ModelConfig) -> Result<(), Error> {
     let expected = known.config();
     for (field, expected, found) in [

@@ -1,4 +1,4 @@
-//! A checkpoint as it was published, opened and understood but not yet read.
+//! An opened checkpoint in one of the published forms, its tensors located but not read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,40 +16,40 @@ use super::super::known::Publication;
 use super::super::layout;
 use super::super::tensor_file::ElementType;
 use super::super::verify::{self, TensorProblem};
-use super::super::{Foreign, foreign};
+use super::super::{ForeignFormat, foreign};
 use super::notes::Note;
 use super::tokenizer::PublishedTokenizer;
 use super::{hugging_face, tensorflow};
 use crate::digest::{Crc32c, Sha256Digest, Sha256Hasher};
 
-/// How much of a weights file is in memory at a time.
+/// Bytes of a weights file in memory at a time.
 pub(super) const BLOCK: usize = 8 << 20;
 
 /// A checkpoint in one of the two published forms.
-pub(super) struct Published {
+pub(super) struct SourceCheckpoint {
     pub(super) publication: Publication,
     pub(super) config: ModelConfig,
     /// The tensors of the normal form, in its order.
     pub(super) tensors: Vec<SourceTensor>,
     pub(super) element_type: ElementType,
     pub(super) tokenizer: PublishedTokenizer,
-    /// Every file that is read, weights last.
+    /// The files that are read, weights last.
     pub(super) files: Vec<PathBuf>,
-    /// What was left out or is stored otherwise.
+    /// What is left out or stored differently.
     pub(super) notes: Vec<Note>,
 }
 
-/// How a published tensor's numbers are stored.
+/// The element type of a published tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SourceType {
-    /// As the normal form may have them.
+    /// A type of the normal form.
     Stored(ElementType),
-    /// IEEE 754 binary64, which is rounded to binary32.
+    /// IEEE 754 binary64, rounded to binary32 on import.
     F64,
 }
 
 impl SourceType {
-    /// What the safetensors crate calls so, if it can be read.
+    /// Converts from the safetensors crate's type, if it is supported.
     pub(super) fn from_safetensors(dtype: Dtype) -> Option<Self> {
         if dtype == Dtype::F64 {
             Some(Self::F64)
@@ -58,7 +58,7 @@ impl SourceType {
         }
     }
 
-    /// The numbers of `bytes` as binary32, little-endian; what `as_is` stores is left as it is.
+    /// Converts `bytes` to type `to`, little-endian; returns them unchanged if they have it already.
     pub(super) fn convert<'a>(self, bytes: &'a [u8], to: ElementType, out: &'a mut Vec<u8>) -> &'a [u8] {
         out.clear();
         match self {
@@ -94,33 +94,33 @@ impl fmt::Display for SourceType {
     }
 }
 
-/// The tensors of the normal form in its order, and how it stores them.
-pub(super) struct Arranged {
+/// The tensors in the order of the normal form, and their element type.
+pub(super) struct Arrangement {
     pub(super) tensors: Vec<SourceTensor>,
     pub(super) element_type: ElementType,
-    /// Where they are stored otherwise than they were published.
+    /// The note, if the type differs from the published one.
     pub(super) note: Option<Note>,
 }
 
-/// Where a tensor's bytes lie.
+/// The location of a tensor's bytes.
 #[derive(Clone)]
 pub(super) struct SourceTensor {
-    /// Its name in the normal form.
+    /// The name in the normal form.
     pub(super) name: String,
     pub(super) shape: Vec<usize>,
     pub(super) dtype: SourceType,
     pub(super) location: Location,
-    /// The checksum that the publication itself carries.
+    /// The checksum in the publication, if it has one.
     pub(super) crc: Option<Crc32c>,
 }
 
 impl SourceTensor {
-    /// Its length in bytes once it is stored as `element_type`.
+    /// Returns its length in bytes as `element_type`.
     pub(super) fn stored_length(&self, element_type: ElementType) -> usize {
         self.shape.iter().product::<usize>() * element_type.size()
     }
 
-    /// The SHA-256 of its numbers in binary32.
+    /// Computes the SHA-256 of its numbers as binary32.
     pub(super) fn digest_of_floats(&self) -> Result<Sha256Digest, Error> {
         let mut hasher = Sha256Hasher::default();
         let mut converted = Vec::new();
@@ -142,7 +142,7 @@ pub(super) struct Location {
 }
 
 impl Location {
-    /// Hands the range to `visit` in blocks of at most `buffer`'s length.
+    /// Passes the range to `visit` in blocks of at most `buffer`'s length.
     pub(super) fn stream(
         &self,
         buffer: &mut [u8],
@@ -164,19 +164,20 @@ impl Location {
     }
 }
 
-impl Published {
+impl SourceCheckpoint {
     /// Opens a folder of either form.
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
         Self::open_as_named(folder).map_err(|error| {
-            // Something else under a file's name explains why it is malformed.
-            let found =
-                error.malformed_file().and_then(|path| Some((path.to_owned(), foreign::of_file(path)?)));
+            // An unsupported format explains why a file is malformed.
+            let found = error
+                .malformed_file()
+                .and_then(|path| Some((path.to_owned(), foreign::recognize_file(path)?)));
             found.map_or(error, |(path, found)| Error::OtherFormat { path, found })
         })
     }
 
     fn open_as_named(folder: &Path) -> Result<Self, Error> {
-        // A listing first: a folder that may not be read is named as such, not as one that lacks files.
+        // List the folder first: an unreadable folder must not be reported as one without files.
         let listing = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
         let names: Vec<String> =
             listing.take(10_000).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
@@ -184,9 +185,9 @@ impl Published {
         if has("hparams.json") || has("model.ckpt.index") {
             return tensorflow::open(folder);
         }
-        let adapter = names.iter().find(|name| foreign::of_name(name) == Some(Foreign::Adapter));
+        let adapter = names.iter().find(|name| foreign::recognize_name(name) == Some(ForeignFormat::Adapter));
         if has("model.safetensors") || has("model.safetensors.index.json") {
-            // transformers applies an adapter that lies beside its base; here that would be in silence, or not at all.
+            // transformers applies an adapter that is beside its base model; ignoring it would import a different model.
             if let Some(name) = adapter {
                 return Err(Error::AdapterBesideBase { path: folder.join(name) });
             }
@@ -195,19 +196,19 @@ impl Published {
         Err(nothing_to_import(folder, &names))
     }
 
-    /// Bytes of all tensors.
+    /// Returns the total size of all tensors in bytes.
     pub(super) fn weights_length(&self) -> u64 {
         self.tensors.iter().map(|tensor| tensor.location.length).sum()
     }
 
-    /// Puts the tensors found into the normal form's order, or names every one that is missing, extra or misshapen.
+    /// Orders the tensors as in the normal form, or returns all that are missing, unexpected or of the wrong shape.
     pub(super) fn arrange(
         config: &ModelConfig,
         found: Vec<SourceTensor>,
-    ) -> Result<Arranged, Vec<TensorProblem>> {
+    ) -> Result<Arrangement, Vec<TensorProblem>> {
         let specs = layout::tensors(config);
         let dtypes: BTreeSet<String> = found.iter().map(|tensor| tensor.dtype.to_string()).collect();
-        // One dtype stays as it is; of several, binary32 holds every number as it is, but for binary64.
+        // A single type is kept. Several become binary32, which represents all of them exactly, except binary64.
         let element_type = match found.first().map(|tensor| tensor.dtype) {
             Some(SourceType::Stored(element_type)) if dtypes.len() == 1 => element_type,
             _ => ElementType::F32,
@@ -220,15 +221,15 @@ impl Published {
         }
         let mut found: BTreeMap<_, _> = found.into_iter().map(|t| (t.name.clone(), t)).collect();
         let tensors = specs.iter().filter_map(|spec| found.remove(&spec.name)).collect();
-        Ok(Arranged { tensors, element_type, note })
+        Ok(Arrangement { tensors, element_type, note })
     }
 }
 
-/// Why a folder without safetensors and without OpenAI's files is refused: what it holds in their place, or nothing.
+/// Makes the error for a folder without a supported checkpoint; it names an unsupported format in the folder, if there is one.
 fn nothing_to_import(folder: &Path, names: &[String]) -> Error {
-    let mut found: Vec<(&String, Foreign)> =
-        names.iter().filter_map(|name| Some((name, foreign::of_name(name)?))).collect();
-    // Weights of another format say more than a tokenizer of another kind.
+    let mut found: Vec<(&String, ForeignFormat)> =
+        names.iter().filter_map(|name| Some((name, foreign::recognize_name(name)?))).collect();
+    // Prefer to name unsupported weights over an unsupported tokenizer.
     found.sort_by_key(|(name, foreign)| (is_of_tokenizer(*foreign), name.ends_with(".json"), *name));
     match found.first() {
         Some((name, foreign)) if !is_of_tokenizer(*foreign) => {
@@ -238,6 +239,6 @@ fn nothing_to_import(folder: &Path, names: &[String]) -> Error {
     }
 }
 
-fn is_of_tokenizer(foreign: Foreign) -> bool {
-    matches!(foreign, Foreign::BertVocabulary | Foreign::SentencePiece | Foreign::Tiktoken)
+fn is_of_tokenizer(foreign: ForeignFormat) -> bool {
+    matches!(foreign, ForeignFormat::BertVocabulary | ForeignFormat::SentencePiece | ForeignFormat::Tiktoken)
 }

@@ -1,9 +1,9 @@
-//! Where an import is put together: beside its destination, so that one rename makes it appear whole.
+//! A working folder beside the destination, so that one rename makes the destination appear completely.
 //!
-//! `<to>.partial/` holds `lock`, `source/` (what was fetched) and `folder/` (what becomes the destination). The order is the
-//! argument for atomicity: every file is synced, then `folder/`, then it is renamed to the destination, then the parent is
-//! synced, then the rest is removed. A kill at any instant leaves either no destination or a complete one; what is left in
-//! `<to>.partial/` is compared, byte for byte, and kept as far as it is right by the next run.
+//! `<to>.partial/` has `lock`, `source/` (fetched files) and `folder/` (which becomes the destination). Atomicity follows from the order:
+//! all files are synced, then `folder/`, then it is renamed to the destination, then the parent is synced, then the rest is removed. A
+//! kill at any time leaves no destination or a complete one. The next run compares what is left in `<to>.partial/` byte for byte and
+//! keeps what is right.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -15,7 +15,7 @@ use super::super::fetch::FetchedFile;
 use super::super::manifest::FileEntry;
 use crate::digest::Sha256Hasher;
 
-/// An import's working folder, held by one process.
+/// An import's working folder, locked by one process.
 pub(super) struct Staging {
     destination: PathBuf,
     partial: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Takes the working folder of `destination`, made or left by an earlier run.
+    /// Creates and locks the working folder of `destination`, or that of an earlier run.
     pub(super) fn open(destination: &Path) -> Result<Self, Error> {
         let partial = partial_beside(destination)?;
         fs::create_dir_all(&partial).map_err(Error::io("create", &partial))?;
@@ -43,22 +43,22 @@ impl Staging {
         Ok(staging)
     }
 
-    /// What becomes the destination.
+    /// The folder that becomes the destination.
     pub(super) fn folder(&self) -> PathBuf {
         self.partial.join("folder")
     }
 
-    /// Where published files are fetched to.
+    /// The folder for fetched files.
     pub(super) fn source(&self) -> PathBuf {
         self.partial.join("source")
     }
 
-    /// Removes from `source/` what an earlier run fetched of another revision, so that nothing of it is imported.
+    /// Removes files of another revision that an earlier run fetched, so that they are not imported.
     pub(super) fn keep_fetched(&self, fetched: &[FetchedFile]) -> Result<(), Error> {
         let source = self.source();
         for entry in fs::read_dir(&source).map_err(Error::io("read", &source))? {
             let path = entry.map_err(Error::io("read", &source))?.path();
-            // The fetcher's own notes begin with a dot; with them a file that is here is known to be.
+            // Keep the fetcher's files, which begin with a dot: they identify the fetched files.
             let is_note = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
             if !is_note && !fetched.iter().any(|file| file.path == path) {
                 fs::remove_file(&path).map_err(Error::io("remove", &path))?;
@@ -67,7 +67,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Makes the folder appear under its name. Every file in it must be synced.
+    /// Renames the folder to the destination. All files in it must be synced.
     pub(super) fn publish(&self) -> Result<(), Error> {
         let folder = self.folder();
         sync_folder(&folder)?;
@@ -84,19 +84,19 @@ impl Staging {
         sync_folder(parent)
     }
 
-    /// Whether nothing was fetched or written that a later run could use.
+    /// Whether it has nothing that a later run could use.
     pub(super) fn is_unused(&self) -> bool {
         let is_empty = |folder| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
         is_empty(self.folder()) && is_empty(self.source())
     }
 
-    /// Removes the working folder and what is in it.
+    /// Removes the working folder.
     pub(super) fn discard(self) -> Result<(), Error> {
         fs::remove_dir_all(&self.partial).map_err(Error::io("remove", &self.partial))
     }
 }
 
-/// `<destination>.partial`, whether or not the destination was written with a slash at its end.
+/// Returns `<destination>.partial`, also if the destination ends with a slash.
 fn partial_beside(destination: &Path) -> Result<PathBuf, Error> {
     let Some(name) = destination.file_name() else {
         return Err(Error::NotAFolderName { destination: destination.to_owned() });
@@ -110,7 +110,7 @@ fn sync_folder(path: &Path) -> Result<(), Error> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", path))
 }
 
-/// A file that is written anew over what an interrupted run left: while the bytes there are the same, they are kept.
+/// Rewrites a file of an interrupted run and keeps the bytes that are equal.
 pub(super) struct StagedFile {
     file: File,
     path: PathBuf,
@@ -121,7 +121,7 @@ pub(super) struct StagedFile {
 }
 
 impl StagedFile {
-    /// Opens a file of the working folder.
+    /// Opens a file in the working folder.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
         let file = OpenOptions::new()
             .read(true)
@@ -140,7 +140,7 @@ impl StagedFile {
         })
     }
 
-    /// Appends a block. Returns whether it was there already.
+    /// Appends a block. Returns whether the file already had it.
     pub(super) fn write(&mut self, block: &[u8]) -> Result<bool, Error> {
         self.hasher.update(block);
         self.comparing = self.comparing && self.holds(block).map_err(Error::io("read", &self.path))?;
@@ -151,7 +151,7 @@ impl StagedFile {
         Ok(self.comparing)
     }
 
-    /// Cuts what an earlier run left behind the end, and syncs.
+    /// Truncates the file to its new length and syncs it.
     pub(super) fn finish(self) -> Result<FileEntry, Error> {
         self.file
             .set_len(self.position)
@@ -175,7 +175,7 @@ impl StagedFile {
     }
 }
 
-/// Writes a small file of the working folder whole.
+/// Writes a small file in the working folder.
 pub(super) fn write_whole(path: PathBuf, bytes: &[u8]) -> Result<FileEntry, Error> {
     let mut file = StagedFile::open(path)?;
     file.write(bytes)?;

@@ -1,4 +1,4 @@
-//! Opens the folder that OpenAI published in 2019: `hparams.json`, a TensorFlow checkpoint, `encoder.json`, `vocab.bpe`.
+//! Opens a folder in OpenAI's 2019 form: `hparams.json`, a TensorFlow checkpoint, `encoder.json`, `vocab.bpe`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use super::super::tensor_file::ElementType;
 use super::super::tensorflow::{self, Bundle, BundleTensor};
 use super::super::{Error, TensorProblem, bounded};
 use super::notes::Note;
-use super::published::{Location, Published, SourceTensor, SourceType};
+use super::published::{Location, SourceCheckpoint, SourceTensor, SourceType};
 use super::tokenizer::PublishedTokenizer;
 
-/// Opens a folder whose listing shows OpenAI's files.
-pub(super) fn open(folder: &Path) -> Result<Published, Error> {
+/// Opens a folder that has OpenAI's files.
+pub(super) fn open(folder: &Path) -> Result<SourceCheckpoint, Error> {
     let config_path = folder.join("hparams.json");
     let json = bounded::read(&config_path, bounded::CONFIG)?;
     let config = ModelConfig::from_hyper_parameters(&json)
@@ -23,21 +23,21 @@ pub(super) fn open(folder: &Path) -> Result<Published, Error> {
     let refused = |problems| Error::Tensors { folder: folder.to_owned(), problems };
     let found = tensors(&bundle)?.map_err(refused)?;
     let Found { tensors, state } = found;
-    let arranged = Published::arrange(&config, tensors).map_err(refused)?;
+    let arranged = SourceCheckpoint::arrange(&config, tensors).map_err(refused)?;
     let notes = Some(state)
         .filter(|state| !state.is_empty())
         .map(|variables| Note::TrainingStateLeftOut { variables });
     let (vocabulary, merges) = (folder.join("encoder.json"), folder.join("vocab.bpe"));
-    let mut tokenizer = PublishedTokenizer::of_files(&config, vocabulary, merges)?;
+    let mut tokenizer = PublishedTokenizer::read_files(&config, vocabulary, merges)?;
     let mut files = vec![config_path];
     files.append(&mut tokenizer.files);
     files.push(folder.join("checkpoint"));
     files.push(bundle.index_path().to_owned());
-    // The graph is not read, but a folder that has it has it recorded.
+    // The graph is not used, but the manifest records it if it exists.
     let graph = bundle.index_path().with_extension("meta");
     files.extend(Some(graph).filter(|graph: &PathBuf| graph.is_file()));
     files.push(bundle.data_path().to_owned());
-    Ok(Published {
+    Ok(SourceCheckpoint {
         publication: Publication::Tensorflow,
         tensors: arranged.tensors,
         element_type: arranged.element_type,
@@ -48,13 +48,13 @@ pub(super) fn open(folder: &Path) -> Result<Published, Error> {
     })
 }
 
-/// The weights of a bundle, and what training left beside them.
+/// The weights and the training state in a bundle.
 struct Found {
     tensors: Vec<SourceTensor>,
     state: Vec<String>,
 }
 
-/// The bundle's variables as tensors of the normal form; those that are none are named.
+/// Maps the bundle's variables to tensors of the normal form.
 fn tensors(bundle: &Bundle) -> Result<Result<Found, Vec<TensorProblem>>, Error> {
     let path: Arc<Path> = bundle.data_path().into();
     let file = Arc::new(bundle.data().map_err(Error::io("open", &path))?);
@@ -85,7 +85,7 @@ fn tensors(bundle: &Bundle) -> Result<Result<Found, Vec<TensorProblem>>, Error> 
     Ok(if extra.is_empty() { Ok(Found { tensors: found, state }) } else { Err(extra) })
 }
 
-/// A projection's shape without its leading 1: OpenAI wrote them as one-dimensional convolutions.
+/// Returns a projection's shape without its leading 1: OpenAI stored projections as one-dimensional convolutions.
 fn squeezed(shape: &[usize]) -> Vec<usize> {
     match shape {
         [1, rest @ ..] if rest.len() == 2 => rest.to_vec(),

@@ -1,8 +1,8 @@
-//! Reads a published tokenizer as transformers does, and makes of it what the normal form has.
+//! Reads a published tokenizer as transformers does, and converts it to the normal form.
 //!
-//! `tokenizer_class` decides: the model's own class takes vocabulary and merges, from `tokenizer.json` first, and rebuilds the
-//! rest from `tokenizer_config.json`; `PreTrainedTokenizerFast` (today `TokenizersBackend`) takes `tokenizer.json` as it is. What
-//! neither can be is refused by name. `docs/decisions/0022-what-imports.md` has the whole rule.
+//! `tokenizer_class` determines the rule: the model's own class uses vocabulary and merges, preferably from `tokenizer.json`, and
+//! rebuilds the rest from `tokenizer_config.json`; `PreTrainedTokenizerFast` (now `TokenizersBackend`) uses `tokenizer.json` unchanged.
+//! Everything else is refused by name. See `docs/decisions/0022-what-imports.md`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::super::config::{Architecture, ModelConfig};
 use super::super::python_json::{self, JsonError};
 use super::super::tokenizer_files::facts::{AddedToken, Facts, byte_level, present, type_of};
 use super::super::tokenizer_files::{self, ModelBytes, TokenizerFiles, TokenizerFilesError};
-use super::super::{Error, Foreign, bounded, foreign};
+use super::super::{Error, ForeignFormat, bounded, foreign};
 use super::notes::Note;
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -21,34 +21,34 @@ const SETTINGS: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
 
-/// transformers' named special tokens, in the order in which it adds them.
+/// The named special tokens of transformers, in the order in which it adds them.
 const NAMED: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-/// Its lists of more of them.
+/// Its lists of further special tokens.
 const EXTRA: [&str; 2] = ["extra_special_tokens", "additional_special_tokens"];
 
-/// A tokenizer as the normal form has it.
+/// A tokenizer in the normal form.
 #[derive(Debug, Default)]
 pub(super) struct PublishedTokenizer {
     pub(super) vocabulary: Vec<u8>,
     pub(super) merges: Vec<u8>,
-    /// `tokenizer.json`, where the tokenizer does more than vocabulary and merges say.
+    /// `tokenizer.json`, if vocabulary and merges do not describe the tokenizer completely.
     pub(super) tokenizer: Option<Vec<u8>>,
     /// The files that were read.
     pub(super) files: Vec<PathBuf>,
     pub(super) notes: Vec<Note>,
 }
 
-/// Whose rules a tokenizer follows.
+/// The rule by which a tokenizer is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
-    /// The model's own class: vocabulary and merges, the rest rebuilt.
+    /// The model's own class: vocabulary and merges; the rest is rebuilt.
     Rebuilt,
-    /// The tokenizers library: `tokenizer.json` as it is.
+    /// The tokenizers library: `tokenizer.json` unchanged.
     AsItIs,
 }
 
-/// A Hugging Face folder's tokenizer files, as far as they are there.
+/// The tokenizer files in a Hugging Face folder.
 struct Source<'a> {
     folder: &'a Path,
     config: &'a ModelConfig,
@@ -60,8 +60,8 @@ struct Source<'a> {
 }
 
 impl PublishedTokenizer {
-    /// A vocabulary and merges alone, as OpenAI published them.
-    pub(super) fn of_files(
+    /// Reads only a vocabulary and merges, as OpenAI published them.
+    pub(super) fn read_files(
         config: &ModelConfig,
         vocabulary_path: PathBuf,
         merges_path: PathBuf,
@@ -79,8 +79,8 @@ impl PublishedTokenizer {
         Ok(Self { vocabulary, merges, files, ..Self::default() })
     }
 
-    /// The tokenizer of a Hugging Face folder whose listing is `names`.
-    pub(super) fn of_folder(
+    /// Reads the tokenizer of a Hugging Face folder; `names` is its listing.
+    pub(super) fn read_folder(
         folder: &Path,
         names: &[String],
         config: &ModelConfig,
@@ -179,12 +179,12 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Vocabulary and merges: those of `tokenizer.json`, byte for byte as they lie beside it where they are the same.
+    /// Returns the vocabulary and merges of `tokenizer.json`, with the bytes of the separate files if those are equal.
     fn model(&self, names: &[String]) -> Result<PublishedTokenizer, Error> {
         let has = |name: &str| names.iter().any(|known| known == name);
         let (vocabulary, merges) = (self.folder.join("vocab.json"), self.folder.join("merges.txt"));
         let Some(file) = &self.tokenizer else {
-            let mut published = PublishedTokenizer::of_files(self.config, vocabulary, merges)?;
+            let mut published = PublishedTokenizer::read_files(self.config, vocabulary, merges)?;
             published.files.extend(self.files.iter().cloned());
             return Ok(published);
         };
@@ -199,7 +199,7 @@ impl<'a> Source<'a> {
             ..PublishedTokenizer::default()
         };
         if has("vocab.json") && has("merges.txt") {
-            let beside = PublishedTokenizer::of_files(self.config, vocabulary, merges)?;
+            let beside = PublishedTokenizer::read_files(self.config, vocabulary, merges)?;
             let said = TokenizerFiles::parse(&beside.vocabulary, &beside.merges, self.config.vocabulary);
             if said.is_ok_and(|said| said == own) {
                 (published.vocabulary, published.merges) = (beside.vocabulary, beside.merges);
@@ -211,13 +211,16 @@ impl<'a> Source<'a> {
         Ok(published)
     }
 
-    /// What the folder holds in place of a tokenizer.
+    /// Makes the error for a folder without a supported tokenizer.
     fn no_tokenizer(&self, names: &[String]) -> Error {
-        let is_tokenizer = |foreign: &Foreign| {
-            matches!(foreign, Foreign::BertVocabulary | Foreign::SentencePiece | Foreign::Tiktoken)
+        let is_tokenizer = |foreign: &ForeignFormat| {
+            matches!(
+                foreign,
+                ForeignFormat::BertVocabulary | ForeignFormat::SentencePiece | ForeignFormat::Tiktoken
+            )
         };
         let found =
-            names.iter().filter_map(|name| Some((name, foreign::of_name(name).filter(is_tokenizer)?)));
+            names.iter().filter_map(|name| Some((name, foreign::recognize_name(name).filter(is_tokenizer)?)));
         match found.min_by_key(|(name, _)| *name) {
             Some((name, found)) => Error::OtherFormat { path: self.folder.join(name), found },
             None => Error::NoTokenizer { folder: self.folder.to_owned() },
@@ -250,8 +253,8 @@ impl<'a> Source<'a> {
         Ok(facts)
     }
 
-    /// The begin and end tokens that `add_bos_token` and `add_eos_token` put around a text; transformers reads them only where
-    /// there is no `tokenizer.json`.
+    /// Returns the tokens that `add_bos_token` and `add_eos_token` add to a text; transformers reads them only if there is no
+    /// `tokenizer.json`.
     fn around(&self) -> Result<(Vec<u32>, Vec<u32>), TokenizerFilesError> {
         let wants = |flag: &str| present(&self.settings, flag).and_then(Value::as_bool).unwrap_or(false);
         let of = |flag: &str, name: &'static str| -> Result<Vec<u32>, TokenizerFilesError> {
@@ -269,7 +272,7 @@ impl<'a> Source<'a> {
         Ok((of("add_bos_token", "bos_token")?, of("add_eos_token", "eos_token")?))
     }
 
-    /// A named special token: its setting, else that of the map of special tokens, else the class's own.
+    /// Returns a named special token: from the settings, else from the map of special tokens, else the class's default.
     fn named(&self, name: &str) -> Result<Option<AddedToken>, TokenizerFilesError> {
         let with_decoder = self.settings.contains_key("added_tokens_decoder");
         let of_map = self.special.get(name).filter(|_| !with_decoder);
@@ -287,7 +290,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The named tokens that the model's own class has without being told.
+    /// The named tokens that the model's own class has by default.
     fn defaults(&self) -> &'static [&'static str] {
         match self.config.architecture {
             _ if self.is_as_it_is() => &[],
@@ -301,8 +304,7 @@ impl<'a> Source<'a> {
         class.starts_with("PreTrainedTokenizer") || class == "TokenizersBackend"
     }
 
-    /// Adds tokens in transformers' order: those that are listed, by id, then the named ones, then the extra ones. The first
-    /// of one text counts.
+    /// Adds tokens in transformers' order: listed ones by id, then named ones, then extra ones. Of equal tokens, the first counts.
     fn add_tokens(&self, facts: &mut Facts, rule: Rule) -> Result<(), TokenizerFilesError> {
         let mut listed: BTreeMap<u64, AddedToken> = BTreeMap::new();
         if let Some(decoder) = present(&self.settings, "added_tokens_decoder").and_then(Value::as_object) {
@@ -330,7 +332,7 @@ impl<'a> Source<'a> {
         for mut token in named {
             token.special = true;
             match facts.added.iter_mut().find(|known| known.content == token.content) {
-                // The library keeps how a token is found, and learns that it is special.
+                // The library keeps the token's flags and only marks it as special.
                 Some(known) if rule == Rule::AsItIs => known.special = true,
                 Some(_) => {}
                 None => push(&mut facts.added, token),
@@ -339,7 +341,7 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// `added_tokens.json`, and over it the list in `tokenizer.json`.
+    /// Reads `added_tokens.json`, and over it the list in `tokenizer.json`.
     fn list_old_tokens(&self, listed: &mut BTreeMap<u64, AddedToken>) -> Result<(), TokenizerFilesError> {
         for (content, id) in &self.added {
             let found = || python_json::shown(id);
@@ -361,8 +363,8 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// Takes the class's own special token out where no file names it, the vocabulary does not have it and the model has no
-    /// embedding for it: nobody trained this model with it.
+    /// Removes the class's default special token if no file names it, the vocabulary does not have it and the model has no embedding for
+    /// it: the model was not trained with it.
     fn drop_default(&self, facts: &mut Facts, files: &TokenizerFiles) {
         let is_named = |token: &AddedToken| {
             let own = [&self.settings, &self.special, &self.added].into_iter();
@@ -382,7 +384,7 @@ impl<'a> Source<'a> {
         });
     }
 
-    /// What `tokenizer.json` says and the model's own class does not apply.
+    /// Lists the parts of `tokenizer.json` that the model's own class does not use.
     fn unused(&self, facts: &Facts) -> Vec<String> {
         let Some(file) = &self.tokenizer else {
             return Vec::new();
@@ -416,7 +418,7 @@ impl<'a> Source<'a> {
         unused
     }
 
-    /// Writes the facts out where vocabulary and merges do not say them.
+    /// Writes `tokenizer.json` if vocabulary and merges do not describe the tokenizer completely.
     fn finish(
         &self,
         mut published: PublishedTokenizer,
@@ -450,7 +452,7 @@ fn malformed(path: &Path, source: JsonError) -> Error {
     Error::Tokenizer { path: path.to_owned(), source: source.into() }
 }
 
-/// A special token given by its name or with its flags; null is none.
+/// Parses a special token, given by its text or with flags; null is none.
 fn special_token(value: &Value) -> Result<Option<AddedToken>, TokenizerFilesError> {
     match value {
         Value::Null => Ok(None),
@@ -463,7 +465,7 @@ fn special_token(value: &Value) -> Result<Option<AddedToken>, TokenizerFilesErro
     }
 }
 
-/// The tokens of a list, or of an object from names to tokens.
+/// Parses a list of tokens, or an object from names to tokens.
 fn extra_tokens(value: Option<&Value>) -> Result<Vec<AddedToken>, TokenizerFilesError> {
     let values: Vec<&Value> = match value {
         Some(Value::Array(list)) => list.iter().collect(),
@@ -480,7 +482,7 @@ fn push(added: &mut Vec<AddedToken>, token: AddedToken) {
     }
 }
 
-/// What `tokenizer.json` puts around a text, whatever else it says.
+/// Reads only the post-processor of `tokenizer.json`.
 fn post_processor(file: &Map<String, Value>) -> Result<Facts, TokenizerFilesError> {
     let mut only = Map::new();
     only.insert("pre_tokenizer".to_owned(), byte_level(false));
@@ -489,7 +491,7 @@ fn post_processor(file: &Map<String, Value>) -> Result<Facts, TokenizerFilesErro
     Facts::parse(&only)
 }
 
-/// Refuses what a model of the tokenizers library may do beyond merging.
+/// Refuses options of the tokenizers library's BPE model that are not supported.
 fn refuse_model_options(file: &Map<String, Value>) -> Result<(), TokenizerFilesError> {
     let model = file.get("model").and_then(Value::as_object);
     for option in ["dropout", "byte_fallback", "continuing_subword_prefix", "end_of_word_suffix"] {

@@ -1,6 +1,6 @@
-//! Sizes and SHA-256 digests of the published files.
+//! SHA-256 digests of the published files.
 
-/// In which of the two publications a file stands.
+/// One of the two publications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Publication {
@@ -13,11 +13,11 @@ pub enum Publication {
 /// A published file.
 #[derive(Debug)]
 pub struct KnownFile {
-    /// Where it was published.
+    /// The publication.
     pub publication: Publication,
-    /// Its name.
+    /// The file's name.
     pub name: &'static str,
-    /// Its SHA-256 in hexadecimal.
+    /// The SHA-256, in hexadecimal digits.
     pub sha256: &'static str,
 }
 
@@ -29,7 +29,7 @@ const fn tensorflow(name: &'static str, sha256: &'static str) -> KnownFile {
     KnownFile { publication: Publication::Tensorflow, name, sha256 }
 }
 
-// One vocabulary for all four sizes, under other names in the two publications.
+// All four sizes have the same vocabulary, under different names in the two publications.
 const VOCABULARY: &str = "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783";
 const MERGES: &str = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5";
 const CHECKPOINT: &str = "dd1b025d2e155283f5e300ce95bf6d5b6bc0f7fe010db73daa6975eb896ab9cb";

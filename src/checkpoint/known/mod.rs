@@ -1,8 +1,8 @@
-//! The known catalogue: what is on the public record about GPT-2's four checkpoints and their predecessor.
+//! The public record of GPT-1's checkpoint and GPT-2's four checkpoints.
 //!
-//! Sources: the shapes, OpenAI's `openai/gpt-2:src/model.py` and the TensorFlow indexes; the digests, the files that
-//! OpenAI and Hugging Face publish, cross-confirmed by several independent manifests; the dates, the history of
-//! `openai/gpt-2`. A digest that nobody could confirm is absent here and is taken on first use by whoever imports.
+//! Sources: for the shapes, OpenAI's `openai/gpt-2:src/model.py` and the TensorFlow indexes; for the digests, the files that OpenAI and
+//! Hugging Face publish, confirmed by several independent manifests; for the dates, the history of `openai/gpt-2`. Digests that could not
+//! be confirmed are absent; an import trusts such files on first use.
 
 mod files;
 
@@ -11,24 +11,24 @@ use crate::digest::{Crc32c, Sha256Digest};
 
 pub use files::{KnownFile, Publication};
 
-/// One checkpoint of the public record.
+/// A checkpoint on the public record.
 #[derive(Debug)]
 pub struct KnownCheckpoint {
-    /// The id that Portcullis shows.
+    /// The id in Portcullis.
     pub id: &'static str,
-    /// Other names in use, lower-case.
+    /// Other common names, in lower case.
     pub aliases: &'static [&'static str],
-    /// What OpenAI called its size first, before it corrected the counts.
+    /// OpenAI's first name of its size, before it corrected the counts.
     pub paper_label: &'static str,
-    /// The day of release, as in ISO 8601.
+    /// The date of release (ISO 8601).
     pub released: &'static str,
-    /// How many numbers it has.
+    /// The number of parameters.
     pub parameters: u64,
     /// The repository on the Hugging Face hub.
     pub hugging_face: &'static str,
     /// The folder of OpenAI's 2019 release, for GPT-2.
     pub openai: Option<&'static str>,
-    /// Files whose digests are on record.
+    /// The files whose digests are on record.
     pub files: &'static [KnownFile],
     architecture: Architecture,
     layers: usize,
@@ -36,7 +36,7 @@ pub struct KnownCheckpoint {
     heads: usize,
 }
 
-/// GPT-1's and GPT-2's checkpoints in the order of their release.
+/// All known checkpoints in the order of their release.
 pub const ALL: [KnownCheckpoint; 5] = [
     KnownCheckpoint {
         id: "gpt1-117m",
@@ -118,7 +118,7 @@ pub const ALL: [KnownCheckpoint; 5] = [
     },
 ];
 
-/// The known checkpoint of that id or of a name that people use for it, in any case.
+/// Finds a known checkpoint by its id or another common name, ignoring case.
 pub fn find(name: &str) -> Option<&'static KnownCheckpoint> {
     static KNOWN: [KnownCheckpoint; 5] = ALL;
     let name = name.to_ascii_lowercase();
@@ -126,7 +126,7 @@ pub fn find(name: &str) -> Option<&'static KnownCheckpoint> {
 }
 
 impl KnownCheckpoint {
-    /// Its published configuration.
+    /// Returns the published configuration.
     pub fn config(&self) -> ModelConfig {
         let (vocabulary, context, end_of_text) = match self.architecture {
             Architecture::Gpt2 => (50_257, 1024, Some(50_256)),
@@ -149,19 +149,19 @@ impl KnownCheckpoint {
         }
     }
 
-    /// The record of a published file, where there is one.
+    /// Returns the record of a published file, if there is one.
     pub fn file(&self, publication: Publication, name: &str) -> Option<&'static KnownFile> {
         self.files.iter().find(|file| file.publication == publication && file.name == name)
     }
 
-    /// The digests on record of a publication, by file name.
+    /// Iterates over the digests on record of a publication, with file names.
     pub fn digests(&self, publication: Publication) -> impl Iterator<Item = (String, Sha256Digest)> {
         let files = self.files.iter().filter(move |file| file.publication == publication);
         files.filter_map(|file| Some((file.name.to_owned(), file.sha256.parse().ok()?)))
     }
 
-    /// The CRC-32C that OpenAI's 2019 index gives for a tensor, named as in the normal form; `None` for the checkpoints
-    /// whose index is not on record (774M, GPT-1).
+    /// Returns the CRC-32C of a tensor in OpenAI's 2019 index, by its name in the normal form; `None` for the checkpoints whose index is
+    /// not on record (774M, GPT-1).
     pub fn published_crc(&self, tensor: &str) -> Option<Crc32c> {
         const CHECKSUMS: &str = include_str!("openai_crc32c.txt");
         CHECKSUMS

@@ -1,10 +1,9 @@
-//! Reads what a TensorBundle's index says about its tensors.
+//! Reads the index of a TensorBundle.
 //!
-//! Format: TensorBundle V2 (`tensorflow/core/protobuf/tensor_bundle.proto`, `tensor_bundle.cc`): a table whose first key
-//! is empty and holds the header; every other key is a variable's name and holds where its bytes lie. The bytes are
-//! hostile: no tensor may lie over another one, outside the data file, or have another length than its shape demands.
-//! Someone who can write the index can rename, swap or leave out tensors; the checks against the configuration and the
-//! known digests come after this one.
+//! Format: TensorBundle V2 (`tensorflow/core/protobuf/tensor_bundle.proto`, `tensor_bundle.cc`): a table whose first key is empty and has
+//! the header as its value; each other key is a variable's name with the location of its bytes. The index is untrusted: tensors may not
+//! overlap, be outside the data file, or have another length than their shape requires. An attacker who can write the index can rename,
+//! swap or omit tensors; later checks compare them with the configuration and the known digests.
 
 use prost::Message;
 
@@ -12,30 +11,30 @@ use super::error::{BundleError, MAX_DESCRIPTION, MAX_RANK};
 use super::table::{self, Entry};
 use crate::digest::Crc32c;
 
-/// The format that this reader is written for.
+/// The supported format.
 const FORMAT: i32 = 1;
 /// DT_FLOAT, IEEE 754 binary32, in `tensorflow/core/framework/types.proto`.
 const DT_FLOAT: i32 = 1;
 
-/// A tensor in a bundle's data file, of little-endian binary32 unless it is none of the weights.
+/// A tensor in a bundle's data file: little-endian binary32 if it is a weight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleTensor {
     /// The variable's name as published, such as `model/h0/attn/c_attn/w`.
     pub name: String,
-    /// Its shape as published, outermost dimension first; GPT-2's projections begin with a dimension of 1.
+    /// The shape as published, outermost dimension first; GPT-2's projections begin with a dimension of 1.
     pub shape: Vec<usize>,
-    /// Where its first byte lies in the data file.
+    /// The offset of its first byte in the data file.
     pub offset: u64,
-    /// Its length in bytes; for binary32 four times the product of `shape`.
+    /// The length in bytes; for binary32, four times the product of `shape`.
     pub length: u64,
-    /// What the index says of its bytes; they were not compared.
+    /// The checksum in the index, not yet compared.
     pub crc: Crc32c,
-    /// TensorFlow's number of its type.
+    /// TensorFlow's number of the type.
     dtype: i32,
 }
 
 impl BundleTensor {
-    /// That it holds binary32, as every weight must; a counter of training steps need not.
+    /// Requires binary32, as for all weights; other variables may have other types.
     ///
     /// # Errors
     /// [`BundleError::UnsupportedDtype`].
@@ -46,7 +45,7 @@ impl BundleTensor {
         Err(BundleError::UnsupportedDtype { name: self.name.clone(), dtype: self.dtype })
     }
 
-    /// Where the byte after its last one would lie; both numbers come from an `int64`, so the sum fits.
+    /// The offset after its last byte; both numbers come from an `int64`, so the sum does not overflow.
     fn end(&self) -> u64 {
         self.offset + self.length
     }
@@ -105,10 +104,10 @@ struct Dimension {
     size: i64,
 }
 
-/// Reads an index: its tensors in the order of their names.
+/// Parses an index; returns its tensors ordered by name.
 ///
 /// # Errors
-/// Every variant of [`BundleError`] that is about the index.
+/// The variants of [`BundleError`] about the index.
 pub fn parse_index(index: &[u8]) -> Result<Vec<BundleTensor>, BundleError> {
     let entries = table::parse(index)?;
     match entries.split_first() {
@@ -138,7 +137,7 @@ fn check_header(value: &[u8]) -> Result<(), BundleError> {
     }
 }
 
-/// Parses one entry and checks all that can be checked without the others.
+/// Parses and checks one entry.
 fn parse_tensor(entry: &Entry) -> Result<BundleTensor, BundleError> {
     let name = parse_name(&entry.key)?;
     if entry.value.len() > MAX_DESCRIPTION {
@@ -161,7 +160,7 @@ fn parse_tensor(entry: &Entry) -> Result<BundleTensor, BundleError> {
     };
     let of_shape = shape.iter().try_fold(4, |length: u64, &n| length.checked_mul(n as u64));
     let claimed = u64::try_from(described.size).ok();
-    // What is no binary32 is never read, and only must not lie over what is.
+    // Tensors of other types are never read; they only must not overlap others.
     let fits = |length: &u64| described.dtype != DT_FLOAT || of_shape == Some(*length);
     let Some(length) = claimed.filter(fits) else {
         let length = described.size;
@@ -175,7 +174,7 @@ fn parse_tensor(entry: &Entry) -> Result<BundleTensor, BundleError> {
     Ok(BundleTensor { name, shape, offset, length, crc, dtype })
 }
 
-/// A variable's name (`tensorflow/python/framework/ops.py`): printable, so that messages can show it as it is.
+/// Parses a variable's name (`tensorflow/python/framework/ops.py`): printable, so that messages can contain it.
 fn parse_name(key: &[u8]) -> Result<String, BundleError> {
     let allowed = |c: &u8| c.is_ascii_alphanumeric() || b"_.-/>".contains(c);
     match str::from_utf8(key) {
@@ -184,7 +183,7 @@ fn parse_name(key: &[u8]) -> Result<String, BundleError> {
     }
 }
 
-/// The sizes of a shape's dimensions, where they are known and few enough.
+/// Returns the dimensions of a shape, if they are known and not too many.
 fn parse_shape(shape: &Shape) -> Option<Vec<usize>> {
     if shape.unknown_rank || shape.dimensions.len() > MAX_RANK {
         return None;
@@ -193,7 +192,7 @@ fn parse_shape(shape: &Shape) -> Option<Vec<usize>> {
     sizes.map(|n| usize::try_from(n.size).ok()).collect()
 }
 
-/// Refuses two tensors that share bytes; a hole between them holds nothing that is read.
+/// Requires that tensors do not overlap; gaps are allowed, since they are never read.
 fn refuse_overlap(tensors: &[BundleTensor]) -> Result<(), BundleError> {
     let mut by_offset: Vec<_> = tensors.iter().filter(|tensor| tensor.length > 0).collect();
     by_offset.sort_by_key(|tensor| tensor.offset);
@@ -209,7 +208,7 @@ fn refuse_overlap(tensors: &[BundleTensor]) -> Result<(), BundleError> {
     }
 }
 
-/// Refuses a tensor that a data file of `data_size` bytes does not hold.
+/// Requires that all tensors are inside a data file of `data_size` bytes.
 pub(super) fn refuse_outside(tensors: &[BundleTensor], data_size: u64) -> Result<(), BundleError> {
     match tensors.iter().find(|tensor| tensor.end() > data_size) {
         Some(tensor) => Err(BundleError::OutsideData {
@@ -285,10 +284,10 @@ mod tests {
             parse_index(&TableWriter::table(&[], 1, Compression::None)).unwrap_err().to_string(),
             parse_index(&malformed).unwrap_err().to_string(),
         ].join("\n"), @"
-        the index speaks of 2 data files; supported is one
-        the index speaks of 0 data files; supported is one
-        the tensors are big-endian (or of byte order 1); supported is little-endian (0)
-        the index needs a reader of format 2; this is one of format 1
+        the index names 2 data files; only one is supported
+        the index names 0 data files; only one is supported
+        byte order 1 is not supported; only little-endian (0) is
+        the index requires format 2; only format 1 is supported
         the index has no header: its first key is not empty
         the index has no header: its first key is not empty
         the index's header is malformed: failed to decode Protobuf message: Header.num_shards: invalid varint
@@ -320,20 +319,20 @@ mod tests {
             refusal(&GOOD_HEADER, &[("\u{1b}[2J", described(&[1], 0))]),
             refusal(&GOOD_HEADER, &[("a", described(&[3], 8)), ("b", described(&[3], 0))]),
         ].join("\n"), @r"
-        tensor `model/wte` has dtype DT_HALF; supported is DT_FLOAT
-        tensor `model/wte` has dtype number 101; supported is DT_FLOAT
+        tensor `model/wte` has dtype DT_HALF; only DT_FLOAT is supported
+        tensor `model/wte` has dtype number 101; only DT_FLOAT is supported
         tensor `model/wte` is stored in slices, which is not supported
-        tensor `model/wte` is described in 4113 bytes; at most 4096 are accepted
-        tensor `model/wte` lies in data file 1; there is only 0
-        tensor `model/wte` has no shape of at most 8 dimensions, none of them negative
-        tensor `model/wte` has no shape of at most 8 dimensions, none of them negative
-        tensor `model/wte` has no shape of at most 8 dimensions, none of them negative
-        tensor `model/wte` has no shape of at most 8 dimensions, none of them negative
-        tensor `model/wte` takes 25 bytes, which is not what DT_FLOAT of shape [2, 3] takes
-        tensor `model/wte` takes -24 bytes, which is not what DT_FLOAT of shape [2, 3] takes
-        tensor `model/wte` takes 24 bytes, which is not what DT_FLOAT of shape [9223372036854775807, 3] takes
-        tensor `model/wte` begins at byte -4, before the data does
-        tensor `\x1b[2J` has a name with other characters than TensorFlow's letters, digits and `_.-/>`
+        the description of tensor `model/wte` has 4113 bytes; at most 4096 are accepted
+        tensor `model/wte` is in data file 1; there is only 0
+        the shape of tensor `model/wte` is not known, negative or has more than 8 dimensions
+        the shape of tensor `model/wte` is not known, negative or has more than 8 dimensions
+        the shape of tensor `model/wte` is not known, negative or has more than 8 dimensions
+        the shape of tensor `model/wte` is not known, negative or has more than 8 dimensions
+        tensor `model/wte` has 25 bytes, which is not the size of DT_FLOAT of shape [2, 3]
+        tensor `model/wte` has -24 bytes, which is not the size of DT_FLOAT of shape [2, 3]
+        tensor `model/wte` has 24 bytes, which is not the size of DT_FLOAT of shape [9223372036854775807, 3]
+        tensor `model/wte` begins at byte -4, before the data
+        tensor name `\x1b[2J` has other characters than TensorFlow's letters, digits and `_.-/>`
         tensor `a` begins at byte 8 of the data, inside tensor `b`, which ends at 12
         ");
     }
@@ -355,8 +354,8 @@ mod tests {
             refuse_outside(&tensors, 7).unwrap_err().to_string(),
             refuse_outside(&tensors, 8).unwrap_err().to_string(),
         ].join("\n"), @"
-        tensor `a` takes 8 bytes at byte 0 of the data, which has 7
-        tensor `b` takes 8 bytes at byte 9223372036854775800 of the data, which has 8
+        tensor `a` has 8 bytes at byte 0 of the data, which has 7
+        tensor `b` has 8 bytes at byte 9223372036854775800 of the data, which has 8
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a folder that TensorFlow wrote.
+//! Errors of TensorFlow checkpoints.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,157 +6,84 @@ use std::ops::Range;
 use super::table::{FOOTER, MAGIC, MAX_ENTRIES, MAX_KEY, TRAILER};
 use crate::digest::Crc32c;
 
-/// Longest accepted `checkpoint` file.
+/// Longest accepted `checkpoint` file, in bytes.
 pub(super) const MAX_STATE: u64 = 64 << 10;
-/// Longest accepted index: 2,000 times that of GPT-2 1.5B.
+/// Longest accepted index, in bytes: 2,000 times that of GPT-2 1.5B.
 pub(super) const MAX_INDEX: u64 = 64 << 20;
-/// Longest accepted description of one tensor.
+/// Longest accepted description of one tensor, in bytes.
 pub(super) const MAX_DESCRIPTION: usize = 4 << 10;
-/// Most dimensions of a tensor.
+/// Maximum number of dimensions of a tensor.
 pub(super) const MAX_RANK: usize = 8;
 
-/// A TensorFlow checkpoint is not well-formed, or not one that GPT-2 can be read from.
+/// A TensorFlow checkpoint is malformed or not supported.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum BundleError {
-    /// The `checkpoint` file does not say which checkpoint is meant, or says it twice.
-    #[error("{found} lines `model_checkpoint_path: \"...\"` found; there must be one")]
-    NoPrefix {
-        /// How many it has.
-        found: usize,
-    },
-    /// A prefix that could name a file outside the folder.
+    /// The `checkpoint` file does not name exactly one checkpoint.
+    #[error("{found} lines `model_checkpoint_path: \"...\"`; exactly one is required")]
+    NoPrefix { found: usize },
+    /// The prefix could name a file outside the folder; it is cut to 80 characters.
     #[error(
         "the prefix `{}` is not a plain file name (letters, digits, `.`, `-` and `_`, not beginning with `.`)",
         prefix.escape_debug()
     )]
-    PrefixEscapes {
-        /// The prefix, cut to 80 characters.
-        prefix: String,
-    },
-    /// The index's table is broken.
+    PrefixEscapes { prefix: String },
+    /// The index's table is malformed.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// The index does not begin with a bundle's header.
+    /// The index does not begin with a header.
     #[error("the index has no header: its first key is not empty")]
     NoHeader,
-    /// The header is not the message that it should be.
+    /// The header is malformed.
     #[error("the index's header is malformed: {0}")]
     Header(prost::DecodeError),
-    /// Data in several files, or in none.
-    #[error("the index speaks of {found} data files; supported is one")]
-    Shards {
-        /// `num_shards`.
-        found: i32,
-    },
-    /// Written on another kind of machine.
-    #[error("the tensors are big-endian (or of byte order {found}); supported is little-endian (0)")]
-    ByteOrder {
-        /// `endianness`.
-        found: i32,
-    },
-    /// A format from the future.
-    #[error("the index needs a reader of format {needs}; this is one of format 1")]
-    Version {
-        /// `min_consumer`.
-        needs: i32,
-    },
-    /// A name that no variable has.
-    #[error("tensor `{name}` has a name with other characters than TensorFlow's letters, digits and `_.-/>`")]
-    Name {
-        /// The name, escaped.
-        name: String,
-    },
-    /// A tensor's description is longer than is accepted.
-    #[error("tensor `{name}` is described in {length} bytes; at most {MAX_DESCRIPTION} are accepted")]
-    DescriptionLength {
-        /// The tensor.
-        name: String,
-        /// The description's length.
-        length: usize,
-    },
-    /// A tensor's description is not the message that it should be.
+    /// The bundle does not have exactly one data file.
+    #[error("the index names {found} data files; only one is supported")]
+    Shards { found: i32 },
+    /// The byte order is not little-endian.
+    #[error("byte order {found} is not supported; only little-endian (0) is")]
+    ByteOrder { found: i32 },
+    /// The format is newer than supported.
+    #[error("the index requires format {needs}; only format 1 is supported")]
+    Version { needs: i32 },
+    /// The name is not a valid variable name; it is escaped.
+    #[error("tensor name `{name}` has other characters than TensorFlow's letters, digits and `_.-/>`")]
+    Name { name: String },
+    /// A tensor's description exceeds the limit.
+    #[error("the description of tensor `{name}` has {length} bytes; at most {MAX_DESCRIPTION} are accepted")]
+    DescriptionLength { name: String, length: usize },
+    /// A tensor's description is malformed.
     #[error("the description of tensor `{name}` is malformed: {source}")]
-    Description {
-        /// The tensor.
-        name: String,
-        /// Why.
-        source: prost::DecodeError,
-    },
-    /// Not 32-bit floating point, which is all that GPT-2 was published in.
-    #[error("tensor `{name}` has dtype {}; supported is DT_FLOAT", dtype_name(*dtype))]
-    UnsupportedDtype {
-        /// The tensor.
-        name: String,
-        /// TensorFlow's number of its dtype.
-        dtype: i32,
-    },
-    /// A tensor that was partitioned over several variables.
+    Description { name: String, source: prost::DecodeError },
+    /// A weight is not 32-bit floating point.
+    #[error("tensor `{name}` has dtype {}; only DT_FLOAT is supported", dtype_name(*dtype))]
+    UnsupportedDtype { name: String, dtype: i32 },
+    /// The tensor is partitioned over several variables.
     #[error("tensor `{name}` is stored in slices, which is not supported")]
-    Sliced {
-        /// The tensor.
-        name: String,
-    },
-    /// A shape that is unknown, negative or of too many dimensions.
-    #[error("tensor `{name}` has no shape of at most {MAX_RANK} dimensions, none of them negative")]
-    Shape {
-        /// The tensor.
-        name: String,
-    },
-    /// A tensor's length is not its shape's.
-    #[error("tensor `{name}` takes {length} bytes, which is not what DT_FLOAT of shape {shape:?} takes")]
-    Misshapen {
-        /// The tensor.
-        name: String,
-        /// Its length in bytes.
-        length: i64,
-        /// Its shape.
-        shape: Vec<usize>,
-    },
-    /// A tensor in a data file that there is not.
-    #[error("tensor `{name}` lies in data file {shard}; there is only 0")]
-    Shard {
-        /// The tensor.
-        name: String,
-        /// `shard_id`.
-        shard: i32,
-    },
-    /// A tensor that begins before its file.
-    #[error("tensor `{name}` begins at byte {offset}, before the data does")]
-    Offset {
-        /// The tensor.
-        name: String,
-        /// Where it begins.
-        offset: i64,
-    },
-    /// The data file is cut, or the index claims too much.
-    #[error("tensor `{name}` takes {length} bytes at byte {offset} of the data, which has {data_size}")]
-    OutsideData {
-        /// The tensor.
-        name: String,
-        /// Where it begins.
-        offset: u64,
-        /// Its length in bytes.
-        length: u64,
-        /// The data file's size.
-        data_size: u64,
-    },
-    /// Two tensors share bytes.
+    Sliced { name: String },
+    /// The shape is unknown, negative or has too many dimensions.
+    #[error("the shape of tensor `{name}` is not known, negative or has more than {MAX_RANK} dimensions")]
+    Shape { name: String },
+    /// A tensor's length does not match its shape.
+    #[error("tensor `{name}` has {length} bytes, which is not the size of DT_FLOAT of shape {shape:?}")]
+    Misshapen { name: String, length: i64, shape: Vec<usize> },
+    /// The tensor is in a data file that does not exist.
+    #[error("tensor `{name}` is in data file {shard}; there is only 0")]
+    Shard { name: String, shard: i32 },
+    /// The offset is negative.
+    #[error("tensor `{name}` begins at byte {offset}, before the data")]
+    Offset { name: String, offset: i64 },
+    /// The tensor exceeds the data file.
+    #[error("tensor `{name}` has {length} bytes at byte {offset} of the data, which has {data_size}")]
+    OutsideData { name: String, offset: u64, length: u64, data_size: u64 },
+    /// Two tensors overlap.
     #[error(
         "tensor `{name}` begins at byte {offset} of the data, inside tensor `{other}`, which ends at {end}"
     )]
-    Overlap {
-        /// The tensor.
-        name: String,
-        /// Where it begins.
-        offset: u64,
-        /// The tensor that it lies in.
-        other: String,
-        /// Where that one ends.
-        end: u64,
-    },
+    Overlap { name: String, offset: u64, other: String, end: u64 },
 }
 
-/// One of a table's blocks, as messages name it.
+/// A block of a table, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
     /// The block that TensorFlow leaves empty.
@@ -177,131 +104,58 @@ impl fmt::Display for Block {
     }
 }
 
-/// A table is not well-formed.
+/// A table is malformed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum TableError {
-    /// Too short for its footer.
-    #[error("the index has {size} bytes, too few for a table, which ends with a footer of {FOOTER}")]
-    TooShort {
-        /// The table's size.
-        size: usize,
-    },
-    /// Cut, or no table at all.
-    #[error("the index is cut or is no TensorFlow index: it ends with {found:016x}, not {MAGIC:016x}")]
-    Magic {
-        /// What stands where the magic number should.
-        found: u64,
-    },
-    /// A block's handle is not two numbers.
+    /// The table is shorter than its footer.
+    #[error("the index has {size} bytes, too few for the footer of {FOOTER} bytes")]
+    TooShort { size: usize },
+    /// The table does not end with the magic number.
+    #[error("the index is truncated or not a TensorFlow index: it ends with {found:016x}, not {MAGIC:016x}")]
+    Magic { found: u64 },
+    /// A block's handle is not an offset and a size.
     #[error("the handle of {block} is not an offset and a size")]
-    Handle {
-        /// Whose handle.
-        block: Block,
-    },
-    /// Something hides where nothing should be.
-    #[error("the footer has {found:#04x} where zeros pad it")]
-    Padding {
-        /// The first byte that is not zero.
-        found: u8,
-    },
-    /// A block outside the file, larger than it, or over another block.
+    Handle { block: Block },
+    /// The padding of the footer is not zero; `found` is the first other byte.
+    #[error("the footer's padding has the byte {found:#04x} instead of zero")]
+    Padding { found: u8 },
+    /// A block is outside its allowed range `within`, or overlaps another block.
     #[error(
-        "{block} claims {size} bytes at byte {offset}; with a trailer of {TRAILER} it must lie within bytes {} to {} of the index",
+        "{block} claims {size} bytes at byte {offset}; with a trailer of {TRAILER} bytes it must be within bytes {} to {} of the index",
         within.start, within.end
     )]
-    Misplaced {
-        /// The block.
-        block: Block,
-        /// Where its handle says that it begins.
-        offset: u64,
-        /// How long its handle says that it is.
-        size: u64,
-        /// Where it may lie.
-        within: Range<u64>,
-    },
-    /// A block's bytes are not those that were written.
-    #[error("{block} is corrupt: its CRC-32C is {computed}, the index says {stored}")]
-    Checksum {
-        /// The block.
-        block: Block,
-        /// What the index says.
-        stored: Crc32c,
-        /// What its bytes have.
-        computed: Crc32c,
-    },
-    /// Neither plain nor snappy.
+    Misplaced { block: Block, offset: u64, size: u64, within: Range<u64> },
+    /// A block's checksum is wrong.
+    #[error("{block} is corrupt: its CRC-32C is {computed}, not {stored}")]
+    Checksum { block: Block, stored: Crc32c, computed: Crc32c },
+    /// The compression is not supported.
     #[error("{block} has compression {found}; supported are 0 (none) and 1 (snappy)")]
-    Compression {
-        /// The block.
-        block: Block,
-        /// The compression's number.
-        found: u8,
-    },
-    /// A block would unpack to more than is accepted.
-    #[error("{block} would unpack to {claimed} bytes; at most {left} more are accepted")]
-    TooLarge {
-        /// The block.
-        block: Block,
-        /// What it claims.
-        claimed: usize,
-        /// What the blocks before it left of the bound.
-        left: usize,
-    },
-    /// A block is not what snappy writes.
-    #[error("{block} does not unpack: {source}")]
-    Snappy {
-        /// The block.
-        block: Block,
-        /// Why.
-        source: snap::Error,
-    },
-    /// The array at a block's end does not fit into the block.
+    Compression { block: Block, found: u8 },
+    /// The blocks decompress to more than the limit; `left` is the rest of it.
+    #[error("{block} decompresses to {claimed} bytes; at most {left} more are accepted")]
+    TooLarge { block: Block, claimed: usize, left: usize },
+    /// A block is not valid snappy data.
+    #[error("cannot decompress {block}: {source}")]
+    Snappy { block: Block, source: snap::Error },
+    /// The restart points exceed the block.
     #[error("{block} has {size} bytes, which cannot hold its {count} restart points")]
-    Restarts {
-        /// The block.
-        block: Block,
-        /// Its size, unpacked.
-        size: usize,
-        /// How many restart points it claims.
-        count: u32,
-    },
-    /// An entry runs over its block's end or shares more than there is.
+    Restarts { block: Block, size: usize, count: u32 },
+    /// An entry exceeds its block, or shares more bytes than the previous key has.
     #[error("{block} has a malformed entry at byte {position}")]
-    Entry {
-        /// The block.
-        block: Block,
-        /// Where in the unpacked block.
-        position: usize,
-    },
-    /// A key longer than is accepted.
+    Entry { block: Block, position: usize },
+    /// A key exceeds the limit.
     #[error("{block} has a key of {length} bytes at byte {position}; at most {MAX_KEY} are accepted")]
-    KeyTooLong {
-        /// The block.
-        block: Block,
-        /// Where in the unpacked block.
-        position: usize,
-        /// The key's length.
-        length: usize,
-    },
-    /// A key that is not greater than the one before it.
+    KeyTooLong { block: Block, position: usize, length: usize },
+    /// A key is not greater than the previous one.
     #[error("{block} has key `{}` after `{}`; keys must increase", key.escape_ascii(), previous.escape_ascii())]
-    KeyOrder {
-        /// The block.
-        block: Block,
-        /// The key.
-        key: Vec<u8>,
-        /// The one before it.
-        previous: Vec<u8>,
-    },
-    /// More entries than are accepted.
-    #[error("{block} brings the index to more than {MAX_ENTRIES} entries")]
-    TooManyEntries {
-        /// The block.
-        block: Block,
-    },
+    KeyOrder { block: Block, key: Vec<u8>, previous: Vec<u8> },
+    /// The table has too many entries.
+    #[error("the index has more than {MAX_ENTRIES} entries at {block}")]
+    TooManyEntries { block: Block },
 }
 
-/// TensorFlow's name of a dtype (`tensorflow/core/framework/types.proto`); its number where the name is rare.
+/// TensorFlow's name of a dtype (`tensorflow/core/framework/types.proto`), or its number if it is rare.
 fn dtype_name(dtype: i32) -> String {
     let name = match dtype {
         1 => "DT_FLOAT",

@@ -1,10 +1,9 @@
-//! The folder in which OpenAI published GPT-2 in 2019, as far as TensorFlow wrote it.
+//! TensorFlow checkpoints, as in OpenAI's 2019 release of GPT-2.
 //!
-//! `checkpoint` names a prefix, `PREFIX.index` says where each tensor lies in `PREFIX.data-00000-of-00001`. The graph
-//! in `PREFIX.meta` is never read: it is a program, and the weights do not need it. The folder is hostile: the prefix
-//! must be a plain file name, so that no other folder is reached, the files' sizes are bounded before they are read,
-//! and what is returned was checked against the data file's size. The tensors' bytes are *not* compared with their
-//! checksums here; whoever reads them must, and can, while they stream.
+//! `checkpoint` names a prefix, and `PREFIX.index` has the location of each tensor in `PREFIX.data-00000-of-00001`. The graph in
+//! `PREFIX.meta` is never read: it is a program that the weights do not need. The folder is untrusted: the prefix must be a plain file
+//! name, the sizes of files are bounded before they are read, and tensors must be inside the data file. The tensors' checksums are *not*
+//! verified here; callers must verify them while they read.
 
 mod bundle;
 mod error;
@@ -24,7 +23,7 @@ use self::bundle::refuse_outside;
 use self::error::{MAX_INDEX, MAX_STATE};
 use super::{Error, bounded};
 
-/// An open TensorFlow checkpoint whose index was checked.
+/// An open TensorFlow checkpoint with a valid index.
 #[derive(Debug)]
 pub struct Bundle {
     tensors: Vec<BundleTensor>,
@@ -34,40 +33,40 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// The tensors, in the order of their names.
+    /// Returns the tensors ordered by name.
     pub fn tensors(&self) -> &[BundleTensor] {
         &self.tensors
     }
 
-    /// Another handle to the file that holds the tensors' bytes.
+    /// Returns another handle to the data file.
     pub(super) fn data(&self) -> io::Result<File> {
         self.data.try_clone()
     }
 
-    /// The file that says where each tensor lies.
+    /// Returns the path of the index.
     pub fn index_path(&self) -> &Path {
         &self.index_path
     }
 
-    /// The file that holds the tensors' bytes.
+    /// Returns the path of the data file.
     pub fn data_path(&self) -> &Path {
         &self.data_path
     }
 
-    /// Fills `buffer` from `position` bytes into a tensor. The range must lie inside the tensor; its bytes are worth
-    /// something only once all of them were compared with [`BundleTensor::crc`].
+    /// Fills `buffer` with the bytes at `position` of a tensor. The range must be inside the tensor. Callers must compare the checksum of
+    /// all its bytes with [`BundleTensor::crc`].
     ///
     /// # Errors
-    /// What the operating system says; `UnexpectedEof` where the file was cut since it was opened.
+    /// System errors; `UnexpectedEof` if the file was truncated since it was opened.
     pub fn read_at(&self, tensor: &BundleTensor, position: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.data.read_exact_at(buffer, tensor.offset + position)
     }
 }
 
-/// Opens a folder and checks all but the tensors' bytes.
+/// Opens a folder and checks everything except the tensors' bytes.
 ///
 /// # Errors
-/// [`Error::Io`] where a file is missing or cannot be read, [`Error::TensorFlow`] where one is not well-formed.
+/// [`Error::Io`] if a file is missing or cannot be read, [`Error::TensorFlow`] if one is malformed.
 pub fn open(folder: &Path) -> Result<Bundle, Error> {
     let state_path = folder.join("checkpoint");
     let state = bounded::read(&state_path, MAX_STATE)?;
@@ -86,7 +85,7 @@ fn refused<E: Into<BundleError>>(path: &Path) -> impl FnOnce(E) -> Error {
     move |source| Error::TensorFlow { path, source: source.into() }
 }
 
-/// The prefix that a `checkpoint` file names: `model_checkpoint_path` of TensorFlow's `CheckpointState`, as text.
+/// Parses the prefix in a `checkpoint` file: `model_checkpoint_path` of TensorFlow's `CheckpointState`, in text form.
 ///
 /// # Errors
 /// [`BundleError::NoPrefix`], [`BundleError::PrefixEscapes`].
@@ -103,7 +102,7 @@ pub fn parse_state(text: &[u8]) -> Result<String, BundleError> {
     Ok(prefix.to_owned())
 }
 
-/// What a line `model_checkpoint_path: "..."` has between its quotes; an escape is left in, to be refused.
+/// Returns the quoted value of a line `model_checkpoint_path: "..."`. Escapes stay and are refused later.
 fn checkpoint_path(line: &str) -> Option<&str> {
     let value = line.trim().strip_prefix("model_checkpoint_path")?;
     let value = value.trim_start().strip_prefix(':')?.trim_start();

@@ -1,11 +1,10 @@
-//! Reads the sorted string table that TensorFlow keeps a checkpoint's index in.
+//! Reads the sorted string table of a TensorFlow checkpoint's index.
 //!
-//! Format: LevelDB's table (`tensorflow/core/lib/io/format.cc`, `block_builder.cc`). The last 48 bytes point at an index
-//! block, which points at the data blocks; every block is followed by its compression and a masked CRC-32C. Keys share
-//! prefixes with the key before them. The bytes are hostile: a block must lie after the one before it and before the
-//! table's tail, so no handle can lead in a circle or count a byte twice; what snappy unpacks, the number of entries and
-//! the length of a key are bounded before anything is allocated for them. A checksum finds accidents, not attackers:
-//! someone who can rewrite the index can write any table that these rules admit, and no more.
+//! Format: LevelDB's table (`tensorflow/core/lib/io/format.cc`, `block_builder.cc`). The last 48 bytes point to an index block, which
+//! points to the data blocks; after each block follow its compression and a masked CRC-32C. Keys share prefixes with the previous key.
+//! The table is untrusted: each block must follow the previous one and precede the footer, so that blocks cannot form cycles or overlap;
+//! the decompressed size, the number of entries and the length of keys are bounded before memory is allocated. The checksums detect
+//! accidents, not attacks.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,36 +12,36 @@ use std::ops::Range;
 use super::error::{Block, TableError};
 use crate::digest::Crc32c;
 
-/// Bytes of the footer: two handles, padded to 40 bytes, and the magic number.
+/// The length of the footer in bytes: two handles, padded to 40 bytes, and the magic number.
 pub(super) const FOOTER: usize = 48;
-/// What a table ends with, little-endian.
+/// The magic number at the end of a table, little-endian.
 pub(super) const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
-/// Bytes behind a block that its handle does not count: the compression and the checksum.
+/// Bytes after a block that its handle does not count: the compression and the checksum.
 pub(super) const TRAILER: u64 = 5;
-/// Most entries: 100 times those of GPT-2 1.5B.
+/// Maximum number of entries: 100 times that of GPT-2 1.5B.
 pub(super) const MAX_ENTRIES: usize = 1 << 16;
-/// Longest key.
+/// Longest key, in bytes.
 pub(super) const MAX_KEY: usize = 1 << 10;
-/// Most bytes that all of a table's snappy blocks may unpack to.
+/// Maximum decompressed size of all blocks of a table, in bytes.
 const MAX_UNPACKED: usize = 64 << 20;
 
-/// One key and what is stored under it.
+/// A key and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) key: Vec<u8>,
     pub(super) value: Vec<u8>,
 }
 
-/// Reads a whole table: its entries, their keys strictly increasing.
+/// Parses a table; the keys of the returned entries are strictly increasing.
 ///
 /// # Errors
-/// Every variant of [`TableError`].
+/// All variants of [`TableError`].
 pub(super) fn parse(file: &[u8]) -> Result<Vec<Entry>, TableError> {
     let (body, metaindex, index) = parse_footer(file)?;
     let mut reader = Reader { body, unpacked: MAX_UNPACKED };
     // TensorFlow writes data, metaindex, index, footer, in this order.
     let metaindex_at = reader.place(Block::Metaindex, metaindex, 0..body.len() as u64)?;
-    reader.checked(Block::Metaindex, &metaindex_at)?;
+    reader.read_verified(Block::Metaindex, &metaindex_at)?;
     let index_at = reader.place(Block::Index, index, metaindex_at.end..body.len() as u64)?;
     let mut handles = Vec::new();
     reader.entries(Block::Index, &index_at, &mut handles)?;
@@ -59,7 +58,7 @@ pub(super) fn parse(file: &[u8]) -> Result<Vec<Entry>, TableError> {
     Ok(entries)
 }
 
-/// Where a block lies; its trailer is not counted.
+/// The offset and size of a block, without its trailer.
 #[derive(Debug, Clone, Copy)]
 struct Handle {
     offset: u64,
@@ -72,7 +71,7 @@ impl Handle {
     }
 }
 
-/// What comes before the footer, and the handles of the metaindex and the index.
+/// Returns the bytes before the footer, and the handles of the metaindex and the index.
 fn parse_footer(file: &[u8]) -> Result<(&[u8], Handle, Handle), TableError> {
     let (body, footer) =
         file.split_last_chunk::<FOOTER>().ok_or(TableError::TooShort { size: file.len() })?;
@@ -93,12 +92,12 @@ fn parse_footer(file: &[u8]) -> Result<(&[u8], Handle, Handle), TableError> {
 struct Reader<'a> {
     /// The table without its footer.
     body: &'a [u8],
-    /// How many bytes snappy blocks may still unpack to.
+    /// The remaining limit of the decompressed size.
     unpacked: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// The range of a block and its trailer, which must lie `within`; that must lie within the body.
+    /// Returns the range of a block with its trailer, which must be `within`; that must be within the body.
     fn place(&self, block: Block, handle: Handle, within: Range<u64>) -> Result<Range<u64>, TableError> {
         let Handle { offset, size } = handle;
         let end = offset.checked_add(size).and_then(|end| end.checked_add(TRAILER));
@@ -108,23 +107,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A block's stored bytes and its compression, once the checksum over both was compared.
-    fn checked(&self, block: Block, at: &Range<u64>) -> Result<(&'a [u8], u8), TableError> {
+    /// Verifies a block's checksum; returns its stored bytes and its compression.
+    fn read_verified(&self, block: Block, at: &Range<u64>) -> Result<(&'a [u8], u8), TableError> {
         let stored =
             self.body.get(at.start as usize..at.end as usize).and_then(|bytes| bytes.split_last_chunk::<4>());
         let Some((covered, checksum)) = stored else {
             return Err(TableError::Handle { block });
         };
-        let (stored, computed) = (Crc32c::from_masked(u32::from_le_bytes(*checksum)), Crc32c::of(covered));
+        let (stored, computed) =
+            (Crc32c::from_masked(u32::from_le_bytes(*checksum)), Crc32c::compute(covered));
         match covered.split_last() {
             Some((&compression, contents)) if stored == computed => Ok((contents, compression)),
             _ => Err(TableError::Checksum { block, stored, computed }),
         }
     }
 
-    /// A block's contents, unpacked.
+    /// Returns a block's decompressed contents.
     fn contents(&mut self, block: Block, at: &Range<u64>) -> Result<Cow<'a, [u8]>, TableError> {
-        let (contents, compression) = self.checked(block, at)?;
+        let (contents, compression) = self.read_verified(block, at)?;
         match compression {
             0 => Ok(Cow::Borrowed(contents)),
             1 => {
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Appends a block's entries to those of the blocks before it.
+    /// Appends a block's entries to those of the previous blocks.
     fn entries(&mut self, block: Block, at: &Range<u64>, all: &mut Vec<Entry>) -> Result<(), TableError> {
         let contents = self.contents(block, at)?;
         let stored = without_restarts(block, &contents)?;
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// An entry as stored: how much of the key before it its own repeats, the rest of the key, the value.
+/// An entry as stored: the length of the prefix shared with the previous key, the rest of the key, the value.
 struct RawEntry<'a> {
     shared: usize,
     suffix: &'a [u8],
@@ -179,7 +179,7 @@ struct RawEntry<'a> {
 }
 
 impl<'a> RawEntry<'a> {
-    /// `available` is the length of the key before it.
+    /// `available` is the length of the previous key.
     fn parse(bytes: &mut &'a [u8], available: usize) -> Option<Self> {
         let mut length = || usize::try_from(varint(bytes)?).ok();
         let (shared, suffix, value) = (length()?, length()?, length()?);
@@ -190,7 +190,7 @@ impl<'a> RawEntry<'a> {
     }
 }
 
-/// A block's entries: what stands before the restart points, which only a search would need.
+/// Returns the part of a block before the restart points, which only a search needs.
 fn without_restarts(block: Block, contents: &[u8]) -> Result<&[u8], TableError> {
     let size = contents.len();
     let (rest, count) =
@@ -203,7 +203,7 @@ fn without_restarts(block: Block, contents: &[u8]) -> Result<&[u8], TableError> 
         .ok_or(TableError::Restarts { block, size, count })
 }
 
-/// A base-128 number of at most 64 bits, in its one shortest form, cut off the front of `bytes`.
+/// Takes a varint of at most 64 bits, in its shortest form, from the front of `bytes`.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
@@ -300,11 +300,11 @@ mod tests {
             refusal(&endless),
             refusal(&padded),
         ].join("\n"), @"
-        the index has 0 bytes, too few for a table, which ends with a footer of 48
-        the index has 47 bytes, too few for a table, which ends with a footer of 48
-        the index is cut or is no TensorFlow index: it ends with 4775248b80fb5700, not db4775248b80fb57
+        the index has 0 bytes, too few for the footer of 48 bytes
+        the index has 47 bytes, too few for the footer of 48 bytes
+        the index is truncated or not a TensorFlow index: it ends with 4775248b80fb5700, not db4775248b80fb57
         the handle of the metaindex block is not an offset and a size
-        the footer has 0x01 where zeros pad it
+        the footer's padding has the byte 0x01 instead of zero
         ");
     }
 
@@ -329,14 +329,14 @@ mod tests {
             tail((0, u64::MAX), (0, 8)),
             tail((0, 8), (13, 0)),
         ].join("\n"), @"
-        data block 1 claims 13 bytes at byte 0; with a trailer of 5 it must lie within bytes 18 to 18 of the index
-        data block 0 claims 8 bytes at byte 18; with a trailer of 5 it must lie within bytes 0 to 18 of the index
-        data block 0 claims 14 bytes at byte 0; with a trailer of 5 it must lie within bytes 0 to 18 of the index
-        data block 0 claims 13 bytes at byte 18446744073709551615; with a trailer of 5 it must lie within bytes 0 to 18 of the index
-        the index block claims 8 bytes at byte 0; with a trailer of 5 it must lie within bytes 13 to 13 of the index
-        the metaindex block claims 1099511627776 bytes at byte 0; with a trailer of 5 it must lie within bytes 0 to 13 of the index
-        the metaindex block claims 18446744073709551615 bytes at byte 0; with a trailer of 5 it must lie within bytes 0 to 13 of the index
-        the index block claims 0 bytes at byte 13; with a trailer of 5 it must lie within bytes 13 to 13 of the index
+        data block 1 claims 13 bytes at byte 0; with a trailer of 5 bytes it must be within bytes 18 to 18 of the index
+        data block 0 claims 8 bytes at byte 18; with a trailer of 5 bytes it must be within bytes 0 to 18 of the index
+        data block 0 claims 14 bytes at byte 0; with a trailer of 5 bytes it must be within bytes 0 to 18 of the index
+        data block 0 claims 13 bytes at byte 18446744073709551615; with a trailer of 5 bytes it must be within bytes 0 to 18 of the index
+        the index block claims 8 bytes at byte 0; with a trailer of 5 bytes it must be within bytes 13 to 13 of the index
+        the metaindex block claims 1099511627776 bytes at byte 0; with a trailer of 5 bytes it must be within bytes 0 to 13 of the index
+        the metaindex block claims 18446744073709551615 bytes at byte 0; with a trailer of 5 bytes it must be within bytes 0 to 13 of the index
+        the index block claims 0 bytes at byte 13; with a trailer of 5 bytes it must be within bytes 13 to 13 of the index
         ");
     }
 
@@ -359,10 +359,10 @@ mod tests {
             stored(&[], 0),
             refusal(&handle.finish(&index, Compression::None)),
         ].join("\n"), @"
-        data block 0 is corrupt: its CRC-32C is 4c00362a, the index says db71c1eb
+        data block 0 is corrupt: its CRC-32C is 4c00362a, not db71c1eb
         data block 0 has compression 2; supported are 0 (none) and 1 (snappy)
-        data block 0 would unpack to 4294967295 bytes; at most 67108864 more are accepted
-        data block 0 does not unpack: snappy: corrupt input (expected literal read of length 1; remaining src: 0; remaining dst: 9)
+        data block 0 decompresses to 4294967295 bytes; at most 67108864 more are accepted
+        cannot decompress data block 0: snappy: corrupt input (expected literal read of length 1; remaining src: 0; remaining dst: 9)
         data block 0 has 0 bytes, which cannot hold its 0 restart points
         the handle of data block 0 is not an offset and a size
         ");
@@ -377,7 +377,7 @@ mod tests {
             .compress_vec(&writer::contents(&[(b"a".to_vec(), vec![0; MAX_UNPACKED / 2])]))
             .unwrap();
         let table = of_blocks(|table| vec![table.stored(&half, 1), table.stored(&other, 1)]);
-        insta::assert_snapshot!(refusal(&table), @"data block 1 would unpack to 33554447 bytes; at most 33554418 more are accepted");
+        insta::assert_snapshot!(refusal(&table), @"data block 1 decompresses to 33554447 bytes; at most 33554418 more are accepted");
     }
 
     #[test]
@@ -407,7 +407,7 @@ mod tests {
         data block 0 has key `b` after `b`; keys must increase
         data block 0 has a key of 1025 bytes at byte 0; at most 1024 are accepted
         the index block has key `a` after `b`; keys must increase
-        data block 16 brings the index to more than 65536 entries
+        the index has more than 65536 entries at data block 16
         ");
     }
 }

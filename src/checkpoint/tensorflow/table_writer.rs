@@ -1,27 +1,27 @@
-//! Writes tables for tests and fuzzing, well-formed and hostile ones; the program itself only reads them.
+//! Writes well-formed and hostile tables for tests and fuzzing; the program itself only reads tables.
 //!
-//! Other crates' tests include this file by its path, so it uses nothing of this one.
+//! Tests of other crates include this file by its path, so it does not use this crate.
 
 /// How a block is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
     Snappy,
-    /// A number that no table has.
+    /// An unsupported number.
     Unknown(u8),
 }
 
-/// A table in the making: blocks follow one another, the footer ends it.
+/// Builds a table: blocks, then the footer.
 #[derive(Default)]
 pub(crate) struct TableWriter {
     bytes: Vec<u8>,
 }
 
-/// Offset and size of a block, as a handle states them.
+/// The offset and size of a block.
 pub(crate) type Handle = (u64, u64);
 
 impl TableWriter {
-    /// A whole table of `entries`, `per_block` of them in a data block.
+    /// Writes a complete table of `entries`, `per_block` of them in each data block.
     pub(crate) fn table(
         entries: &[(Vec<u8>, Vec<u8>)],
         per_block: usize,
@@ -49,7 +49,7 @@ impl TableWriter {
         }
     }
 
-    /// Appends a block of these very bytes, which `compression` may or may not have written.
+    /// Appends a block with these stored bytes, valid for `compression` or not.
     pub(crate) fn stored(&mut self, packed: &[u8], compression: u8) -> Handle {
         let handle = (self.bytes.len() as u64, packed.len() as u64);
         self.bytes.extend_from_slice(packed);
@@ -67,7 +67,7 @@ impl TableWriter {
         self.footer(metaindex, index)
     }
 
-    /// Ends the table with a footer of these very handles.
+    /// Ends the table with a footer of these handles.
     pub(crate) fn footer(mut self, metaindex: Handle, index: Handle) -> Vec<u8> {
         let mut footer = [handle_bytes(metaindex), handle_bytes(index)].concat();
         footer.resize(40, 0);
@@ -77,7 +77,7 @@ impl TableWriter {
     }
 }
 
-/// A block's contents: entries that share prefixes, a restart every 16, the restart points.
+/// Encodes a block: entries that share prefixes, with a restart every 16, then the restart points.
 pub(crate) fn contents(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let (mut bytes, mut restarts) = (Vec::new(), vec![0]);
     let mut previous: &[u8] = &[];
@@ -94,7 +94,7 @@ pub(crate) fn contents(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     with_restarts(bytes, &restarts)
 }
 
-/// One entry, of a claimed number of shared bytes.
+/// Encodes an entry with a claimed number of shared bytes.
 pub(crate) fn entry(shared: u64, suffix: &[u8], value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for length in [shared, suffix.len() as u64, value.len() as u64] {
@@ -105,7 +105,7 @@ pub(crate) fn entry(shared: u64, suffix: &[u8], value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Entries and the restart points that end a block.
+/// Appends restart points to entries.
 pub(crate) fn with_restarts(mut entries: Vec<u8>, restarts: &[u32]) -> Vec<u8> {
     for number in restarts.iter().chain([&(restarts.len() as u32)]) {
         entries.extend(number.to_le_bytes());
@@ -113,7 +113,7 @@ pub(crate) fn with_restarts(mut entries: Vec<u8>, restarts: &[u32]) -> Vec<u8> {
     entries
 }
 
-/// A handle as an index block's value.
+/// Encodes a handle as a value of the index block.
 pub(crate) fn handle_bytes((offset, size): Handle) -> Vec<u8> {
     let mut bytes = Vec::new();
     varint(&mut bytes, offset);

@@ -1,4 +1,4 @@
-//! Why tokenizer files are refused.
+//! Errors of tokenizer files.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::super::config::limits;
 use super::super::python_json::JsonError;
 use super::{FILE_BYTES, TOKEN_BYTES};
 
-/// One of the two files.
+/// A tokenizer file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenizerFile {
     /// `vocab.json` or `encoder.json`.
@@ -27,165 +27,77 @@ impl fmt::Display for TokenizerFile {
     }
 }
 
-/// Tokenizer files cannot be used. Tokens are quoted with control characters escaped, and cut when long.
+/// Tokenizer files are invalid or not supported. Tokens in messages are quoted, escaped and shortened; lines and columns count from 1.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its fields")]
 pub enum TokenizerFilesError {
-    /// Nothing in the file.
+    /// The file is empty.
     #[error("the {file} file is empty")]
-    Empty {
-        /// Which file.
-        file: TokenizerFile,
-    },
-    /// More bytes than any vocabulary needs.
-    #[error("the {file} file is {size} bytes, more than {FILE_BYTES}")]
-    TooLarge {
-        /// Which file.
-        file: TokenizerFile,
-        /// Its size in bytes.
-        size: usize,
-    },
-    /// A byte order mark, which the tokenizers of both GPTs do not have.
+    Empty { file: TokenizerFile },
+    /// The file exceeds the limit.
+    #[error("the {file} file has {size} bytes; at most {FILE_BYTES} are accepted")]
+    TooLarge { file: TokenizerFile, size: usize },
+    /// The file begins with a byte order mark.
     #[error("the {file} file begins with a byte order mark")]
-    ByteOrderMark {
-        /// Which file.
-        file: TokenizerFile,
-    },
-    /// Not text.
+    ByteOrderMark { file: TokenizerFile },
+    /// The file is not UTF-8.
     #[error("the {file} file is not UTF-8 at byte {offset}")]
-    NotUtf8 {
-        /// Which file.
-        file: TokenizerFile,
-        /// The first byte that is not.
-        offset: usize,
-    },
-    /// Not a JSON object from token to id.
-    #[error("the vocabulary is no JSON object from token to id, at line {line} column {column}")]
-    MalformedVocabulary {
-        /// Counted from 1.
-        line: usize,
-        /// Counted from 1; 0 where the whole is at fault.
-        column: usize,
-    },
-    /// More tokens than the model has embeddings.
+    NotUtf8 { file: TokenizerFile, offset: usize },
+    /// The vocabulary is not a JSON object from token to id; column 0 stands for the whole file.
+    #[error("the vocabulary is not a JSON object from token to id, at line {line} column {column}")]
+    MalformedVocabulary { line: usize, column: usize },
+    /// There are more tokens than embeddings.
     #[error("the vocabulary has {found} tokens, more than the configuration's {max}")]
-    TooManyTokens {
-        /// Tokens in the file.
-        found: usize,
-        /// Tokens of the configuration.
-        max: usize,
-    },
-    /// An empty or overlong token.
-    #[error("token {id} of the vocabulary is {length} bytes long, outside 1..={TOKEN_BYTES}")]
-    TokenLength {
-        /// Its id.
-        id: u64,
-        /// Its length in bytes.
-        length: usize,
-    },
-    /// The same token twice.
-    #[error("token {token} is in the vocabulary twice")]
-    RepeatedToken {
-        /// The token, quoted.
-        token: String,
-    },
-    /// An id beyond the number of tokens, so that a smaller one is missing.
+    TooManyTokens { found: usize, max: usize },
+    /// A token is empty or too long.
+    #[error("token {id} of the vocabulary has {length} bytes, outside 1..={TOKEN_BYTES}")]
+    TokenLength { id: u64, length: usize },
+    /// A token occurs twice.
+    #[error("duplicate token {token} in the vocabulary")]
+    RepeatedToken { token: String },
+    /// An id is not below the number of tokens.
     #[error("token {token} has id {id}, but the ids of {tokens} tokens must be 0 to {}", tokens - 1)]
-    IdOutOfRange {
-        /// The token, quoted.
-        token: String,
-        /// Its id.
-        id: u64,
-        /// How many tokens there are.
-        tokens: usize,
-    },
-    /// The same id twice.
+    IdOutOfRange { token: String, id: u64, tokens: usize },
+    /// An id occurs twice.
     #[error("tokens {first} and {second} both have id {id}")]
-    RepeatedId {
-        /// The id.
-        id: u64,
-        /// One token, quoted.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// A line that is not a merge.
-    #[error("line {line} of the merges is not two tokens with one space between them")]
-    MalformedMerge {
-        /// Counted from 1.
-        line: usize,
-    },
-    /// More merges than tokens they could make.
-    #[error("line {line} of the merges is one merge more than {}", limits::VOCABULARY)]
-    TooManyMerges {
-        /// Counted from 1.
-        line: usize,
-    },
-    /// A merge of or into something that is no token.
-    #[error("line {line} of the merges needs {token}, which is not in the vocabulary")]
-    UnknownToken {
-        /// Counted from 1.
-        line: usize,
-        /// The part or the product that is missing, quoted.
-        token: String,
-    },
-    /// `tokenizer.json` is no JSON object.
+    RepeatedId { id: u64, first: String, second: String },
+    /// A line is not a merge.
+    #[error("line {line} of the merges is not two tokens separated by one space")]
+    MalformedMerge { line: usize },
+    /// There are too many merges.
+    #[error("line {line} of the merges exceeds the maximum of {} merges", limits::VOCABULARY)]
+    TooManyMerges { line: usize },
+    /// A part or the result of a merge is not a token.
+    #[error("line {line} of the merges requires {token}, which is not in the vocabulary")]
+    UnknownToken { line: usize, token: String },
+    /// `tokenizer.json` is not a JSON object.
     #[error("not a tokenizer: {0}")]
     MalformedTokenizer(#[from] JsonError),
-    /// A part of `tokenizer.json` is not what it must be.
+    /// A part of `tokenizer.json` is malformed.
     #[error("the {part} is malformed: {found}")]
-    MalformedPart {
-        /// Which part.
-        part: &'static str,
-        /// What it is.
-        found: String,
-    },
-    /// A part of the tokenizer that would change ids in a way that is not implemented.
+    MalformedPart { part: &'static str, found: String },
+    /// A part of the tokenizer changes the encoding in a way that is not implemented.
     #[error("the {part} is {found}, which is not supported")]
-    UnsupportedPart {
-        /// Which part.
-        part: &'static str,
-        /// What it is.
-        found: String,
-    },
-    /// A tokenizer's class takes everything from a file that is not there.
-    #[error("the tokenizer's class is {class}, which needs tokenizer.json, and there is none")]
-    MissingTokenizer {
-        /// The class.
-        class: String,
-    },
-    /// The tokenizers library does not take a part.
+    UnsupportedPart { part: &'static str, found: String },
+    /// The tokenizer's class requires a missing file.
+    #[error("the tokenizer's class {class} requires tokenizer.json, which is missing")]
+    MissingTokenizer { class: String },
+    /// The tokenizers library refuses a part.
     #[error("the tokenizers library refuses the {part}: {reason}")]
-    Library {
-        /// Which part.
-        part: &'static str,
-        /// What it says.
-        reason: String,
-    },
-    /// A token without an embedding.
+    Library { part: &'static str, reason: String },
+    /// A token has no embedding.
     #[error("{token} token has id {id}, but the model has {max} embeddings")]
-    TokenBeyond {
-        /// The token, quoted.
-        token: String,
-        /// Its id.
-        id: u64,
-        /// How many there are.
-        max: usize,
-    },
-    /// `tokenizer.json` of the normal form says something else than the files beside it.
-    #[error("its vocabulary or merges are not those of the files beside it")]
+    TokenBeyond { token: String, id: u64, max: usize },
+    /// `tokenizer.json` of the normal form contradicts the other files.
+    #[error("its vocabulary or merges differ from vocab.json or merges.txt")]
     Disagrees,
-    /// A pair merged before.
+    /// A pair is merged twice.
     #[error("line {line} of the merges repeats line {first}")]
-    RepeatedMerge {
-        /// Counted from 1.
-        line: usize,
-        /// Where the pair stands first.
-        first: usize,
-    },
+    RepeatedMerge { line: usize, first: usize },
 }
 
 impl TokenizerFilesError {
-    /// The file at fault.
+    /// Returns the file at fault.
     pub fn file(&self) -> TokenizerFile {
         match self {
             Self::Empty { file }

@@ -1,8 +1,8 @@
-//! What a tokenizer does beside its vocabulary and merges: added tokens, normalizer, pre-tokenizer, tokens around a text.
+//! A tokenizer's settings beyond vocabulary and merges: added tokens, normalizer, pre-tokenizer, and tokens before and after a text.
 //!
-//! They are read from `tokenizer.json`, the tokenizers library's own format. What is not in the lists below is refused by name:
-//! nothing is dropped in silence, and no part is handed to the library that could fail or lose text while it encodes. Whoever
-//! tampers with the file can change which ids a text has, and nothing else; a manifest holds its digest.
+//! They are read from `tokenizer.json`, the format of the tokenizers library. Parts that are not in the lists below are refused by name:
+//! nothing is ignored silently, and the library receives no part that could fail or lose text while it encodes. An attacker who changes
+//! the file can only change how text is encoded; the manifest has its digest.
 
 use std::collections::HashMap;
 
@@ -12,13 +12,13 @@ use tokenizers::{NormalizerWrapper, PreTokenizerWrapper};
 use super::{TokenizerFiles, TokenizerFilesError};
 use crate::checkpoint::python_json::{self as object, shown};
 
-/// Deepest nesting of `Sequence`s.
+/// Maximum depth of nested `Sequence`s.
 const MAX_DEPTH: usize = 4;
 /// Longest pattern or replacement, in bytes.
 const MAX_PATTERN: usize = 1000;
-/// Most added tokens.
+/// Maximum number of added tokens.
 const MAX_ADDED: usize = 10_000;
-/// Most tokens put around a text.
+/// Maximum number of tokens added before and after a text.
 const MAX_AROUND: usize = 16;
 
 const NORMALIZERS: [&str; 10] = [
@@ -45,30 +45,30 @@ const PRE_TOKENIZERS: [&str; 9] = [
     "WhitespaceSplit",
 ];
 
-/// A token that is found in a text before anything else is done with it.
+/// A token that is matched in a text before all other steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddedToken {
-    /// Its text.
+    /// The text.
     pub content: String,
-    /// Whether it is special: text from someone who may not use such tokens does not become one.
+    /// Whether it is special: untrusted text is never encoded to it.
     pub special: bool,
-    /// Whether white space before it is part of it.
+    /// Whether it includes preceding white space.
     pub lstrip: bool,
-    /// Whether white space behind it is part of it.
+    /// Whether it includes following white space.
     pub rstrip: bool,
-    /// Whether it is found as a whole word only.
+    /// Whether it matches only whole words.
     pub single_word: bool,
-    /// Whether it is looked for in the normalized text.
+    /// Whether it is matched in the normalized text.
     pub normalized: bool,
 }
 
 impl AddedToken {
-    /// A special token as transformers makes one of a plain name.
+    /// A special token with transformers' default flags.
     pub fn special(content: String) -> Self {
         Self { content, special: true, lstrip: false, rstrip: false, single_word: false, normalized: false }
     }
 
-    /// Reads one of `added_tokens`, of `added_tokens_decoder`, or of `special_tokens_map.json`.
+    /// Parses an entry of `added_tokens`, `added_tokens_decoder` or `special_tokens_map.json`.
     pub fn parse(value: &Value) -> Result<Self, TokenizerFilesError> {
         let malformed = || TokenizerFilesError::MalformedPart { part: "added token", found: shown(value) };
         let token = value.as_object().ok_or_else(malformed)?;
@@ -96,33 +96,33 @@ impl AddedToken {
     }
 }
 
-/// What a GPT-2 tokenizer does beside its vocabulary and merges.
+/// A GPT-2 tokenizer's settings beyond vocabulary and merges.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// Added tokens, in the order in which ids are given to those that the vocabulary does not have.
+    /// Added tokens; those that the vocabulary does not have get ids in this order.
     pub added: Vec<AddedToken>,
-    /// What is done to a text first.
+    /// The normalizer, the first step on a text.
     pub normalizer: Option<Value>,
-    /// What cuts a text into pieces; at least one part of it is `ByteLevel`.
+    /// The pre-tokenizer, which splits a text; at least one part of it is `ByteLevel`.
     pub pre_tokenizer: Value,
-    /// Tokens that are put before every text.
+    /// Tokens before every text.
     pub before: Vec<u32>,
-    /// Tokens that are put behind every text.
+    /// Tokens after every text.
     pub after: Vec<u32>,
-    /// Whether a piece that is a token is not merged.
+    /// Whether a piece that is a token is used without merging.
     pub ignore_merges: bool,
 }
 
-/// GPT-2's own pre-tokenizer.
+/// Returns GPT-2's pre-tokenizer.
 pub fn byte_level(add_prefix_space: bool) -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": true, "use_regex": true})
 }
 
 impl Facts {
-    /// The ids of the added tokens, which the vocabulary gives or which follow it.
+    /// Returns the ids of the added tokens: from the vocabulary, or following its last.
     pub fn ids(&self, vocabulary: &[String]) -> Vec<u32> {
         let known: HashMap<&str, u32> = vocabulary.iter().map(String::as_str).zip(0..).collect();
-        let mut next = vocabulary.len() as u32; // `limits` keep it within a u32
+        let mut next = vocabulary.len() as u32; // `limits` bound it to a u32
         let mut new: HashMap<&str, u32> = HashMap::new();
         let id =
             |token: &'_ AddedToken| -> u32 { known.get(token.content.as_str()).copied().unwrap_or(u32::MAX) };
@@ -138,7 +138,7 @@ impl Facts {
             .collect()
     }
 
-    /// The added tokens that the vocabulary does not have, in the order of their ids, which follow its last.
+    /// Returns the added tokens that the vocabulary does not have, in the order of their ids, which follow its last.
     pub fn new_tokens(&self, vocabulary: &[String]) -> Vec<String> {
         let ids = self.ids(vocabulary);
         let mut new: Vec<(u32, &str)> =
@@ -149,7 +149,7 @@ impl Facts {
         new.into_iter().map(|(_, token)| token.to_owned()).collect()
     }
 
-    /// Whether GPT-2's vocabulary and merges alone say the same.
+    /// Whether vocabulary and merges alone describe the tokenizer.
     pub fn are_plain(&self, vocabulary: &[String], special: &str) -> bool {
         let is_default = |token: &AddedToken| {
             token.content == special && token.special && !token.lstrip && !token.rstrip && !token.single_word
@@ -164,7 +164,7 @@ impl Facts {
             && self.added.is_empty() != has_special
     }
 
-    /// Reads what a file in the normal form says beside its model.
+    /// Parses a `tokenizer.json`, except its model.
     ///
     /// # Errors
     /// [`TokenizerFilesError`], with the part that is malformed or not supported.
@@ -196,17 +196,17 @@ impl Facts {
                 return Err(TokenizerFilesError::UnsupportedPart { part: "decoder", found });
             }
         }
-        let around = Around::parse(present(file, "post_processor"), 0)?;
+        let around = SurroundingTokens::parse(present(file, "post_processor"), 0)?;
         let ignore_merges = file
             .get("model")
             .and_then(|model| model.get("ignore_merges"))
             .and_then(Value::as_bool)
             .unwrap_or(false);
-        let Around { before, after } = around;
+        let SurroundingTokens { before, after } = around;
         Ok(Self { added, normalizer, pre_tokenizer, before, after, ignore_merges })
     }
 
-    /// `tokenizer.json` of the normal form, as the tokenizers library reads it.
+    /// Serializes `tokenizer.json` of the normal form, for the tokenizers library.
     pub fn to_json(&self, files: &TokenizerFiles) -> Value {
         let token = |id: u32| files.vocabulary.get(id as usize).cloned().unwrap_or_default();
         let vocabulary: Map<String, Value> =
@@ -249,7 +249,7 @@ impl Facts {
         })
     }
 
-    /// Checks that the tokenizers library takes the parts; a pattern may be none.
+    /// Checks that the tokenizers library accepts the parts, for example that patterns compile.
     ///
     /// # Errors
     /// [`TokenizerFilesError::Library`].
@@ -269,12 +269,12 @@ impl Facts {
     }
 }
 
-/// A part of the file that is there and not null.
+/// Returns a part of the file unless it is missing or null.
 pub fn present<'a>(file: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     file.get(name).filter(|value| !value.is_null())
 }
 
-/// A part's `type`, for a message.
+/// A part's `type`, for messages.
 pub fn type_of(part: &Value) -> String {
     part.get("type").map_or_else(|| object::kind(part).to_owned(), shown)
 }
@@ -289,7 +289,7 @@ fn has_byte_level(part: &Value) -> bool {
     type_of(part) == "ByteLevel" || parts.is_some_and(|parts| parts.iter().any(has_byte_level))
 }
 
-/// Refuses a part, or a part of it, that is not one of those known to keep every text.
+/// Requires that a part and its components are in the lists of supported ones, which preserve all text.
 fn check_part(part: &'static str, value: &Value, depth: usize) -> Result<(), TokenizerFilesError> {
     let (known, list): (&[&str], _) =
         if part == "normalizer" { (&NORMALIZERS, "normalizers") } else { (&PRE_TOKENIZERS, "pretokenizers") };
@@ -304,7 +304,7 @@ fn check_part(part: &'static str, value: &Value, depth: usize) -> Result<(), Tok
     }
     let texts = ["/pattern/String", "/pattern/Regex", "/content", "/prepend"];
     let longest = texts.iter().filter_map(|path| value.pointer(path)?.as_str()).map(str::len).max();
-    // The library never ends replacing nothing by something.
+    // The library loops forever if it replaces an empty pattern.
     let is_empty = ["/pattern/String", "/pattern/Regex"]
         .iter()
         .any(|path| value.pointer(path).and_then(Value::as_str).is_some_and(str::is_empty));
@@ -315,14 +315,14 @@ fn check_part(part: &'static str, value: &Value, depth: usize) -> Result<(), Tok
     Ok(())
 }
 
-/// Tokens that a post-processor puts around one text.
+/// The tokens that a post-processor adds before and after a text.
 #[derive(Default)]
-struct Around {
+struct SurroundingTokens {
     before: Vec<u32>,
     after: Vec<u32>,
 }
 
-impl Around {
+impl SurroundingTokens {
     fn parse(part: Option<&Value>, depth: usize) -> Result<Self, TokenizerFilesError> {
         let Some(part) = part else {
             return Ok(Self::default());
@@ -331,7 +331,7 @@ impl Around {
             || TokenizerFilesError::MalformedPart { part: "post-processor", found: type_of(part) };
         let mut around = Self::default();
         match type_of(part).as_str() {
-            // It only moves offsets.
+            // It only changes offsets.
             "ByteLevel" => {}
             "RobertaProcessing" | "BertProcessing" => {
                 let id = |name: &str| {
@@ -361,7 +361,7 @@ impl Around {
         Ok(around)
     }
 
-    /// What stands before and behind `A`, which must be there once.
+    /// Reads the tokens before and after `A`, which must occur once.
     fn read_template(&mut self, part: &Value) -> Option<()> {
         let mut seen = false;
         for piece in part.get("single")?.as_array()? {
@@ -380,8 +380,8 @@ impl Around {
     }
 }
 
-/// Refuses facts that put tokens around every text which the model has no embedding for, and added tokens without a text. An added
-/// token without an embedding is refused when a text has it.
+/// Requires embeddings for the tokens before and after every text, and refuses empty added tokens. An added token without an embedding is
+/// an error only when a text contains it.
 pub fn check_tokens(facts: &Facts, files: &TokenizerFiles, max: usize) -> Result<(), TokenizerFilesError> {
     if let Some(&id) = facts.before.iter().chain(&facts.after).find(|id| **id as usize >= max) {
         return Err(TokenizerFilesError::TokenBeyond {

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::known::{self, KnownCheckpoint};
-use crate::checkpoint::manifest::{FileEntry, Manifest, Standing, TensorStanding};
+use crate::checkpoint::manifest::{FileEntry, Manifest, RecordComparison, TensorComparison};
 use crate::cli::output::Output;
 use crate::cli::units;
 
@@ -25,7 +25,7 @@ impl Show {
         let checkpoint = Checkpoint::open(&self.folder)?;
         let (manifest, config) = (checkpoint.manifest(), checkpoint.config());
         let known = known::find(manifest.checkpoint.as_str());
-        let standing = known.map(|known| manifest.standing(known));
+        let standing = known.map(|known| manifest.compare_with_record(known));
         let result = json!({
             "checkpoint": manifest.checkpoint,
             "architecture": config.architecture.model_type(),
@@ -97,7 +97,7 @@ pub(super) fn standing_line(manifest: &Manifest) -> String {
     let Some(known) = known::find(manifest.checkpoint.as_str()) else {
         return "not in the known catalogue: nothing on record to compare with".to_owned();
     };
-    let Standing { files_equal, files_different, tensors } = manifest.standing(known);
+    let RecordComparison { files_equal, files_different, tensors } = manifest.compare_with_record(known);
     let weights_on_record = files_equal.iter().any(|name| is_weights(name));
     let files = if !files_different.is_empty() {
         format!("another build: not the published {}", files_different.join(", "))
@@ -107,10 +107,10 @@ pub(super) fn standing_line(manifest: &Manifest) -> String {
         "the weights' digest is not on public record, so it was taken as found".to_owned()
     };
     let tensors = match tensors {
-        Some(TensorStanding { equal, compared }) if equal == compared => {
+        Some(TensorComparison { equal, compared }) if equal == compared => {
             "every tensor equals OpenAI's original".to_owned()
         }
-        Some(TensorStanding { equal, compared }) => {
+        Some(TensorComparison { equal, compared }) => {
             format!("{equal} of {compared} tensors equal OpenAI's original")
         }
         None => "OpenAI's tensor checksums are not on record, or not of this dtype".to_owned(),

@@ -71,7 +71,7 @@ pub(super) fn explain_access(error: &Error) -> (Kind, Option<String>) {
             Kind::Unverified,
             "bring the catalogue up to date with `portcullis catalogue refresh`; if it is refused still, do not use it",
         ),
-        Error::NotYet { .. } => (Kind::Denied, "set this machine's clock right and try again"),
+        Error::Incomplete { .. } => (Kind::Denied, "set this machine's clock right and try again"),
         Error::PolicyReplaced { .. }
         | Error::NotKept { .. }
         | Error::NoLongerPermitted { .. }

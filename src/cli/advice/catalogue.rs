@@ -55,7 +55,7 @@ pub(super) fn explain_catalogue(error: &Error) -> (Kind, Option<String>) {
         | E::Version { .. }
         | E::Length { .. }
         | E::Digest { .. }
-        | E::NotTheBoards { .. } => {
+        | E::NotFromBoard { .. } => {
             (Kind::Unverified, "do not use this copy: fetch it from another place, and tell the owners")
         }
     };
@@ -73,11 +73,11 @@ pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<Strin
             Kind::Usage,
             "trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose <checkpoint>`, `rotate` or `board add`; or found another elsewhere",
         ),
-        E::None { .. } => (
+        E::NotFound { .. } => (
             Kind::Usage,
             "check --registry, or begin with `portcullis catalogue init --owner <card> --owner-threshold <count> --registry-card <card>`",
         ),
-        E::NotYet { .. } => (Kind::Denied, "let them sign with `portcullis catalogue sign`"),
+        E::Incomplete { .. } => (Kind::Denied, "let them sign with `portcullis catalogue sign`"),
         E::Reserved { .. } => (Kind::Usage, "choose another name for the checkpoint"),
         E::NoBoard { .. } => (
             Kind::Denied,
@@ -95,13 +95,13 @@ pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<Strin
         E::NotAnOwner { .. } => {
             (Kind::Denied, "let one of its owners found it, or name your own card with --owner")
         }
-        E::Open { role, digest } => {
+        E::AlreadyProposed { role, digest } => {
             let hint = format!(
                 "read `portcullis catalogue review`; build on it with --onto {digest}, or end it with `portcullis catalogue propose {role} --withdraw`"
             );
             return (Kind::Denied, Some(hint));
         }
-        E::Swapped { role, open, .. } => {
+        E::ProposalChanged { role, open, .. } => {
             let hint = format!(
                 "somebody proposed something else meanwhile: read `portcullis catalogue review` again, and sign only what you mean: `portcullis catalogue sign {role} {open}`"
             );
@@ -118,7 +118,7 @@ pub(super) fn explain_repository(error: &RepositoryError) -> (Kind, Option<Strin
         E::NoProposal { .. } => (Kind::Usage, "see `portcullis catalogue status` for what is proposed"),
         E::NoSay { .. } => (Kind::Denied, "ask one of them; if that is you, name your own --home"),
         E::NotTheRegistry { .. } => (Kind::Denied, "publish with the registry's --home"),
-        E::Lacks { .. } => (Kind::Unverified, "propose the file again"),
+        E::MissingFile { .. } => (Kind::Unverified, "propose the file again"),
     };
     (kind, Some(hint.to_owned()))
 }

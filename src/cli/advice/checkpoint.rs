@@ -6,7 +6,7 @@ use crate::checkpoint::python_json::JsonError;
 use crate::checkpoint::tensor_file::TensorFileError;
 use crate::checkpoint::tensorflow::BundleError;
 use crate::checkpoint::tokenizer_files::TokenizerFilesError;
-use crate::checkpoint::{Error, Foreign, TensorProblem};
+use crate::checkpoint::{Error, ForeignFormat, TensorProblem};
 use crate::cli::failure::Kind;
 
 /// What to do about a file that is damaged.
@@ -98,32 +98,34 @@ fn explain_content(error: &Error) -> Advice {
     (kind, Some(hint.to_owned()))
 }
 
-fn explain_format(found: Foreign) -> Advice {
+fn explain_format(found: ForeignFormat) -> Advice {
     match found {
-        Foreign::GitLfsPointer => {
+        ForeignFormat::GitLfsPointer => {
             advice(Kind::Unverified, "run `git lfs pull` in that folder, or fetch the file by `hf download`")
         }
-        Foreign::WebPage => {
+        ForeignFormat::WebPage => {
             advice(Kind::Unverified, "the server sent a page, perhaps one to log in at: fetch the file again")
         }
-        Foreign::Adapter => advice(
+        ForeignFormat::Adapter => advice(
             Kind::Denied,
             "merge it into its base (PEFT's `merge_and_unload`, then `save_pretrained`) and import that",
         ),
-        Foreign::Gguf
-        | Foreign::Ggml
-        | Foreign::Onnx
-        | Foreign::CoreMl
-        | Foreign::Numpy
-        | Foreign::SavedModel => {
+        ForeignFormat::Gguf
+        | ForeignFormat::Ggml
+        | ForeignFormat::Onnx
+        | ForeignFormat::CoreMl
+        | ForeignFormat::Numpy
+        | ForeignFormat::SavedModel => {
             advice(Kind::Denied, "import what it was made from: model.safetensors of the same model")
         }
-        Foreign::Archive => advice(Kind::Usage, "unpack it, and give the folder that has config.json"),
-        Foreign::Pickle | Foreign::Hdf5 | Foreign::MessagePack | Foreign::RustOt => advice(
-            Kind::Denied,
-            "fetch model.safetensors of the same repository instead, or convert the file where running it is safe",
-        ),
-        Foreign::BertVocabulary | Foreign::SentencePiece | Foreign::Tiktoken => advice(
+        ForeignFormat::Archive => advice(Kind::Usage, "unpack it, and give the folder that has config.json"),
+        ForeignFormat::Pickle | ForeignFormat::Hdf5 | ForeignFormat::MessagePack | ForeignFormat::RustOt => {
+            advice(
+                Kind::Denied,
+                "fetch model.safetensors of the same repository instead, or convert the file where running it is safe",
+            )
+        }
+        ForeignFormat::BertVocabulary | ForeignFormat::SentencePiece | ForeignFormat::Tiktoken => advice(
             Kind::Denied,
             "put GPT-2's own vocab.json and merges.txt, or the tokenizer.json with which the model was trained, beside the weights",
         ),

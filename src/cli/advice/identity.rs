@@ -8,7 +8,7 @@ pub(super) fn explain_identity(error: &identity::Error) -> (Kind, Option<String>
     use identity::Error as E;
     let (kind, hint) = match error {
         E::Io { source, .. } => return (Kind::Unavailable, hint_for_io(source)),
-        E::None { .. } => (
+        E::NotFound { .. } => (
             Kind::Usage,
             "make one with `portcullis identity new --name <your name>`, or name another --home".to_owned(),
         ),

@@ -72,7 +72,7 @@ impl Init {
         let own = home.elsewhere(self.folder.clone());
         // The name is refused before a key is made for it.
         let label = label(&self.name)?;
-        let identity = new::make(&own, (label, None), true, output)?;
+        let identity = new::make(&own, label, None, true, output)?;
         let key = WitnessKey::new(&self.name, identity.card().verifying_key)?;
         let text = format!(
             "made a witness in {}\n  key  {key}\nOperators name it in portcullis.toml, everybody else with `portcullis join <registry>` and --witness {key}.\n",

@@ -19,7 +19,7 @@ use super::failure::Refusal;
 use super::output::Output;
 use super::{interrupt, units};
 use crate::checkpoint::{self, ImportRequest, ImportSource};
-use crate::progress::Silent;
+use crate::progress::NoProgress;
 use embedded::{CHECKPOINTS, EmbeddedCheckpoint};
 use people::HOMES;
 use server::REGISTRY;
@@ -134,7 +134,7 @@ fn import(embedded: &EmbeddedCheckpoint, folder: &Path, output: Output) -> anyho
         destination: checkpoint_folder(folder, embedded),
         unofficial: false,
     };
-    let imported = checkpoint::import(&request, &Silent)?;
+    let imported = checkpoint::import(&request, &NoProgress)?;
     let (manifest, config) = (imported.checkpoint.manifest(), imported.checkpoint.config());
     output.piece(format_args!(
         "  {:12} {:>9} parameters, {} layers of width {:3}, {}\n",
@@ -149,7 +149,7 @@ fn import(embedded: &EmbeddedCheckpoint, folder: &Path, output: Output) -> anyho
 
 fn verify(folder: &Path, output: Output) -> anyhow::Result<()> {
     // `Checkpoint::check_files` stops at the first problem; the full report is what this step is to show.
-    let report = checkpoint::verify(folder, &Silent)?;
+    let report = checkpoint::verify(folder, &NoProgress)?;
     let manifest = &report.manifest;
     anyhow::ensure!(report.is_sound(), "{} is not as it was imported a moment ago", folder.display());
     output.piece(format_args!(

@@ -30,7 +30,7 @@ impl CardCommand {
             let (identity, signer) = unattended(home, Unattended::Card, output)?;
             keep_card(home, &identity, &*signer)?
         } else {
-            return Err(Error::None { path: home.identity_file().path().to_owned() }.into());
+            return Err(Error::NotFound { path: home.identity_file().path().to_owned() }.into());
         };
         verify_card(&card)?;
         match self.to {

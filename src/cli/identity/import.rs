@@ -24,7 +24,7 @@ impl Import {
         if own.path().symlink_metadata().is_ok() {
             return Err(Error::Exists { path: own.path().to_owned() }.into());
         }
-        let source = IdentityFile::at(self.file);
+        let source = IdentityFile::new(self.file);
         let passphrase = match source.is_protected()? {
             true => home.passphrase().existing(source.path(), output)?,
             false => None,

@@ -34,11 +34,16 @@ pub(in crate::cli) struct New {
 
 impl New {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
-        let person = (self.name, self.organization);
         let opening = random()?;
         let identity = match self.ssh_agent {
-            None => Identity::new(person, &*random()?, &opening, Timestamp::now()),
-            Some(key) => Identity::with_agent(person, agent_key(key)?, &opening, Timestamp::now()),
+            None => Identity::new(self.name, self.organization, &*random()?, &opening, Timestamp::now()),
+            Some(key) => Identity::with_agent(
+                self.name,
+                self.organization,
+                agent_key(key)?,
+                &opening,
+                Timestamp::now(),
+            ),
         };
         keep(home, &identity, self.no_passphrase, output)?;
         let file = home.identity_file();
@@ -56,11 +61,12 @@ impl New {
 /// Makes an identity in a home, and keeps it there with its card.
 pub(in crate::cli) fn make(
     home: &Home,
-    person: (Label, Option<Label>),
+    name: Label,
+    organization: Option<Label>,
     no_passphrase: bool,
     output: Output,
 ) -> anyhow::Result<Identity> {
-    let identity = Identity::new(person, &*random()?, &*random()?, Timestamp::now());
+    let identity = Identity::new(name, organization, &*random()?, &*random()?, Timestamp::now());
     keep(home, &identity, no_passphrase, output)?;
     Ok(identity)
 }

@@ -24,7 +24,7 @@ impl Show {
         let own = self.card.is_none();
         let path = self.card.unwrap_or_else(|| home.card_path());
         if own && !path.exists() {
-            return Err(Error::None { path: home.identity_file().path().to_owned() }.into());
+            return Err(Error::NotFound { path: home.identity_file().path().to_owned() }.into());
         }
         let card = verify_card(&files::envelope(&path)?)?;
         output.result(&json!({ "card": *card, "key_id": card.verifying_key.id() }), describe(&card))

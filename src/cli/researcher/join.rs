@@ -55,7 +55,7 @@ impl Join {
             (None, Some(_)) => fetch_root(&place, home, output)?,
             (None, None) => return Err(no_root(&place).into()),
         };
-        let founded = Client::founded_by(&root)?;
+        let founded = Client::identify_root(&root)?;
         if let Some(invitation) = invitation.filter(|invitation| invitation.catalogue() != founded) {
             return Err(other_catalogue(&invitation, founded).into());
         }

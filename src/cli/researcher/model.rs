@@ -109,7 +109,7 @@ pub(in crate::cli) fn load(
     let (checked, model, tokenizer) = std::thread::scope(|scope| {
         let checked = scope.spawn(|| checkpoint.check_files(progress));
         let tokenizer = scope.spawn(|| tokenizer(checkpoint.config(), checkpoint.tokenizer_files(), texts));
-        let model = Model::load(checkpoint.config(), &weights, options, &crate::progress::Silent);
+        let model = Model::load(checkpoint.config(), &weights, options, &crate::progress::NoProgress);
         (joined(checked), model, joined(tokenizer))
     });
     // Altered weights explain whatever else went wrong with them.
@@ -140,7 +140,7 @@ pub(in crate::cli) fn load_sealed(
         (model, joined(tokenizer))
     });
     let (model, tokenizer) = (model??, tokenizer?);
-    opened.remember_what_was_checked();
+    opened.save_checked_chunks();
     let (checkpoint, seconds) = (checkpoint.clone(), started.elapsed().as_secs_f64());
     Ok(Loaded { checkpoint, model, tokenizer, seconds, recorder: Some(recorder) })
 }

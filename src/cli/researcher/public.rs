@@ -82,7 +82,7 @@ fn may_ask(error: &client::Error) -> bool {
         client::Error::NoGrant { .. } => true,
         client::Error::GrantRefused { source, .. } => !matches!(
             **source,
-            A::Revoked { .. } | A::OtherHolder { .. } | A::NotYet { .. } | A::PolicyMiscited { .. }
+            A::Revoked { .. } | A::OtherHolder { .. } | A::Incomplete { .. } | A::PolicyMiscited { .. }
         ),
         _ => false,
     }
@@ -114,7 +114,8 @@ fn ask(
     let request = Statement::new(rules.catalogue, subject, request);
     // A public stage is for anyone: nobody need be confirmed.
     let nobody = Affiliations::default();
-    let drafted = access::draft_answers(&request, Sha256Digest::of(b""), rules, &nobody, Timestamp::now());
+    let drafted =
+        access::draft_answers(&request, Sha256Digest::compute(b""), rules, &nobody, Timestamp::now());
     if drafted.is_err() {
         return Ok(());
     }

@@ -16,7 +16,7 @@ use clap::Args;
 use super::failure::Refusal;
 use super::home::Home;
 use super::output::Output;
-use crate::catalogue::{Repository, Standing};
+use crate::catalogue::{ProposalStatus, Repository};
 use crate::identity::{Card, Identity, OpeningKey, Signer, VerifyingKey};
 use crate::statement::Envelope;
 
@@ -99,7 +99,7 @@ impl Signatory {
         repository: &Repository,
         paper: &ProposalPaper,
         consent: &Consent,
-    ) -> anyhow::Result<Standing> {
+    ) -> anyhow::Result<ProposalStatus> {
         let shown = ask::consent(paper.digest(), &paper.question(), consent.yes, self.output)?;
         let reviewed = shown.into_inner();
         Ok(if paper.is_own() {

@@ -2,7 +2,7 @@
 
 use super::InWords;
 use super::ask::Question;
-use crate::catalogue::{Standing, Subject};
+use crate::catalogue::{ProposalStatus, Subject};
 use crate::cli::people::People;
 use crate::digest::Sha256Digest;
 use crate::statement::{Envelope, Statement, Verified};
@@ -120,7 +120,7 @@ pub(in crate::cli) struct ProposalPaper {
 
 impl ProposalPaper {
     /// The change that `standing` is of; `words` are its review.
-    pub(in crate::cli) fn new(standing: &Standing, words: String, named: Named) -> Self {
+    pub(in crate::cli) fn new(standing: &ProposalStatus, words: String, named: Named) -> Self {
         Self { subject: standing.subject.clone(), digest: standing.digest, words, named }
     }
 

@@ -51,7 +51,7 @@ pub(super) enum Outcome {
     /// Some came, or none; the rest may be asked for again.
     Cut(String),
     /// The server does not have it.
-    Lacks,
+    MissingFile,
     /// The server wants fewer requests, or none for a while.
     TooMuch { wait: Option<Duration>, reason: String },
     /// The server answers with something that no honest one would.
@@ -181,7 +181,7 @@ impl Requests {
                     _ => Err(Outcome::Anew("it sends another part than was asked for".to_owned())),
                 }
             }
-            404 | 410 => Err(Outcome::Lacks),
+            404 | 410 => Err(Outcome::MissingFile),
             416 => Err(Outcome::Anew("it says that the part lies outside the chunk".to_owned())),
             429 | 503 => {
                 let advised = text(response.headers(), &header::RETRY_AFTER);
@@ -236,7 +236,8 @@ impl Requests {
 fn next_hop(base: &BaseUrl, from: &Url, headers: &HeaderMap) -> Result<Url, String> {
     let target = text(headers, &header::LOCATION).ok_or("it redirects to no place")?;
     let next = from.join(target).map_err(|_| "it redirects to what is no URL".to_owned())?;
-    let plain_stays_plain = from.scheme() == "http" && (is_loopback(&next) || !base.keeps_secrets());
+    let plain_stays_plain =
+        from.scheme() == "http" && (is_loopback(&next) || !base.may_receive_credentials());
     match next.scheme() {
         "https" => Ok(next),
         "http" if plain_stays_plain => Ok(next),

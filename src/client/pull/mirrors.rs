@@ -22,8 +22,8 @@ impl Mirror {
     pub(super) fn url(&self, chunk: Sha256Digest) -> reqwest::Url {
         let digest = chunk.to_string();
         match self {
-            Self::Registry(base) => base.below(&["v1", "chunks", &digest]),
-            Self::Plain(base) => base.below(&[&digest]),
+            Self::Registry(base) => base.join(&["v1", "chunks", &digest]),
+            Self::Plain(base) => base.join(&[&digest]),
         }
     }
 

@@ -89,7 +89,7 @@ pub fn pull(
     options: &PullOptions,
     progress: &dyn Progress,
 ) -> Result<Pulled, Error> {
-    let found = Sha256Digest::of(manifest);
+    let found = Sha256Digest::compute(manifest);
     if found != rules.manifest {
         return Err(seal::Error::ManifestDigest { expected: rules.manifest, found }.into());
     }
@@ -113,7 +113,7 @@ pub fn pull(
         ChunkSource::Mirrors(mirrors) => workers::fetch(mirrors, &session, &missing, options)?,
     };
     let chunks = there.len() + shared.len() + missing.len();
-    let checked = CheckedChunks::of(&session.chunks, there.iter().chain(&shared).chain(&missing));
+    let checked = CheckedChunks::from_entries(&session.chunks, there.iter().chain(&shared).chain(&missing));
     write_whole(&session.folder.join(CheckedChunks::NAME), &checked.to_json())?;
     write_whole(&session.folder.join(seal::MANIFEST), manifest)?;
     Ok(Pulled { chunks, already_there: there.len(), shared: shared.len(), bytes, fetched_bytes, set_aside })
@@ -156,7 +156,7 @@ impl<'a> Session<'a> {
         bytes: u64,
     ) -> Result<(Vec<ChunkEntry>, Vec<ChunkEntry>), Error> {
         let vouched = |chunk: &ChunkEntry| {
-            fs::metadata(self.path(chunk)).is_ok_and(|meta| checked.vouches_for(chunk, &meta))
+            fs::metadata(self.path(chunk)).is_ok_and(|meta| checked.is_unchanged(chunk, &meta))
         };
         let unsure: u64 = entries
             .iter()
@@ -191,7 +191,7 @@ impl<'a> Session<'a> {
             .collect();
         Ok(missing.into_iter().partition(|chunk| {
             others.iter().map(|other| other.join(chunk.sha256.to_string())).any(|path| {
-                is_right(&path, chunk, &crate::progress::Silent)
+                is_right(&path, chunk, &crate::progress::NoProgress)
                     && is_gone(fs::remove_file(self.path(chunk)))
                     && fs::hard_link(&path, self.path(chunk)).is_ok()
             })

@@ -155,7 +155,7 @@ impl<'a> Work<'a> {
                 }
                 self.strike(index, tries, &reason).await;
             }
-            Outcome::Lacks => {
+            Outcome::MissingFile => {
                 tries.lacking.push(index);
                 "it does not have the chunk".clone_into(&mut tries.last);
             }

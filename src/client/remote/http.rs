@@ -322,7 +322,7 @@ impl Http {
     }
 
     fn request(&self, ask: &Ask<'_>, bearer: Option<&str>) -> Result<reqwest::Request, RemoteError> {
-        let mut url: Url = self.base.below(ask.path);
+        let mut url: Url = self.base.join(ask.path);
         if !ask.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&ask.query);
         }
@@ -331,7 +331,7 @@ impl Http {
             request = request.header(name, secret(value)?);
         }
         if let Some(bearer) = bearer {
-            if !self.base.keeps_secrets() {
+            if !self.base.may_receive_credentials() {
                 let registry = self.base.to_string();
                 let reason = "plain http would show the bearer to others".to_owned();
                 return Err(RemoteError::Credentials { registry, reason });

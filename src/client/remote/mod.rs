@@ -28,7 +28,7 @@ use crate::api::{
 use crate::catalogue::{Parcel, Subject};
 use crate::checkpoint::fetch::BaseUrl;
 use crate::digest::Sha256Digest;
-use crate::progress::{Progress, Silent};
+use crate::progress::{NoProgress, Progress};
 use crate::statement::Envelope;
 use crate::time::Timestamp;
 use http::{Ask, Http};
@@ -67,7 +67,7 @@ impl RemoteRegistry {
         line: Arc<dyn Line>,
     ) -> Result<Self, RemoteError> {
         let http = Arc::new(Http::new(base.clone(), patience, line)?);
-        Ok(Self { http, credentials, signing_in: Arc::default(), watcher: Arc::new(Silent) })
+        Ok(Self { http, credentials, signing_in: Arc::default(), watcher: Arc::new(NoProgress) })
     }
 
     /// The same, with somebody who is told what takes long.

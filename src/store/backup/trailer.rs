@@ -64,7 +64,7 @@ impl Trailer {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let subject = Subject { name: Backup::KIND.to_owned(), digest: sha256 };
-        let statement = Statement::in_no_catalogue(subject, Backup { rows, created: now });
+        let statement = Statement::without_catalogue(subject, Backup { rows, created: now });
         let signed = statement.sign(by).map_err(|error| Error::Backup { reason: error.to_string() })?;
         Ok(Self { rows, sha256, signed: Some(signed) })
     }
@@ -74,7 +74,7 @@ impl Trailer {
         let Some(signed) = &self.signed else {
             return if trust.accepts_unsigned { Ok(()) } else { Err(Error::BackupUnsigned) };
         };
-        let quorum = Quorum::of_one("the registry", trust.registry);
+        let quorum = Quorum::from_key("the registry", trust.registry);
         let statement = signed
             .statement::<Backup>(&quorum)
             .map_err(|_| Error::BackupForeign { expected: trust.registry.id(), named: self.named() })?;

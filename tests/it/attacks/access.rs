@@ -36,8 +36,8 @@ pub(super) fn now() -> Timestamp {
 }
 
 pub(super) fn person(seed: u8, name: &str, organization: &str) -> Identity {
-    let name = (name.parse().unwrap(), Some(organization.parse().unwrap()));
-    Identity::new(name, &[seed; 32], &[seed ^ 0x80; 32], now())
+    let (name, organization) = (name.parse().unwrap(), Some(organization.parse().unwrap()));
+    Identity::new(name, organization, &[seed; 32], &[seed ^ 0x80; 32], now())
 }
 
 pub(super) fn member(seed: u8) -> Identity {
@@ -53,12 +53,12 @@ fn key(identity: &Identity) -> VerifyingKey {
 }
 
 fn catalogue() -> CatalogueId {
-    CatalogueId::new(Sha256Digest::of(b"1.root.json"))
+    CatalogueId::new(Sha256Digest::compute(b"1.root.json"))
 }
 
 pub(super) fn quorum(name: &str, members: &[u8], threshold: usize) -> Quorum {
     let quorum = Quorum::new(name, members.iter().map(|seed| key(&member(*seed))), threshold).unwrap();
-    quorum.in_catalogue(catalogue())
+    quorum.with_catalogue(catalogue())
 }
 
 /// The rules of a policy with a board of these members, two of whom must sign, and a board for ethics.
@@ -68,19 +68,19 @@ pub(super) fn rules(policy: &str, board: &[u8], ethics: &[u8]) -> RulesInForce {
     RulesInForce {
         catalogue: catalogue(),
         checkpoint: "tiny".parse().unwrap(),
-        manifest: Sha256Digest::of(b"the sealed manifest"),
+        manifest: Sha256Digest::compute(b"the sealed manifest"),
         policy: Policy::parse(policy).unwrap(),
-        policy_digest: Sha256Digest::of(policy.as_bytes()),
+        policy_digest: Sha256Digest::compute(policy.as_bytes()),
         stage: "partners".parse().unwrap(),
-        stage_digest: Sha256Digest::of(b"the stage"),
+        stage_digest: Sha256Digest::compute(b"the stage"),
         auditors: None,
-        agreement: Some(Sha256Digest::of(b"the agreement")),
+        agreement: Some(Sha256Digest::compute(b"the agreement")),
         boards: BTreeMap::from([
             ("board".parse().unwrap(), board.clone()),
             ("ethics".parse().unwrap(), ethics),
         ]),
         board,
-        registry: Quorum::of_one("the registry", key(&member(60))).in_catalogue(catalogue()),
+        registry: Quorum::from_key("the registry", key(&member(60))).with_catalogue(catalogue()),
         organizations: Default::default(),
         registrar_names: Default::default(),
         contacts: Contacts::default(),
@@ -225,9 +225,9 @@ fn junk_on_ones_own_copy_crowds_out_the_others_signatures() {
     let junk: Vec<u8> = (100..163).collect();
     let own = signed(&grant, &[&junk[..], &[1]].concat());
     assert_eq!(own.signatures().len(), 64);
-    let mut kept = own.signed_by_any(&rules.deciders());
+    let mut kept = own.with_signatures_by(&rules.deciders());
     assert_eq!(kept.signatures().len(), 1);
-    kept.merge(&signed(&grant, &[2]).signed_by_any(&rules.deciders())).unwrap();
+    kept.merge(&signed(&grant, &[2]).with_signatures_by(&rules.deciders())).unwrap();
     assert_eq!(kept.signers(&rules.board).len(), 2);
 }
 

@@ -98,7 +98,7 @@ fn somebody_confirms_themselves_or_speaks_for_another_organization() {
     // Around the command line, the registry refuses it all the same.
     for (catalogue, signer) in [
         (scene.catalogue_id("rosa"), "mallory"),
-        (CatalogueId::new(portcullis::digest::Sha256Digest::of(b"another")), "remy"),
+        (CatalogueId::new(portcullis::digest::Sha256Digest::compute(b"another")), "remy"),
     ] {
         let card = scene.identity("rosa").card().clone();
         let now = Timestamp::now();
@@ -177,12 +177,12 @@ fn one_statement_is_about_a_person_and_carries_another() {
         known.add(name.parse().unwrap(), [registrar.verifying_key()]);
         known
     };
-    let catalogue = CatalogueId::new(portcullis::digest::Sha256Digest::of(b"catalogue"));
+    let catalogue = CatalogueId::new(portcullis::digest::Sha256Digest::compute(b"catalogue"));
     let registrars = |name: &str| {
         let organizations = organizations(name);
         let keys = organizations.registrars(&name.parse().unwrap()).unwrap().iter().copied();
         let quorum =
-            portcullis::statement::Quorum::new("registrars", keys, 1).unwrap().in_catalogue(catalogue);
+            portcullis::statement::Quorum::new("registrars", keys, 1).unwrap().with_catalogue(catalogue);
         [(name.parse().unwrap(), quorum)].into()
     };
     let verify = |said: Affiliation, subject: Option<Subject>| {

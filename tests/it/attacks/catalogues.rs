@@ -35,15 +35,15 @@ fn publish(world: &World, memory: &mut Memory, file: &str, bytes: Vec<u8>) {
     let before = timestamp.role().meta.snapshot.version;
     let snapshot: Document<SnapshotRole> = document(memory, &format!("metadata/{before}.snapshot.json"));
     let mut role = snapshot.role().clone();
-    role.meta.insert(name.to_owned(), FileMeta::of(version.parse().unwrap(), &bytes));
+    role.meta.insert(name.to_owned(), FileMeta::new(version.parse().unwrap(), &bytes));
     memory.files.insert(format!("metadata/{file}"), bytes);
     let registry = signer(&world.registry);
-    let mut snapshot = Document::unsigned("s", &role, before + 1, snapshot.expires(), None).unwrap();
+    let mut snapshot = Document::new_unsigned("s", &role, before + 1, snapshot.expires(), None).unwrap();
     snapshot.sign(&*registry).unwrap();
-    let meta = SnapshotOnly { snapshot: FileMeta::of(before + 1, snapshot.bytes()) };
+    let meta = SnapshotOnly { snapshot: FileMeta::new(before + 1, snapshot.bytes()) };
     let version = timestamp.version() + 1;
     let mut timestamp =
-        Document::unsigned("t", &TimestampRole { meta }, version, timestamp.expires(), None).unwrap();
+        Document::new_unsigned("t", &TimestampRole { meta }, version, timestamp.expires(), None).unwrap();
     timestamp.sign(&*registry).unwrap();
     memory.files.insert(format!("metadata/{}.snapshot.json", before + 1), snapshot.bytes().to_vec());
     memory.files.insert("metadata/timestamp.json".to_owned(), timestamp.bytes().to_vec());
@@ -107,7 +107,7 @@ fn a_request_that_was_signed_for_another_catalogue_is_handed_in() {
         let envelope = Statement::new(catalogue, asked.subject.clone(), predicate);
         served.post("/v1/statements", &envelope.sign(&*rosa.signer(None).unwrap()).unwrap().to_json())
     };
-    let refused = replayed(CatalogueId::new(Sha256Digest::of(b"another 1.root.json")));
+    let refused = replayed(CatalogueId::new(Sha256Digest::compute(b"another 1.root.json")));
     assert!((400..500).contains(&refused.status), "{}", refused.text);
     assert!(refused.text.contains("the request is for the catalogue"), "{}", refused.text);
     let taken = replayed(scene.catalogue_id("rosa"));
@@ -119,7 +119,8 @@ fn forget_the_catalogue(world: &World) {
     let mut memory = world.memory();
     for file in ["1.targets.json", "1.gpt2-124m.json"] {
         let bound: Document<TargetsRole> = document(&memory, &format!("metadata/{file}"));
-        let mut old = Document::unsigned(file, bound.role(), bound.version(), bound.expires(), None).unwrap();
+        let mut old =
+            Document::new_unsigned(file, bound.role(), bound.version(), bound.expires(), None).unwrap();
         for person in world.people() {
             old.sign(&*signer(person)).unwrap();
         }
@@ -139,7 +140,7 @@ fn a_catalogue_of_before_is_closed_until_its_keepers_sign_it_anew() {
     let board = checkpoint("gpt2-124m");
     let before = client.refresh(&world.memory(), day(1)).unwrap();
     let refused = before.policy(&world.memory(), &board).unwrap_err().to_string();
-    assert_eq!(refused, "1.targets.json does not name the catalogue that it is for: it must be signed anew");
+    assert_eq!(refused, "1.targets.json does not name its catalogue; it must be signed again");
     assert!(before.board(&board).is_some(), "its keepers are known still");
     world.repository().propose_targets(&BTreeMap::new(), day(300), &proposer(&world.olga)).unwrap();
     world.repository().propose(&board, &BTreeMap::new(), day(300), &proposer(&world.ada)).unwrap();

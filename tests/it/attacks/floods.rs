@@ -75,7 +75,7 @@ pub(super) fn stranger_request(served: &Served, number: u32, edit: impl FnOnce(&
     seed[..4].copy_from_slice(&number.to_be_bytes());
     let (name, lab) = (format!("Stranger {number}").parse().unwrap(), "Lab".parse().unwrap());
     let now = Timestamp::now();
-    let identity = Identity::new((name, Some(lab)), &seed, &seed, now);
+    let identity = Identity::new(name, Some(lab), &seed, &seed, now);
     let agreement = std::fs::read(served.scene.at("agreement.md")).unwrap();
     let manifest = std::fs::read(served.scene.at(&format!("homes/ada/sealed/{ID}/manifest.json"))).unwrap();
     let mut request = Request {
@@ -83,14 +83,14 @@ pub(super) fn stranger_request(served: &Served, number: u32, edit: impl FnOnce(&
         purpose: "To see how much is taken".parse().unwrap(),
         uses: ["detection".parse().unwrap()].into(),
         days: 30,
-        agreement: Some(Sha256Digest::of(&agreement)),
+        agreement: Some(Sha256Digest::compute(&agreement)),
         renews: None,
         card: identity.card().clone(),
         members: Vec::new(),
         created: now,
     };
     edit(&mut request);
-    let subject = Subject { name: ID.to_owned(), digest: Sha256Digest::of(&manifest) };
+    let subject = Subject { name: ID.to_owned(), digest: Sha256Digest::compute(&manifest) };
     let catalogue = served.scene.catalogue_id("ada");
     Statement::new(catalogue, subject, request).sign(&*identity.signer(None).unwrap()).unwrap()
 }
@@ -130,13 +130,13 @@ fn padded(envelope: &Envelope, signer: &dyn Signer) -> Envelope {
 
 fn fresh_keys_fill_nothing_without_work(database: Database) {
     let served = Served::released(database, "partners").limited("limits.newcomer_work_bits = 8\n");
-    let stranger = Identity::new(("Stranger".parse().unwrap(), None), &[9; 32], &[9; 32], Timestamp::now());
+    let stranger = Identity::new("Stranger".parse().unwrap(), None, &[9; 32], &[9; 32], Timestamp::now());
     let signer = stranger.signer(None).unwrap();
     let card = |request: &mut Request| request.card = stranger.card().clone();
     let refused = hand_in(&served, &padded(&stranger_request(&served, 0, card), &*signer), None);
     insta::allow_duplicates! {
         insta::assert_snapshot!(said(&refused), @"
-        422 the request cannot be read: it is not written in the one form that such a statement has
+        422 the request is malformed: it is not in canonical form
           next: send it as this program writes it, with the signatures that its kind has and no others
         ");
     }
@@ -145,7 +145,7 @@ fn fresh_keys_fill_nothing_without_work(database: Database) {
     let demand: WorkDemand =
         serde_json::from_value(hand_in(&served, &one, None).json()["work"].clone()).unwrap();
     let proof = demand.solve(one.digest(), || true).unwrap().to_header();
-    let own = WorkDemand { challenge: Sha256Digest::of(b"mine"), bits: 8 };
+    let own = WorkDemand { challenge: Sha256Digest::compute(b"mine"), bits: 8 };
     let own = own.solve(one.digest(), || true).unwrap().to_header();
     for (envelope, work) in [(&one, None), (&another, Some(proof.clone())), (&one, Some(own))] {
         assert_eq!(hand_in(&served, envelope, work).status, 403);
@@ -183,8 +183,9 @@ fn junk_signatures_and_long_payloads_are_refused_before_any_is_checked() {
     for number in 0..20 {
         let cards = (0..50).map(|member| {
             let seed = [member + 1; 32];
-            let name = (format!("Member {member}").parse().unwrap(), Some("Lab".parse().unwrap()));
-            let identity = Identity::new(name, &seed, &seed, Timestamp::now());
+            let (name, organization) =
+                (format!("Member {member}").parse().unwrap(), Some("Lab".parse().unwrap()));
+            let identity = Identity::new(name, organization, &seed, &seed, Timestamp::now());
             // As many as a card may seem to have, or as a request has room for.
             let count = if number % 2 == 0 { 63 } else { 10 };
             junk(&sign_card(identity.card(), &*identity.signer(None).unwrap()).unwrap(), count)
@@ -203,13 +204,13 @@ fn junk_signatures_and_long_payloads_are_refused_before_any_is_checked() {
     (0..10).for_each(|_| long = padded(&long, &*signer));
     heard.push(said(&hand_in(&served, &long, None)));
     insta::assert_snapshot!(heard.join("\n"), @"
-    422 a card carries one signature; this one carries 11
+    422 a card must have one signature; this one has 11
       next: send it as this program writes it, with the signatures that its kind has and no others
-    422 a statement of <n> bytes; at most 194560 are accepted
+    422 the statement has <n> bytes; at most 194560 are accepted
       next: send it as this program writes it, with the signatures that its kind has and no others
-    422 a request carries one signature; this one carries 2
+    422 a request must have one signature; this one has 2
       next: send it as this program writes it, with the signatures that its kind has and no others
-    422 a statement of 300781 bytes; at most 194560 are accepted
+    422 the statement has 300781 bytes; at most 194560 are accepted
       next: send it as this program writes it, with the signatures that its kind has and no others
     ");
     // Checked one by one they took 0.25 s each on a release; this may be a build without optimization, which parses as much each time.
@@ -397,7 +398,7 @@ fn a_request_is_withdrawn_once_however_often_it_is_said() {
     assert_eq!(pay_and_hand_in(&served, &request).status, 201);
     let mut seed = [7; 32];
     seed[..4].copy_from_slice(&1_u32.to_be_bytes());
-    let identity = Identity::new(("Stranger 1".parse().unwrap(), None), &seed, &seed, Timestamp::now());
+    let identity = Identity::new("Stranger 1".parse().unwrap(), None, &seed, &seed, Timestamp::now());
     let signer = identity.signer(None).unwrap();
     let mut statuses = Vec::new();
     for second in 0..20 {
@@ -415,7 +416,7 @@ fn a_request_is_withdrawn_once_however_often_it_is_said() {
 #[test]
 fn long_bodies_of_strangers_are_refused_before_they_are_read() {
     let served = Served::founded(Database::Sqlite);
-    let digest = Sha256Digest::of(b"chunk");
+    let digest = Sha256Digest::compute(b"chunk");
     let eve = format!("Authorization: Bearer {}\r\n", served.bearer("eve"));
     for (line, bearer, status) in [
         (format!("PUT /v1/chunks/{digest}"), "", "401"),
@@ -439,16 +440,16 @@ fn usage_of_a_stranger_and_more_of_anybody_than_a_day_has_are_refused() {
     let served = Served::released(Database::Sqlite, "partners").limited("limits.usage_mib_per_person = 1\n");
     let scene = &served.scene;
     let now = Timestamp::now();
-    let stranger = Identity::new(("Stranger".parse().unwrap(), None), &[9; 32], &[9; 32], now);
+    let stranger = Identity::new("Stranger".parse().unwrap(), None, &[9; 32], &[9; 32], now);
     let batch = UsageBatch {
         card: stranger.card().clone(),
         journal: JournalId::from_bytes([1; 16]),
         first: 0,
-        previous: Sha256Digest::of(b""),
+        previous: Sha256Digest::compute(b""),
         records: vec!["a line that nobody parses".to_owned(); 5000],
         created: now,
     };
-    let subject = Subject { name: "usage".to_owned(), digest: Sha256Digest::of(b"") };
+    let subject = Subject { name: "usage".to_owned(), digest: Sha256Digest::compute(b"") };
     let batch = Statement::new(scene.catalogue_id("ada"), subject, batch);
     let batch = batch.sign(&*stranger.signer(None).unwrap()).unwrap();
     let mut heard = vec![said(&hand_in(&served, &batch, None))];
@@ -489,16 +490,13 @@ fn a_session_with_junk_beside_its_signature_is_refused_before_any_is_checked() {
     let challenge = served.post("/v1/challenges", "{}").json()["challenge"].as_str().unwrap().to_owned();
     let origin = Some(served.process.url.parse().unwrap());
     let session = Session { registry, origin, card: rosa.card().clone(), created: Timestamp::now() };
-    let subject = Subject { name: "session".to_owned(), digest: Sha256Digest::of(challenge.as_bytes()) };
-    let session = Statement::in_no_catalogue(subject, session).sign(&*rosa.signer(None).unwrap()).unwrap();
+    let subject = Subject { name: "session".to_owned(), digest: Sha256Digest::compute(challenge.as_bytes()) };
+    let session = Statement::without_catalogue(subject, session).sign(&*rosa.signer(None).unwrap()).unwrap();
     let mut json: Value = serde_json::from_str(&session.to_json()).unwrap();
     let junk = json!({ "sig": base64(&[1; 64]) });
     (0..60).for_each(|_| json["signatures"].as_array_mut().unwrap().insert(0, junk.clone()));
     let refused = served.post("/v1/sessions", &json.to_string());
-    assert_eq!(
-        said(&refused).lines().next(),
-        Some("422 a session carries one signature; this one carries 61")
-    );
+    assert_eq!(said(&refused).lines().next(), Some("422 a session must have one signature; this one has 61"));
     assert_eq!(served.post("/v1/sessions", &session.to_json()).status, 201);
 }
 
@@ -509,11 +507,11 @@ fn what_is_over_is_forgotten(database: Database) {
         Database::Postgres => database.url(),
     };
     let now = Timestamp::from_unix_seconds(1_800_000_000);
-    let person = Identity::new(("Ada".parse().unwrap(), None), &[1; 32], &[1; 32], now);
+    let person = Identity::new("Ada".parse().unwrap(), None, &[1; 32], &[1; 32], now);
     let person = person.card().verifying_key.id();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let store = Store::open(&url).await.unwrap();
-        let challenge = |number: u8| Sha256Digest::of(&[number]);
+        let challenge = |number: u8| Sha256Digest::compute(&[number]);
         for number in 0..100 {
             let expires = now.plus_seconds(if number < 99 { 120 } else { 1000 });
             store.put_challenge(challenge(number), expires).await.unwrap();
@@ -523,7 +521,7 @@ fn what_is_over_is_forgotten(database: Database) {
         assert_eq!(store.usage_of_day(person, now).await.unwrap(), 7, "the day is not over");
         store.forget(now.plus_days(2)).await.unwrap();
         assert_eq!(store.usage_of_day(person, now).await.unwrap(), 0);
-        let bearer = (Sha256Digest::of(b"bearer"), person, now.plus_seconds(3600));
+        let bearer = (Sha256Digest::compute(b"bearer"), person, now.plus_seconds(3600));
         let used = |number| store.exchange_challenge(challenge(number), bearer, now);
         assert!(!used(1).await.unwrap() && !used(99).await.unwrap(), "nothing is left");
     });

@@ -92,7 +92,7 @@ fn a_case_that_nobody_signed_is_shown_and_decided_and_ends_a_grant() {
             insta::allow_duplicates! {
                 insta::assert_snapshot!(stable(&served, &scene.refuse("august", &command)), @"
                 exit 4
-                error: one member of the board of auditors must sign, and did not
+                error: one member of the board of auditors must sign; the signature is missing
                   next: believe nothing that it says, and tell the owners: `portcullis audit verify` shows what the log has of it
                 ");
             }

@@ -312,7 +312,7 @@ fn a_records_end_and_the_rules_that_it_met_are_words_of_this_program() {
     let key = crate::support::people::Scene::with_people();
     let signer = key.identity("rosa").signer(None).unwrap();
     let (journal, at) = (JournalId::from_bytes([1; 16]), portcullis::time::Timestamp::now());
-    let digest = Sha256Digest::of(b"");
+    let digest = Sha256Digest::compute(b"");
     let begin = Begin {
         task: Task::Run,
         checkpoint: ID.parse().unwrap(),

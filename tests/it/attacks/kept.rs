@@ -59,7 +59,7 @@ fn a_grant_of_before_is_put_to_the_policy_in_force() {
     the policy was replaced since: version 6 is in force, keeps the grants of before that it permits, and does not permit this one: approvals: 2 of 3 approvals of board
     the policy was replaced since: version 6 is in force, keeps the grants of before that it permits, and does not permit this one: audience: 'University' is not admitted, nor is the person named; admitted: 'Institute'
     the policy was replaced since: version 6 is in force, keeps the grants of before that it permits, and does not permit this one: stage-exists: the policy has no stage `partners`
-    the policy was replaced since: version 6 is in force, keeps the grants of before that it permits, and does not permit this one: approvals: the registry must sign, and did not
+    the policy was replaced since: version 6 is in force, keeps the grants of before that it permits, and does not permit this one: approvals: the registry must sign; the signature is missing
     the policy was replaced since: version 6 is in force and keeps grants made under version 5 or later, and this one was made under version 4
     the policy was replaced since: version 6 is in force, and a change of policy ends every grant made before it
     ");
@@ -70,7 +70,7 @@ fn a_grant_that_cites_a_policy_that_it_was_not_made_under() {
     let cites = |version: Option<u32>, policy: &str, under: &str| {
         let mut grant = draft(&rules_of(POLICY));
         (grant.predicate.policy_version, grant.predicate.policy) =
-            (version, Sha256Digest::of(policy.as_bytes()));
+            (version, Sha256Digest::compute(policy.as_bytes()));
         verdict(&signed(&grant, &[1, 2, 9]), &rules_of(under))
     };
     let keeps = next(POLICY, 6, Some(4), &[]);
@@ -110,7 +110,7 @@ proptest! {
         let mut in_force = rules_of(&policy);
         in_force.stage = stage.parse().unwrap();
         if !agreed {
-            in_force.agreement = Some(Sha256Digest::of(b"another agreement"));
+            in_force.agreement = Some(Sha256Digest::compute(b"another agreement"));
         }
         let signers: Vec<u8> = signers.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         let made = draft(&rules_of(POLICY));
@@ -289,7 +289,7 @@ fn a_program_that_checks_nothing_hands_in_a_policy_that_revives_grants() {
             std::fs::create_dir_all(place.join(path).parent().unwrap()).unwrap();
             std::fs::write(place.join(path), bytes).unwrap();
         }
-        let repository = Repository::at(&place);
+        let repository = Repository::new(&place);
         let policy = BTreeMap::from([(CheckpointFile::Policy, policy.into_bytes())]);
         let by = Proposer::new(ada.verifying_key());
         repository.propose(&ID.parse().unwrap(), &policy, Timestamp::now().plus_days(300), &by).unwrap();
@@ -331,7 +331,7 @@ fn an_operator_hides_an_earlier_policy_so_that_the_next_revives_its_grants() {
         });
     };
     let first = people::POLICY.as_bytes();
-    let path = format!("targets/{ID}/{}.policy.toml", Sha256Digest::of(first));
+    let path = format!("targets/{ID}/{}.policy.toml", Sha256Digest::compute(first));
     put(&path, None);
     change(&served, &policy(4, "max_days = 90"));
     put(&path, Some(first.to_vec()));

@@ -22,7 +22,7 @@ fn flood(served: &Served, kind: &str, about: Sha256Digest) {
         let envelope = Envelope::new("application/vnd.in-toto+json", b"{}".to_vec()).to_json();
         let statements = (0..FLOOD).map(|number| {
             let row = StatementRow {
-                digest: Sha256Digest::of(format!("{kind} {number}").as_bytes()),
+                digest: Sha256Digest::compute(format!("{kind} {number}").as_bytes()),
                 signer: stranger,
                 kind: kind.to_owned(),
                 checkpoint: ID.parse().unwrap(),
@@ -111,7 +111,7 @@ fn a_thousand_handovers_of_one_member_hide_those_of_the_others() {
     let scene = &served.scene;
     scene.hand_over("ada");
     let manifest = std::fs::read(scene.at("homes/ada/sealed/tiny/manifest.json")).unwrap();
-    flood(&served, "handover", Sha256Digest::of(&manifest));
+    flood(&served, "handover", Sha256Digest::compute(&manifest));
     scene.hand_over("cy");
     let new = format!("request new {ID} --purpose Curiosity");
     scene.succeed("rosa", &new);

@@ -62,7 +62,7 @@ fn begin(grant: Sha256Digest, lease: Sha256Digest) -> Begin {
 
 /// Bytes of somebody's choice where a text's digest should be.
 fn text() -> KeptText {
-    KeptText { sha256: Sha256Digest::of(b"anything"), bytes: 1, sealed: Default::default() }
+    KeptText { sha256: Sha256Digest::compute(b"anything"), bytes: 1, sealed: Default::default() }
 }
 
 /// Eve, whom no board knows: her grant and lease for a public checkpoint, and the journal of her machine.

@@ -166,9 +166,10 @@ fn a_session_that_names_no_address_is_refused_with_what_to_do() {
         let challenge = served.post("/v1/challenges", "{}").json()["challenge"].as_str().unwrap().to_owned();
         let origin = origin.map(|origin| origin.parse().unwrap());
         let session = Session { registry, origin, card: rosa.card().clone(), created: Timestamp::now() };
-        let subject = Subject { name: "session".to_owned(), digest: Sha256Digest::of(challenge.as_bytes()) };
+        let subject =
+            Subject { name: "session".to_owned(), digest: Sha256Digest::compute(challenge.as_bytes()) };
         let session =
-            Statement::in_no_catalogue(subject, session).sign(&*rosa.signer(None).unwrap()).unwrap();
+            Statement::without_catalogue(subject, session).sign(&*rosa.signer(None).unwrap()).unwrap();
         served.post("/v1/sessions", &session.to_json())
     };
     let said = |answer: &Answer| {

@@ -132,8 +132,8 @@ fn a_days_tokens_are_spent_again_under_a_second_grant() {
     let begin = |grant: &[u8], checkpoint: &str| Begin {
         task: Task::Run,
         checkpoint: checkpoint.parse().unwrap(),
-        grant: Sha256Digest::of(grant),
-        lease: Sha256Digest::of(b"a lease"),
+        grant: Sha256Digest::compute(grant),
+        lease: Sha256Digest::compute(b"a lease"),
         prompt_tokens: 1,
         max_tokens: 60,
         parameters: None,

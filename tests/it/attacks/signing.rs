@@ -49,13 +49,15 @@ fn the_registry_puts_in_a_proposal_that_nobody_proposed() {
     fs::write(&open, serde_json::to_vec(&forged).unwrap()).unwrap();
     let said = scene.succeed("ben", "catalogue review");
     assert!(
-        said.contains(&format!("{ID}: refused: the proposed change of {ID} is not signed by anybody")),
+        said.contains(&format!(
+            "{ID}: refused: the proposed change of {ID} is not signed by any key that may propose it"
+        )),
         "{said}"
     );
     for sign in [format!("catalogue sign {ID}"), format!("catalogue sign {ID} {}", "0".repeat(64))] {
         let refused = scene.run_as_given("ben", &sign);
         assert!(
-            failure(&refused).contains("is not signed by anybody who may propose it"),
+            failure(&refused).contains("is not signed by any key that may propose it"),
             "{}",
             failure(&refused)
         );

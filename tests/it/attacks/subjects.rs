@@ -33,7 +33,7 @@ fn hand_in<P: Predicate>(served: &Served, person: &str, checkpoint: &str, predic
     let keeper = if checkpoint == "other" { "eve" } else { "ada" };
     let manifest =
         std::fs::read(scene.at(&format!("homes/{keeper}/sealed/{checkpoint}/manifest.json"))).unwrap();
-    let subject = Subject { name: checkpoint.to_owned(), digest: Sha256Digest::of(&manifest) };
+    let subject = Subject { name: checkpoint.to_owned(), digest: Sha256Digest::compute(&manifest) };
     let identity = scene.identity(person);
     let statement = Statement::new(scene.catalogue_id("ada"), subject, predicate);
     served.post("/v1/statements", &statement.sign(&*identity.signer(None).unwrap()).unwrap().to_json())

@@ -20,7 +20,7 @@ fn time(text: &str) -> Timestamp {
 }
 
 fn terms() -> Terms {
-    Terms { agreement: Some(Sha256Digest::of(b"promise")), ..Terms::default() }
+    Terms { agreement: Some(Sha256Digest::compute(b"promise")), ..Terms::default() }
 }
 
 /// An application that the partners' stage permits.
@@ -95,7 +95,7 @@ fn a_refusal_names_what_was_asked_and_what_the_rule_wants() {
         organization: None,
         uses: ["poetry".parse().unwrap(), "detection".parse().unwrap()].into(),
         days: 181,
-        agreement: Some(Sha256Digest::of(b"another promise")),
+        agreement: Some(Sha256Digest::compute(b"another promise")),
         ..application()
     };
     insta::assert_snapshot!(answers(PARTNERS, "partners", &stranger, terms(), "2027-06-30T00:00:00Z"), @"
@@ -338,7 +338,7 @@ prop_compose! {
         Application {
             checkpoint: if here { "demo-small" } else { "demo-large" }.parse().unwrap(),
             organization: member.then(|| "Example University".parse().unwrap()),
-            agreement: signed.map(|right| if right { Sha256Digest::of(b"promise") } else { Sha256Digest::of(b"") }),
+            agreement: signed.map(|right| if right { Sha256Digest::compute(b"promise") } else { Sha256Digest::compute(b"") }),
             approvals: [("board".parse().unwrap(), board), ("ethics".parse().unwrap(), ethics)].into(),
             uses,
             days,

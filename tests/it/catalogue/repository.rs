@@ -128,7 +128,7 @@ fn a_catalogue_is_proposed_signed_and_published() {
     ");
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q {}", INIT.replace("olga --registry", "otto --registry")))), @"
     exit 3
-    error: another change of root is proposed already: <hex>
+    error: another change of root is already proposed: <hex>
       next: read `portcullis catalogue review` and sign that one; or put yours in its place with --instead-of <hex>, and so for each role
     ");
     insta::assert_snapshot!(stable(&succeed(at, "-q --home olga --registry c catalogue review")), @"
@@ -171,12 +171,12 @@ fn a_catalogue_is_proposed_signed_and_published() {
     ");
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home ada --registry c catalogue sign root {root}"))), @"
     exit 3
-    error: the key <hex> has no say in root: the owners sign it
+    error: the key <hex> may not sign root: the owners sign it
       next: ask one of them; if that is you, name your own --home
     ");
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home registry --registry c catalogue sign root {root}"))), @"
     exit 3
-    error: the key <hex> has no say in root: the owners sign it
+    error: the key <hex> may not sign root: the owners sign it
       next: ask one of them; if that is you, name your own --home
     ");
     sign(at, &["otto"]);
@@ -314,7 +314,7 @@ fn a_board_and_the_owners_rotate() {
     ");
     insta::assert_snapshot!(stable(&refuse(at, &format!("-q --home cy --registry c catalogue sign gpt2-124m {}", open_change(at, "gpt2-124m")))), @"
     exit 3
-    error: the key <hex> has no say in gpt2-124m: the board of gpt2-124m signs it
+    error: the key <hex> may not sign gpt2-124m: the board of gpt2-124m signs it
       next: ask one of them; if that is you, name your own --home
     ");
     sign(at, &["dee"]);
@@ -339,7 +339,7 @@ fn a_board_and_the_owners_rotate() {
     insta::assert_snapshot!(publish(at), @"
     published version 5; publish again before <time>
       waiting   root: it needs 1 more of the owners (root)
-      waiting   targets: what depends on it is not signed yet
+      waiting   targets: other metadata that depends on it is not signed yet
     ");
     sign(at, &["otto"]);
     insta::assert_snapshot!(publish(at), @"
@@ -404,7 +404,7 @@ fn refusals_say_what_to_do() {
       next: check the spelling
 
     exit 2
-    error: nothing of the board of gpt2-124m would change
+    error: the board of gpt2-124m would not change
       next: say what is to change: --add, --remove or --threshold
 
     exit 2
@@ -412,7 +412,7 @@ fn refusals_say_what_to_do() {
       next: change the threshold, or who signs
 
     exit 2
-    error: Ada is in the board of gpt2-124m already
+    error: Ada is already in the board of gpt2-124m
       next: leave out that --add
 
     exit 2
@@ -424,7 +424,7 @@ fn refusals_say_what_to_do() {
       next: see `portcullis catalogue status` for names; a key id needs 12 digits or more
 
     exit 3
-    error: the catalogue has no board for snapshot: it has gpt2-124m
+    error: the catalogue has no board for snapshot; its boards: gpt2-124m
       next: check the spelling, or let an owner found one: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`
 
     exit 2
@@ -440,19 +440,19 @@ fn refusals_say_what_to_do() {
       next: see `portcullis catalogue status` for what is proposed
 
     exit 3
-    error: the catalogue has no board for gtp2-124m: it has gpt2-124m
+    error: the catalogue has no board for gtp2-124m; its boards: gpt2-124m
       next: check the spelling, or let an owner found one: `portcullis catalogue board add <checkpoint> --threshold <count> --member <card>`
 
     exit 2
-    error: gpt2-124m has a board already
+    error: gpt2-124m already has a board
       next: change its members with `portcullis catalogue rotate <checkpoint> --add <card> --remove <name>`
 
     exit 2
-    error: no root of trust is in zoe/catalogue; none is ever taken from a server unasked
+    error: no root of trust in zoe/catalogue; the root of trust is never taken from a server
       next: join it once: `portcullis join <invitation>`, or `portcullis join <registry> --root <file>` with the root that the owners handed you; before it is founded, its owners use `portcullis catalogue review`
 
     exit 4
-    error: the root given is not what it should be: expected value at line 1 column 1
+    error: the given root is malformed: expected value at line 1 column 1
       next: do not use this copy: fetch it from another place, and tell the owners
     ");
 }
@@ -473,7 +473,7 @@ fn nobody_signs_a_change_of_another_or_an_older_catalogue() {
     assert!(refuse(at, propose).contains("rolled back"));
     insta::assert_snapshot!(refuse(at, "-q --home ada --registry c catalogue sign gpt2-124m"), @"
     exit 4
-    error: timestamp.json is rolled back: version 2 is offered, version 3 was accepted before
+    error: timestamp.json was rolled back: version 3 was accepted before, and the server has version 2
       next: someone serves an older catalogue: fetch it from another place, and tell the owners
     ");
     for home in ["olga", "dee"] {
@@ -486,7 +486,7 @@ fn nobody_signs_a_change_of_another_or_an_older_catalogue() {
         refuse(at, "--home ada --registry d catalogue refresh --root d/catalogue/metadata/1.root.json"),
         @"
     exit 3
-    error: root version 1 is trusted already, and the root given (version 1) is another catalogue's
+    error: root version 1 is already trusted; the given root (version 1) is of another catalogue
       next: if you mean to change to another catalogue, use another --home for it
     "
     );

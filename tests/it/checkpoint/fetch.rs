@@ -65,7 +65,7 @@ fn a_piece_goes_on_where_its_connection_ended() {
 #[test]
 fn a_server_without_mercy_is_given_up_by_name() {
     let (server, attempt) = fetch_weights(|_, _| Act::Status(503, vec![]));
-    insta::assert_snapshot!(attempt.refusal(&server), @"`model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last: http://[server]/124M/model.ckpt.data-00000-of-00001: the server answered 503");
+    insta::assert_snapshot!(attempt.refusal(&server), @"`model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last error: http://[server]/124M/model.ckpt.data-00000-of-00001: the server returned status 503");
     assert!(!attempt.path(WEIGHTS).exists());
     assert!(attempt.recorder.text().contains("attempt 4 of 4"));
 }
@@ -85,13 +85,13 @@ fn servers_that_are_busy_are_waited_for() {
         _ => Act::Serve,
     });
     let notes = attempt.recorder.text();
-    assert!(notes.contains("answered 429; attempt 2 of 4 in 0.0 s"), "{notes}");
+    assert!(notes.contains("returned status 429; attempt 2 of 4 in 0.0 s"), "{notes}");
 }
 
 #[test]
 fn other_refusals_are_not_repeated() {
     let (server, attempt) = fetch_weights(|_, _| Act::Status(400, vec![]));
-    insta::assert_snapshot!(attempt.refusal(&server), @"http://[server]/124M/model.ckpt.data-00000-of-00001: the server answered 400");
+    insta::assert_snapshot!(attempt.refusal(&server), @"http://[server]/124M/model.ckpt.data-00000-of-00001: the server returned status 400");
     assert_eq!(attempt.recorder.text(), "");
 }
 
@@ -122,13 +122,13 @@ fn lies_about_ranges_and_lengths_are_never_written_as_complete() {
         attempt.assert_whole();
     }
     insta::assert_snapshot!(refusals, @"
-    shifted: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent answer: bytes 0-999 were asked, 1-1000 of 10500 came
-    beyond: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent answer: bytes 0-999 were asked, 0-10499 of 10500 came
-    nonsense: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent answer: its Content-Range is `bytes all/of it`
-    short: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent answer: 1000 bytes by its Content-Range, 400 by its length
-    long: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent answer: 1000 bytes by its Content-Range, 1400 by its length
-    overlong: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent answer: more bytes came than it promised
-    416: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent answer: it has these bytes, and says that it has not
+    shifted: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last error: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent response: bytes 0-999 were requested, 1-1000 of 10500 received
+    beyond: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last error: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent response: bytes 0-999 were requested, 0-10499 of 10500 received
+    nonsense: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last error: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent response: malformed Content-Range `bytes all/of it`
+    short: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last error: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent response: 1000 bytes by Content-Range, 400 by Content-Length
+    long: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last error: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent response: 1000 bytes by Content-Range, 1400 by Content-Length
+    overlong: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last error: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent response: the body is longer than stated
+    416: `model.ckpt.data-00000-of-00001` could not be fetched in 4 attempts; the last error: http://[server]/124M/model.ckpt.data-00000-of-00001: inconsistent response: status 416 for a range inside the file
     ");
 }
 
@@ -142,7 +142,7 @@ fn a_server_that_ignores_ranges_gets_one_stream() {
     publish_openai(&server.site);
     let attempt = Attempt::at(&openai(), options(&server));
     attempt.assert_whole();
-    assert!(attempt.recorder.text().contains("the server ignores ranges"));
+    assert!(attempt.recorder.text().contains("the server does not support ranges"));
     assert_eq!(attempt.recorder.bytes.load(Ordering::SeqCst), 10_500 + 6 * 300);
     // One that honours them for the first byte only.
     let (_, attempt) = fetch_weights(|_, seen| match seen.range {
@@ -172,7 +172,7 @@ fn a_length_must_be_stated_or_shown() {
     });
     attempt.assert_whole();
     let (server, attempt) = without_length(|_| Act::UntilClose);
-    insta::assert_snapshot!(attempt.refusal(&server), @"`encoder.json` was refused: the server states no length for it, so nobody could tell its end; use another mirror");
+    insta::assert_snapshot!(attempt.refusal(&server), @"`encoder.json` was refused: the server does not state its length, so a truncated file could not be detected; use another mirror");
 }
 
 #[test]
@@ -186,9 +186,9 @@ fn a_file_that_changes_underway_is_begun_again_with_a_word() {
         Act::Serve
     });
     let fetched = attempt.outcome.as_ref().unwrap();
-    assert_eq!(sha256_of(fetched, WEIGHTS), Sha256Digest::of(&new));
+    assert_eq!(sha256_of(fetched, WEIGHTS), Sha256Digest::compute(&new));
     let notes = attempt.recorder.text();
-    assert!(notes.contains("starting it again"), "{notes}");
+    assert!(notes.contains("starting again"), "{notes}");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_file_that_never_holds_still_is_given_up() {
         site.publish(&format!("/124M/{WEIGHTS}"), &weights(), &[version]);
         Act::Serve
     });
-    insta::assert_snapshot!(attempt.refusal(&server), @"`model.ckpt.data-00000-of-00001` was begun 5 times and each time changed on the server or on disk; fetch it from a mirror that holds still");
+    insta::assert_snapshot!(attempt.refusal(&server), @"`model.ckpt.data-00000-of-00001` changed on the server or on disk during each of 5 attempts; use a mirror whose files do not change");
 }
 
 #[test]
@@ -208,9 +208,9 @@ fn other_bytes_than_the_known_ones_are_refused_by_name() {
         _ => Act::Serve,
     });
     let mut options = options(&server);
-    options.expected.insert(WEIGHTS.into(), Sha256Digest::of(&weights()));
+    options.expected.insert(WEIGHTS.into(), Sha256Digest::compute(&weights()));
     let attempt = Attempt::at(&openai(), options.clone());
-    insta::assert_snapshot!(attempt.refusal(&server), @"`model.ckpt.data-00000-of-00001` was refused: its SHA-256 is 857624c9d045504265ac20034775d33c6df07b153bf4340fc72b9e96048e9d4b, and the known digest is 63c81e89526da70ea35b58664b9f760535ab4f9b7d6fbe8c0ffa24f792edd6c6; what came was removed, so fetch again, or from elsewhere");
+    insta::assert_snapshot!(attempt.refusal(&server), @"`model.ckpt.data-00000-of-00001` was refused: its SHA-256 is 857624c9d045504265ac20034775d33c6df07b153bf4340fc72b9e96048e9d4b, and the known digest is 63c81e89526da70ea35b58664b9f760535ab4f9b7d6fbe8c0ffa24f792edd6c6; the download was removed; try again, or use another source");
     assert!(!attempt.path(WEIGHTS).exists());
     assert!(!attempt.path(&format!("{WEIGHTS}.part")).exists());
     // The same options and an honest server.
@@ -232,7 +232,7 @@ fn files_too_large_for_their_kind_are_refused_before_they_come() {
     });
     publish_openai(&server.site);
     let attempt = Attempt::at(&openai(), options(&server));
-    insta::assert_snapshot!(attempt.refusal(&server), @"`hparams.json` has 99999999999 bytes; a file of its kind may have 1048576");
+    insta::assert_snapshot!(attempt.refusal(&server), @"`hparams.json` has 99999999999 bytes; at most 1048576 are accepted for this kind of file");
 }
 
 #[test]
@@ -256,8 +256,8 @@ fn servers_that_trickle_or_fall_silent_are_left() {
         attempt.refusal(&server)
     });
     insta::assert_snapshot!(refusals.join("\n"), @"
-    `model.ckpt.data-00000-of-00001` could not be fetched in 2 attempts; the last: http://[server]/124M/model.ckpt.data-00000-of-00001: stalled: fewer than 16 bytes came within 0.25 s
-    `model.ckpt.data-00000-of-00001` could not be fetched in 2 attempts; the last: http://[server]/124M/model.ckpt.data-00000-of-00001: no answer within 0.45 s
+    `model.ckpt.data-00000-of-00001` could not be fetched in 2 attempts; the last error: http://[server]/124M/model.ckpt.data-00000-of-00001: stalled: fewer than 16 bytes within 0.25 s
+    `model.ckpt.data-00000-of-00001` could not be fetched in 2 attempts; the last error: http://[server]/124M/model.ckpt.data-00000-of-00001: no response within 0.45 s
     ");
     // Once only, it is borne.
     fetch(acts[1], 1).1.assert_whole();
@@ -274,7 +274,7 @@ fn a_folder_takes_one_fetch_at_a_time() {
     let fetch = || fetcher.fetch_blocking(&openai(), folder.path(), &Recorder::default());
     let refusal = fetch().unwrap_err().to_string();
     let refusal = refusal.replace(&folder.path().display().to_string(), "[folder]");
-    insta::assert_snapshot!(refusal, @"[folder] is in use: another fetch writes to this folder; wait for it, or end it");
+    insta::assert_snapshot!(refusal, @"[folder] is in use: another fetch writes to this folder; wait until it ends, or stop it");
     drop(lock);
     fetch().unwrap();
 }

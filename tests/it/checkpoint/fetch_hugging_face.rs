@@ -16,7 +16,7 @@ fn hugging_face() -> RemoteSource {
 fn publish_repository(site: &Site, files: &[(&str, Vec<u8>)]) {
     for (name, bytes) in files {
         for revision in ["main", COMMIT] {
-            let headers = [etag(&Sha256Digest::of(bytes).to_string()), ("X-Repo-Commit", COMMIT.into())];
+            let headers = [etag(&Sha256Digest::compute(bytes).to_string()), ("X-Repo-Commit", COMMIT.into())];
             site.publish(&format!("/org/name/resolve/{revision}/{name}"), bytes, &headers);
         }
     }
@@ -45,7 +45,7 @@ fn a_repository_is_fetched_at_one_commit() {
     assert_eq!(fetched.origin.commit.as_deref(), Some(COMMIT));
     for (name, bytes) in &files {
         assert_eq!(&fs::read(attempt.path(name)).unwrap(), bytes);
-        assert_eq!(sha256_of(fetched, name), Sha256Digest::of(bytes));
+        assert_eq!(sha256_of(fetched, name), Sha256Digest::compute(bytes));
     }
     let by_branch = server.site.seen().into_iter().filter(|s| s.path.contains("/main/")).count();
     assert_eq!(by_branch, 1);
@@ -62,7 +62,7 @@ fn shards_are_fetched_as_the_list_names_them() {
     let fetched = attempt.outcome.as_ref().unwrap();
     assert_eq!(fetched.files.len(), 6);
     let second = sha256_of(fetched, "model-2-of-2.safetensors");
-    assert_eq!(second, Sha256Digest::of(&noise(12, 3_500)));
+    assert_eq!(second, Sha256Digest::compute(&noise(12, 3_500)));
 }
 
 #[test]
@@ -79,10 +79,10 @@ fn lists_that_lead_elsewhere_are_refused() {
         refusals += &(attempt.refusal(&server) + "\n");
     }
     insta::assert_snapshot!(refusals, @"
-    `model.safetensors.index.json` was refused: it names `../../.bashrc`, and a shard is a plain file name that ends in `.safetensors`
-    `model.safetensors.index.json` was refused: it names `pytorch_model.bin`, and a shard is a plain file name that ends in `.safetensors`
-    `model.safetensors.index.json` was refused: it names `.x.safetensors`, and a shard is a plain file name that ends in `.safetensors`
-    `model.safetensors.index.json` was refused: it names 0 files; 1 to 256 are possible
+    `model.safetensors.index.json` was refused: it names `../../.bashrc`; a shard must be a plain file name that ends in `.safetensors`
+    `model.safetensors.index.json` was refused: it names `pytorch_model.bin`; a shard must be a plain file name that ends in `.safetensors`
+    `model.safetensors.index.json` was refused: it names `.x.safetensors`; a shard must be a plain file name that ends in `.safetensors`
+    `model.safetensors.index.json` was refused: it names 0 files; 1 to 256 are accepted
     `model.safetensors.index.json` was refused: EOF while parsing a value at line 1 column 14
     ");
 }
@@ -96,9 +96,9 @@ fn pickles_are_refused_with_the_reason() {
         assert!(!attempt.path(name).exists());
     }
     insta::assert_snapshot!(refusals, @"
-    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `pytorch_model.bin`, which is refused: it is a Python pickle, which can run code as it is opened
-    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `tf_model.h5`, which is refused: a Keras file can carry code, and there is no reader for it here
-    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `flax_model.msgpack`, which is refused: there is no reader for Flax's format here
+    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `pytorch_model.bin`, which is not supported: it is a Python pickle, which can run code when it is loaded
+    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `tf_model.h5`, which is not supported: it is a Keras file, which can contain code
+    hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has no safetensors weights, only `flax_model.msgpack`, which is not supported: it is in Flax's format
     hf:org/name@607a30d783dfa663caf39e06633721c8d4cfcd7e has neither `model.safetensors` nor `model.safetensors.index.json`
     ");
 }
@@ -118,8 +118,8 @@ fn gated_and_absent_repositories_say_why() {
         refusals += &(attempt.refusal(&server) + "\n");
     }
     insta::assert_snapshot!(refusals, @"
-    http://[server]/org/name/resolve/main/config.json: refused (401); it is gated, private or absent, and HF_TOKEN is not set
-    http://[server]/org/name/resolve/main/config.json: refused (403); HF_TOKEN was sent, and has no access
+    http://[server]/org/name/resolve/main/config.json: access denied (401): it is gated, private or does not exist, and HF_TOKEN is not set
+    http://[server]/org/name/resolve/main/config.json: access denied (403): HF_TOKEN was sent but has no access
     http://[server]/org/name/resolve/main/config.json: not found (404)
     ");
 }
@@ -161,7 +161,7 @@ fn saw_bearer(server: &Server) -> bool {
 
 #[test]
 fn the_bearer_goes_to_the_endpoint_and_not_where_it_redirects() {
-    let (endpoint, storage) = endpoint_and_storage(Sha256Digest::of(&weights()));
+    let (endpoint, storage) = endpoint_and_storage(Sha256Digest::compute(&weights()));
     let attempt = Attempt::at(&hugging_face(), with_bearer(&endpoint));
     let fetched = attempt.outcome.as_ref().unwrap();
     let announced = fetched.files.iter().find(|f| f.name == "model.safetensors").unwrap();
@@ -181,17 +181,17 @@ fn the_bearer_never_goes_to_a_mirror() {
     attempt.outcome.as_ref().unwrap();
     assert!(!saw_bearer(&server));
     let notes = attempt.recorder.text().replace(&server.address.to_string(), "[server]");
-    insta::assert_snapshot!(notes, @"HF_TOKEN is not sent to http://[server]: it goes to the endpoint only, never to a mirror or over plain http");
+    insta::assert_snapshot!(notes, @"HF_TOKEN is not sent to http://[server]: it is sent only to the endpoint, never to a mirror or over plain http");
 }
 
 #[test]
 fn announced_digests_bind_and_known_ones_bind_more() {
-    let wrong = Sha256Digest::of(b"something else");
+    let wrong = Sha256Digest::compute(b"something else");
     let (endpoint, storage) = endpoint_and_storage(wrong);
     let attempt = Attempt::at(&hugging_face(), with_bearer(&endpoint));
-    insta::assert_snapshot!(attempt.refusal(&endpoint), @"`model.safetensors` was refused: its SHA-256 is 63c81e89526da70ea35b58664b9f760535ab4f9b7d6fbe8c0ffa24f792edd6c6, and the digest that the endpoint announced is f41f3fa625ff120ddca7ef456bf66371ecea23c129f4e4c32367101edb516cf8; what came was removed, so fetch again, or from elsewhere");
+    insta::assert_snapshot!(attempt.refusal(&endpoint), @"`model.safetensors` was refused: its SHA-256 is 63c81e89526da70ea35b58664b9f760535ab4f9b7d6fbe8c0ffa24f792edd6c6, and the digest that the endpoint announced is f41f3fa625ff120ddca7ef456bf66371ecea23c129f4e4c32367101edb516cf8; the download was removed; try again, or use another source");
     let mut options = with_bearer(&endpoint);
-    options.expected.insert("model.safetensors".into(), Sha256Digest::of(&weights()));
+    options.expected.insert("model.safetensors".into(), Sha256Digest::compute(&weights()));
     storage.site.forget();
     let attempt = Attempt::at(&hugging_face(), options);
     insta::assert_snapshot!(attempt.refusal(&endpoint), @"`model.safetensors` was refused: the server announces SHA-256 f41f3fa625ff120ddca7ef456bf66371ecea23c129f4e4c32367101edb516cf8, and the known digest is 63c81e89526da70ea35b58664b9f760535ab4f9b7d6fbe8c0ffa24f792edd6c6");
@@ -218,7 +218,7 @@ fn a_signed_address_that_ends_is_asked_for_again() {
     publish_repository(&endpoint.site, &small_files());
     let attempt = Attempt::at(&hugging_face(), with_bearer(&endpoint));
     let fetched = attempt.outcome.as_ref().unwrap();
-    assert_eq!(sha256_of(fetched, "model.safetensors"), Sha256Digest::of(&weights()));
+    assert_eq!(sha256_of(fetched, "model.safetensors"), Sha256Digest::compute(&weights()));
 }
 
 #[test]
@@ -230,15 +230,15 @@ fn redirects_are_bounded_and_stay_on_the_safe_side() {
         refusals += &(attempt.refusal(&server) + "\n");
     }
     insta::assert_snapshot!(refusals, @"
-    http://[server]/org/name/resolve/main/config.json: redirect refused: more than 8 in a row
-    http://[server]/org/name/resolve/main/config.json: redirect refused: it leaves https, or this machine, for plain http
-    http://[server]/org/name/resolve/main/config.json: redirect refused: it leads to something other than https
+    http://[server]/org/name/resolve/main/config.json: redirect refused: more than 8 redirects
+    http://[server]/org/name/resolve/main/config.json: redirect refused: it leads from https, or from this machine, to plain http
+    http://[server]/org/name/resolve/main/config.json: redirect refused: it does not lead to https
     ");
 }
 
 #[test]
 fn secrets_are_in_no_message() {
-    let (endpoint, storage) = endpoint_and_storage(Sha256Digest::of(b"other"));
+    let (endpoint, storage) = endpoint_and_storage(Sha256Digest::compute(b"other"));
     let options = with_bearer(&endpoint);
     let mut told = format!("{options:?} {:?}", Fetcher::new(options.clone()));
     let attempt = Attempt::at(&hugging_face(), options.clone());

@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 
 use crate::support::*;
 use portcullis::checkpoint::config::ModelConfig;
-use portcullis::checkpoint::{Checkpoint, ImportRequest, ImportSource, Imported, import};
+use portcullis::checkpoint::{Checkpoint, ImportOutcome, ImportRequest, ImportSource, import};
 use portcullis::inference::tokenizer::{SpecialTokens, Tokenizer};
 use portcullis::inference::{Arithmetic, LoadOptions, Model, Precision};
-use portcullis::progress::Silent;
+use portcullis::progress::NoProgress;
 use serde_json::{Map, Value, json};
 
 /// A checkpoint that was imported, and the folder that it lies in.
 struct Form {
     _folder: tempfile::TempDir,
     source: PathBuf,
-    imported: Imported,
+    imported: ImportOutcome,
 }
 
 impl Form {
@@ -38,7 +38,7 @@ impl Form {
             destination: folder.path().join("imported"),
             unofficial: false,
         };
-        let imported = import(&request, &Silent).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let imported = import(&request, &NoProgress).unwrap_or_else(|error| panic!("{case}: {error}"));
         Self { _folder: folder, source, imported }
     }
 
@@ -53,7 +53,7 @@ impl Form {
     fn logits(&self, ids: &[u32], precision: Option<Precision>, arithmetic: Arithmetic) -> Vec<f32> {
         let options = LoadOptions { precision, arithmetic, threads: Some(2), ..LoadOptions::default() };
         let weights = self.checkpoint().weights().unwrap();
-        let model = Model::load(self.config(), &weights, &options, &Silent).unwrap();
+        let model = Model::load(self.config(), &weights, &options, &NoProgress).unwrap();
         model.forward(ids, &mut model.cache(ids.len()).unwrap()).unwrap()
     }
 
@@ -148,7 +148,7 @@ fn what_transformers_loads_loads_with_its_logits_and_ids() {
             assert_eq!(form.ids(text), token_ids(&tokens["ids"]), "{case}: {text:?}");
         }
         let report =
-            portcullis::checkpoint::verify(&form.source.with_file_name("imported"), &Silent).unwrap();
+            portcullis::checkpoint::verify(&form.source.with_file_name("imported"), &NoProgress).unwrap();
         assert!(report.is_sound() && report.strangers.is_empty(), "{case}: {report:?}");
     }
 }
@@ -182,13 +182,13 @@ fn what_is_left_out_is_said() {
         "f02-tf-adam",
     ];
     insta::assert_snapshot!(cases.map(notes).join("\n"), @"
-    a10-score: left out score.weight: a head for something else than the next token
+    a10-score: left out score.weight: a head that does not predict the next token
     a12-mixed-norms-f32: stored every tensor as F32: the file mixes F16, F32
     a13-extra-i64: 
     a13-f64one: stored every tensor as F32: the file mixes F16, F64
     b03-v4-added: 
-    b17-lower: tokenizer.json has the normalizer Lowercase, which GPT2Tokenizer does not apply in transformers, nor does this program; the tokenizers library does
-    f02-tf-adam: left out beta1_power, beta2_power, model/ln_f/g/Adam, model/ln_f/g/Adam_1: the state of a training, not weights
+    b17-lower: tokenizer.json has the normalizer Lowercase, which GPT2Tokenizer ignores in transformers and here; the tokenizers library does not
+    f02-tf-adam: left out beta1_power, beta2_power, model/ln_f/g/Adam, model/ln_f/g/Adam_1: training state, not weights
     ");
     let edited = Form::edited("a10-score", |source| {
         set(source, "config.json", &json!({"eos_token_id": [50256, 7], "bos_token_id": 50256}));
@@ -198,9 +198,9 @@ fn what_is_left_out_is_said() {
     });
     assert_eq!((edited.config().end_tokens.as_slice(), edited.config().begin_token), (&[9, 8][..], None));
     insta::assert_snapshot!(edited.notes().join("\n"), @"
-    generation_config.json sets `repetition_penalty`, which is not applied: `run` takes its settings from the command line
-    left out score.weight: a head for something else than the next token
-    no text will end or begin with 50256: the vocabulary has no such token
+    generation_config.json sets `repetition_penalty`, which is ignored: `run` takes its settings from the command line
+    left out score.weight: a head that does not predict the next token
+    ignored the begin or end token 50256: it is not in the vocabulary
     ");
 }
 
@@ -390,7 +390,7 @@ fn an_imported_tokenizer_is_sealed_facts_and_all_in_a_folder_that_others_read() 
     }
     // What lies in `tokenizer.json` must be what lies beside it.
     tokenizer(&imported, |file| file["model"]["merges"].as_array_mut().unwrap().truncate(9));
-    let report = portcullis::checkpoint::verify(&imported, &Silent).unwrap();
+    let report = portcullis::checkpoint::verify(&imported, &NoProgress).unwrap();
     assert_eq!(report.files.iter().map(|problem| problem.name()).collect::<Vec<_>>(), ["tokenizer.json"]);
 }
 
@@ -435,7 +435,7 @@ fn what_is_something_else_is_named_with_what_to_do() {
     messages.push(refused("a10-score", |source| set(source, "config.json", &json!({"model_type": "llama"}))));
     insta::assert_snapshot!(messages.join("\n"), @r#"
     a06-no-positions: exit 4
-    error: source/config.json has no `n_positions`, which is 1024 then, as in transformers; the weights have 128
+    error: source/config.json does not set `n_positions`, so it is 1024, as in transformers; the weights have 128
       next: if the weights are whole, add "n_positions": 128 to that file
 
     b10-config-bom: exit 4
@@ -443,23 +443,23 @@ fn what_is_something_else_is_named_with_what_to_do() {
       next: save the file as UTF-8 without a byte order mark; transformers refuses it, too
 
     b11-bert-vocab: exit 3
-    error: source/vocab.txt is BERT's vocabulary (WordPiece), with which no GPT was trained
+    error: source/vocab.txt is BERT's vocabulary (WordPiece), which is not supported
       next: put GPT-2's own vocab.json and merges.txt, or the tokenizer.json with which the model was trained, beside the weights
 
     b12-spiece: exit 3
-    error: source/spiece.model is a sentencepiece model, with which no GPT was trained
+    error: source/spiece.model is a sentencepiece model, which is not supported
       next: put GPT-2's own vocab.json and merges.txt, or the tokenizer.json with which the model was trained, beside the weights
 
     c04-lora: exit 3
-    error: source/adapter_model.safetensors is an adapter (LoRA or another of PEFT's): a difference to a base, not a checkpoint
+    error: source/adapter_model.safetensors is an adapter (LoRA or another of PEFT's) to a base model, not a checkpoint
       next: merge it into its base (PEFT's `merge_and_unload`, then `save_pretrained`) and import that
 
     c05-gguf: exit 3
-    error: source/gpt2.Q8_0.gguf is GGUF, the format of llama.cpp, which this program does not read
+    error: source/gpt2.Q8_0.gguf is GGUF, a format of llama.cpp, which is not supported
       next: import what it was made from: model.safetensors of the same model
 
     c06-lfs: exit 4
-    error: source/model.safetensors is a git-LFS pointer: a note of where the file is, not the file
+    error: source/model.safetensors is a git LFS pointer, not the file itself
       next: run `git lfs pull` in that folder, or fetch the file by `hf download`
 
     a10-score: exit 4
@@ -467,15 +467,15 @@ fn what_is_something_else_is_named_with_what_to_do() {
       next: save the file as UTF-8 without a byte order mark; transformers refuses it, too
 
     a10-score: exit 4
-    error: source/vocab.json is a git-LFS pointer: a note of where the file is, not the file
+    error: source/vocab.json is a git LFS pointer, not the file itself
       next: run `git lfs pull` in that folder, or fetch the file by `hf download`
 
     a10-score: exit 4
-    error: source/config.json is a web page, not the file that its name says
+    error: source/config.json is a web page, not the expected file
       next: the server sent a page, perhaps one to log in at: fetch the file again
 
     a10-score: exit 3
-    error: source/model.onnx is ONNX, a graph with weights, which this program does not read
+    error: source/model.onnx is ONNX, which is not supported
       next: import what it was made from: model.safetensors of the same model
 
     a10-score: exit 3
@@ -555,11 +555,11 @@ fn a_tokenizer_that_cannot_be_had_is_refused_by_name() {
       next: the file is sound, but its ids would differ here: use transformers, or a byte-level BPE tokenizer without that part
 
     a10-score: exit 2
-    error: source/tokenizer_config.json: the tokenizer's class is PreTrainedTokenizerFast, which needs tokenizer.json, and there is none
+    error: source/tokenizer_config.json: the tokenizer's class PreTrainedTokenizerFast requires tokenizer.json, which is missing
       next: put the tokenizer.json of the same model beside the weights
 
     b01-v5-tokjson-only: exit 4
-    error: source/tokenizer.json: not a tokenizer: it is a list, not an object of names and values
+    error: source/tokenizer.json: not a tokenizer: it is a list, not an object
       next: fetch it again from where it was published, and import it again
     "#);
 }

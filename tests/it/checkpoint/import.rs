@@ -129,7 +129,7 @@ fn a_known_file_that_does_not_match_is_refused_unless_it_is_another_build() {
     large(folder.path());
     insta::assert_snapshot!(refuse(folder.path(), "import 117M large --to imported"), @"
     exit 4
-    error: large/config.json is not gpt2-124m's: SHA-256 is 81ee412126c35bf1031675de7e46fdb6340aaa38db8b557381ffb4f4d68378ad, on record is 0daed7749b4f02b8f76240d5444551d7b08712dab4d0adb8239c56ba823bb7b4
+    error: large/config.json is not gpt2-124m's: SHA-256 is 81ee412126c35bf1031675de7e46fdb6340aaa38db8b557381ffb4f4d68378ad, not 0daed7749b4f02b8f76240d5444551d7b08712dab4d0adb8239c56ba823bb7b4 as on record
       next: fetch the file again; if it is meant to be another build, say so with --unofficial
     ");
     assert!(!folder.path().join("imported").exists());
@@ -146,14 +146,14 @@ fn pickles_and_other_frameworks_are_refused() {
         fs::rename(source.join("model.safetensors"), source.join("pytorch_model.bin")).unwrap();
     }), @"
     exit 3
-    error: source/pytorch_model.bin is a pickle, which runs code when it is loaded
+    error: source/pytorch_model.bin is a pickle, which is not supported: it runs code when it is loaded
       next: fetch model.safetensors of the same repository instead, or convert the file where running it is safe
     ");
     insta::assert_snapshot!(spoiled("f32", |source| {
         fs::rename(source.join("model.safetensors"), source.join("weights.pkl")).unwrap();
     }), @"
     exit 3
-    error: source/weights.pkl is a pickle, which runs code when it is loaded
+    error: source/weights.pkl is a pickle, which is not supported: it runs code when it is loaded
       next: fetch model.safetensors of the same repository instead, or convert the file where running it is safe
     ");
 }
@@ -162,7 +162,7 @@ fn pickles_and_other_frameworks_are_refused() {
 fn what_is_no_checkpoint_is_refused() {
     insta::assert_snapshot!(spoiled("f32", |source| fs::remove_file(source.join("model.safetensors")).unwrap()), @"
     exit 2
-    error: source holds no checkpoint: neither model.safetensors nor model.ckpt.index
+    error: source has no checkpoint: neither model.safetensors nor model.ckpt.index
       next: give the folder that holds config.json and model.safetensors, or hparams.json and model.ckpt.index
     ");
     insta::assert_snapshot!(spoiled("f32", |source| fs::remove_dir_all(source).unwrap()), @"
@@ -199,7 +199,7 @@ fn spoiled_weights_are_refused_with_the_tensor_named() {
         file.set_len(100_000).unwrap();
     }), @"
     exit 4
-    error: source/model.safetensors: the tensors take 116352 bytes but the file holds 97544
+    error: source/model.safetensors: the tensors have 116352 bytes, but the file has 97544
       next: fetch it again from where it was published, and import it again
     ");
     insta::assert_snapshot!(spoiled("f32", |source| {
@@ -215,14 +215,14 @@ fn spoiled_weights_are_refused_with_the_tensor_named() {
         edit_header(source, |header| header.get_mut("wpe.weight").unwrap()["data_offsets"][0] = json!(0));
     }), @"
     exit 4
-    error: source/model.safetensors: tensor `wpe.weight` begins at byte 0 of the data, overlapping the one before it, which ends at byte 65536
+    error: source/model.safetensors: tensor `wpe.weight` begins at byte 0 of the data, overlapping the previous one, which ends at byte 65536
       next: fetch it again from where it was published, and import it again
     ");
     insta::assert_snapshot!(spoiled("f32", |source| {
         edit_header(source, |header| header.get_mut("wpe.weight").unwrap()["dtype"] = json!("I32"));
     }), @"
     exit 3
-    error: source/model.safetensors: tensor `wpe.weight` has dtype I32; supported are F32, F16 and BF16, and F64 in what is imported
+    error: source/model.safetensors: tensor `wpe.weight` has dtype I32; supported are F32, F16 and BF16, and for imports F64
       next: the file is sound, but its weights are quantized or in another type: import the checkpoint in F32, F16 or BF16 that it was made from
     ");
     insta::assert_snapshot!(spoiled("f32", |source| edit_header(source, |header| {
@@ -390,7 +390,7 @@ fn a_second_import_finds_the_first_and_another_source_is_refused() {
     copy(&fixture("golden/f16"), &source);
     insta::assert_snapshot!(refuse(folder.path(), "import mine source --to imported"), @"
     exit 2
-    error: imported exists already and was not made from this source
+    error: imported already exists and was not made from this source
       next: choose another --to, or remove that folder first
     ");
     succeed(folder.path(), "verify imported");

@@ -99,7 +99,7 @@ fn a_known_checkpoint_is_measured_against_the_record_while_it_is_fetched() {
     let refused = import_refused(folder.path(), &server, "gpt2 hf:openai-community/gpt2 --parallel 1");
     insta::assert_snapshot!(refused, @"
     exit 4
-    error: `model.safetensors` was refused: its SHA-256 is 329396a8557303b23a703074d58ff20f1d56873de5b86d92045edbfad567be2e, and the known digest is 248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707; what came was removed, so fetch again, or from elsewhere
+    error: `model.safetensors` was refused: its SHA-256 is 329396a8557303b23a703074d58ff20f1d56873de5b86d92045edbfad567be2e, and the known digest is 248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707; the download was removed; try again, or use another source
       next: the file on the server is not the one on record; if it is meant to be another build, say so with --unofficial
     ");
 }
@@ -121,13 +121,13 @@ fn what_cannot_be_had_is_refused_and_leaves_nothing() {
     }
     insta::assert_snapshot!(import_refused(folder.path(), &server, "mine hf:someone/pickle"), @"
     exit 3
-    error: hf:someone/pickle@0123456789abcdef0123456789abcdef01234567 has no safetensors weights, only `pytorch_model.bin`, which is refused: it is a Python pickle, which can run code as it is opened
+    error: hf:someone/pickle@0123456789abcdef0123456789abcdef01234567 has no safetensors weights, only `pytorch_model.bin`, which is not supported: it is a Python pickle, which can run code when it is loaded
       next: name a revision that has model.safetensors (converted ones are often at @refs/pr/<n>), or, for GPT-2, use openai:124M, 355M, 774M or 1558M
     ");
     let gated = Server::scripted(|_, _| Act::Status(401, Vec::new()));
     insta::assert_snapshot!(import_refused(folder.path(), &gated, "mine hf:someone/gated"), @"
     exit 3
-    error: [mirror]/someone/gated/resolve/main/config.json: refused (401); it is gated, private or absent, and HF_TOKEN is not set
+    error: [mirror]/someone/gated/resolve/main/config.json: access denied (401): it is gated, private or does not exist, and HF_TOKEN is not set
       next: accept the terms on the repository's page, set HF_TOKEN to a token with access, and run the same command
     ");
     assert!(!folder.path().join("imported.partial").exists());
@@ -138,7 +138,7 @@ fn what_cannot_be_had_is_refused_and_leaves_nothing() {
     ");
     insta::assert_snapshot!(refuse(folder.path(), "import mine hf:a/b --to imported --mirror ftp://x"), @"
     exit 2
-    error: the address cannot be used: it must begin with `https://` or `http://`
+    error: invalid address: it must begin with `https://` or `http://`
       next: change --mirror, or HF_ENDPOINT
     ");
 }

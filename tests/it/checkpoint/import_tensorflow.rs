@@ -53,7 +53,7 @@ fn spoiled_files_are_refused_with_the_part_named() {
     ");
     insta::assert_snapshot!(spoiled(|source| flip(&source.join("model.ckpt.index"), 300)), @"
     exit 4
-    error: source/model.ckpt.index: data block 0 is corrupt: its CRC-32C is 0b8e24f2, the index says 932602fb
+    error: source/model.ckpt.index: data block 0 is corrupt: its CRC-32C is 0b8e24f2, not 932602fb
       next: fetch it again from where it was published, and import it again
     ");
     insta::assert_snapshot!(spoiled(|source| {
@@ -61,12 +61,12 @@ fn spoiled_files_are_refused_with_the_part_named() {
         fs::write(source.join("model.ckpt.data-00000-of-00001"), &data[..100_000]).unwrap();
     }), @"
     exit 4
-    error: source/model.ckpt.data-00000-of-00001: tensor `model/h1/mlp/c_proj/w` takes 16384 bytes at byte 85248 of the data, which has 100000
+    error: source/model.ckpt.data-00000-of-00001: tensor `model/h1/mlp/c_proj/w` has 16384 bytes at byte 85248 of the data, which has 100000
       next: fetch it again from where it was published, and import it again
     ");
     insta::assert_snapshot!(spoiled(|source| fs::write(source.join("model.ckpt.index"), "").unwrap()), @"
     exit 4
-    error: source/model.ckpt.index: the index has 0 bytes, too few for a table, which ends with a footer of 48
+    error: source/model.ckpt.index: the index has 0 bytes, too few for the footer of 48 bytes
       next: fetch it again from where it was published, and import it again
     ");
     insta::assert_snapshot!(spoiled(|source| {

@@ -8,7 +8,7 @@ use crate::support::sealing::*;
 use crate::support::{copy, fixture, succeed, workplace};
 use portcullis::checkpoint::tensor_file::TensorFile;
 use portcullis::digest::Sha256Digest;
-use portcullis::progress::{Progress, Silent};
+use portcullis::progress::{NoProgress, Progress};
 use portcullis::seal::{CheckedChunks, ContentKey, Error, OpenedCheckpoint, SealedManifest};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn what_is_sealed_opens_to_the_same_files() {
     for name in ["config.json", "merges.txt", "model.safetensors", "vocab.json"] {
         assert_eq!(opened.file(name).unwrap().as_slice(), fs::read(imported.join(name)).unwrap(), "{name}");
     }
-    opened.unseal_to(&folder.path().join("plain"), &Silent).unwrap();
+    opened.unseal_to(&folder.path().join("plain"), &NoProgress).unwrap();
     assert_eq!(digests(&folder.path().join("plain")), digests(&imported));
 }
 
@@ -55,7 +55,7 @@ fn what_a_tokenizer_does_of_its_own_is_sealed_with_it() {
     let files = opened.tokenizer_files(&opened.config().unwrap()).unwrap();
     let added: Vec<_> = files.facts().unwrap().added.iter().map(|token| token.content.as_str()).collect();
     assert_eq!(added, ["<|endoftext|>", "<|pad|>", "[SEP]", "gatekeeper"]);
-    opened.unseal_to(&folder.path().join("plain"), &Silent).unwrap();
+    opened.unseal_to(&folder.path().join("plain"), &NoProgress).unwrap();
     assert_eq!(digests(&folder.path().join("plain")), digests(&imported));
     // A sealed manifest that leaves the file out of either list is none.
     let path = to.join("manifest.json");
@@ -123,7 +123,7 @@ fn a_chunk_that_changes_after_opening_is_refused_when_it_is_read() {
     insta::assert_snapshot!([altered, cut, missing].join("\n"), @"
     chunk 1 of model.safetensors: SHA-256 is 476a96fde21e9e0ce70376152dc5ea491a96ba1f43085a53485a22545796f169, not ba218488e97e1296d7ca40d7ed933c736ae784f9e76b98db7418c4d3ad19aa56
     chunk 1 of model.safetensors: has 65551 bytes, not 65552
-    chunk 1 of model.safetensors is not there: ba218488e97e1296d7ca40d7ed933c736ae784f9e76b98db7418c4d3ad19aa56 is missing
+    chunk 1 of model.safetensors is missing: ba218488e97e1296d7ca40d7ed933c736ae784f9e76b98db7418c4d3ad19aa56
     ");
 }
 
@@ -134,7 +134,7 @@ fn p6_a_list_of_checked_chunks_lets_nothing_wrong_pass() {
     let (holders, to) = (Holders::new(1, 1), folder.path().join("sealed"));
     let done = holders.seal(&golden(folder.path()), &to, 1).unwrap();
     let open = || {
-        let sealed = sealed(&to).unwrap().with_what_was_checked();
+        let sealed = sealed(&to).unwrap().with_checked_chunks();
         let (board, registry) =
             (holders.board_key(&sealed, &[0]).unwrap(), holders.registry_key(&sealed).unwrap());
         let key = ContentKey::derive(&board, &registry, &sealed.manifest().plain.checkpoint);
@@ -143,10 +143,10 @@ fn p6_a_list_of_checked_chunks_lets_nothing_wrong_pass() {
     let file = |opened: &OpenedCheckpoint| opened.file("vocab.json").map(|bytes| bytes.to_vec());
     let first = open();
     let vocabulary = file(&first).unwrap();
-    first.remember_what_was_checked();
+    first.save_checked_chunks();
     let entry = &done.manifest.seal.files["vocab.json"][0];
     let chunk = to.join("chunks").join(entry.sha256.to_string());
-    let vouched = || CheckedChunks::read(&to).vouches_for(entry, &fs::metadata(&chunk).unwrap());
+    let vouched = || CheckedChunks::read(&to).is_unchanged(entry, &fs::metadata(&chunk).unwrap());
     assert!(vouched());
     assert_eq!(file(&open()).unwrap(), vocabulary);
 
@@ -156,21 +156,21 @@ fn p6_a_list_of_checked_chunks_lets_nothing_wrong_pass() {
     altered[100] ^= 1;
     fs::write(&chunk, &altered).unwrap();
     assert!(!vouched());
-    let forged = CheckedChunks::of(&to.join("chunks"), done.manifest.chunks());
+    let forged = CheckedChunks::from_entries(&to.join("chunks"), done.manifest.chunks());
     fs::write(to.join(CheckedChunks::NAME), forged.to_json()).unwrap();
     assert!(vouched());
     insta::assert_snapshot!(refusal(folder.path(), file(&open())), @"chunk 0 of vocab.json: SHA-256 is 12583d7e3e0e3deb442865e36dc7f549defd544e39ad84e3c0906290a044a7f7, not 8413caab2d6917a32b7015596818c27f4ee31782a62684bc8ef608ce55ca63fd");
 
     // What was checked in another boot is checked again.
     fs::write(&chunk, &bytes).unwrap();
-    let forged = CheckedChunks::of(&to.join("chunks"), done.manifest.chunks());
+    let forged = CheckedChunks::from_entries(&to.join("chunks"), done.manifest.chunks());
     let mut list: Value = serde_json::from_slice(&forged.to_json()).unwrap();
     list["boot"] = json!("another");
     fs::write(to.join(CheckedChunks::NAME), list.to_string()).unwrap();
     assert!(!vouched());
     let again = open();
     assert_eq!(file(&again).unwrap(), vocabulary);
-    again.remember_what_was_checked();
+    again.save_checked_chunks();
     assert!(vouched());
     for broken in ["", "[]", "{\"boot\": 3}"] {
         fs::write(to.join(CheckedChunks::NAME), broken).unwrap();
@@ -188,9 +188,9 @@ fn a_second_seal_of_the_same_is_no_error_and_of_anything_else_is() {
     let again = holders.seal(&imported, &to, 2).unwrap();
     assert!(again.already_there);
     assert_eq!(again.digest, first.digest);
-    insta::assert_snapshot!(refusal(folder.path(), Holders::new(3, 3).seal(&imported, &to, 1)), @"FOLDER/sealed exists already and is not this checkpoint, sealed to these");
+    insta::assert_snapshot!(refusal(folder.path(), Holders::new(3, 3).seal(&imported, &to, 1)), @"FOLDER/sealed already exists and is not this checkpoint, sealed to these recipients");
     fs::create_dir(folder.path().join("mine")).unwrap();
-    insta::assert_snapshot!(refusal(folder.path(), holders.seal(&imported, &folder.path().join("mine"), 1)), @"FOLDER/mine exists already and is not this checkpoint, sealed to these");
+    insta::assert_snapshot!(refusal(folder.path(), holders.seal(&imported, &folder.path().join("mine"), 1)), @"FOLDER/mine already exists and is not this checkpoint, sealed to these recipients");
     insta::assert_snapshot!(refusal(folder.path(), holders.seal(&imported, Path::new("/"), 1)), @"/ does not name a new folder");
     // Damage of a folder that is there is told, not mended.
     let chunk = to.join("chunks").join(first.manifest.seal.files["config.json"][0].sha256.to_string());
@@ -235,7 +235,7 @@ fn a_file_that_changes_while_it_is_sealed_is_refused_and_nothing_is_left() {
         fs::write(&path, bytes).unwrap();
     });
     let refused = Holders::new(2, 3).seal_watched((&imported, &to), 1, &change);
-    insta::assert_snapshot!(refusal(folder.path(), refused), @"vocab.json changed while it was sealed; what was sealed of it is destroyed");
+    insta::assert_snapshot!(refusal(folder.path(), refused), @"vocab.json changed while it was sealed; its sealed parts were deleted");
     assert!(!to.exists() && !folder.path().join("sealed.partial").exists());
 }
 
@@ -329,11 +329,13 @@ fn forged(forge: impl Fn(&mut Value)) -> String {
     let bytes = manifest.to_string();
     fs::write(to.join("manifest.json"), &bytes).unwrap();
     let mut shares: Value = serde_json::from_slice(&fs::read(to.join("shares.json")).unwrap()).unwrap();
-    shares["manifest"] = json!(Sha256Digest::of(bytes.as_bytes()));
+    shares["manifest"] = json!(Sha256Digest::compute(bytes.as_bytes()));
     fs::write(to.join("shares.json"), shares.to_string()).unwrap();
     refusal(
         folder.path(),
-        holders.open(&to, &[0, 1]).and_then(|opened| opened.unseal_to(&folder.path().join("plain"), &Silent)),
+        holders
+            .open(&to, &[0, 1])
+            .and_then(|opened| opened.unseal_to(&folder.path().join("plain"), &NoProgress)),
     )
 }
 
@@ -355,8 +357,8 @@ fn chunks_can_be_neither_moved_nor_left_off() {
     // Both are wrong, and either may be met first.
     let swapped = swapped.replace("chunk 0", "chunk 1");
     insta::assert_snapshot!([swapped, shortened, renamed, unlike].join("\n"), @"
-    chunk 1 of model.safetensors does not open under this checkpoint's key: it was not sealed as a part of it
-    chunk 1 of model.safetensors does not open under this checkpoint's key: it was not sealed as a part of it
+    chunk 1 of model.safetensors does not open with this checkpoint's key: it was not sealed as a part of it
+    chunk 1 of model.safetensors does not open with this checkpoint's key: it was not sealed as a part of it
     sealed shares: they are of mine (35f861cfeb400e2685c3206bd4491b0032f8a1523ef6784448f430a42dd63bc4), not of yours (35f861cfeb400e2685c3206bd4491b0032f8a1523ef6784448f430a42dd63bc4)
     model.safetensors: SHA-256 of the opened file is 6bc04c65cd2f0c8b6f12afd4d0b3f0dd4f1eafad122d7cd2a093a07661c514b5, not 0000000000000000000000000000000000000000000000000000000000000000
     ");
@@ -383,10 +385,10 @@ fn a_malformed_manifest_is_refused_with_the_reason() {
         forged(|manifest| manifest["plain"]["schema"] = json!(7)),
     ].join("\n"), @r#"
     sealed manifest: schema 2 is not supported; this version reads schema 1
-    sealed manifest: not a sealed manifest: chunks of 65535 bytes; a power of two from 65536 to 67108864 is accepted at line 1 column 2531
-    sealed manifest: a threshold of 0 of 3 members
-    sealed manifest: a threshold of 4 of 3 members
-    sealed manifest: the board's shares are numbered [2, 2, 3], not 1 to their number
+    sealed manifest: not a sealed manifest: a chunk size of 65535 bytes is not a power of two from 65536 to 67108864 at line 1 column 2531
+    sealed manifest: invalid threshold: 0 of 3 members
+    sealed manifest: invalid threshold: 4 of 3 members
+    sealed manifest: the board's shares are numbered [2, 2, 3], not from 1 in order
     sealed manifest: not a sealed manifest: invalid value: integer `0`, expected a nonzero u8 at line 1 column 2083
     sealed manifest: model.safetensors of 186104 bytes has 0 chunks, not 3
     sealed manifest: chunk 0 of model.safetensors has 1 bytes, not 65552

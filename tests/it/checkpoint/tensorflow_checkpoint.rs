@@ -13,7 +13,7 @@ const DATA: &str = "model.ckpt.data-00000-of-00001";
 fn crc_of_bytes(bundle: &Bundle, tensor: &BundleTensor) -> Crc32c {
     let mut bytes = vec![0; tensor.length as usize];
     bundle.read_at(tensor, 0, &mut bytes).unwrap();
-    Crc32c::of(&bytes)
+    Crc32c::compute(&bytes)
 }
 
 /// A copy of the fixture that `change` may damage.
@@ -147,10 +147,10 @@ fn a_damaged_folder_is_refused_with_the_file_and_the_rule() {
     cannot open checkpoint: not a regular file
     checkpoint has 65537 bytes; at most 65536 are accepted
     model.ckpt.index has 67108865 bytes; at most 67108864 are accepted
-    model.ckpt.index: the index is cut or is no TensorFlow index: it ends with 4775248b80fb5700, not db4775248b80fb57
-    model.ckpt.data-00000-of-00001: tensor `model/wte` takes 65536 bytes at byte 118272 of the data, which has 183807
-    model.ckpt.index: the index is cut or is no TensorFlow index: it ends with 6874726f66206f73, not db4775248b80fb57
-    checkpoint: 0 lines `model_checkpoint_path: "..."` found; there must be one
+    model.ckpt.index: the index is truncated or not a TensorFlow index: it ends with 4775248b80fb5700, not db4775248b80fb57
+    model.ckpt.data-00000-of-00001: tensor `model/wte` has 65536 bytes at byte 118272 of the data, which has 183807
+    model.ckpt.index: the index is truncated or not a TensorFlow index: it ends with 6874726f66206f73, not db4775248b80fb57
+    checkpoint: 0 lines `model_checkpoint_path: "..."`; exactly one is required
     "#);
 }
 
@@ -173,7 +173,7 @@ fn a_prefix_cannot_leave_the_folder() {
     ].join("\n"), @r#"
     the prefix `../../model.ckpt` is not a plain file name (letters, digits, `.`, `-` and `_`, not beginning with `.`)
     the prefix `\u{1b}[2J` is not a plain file name (letters, digits, `.`, `-` and `_`, not beginning with `.`)
-    2 lines `model_checkpoint_path: "..."` found; there must be one
-    0 lines `model_checkpoint_path: "..."` found; there must be one
+    2 lines `model_checkpoint_path: "..."`; exactly one is required
+    0 lines `model_checkpoint_path: "..."`; exactly one is required
     "#);
 }

@@ -30,7 +30,7 @@ fn forge_manifest(folder: &Path, name: &str) {
     for file in manifest["files"].as_array_mut().unwrap() {
         if file["name"] == name {
             file["size"] = json!(bytes.len());
-            file["sha256"] = json!(portcullis::digest::Sha256Digest::of(&bytes).to_string());
+            file["sha256"] = json!(portcullis::digest::Sha256Digest::compute(&bytes).to_string());
         }
     }
     fs::write(path, manifest.to_string()).unwrap();

@@ -70,7 +70,7 @@ fn an_identity_rests_under_its_passphrase_and_moves_between_machines() {
         refusal(&with_passphrase(at, "--home x identity import ada/identity.age", PASSPHRASE)),
         @"
     exit 3
-    error: the passphrase does not open ada/identity.age
+    error: wrong passphrase for ada/identity.age
       next: try again; nobody can reset it
     "
     );
@@ -152,7 +152,7 @@ fn refusals_say_what_to_do() {
       next: use several words: length protects better than odd characters
 
     exit 2
-    error: there is an identity at ada/identity.age already
+    error: an identity already exists at ada/identity.age
       next: use it, or name another --home; an identity that is lost cannot be made again
 
     exit 2
@@ -277,17 +277,17 @@ fn an_ssh_agent_signs() {
         .unwrap();
     insta::assert_snapshot!([empty, without, refusal(&gone)].join("\n"), @"
     exit 2
-    error: the SSH agent holds 0 Ed25519 keys; exactly one must be chosen
+    error: the SSH agent holds 0 Ed25519 keys; choose exactly one
       next: add a key of `ssh-keygen -t ed25519` with `ssh-add`, or choose one with --ssh-agent <key>
 
     exit 5
     note: an SSH agent signs; confirm there if it asks
-    error: cannot sign the card: no SSH agent is running here: SSH_AUTH_SOCK is not set
+    error: cannot sign the card: no SSH agent: SSH_AUTH_SOCK is not set
       next: start one with `eval $(ssh-agent)` and add the key with `ssh-add`
 
     exit 5
     note: an SSH agent signs; confirm there if it asks
-    error: cannot sign the card: the SSH agent at nowhere fails: No such file or directory (os error 2)
+    error: cannot sign the card: the SSH agent at nowhere failed: No such file or directory (os error 2)
       next: check that the agent still runs: `ssh-add -l`
     ");
 }

@@ -16,7 +16,7 @@ use portcullis::time::Timestamp;
 
 /// The registry's own identity: signing and opening keys.
 fn registry(served: &Served) -> Identity {
-    IdentityFile::at(served.scene.at("reg/identity.age")).read(None).unwrap()
+    IdentityFile::new(served.scene.at("reg/identity.age")).read(None).unwrap()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -101,7 +101,7 @@ fn it_cannot_change_a_policy() {
     let mut metadata: serde_json::Value = serde_json::from_slice(&files.files[&board]).unwrap();
     metadata["signed"]["version"] = 2.into();
     metadata["signed"]["targets"]["tiny/policy.toml"]["hashes"]["sha256"] =
-        Sha256Digest::of(wide.as_bytes()).to_string().into();
+        Sha256Digest::compute(wide.as_bytes()).to_string().into();
     metadata["signed"]["targets"]["tiny/policy.toml"]["length"] = wide.len().into();
     let place = scene.at("forged");
     for (path, bytes) in &files.files {
@@ -111,7 +111,7 @@ fn it_cannot_change_a_policy() {
     let proposal = place.join("proposals/tiny/tiny.json");
     fs::create_dir_all(proposal.parent().unwrap()).unwrap();
     fs::write(&proposal, metadata.to_string()).unwrap();
-    let repository = portcullis::catalogue::Repository::at(&place);
+    let repository = portcullis::catalogue::Repository::new(&place);
     let registry = registry(&served);
     let published =
         repository.publish(&*registry.signer(None).unwrap(), Timestamp::now(), Default::default());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::support::hostile_server::{Act, Server};
 use crate::support::pulling::{Ground, honest, vault};
 use portcullis::client::Error;
-use portcullis::progress::{Progress, Silent};
+use portcullis::progress::{NoProgress, Progress};
 
 /// Remembers what it was told.
 #[derive(Default)]
@@ -73,7 +73,7 @@ fn a_connection_cut_again_and_again_is_continued_as_long_as_bytes_come() {
     let server = Server::scripted(|_, _| Act::Cut(9_000));
     ground.publish(&server.site);
     let vault = vault();
-    ground.pull(vault.path(), &[server.url()], &Silent).unwrap();
+    ground.pull(vault.path(), &[server.url()], &NoProgress).unwrap();
     assert!(ground.is_whole(vault.path()));
 }
 
@@ -94,7 +94,7 @@ fn what_no_honest_server_sends_is_refused_and_the_server_set_aside() {
         let liar = Server::scripted(move |_, _| lie());
         ground.publish(&liar.site);
         let alone = vault();
-        let error = ground.pull(alone.path(), &[liar.url()], &Silent).unwrap_err();
+        let error = ground.pull(alone.path(), &[liar.url()], &NoProgress).unwrap_err();
         assert!(matches!(error, Error::NoMirror { is_wrong: true, .. }), "{name}: {error}");
         assert!(ground.is_honest(alone.path()), "{name}");
         said += &format!("{name}: {}\n", refusal(&error));
@@ -125,7 +125,7 @@ fn a_server_set_aside_for_one_chunk_is_a_wrong_server_for_all() {
     });
     ground.publish(&server.site);
     let vault = vault();
-    let error = ground.pull(vault.path(), &[server.url()], &Silent).unwrap_err();
+    let error = ground.pull(vault.path(), &[server.url()], &NoProgress).unwrap_err();
     assert!(matches!(error, Error::NoMirror { is_wrong: true, .. }), "{error}");
     assert!(error.to_string().contains("has SHA-256"), "{error}");
 }
@@ -140,7 +140,7 @@ fn chunks_under_each_others_names_are_refused() {
     ground.publish(&server.site);
     server.site.publish(&format!("/{}", one.0), other.1, &[]);
     let vault = vault();
-    let error = ground.pull(vault.path(), &[server.url()], &Silent).unwrap_err();
+    let error = ground.pull(vault.path(), &[server.url()], &NoProgress).unwrap_err();
     assert!(error.to_string().contains("has SHA-256"), "{error}");
     assert!(ground.is_honest(vault.path()));
 }
@@ -154,7 +154,7 @@ fn a_truncated_chunk_is_never_taken_for_whole() {
         server.site.publish(&format!("/{name}"), &bytes[..bytes.len() - 10], &[]);
     }
     let vault = vault();
-    let error = ground.pull(vault.path(), &[server.url()], &Silent).unwrap_err();
+    let error = ground.pull(vault.path(), &[server.url()], &NoProgress).unwrap_err();
     assert!(matches!(error, Error::NoMirror { is_wrong: true, .. }), "{error}");
     assert!(ground.is_honest(vault.path()));
 }
@@ -183,7 +183,7 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_says() {
             );
         ground.publish(&server.site);
         let vault = vault();
-        let pulled = ground.pull(vault.path(), &[server.url()], &Silent).unwrap();
+        let pulled = ground.pull(vault.path(), &[server.url()], &NoProgress).unwrap();
         assert!(ground.is_whole(vault.path()), "{status} {told:?}");
         assert!(pulled.set_aside.is_empty(), "{status} {told:?}");
     }
@@ -195,7 +195,7 @@ fn a_server_that_stays_busy_is_given_up_with_a_word() {
     let server = Server::scripted(|_, _| Act::Status(503, Vec::new()));
     ground.publish(&server.site);
     let vault = vault();
-    let error = ground.pull(vault.path(), &[server.url()], &Silent).unwrap_err();
+    let error = ground.pull(vault.path(), &[server.url()], &NoProgress).unwrap_err();
     assert!(matches!(error, Error::NoMirror { is_wrong: false, .. }));
     insta::assert_snapshot!(refusal(&error), @"no server gives the chunk <digest>: http://<server>: HTTP status 503 Service Unavailable");
 }
@@ -226,10 +226,10 @@ fn a_server_that_drips_is_set_aside() {
     ground.publish(&slow.site);
     let begun = Instant::now();
     let (honest, first) = (honest(&ground), vault());
-    let pulled = ground.pull(first.path(), &[slow.url(), honest.url()], &Silent).unwrap();
+    let pulled = ground.pull(first.path(), &[slow.url(), honest.url()], &NoProgress).unwrap();
     assert!(ground.is_whole(first.path()));
     assert_eq!(pulled.set_aside.len(), 1);
-    let error = ground.pull(vault().path(), &[slow.url()], &Silent).unwrap_err();
+    let error = ground.pull(vault().path(), &[slow.url()], &NoProgress).unwrap_err();
     insta::assert_snapshot!(refusal(&error), @"no server gives the chunk <digest>: http://<server>: fewer than 512 bytes came within 0.3 s");
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
@@ -242,11 +242,11 @@ fn servers_that_are_not_there_are_set_aside() {
     let empty = Server::honest();
     let (honest, vault_one) = (honest(&ground), vault());
     let servers = [nobody.clone(), nowhere, empty.url(), honest.url()];
-    let pulled = ground.pull(vault_one.path(), &servers, &Silent).unwrap();
+    let pulled = ground.pull(vault_one.path(), &servers, &NoProgress).unwrap();
     assert!(ground.is_whole(vault_one.path()));
     assert_eq!(pulled.set_aside.len(), 2, "one that lacks a chunk may have another: {:?}", pulled.set_aside);
     let vault_two = vault();
-    let error = ground.pull(vault_two.path(), &[empty.url()], &Silent).unwrap_err();
+    let error = ground.pull(vault_two.path(), &[empty.url()], &NoProgress).unwrap_err();
     insta::assert_snapshot!(refusal(&error), @"no server gives the chunk <digest>: it does not have the chunk");
 }
 
@@ -254,7 +254,7 @@ fn servers_that_are_not_there_are_set_aside() {
 fn a_second_pull_hashes_only_what_changed() {
     let ground = Ground::new();
     let (server, vault) = (honest(&ground), vault());
-    ground.pull(vault.path(), &[server.url()], &Silent).unwrap();
+    ground.pull(vault.path(), &[server.url()], &NoProgress).unwrap();
     server.site.forget();
     let told = Told::default();
     let again = ground.pull(vault.path(), &[server.url()], &told).unwrap();
@@ -266,7 +266,7 @@ fn a_second_pull_hashes_only_what_changed() {
     let mut bytes = std::fs::read(&victim).unwrap();
     bytes[5] ^= 1;
     std::fs::write(&victim, &bytes).unwrap();
-    let healed = ground.pull(vault.path(), &[server.url()], &Silent).unwrap();
+    let healed = ground.pull(vault.path(), &[server.url()], &NoProgress).unwrap();
     assert_eq!(healed.already_there, ground.chunks.len() - 1);
     assert!(ground.is_whole(vault.path()));
     assert_eq!(server.site.seen().len(), 1);
@@ -282,7 +282,7 @@ fn another_versions_chunks_are_shared() {
     let (good, spoiled) = (names.next().unwrap(), names.next().unwrap());
     std::fs::write(other.join(good.0), good.1).unwrap();
     std::fs::write(other.join(spoiled.0), vec![0; spoiled.1.len()]).unwrap();
-    let pulled = ground.pull(vault.path(), &[server.url()], &Silent).unwrap();
+    let pulled = ground.pull(vault.path(), &[server.url()], &NoProgress).unwrap();
     assert_eq!(pulled.shared, 1, "what is spoiled there is not shared");
     assert_eq!(server.site.seen().len(), ground.chunks.len() - 1);
     assert!(ground.is_whole(vault.path()));

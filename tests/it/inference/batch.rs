@@ -8,13 +8,13 @@ use portcullis::inference::{
     Arithmetic, Batch, Error, Event, Finish, Generation, GenerationOptions, LoadOptions, Model, Precision,
     RandomWeights, Sampling, Speculation, Step, TextId, score,
 };
-use portcullis::progress::Silent;
+use portcullis::progress::NoProgress;
 
 fn load(name: &str, precision: Precision) -> Model {
     let written = Golden::read(name).write();
     let options =
         LoadOptions { precision: Some(precision), arithmetic: Arithmetic::Native, ..LoadOptions::default() };
-    Model::load(&written.config, &written.file, &options, &Silent).unwrap()
+    Model::load(&written.config, &written.file, &options, &NoProgress).unwrap()
 }
 
 fn options(seed: u64, max_tokens: usize) -> GenerationOptions {
@@ -234,7 +234,7 @@ fn a_prompts_own_likelihood_is_that_of_its_score() {
     }
     assert_eq!(steps.iter().map(|step| step.token).collect::<Vec<_>>(), prompt[1..]);
     let sum: f64 = steps.iter().map(|step| -step.log_probability.as_ref().unwrap().chosen).sum();
-    let scored = score(&model, &prompt, model.config().context, &Silent).unwrap();
+    let scored = score(&model, &prompt, model.config().context, &NoProgress).unwrap();
     assert!((sum - scored.negative_log_likelihood).abs() < 1e-9);
     assert!(steps.iter().all(|step| step.log_probability.as_ref().unwrap().likeliest.len() == 2));
 }
@@ -254,7 +254,8 @@ fn what_cannot_be_written_is_refused_at_once() {
         Error::Sampling { .. }
     ));
     let config = portcullis::checkpoint::config::ModelConfig { vocabulary: 90, ..model.config().clone() };
-    let other = Model::load(&config, &RandomWeights::of(&config), &LoadOptions::default(), &Silent).unwrap();
+    let other =
+        Model::load(&config, &RandomWeights::of(&config), &LoadOptions::default(), &NoProgress).unwrap();
     let foreign = Batch::new(&model, 1).speculating(Speculation::Draft(&other)).unwrap_err();
     insta::assert_snapshot!(foreign.to_string(), @"the draft has a vocabulary of 90, the model one of 512");
 }

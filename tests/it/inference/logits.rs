@@ -7,14 +7,14 @@ use portcullis::inference::{
     Arithmetic, Batch, Device, Error, Event, Finish, Generation, GenerationOptions, LoadOptions, Model,
     Precision, Reading, Sampling, Step, score,
 };
-use portcullis::progress::Silent;
+use portcullis::progress::NoProgress;
 use proptest::prelude::*;
 
 const LAYOUTS: [&str; 8] = ["f32", "f32-prefixed", "f16", "bf16", "sharded", "untied", "odd-shapes", "gpt1"];
 
 fn load_as(written: &Written, precision: Option<Precision>, arithmetic: Arithmetic) -> Model {
     let options = LoadOptions { precision, arithmetic, ..LoadOptions::default() };
-    Model::load(&written.config, &written.file, &options, &Silent).unwrap()
+    Model::load(&written.config, &written.file, &options, &NoProgress).unwrap()
 }
 
 fn load(name: &str) -> Model {
@@ -85,7 +85,7 @@ fn likelihoods_are_those_of_transformers_for_every_layout() {
         let (golden, model) = (Golden::read(name), load(name));
         for case in &golden.cases {
             let Some(mean) = case.mean_nll else { continue };
-            let score = score(&model, &case.prompt, model.config().context, &Silent).unwrap();
+            let score = score(&model, &case.prompt, model.config().context, &NoProgress).unwrap();
             assert!((score.mean() - mean).abs() < 1e-5, "{name}: {} for {mean}", score.mean());
             assert!(distance(&score.last_logits, &case.last_logits) < 5e-5, "{name}");
         }
@@ -253,7 +253,7 @@ fn f32_is_the_same_to_the_bit_with_any_number_of_threads() {
     let run = |threads| {
         let options =
             LoadOptions { precision: Some(Precision::F32), threads: Some(threads), ..LoadOptions::default() };
-        let model = Model::load(&written.config, &written.file, &options, &Silent).unwrap();
+        let model = Model::load(&written.config, &written.file, &options, &NoProgress).unwrap();
         assert_eq!(model.processor().unwrap().0, threads);
         let mut cache = model.cache(90).unwrap();
         let mut all = model.forward(&tokens, &mut cache).unwrap();
@@ -329,7 +329,7 @@ fn log_probabilities_are_the_models_own() {
 #[test]
 fn one_token_predicts_and_is_not_predicted() {
     let model = load("f32");
-    let scored = score(&model, &[1], 5, &Silent).unwrap();
+    let scored = score(&model, &[1], 5, &NoProgress).unwrap();
     assert_eq!(scored.predicted, 0);
     assert!(scored.mean().is_nan());
     assert_eq!(scored.last_logits, logits(&model, &[1]));
@@ -345,7 +345,7 @@ proptest! {
         let model = load("odd-shapes");
         let context = model.config().context;
         let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 57 + seed * i * i) % 509).collect();
-        let score = score(&model, &tokens, stride, &Silent).unwrap();
+        let score = score(&model, &tokens, stride, &NoProgress).unwrap();
         let mut exact = 0.0;
         for next in 1..length {
             // The first window that reaches the token: the one with the smallest beginning.
@@ -373,7 +373,7 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
     let after_some = model.forward(&[1; 5], &mut partly).unwrap_err().to_string();
     assert_eq!(partly.length(), 8);
     let foreign = model.forward(&[1], &mut other.cache(5).unwrap()).unwrap_err();
-    let stride = |stride| score(&model, &[1, 2], stride, &Silent).unwrap_err().to_string();
+    let stride = |stride| score(&model, &[1, 2], stride, &NoProgress).unwrap_err().to_string();
     insta::assert_snapshot!([
         forward(&[1; 130]),
         after_some,
@@ -382,7 +382,7 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
         foreign.to_string(),
         stride(0),
         stride(129),
-        score(&model, &[], 5, &Silent).unwrap_err().to_string(),
+        score(&model, &[], 5, &NoProgress).unwrap_err().to_string(),
         "tpu".parse::<Device>().unwrap_err().to_string(),
     ].join("\n"), @"
     130 tokens are 2 more than the 128 that fit
@@ -400,7 +400,7 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
 fn refusal(golden: &Golden, precision: Option<Precision>) -> String {
     let written = golden.write();
     let options = LoadOptions { precision, ..LoadOptions::default() };
-    match Model::load(&written.config, &written.file, &options, &Silent) {
+    match Model::load(&written.config, &written.file, &options, &NoProgress) {
         Ok(_) => "loaded".to_owned(),
         Err(error) => error.to_string(),
     }
@@ -461,6 +461,6 @@ fn numbers_that_are_not_finite_are_refused_not_computed_with() {
 fn a_gpu_asked_of_a_program_without_cuda_is_an_error_that_says_so() {
     let written = Golden::read("f32").write();
     let options = LoadOptions { device: Device::Cuda, ..LoadOptions::default() };
-    let error = Model::load(&written.config, &written.file, &options, &Silent).unwrap_err();
+    let error = Model::load(&written.config, &written.file, &options, &NoProgress).unwrap_err();
     insta::assert_snapshot!(error.to_string(), @"this program was built without CUDA: use `--device cpu`, or build it with `--features cuda`");
 }

@@ -40,8 +40,8 @@ fn now() -> Timestamp {
 }
 
 fn person(seed: u8, organization: &str) -> Identity {
-    let name = ("Somebody".parse().unwrap(), Some(organization.parse().unwrap()));
-    Identity::new(name, &[seed; 32], &[seed ^ 0x80; 32], now().plus_seconds(-1))
+    let (name, organization) = ("Somebody".parse().unwrap(), Some(organization.parse().unwrap()));
+    Identity::new(name, organization, &[seed; 32], &[seed ^ 0x80; 32], now().plus_seconds(-1))
 }
 
 fn member(seed: u8) -> Identity {
@@ -66,30 +66,31 @@ fn signer(identity: &Identity) -> Box<dyn Signer> {
 
 /// Two catalogues of the same people with the same keys.
 fn catalogue(root: &[u8]) -> CatalogueId {
-    CatalogueId::new(Sha256Digest::of(root))
+    CatalogueId::new(Sha256Digest::compute(root))
 }
 
 fn manifest() -> Sha256Digest {
-    Sha256Digest::of(b"the sealed manifest")
+    Sha256Digest::compute(b"the sealed manifest")
 }
 
 /// The board is 1, 2 and 3; on the board of ethics are 3 and 4.
 fn rules(catalogue: CatalogueId) -> RulesInForce {
     let quorum = |name: &str, seeds: &[u8], threshold| {
         let keys = seeds.iter().map(|seed| key(&member(*seed)));
-        Quorum::new(name, keys, threshold).unwrap().in_catalogue(catalogue)
+        Quorum::new(name, keys, threshold).unwrap().with_catalogue(catalogue)
     };
     let board = quorum("the board of tiny", &[1, 2, 3], 2);
     let ethics = quorum("the board `ethics`", &[3, 4], 1);
-    let one = |name: &str, identity: &Identity| Quorum::of_one(name, key(identity)).in_catalogue(catalogue);
+    let one =
+        |name: &str, identity: &Identity| Quorum::from_key(name, key(identity)).with_catalogue(catalogue);
     RulesInForce {
         catalogue,
         checkpoint: ID.parse().unwrap(),
         manifest: manifest(),
         policy: Policy::parse(POLICY).unwrap(),
-        policy_digest: Sha256Digest::of(POLICY.as_bytes()),
+        policy_digest: Sha256Digest::compute(POLICY.as_bytes()),
         stage: "partners".parse().unwrap(),
-        stage_digest: Sha256Digest::of(b"the stage"),
+        stage_digest: Sha256Digest::compute(b"the stage"),
         auditors: Some(one("the auditors", &august())),
         agreement: None,
         boards: BTreeMap::from([
@@ -199,8 +200,8 @@ fn p10_limits_count_people() {
         let begin = Begin {
             task: Task::Run,
             checkpoint: ID.parse().unwrap(),
-            grant: Sha256Digest::of(grant.as_bytes()),
-            lease: Sha256Digest::of(b"a lease"),
+            grant: Sha256Digest::compute(grant.as_bytes()),
+            lease: Sha256Digest::compute(b"a lease"),
             prompt_tokens: 0,
             max_tokens,
             parameters: None,

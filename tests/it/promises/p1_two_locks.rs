@@ -71,7 +71,7 @@ proptest! {
         let (key, all) = shares(seed, threshold, members);
         let (right, board) = (content_key(&key).commitment(), board_of(threshold, &all));
         let opened = combine(chosen(all, &who), &board, &id, &mut rng(2)).unwrap();
-        prop_assert!(content_key(&opened).is_committed_to_by(&right));
+        prop_assert!(content_key(&opened).has_commitment(&right));
 
         let fewer = &who[1..];
         let few = || chosen(shares(seed, threshold, members).1, fewer);
@@ -82,7 +82,7 @@ proptest! {
         if !fewer.is_empty() {
             let lowered = Board { threshold: fewer.len() as u8, ..board };
             let wrong = combine(few(), &lowered, &id, &mut rng(2)).unwrap();
-            prop_assert!(!content_key(&wrong).is_committed_to_by(&right));
+            prop_assert!(!content_key(&wrong).has_commitment(&right));
         }
     }
 
@@ -114,10 +114,10 @@ fn a_share_counts_once_and_only_on_its_own_board() {
         refused(chosen(shares(1, 2, 3).1, &[0, 1]), &"another".parse().unwrap()),
         refused(vec![], &id),
     ].join("\n"), @"
-    share 2 is there twice; it counts once
+    share 2 is given twice; each share counts once
     there is no share 7 on this checkpoint's board
     share 1, of board member 7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12, is not the share that the manifest commits to
-    0 shares of the board's key; 2 are needed
+    0 shares of the board's key; 2 are required
     ");
 }
 
@@ -145,7 +145,7 @@ fn the_registry_alone_does_not_open() {
     let guess = BoardKey::random(&mut rng(9));
     let key = ContentKey::derive(&guess, &registry_key, &manifest.plain.checkpoint);
     let error = sealed.unlock(&key).unwrap_err();
-    insta::assert_snapshot!(error, @"the board's and the registry's key do not make the content key that the manifest commits to");
+    insta::assert_snapshot!(error, @"the board's and the registry's key do not yield the content key that the manifest commits to");
 }
 
 #[test]
@@ -165,14 +165,14 @@ fn the_board_alone_does_not_open() {
 #[test]
 fn two_members_and_the_registry_do_not_open() {
     let error = SEALED.1.open(&sealed_folder(), &[0, 4]).unwrap_err();
-    insta::assert_snapshot!(error, @"2 shares of the board's key; 3 are needed");
+    insta::assert_snapshot!(error, @"2 shares of the board's key; 3 are required");
 }
 
 /// What a researcher holds under a grant and a lease, both given by digest.
 fn as_researcher(grant: Sha256Digest, lease: Sha256Digest, key: &OpeningKey) -> Result<(), Error> {
     let holders = &SEALED.1;
     let sealed = sealed(&sealed_folder())?;
-    let (granted, leased) = (Sha256Digest::of(b"grant"), Sha256Digest::of(b"lease"));
+    let (granted, leased) = (Sha256Digest::compute(b"grant"), Sha256Digest::compute(b"lease"));
     let ada = person("Ada", 50).card().sealing_key;
     let shares = (0..3).map(|i| {
         let resealed = reseal_share(&holders.share(&sealed, i)?, &ada, granted, &mut rng(i as u64))?;
@@ -188,7 +188,7 @@ fn as_researcher(grant: Sha256Digest, lease: Sha256Digest, key: &OpeningKey) -> 
 
 #[test]
 fn a_researcher_opens_under_their_grant_and_lease_and_under_no_other() {
-    let (grant, lease) = (Sha256Digest::of(b"grant"), Sha256Digest::of(b"lease"));
+    let (grant, lease) = (Sha256Digest::compute(b"grant"), Sha256Digest::compute(b"lease"));
     let (ada, ben) = (person("Ada", 50), person("Ben", 51));
     as_researcher(grant, lease, ada.opening_key()).unwrap();
     let refused = |grant, lease, who: &OpeningKey| as_researcher(grant, lease, who).unwrap_err().to_string();
@@ -198,7 +198,7 @@ fn a_researcher_opens_under_their_grant_and_lease_and_under_no_other() {
         refused(grant, lease, ben.opening_key()),
     ].join("\n"), @"
     share 1, of board member 7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12, does not open: it was altered, or sealed to another key or for another grant
-    what was sealed as `portcullis/v1/lease` does not open: it was altered, or sealed to another key or in another context
+    the message sealed as `portcullis/v1/lease` does not open: it was altered, or sealed to another key or in another context
     share 1, of board member 7ab6b86cb2c9684b0ddc10896153aa2595decf4d4327a5ff1a8ab7422c828b12, does not open: it was altered, or sealed to another key or for another grant
     ");
 }
@@ -234,7 +234,7 @@ fn a_bit_flipped_anywhere_is_refused_and_its_part_named() {
     let folder = workplace();
     crate::support::copy_tree(&sealed_folder(), folder.path());
     let manifest = SealedCheckpoint::manifest_bytes(folder.path()).unwrap();
-    let (expected, sealed) = (Sha256Digest::of(&manifest), sealed(folder.path()).unwrap());
+    let (expected, sealed) = (Sha256Digest::compute(&manifest), sealed(folder.path()).unwrap());
     open_all(folder.path(), expected).unwrap();
     let chunks: Vec<_> = sealed
         .manifest()

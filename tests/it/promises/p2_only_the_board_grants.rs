@@ -52,8 +52,8 @@ fn now() -> Timestamp {
 }
 
 fn person(seed: u8, name: &str, organization: &str) -> Identity {
-    let name = (name.parse().unwrap(), Some(organization.parse().unwrap()));
-    Identity::new(name, &[seed; 32], &[seed ^ 0x80; 32], at("2026-01-01T00:00:00Z"))
+    let (name, organization) = (name.parse().unwrap(), Some(organization.parse().unwrap()));
+    Identity::new(name, organization, &[seed; 32], &[seed ^ 0x80; 32], at("2026-01-01T00:00:00Z"))
 }
 
 fn member(seed: u8) -> Identity {
@@ -77,29 +77,29 @@ fn key(identity: &Identity) -> portcullis::identity::VerifyingKey {
 }
 
 fn catalogue() -> CatalogueId {
-    CatalogueId::new(Sha256Digest::of(b"1.root.json"))
+    CatalogueId::new(Sha256Digest::compute(b"1.root.json"))
 }
 
 fn agreement() -> Sha256Digest {
-    Sha256Digest::of(b"the agreement")
+    Sha256Digest::compute(b"the agreement")
 }
 
 fn rules_with(policy: &str, members: &[u8]) -> RulesInForce {
     let keys = members.iter().map(|seed| key(&member(*seed)));
-    let board = Quorum::new("the board of gpt2-1.5b", keys, 2).unwrap().in_catalogue(catalogue());
+    let board = Quorum::new("the board of gpt2-1.5b", keys, 2).unwrap().with_catalogue(catalogue());
     RulesInForce {
         catalogue: catalogue(),
         checkpoint: "gpt2-1.5b".parse().unwrap(),
-        manifest: Sha256Digest::of(b"the sealed manifest"),
+        manifest: Sha256Digest::compute(b"the sealed manifest"),
         policy: Policy::parse(policy).unwrap(),
-        policy_digest: Sha256Digest::of(policy.as_bytes()),
+        policy_digest: Sha256Digest::compute(policy.as_bytes()),
         stage: "partners".parse().unwrap(),
-        stage_digest: Sha256Digest::of(b"the stage"),
+        stage_digest: Sha256Digest::compute(b"the stage"),
         auditors: None,
         agreement: Some(agreement()),
         boards: BTreeMap::from([("board".parse().unwrap(), board.clone())]),
         board,
-        registry: Quorum::of_one("the registry", key(&registry())).in_catalogue(catalogue()),
+        registry: Quorum::from_key("the registry", key(&registry())).with_catalogue(catalogue()),
         organizations: Default::default(),
         registrar_names: Default::default(),
         contacts: Contacts::default(),
@@ -197,7 +197,7 @@ fn p2_signatures_over_another_payload_type_do_not_count() {
     json["payloadType"] = IN_TOTO.into();
     let moved = Envelope::parse(json.to_string().as_bytes()).unwrap();
     insta::assert_snapshot!([under_other_type, refusal(&moved, &rules(), now())].join("\n"), @"
-    the signed payload is a `application/vnd.other+json`, not a `application/vnd.in-toto+json`
+    the payload type is `application/vnd.other+json`, not `application/vnd.in-toto+json`
     the board of gpt2-1.5b must sign with 2 distinct keys; 0 of its keys signed
     ");
 }
@@ -210,10 +210,10 @@ fn p2_a_statement_of_another_kind_is_no_grant() {
 
 #[test]
 fn p2_a_grant_of_the_same_board_in_another_catalogue_does_not_count() {
-    let other = CatalogueId::new(Sha256Digest::of(b"another 1.root.json"));
+    let other = CatalogueId::new(Sha256Digest::compute(b"another 1.root.json"));
     let mut rules = rules();
     rules.catalogue = other;
-    rules.board = rules.board.in_catalogue(other);
+    rules.board = rules.board.with_catalogue(other);
     insta::assert_snapshot!(refusal(&standing(), &rules, now()), @"the grant is for the catalogue f9f0a87fe19b57ea21dfe415d0315c317b639c785019cb5c5ced307e84e609b5; this is the catalogue 571967b534cb138654d96e62eba30ba43bdd36158eb262f9614030affd637673");
 }
 
@@ -234,7 +234,8 @@ fn p2_a_revoked_grant_does_not_count() {
     };
     let grant = standing();
     // Neither a stranger's revocation nor one of another grant ends it.
-    let worthless = [revoke(&researcher(), grant.digest()), revoke(&member(1), Sha256Digest::of(b"another"))];
+    let worthless =
+        [revoke(&researcher(), grant.digest()), revoke(&member(1), Sha256Digest::compute(b"another"))];
     assert!(verify_grant(&grant, &rules(), &worthless, &Affiliations::default(), now()).is_ok());
     let by_one_member = [revoke(&member(3), grant.digest())];
     let error = verify_grant(&grant, &rules(), &by_one_member, &Affiliations::default(), now()).unwrap_err();
@@ -266,7 +267,7 @@ fn p2_a_stage_moved_back_ends_a_grant() {
 #[test]
 fn p2_a_grant_for_another_manifest_does_not_count() {
     let mut grant = draft();
-    grant.subject.digest = Sha256Digest::of(b"other weights");
+    grant.subject.digest = Sha256Digest::compute(b"other weights");
     let envelope = signed(&grant, &[&member(1), &member(2)]);
     insta::assert_snapshot!(refusal(&envelope, &rules(), now()), @"it is for the manifest 53959fa102f31e51d8d1ee12fe89c2fd7cd556dbaf2c6102046d195a504850a0; the catalogue's is bed63aab856920ba12f061540262bf2659069a97ee27e34006acd160ea197952");
 }
@@ -308,8 +309,8 @@ fn p2_a_swapped_researcher_key_is_noticed() {
     let mut other = signed(&grant, &[&member(2)]);
     let in_the_grant = other.merge(&one).unwrap_err().to_string();
     insta::assert_snapshot!([in_the_request, in_the_grant, refusal(&other, &rules(), now())].join("\n"), @"
-    the author of the request, Rosa, must sign, and did not
-    these signatures are over other bytes and cannot be merged
+    the author of the request, Rosa, must sign; the signature is missing
+    cannot merge signatures of a different payload
     the board of gpt2-1.5b must sign with 2 distinct keys; 1 of its keys signed
     ");
 }
@@ -389,7 +390,7 @@ fn a_lease_is_the_registrys_for_one_grant_and_its_hours() {
     the lease expired at 2026-11-24T12:00:00Z
     the lease was issued at 2026-11-23T12:00:00Z, and the clock here says 2026-11-23T11:00:00Z
     the lease runs until 2026-11-24T13:00:00Z, longer than the grant or the policy's 24 hours allow
-    the registry must sign, and did not
+    the registry must sign; the signature is missing
     it belongs to the grant 0f54b280d7c26271ca1e8d14dedc5d4765c7829e5d2125de7be87bb486cbbc36, not 2bff0f20828bd36d95ffa130dc4f8affe40dbc0eafc0b61d1d844d1b062628c2
     ");
     let json = lease.to_json();

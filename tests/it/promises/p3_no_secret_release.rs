@@ -89,7 +89,7 @@ fn p3_a_log_that_went_back_or_shows_another_history_is_refused() {
     let said = scene.refuse("august", "audit verify").replace(&url, "<registry>");
     insta::assert_snapshot!(numbers.replace_all(&said, "<count>"), @"
     exit 4
-    error: the log has <count>, and <count> before
+    error: the log shrank from 19 to <count>
       next: keep this machine's `log` folder as it is, and show it to the auditors: the registry's history was changed
     ");
     // What the journal has, and the registry no longer.
@@ -110,10 +110,10 @@ fn p3_a_log_that_went_back_or_shows_another_history_is_refused() {
     let said = scene.refuse("august", "audit verify") + &scene.refuse("rosa", "usage sync");
     insta::assert_snapshot!(numbers.replace_all(&said.replace(&url, "<registry>"), "<count>"), @"
     exit 4
-    error: the log of <count> does not continue the one of 19: its history changed, or it shows two faces
+    error: the log of <count> does not continue the one of 19: its history was changed, or the registry keeps two logs
       next: keep this machine's `log` folder as it is, and show it to the auditors: the registry's history was changed
     exit 4
-    error: the log of <count> does not continue the one of 18: its history changed, or it shows two faces
+    error: the log of <count> does not continue the one of 18: its history was changed, or the registry keeps two logs
       next: keep this machine's `log` folder as it is, and show it to the auditors: the registry's history was changed
     ");
 }

@@ -33,7 +33,7 @@ fn rolled_back() -> (World, Memory, Client) {
 #[test]
 fn an_old_timestamp_is_refused() {
     let (world, old, client) = rolled_back();
-    insta::assert_snapshot!(refusal(client.refresh(&old, day(1))), @"timestamp.json is rolled back: version 2 is offered, version 3 was accepted before");
+    insta::assert_snapshot!(refusal(client.refresh(&old, day(1))), @"timestamp.json was rolled back: version 3 was accepted before, and the server has version 2");
     // What was held before is still held.
     assert_eq!(policy(&client.load_offline(day(1)).unwrap(), &world.memory()), "policy two");
 }
@@ -84,7 +84,7 @@ fn a_thief_of_the_registry_key_cannot_bring_back_or_hide_what_the_board_replaced
     for _ in 0..4 {
         thief.publish(1);
     }
-    insta::assert_snapshot!(refusal(client.refresh(&thief.memory(), day(1))), @"gpt2-124m.json is rolled back: version 1 is offered, version 2 was accepted before");
+    insta::assert_snapshot!(refusal(client.refresh(&thief.memory(), day(1))), @"gpt2-124m.json was rolled back: version 2 was accepted before, and the server has version 1");
     drop(world);
 }
 
@@ -97,7 +97,7 @@ fn a_root_under_which_nobody_can_sign_is_mended_by_the_next() {
     let mut memory = world.memory();
     let mut publish = |version: u64, role: &RootRole| {
         let mut document =
-            Document::unsigned("root.json", role, version, root.expires(), root.catalogue()).unwrap();
+            Document::new_unsigned("root.json", role, version, root.expires(), root.catalogue()).unwrap();
         for person in world.people() {
             document.sign(&*signer(person)).unwrap();
         }
@@ -107,7 +107,7 @@ fn a_root_under_which_nobody_can_sign_is_mended_by_the_next() {
     let mut locked = root.role().clone();
     locked.roles.snapshot.threshold = 9;
     let refused = refusal(client.refresh(&publish(2, &locked), day(1)));
-    insta::assert_snapshot!(refused, @"2.root.json sets a threshold that cannot be: the registry (snapshot) has 1 distinct key; its threshold of 9 must be between 1 and that");
+    insta::assert_snapshot!(refused, @"2.root.json has an invalid threshold: the registry (snapshot) has 1 distinct key; its threshold of 9 must be between 1 and that");
     assert!(client.refresh(&publish(3, root.role()), day(1)).is_ok());
     assert_eq!(client.root().unwrap().unwrap().version(), 3);
 }
@@ -121,7 +121,7 @@ fn one_key_id_twice_is_refused() {
     let signatures = json["signatures"].as_array_mut().unwrap();
     signatures.push(signatures[0].clone());
     *timestamp = serde_json::to_vec(&json).unwrap();
-    insta::assert_snapshot!(refusal(world.client("client").refresh(&memory, day(1))), @"timestamp.json is not what it should be: it has two signatures under the same key id");
+    insta::assert_snapshot!(refusal(world.client("client").refresh(&memory, day(1))), @"timestamp.json is malformed: it has two signatures under one key id");
 }
 
 #[test]
@@ -136,14 +136,14 @@ fn an_old_root_is_not_gone_back_to() {
     let catalogue = client.refresh(&world.memory(), day(1)).unwrap();
     assert_eq!(catalogue.owners().keys().len(), 3);
     // A server that hides the new root finds the client under it still.
-    insta::assert_snapshot!(refusal(client.refresh(&before, day(1))), @"timestamp.json is rolled back: version 2 is offered, version 3 was accepted before");
+    insta::assert_snapshot!(refusal(client.refresh(&before, day(1))), @"timestamp.json was rolled back: version 3 was accepted before, and the server has version 2");
     assert_eq!(client.root().unwrap().unwrap().version(), 2);
     // Another catalogue's root, or the same again.
     assert!(client.trust(&before.files["metadata/1.root.json"]).is_ok());
     let other = World { otto: person("Otto", 99), ..World::founded() };
     let other_root = other.folder().join("proposals/root/root.json");
     let error = client.trust(&fs::read(other_root).unwrap()).unwrap_err().to_string();
-    assert!(error.contains("not signed"), "{error}");
+    assert!(error.contains("required signatures"), "{error}");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_root_that_the_old_owners_did_not_sign_is_refused() {
     let text = String::from_utf8(forged.clone()).unwrap().replace("\"version\": 1", "\"version\": 2");
     forged = text.into_bytes();
     remote.files.insert("metadata/2.root.json".to_owned(), forged);
-    insta::assert_snapshot!(refusal(world.client("client").refresh(&remote, day(1))), @"2.root.json is not signed as it must be: the owners (root) must sign with 2 distinct keys; 0 of their keys signed");
+    insta::assert_snapshot!(refusal(world.client("client").refresh(&remote, day(1))), @"2.root.json does not have the required signatures: the owners (root) must sign with 2 distinct keys; 0 of their keys signed");
     let mut skipped = world.memory();
     let rotation = Rotation { add: vec![card(&world.dee)], ..Rotation::default() };
     world.repository().rotate_owners(&rotation, &proposer(&world.olga), day(1), Days::default()).unwrap();
@@ -185,15 +185,15 @@ fn frozen_metadata_is_refused() {
     let world = World::new();
     let client = world.client("client");
     client.refresh(&world.memory(), day(13)).unwrap();
-    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(14))), @"timestamp.json expired on 2026-01-15T00:00:00Z; it is 2026-01-15T00:00:00Z");
-    insta::assert_snapshot!(refusal(client.load_offline(day(14))), @"timestamp.json expired on 2026-01-15T00:00:00Z; it is 2026-01-15T00:00:00Z");
+    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(14))), @"timestamp.json expired at 2026-01-15T00:00:00Z; the time is 2026-01-15T00:00:00Z");
+    insta::assert_snapshot!(refusal(client.load_offline(day(14))), @"timestamp.json expired at 2026-01-15T00:00:00Z; the time is 2026-01-15T00:00:00Z");
     // The timestamp alone is not enough: each role has its own term.
     world.publish(29);
     client.refresh(&world.memory(), day(30)).unwrap();
     for on in (42..=364).step_by(14) {
         world.publish(on);
     }
-    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(365))), @"1.targets.json expired on 2027-01-01T00:00:00Z; it is 2027-01-01T00:00:00Z");
+    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(365))), @"1.targets.json expired at 2027-01-01T00:00:00Z; the time is 2027-01-01T00:00:00Z");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_clock_that_runs_back_does_not_revive_what_expired() {
     let client = world.client("client");
     client.refresh(&world.memory(), day(13)).unwrap();
     client.refresh(&world.memory(), day(13).plus_seconds(-CLOCK_TOLERANCE)).unwrap();
-    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(1))), @"the clock says 2026-01-02T00:00:00Z, but this catalogue was checked at 2026-01-14T00:00:00Z already");
+    insta::assert_snapshot!(refusal(client.refresh(&world.memory(), day(1))), @"the clock says 2026-01-02T00:00:00Z, but this catalogue was already verified at 2026-01-14T00:00:00Z");
     // A clock that is years ahead for a moment leaves no trace: nothing held then.
     client.refresh(&world.memory(), day(9000)).unwrap_err();
     client.refresh(&world.memory(), day(13)).unwrap();
@@ -256,7 +256,7 @@ fn a_member_who_left_the_board_signs_nothing_any_more() {
     let error = world.repository().propose(&id, &files, day(400), &proposer(&world.cy)).unwrap_err();
     assert!(matches!(error, RepositoryError::MayNotPropose { .. }), "{error}");
     world.repository().propose(&id, &files, day(400), &proposer(&world.ada)).unwrap();
-    let open = world.repository().standings().unwrap().remove(0);
+    let open = world.repository().proposal_statuses().unwrap().remove(0);
     let error = world.repository().sign(&*signer(&world.cy), &open.subject, open.digest).unwrap_err();
     assert!(matches!(error, RepositoryError::NoSay { .. }), "{error}");
 }

@@ -207,7 +207,7 @@ fn p9_a_change_of_the_catalogue_is_signed_by_the_digest_of_its_review() {
     assert_ne!(reviewed, swapped);
     let refused = scene.run_as_given("ben", &format!("catalogue sign {ID} {reviewed}"));
     assert!(
-        failure(&refused).contains(&format!("is {swapped}, not {reviewed}, which was reviewed")),
+        failure(&refused).contains(&format!("is now {swapped}, not the reviewed {reviewed}")),
         "{}",
         failure(&refused)
     );

@@ -115,11 +115,11 @@ fn a_bundle_verifies_offline_and_a_changed_one_does_not() {
     a lease has another's signature: exit 4
     error: the record does not hold: 1 finding
       next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
-      ! entry 16: lease <digits>: the registry (timestamp) must sign, and did not
+      ! entry 16: lease <digits>: the registry (timestamp) must sign; the signature is missing
     a batch has another's signature: exit 4
     error: the record does not hold: 1 finding
       next: keep the bundle (`portcullis audit bundle --to <file>`), and show the board what was found
-      ! entry 17: usage <digits>: rosa must sign, and did not
+      ! entry 17: usage <digits>: rosa must sign; the signature is missing
     a byte is changed and not resealed: exit 4
     error: the bundle cannot be used: its SHA-256 is not that of its lines
       next: take another copy of the bundle, or make one: `portcullis audit bundle --to <file>`
@@ -151,7 +151,7 @@ fn resigned(lines: &[&str], one: usize, other: usize) -> Vec<String> {
 fn resealed<T: AsRef<str>>(lines: impl Iterator<Item = T>) -> String {
     let lines: Vec<String> = lines.map(|line| line.as_ref().to_owned()).collect();
     let body: String = lines[..lines.len() - 1].iter().map(|line| format!("{line}\n")).collect();
-    let sha256 = portcullis::digest::Sha256Digest::of(body.as_bytes());
+    let sha256 = portcullis::digest::Sha256Digest::compute(body.as_bytes());
     format!("{body}{{\"lines\":{},\"sha256\":\"{sha256}\"}}\n", lines.len() - 1)
 }
 

@@ -163,7 +163,7 @@ fn a_backup_that_was_cut_off_or_altered_is_refused_and_nothing_of_it_is_kept() {
 
 /// A backup with other lines, whose sum was made anew; its signature is `signed`.
 fn summed_anew(lines: &str, signed: Option<&Value>) -> String {
-    let sha256 = portcullis::digest::Sha256Digest::of(lines.as_bytes());
+    let sha256 = portcullis::digest::Sha256Digest::compute(lines.as_bytes());
     let mut trailer = json!({ "rows": lines.lines().count() - 1, "sha256": sha256 });
     if let Some(signed) = signed {
         trailer["signed"] = signed.clone();

@@ -101,16 +101,16 @@ fn others_take_no_step_in_a_case() {
     error: <registry> refuses: the case is not decided: there is nothing to appeal against
       next: `portcullis case show <case>` tells how the case stands, and who may do what
     rosa: exit 3
-    error: <registry> refuses: one member of the board of auditors must sign, and did not
+    error: <registry> refuses: one member of the board of auditors must sign; the signature is missing
       next: `portcullis case show <case>` tells how the case stands, and who may do what
     august: exit 3
-    error: <registry> refuses: the person whom the case is about must sign, and did not
+    error: <registry> refuses: the person whom the case is about must sign; the signature is missing
       next: `portcullis case show <case>` tells how the case stands, and who may do what
     eve: exit 2
     error: no case begins with `<digits>`
       next: `portcullis case list` shows what is there
     ada: exit 3
-    error: <registry> refuses: one member of the board of auditors must sign, and did not
+    error: <registry> refuses: one member of the board of auditors must sign; the signature is missing
       next: `portcullis case show <case>` tells how the case stands, and who may do what
     august: exit 2
     error: the following required arguments were not provided:

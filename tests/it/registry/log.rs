@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use portcullis::digest::Sha256Digest;
 use portcullis::identity::{Signer as _, SigningKey};
 use portcullis::log::{
-    ConsistencyProof, Error, Growth, HeadNote, InclusionProof, LogKey, Part, Tiles, TreeHead, WitnessKey,
-    WitnessRule, cosign, leaf_hash, prove_consistency, prove_inclusion, require_entries,
+    ConsistencyProof, Error, HeadNote, InclusionProof, LogAppender, LogKey, Part, Tiles, TreeHead,
+    WitnessKey, WitnessRule, cosign, leaf_hash, prove_consistency, prove_inclusion, require_entries,
 };
 use portcullis::time::Timestamp;
 use proptest::prelude::*;
@@ -29,11 +29,11 @@ impl Tiles for Memory {
 
 impl Memory {
     fn grow(&self, head: &TreeHead, entries: impl IntoIterator<Item = Vec<u8>>) -> TreeHead {
-        let mut growth = Growth::from(head, self).unwrap();
+        let mut appender = LogAppender::open(head, self).unwrap();
         for entry in entries {
-            growth.append(&entry).unwrap();
+            appender.append(&entry).unwrap();
         }
-        let grown = growth.grown().unwrap();
+        let grown = appender.take_update().unwrap();
         for (part, bytes) in grown.parts {
             self.parts.borrow_mut().insert((part.level, part.index), bytes);
         }
@@ -48,7 +48,7 @@ fn entry(index: usize) -> Vec<u8> {
 /// RFC 6962, 2.1, word for word.
 fn naive_root(leaves: &[Sha256Digest]) -> Sha256Digest {
     match leaves {
-        [] => Sha256Digest::of(b""),
+        [] => Sha256Digest::compute(b""),
         [leaf] => *leaf,
         leaves => {
             let split = leaves.len().next_power_of_two() / 2;
@@ -56,7 +56,7 @@ fn naive_root(leaves: &[Sha256Digest]) -> Sha256Digest {
             let mut node = vec![1];
             node.extend_from_slice(naive_root(left).as_bytes());
             node.extend_from_slice(naive_root(right).as_bytes());
-            Sha256Digest::of(&node)
+            Sha256Digest::compute(&node)
         }
     }
 }
@@ -91,7 +91,7 @@ fn roots_are_those_of_certificate_transparencys_test_vectors() {
     ];
     let memory = Memory::default();
     let mut head = TreeHead::EMPTY;
-    assert_eq!(head.root(), Sha256Digest::of(b""));
+    assert_eq!(head.root(), Sha256Digest::compute(b""));
     for (input, root) in inputs.iter().zip(roots) {
         head = memory.grow(&head, [input.to_vec()]);
         assert_eq!(head.root().to_string(), root);
@@ -199,8 +199,7 @@ fn p7_every_change_of_a_log_of_a_thousand_entries_is_found_at_its_place() {
             }
             let index = at as u64 / 256;
             let error = require_entries(&head, index, &changed).unwrap_err().to_string();
-            let reason =
-                if at == SIZE - 1 && name == "dropped" { "missing" } else { "another than the log's" };
+            let reason = if at == SIZE - 1 && name == "dropped" { "missing" } else { "not the log's" };
             let is_named = error.contains(&format!("entry {at} is {reason}"));
             assert!(is_named, "{name} at {at}: {error}");
         }
@@ -218,7 +217,7 @@ fn p7_every_change_of_a_log_of_a_thousand_entries_is_found_at_its_place() {
     // Truncated.
     let shorter = naive_head(SIZE - 1);
     let error = ConsistencyProof { path: Vec::new() }.verify(&head, &shorter).unwrap_err();
-    assert_eq!(error.to_string(), "the log has 999 entries, and had 1000 before");
+    assert_eq!(error.to_string(), "the log shrank from 1000 to 999 entries");
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -236,7 +235,7 @@ fn a_head_is_believed_when_its_log_signed_it_and_enough_witnesses_saw_it() {
     cosign(&mut note, "w1", &key(2), now).unwrap();
     cosign(&mut note, "w1-again", &key(2), now).unwrap();
     let refused = rule.require(&note).unwrap_err();
-    assert_eq!(refused.to_string(), "1 of the 2 witnesses that must have seen it cosigned the head");
+    assert_eq!(refused.to_string(), "the head has the cosignatures of 1 witnesses; 2 are required");
     cosign(&mut note, "w2", &key(3), now).unwrap();
     let read = HeadNote::parse(&note.to_bytes()).unwrap();
     assert_eq!(read, note);
@@ -266,12 +265,12 @@ fn a_head_is_believed_when_its_log_signed_it_and_enough_witnesses_saw_it() {
     the head is not signed by the log `registry.example/log`
     the head is of the log `other.example/log`, not of `registry.example/log`
     the log's head is malformed: malformed checkpoint
-    a tree of 281474976710657 entries cannot be, or not with that root
+    a tree of 281474976710657 entries is not possible, or not with this root
     the log's head is malformed: malformed note
     the log's head is malformed: malformed note
     the log's head is malformed: it is longer than 65536 bytes
     the head is not signed by the log `registry.example/log`
-    `two words` cannot name a key: it must not be empty, and have no spaces and no `+`
+    `two words` is not a key name: it must not be empty and must not contain spaces or `+`
     ");
 }
 
@@ -293,7 +292,7 @@ fn a_growing_log_that_was_tampered_with_refuses_to_go_on() {
         let mut spoiled = bytes.clone();
         *spoiled.last_mut().unwrap() ^= 1;
         memory.parts.borrow_mut().insert(part, spoiled);
-        assert!(matches!(Growth::from(&head, &memory), Err(Error::Tile { .. })), "{part:?}");
+        assert!(matches!(LogAppender::open(&head, &memory), Err(Error::Tile { .. })), "{part:?}");
         memory.parts.borrow_mut().insert(part, bytes);
     }
     assert_eq!(memory.grow(&head, (300..1000).map(entry)), naive_head(1000));

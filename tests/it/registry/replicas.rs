@@ -22,7 +22,7 @@ fn chunks_lie_in_s3_and_are_fetched_from_there() {
     let place = answer.header("location").unwrap().to_owned();
     assert!(place.contains("X-Amz-Signature="), "{place}");
     let bytes = ask(&Ask { url: place, ..Ask::default() }).bytes;
-    assert_eq!(portcullis::digest::Sha256Digest::of(&bytes).to_string(), chunk);
+    assert_eq!(portcullis::digest::Sha256Digest::compute(&bytes).to_string(), chunk);
     scene.succeed("rosa", &format!("pull {ID}"));
     scene.succeed("rosa", &format!("run {ID} Hello -n 2"));
     // Or through the registry, for those who can reach nothing else.

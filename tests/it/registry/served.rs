@@ -308,9 +308,9 @@ fn only_a_fresh_answer_to_an_own_challenge_opens_a_session(database: Database) {
     let answer = |challenge: &str, registry: KeyId, created: Timestamp| {
         let origin = Some(served.process.url.parse().unwrap());
         let session = Session { registry, origin, card: rosa.card().clone(), created };
-        let digest = Sha256Digest::of(challenge.as_bytes());
+        let digest = Sha256Digest::compute(challenge.as_bytes());
         let subject = Subject { name: "anything".to_owned(), digest };
-        let envelope = Statement::in_no_catalogue(subject, session).sign(&*rosa.signer(None).unwrap());
+        let envelope = Statement::without_catalogue(subject, session).sign(&*rosa.signer(None).unwrap());
         served.post("/v1/sessions", &envelope.unwrap().to_json())
     };
     let now = Timestamp::now();
@@ -382,7 +382,7 @@ fn a_lease_that_is_over_is_refused_offline_with_whom_to_write_to(database: Datab
     let mut lease = found.envelope.claim::<Lease>().unwrap();
     lease.predicate.issued = Timestamp::now().plus_hours(24).plus_seconds(-2 * 24 * 3600);
     lease.predicate.expires = Timestamp::now().plus_seconds(-1);
-    let registry = IdentityFile::at(scene.at("reg/identity.age")).read(None).unwrap().signer(None).unwrap();
+    let registry = IdentityFile::new(scene.at("reg/identity.age")).read(None).unwrap().signer(None).unwrap();
     let over = lease.sign(&*registry).unwrap();
     std::fs::remove_dir_all(scene.at("homes/rosa/vault/statements/leases")).unwrap();
     vault.statements().put("lease", &over, &registry.verifying_key()).unwrap();
@@ -469,7 +469,7 @@ fn a_chunk_is_kept_under_its_own_digest_only(database: Database) {
     422 it does not verify: the chunk's SHA-256 is 305531dcc50ebca31cf1d5b31e9fc76ed51f66b3b6dd5a030c6539ae6532f979, not 0000000000000000000000000000000000000000000000000000000000000000
       next: send the chunk whole, under the SHA-256 of its bytes
     ");
-    let digest = portcullis::digest::Sha256Digest::of(b"ciphertext").to_string();
+    let digest = portcullis::digest::Sha256Digest::compute(b"ciphertext").to_string();
     insta::assert_snapshot!(refusal(&put("rosa", digest.clone())), @"
     403 a rule forbids it: this is not for you to read or to do
       next: use the identity whose it is (--home)
@@ -541,14 +541,14 @@ fn request_by(served: &Served, person: &Identity, change: impl FnOnce(&mut Reque
         purpose: "Detectors".parse().unwrap(),
         uses: ["detection".parse().unwrap()].into(),
         days: 30,
-        agreement: Some(Sha256Digest::of(&agreement)),
+        agreement: Some(Sha256Digest::compute(&agreement)),
         renews: None,
         card: person.card().clone(),
         members: Vec::new(),
         created: Timestamp::now(),
     };
     change(&mut request);
-    let subject = Subject { name: ID.to_owned(), digest: Sha256Digest::of(&manifest) };
+    let subject = Subject { name: ID.to_owned(), digest: Sha256Digest::compute(&manifest) };
     Statement::new(scene.catalogue_id("ada"), subject, request).sign(&*person.signer(None).unwrap()).unwrap()
 }
 

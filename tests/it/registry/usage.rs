@@ -204,7 +204,7 @@ fn the_days_tokens_hold_across_processes_and_a_clock_that_is_set_back() {
     // The journal itself, with a clock of one's choice.
     let folder = tempfile::tempdir().unwrap();
     let key = SigningKey::from_bytes(&[1; 32]);
-    let grant = Sha256Digest::of(b"a grant");
+    let grant = Sha256Digest::compute(b"a grant");
     let begin = |max_tokens| Begin {
         task: Task::Run,
         checkpoint: ID.parse().unwrap(),

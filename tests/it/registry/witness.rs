@@ -10,7 +10,7 @@ use crate::support::served::{Answer, Ask, Database, Process, Served, ask};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use portcullis::identity::{Signer, SigningKey};
-use portcullis::log::{Growth, HeadNote, LogKey, TreeHead, WitnessKey, WitnessRule};
+use portcullis::log::{HeadNote, LogAppender, LogKey, TreeHead, WitnessKey, WitnessRule};
 
 const LOG: &str = "log.example/1";
 
@@ -74,11 +74,11 @@ impl Log {
                 Err(portcullis::log::Error::Tile { path: part.to_string(), reason: String::new() })
             }
         }
-        let mut growth = Growth::from(&TreeHead::EMPTY, &None).unwrap();
+        let mut appender = LogAppender::open(&TreeHead::EMPTY, &None).unwrap();
         for entry in &self.entries[..size] {
-            growth.append(entry).unwrap();
+            appender.append(entry).unwrap();
         }
-        growth.grown().unwrap().head
+        appender.take_update().unwrap().head
     }
 
     fn note(&self, size: usize, key: &SigningKey) -> Vec<u8> {
@@ -114,7 +114,7 @@ fn a_witness_answers_as_tlog_witness_says_and_remembers_across_a_kill() {
     assert_eq!(first.status, 200, "{}", first.text);
     let rule = WitnessRule { witnesses: vec![key.parse::<WitnessKey>().unwrap()], need: 1 };
     let mut note = HeadNote::parse(&log.note(1, &signer())).unwrap();
-    note.add(&first.bytes).unwrap();
+    note.add_signatures(&first.bytes).unwrap();
     assert_eq!(rule.require(&note).unwrap()[0].witness, "witness.example");
 
     // It is killed, and knows still.
@@ -159,12 +159,12 @@ fn a_witness_answers_as_tlog_witness_says_and_remembers_across_a_kill() {
     })
     .collect();
     insta::assert_snapshot!(said.join("\n"), @r#"
-    no such log: 404 "text/plain; charset=utf-8" the log `other.example` is not one that this witness knows
+    no such log: 404 "text/plain; charset=utf-8" unknown log `other.example`
     another's signature: 403 "text/plain; charset=utf-8" the head is not signed by the log's key
     from another head: 409 "text/x.tlog.size" 1
     without a proof: 422 "text/plain; charset=utf-8" the head does not continue the last one that this witness saw
-    from a longer head: 400 "text/plain; charset=utf-8" the request makes no sense: the old head is longer than the new one
-    no request: 400 "text/plain; charset=utf-8" the request makes no sense: it has no blank line
+    from a longer head: 400 "text/plain; charset=utf-8" malformed request: the old head is longer than the new one
+    no request: 400 "text/plain; charset=utf-8" malformed request: it has no blank line
     "#);
     let other = Log { entries: vec![b"other".to_vec()] };
     assert_eq!(offer(&witness, 1, "", &other.note(1, &signer())).status, 409, "the same size, another root");
@@ -234,7 +234,7 @@ fn a_client_that_needs_two_witnesses_goes_on_with_two_and_refuses_with_one() {
     let url = &watched.served.process.url;
     insta::assert_snapshot!(scene.refuse("rosa", "usage sync").replace(url, "<registry>"), @"
     exit 4
-    error: 1 of the 2 witnesses that must have seen it cosigned the head
+    error: the head has the cosignatures of 1 witnesses; 2 are required
       next: try again; if it stays, ask the registry's operator and the witnesses what they saw
     ");
     // The registry took the batch and could not show it in the log; what is recorded since goes behind it.

@@ -64,10 +64,10 @@ fn in_words(
     let (Subject::Board(checkpoint), Some(after)) = (conditions.subject, after) else {
         return Ok(Vec::new());
     };
-    if *path == CheckpointFile::Policy.of(checkpoint) {
+    if *path == CheckpointFile::Policy.target_path(checkpoint) {
         return Ok(policy_in_words(before, after));
     }
-    if *path == CheckpointFile::Stage.of(checkpoint) {
+    if *path == CheckpointFile::Stage.target_path(checkpoint) {
         return stage_in_words(before, after, conditions);
     }
     Ok(Vec::new())
@@ -90,8 +90,8 @@ fn registrars_in_words(
     for name in &names {
         let (old, new) = (before.registrars(name).unwrap_or(&none), after.registrars(name).unwrap_or(&none));
         let (come, gone): (Vec<_>, Vec<_>) = (new.difference(old).collect(), old.difference(new).collect());
-        let alike = names.iter().find(|other| other != &name && other.looks_like(name));
-        let caution = match (name.mixes_scripts(), alike) {
+        let alike = names.iter().find(|other| other != &name && other.is_confusable_with(name));
+        let caution = match (name.has_mixed_scripts(), alike) {
             (true, _) => "; BEWARE: letters of several scripts".to_owned(),
             (false, Some(other)) => format!("; BEWARE: looks like {other}"),
             (false, None) => String::new(),

@@ -69,7 +69,7 @@ impl FoundingFile {
         let text = String::from_utf8(files::read(path, MAX_BYTES)?);
         let text = text.map_err(|_| unusable(path, "it is not UTF-8"))?;
         let mut file: Self = toml::Deserializer::parse(&text)
-            .and_then(crate::json::strictly)
+            .and_then(crate::json::deserialize_strict)
             .map_err(|error| unusable(path, error.to_string().trim_end()))?;
         if file.schema != 1 {
             let reason = format!("its schema is {}, and this program knows schema 1", file.schema);

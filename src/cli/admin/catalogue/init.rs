@@ -10,7 +10,7 @@ use serde_json::json;
 use super::founding_file::{FoundingFile, Signers};
 use super::hand_in::{Proposed, Proposing};
 use super::workshop::Workshop;
-use crate::catalogue::{AUDITORS, BoardPlan, Days, Founding, RepositoryError, Standing};
+use crate::catalogue::{AUDITORS, BoardPlan, Days, Founding, ProposalStatus, RepositoryError};
 use crate::cli::failure::Refusal;
 use crate::cli::files;
 use crate::cli::home::Home;
@@ -95,7 +95,7 @@ impl Init {
         workshop.require_trusted_base(home, now)?;
         let signatory = Signatory::of(home, output)?;
         let by = workshop.proposer(signatory.key(), &self.instead_of);
-        let replaced = workshop.repository().standings().unwrap_or_default();
+        let replaced = workshop.repository().proposal_statuses().unwrap_or_default();
         workshop.repository().found(&founding, &by, now, Days::default()).map_err(instead)?;
         let proposing = Proposing {
             workshop: &workshop,
@@ -157,7 +157,7 @@ impl Init {
 }
 
 /// Says whose signatures went with the founding that this one takes the place of.
-fn note_replaced(replaced: &[Standing], own: VerifyingKey, done: &Proposed, output: Output) {
+fn note_replaced(replaced: &[ProposalStatus], own: VerifyingKey, done: &Proposed, output: Output) {
     for standing in replaced {
         let is_new =
             done.roles.iter().any(|(role, digest)| *role == standing.subject && *digest != standing.digest);
@@ -173,7 +173,7 @@ fn note_replaced(replaced: &[Standing], own: VerifyingKey, done: &Proposed, outp
 
 /// What to do about another's founding: a founding takes the place of one, and builds on none.
 fn instead(error: RepositoryError) -> anyhow::Error {
-    let RepositoryError::Open { digest, .. } = &error else { return error.into() };
+    let RepositoryError::AlreadyProposed { digest, .. } = &error else { return error.into() };
     let hint = format!(
         "read `portcullis catalogue review` and sign that one; or put yours in its place with --instead-of {digest}, and so for each role"
     );

@@ -28,9 +28,9 @@ impl Publish {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let (_, signer) = unattended(home, Unattended::Registry, output)?;
         let days = Days { timestamp: self.timestamp_days, snapshot: self.snapshot_days, ..Days::default() };
-        let repository = Repository::at(&home.catalogue()?);
+        let repository = Repository::new(&home.catalogue()?);
         let held = incoherent(&repository)?;
-        let done = repository.publish_but(&held, &*signer, Timestamp::now(), days)?;
+        let done = repository.publish_except(&held, &*signer, Timestamp::now(), days)?;
         let mut text = format!("published version {}; publish again before {}\n", done.version, done.expires);
         for subject in &done.published {
             writeln!(text, "  in force  {subject}")?;

@@ -95,7 +95,7 @@ fn replaced(review: &Review, file: CheckpointFile) -> Option<&[u8]> {
 /// What becomes of the grants that stand: in words, and for programs. Whoever may not read them is told that it is not known.
 fn ended_grants(text: &[u8], review: &Review, home: &Home, output: Output) -> (String, Value) {
     let policy = &*String::from_utf8_lossy(text);
-    let digest = |file| replaced(review, file).map(Sha256Digest::of);
+    let digest = |file| replaced(review, file).map(Sha256Digest::compute);
     let stage = replaced(review, CheckpointFile::Stage);
     let stage = stage.and_then(|bytes| crate::json::from_slice::<StageTarget>(bytes).ok());
     let proposed = Proposed {

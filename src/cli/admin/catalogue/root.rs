@@ -33,7 +33,7 @@ impl Root {
             )
         })?;
         files::write(&self.to, &root)?;
-        let digest = Sha256Digest::of(&root);
+        let digest = Sha256Digest::compute(&root);
         let to = self.to.display();
         let text = format!(
             "wrote {to}, SHA-256 {digest}\n  next: compare the SHA-256 with the other owners', hand the file out by another way than the registry, and `portcullis join {place} --root {to}`\n"

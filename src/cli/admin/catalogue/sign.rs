@@ -50,7 +50,7 @@ impl Sign {
         let open = review.standing.digest;
         if let Some(reviewed) = self.digest.filter(|reviewed| *reviewed != open) {
             let role = role.to_string();
-            return Err(crate::catalogue::RepositoryError::Swapped { role, reviewed, open }.into());
+            return Err(crate::catalogue::RepositoryError::ProposalChanged { role, reviewed, open }.into());
         }
         let named = if self.digest.is_some() { Named::ByDigest } else { Named::Loosely };
         let words = Reader { repository, roster: &roster, now }.read(review)?.text;

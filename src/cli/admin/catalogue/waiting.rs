@@ -15,7 +15,7 @@ pub(in crate::cli) fn proposals_to_sign(
 ) -> anyhow::Result<Vec<(String, String)>> {
     // The copy to look at them in is made only if there are any.
     let is_quiet = match home.place()? {
-        Place::Folder(_) => Repository::at(home.catalogue()?).proposals()?.is_empty(),
+        Place::Folder(_) => Repository::new(home.catalogue()?).proposals()?.is_empty(),
         Place::Address(address) => registry::remote(home, &address, output)?.proposals(true)?.is_empty(),
     };
     if is_quiet {

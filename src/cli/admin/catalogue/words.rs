@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::catalogue::{Roster, Standing, Tally};
+use crate::catalogue::{ProposalStatus, Roster, Tally};
 use crate::identity::{Card, VerifyingKey};
 use crate::time::Timestamp;
 
@@ -33,11 +33,12 @@ pub(super) fn names_and_ids<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>
 /// What in a name may deceive: letters of several scripts, or the looks of another's name.
 fn caution(card: &Card, roster: &Roster) -> String {
     let mut caution = String::new();
-    if card.name.mixes_scripts() {
+    if card.name.has_mixed_scripts() {
         caution += "; BEWARE: letters of several scripts";
     }
-    let is_alike =
-        |other: &&Card| other.verifying_key != card.verifying_key && other.name.looks_like(&card.name);
+    let is_alike = |other: &&Card| {
+        other.verifying_key != card.verifying_key && other.name.is_confusable_with(&card.name)
+    };
     if let Some(other) = roster.values().find(is_alike) {
         let id = other.verifying_key.id();
         caution += &format!("; BEWARE: looks like {}, key {}", other.name, id.short());
@@ -72,7 +73,7 @@ pub(super) fn tally(tally: &Tally, roster: &Roster) -> String {
 }
 
 /// A proposal as JSON.
-pub(super) fn standing_json(standing: &Standing, roster: &Roster) -> Value {
+pub(super) fn standing_json(standing: &ProposalStatus, roster: &Roster) -> Value {
     let tallies = standing.tallies.iter().map(|tally| {
         json!({
             "quorum": tally.quorum.name(),

@@ -91,7 +91,7 @@ impl Workshop {
                         .with_context(|| format!("cannot read {}", folder.display()))?;
                 }
                 let name = folder.display().to_string();
-                (Source::Folder(Repository::at(folder)), name)
+                (Source::Folder(Repository::new(folder)), name)
             }
             Place::Address(address) => {
                 let registry = registry::remote(home, &address, output)?;
@@ -102,7 +102,7 @@ impl Workshop {
                 (Source::Server { registry, is_founded }, address.to_string())
             }
         };
-        let repository = Repository::at(copy.path()).named(name);
+        let repository = Repository::new(copy.path()).with_name(name);
         let (mut before, mut refused) = (BTreeMap::new(), Vec::new());
         // In the order in which each follows from the one before it.
         let proposed = proposals(&source)?;

@@ -65,7 +65,7 @@ impl Grants {
         let drafted = RulesInForce {
             boards: catalogue.boards_of(&draft, &rules.board),
             policy: draft,
-            policy_digest: Sha256Digest::of(proposed.policy.as_bytes()),
+            policy_digest: Sha256Digest::compute(proposed.policy.as_bytes()),
             agreement: proposed.agreement.or(rules.agreement),
             manifest: proposed.manifest.unwrap_or(rules.manifest),
             stage: proposed.stage.unwrap_or_else(|| rules.stage.clone()),

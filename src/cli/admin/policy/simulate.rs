@@ -82,7 +82,7 @@ impl Simulate {
             draft: &draft,
             stage,
             terms: agreement
-                .map(|bytes| Terms { agreement: Some(Sha256Digest::of(&bytes)), ..Terms::default() }),
+                .map(|bytes| Terms { agreement: Some(Sha256Digest::compute(&bytes)), ..Terms::default() }),
             now: self.at.unwrap_or_else(Timestamp::now),
         };
         let results: Vec<_> = policy::simulate(simulation, &applications).collect();

@@ -79,7 +79,7 @@ impl Researcher {
             (GIVEN[random.random_range(0..GIVEN.len())], FAMILY[random.random_range(0..FAMILY.len())]);
         let name = format!("{given} {family}").parse()?;
         let organization = organization.map(str::parse).transpose()?;
-        let identity = Identity::new((name, organization), &random.random(), &random.random(), now);
+        let identity = Identity::new(name, organization, &random.random(), &random.random(), now);
         let signer = identity.signer(None)?;
         let journal = JournalId::from_bytes(random.random());
         Ok(Self { identity, signer, journal, next: (0, first_link(journal)) })

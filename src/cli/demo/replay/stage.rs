@@ -20,7 +20,7 @@ use crate::checkpoint::{self, ImportRequest, ImportSource};
 use crate::digest::Sha256Digest;
 use crate::identity::{Card, Identity, IdentityFile, Signer};
 use crate::name::{CheckpointId, Label};
-use crate::progress::Silent;
+use crate::progress::NoProgress;
 use crate::registry::Registry;
 use crate::seal::{
     self, ChunkSize, Locks, Recipient, Recipients, SealRequest, reseal_share, seal_checkpoint,
@@ -224,7 +224,7 @@ impl World {
             fs::create_dir_all(to.parent().unwrap_or(&folder))?;
             fs::write(to, bytes)?;
         }
-        Ok(Repository::at(folder))
+        Ok(Repository::new(folder))
     }
 
     /// The member who proposes everything.
@@ -234,7 +234,7 @@ impl World {
 
     async fn sign_and_hand_in(&self, repository: &Repository) -> anyhow::Result<()> {
         for member in &self.board[..2] {
-            for open in repository.standings()? {
+            for open in repository.proposal_statuses()? {
                 repository.sign(&*member.signer, &open.subject, open.digest)?;
             }
         }
@@ -261,7 +261,7 @@ impl World {
             destination: destination.clone(),
             unofficial: false,
         };
-        checkpoint::import(&request, &Silent)?;
+        checkpoint::import(&request, &NoProgress)?;
         // A stand-in: no digest of the real one is claimed for it.
         let manifest = destination.join("manifest.json");
         let text =
@@ -280,7 +280,7 @@ impl World {
             chunk_size: ChunkSize::DEFAULT,
             sealer: self.board[0].identity.opening_key(),
         };
-        let done = seal_checkpoint(&request, &mut rand::rng(), &Silent)?;
+        let done = seal_checkpoint(&request, &mut rand::rng(), &NoProgress)?;
         let keeper = self.board[0].identity.card().verifying_key.id();
         for chunk in done.manifest.chunks() {
             let bytes = fs::read(sealed.join(seal::CHUNKS).join(chunk.sha256.to_string()))?;
@@ -363,14 +363,14 @@ impl World {
 
 fn registrar(organization: &str, now: Timestamp) -> anyhow::Result<(Label, Member)> {
     let organization: Label = organization.parse()?;
-    let name = (format!("Registrar of {organization}").parse()?, Some(organization.clone()));
-    let identity = Identity::new(name, &rand::random(), &rand::random(), now);
+    let name = format!("Registrar of {organization}").parse()?;
+    let identity = Identity::new(name, Some(organization.clone()), &rand::random(), &rand::random(), now);
     let signer = identity.signer(None)?;
     Ok((organization, Member { identity, signer }))
 }
 
 fn member(path: &Path) -> anyhow::Result<Member> {
-    let identity = IdentityFile::at(path.to_owned()).read(None)?;
+    let identity = IdentityFile::new(path.to_owned()).read(None)?;
     let signer = identity.signer(None)?;
     Ok(Member { identity, signer })
 }

@@ -63,8 +63,8 @@ impl Init {
             return Err(Refusal::usage(message, hint).into());
         }
         let own = home.elsewhere(self.folder.clone());
-        let person = (self.name.clone(), self.organization.clone());
-        let identity = new::make(&own, person, !self.passphrase, output)?;
+        let (name, organization) = (self.name.clone(), self.organization.clone());
+        let identity = new::make(&own, name, organization, !self.passphrase, output)?;
         let code = founding_code()?;
         write_secret(&settings, self.settings(&code).as_bytes())?;
         let card = self.folder.join("registry.card");
@@ -123,7 +123,7 @@ impl Init {
 
 /// What the settings know of a founding code: its digest.
 fn code_line(code: &str) -> String {
-    format!("{CODE_KEY} = \"{}\"\n", Sha256Digest::of(code.as_bytes()))
+    format!("{CODE_KEY} = \"{}\"\n", Sha256Digest::compute(code.as_bytes()))
 }
 
 /// A code that reached nobody is lost, and the registry is of no use without one.

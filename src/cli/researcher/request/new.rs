@@ -149,7 +149,7 @@ fn require_possible(
     affiliations: &Affiliations,
 ) -> anyhow::Result<()> {
     let drafted =
-        access::draft_answers(request, Sha256Digest::of(b""), rules, affiliations, Timestamp::now());
+        access::draft_answers(request, Sha256Digest::compute(b""), rules, affiliations, Timestamp::now());
     let (stage, checkpoint) = (&rules.stage, &rules.checkpoint);
     match drafted {
         Ok(_) => Ok(()),

@@ -25,7 +25,7 @@ pub(super) fn print(rules: &RulesInForce, agreement: Option<&str>, output: Outpu
         "tokens_per_day": stage.limits.tokens_per_day, "usage": stage.limits.usage,
         "lease_hours": rules.lease_hours(&rules.stage), "policy_expires": rules.policy.expires,
         "policy_version": rules.policy.version, "keeps_grants_from": rules.policy.keeps_grants_from,
-        "agreement": agreement, "agreement_digest": agreement.map(|text| Sha256Digest::of(text.as_bytes())),
+        "agreement": agreement, "agreement_digest": agreement.map(|text| Sha256Digest::compute(text.as_bytes())),
     });
     output.result(&value, words(rules, agreement)?)
 }

@@ -94,7 +94,7 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     let of = |person: &str, arguments: &str| scene.refuse(person, arguments).replace(url, "<url>");
     insta::assert_snapshot!(of("ada", &init(&served, &["ada", "ada"], &served.code)), @"
     exit 2
-    error: ada is named twice for the owners: one person counts once
+    error: ada is named twice for the owners; each person counts once
       next: name each person once, and count them anew
     ");
     insta::assert_snapshot!(of("ada", &("-q ".to_owned() + &init(&served, &BOARD, "4929a7ae72c58ea71c6df862bf5f3cbb"))), @"
@@ -118,7 +118,7 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     ");
     insta::assert_snapshot!(of("eve", &init(&served, &BOARD, &served.code)), @"
     exit 3
-    error: the key <digest> is none of the owners of the catalogue that it founds
+    error: the key <digest> is not one of the owners of the new catalogue
       next: let one of its owners found it, or name your own card with --owner
     ");
     // Nothing of it is left over: the right words found it.
@@ -128,7 +128,7 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     // Another owner takes its place by naming what they read.
     insta::assert_snapshot!(of("ben", &init(&served, &BOARD, &served.code)), @"
     exit 3
-    error: another change of root is proposed already: <digest>
+    error: another change of root is already proposed: <digest>
       next: read `portcullis catalogue review` and sign that one; or put yours in its place with --instead-of <digest>, and so for each role
     ");
     let review = scene.json("ben", &format!("--registry {url} catalogue review"));
@@ -144,7 +144,7 @@ fn a_founding_with_a_mistake_is_refused_and_goes_on_once_it_is_mended() {
     assert!(root.contains("wrote 1.root.json, SHA-256 "), "{root}");
     insta::assert_snapshot!(of("ada", &init(&served, &BOARD, &served.code)), @"
     exit 2
-    error: there is a catalogue in <url> already
+    error: a catalogue already exists in <url>
       next: trust it with `portcullis join <registry> --root 1.root.json` and change it with `portcullis catalogue propose <checkpoint>`, `rotate` or `board add`; or found another elsewhere
     ");
 }
@@ -371,7 +371,7 @@ fn an_invitation_that_is_damaged_or_leads_elsewhere_is_refused() {
       next: run `portcullis join <registry> --root <file>` once, or give --registry
 
     exit 3
-    error: root version 1 is trusted already, and the root given (version 1) is another catalogue's
+    error: root version 1 is already trusted; the given root (version 1) is of another catalogue
       next: if you mean to change to another catalogue, use another --home for it
     ");
     assert!(!scene.at("homes/yan/catalogue").exists(), "nothing was trusted");

@@ -231,10 +231,13 @@ fn file(
         envelope: envelope.to_json(),
         received: now,
     };
-    let of = |kind| Entry::new(kind, now, envelope.digest()).of(&row.checkpoint).about(Some(about));
+    let of = |kind| {
+        Entry::new(kind, now, envelope.digest()).with_checkpoint(&row.checkpoint).with_about(Some(about))
+    };
     let state = if entry == EntryKind::Approval { RequestState::Granted } else { RequestState::Ended };
     let effect = Effect::Changes { request, state, note: "Slip".to_owned() };
-    let mut filing = Filing::one(Filed { entry: Some(of(entry).by(signer)), row: row.clone() }).with(effect);
+    let mut filing =
+        Filing::one(Filed { entry: Some(of(entry).with_signer(signer)), row: row.clone() }).with(effect);
     if entry == EntryKind::Approval {
         filing.entries.push(of(EntryKind::Grant));
     }

@@ -20,7 +20,7 @@ fn an_address_without_a_scheme_and_a_missing_folder_are_no_empty_registry() {
     ");
     insta::assert_snapshot!(scene.refuse("new", &format!("join ftp://x {root}")), @"
     exit 2
-    error: ftp://x is no address of a registry (the address cannot be used: it must begin with `https://` or `http://`); for a server, write http://… or https://…
+    error: ftp://x is no address of a registry (invalid address: it must begin with `https://` or `http://`); for a server, write http://… or https://…
       next: a folder is named by its path
     ");
     insta::assert_snapshot!(scene.refuse("new", &format!("join missing {root}")), @"

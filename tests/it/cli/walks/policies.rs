@@ -120,7 +120,7 @@ fn terms_of_a_missing_or_a_broken_stage_are_refused_with_a_next_step() {
     let scene = Scene::released("partners");
     // A board with other programs signs a stage that its policy does not have.
     let checkpoint = ID.parse().unwrap();
-    let repository = Repository::at(scene.at("registry/catalogue"));
+    let repository = Repository::new(scene.at("registry/catalogue"));
     let stage = repository.published_file(&checkpoint, CheckpointFile::Stage).unwrap().unwrap();
     let stage = String::from_utf8(stage).unwrap().replace("partners", "everybody");
     let ada = scene.identity("ada");
@@ -130,7 +130,7 @@ fn terms_of_a_missing_or_a_broken_stage_are_refused_with_a_next_step() {
     repository.propose(&checkpoint, &files, now.plus_days(90), &by).unwrap();
     for person in ["ada", "ben"] {
         let signer = scene.identity(person).signer(None).unwrap();
-        for standing in repository.standings().unwrap() {
+        for standing in repository.proposal_statuses().unwrap() {
             repository.sign(&*signer, &standing.subject, standing.digest).unwrap();
         }
     }

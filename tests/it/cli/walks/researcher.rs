@@ -148,10 +148,7 @@ fn a_request_is_asked_for_at_a_terminal_renewed_from_another_and_refused_in_few_
     let served = Served::released(Database::Sqlite, "partners");
     let scene = &served.scene;
     let long = scene.refuse("rosa", &format!("request new tiny --purpose {}", "x".repeat(5000)));
-    assert!(
-        long.len() < 400 && long.contains("it has 5000 characters, and at most 4000 are taken"),
-        "{long}"
-    );
+    assert!(long.len() < 400 && long.contains("it has 5000 characters; at most 4000 are accepted"), "{long}");
     insta::assert_snapshot!(scene.refuse("rosa", "request new tiny"), @r#"
     exit 2
     error: a request says what for

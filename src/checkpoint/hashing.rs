@@ -1,4 +1,4 @@
-//! Hashes files: each by one thread, as SHA-256 demands, several at a time.
+//! Hashes files: each in one thread, since SHA-256 is sequential.
 
 use std::fs::File;
 use std::io;
@@ -6,11 +6,11 @@ use std::os::unix::fs::FileExt as _;
 
 use crate::digest::{Sha256Digest, Sha256Hasher};
 
-/// Bytes read at a time: small enough to stay in a core's cache between the read and the hash.
+/// Bytes per read: small enough to stay in a core's cache between read and hash.
 const BLOCK: usize = 1 << 18;
 
-/// The size and SHA-256 of a file; `advance` hears of every block.
-pub(super) fn file(file: &File, mut advance: impl FnMut(u64)) -> io::Result<(u64, Sha256Digest)> {
+/// Returns the size and SHA-256 of a file; calls `advance` with the size of each block.
+pub(super) fn hash_file(file: &File, mut advance: impl FnMut(u64)) -> io::Result<(u64, Sha256Digest)> {
     let mut hasher = Sha256Hasher::default();
     let mut buffer = vec![0; BLOCK];
     let mut size = 0;

@@ -1,67 +1,67 @@
-//! Growing a log: from a head and its right edge to the next head, with the tiles that are new or wider.
+//! Appending to a log: from a head and its right edge to the next head, with the tiles that are new or wider.
 
 use std::collections::BTreeMap;
 
-use super::proof::{ours, theirs};
+use super::proof::{from_tlog, to_tlog};
 use super::tile::{Part, TILE_WIDTH};
 use super::{Bundle, Error, MAX_ENTRIES, Tiles, TreeHead, leaf_hash};
 use crate::digest::Sha256Digest;
 
-/// A log that grows: the last, partial part of each level, in memory.
+/// Appends entries to a log. It keeps the last, partial tile of each level in memory.
 #[derive(Debug, Clone)]
-pub struct Growth {
+pub struct LogAppender {
     size: u64,
-    /// Of each level the hashes of its last, partial tile.
+    /// For each level, the hashes of its last, partial tile.
     edge: Vec<Vec<Sha256Digest>>,
     entries: Bundle,
     parts: BTreeMap<(Option<u8>, u64), (u64, Vec<u8>)>,
 }
 
-/// What a growing log has to write, in the order in which it must be written: parts, then the head.
+/// The files to write for appended entries, in this order: parts, then the head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grown {
-    /// New or wider parts.
+pub struct LogUpdate {
+    /// New or wider parts with their bytes.
     pub parts: Vec<(Part, Vec<u8>)>,
-    /// The head that they lead to.
+    /// The new head.
     pub head: TreeHead,
 }
 
-impl Growth {
-    /// The log of `head`, whose right edge is read from `tiles` and checked against it.
+impl LogAppender {
+    /// Opens the log of `head`; reads its right edge from `tiles` and verifies it.
     ///
     /// # Errors
-    /// [`Error::Tile`] where it does not fit, what the tiles' place says.
-    pub fn from(head: &TreeHead, tiles: &dyn Tiles) -> Result<Self, Error> {
-        let mut growth =
+    /// [`Error::Tile`] if the edge does not match the head; errors of `tiles`.
+    pub fn open(head: &TreeHead, tiles: &dyn Tiles) -> Result<Self, Error> {
+        let mut appender =
             Self { size: head.size(), edge: Vec::new(), entries: Bundle::default(), parts: BTreeMap::new() };
         let mut level: u8 = 0;
         while head.size() >> (8 * u32::from(level)) > 0 {
             let index = (head.size() >> (8 * u32::from(level))) / TILE_WIDTH;
             let width = (head.size() >> (8 * u32::from(level))) % TILE_WIDTH;
             let hashes = if width == 0 { Vec::new() } else { read(Part::tile(level, index, width), tiles)? };
-            growth.edge.push(hashes);
+            appender.edge.push(hashes);
             level += 1;
         }
-        if growth.root() != head.root() {
+        if appender.root() != head.root() {
             let path = Part::tile(0, head.size() / TILE_WIDTH, (head.size() % TILE_WIDTH).max(1)).to_string();
             return Err(Error::Tile { path, reason: "the log's right edge has another root".to_owned() });
         }
         let width = head.size() % TILE_WIDTH;
         if width > 0 {
-            growth.entries = super::require_entries(head, head.size() / TILE_WIDTH, tiles)?;
+            appender.entries = super::require_entries(head, head.size() / TILE_WIDTH, tiles)?;
         }
-        Ok(growth)
+        Ok(appender)
     }
 
-    /// How many entries it has now.
+    /// Returns the number of entries.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Appends an entry; its place.
+    /// Appends an entry and returns its index.
     ///
     /// # Errors
-    /// [`Error::TooLong`], [`Error::Size`] where the log is full.
+    /// [`Error::TooLong`], [`Error::Size`] if the log is full.
     pub fn append(&mut self, entry: &[u8]) -> Result<u64, Error> {
         if self.size == MAX_ENTRIES {
             return Err(Error::Size { size: MAX_ENTRIES + 1 });
@@ -80,7 +80,7 @@ impl Growth {
         Ok(index)
     }
 
-    /// Adds a hash at a level, at its place there; a tile that it fills gives one to the level above.
+    /// Adds a hash to a level; a tile that becomes full adds its root to the level above.
     fn push(&mut self, level: u8, hash: Sha256Digest, place: u64) {
         let depth = usize::from(level);
         if self.edge.len() <= depth {
@@ -89,13 +89,13 @@ impl Growth {
         self.edge[depth].push(hash);
         if self.edge[depth].len() as u64 == TILE_WIDTH {
             let whole = bytes(&std::mem::take(&mut self.edge[depth]));
-            let above = ours(tlog_tiles::Tile::subtree_hash(&whole));
+            let above = from_tlog(tlog_tiles::Tile::subtree_hash(&whole));
             self.parts.insert((Some(level), place / TILE_WIDTH), (TILE_WIDTH, whole));
             self.push(level + 1, above, place / TILE_WIDTH);
         }
     }
 
-    /// The root now: each level's complete subtrees, from the right to the left.
+    /// Computes the root from each level's complete subtrees, right to left.
     fn root(&self) -> Sha256Digest {
         let mut root: Option<tlog_tiles::Hash> = None;
         for hashes in &self.edge {
@@ -108,14 +108,14 @@ impl Growth {
                 end -= width;
             }
         }
-        root.map_or(TreeHead::EMPTY.root(), ours)
+        root.map_or(TreeHead::EMPTY.root(), from_tlog)
     }
 
-    /// What is to be written since it was last asked.
+    /// Returns what must be written since the last call.
     ///
     /// # Errors
-    /// None that [`Self::append`] has not given.
-    pub fn grown(&mut self) -> Result<Grown, Error> {
+    /// Only those that [`Self::append`] returns.
+    pub fn take_update(&mut self) -> Result<LogUpdate, Error> {
         let mut parts: Vec<_> = std::mem::take(&mut self.parts)
             .into_iter()
             .map(|((level, index), (width, bytes))| (Part { level, index, width }, bytes))
@@ -130,7 +130,7 @@ impl Growth {
                 parts.push((Part::tile(level, index, hashes.len() as u64), bytes(hashes)));
             }
         }
-        Ok(Grown { parts, head: TreeHead::new(self.size, self.root())? })
+        Ok(LogUpdate { parts, head: TreeHead::new(self.size, self.root())? })
     }
 }
 
@@ -146,5 +146,5 @@ fn read(part: Part, tiles: &dyn Tiles) -> Result<Vec<Sha256Digest>, Error> {
 }
 
 fn bytes(hashes: &[Sha256Digest]) -> Vec<u8> {
-    hashes.iter().flat_map(|hash| theirs(*hash).0).collect()
+    hashes.iter().flat_map(|hash| to_tlog(*hash).0).collect()
 }

@@ -149,7 +149,7 @@ fn p6_a_list_of_checked_chunks_lets_nothing_wrong_pass() {
     first.remember_what_was_checked();
     let entry = &done.manifest.seal.files["vocab.json"][0];
     let chunk = to.join("chunks").join(entry.sha256.to_string());
-    let vouched = || CheckedChunks::read(&to).vouches_for(entry, &fs::metadata(&chunk).unwrap());
+    let vouched = || CheckedChunks::read(&to).is_unchanged(entry, &fs::metadata(&chunk).unwrap());
     assert!(vouched());
     assert_eq!(file(&open()).unwrap(), vocabulary);
 

@@ -37,31 +37,31 @@ pub struct Recorder {
     limit: Option<u64>,
 }
 
-/// What is about to be generated.
+/// The input of a generation that is about to begin.
 #[derive(Debug)]
-pub struct Asked<'a> {
-    /// What for.
+pub struct Prompt<'a> {
+    /// The task that the usage record names.
     pub task: Task,
-    /// The prompt.
-    pub prompt: &'a str,
-    /// Its tokens.
-    pub prompt_tokens: usize,
-    /// Most tokens that may come out.
+    /// The prompt as text.
+    pub text: &'a str,
+    /// Number of tokens of the prompt.
+    pub tokens: usize,
+    /// Maximum number of tokens to generate.
     pub max_tokens: usize,
-    /// How they are chosen.
+    /// Sampling parameters; `None` if no tokens are sampled.
     pub parameters: Option<Parameters>,
-    /// Why it is done although a rule asks.
+    /// The user's justification, which a rule of misuse may require.
     pub justification: Option<Prose>,
 }
 
-/// What came out.
+/// The output of a generation that ended.
 #[derive(Debug)]
-pub struct Ended<'a> {
-    /// The text.
+pub struct Outcome<'a> {
+    /// The generated text.
     pub output: &'a str,
-    /// Its tokens.
+    /// Number of generated tokens.
     pub tokens: usize,
-    /// Why it ended.
+    /// The reason why it ended.
     pub finish: Finish,
 }
 
@@ -116,27 +116,31 @@ impl Recorder {
     /// # Errors
     /// [`Error::PassOver`] where grant or lease have ended since; [`Error::Blocked`], [`Error::NeedsJustification`], which are recorded too; [`Error::Usage`] where nothing can be recorded, or the day's
     /// tokens are spent. Whatever it is, nothing may be generated then.
-    pub fn begin(&mut self, asked: &Asked<'_>, now: Timestamp) -> Result<(u64, Vec<Hit>), Error> {
+    pub fn begin(&mut self, prompt: &Prompt<'_>, now: Timestamp) -> Result<(u64, Vec<Hit>), Error> {
         if now >= self.until {
             return Err(Error::PassOver { checkpoint: self.checkpoint.clone(), until: self.until });
         }
         self.forget(now);
-        let sketch = (self.recipients.mode() == UsageMode::Sealed).then(|| Sketch::of(asked.prompt));
-        self.history.own.push(Generated { at: now, tokens: asked.max_tokens as u64, sketch: sketch.clone() });
-        let hits = self.judge(asked.prompt, now);
-        let stopped = hits.iter().find(|hit| stops(hit, asked.justification.is_some()));
+        let sketch = (self.recipients.mode() == UsageMode::Sealed).then(|| Sketch::of(prompt.text));
+        self.history.own.push(Generated {
+            at: now,
+            tokens: prompt.max_tokens as u64,
+            sketch: sketch.clone(),
+        });
+        let hits = self.judge(prompt.text, now);
+        let stopped = hits.iter().find(|hit| stops(hit, prompt.justification.is_some()));
         let begin = Begin {
-            task: asked.task,
+            task: prompt.task,
             checkpoint: self.checkpoint.clone(),
             grant: self.grant,
             lease: self.lease,
-            prompt_tokens: asked.prompt_tokens as u64,
-            max_tokens: asked.max_tokens as u64,
-            parameters: asked.parameters.clone(),
-            prompt: self.recipients.keep(asked.prompt, &mut rand::rng())?,
+            prompt_tokens: prompt.tokens as u64,
+            max_tokens: prompt.max_tokens as u64,
+            parameters: prompt.parameters.clone(),
+            prompt: self.recipients.keep(prompt.text, &mut rand::rng())?,
             sketch: sketch.as_ref().map(ToString::to_string),
             hits: hits.iter().map(|hit| hit.rule.clone()).collect(),
-            justification: asked.justification.clone(),
+            justification: prompt.justification.clone(),
             blocked: stopped.is_some(),
         };
         let recorded = self.journal.begin(begin, self.limit, &*self.signer, now);
@@ -157,11 +161,11 @@ impl Recorder {
         Ok((recorded.seq, hits))
     }
 
-    /// Stores more of a text, before it is shown; `tokens` are all so far.
+    /// Stores more of a text before it is shown; `tokens` is the number of tokens so far.
     ///
     /// # Errors
-    /// [`Error::Usage`]: nothing more may be written then.
-    pub fn wrote(&mut self, begin: u64, text: &str, tokens: usize) -> Result<(), Error> {
+    /// [`Error::Usage`]: no more of the text may be generated.
+    pub fn append(&mut self, begin: u64, text: &str, tokens: usize) -> Result<(), Error> {
         Ok(self.journal.wrote(begin, text, tokens as u64)?)
     }
 
@@ -174,18 +178,18 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Error::Usage`].
-    pub fn end(&mut self, begin: u64, ended: &Ended<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
-        let hits = self.scorer.as_ref().map(|scorer| scorer.output(ended.output)).unwrap_or_default();
+    pub fn end(&mut self, begin: u64, outcome: &Outcome<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
+        let hits = self.scorer.as_ref().map(|scorer| scorer.output(outcome.output)).unwrap_or_default();
         let at = self.open.remove(&begin).and_then(|at| at.checked_sub(self.forgotten));
         let begun = at.and_then(|at| self.history.own.get_mut(at));
         if let Some(generated) = begun {
-            generated.tokens = ended.tokens as u64;
+            generated.tokens = outcome.tokens as u64;
         }
         let end = End {
             begin,
-            tokens: ended.tokens as u64,
-            finish: ended.finish,
-            output: self.recipients.keep(ended.output, &mut rand::rng())?,
+            tokens: outcome.tokens as u64,
+            finish: outcome.finish,
+            output: self.recipients.keep(outcome.output, &mut rand::rng())?,
             hits: hits.iter().map(|hit| hit.rule.clone()).collect(),
             explanation: None,
         };
@@ -269,12 +273,11 @@ mod tests {
         }
     }
 
-    fn asked(max_tokens: usize) -> Asked<'static> {
-        let prompt = "Hello";
-        Asked {
+    fn prompt(max_tokens: usize) -> Prompt<'static> {
+        Prompt {
             task: Task::Serve,
-            prompt,
-            prompt_tokens: 1,
+            text: "Hello",
+            tokens: 1,
             max_tokens,
             parameters: None,
             justification: None,
@@ -285,7 +288,7 @@ mod tests {
     fn nothing_begins_when_grant_or_lease_have_ended_since() {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path(), 100);
-        let mut begin = |at| recorder.begin(&asked(5), Timestamp::from_unix_seconds(at));
+        let mut begin = |at| recorder.begin(&prompt(5), Timestamp::from_unix_seconds(at));
         assert!(begin(99).is_ok());
         let refused = begin(100).unwrap_err().to_string();
         assert_eq!(refused, "leave to open `tiny` ended at 1970-01-01T00:01:40Z");
@@ -296,10 +299,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path(), 1000);
         let now = Timestamp::from_unix_seconds(50);
-        let (first, _) = recorder.begin(&asked(10), now).unwrap();
-        let (second, _) = recorder.begin(&asked(20), now).unwrap();
+        let (first, _) = recorder.begin(&prompt(10), now).unwrap();
+        let (second, _) = recorder.begin(&prompt(20), now).unwrap();
         let mut end = |begin, tokens| {
-            recorder.end(begin, &Ended { output: "", tokens, finish: Finish::Length }, now).unwrap();
+            recorder.end(begin, &Outcome { output: "", tokens, finish: Finish::Length }, now).unwrap();
             recorder.history.own.iter().map(|generated| generated.tokens).collect::<Vec<_>>()
         };
         assert_eq!(end(first, 3), [3, 20]);
@@ -311,14 +314,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path(), i64::MAX);
         let then = Timestamp::from_unix_seconds(50);
-        let first: Vec<u64> = (0..300).map(|_| recorder.begin(&asked(10), then).unwrap().0).collect();
+        let first: Vec<u64> = (0..300).map(|_| recorder.begin(&prompt(10), then).unwrap().0).collect();
         let later = then.plus_seconds(HISTORY_HOURS * 3600 + 1);
-        let (last, _) = recorder.begin(&asked(20), later).unwrap();
+        let (last, _) = recorder.begin(&prompt(20), later).unwrap();
         assert_eq!(recorder.history.own.len(), 1);
-        let ended = Ended { output: "", tokens: 3, finish: Finish::Length };
-        recorder.end(first[7], &ended, later).unwrap();
+        let outcome = Outcome { output: "", tokens: 3, finish: Finish::Length };
+        recorder.end(first[7], &outcome, later).unwrap();
         assert_eq!(recorder.history.own[0].tokens, 20);
-        recorder.end(last, &ended, later).unwrap();
+        recorder.end(last, &outcome, later).unwrap();
         assert_eq!(recorder.history.own[0].tokens, 3);
     }
 }

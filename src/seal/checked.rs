@@ -73,8 +73,8 @@ impl CheckedChunks {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Whether a file is the very one that was checked.
-    pub fn vouches_for(&self, chunk: &ChunkEntry, meta: &Metadata) -> bool {
+    /// Whether a chunk file is unchanged since it was checked, by its size and times.
+    pub fn is_unchanged(&self, chunk: &ChunkEntry, meta: &Metadata) -> bool {
         let known = self.chunks.get(&chunk.sha256);
         known.is_some_and(|known| known.size == chunk.size && Fingerprint::of(meta) == *known)
     }

@@ -298,11 +298,16 @@ impl OpenedWeights {
         read_at(&self.reader, self.file, entry.offset.saturating_add(position), buffer)
     }
 
-    /// `length` bytes from `position` bytes into a tensor, where one chunk holds them all.
+    /// Borrows `length` bytes of a tensor from `position` on; `None` unless one chunk holds them all.
     ///
     /// # Errors
     /// As [`Self::read_at`].
-    pub fn lend(&self, entry: &TensorEntry, position: u64, length: usize) -> io::Result<Option<OpenedBytes>> {
+    pub fn try_borrow(
+        &self,
+        entry: &TensorEntry,
+        position: u64,
+        length: usize,
+    ) -> io::Result<Option<OpenedBytes>> {
         let chunk_size = self.reader.manifest().seal.chunk_size.bytes();
         let position = entry.offset.saturating_add(position);
         let first = (position % chunk_size) as usize;

@@ -168,7 +168,7 @@ impl ChunkReader {
         let name = (path, place.index);
         let (mut buffer, meta) = self.folder.unchecked(name, entry, &self.buffers)?;
         let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = checked().vouches_for(entry, &meta);
+        let is_known = checked().is_unchanged(entry, &meta);
         if !is_known {
             check(name, entry, &buffer)?;
             checked().add(entry, &meta);

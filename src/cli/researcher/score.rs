@@ -16,7 +16,7 @@ use crate::cli::units;
 use crate::inference::{self, Score};
 use crate::name::Prose;
 
-/// Most bytes of a text to score.
+/// Maximum bytes of a text to score.
 const MAX_TEXT: u64 = 256 << 20;
 
 /// Score a text: how well a checkpoint predicts it, in bits per byte and perplexity
@@ -31,11 +31,11 @@ pub(in crate::cli) struct ScoreCommand {
     /// The text, or - to read it from standard input
     file: Option<PathBuf>,
 
-    /// Tokens by which the window advances; half of the context if not given
+    /// Tokens by which the window advances; by default half of the context
     #[arg(long, value_name = "N")]
     stride: Option<usize>,
 
-    /// Why it is done although a rule of misuse asks: the auditors read it
+    /// Justification for a text that a misuse rule questions; the auditors read it
     #[arg(long, value_name = "REASON")]
     justify: Option<Prose>,
 }
@@ -56,7 +56,7 @@ impl ScoreCommand {
             return Err(Refusal::usage(message, "give a longer text").into());
         }
         let score = self.score(&mut loaded, (&tokens, stride), &bar)?;
-        // What rounding costs can only be told beside the weights as they are.
+        // The cost of rounding needs a score of the unrounded weights.
         let unrounded = match self.model.load.unrounded() {
             None => None,
             Some(load) => {

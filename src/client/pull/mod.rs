@@ -156,7 +156,7 @@ impl<'a> Session<'a> {
         bytes: u64,
     ) -> Result<(Vec<ChunkEntry>, Vec<ChunkEntry>), Error> {
         let vouched = |chunk: &ChunkEntry| {
-            fs::metadata(self.path(chunk)).is_ok_and(|meta| checked.vouches_for(chunk, &meta))
+            fs::metadata(self.path(chunk)).is_ok_and(|meta| checked.is_unchanged(chunk, &meta))
         };
         let unsure: u64 = entries
             .iter()

@@ -1,4 +1,5 @@
-//! The recorder: between the gate and the model. A generation starts once its record is durable (P4), and rules of misuse let it.
+//! The recorder between the gate and the model. A generation starts only after its record is durable (P4), and only if no rule of misuse
+//! blocks it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,25 +13,25 @@ use crate::policy::{UsageMode, Use};
 use crate::time::Timestamp;
 use crate::usage::{Begin, End, Event, Finish, Journal, JournalPlace, Parameters, Recipients, Record, Task};
 
-/// Hours of history that rules on this machine look at: as many as a week has.
+/// Hours of history that the rules on this machine use: one week.
 const HISTORY_HOURS: i64 = 24 * 7;
 
-/// Records the generations under one grant and lease, any number of them at a time.
+/// Records the generations under one grant and lease; any number may run at once.
 pub struct Recorder {
     journal: Journal,
     signer: Box<dyn Signer>,
     recipients: Recipients,
     scorer: Option<Scorer>,
     history: History,
-    /// Generations that began and did not end yet, with where they stand in the history, counted from the first that was ever in it.
+    /// Open generations, each with its index in the history, counted from the first entry that was ever in it.
     open: HashMap<u64, usize>,
-    /// How many have left the history.
+    /// Number of entries that were removed from the history.
     forgotten: usize,
     checkpoint: CheckpointId,
     grant: Sha256Digest,
     lease: Sha256Digest,
     uses: BTreeSet<Use>,
-    /// Until when grant and lease let anything begin, exclusive.
+    /// The end of grant and lease, exclusive.
     until: Timestamp,
     /// When a new lease is due.
     renewal_due: Timestamp,
@@ -66,20 +67,23 @@ pub struct Outcome<'a> {
 }
 
 impl Recorder {
-    /// Opens the journal at `place` for generations under `pass`. Texts are sealed to `auditors`, and read by the rules of `scorer`.
+    /// Opens the journal at `place` for generations under `pass`. Texts are sealed to `auditors` and checked by `scorer`; `random` names a
+    /// new journal.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the journal does not hold, or texts would have to be sealed to nobody.
+    /// [`Error::Usage`] if the journal is damaged or does not continue the lease, or if texts must be sealed and there are no auditors.
     pub fn open(
-        (place, random): (&JournalPlace, [u8; 16]),
-        (pass, rules): (&Pass, &RulesInForce),
+        place: &JournalPlace,
+        random: [u8; 16],
+        pass: &Pass,
+        rules: &RulesInForce,
         auditors: &[Card],
         scorer: Option<Scorer>,
         signer: Box<dyn Signer>,
     ) -> Result<Self, Error> {
         let grant = &pass.grant.predicate;
         let stage = rules.policy.stage(&grant.stage);
-        // A grant under a stage that is gone does not pass the gate; the strictest way is kept all the same.
+        // The gate refuses a grant whose stage is gone; sealing is the strictest mode.
         let mode = stage.map_or(UsageMode::Sealed, |stage| stage.limits.usage);
         let mut journal = Journal::open(place, random)?;
         if let Some(mark) = &pass.lease.journal {
@@ -111,11 +115,12 @@ impl Recorder {
         self.renewal_due
     }
 
-    /// Records, durably, that a generation begins; by what its end is recorded, and the rules that it meets.
+    /// Records durably that a generation begins. Returns the sequence number of its record and the rules that the prompt matches.
     ///
     /// # Errors
-    /// [`Error::PassOver`] where grant or lease have ended since; [`Error::Blocked`], [`Error::NeedsJustification`], which are recorded too; [`Error::Usage`] where nothing can be recorded, or the day's
-    /// tokens are spent. Whatever it is, nothing may be generated then.
+    /// [`Error::PassOver`] if grant or lease have ended; [`Error::Blocked`] and [`Error::NeedsJustification`], which are recorded, too;
+    /// [`Error::Usage`] if the record cannot be written or the tokens of the day are used up. After any error, the text must not be
+    /// generated.
     pub fn begin(&mut self, prompt: &Prompt<'_>, now: Timestamp) -> Result<(u64, Vec<Hit>), Error> {
         if now >= self.until {
             return Err(Error::PassOver { checkpoint: self.checkpoint.clone(), until: self.until });
@@ -169,12 +174,12 @@ impl Recorder {
         Ok(self.journal.wrote(begin, text, tokens as u64)?)
     }
 
-    /// Goes on with the texts that another recorder began, under a newer lease.
+    /// Continues the open texts of another recorder under a newer lease.
     pub fn continue_texts(&mut self, other: &mut Self) {
         self.journal.continue_live(&mut other.journal);
     }
 
-    /// Records how a generation ended; the rules that its output meets.
+    /// Records the outcome of a generation. Returns the rules that its output matches.
     ///
     /// # Errors
     /// [`Error::Usage`].
@@ -197,13 +202,13 @@ impl Recorder {
         Ok(hits)
     }
 
-    /// Lets go of what is older than any rule looks at, some of it at a time.
+    /// Removes history that is too old for every rule, in batches.
     fn forget(&mut self, now: Timestamp) {
-        /// Fewer are not worth moving the others.
-        const ENOUGH: usize = 256;
+        /// Fewer are not worth moving the rest.
+        const MIN_REMOVED: usize = 256;
         let since = now.plus_seconds(-HISTORY_HOURS * 3600);
         let old = self.history.own.iter().take_while(|generated| generated.at < since).count();
-        if old >= ENOUGH {
+        if old >= MIN_REMOVED {
             self.history.own.drain(..old);
             self.forgotten += old;
         }
@@ -225,7 +230,7 @@ fn stops(hit: &Hit, is_justified: bool) -> bool {
     }
 }
 
-/// What was generated, as records tell it; of a generation without an end, what it was promised.
+/// The generations in records; one without an end counts with its maximum tokens.
 pub(super) fn generations(records: &[Record]) -> Vec<Generated> {
     let mut found: Vec<(u64, Generated)> = Vec::new();
     for record in records {
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_begins_when_grant_or_lease_have_ended_since() {
+    fn nothing_begins_after_grant_or_lease_have_ended() {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path(), 100);
         let mut begin = |at| recorder.begin(&prompt(5), Timestamp::from_unix_seconds(at));
@@ -310,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_rule_looks_at_any_more_is_forgotten() {
+    fn history_that_no_rule_uses_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path(), i64::MAX);
         let then = Timestamp::from_unix_seconds(50);

@@ -1,4 +1,4 @@
-//! Every record of a generation: with a draft there are two checkpoints at work, and each has a grant of its own.
+//! The records of one generation: with a draft model, two checkpoints generate it, each under its own grant.
 
 use super::recorder::{Outcome, Prompt};
 use super::{Error, Recorder};
@@ -25,15 +25,15 @@ impl Recorders {
         self.0.is_empty()
     }
 
-    /// When the first of their leases is due for renewal.
+    /// The time when the first lease is due for renewal; `None` if there is none.
     pub fn renewal_due(&self) -> Option<Timestamp> {
         self.0.iter().map(Recorder::renewal_due).min()
     }
 
-    /// Records, durably, that a generation begins; the rules that it meets.
+    /// Records durably that a generation begins. Returns its open records and the rules that the prompt matches.
     ///
     /// # Errors
-    /// Those of [`Recorder::begin`]; nothing may be generated then, and what was recorded is ended.
+    /// The errors of [`Recorder::begin`]. The text must not be generated; records that were already open are ended.
     pub fn begin(&mut self, prompt: &Prompt<'_>, now: Timestamp) -> Result<(OpenRecord, Vec<Hit>), Error> {
         let (mut records, mut hits) = (Vec::new(), Vec::<Hit>::new());
         for recorder in &mut self.0 {
@@ -46,7 +46,7 @@ impl Recorders {
                 }
                 Err(error) => {
                     let nothing = Outcome { output: "", tokens: 0, finish: Finish::Cancelled };
-                    // What was refused, and why, is the news; a record that cannot be ended counts in full.
+                    // The refusal is the error to report; a record that cannot be ended counts in full.
                     _ = self.end(OpenRecord(records), &nothing, now);
                     return Err(error);
                 }
@@ -58,21 +58,21 @@ impl Recorders {
     /// Stores more of a text before it is shown; `tokens` is the number of tokens so far.
     ///
     /// # Errors
-    /// Those of [`Recorder::append`].
+    /// The errors of [`Recorder::append`].
     pub fn append(&mut self, record: &OpenRecord, text: &str, tokens: usize) -> Result<(), Error> {
         let recorders = self.0.iter_mut().zip(&record.0);
         recorders.into_iter().try_for_each(|(recorder, seq)| recorder.append(*seq, text, tokens))
     }
 
-    /// Goes on with the texts that other recorders of the same checkpoints began, under newer leases.
+    /// Continues the open texts of other recorders of the same checkpoints under newer leases.
     pub fn continue_texts(&mut self, other: &mut Self) {
         self.0.iter_mut().zip(&mut other.0).for_each(|(new, old)| new.continue_texts(old));
     }
 
-    /// Records how it ended; the rules that its output meets.
+    /// Records the outcome of a generation. Returns the rules that its output matches.
     ///
     /// # Errors
-    /// The first of [`Recorder::end`]; the others are ended all the same.
+    /// The first error of [`Recorder::end`]; the other records are ended, too.
     pub fn end(
         &mut self,
         record: OpenRecord,

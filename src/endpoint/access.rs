@@ -18,19 +18,19 @@ use crate::web::{Host, RouteLabel, method_label, status_label};
 const MIN_KEY_BYTES: usize = 16;
 
 /// The API key, which clients send as a bearer credential. It is wiped when dropped and never printed.
-pub struct Key(Zeroizing<String>);
+pub(crate) struct Key(Zeroizing<String>);
 
 /// The text is not a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an API key must have at least {MIN_KEY_BYTES} characters, all of them visible ASCII")]
-pub struct KeyError;
+pub(crate) struct KeyError;
 
 impl Key {
     /// A key of at least 16 characters that can be sent in a header.
     ///
     /// # Errors
     /// [`KeyError`] if it is shorter or has characters other than visible ASCII.
-    pub fn new(text: String) -> Result<Self, KeyError> {
+    pub(crate) fn new(text: String) -> Result<Self, KeyError> {
         let text = Zeroizing::new(text);
         let fits = text.len() >= MIN_KEY_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
         if fits { Ok(Self(text)) } else { Err(KeyError) }

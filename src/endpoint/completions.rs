@@ -13,15 +13,15 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 use super::delivery::{self, Delivery, Disconnected, Place};
 use super::problem::Problem;
-use super::recorder::{Job, RecorderCommand, TextEvent};
+use super::recorder::{IndexedEvent, Job, RecorderCommand, TextEvent};
 use super::request::CompletionRequest;
 use super::response::{Choice, ChoiceBuilder, CompletionResponse, Usage};
 use super::{App, AppState, body};
 use crate::inference::{GenerationOptions, Sampling};
 use crate::time::Timestamp;
 
-/// Events of the texts of a request, each with the index of its text.
-type Events = Receiver<(usize, TextEvent)>;
+/// The events of all texts of a request.
+type Events = Receiver<IndexedEvent>;
 
 /// A response in progress.
 struct PendingResponse {
@@ -55,7 +55,7 @@ pub(super) async fn create(
     }
     // A refusal before the first event is an HTTP status, as without a stream.
     match events.recv().await.ok_or_else(ended_early)? {
-        (_, TextEvent::Failed(problem)) => Err(problem),
+        IndexedEvent { event: TextEvent::Failed(problem), .. } => Err(problem),
         first => Ok(pending.send_stream(first, place, events)),
     }
 }
@@ -118,15 +118,15 @@ impl PendingResponse {
         let mut received = Vec::new();
         while self.open > 0 {
             let next = events.recv().await.ok_or_else(ended_early)?;
-            self.open -= usize::from(matches!(next.1, TextEvent::End { .. }));
-            if let TextEvent::Failed(problem) = next.1 {
+            self.open -= usize::from(matches!(next.event, TextEvent::End { .. }));
+            if let TextEvent::Failed(problem) = next.event {
                 return Err(problem);
             }
             received.push(next);
         }
         let mut usage = self.usage;
         let mut builders = self.builders();
-        for (index, event) in received {
+        for IndexedEvent { index, event } in received {
             apply(&mut builders[index], event, &mut usage);
         }
         let choices = builders.iter_mut().map(ChoiceBuilder::take).collect();
@@ -136,7 +136,7 @@ impl PendingResponse {
     }
 
     /// Responds with a stream of events.
-    fn send_stream(self, first: (usize, TextEvent), place: Place, events: Events) -> Response {
+    fn send_stream(self, first: IndexedEvent, place: Place, events: Events) -> Response {
         let (delivery, body) = Delivery::begin(place);
         tokio::spawn(async move {
             if self.send(first, events, &delivery).await.is_ok() {
@@ -148,12 +148,7 @@ impl PendingResponse {
     }
 
     /// Sends the events. If the client disconnects, dropping `events` cancels the texts.
-    async fn send(
-        self,
-        first: (usize, TextEvent),
-        mut events: Events,
-        to: &Delivery,
-    ) -> Result<(), Disconnected> {
+    async fn send(self, first: IndexedEvent, mut events: Events, to: &Delivery) -> Result<(), Disconnected> {
         let mut first = Some(first);
         let mut usage = self.usage;
         let mut open = self.open;
@@ -166,8 +161,10 @@ impl PendingResponse {
                     () = to.disconnected() => return Err(Disconnected),
                 },
             };
-            let (index, event) = match next {
-                Some((_, TextEvent::Failed(problem))) => return to.send(sse_event(&problem.body())).await,
+            let IndexedEvent { index, event } = match next {
+                Some(IndexedEvent { event: TextEvent::Failed(problem), .. }) => {
+                    return to.send(sse_event(&problem.body())).await;
+                }
                 Some(next) => next,
                 None => return to.send(sse_event(&ended_early().body())).await,
             };

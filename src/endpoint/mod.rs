@@ -1,9 +1,9 @@
 //! The local completions endpoint: OpenAI's `/v1/completions` and `/v1/models` for one checkpoint on this machine.
 //!
-//! Clients are not trusted: bodies, queues and times are bounded, and a web page cannot reach a loopback endpoint through a DNS name. A text
-//! passes three stages: the handler in `completions` parses the request and waits, the `recorder` thread makes its usage record durable
-//! before and after it (P4), and the `writer` thread generates it in a batch, token by token. The place of a text is held until its
-//! response is delivered, so the number of places bounds what waits for slow clients.
+//! Clients are not trusted: bodies, queues and times are bounded, and a web page cannot reach a loopback endpoint through a DNS name. A
+//! text passes three stages: the handler in `completions` parses the request and waits, the `recorder` thread makes its usage record
+//! durable before and after it (P4), and the `writer` thread generates it in a batch, token by token. The place of a text is held until
+//! its response is delivered, so the number of places bounds what waits for slow clients.
 
 mod access;
 mod body;
@@ -38,9 +38,9 @@ use crate::name::CheckpointId;
 use crate::time::Timestamp;
 use recorder::RecorderCommand;
 
-pub use access::{Key, KeyError};
-pub use recorder::{Denial, Ledger};
-pub use server::{Endpoint, EndpointError, EndpointListener, Settings};
+pub(crate) use access::Key;
+pub(crate) use recorder::{Denial, Ledger};
+pub(crate) use server::{Endpoint, EndpointError, EndpointListener, Settings};
 
 /// Maximum bytes of a request: enough for the maximum number of prompts with a full context each.
 const MAX_REQUEST_BYTES: usize = 2 << 20;
@@ -51,17 +51,15 @@ const MAX_READERS: usize = 32;
 
 /// The checkpoint to serve.
 #[derive(Debug)]
-pub struct Served {
-    /// Its id, which clients send as `model`.
-    pub checkpoint: CheckpointId,
-    /// The model.
-    pub model: Model,
-    /// Its tokenizer.
-    pub tokenizer: Tokenizer,
+pub(crate) struct Served {
+    /// The id, which clients send as `model`.
+    pub(crate) checkpoint: CheckpointId,
+    pub(crate) model: Model,
+    pub(crate) tokenizer: Tokenizer,
     /// A draft model for speculative decoding; it changes the speed only.
-    pub draft: Option<Model>,
+    pub(crate) draft: Option<Model>,
     /// Whether to guess from repeated tokens if there is no draft.
-    pub lookup: bool,
+    pub(crate) lookup: bool,
 }
 
 impl Served {

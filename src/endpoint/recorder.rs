@@ -16,7 +16,7 @@ use crate::inference::{Completion, Finish, GenerationOptions, ScoredToken};
 use crate::usage::{self, Parameters, Task};
 
 /// Keeps usage records, and applies the rules of misuse.
-pub trait Ledger: Send {
+pub(crate) trait Ledger: Send {
     /// Records durably that a text begins.
     ///
     /// # Errors
@@ -38,11 +38,11 @@ pub trait Ledger: Send {
 
 /// The refusal of a text.
 #[derive(Debug, Clone)]
-pub struct Denial {
+pub(crate) struct Denial {
     /// True if a rule forbids the text; false if it cannot be recorded now.
-    pub by_rule: bool,
+    pub(crate) by_rule: bool,
     /// The message to the client.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// One text of a request.
@@ -55,10 +55,23 @@ pub(super) struct Job {
     /// Whether the response repeats the prompt before the text.
     pub(super) echo: bool,
     /// Has capacity for every event of the request, so no thread waits for a client.
-    pub(super) events: Sender<(usize, TextEvent)>,
+    pub(super) events: Sender<IndexedEvent>,
     /// Held until the text has ended; the request holds it until its response is delivered.
     pub(super) place: Place,
     pub(super) received: Instant,
+}
+
+impl Job {
+    /// Sends an event to the client; returns false if the client has disconnected.
+    pub(super) fn send(&self, event: TextEvent) -> bool {
+        self.events.try_send(IndexedEvent { index: self.index, event }).is_ok()
+    }
+}
+
+/// An event, and the index of its text in the request.
+pub(super) struct IndexedEvent {
+    pub(super) index: usize,
+    pub(super) event: TextEvent,
 }
 
 /// An event of a text, for its client.
@@ -144,7 +157,7 @@ fn send_to_writer(
 fn refuse(job: Job, problem: Problem) {
     let Job { events, index, place, .. } = job;
     drop(place);
-    drop(events.try_send((index, TextEvent::Failed(problem))));
+    drop(events.try_send(IndexedEvent { index, event: TextEvent::Failed(problem) }));
 }
 
 fn begin(job: &Job, served: &Served, ledger: &mut dyn Ledger) -> Result<OpenRecord, Problem> {
@@ -197,7 +210,7 @@ fn end(job: Job, record: OpenRecord, ending: Result<(Completion, usize), Problem
     };
     let Job { events, index, place, .. } = job;
     drop(place);
-    drop(events.try_send((index, event)));
+    drop(events.try_send(IndexedEvent { index, event }));
 }
 
 #[cfg(test)]
@@ -231,7 +244,7 @@ mod tests {
         }
     }
 
-    fn job() -> (Job, Receiver<(usize, TextEvent)>) {
+    fn job() -> (Job, Receiver<IndexedEvent>) {
         let (events, inbox) = channel(8);
         let place = Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
         let options = GenerationOptions { max_tokens: 7, ..GenerationOptions::default() };
@@ -254,7 +267,7 @@ mod tests {
             &AtomicBool::new(closing),
             &mut RecordingLedger(Arc::clone(&received)),
         );
-        let Some((0, TextEvent::Failed(problem))) = inbox.blocking_recv() else {
+        let Some(IndexedEvent { index: 0, event: TextEvent::Failed(problem) }) = inbox.blocking_recv() else {
             panic!("the text was not refused")
         };
         let received = received.lock().unwrap().clone();

@@ -34,44 +34,30 @@ const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 
 /// The configuration of an endpoint.
 #[derive(Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Address to listen on.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The API key that clients must send; required unless `listen` is a loopback address.
-    pub key: Option<Key>,
+    pub(crate) key: Option<Key>,
     /// Maximum completions running or queued.
-    pub max_texts: usize,
+    pub(crate) max_texts: usize,
     /// Maximum completions in a batch.
-    pub max_batch: usize,
+    pub(crate) max_batch: usize,
 }
 
 /// An error of starting or running an endpoint.
 #[derive(Debug, thiserror::Error)]
-pub enum EndpointError {
-    /// The address is not a loopback address, and there is no key.
+pub(crate) enum EndpointError {
     #[error("an API key is required to listen on {listen}, which other machines can reach")]
-    NoKey {
-        /// The address.
-        listen: SocketAddr,
-    },
-    /// Listening on the address failed.
+    NoKey { listen: SocketAddr },
     #[error("cannot listen on {listen}")]
-    Listen {
-        /// The address.
-        listen: SocketAddr,
-        /// The error of the system.
-        source: io::Error,
-    },
-    /// The draft does not fit the model.
+    Listen { listen: SocketAddr, source: io::Error },
     #[error(transparent)]
     Model(inference::Error),
-    /// Starting a thread failed.
     #[error("cannot start the endpoint's threads")]
     Threads(#[source] io::Error),
-    /// Setting up metrics failed.
     #[error("cannot set up metrics: {0}")]
     Metrics(String),
-    /// Serving failed.
     #[error("serving failed")]
     Io(#[source] io::Error),
 }
@@ -81,7 +67,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`EndpointError::NoKey`].
-    pub fn require_private_or_key(&self) -> Result<(), EndpointError> {
+    pub(crate) fn require_private_or_key(&self) -> Result<(), EndpointError> {
         if self.key.is_some() || self.listen.ip().is_loopback() {
             return Ok(());
         }
@@ -90,7 +76,7 @@ impl Settings {
 }
 
 /// A bound address. Bind it before loading a model, which may take minutes; clients that connect meanwhile wait.
-pub struct EndpointListener {
+pub(crate) struct EndpointListener {
     listener: TcpListener,
     address: SocketAddr,
     settings: Settings,
@@ -101,7 +87,7 @@ impl EndpointListener {
     ///
     /// # Errors
     /// [`EndpointError::NoKey`], [`EndpointError::Listen`].
-    pub fn new(settings: Settings) -> Result<Self, EndpointError> {
+    pub(crate) fn new(settings: Settings) -> Result<Self, EndpointError> {
         settings.require_private_or_key()?;
         let refused = |source| EndpointError::Listen { listen: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).map_err(refused)?;
@@ -112,7 +98,7 @@ impl EndpointListener {
 }
 
 /// An endpoint that is ready to serve.
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     app: App,
     listener: TcpListener,
     address: SocketAddr,
@@ -133,7 +119,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`EndpointError::Model`] if the draft does not fit, [`EndpointError::Metrics`], [`EndpointError::Threads`].
-    pub fn new(
+    pub(crate) fn new(
         served: Served,
         ledger: Box<dyn Ledger>,
         listener: EndpointListener,
@@ -165,12 +151,12 @@ impl Endpoint {
     }
 
     /// The address that it listens on.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Returns a function that shuts the endpoint down.
-    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+    pub(crate) fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
         let (handle, shutdown) = (self.handle.clone(), Arc::clone(&self.shutdown));
         move || {
             shutdown.requested.store(true, Ordering::Relaxed);
@@ -183,7 +169,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`EndpointError::Io`].
-    pub async fn run(self) -> Result<(), EndpointError> {
+    pub(crate) async fn run(self) -> Result<(), EndpointError> {
         let Self { app, listener, handle, shutdown, threads, .. } = self;
         let tasks =
             [close_on_shutdown(Arc::clone(&app), Arc::clone(&shutdown)), run_upkeep(Arc::clone(&app))];

@@ -143,8 +143,8 @@ fn on_event(
     let Some(text) = open.get_mut(&id) else { return ControlFlow::Break(Finish::Cancelled) };
     let ending = match event {
         Event::Prompt(token) => {
-            let sent = text.job.events.try_send((text.job.index, TextEvent::Prompt(token.clone())));
-            return cancel_if(sent.is_err());
+            let is_sent = text.job.send(TextEvent::Prompt(token.clone()));
+            return continue_if(is_sent);
         }
         Event::Token(token) => {
             text.tokens += 1;
@@ -160,8 +160,8 @@ fn on_event(
                 return ControlFlow::Break(Finish::Cancelled);
             }
             let event = TextEvent::Token { text: certain, token: token.clone() };
-            let sent = text.job.events.try_send((text.job.index, event));
-            return if stopped { ControlFlow::Break(Finish::Stop) } else { cancel_if(sent.is_err()) };
+            let is_sent = text.job.send(event);
+            return if stopped { ControlFlow::Break(Finish::Stop) } else { continue_if(is_sent) };
         }
         Event::End(generation) => Ok(generation),
         Event::Failed(error) => {
@@ -176,9 +176,9 @@ fn on_event(
     ControlFlow::Continue(())
 }
 
-/// Cancels a text if its client has disconnected.
-fn cancel_if(disconnected: bool) -> ControlFlow<Finish> {
-    if disconnected { ControlFlow::Break(Finish::Cancelled) } else { ControlFlow::Continue(()) }
+/// Cancels a text if its event was not sent, because the client has disconnected.
+fn continue_if(is_sent: bool) -> ControlFlow<Finish> {
+    if is_sent { ControlFlow::Continue(()) } else { ControlFlow::Break(Finish::Cancelled) }
 }
 
 #[cfg(test)]

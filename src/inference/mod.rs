@@ -1,7 +1,7 @@
 //! Inference with GPT-2 and GPT-1.
 //!
-//! Load a [`Model`] from a checkpoint in the normal form. A [`KeyValueCache`] holds the state of one sequence, a [`Batch`] generates several
-//! sequences together, and [`score`] measures how well a model predicts a text. `native` computes on the CPU with the functions in
+//! Load a [`Model`] from a checkpoint in the normal form. A [`KeyValueCache`] holds the state of one sequence, a [`Batch`] generates
+//! several sequences together, and [`score`] measures how well a model predicts a text. `native` computes on the CPU with the functions in
 //! `kernels`; `candle` computes on a GPU. On the CPU, the results of a sequence depend neither on the number of threads nor on the other
 //! sequences of the batch.
 //!

@@ -50,7 +50,13 @@ pub(in crate::cli) struct Bench {
     tokens: Option<usize>,
 
     /// Batch sizes to measure, with prompts of 32 tokens and 64 generated tokens each; 0 for none
-    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "4,8,16", value_parser = clap::value_parser!(u16).range(..=256))]
+    #[arg(
+        long,
+        value_name = "N,N,…",
+        value_delimiter = ',',
+        default_value = "4,8,16",
+        value_parser = clap::value_parser!(u16).range(..=256)
+    )]
     batch: Vec<u16>,
 
     /// Rounds; the result is their median
@@ -122,7 +128,7 @@ impl Bench {
 
     fn load(&self, home: &Home, output: Output, bar: &Bar) -> anyhow::Result<Subject> {
         if let Some(checkpoint) = &self.checkpoint {
-            let loaded = self.load.load((checkpoint, Texts::Decoded), home, (output, bar))?;
+            let loaded = self.load.load(checkpoint, Texts::Decoded, home, output, bar)?;
             return Ok(Subject {
                 name: loaded.checkpoint.to_string(),
                 model: loaded.model,

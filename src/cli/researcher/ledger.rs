@@ -31,7 +31,8 @@ impl Records {
         recorders: Recorders,
         sealed: Vec<CheckpointId>,
         justification: Option<Prose>,
-        (home, output): (&Home, Output),
+        home: &Home,
+        output: Output,
     ) -> anyhow::Result<Self> {
         let renewal = recorders.renewal_due().map(|due| {
             let home = home.clone();
@@ -51,7 +52,7 @@ impl Records {
         let Some(passed) = self.renewal.as_ref().and_then(Renewal::found) else { return Ok(()) };
         let recorders = passed
             .iter()
-            .map(|Passed { pass, rules, .. }| recording::recorder(&self.home, (pass, rules), self.output));
+            .map(|Passed { pass, rules, .. }| recording::recorder(&self.home, pass, rules, self.output));
         let mut recorders = Recorders::new(recorders.collect::<anyhow::Result<Vec<_>>>()?);
         recorders.continue_texts(&mut self.recorders);
         self.recorders = recorders;

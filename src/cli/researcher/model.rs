@@ -99,7 +99,8 @@ pub(in crate::cli) struct Loaded {
 /// Loads a model while another thread hashes its files; returns after both are done (P6).
 pub(in crate::cli) fn load(
     folder: &Path,
-    (options, texts): (&LoadOptions, Texts),
+    options: &LoadOptions,
+    texts: Texts,
     progress: &dyn Progress,
 ) -> anyhow::Result<Loaded> {
     let started = Instant::now();
@@ -121,13 +122,16 @@ pub(in crate::cli) fn load(
 
 /// Passes the gate, opens a checkpoint of the vault in memory, and loads its model.
 pub(in crate::cli) fn load_sealed(
-    (home, checkpoint): (&Home, &CheckpointId),
-    (options, texts): (&LoadOptions, Texts),
-    (output, progress): (Output, &dyn Progress),
+    checkpoint: &CheckpointId,
+    options: &LoadOptions,
+    texts: Texts,
+    home: &Home,
+    output: Output,
+    progress: &dyn Progress,
 ) -> anyhow::Result<Loaded> {
     let Passed { rules, vault, identity, pass } = gate::pass(home, checkpoint, output)?;
     let started = Instant::now();
-    let recorder = recording::recorder(home, (&pass, &rules), output)?;
+    let recorder = recording::recorder(home, &pass, &rules, output)?;
     let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;
     // The tag of every chunk is checked before its bytes are used, and its digest unless the file is unchanged since the last check.
     let config = opened.config()?;
@@ -182,20 +186,22 @@ impl LoadArguments {
     /// Loads a checkpoint of the vault or of a folder.
     pub(in crate::cli) fn load(
         &self,
-        (checkpoint, texts): (&Path, Texts),
+        checkpoint: &Path,
+        texts: Texts,
         home: &Home,
-        (output, progress): (Output, &dyn Progress),
+        output: Output,
+        progress: &dyn Progress,
     ) -> anyhow::Result<Loaded> {
-        let how = (&self.options(), texts);
+        let options = self.options();
         let id: Option<CheckpointId> = checkpoint.to_str().and_then(|text| text.parse().ok());
         let shadowed = checkpoint.exists();
         match id {
             // A folder of that name must not bypass the gate.
             Some(id) if !shadowed || home.has_joined()? => {
-                let loaded = load_sealed((home, &id), how, (output, progress));
+                let loaded = load_sealed(&id, &options, texts, home, output, progress);
                 loaded.map_err(|error| if shadowed { or_the_folder(error, &id) } else { error })
             }
-            _ => load(checkpoint, how, progress),
+            _ => load(checkpoint, &options, texts, progress),
         }
     }
 
@@ -239,7 +245,7 @@ impl ModelArguments {
         progress: &dyn Progress,
     ) -> anyhow::Result<Loaded> {
         let texts = if self.tokens.is_some() { Texts::Decoded } else { Texts::Encoded };
-        self.load.load((&self.checkpoint, texts), home, (output, progress))
+        self.load.load(&self.checkpoint, texts, home, output, progress)
     }
 
     /// Encodes a text; special tokens as the arguments say.

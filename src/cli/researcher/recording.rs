@@ -17,7 +17,8 @@ use crate::usage::{Finish, Journal, Parameters, Task};
 /// A recorder for generations under a pass.
 pub(super) fn recorder(
     home: &Home,
-    (pass, rules): (&Pass, &RulesInForce),
+    pass: &Pass,
+    rules: &RulesInForce,
     output: Output,
 ) -> anyhow::Result<Recorder> {
     // The gate has just verified the catalogue, so the registry is not asked again.
@@ -26,7 +27,7 @@ pub(super) fn recorder(
     let scorer = catalogue.scorer()?;
     let (_, signer) = unattended(home, Unattended::Usage, output)?;
     usage::recover(home, &mut Journal::open(&home.journal(), rand::random())?, output)?;
-    Ok(Recorder::open((&home.journal(), rand::random()), (pass, rules), &auditors, scorer, signer)?)
+    Ok(Recorder::open(&home.journal(), rand::random(), pass, rules, &auditors, scorer, signer)?)
 }
 
 /// The records of the texts of one command.
@@ -101,14 +102,15 @@ pub(super) fn parameters(sampling: &Sampling) -> Parameters {
 /// Scores a text with a record before and after it.
 pub(super) fn score(
     recorder: &mut Recorder,
-    (text, tokens): (&str, usize),
+    text: &str,
+    tokens: usize,
     justification: Option<&Prose>,
     score: impl FnOnce() -> anyhow::Result<Score>,
 ) -> anyhow::Result<Score> {
     let prompt = Prompt {
         task: Task::Score,
         text,
-        tokens: tokens,
+        tokens,
         max_tokens: 0,
         parameters: None,
         justification: justification.cloned(),

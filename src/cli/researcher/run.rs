@@ -86,7 +86,7 @@ impl Run {
         interrupt::remember_when_asked();
         let bar = Bar::before(output);
         let mut loaded = self.model.load(home, output, &bar)?;
-        let mut draft = self.speculation.load(&self.model.load, (home, output), (&loaded, &bar))?;
+        let mut draft = self.speculation.load(&self.model.load, home, output, &loaded, &bar)?;
         drop(bar);
         let recorders = [loaded.recorder.take(), draft.as_mut().and_then(|draft| draft.recorder.take())];
         let prompt = self.fit(self.prompt_tokens(&loaded, text.as_deref())?, &loaded)?;

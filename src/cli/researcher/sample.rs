@@ -100,7 +100,7 @@ impl Writer<'_> {
                 && started < request.texts
                 && !interrupt::asked_to_stop()
             {
-                match self.begin(request, started, (&mut batch, records)) {
+                match self.begin(request, started, &mut batch, records) {
                     Ok(text) => open.push(text),
                     Err(error) => failure = Some(error),
                 }
@@ -116,8 +116,7 @@ impl Writer<'_> {
                 };
                 match event {
                     Event::Prompt(_) => ControlFlow::Continue(()),
-                    Event::Token(token) => match self.on_token(&mut open[at], token, (&mut display, records))
-                    {
+                    Event::Token(token) => match self.on_token(&mut open[at], token, &mut display, records) {
                         Ok(next) => next,
                         Err(error) => {
                             failure = failure.take().or(Some(error.into()));
@@ -135,7 +134,7 @@ impl Writer<'_> {
                 }
             });
             for (text, ending) in ended {
-                let ending = self.end(text, ending, (request, &mut display, records));
+                let ending = self.end(text, ending, request, &mut display, records);
                 failure = failure.or(ending.err());
             }
         }
@@ -155,7 +154,8 @@ impl Writer<'_> {
         &self,
         request: &SampleOptions<'_>,
         turn: u32,
-        (batch, records): (&mut Batch<'_>, &mut Records),
+        batch: &mut Batch<'_>,
+        records: &mut Records,
     ) -> anyhow::Result<OpenText<'_>> {
         let seed = request.options.sampling.seed.wrapping_add(turn.into());
         let sampling = Sampling { seed, ..request.options.sampling };
@@ -177,7 +177,8 @@ impl Writer<'_> {
         &self,
         text: &mut OpenText<'_>,
         token: &ScoredToken,
-        (display, records): (&mut SampleDisplay, &mut Records),
+        display: &mut SampleDisplay,
+        records: &mut Records,
     ) -> Result<ControlFlow<Finish>, client::Error> {
         let (certain, stopped) = text.builder.push(token.token);
         text.tokens += 1;
@@ -199,7 +200,9 @@ impl Writer<'_> {
         &self,
         text: OpenText<'_>,
         ending: Result<Generation, crate::inference::Error>,
-        (request, display, records): (&SampleOptions<'_>, &mut SampleDisplay, &mut Records),
+        request: &SampleOptions<'_>,
+        display: &mut SampleDisplay,
+        records: &mut Records,
     ) -> anyhow::Result<()> {
         let OpenText { turn, seed, record, builder, reports, .. } = text;
         let generation = match ending {

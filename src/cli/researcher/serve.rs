@@ -68,10 +68,10 @@ impl Serve {
         let listener = EndpointListener::new(settings)?;
         begin_log(output.is_json(), output)?;
         let bar = Bar::before(output);
-        let mut loaded = self.load.load((&self.checkpoint, Texts::Encoded), home, (output, &bar))?;
-        let mut draft = self.speculation.load(&self.load, (home, output), (&loaded, &bar))?;
+        let mut loaded = self.load.load(&self.checkpoint, Texts::Encoded, home, output, &bar)?;
+        let mut draft = self.speculation.load(&self.load, home, output, &loaded, &bar)?;
         drop(bar);
-        let ledger = self.ledger(&mut loaded, draft.as_mut(), (home, output))?;
+        let ledger = self.ledger(&mut loaded, draft.as_mut(), home, output)?;
         let recorded = ledger.is_kept();
         let served = Served {
             checkpoint: loaded.checkpoint,
@@ -97,7 +97,8 @@ impl Serve {
         &self,
         loaded: &mut Loaded,
         draft: Option<&mut Loaded>,
-        (home, output): (&Home, Output),
+        home: &Home,
+        output: Output,
     ) -> anyhow::Result<Records> {
         let mut sealed = Vec::new();
         let mut recorders = Vec::new();
@@ -107,7 +108,7 @@ impl Serve {
                 recorders.push(recorder);
             }
         }
-        Records::new(Recorders::new(recorders), sealed, self.justify.clone(), (home, output))
+        Records::new(Recorders::new(recorders), sealed, self.justify.clone(), home, output)
     }
 }
 

@@ -28,18 +28,20 @@ impl SpeculationArguments {
     pub(in crate::cli) fn load(
         &self,
         how: &LoadArguments,
-        (home, output): (&Home, Output),
-        (writer, progress): (&Loaded, &dyn Progress),
+        home: &Home,
+        output: Output,
+        model: &Loaded,
+        progress: &dyn Progress,
     ) -> anyhow::Result<Option<Loaded>> {
         let Some(checkpoint) = &self.draft else { return Ok(None) };
-        let draft = how.load((checkpoint, Texts::Decoded), home, (output, progress))?;
-        if !draft.tokenizer.is_same_as(&writer.tokenizer) {
-            let message = format!("{} and {} have different tokenizers", draft.checkpoint, writer.checkpoint);
+        let draft = how.load(checkpoint, Texts::Decoded, home, output, progress)?;
+        if !draft.tokenizer.is_same_as(&model.tokenizer) {
+            let message = format!("{} and {} have different tokenizers", draft.checkpoint, model.checkpoint);
             let hint = "give --draft a smaller checkpoint of the same family";
             return Err(Refusal::usage(message, hint).into());
         }
         // Equal tokenizers do not imply equal vocabularies: embeddings may be padded.
-        let (known, own) = (draft.model.config().vocabulary, writer.model.config().vocabulary);
+        let (known, own) = (draft.model.config().vocabulary, model.model.config().vocabulary);
         if known != own {
             return Err(inference::Error::ForeignDraft { draft: known, vocabulary: own }.into());
         }

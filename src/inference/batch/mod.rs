@@ -94,7 +94,8 @@ impl<'m> Batch<'m> {
     /// Adds a sequence that continues `prompt`.
     ///
     /// # Errors
-    /// [`Error::NoTokens`], [`Error::UnknownToken`], [`Error::ContextOverflow`], [`Error::Sampling`], and [`Error::Tensor`] if a device has no memory.
+    /// [`Error::NoTokens`], [`Error::UnknownToken`], [`Error::ContextOverflow`], [`Error::Sampling`], and [`Error::Tensor`] if a device
+    /// has no memory.
     pub fn begin(&mut self, prompt: Vec<u32>, options: &GenerationOptions) -> Result<SequenceId, Error> {
         let sampler = Sampler::new(options.sampling)?;
         let cache = self.model.cache(self.model.config().context)?;

@@ -4,8 +4,8 @@
 //! lower-cased words that end in `</w>`. Ids and text equal those of Hugging Face's fast tokenizers for the same files; see
 //! `docs/decisions/0002-tokenizer.md`.
 //!
-//! Invariants: encoding and decoding never fail, for any text and any ids, and take O(n·log n) time. Text becomes a special token only with
-//! [`SpecialTokens::Parse`]. Altered tokenizer files can only change ids and text; [`Tokenizer::new`] refuses files that could lose text.
+//! Invariants: encoding and decoding never fail, for any text and any ids, and take O(n·log n) time. Text becomes a special token only
+//! with [`SpecialTokens::Parse`]. Altered tokenizer files can only change ids and text; [`Tokenizer::new`] refuses files that could lose text.
 
 mod byte_level;
 mod library;

@@ -296,8 +296,8 @@ fn store_scales<L: Lanes>(
     scale: impl Fn(f32, f32) -> f32,
 ) -> L::F {
     let mut exact = [0.0; LANES];
-    for i in 0..LANES {
-        exact[i] = scale(extremes.min[i], extremes.max[i]);
+    for (exact, (&min, &max)) in exact.iter_mut().zip(extremes.min.iter().zip(&extremes.max)) {
+        *exact = scale(min, max);
     }
     l.store_f16(l.load(&exact), to);
     let mut inverse = [0.0; LANES];

@@ -65,7 +65,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod client;
 pub mod digest;
-pub mod endpoint;
+mod endpoint;
 mod hex;
 pub mod identity;
 pub mod inference;

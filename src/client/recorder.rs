@@ -1,4 +1,5 @@
-//! The recorder: between the gate and the model. A generation starts once its record is durable (P4), and rules of misuse let it.
+//! The recorder between the gate and the model. A generation starts only after its record is durable (P4), and only if no rule of misuse
+//! blocks it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,74 +13,77 @@ use crate::policy::{UsageMode, Use};
 use crate::time::Timestamp;
 use crate::usage::{Begin, End, Event, Finish, Journal, JournalPlace, Parameters, Recipients, Record, Task};
 
-/// Hours of history that rules on this machine look at: as many as a week has.
+/// Hours of history that the rules on this machine use: one week.
 const HISTORY_HOURS: i64 = 24 * 7;
 
-/// Records the generations under one grant and lease, any number of them at a time.
+/// Records the generations under one grant and lease; any number may run at once.
 pub struct Recorder {
     journal: Journal,
     signer: Box<dyn Signer>,
     recipients: Recipients,
     scorer: Option<Scorer>,
     history: History,
-    /// Generations that began and did not end yet, with where they stand in the history, counted from the first that was ever in it.
+    /// Open generations, each with its index in the history, counted from the first entry that was ever in it.
     open: HashMap<u64, usize>,
-    /// How many have left the history.
+    /// Number of entries that were removed from the history.
     forgotten: usize,
     checkpoint: CheckpointId,
     grant: Sha256Digest,
     lease: Sha256Digest,
     uses: BTreeSet<Use>,
-    /// Until when grant and lease let anything begin, exclusive.
+    /// The end of grant and lease, exclusive.
     until: Timestamp,
     /// When a new lease is due.
     renewal_due: Timestamp,
     limit: Option<u64>,
 }
 
-/// What is about to be generated.
+/// The input of a generation that is about to begin.
 #[derive(Debug)]
-pub struct Asked<'a> {
-    /// What for.
+pub struct Prompt<'a> {
+    /// The task that the usage record names.
     pub task: Task,
-    /// The prompt.
-    pub prompt: &'a str,
-    /// Its tokens.
-    pub prompt_tokens: usize,
-    /// Most tokens that may come out.
+    /// The prompt as text.
+    pub text: &'a str,
+    /// Number of tokens of the prompt.
+    pub tokens: usize,
+    /// Maximum number of tokens to generate.
     pub max_tokens: usize,
-    /// How they are chosen.
+    /// Sampling parameters; `None` if no tokens are sampled.
     pub parameters: Option<Parameters>,
-    /// Why it is done although a rule asks.
+    /// The user's justification, which a rule of misuse may require.
     pub justification: Option<Prose>,
 }
 
-/// What came out.
+/// The output of a generation that ended.
 #[derive(Debug)]
-pub struct Ended<'a> {
-    /// The text.
+pub struct Outcome<'a> {
+    /// The generated text.
     pub output: &'a str,
-    /// Its tokens.
+    /// Number of generated tokens.
     pub tokens: usize,
-    /// Why it ended.
+    /// The reason why it ended.
     pub finish: Finish,
 }
 
 impl Recorder {
-    /// Opens the journal at `place` for generations under `pass`. Texts are sealed to `auditors`, and read by the rules of `scorer`.
+    /// Opens the journal at `place` for generations under `pass`. Texts are sealed to `auditors` and checked by `scorer`; `random` names a
+    /// new journal.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the journal does not hold, or texts would have to be sealed to nobody.
+    /// [`Error::Usage`] if the journal is damaged or does not continue the lease, or if texts must be sealed and there are no auditors.
     pub fn open(
-        (place, random): (&JournalPlace, [u8; 16]),
-        (pass, rules): (&Pass, &RulesInForce),
+        place: &JournalPlace,
+        random: [u8; 16],
+        pass: &Pass,
+        rules: &RulesInForce,
         auditors: &[Card],
         scorer: Option<Scorer>,
         signer: Box<dyn Signer>,
     ) -> Result<Self, Error> {
         let grant = &pass.grant.predicate;
         let stage = rules.policy.stage(&grant.stage);
-        // A grant under a stage that is gone does not pass the gate; the strictest way is kept all the same.
+        // The gate refuses a grant whose stage is gone; sealing is the strictest mode.
         let mode = stage.map_or(UsageMode::Sealed, |stage| stage.limits.usage);
         let mut journal = Journal::open(place, random)?;
         if let Some(mark) = &pass.lease.journal {
@@ -111,32 +115,37 @@ impl Recorder {
         self.renewal_due
     }
 
-    /// Records, durably, that a generation begins; by what its end is recorded, and the rules that it meets.
+    /// Records durably that a generation begins. Returns the sequence number of its record and the rules that the prompt matches.
     ///
     /// # Errors
-    /// [`Error::PassOver`] where grant or lease have ended since; [`Error::Blocked`], [`Error::NeedsJustification`], which are recorded too; [`Error::Usage`] where nothing can be recorded, or the day's
-    /// tokens are spent. Whatever it is, nothing may be generated then.
-    pub fn begin(&mut self, asked: &Asked<'_>, now: Timestamp) -> Result<(u64, Vec<Hit>), Error> {
+    /// [`Error::PassOver`] if grant or lease have ended; [`Error::Blocked`] and [`Error::NeedsJustification`], which are recorded, too;
+    /// [`Error::Usage`] if the record cannot be written or the tokens of the day are used up. After any error, the text must not be
+    /// generated.
+    pub fn begin(&mut self, prompt: &Prompt<'_>, now: Timestamp) -> Result<(u64, Vec<Hit>), Error> {
         if now >= self.until {
             return Err(Error::PassOver { checkpoint: self.checkpoint.clone(), until: self.until });
         }
         self.forget(now);
-        let sketch = (self.recipients.mode() == UsageMode::Sealed).then(|| Sketch::of(asked.prompt));
-        self.history.own.push(Generated { at: now, tokens: asked.max_tokens as u64, sketch: sketch.clone() });
-        let hits = self.judge(asked.prompt, now);
-        let stopped = hits.iter().find(|hit| stops(hit, asked.justification.is_some()));
+        let sketch = (self.recipients.mode() == UsageMode::Sealed).then(|| Sketch::of(prompt.text));
+        self.history.own.push(Generated {
+            at: now,
+            tokens: prompt.max_tokens as u64,
+            sketch: sketch.clone(),
+        });
+        let hits = self.judge(prompt.text, now);
+        let stopped = hits.iter().find(|hit| stops(hit, prompt.justification.is_some()));
         let begin = Begin {
-            task: asked.task,
+            task: prompt.task,
             checkpoint: self.checkpoint.clone(),
             grant: self.grant,
             lease: self.lease,
-            prompt_tokens: asked.prompt_tokens as u64,
-            max_tokens: asked.max_tokens as u64,
-            parameters: asked.parameters.clone(),
-            prompt: self.recipients.keep(asked.prompt, &mut rand::rng())?,
+            prompt_tokens: prompt.tokens as u64,
+            max_tokens: prompt.max_tokens as u64,
+            parameters: prompt.parameters.clone(),
+            prompt: self.recipients.keep(prompt.text, &mut rand::rng())?,
             sketch: sketch.as_ref().map(ToString::to_string),
             hits: hits.iter().map(|hit| hit.rule.clone()).collect(),
-            justification: asked.justification.clone(),
+            justification: prompt.justification.clone(),
             blocked: stopped.is_some(),
         };
         let recorded = self.journal.begin(begin, self.limit, &*self.signer, now);
@@ -157,35 +166,35 @@ impl Recorder {
         Ok((recorded.seq, hits))
     }
 
-    /// Stores more of a text, before it is shown; `tokens` are all so far.
+    /// Stores more of a text before it is shown; `tokens` is the number of tokens so far.
     ///
     /// # Errors
-    /// [`Error::Usage`]: nothing more may be written then.
-    pub fn wrote(&mut self, begin: u64, text: &str, tokens: usize) -> Result<(), Error> {
+    /// [`Error::Usage`]: no more of the text may be generated.
+    pub fn append(&mut self, begin: u64, text: &str, tokens: usize) -> Result<(), Error> {
         Ok(self.journal.wrote(begin, text, tokens as u64)?)
     }
 
-    /// Goes on with the texts that another recorder began, under a newer lease.
+    /// Continues the open texts of another recorder under a newer lease.
     pub fn continue_texts(&mut self, other: &mut Self) {
         self.journal.continue_live(&mut other.journal);
     }
 
-    /// Records how a generation ended; the rules that its output meets.
+    /// Records the outcome of a generation. Returns the rules that its output matches.
     ///
     /// # Errors
     /// [`Error::Usage`].
-    pub fn end(&mut self, begin: u64, ended: &Ended<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
-        let hits = self.scorer.as_ref().map(|scorer| scorer.output(ended.output)).unwrap_or_default();
+    pub fn end(&mut self, begin: u64, outcome: &Outcome<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
+        let hits = self.scorer.as_ref().map(|scorer| scorer.output(outcome.output)).unwrap_or_default();
         let at = self.open.remove(&begin).and_then(|at| at.checked_sub(self.forgotten));
         let begun = at.and_then(|at| self.history.own.get_mut(at));
         if let Some(generated) = begun {
-            generated.tokens = ended.tokens as u64;
+            generated.tokens = outcome.tokens as u64;
         }
         let end = End {
             begin,
-            tokens: ended.tokens as u64,
-            finish: ended.finish,
-            output: self.recipients.keep(ended.output, &mut rand::rng())?,
+            tokens: outcome.tokens as u64,
+            finish: outcome.finish,
+            output: self.recipients.keep(outcome.output, &mut rand::rng())?,
             hits: hits.iter().map(|hit| hit.rule.clone()).collect(),
             explanation: None,
         };
@@ -193,13 +202,13 @@ impl Recorder {
         Ok(hits)
     }
 
-    /// Lets go of what is older than any rule looks at, some of it at a time.
+    /// Removes history that is too old for every rule, in batches.
     fn forget(&mut self, now: Timestamp) {
-        /// Fewer are not worth moving the others.
-        const ENOUGH: usize = 256;
+        /// Fewer are not worth moving the rest.
+        const MIN_REMOVED: usize = 256;
         let since = now.plus_seconds(-HISTORY_HOURS * 3600);
         let old = self.history.own.iter().take_while(|generated| generated.at < since).count();
-        if old >= ENOUGH {
+        if old >= MIN_REMOVED {
             self.history.own.drain(..old);
             self.forgotten += old;
         }
@@ -221,7 +230,7 @@ fn stops(hit: &Hit, is_justified: bool) -> bool {
     }
 }
 
-/// What was generated, as records tell it; of a generation without an end, what it was promised.
+/// The generations in records; one without an end counts with its maximum tokens.
 pub(super) fn generations(records: &[Record]) -> Vec<Generated> {
     let mut found: Vec<(u64, Generated)> = Vec::new();
     for record in records {
@@ -269,12 +278,11 @@ mod tests {
         }
     }
 
-    fn asked(max_tokens: usize) -> Asked<'static> {
-        let prompt = "Hello";
-        Asked {
+    fn prompt(max_tokens: usize) -> Prompt<'static> {
+        Prompt {
             task: Task::Serve,
-            prompt,
-            prompt_tokens: 1,
+            text: "Hello",
+            tokens: 1,
             max_tokens,
             parameters: None,
             justification: None,
@@ -282,10 +290,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_begins_when_grant_or_lease_have_ended_since() {
+    fn nothing_begins_after_grant_or_lease_have_ended() {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path(), 100);
-        let mut begin = |at| recorder.begin(&asked(5), Timestamp::from_unix_seconds(at));
+        let mut begin = |at| recorder.begin(&prompt(5), Timestamp::from_unix_seconds(at));
         assert!(begin(99).is_ok());
         let refused = begin(100).unwrap_err().to_string();
         assert_eq!(refused, "leave to open `tiny` ended at 1970-01-01T00:01:40Z");
@@ -296,10 +304,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path(), 1000);
         let now = Timestamp::from_unix_seconds(50);
-        let (first, _) = recorder.begin(&asked(10), now).unwrap();
-        let (second, _) = recorder.begin(&asked(20), now).unwrap();
+        let (first, _) = recorder.begin(&prompt(10), now).unwrap();
+        let (second, _) = recorder.begin(&prompt(20), now).unwrap();
         let mut end = |begin, tokens| {
-            recorder.end(begin, &Ended { output: "", tokens, finish: Finish::Length }, now).unwrap();
+            recorder.end(begin, &Outcome { output: "", tokens, finish: Finish::Length }, now).unwrap();
             recorder.history.own.iter().map(|generated| generated.tokens).collect::<Vec<_>>()
         };
         assert_eq!(end(first, 3), [3, 20]);
@@ -307,18 +315,18 @@ mod tests {
     }
 
     #[test]
-    fn what_no_rule_looks_at_any_more_is_forgotten() {
+    fn history_that_no_rule_uses_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path(), i64::MAX);
         let then = Timestamp::from_unix_seconds(50);
-        let first: Vec<u64> = (0..300).map(|_| recorder.begin(&asked(10), then).unwrap().0).collect();
+        let first: Vec<u64> = (0..300).map(|_| recorder.begin(&prompt(10), then).unwrap().0).collect();
         let later = then.plus_seconds(HISTORY_HOURS * 3600 + 1);
-        let (last, _) = recorder.begin(&asked(20), later).unwrap();
+        let (last, _) = recorder.begin(&prompt(20), later).unwrap();
         assert_eq!(recorder.history.own.len(), 1);
-        let ended = Ended { output: "", tokens: 3, finish: Finish::Length };
-        recorder.end(first[7], &ended, later).unwrap();
+        let outcome = Outcome { output: "", tokens: 3, finish: Finish::Length };
+        recorder.end(first[7], &outcome, later).unwrap();
         assert_eq!(recorder.history.own[0].tokens, 20);
-        recorder.end(last, &ended, later).unwrap();
+        recorder.end(last, &outcome, later).unwrap();
         assert_eq!(recorder.history.own[0].tokens, 3);
     }
 }

@@ -1,22 +1,22 @@
-//! Every record of a generation: with a draft there are two checkpoints at work, and each has a grant of its own.
+//! The records of one generation: with a draft model, two checkpoints generate it, each under its own grant.
 
-use super::recorder::{Asked, Ended};
+use super::recorder::{Outcome, Prompt};
 use super::{Error, Recorder};
 use crate::misuse::Hit;
 use crate::time::Timestamp;
 use crate::usage::Finish;
 
-/// The recorders of all sealed checkpoints that write a text together; none where all are folders of one's own.
+/// The recorders of all sealed checkpoints that generate a text together; empty if none is sealed.
 #[derive(Default)]
 pub struct Recorders(Vec<Recorder>);
 
-/// A generation that began, by its record in each journal.
+/// The open record of a generation, as its sequence number in each journal.
 #[derive(Debug, Clone)]
-pub struct Begun(Vec<u64>);
+pub struct OpenRecord(Vec<u64>);
 
 impl Recorders {
-    /// These recorders.
-    pub fn of(recorders: impl IntoIterator<Item = Recorder>) -> Self {
+    /// Combines recorders.
+    pub fn new(recorders: impl IntoIterator<Item = Recorder>) -> Self {
         Self(recorders.into_iter().collect())
     }
 
@@ -25,58 +25,63 @@ impl Recorders {
         self.0.is_empty()
     }
 
-    /// When the first of their leases is due for renewal.
+    /// The time when the first lease is due for renewal; `None` if there is none.
     pub fn renewal_due(&self) -> Option<Timestamp> {
         self.0.iter().map(Recorder::renewal_due).min()
     }
 
-    /// Records, durably, that a generation begins; the rules that it meets.
+    /// Records durably that a generation begins. Returns its open records and the rules that the prompt matches.
     ///
     /// # Errors
-    /// Those of [`Recorder::begin`]; nothing may be generated then, and what was recorded is ended.
-    pub fn begin(&mut self, asked: &Asked<'_>, now: Timestamp) -> Result<(Begun, Vec<Hit>), Error> {
-        let (mut begun, mut hits) = (Vec::new(), Vec::<Hit>::new());
+    /// The errors of [`Recorder::begin`]. The text must not be generated; records that were already open are ended.
+    pub fn begin(&mut self, prompt: &Prompt<'_>, now: Timestamp) -> Result<(OpenRecord, Vec<Hit>), Error> {
+        let (mut records, mut hits) = (Vec::new(), Vec::<Hit>::new());
         for recorder in &mut self.0 {
-            match recorder.begin(asked, now) {
+            match recorder.begin(prompt, now) {
                 Ok((seq, met)) => {
-                    begun.push(seq);
+                    records.push(seq);
                     let fresh = met.into_iter().filter(|hit| hits.iter().all(|known| known.rule != hit.rule));
                     let fresh: Vec<_> = fresh.collect();
                     hits.extend(fresh);
                 }
                 Err(error) => {
-                    let nothing = Ended { output: "", tokens: 0, finish: Finish::Cancelled };
-                    // What was refused, and why, is the news; a record that cannot be ended counts in full.
-                    _ = self.end(Begun(begun), &nothing, now);
+                    let nothing = Outcome { output: "", tokens: 0, finish: Finish::Cancelled };
+                    // The refusal is the error to report; a record that cannot be ended counts in full.
+                    _ = self.end(OpenRecord(records), &nothing, now);
                     return Err(error);
                 }
             }
         }
-        Ok((Begun(begun), hits))
+        Ok((OpenRecord(records), hits))
     }
 
-    /// Stores more of a text, before it is shown; `tokens` are all so far.
+    /// Stores more of a text before it is shown; `tokens` is the number of tokens so far.
     ///
     /// # Errors
-    /// Those of [`Recorder::wrote`].
-    pub fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Error> {
-        let recorders = self.0.iter_mut().zip(&begun.0);
-        recorders.into_iter().try_for_each(|(recorder, seq)| recorder.wrote(*seq, text, tokens))
+    /// The errors of [`Recorder::append`].
+    pub fn append(&mut self, record: &OpenRecord, text: &str, tokens: usize) -> Result<(), Error> {
+        let recorders = self.0.iter_mut().zip(&record.0);
+        recorders.into_iter().try_for_each(|(recorder, seq)| recorder.append(*seq, text, tokens))
     }
 
-    /// Goes on with the texts that other recorders of the same checkpoints began, under newer leases.
+    /// Continues the open texts of other recorders of the same checkpoints under newer leases.
     pub fn continue_texts(&mut self, other: &mut Self) {
         self.0.iter_mut().zip(&mut other.0).for_each(|(new, old)| new.continue_texts(old));
     }
 
-    /// Records how it ended; the rules that its output meets.
+    /// Records the outcome of a generation. Returns the rules that its output matches.
     ///
     /// # Errors
-    /// The first of [`Recorder::end`]; the others are ended all the same.
-    pub fn end(&mut self, begun: Begun, ended: &Ended<'_>, now: Timestamp) -> Result<Vec<Hit>, Error> {
+    /// The first error of [`Recorder::end`]; the other records are ended, too.
+    pub fn end(
+        &mut self,
+        record: OpenRecord,
+        outcome: &Outcome<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<Hit>, Error> {
         let (mut hits, mut failure) = (Vec::<Hit>::new(), None);
-        for (recorder, seq) in self.0.iter_mut().zip(begun.0) {
-            match recorder.end(seq, ended, now) {
+        for (recorder, seq) in self.0.iter_mut().zip(record.0) {
+            match recorder.end(seq, outcome, now) {
                 Ok(met) => {
                     let fresh = met.into_iter().filter(|hit| hits.iter().all(|known| known.rule != hit.rule));
                     let fresh: Vec<_> = fresh.collect();

@@ -11,26 +11,27 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::answer::{Answer, Choice, Usage, Writing};
-use super::clerk::{Job, ToClerk, Told};
-use super::delivery::{self, Delivery, Gone, Place};
+use super::delivery::{self, Delivery, Disconnected, Place};
 use super::problem::Problem;
-use super::request::Request;
-use super::{App, Parts, body};
+use super::recorder::{IndexedEvent, Job, RecorderCommand, TextEvent};
+use super::request::CompletionRequest;
+use super::response::{Choice, ChoiceBuilder, CompletionResponse, Usage};
+use super::{App, AppState, body};
 use crate::inference::{GenerationOptions, Sampling};
 use crate::time::Timestamp;
 
-/// What the writer says of each text.
-type Inbox = Receiver<(usize, Told)>;
+/// The events of all texts of a request.
+type Events = Receiver<IndexedEvent>;
 
-/// A request that is being answered.
-struct Answering {
+/// A response in progress.
+struct PendingResponse {
     app: App,
-    request: Request,
+    request: CompletionRequest,
     id: String,
     created: i64,
     model: String,
     usage: Usage,
+    /// Number of texts that have not ended.
     open: usize,
 }
 
@@ -39,8 +40,8 @@ pub(super) async fn create(
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
     let request = body::read(&app, request).await?;
-    let (place, mut inbox) = ask(&app, &request)?;
-    let answering = Answering {
+    let (place, mut events) = submit(&app, &request)?;
+    let pending = PendingResponse {
         id: format!("cmpl-{:032x}", rand::random::<u128>()),
         created: Timestamp::now().unix_seconds(),
         model: app.served.checkpoint.to_string(),
@@ -49,31 +50,31 @@ pub(super) async fn create(
         app,
         request,
     };
-    if !answering.request.stream {
-        return answering.whole(place, inbox).await;
+    if !pending.request.stream {
+        return pending.send_whole(place, events).await;
     }
-    // Whether it may begin at all is told by the status, as without a stream.
-    match inbox.recv().await.ok_or_else(ended_early)? {
-        (_, Told::Failed(problem)) => Err(problem),
-        first => Ok(answering.stream(first, place, inbox)),
+    // A refusal before the first event is an HTTP status, as without a stream.
+    match events.recv().await.ok_or_else(ended_early)? {
+        IndexedEvent { event: TextEvent::Failed(problem), .. } => Err(problem),
+        first => Ok(pending.send_stream(first, place, events)),
     }
 }
 
-/// Hands all texts of a request to the clerk, if there is a place for each.
-fn ask(app: &Parts, request: &Request) -> Result<(Place, Inbox), Problem> {
+/// Sends all texts of a request to the recorder, if there is a place for each.
+fn submit(app: &AppState, request: &CompletionRequest) -> Result<(Place, Events), Problem> {
     let texts = request.prompts.len() * request.each;
     if texts > app.max_texts {
-        let message = format!("at most {} texts are taken at a time here", app.max_texts);
+        let message = format!("a request may have at most {} completions", app.max_texts);
         return Err(Problem::invalid("n", message));
     }
-    // The request's check bounded the number.
+    // `CompletionRequest::parse` limits the number.
     let count = u32::try_from(texts).unwrap_or(u32::MAX);
     let place = Arc::clone(&app.places).try_acquire_many_owned(count).map_err(|_| Problem::busy())?;
     let place = Arc::new(place);
-    // A step for each token that is told of, and the end: a full channel would be a defect, and is taken for a client that is gone.
-    let steps: usize =
+    // One event for each token and the end. A full channel would be a defect, and counts as a disconnected client.
+    let capacity: usize =
         request.prompts.iter().map(|prompt| prompt.len() + request.options.max_tokens + 2).sum();
-    let (to, inbox) = channel(steps.saturating_mul(request.each).min(Semaphore::MAX_PERMITS));
+    let (to, events) = channel(capacity.saturating_mul(request.each).min(Semaphore::MAX_PERMITS));
     for index in 0..texts {
         let sampling = &request.options.sampling;
         let seed = sampling.seed.wrapping_add(index as u64);
@@ -83,62 +84,62 @@ fn ask(app: &Parts, request: &Request) -> Result<(Place, Inbox), Problem> {
             options: GenerationOptions { sampling: Sampling { seed, ..*sampling }, ..request.options },
             stop: request.stop.clone(),
             echo: request.echo,
-            to: to.clone(),
+            events: to.clone(),
             place: Arc::clone(&place),
-            asked: Instant::now(),
+            received: Instant::now(),
         };
-        app.clerk.send(ToClerk::Begin(job)).map_err(|_| Problem::stopping())?;
+        app.recorder.send(RecorderCommand::Begin(job)).map_err(|_| Problem::stopping())?;
     }
-    Ok((place, inbox))
+    Ok((place, events))
 }
 
-impl Answering {
-    fn writings(&self) -> Vec<Writing<'_>> {
+impl PendingResponse {
+    fn builders(&self) -> Vec<ChoiceBuilder<'_>> {
         let wants = self.request.options.log_probabilities.is_some();
         let texts =
             self.request.prompts.iter().flat_map(|prompt| std::iter::repeat_n(prompt, self.request.each));
-        let writing = |(index, prompt): (usize, &Vec<u32>)| {
-            let mut writing = Writing::new(&self.app.served.tokenizer, index, wants);
+        let builder = |(index, prompt): (usize, &Vec<u32>)| {
+            let mut builder = ChoiceBuilder::new(&self.app.served.tokenizer, index, wants);
             if self.request.echo {
-                writing.echo(prompt);
+                builder.echo(prompt);
             }
-            writing
+            builder
         };
-        texts.enumerate().map(writing).collect()
+        texts.enumerate().map(builder).collect()
     }
 
-    fn answer(&self, choices: Vec<Choice>, usage: Option<Option<Usage>>) -> Answer<'_> {
+    fn response(&self, choices: Vec<Choice>, usage: Option<Option<Usage>>) -> CompletionResponse<'_> {
         let Self { id, created, model, .. } = self;
-        Answer { id, object: "text_completion", created: *created, model, choices, usage }
+        CompletionResponse { id, object: "text_completion", created: *created, model, choices, usage }
     }
 
-    /// Answers when all texts have ended.
-    async fn whole(mut self, place: Place, mut inbox: Inbox) -> Result<Response, Problem> {
-        let mut told = Vec::new();
+    /// Responds after all texts have ended.
+    async fn send_whole(mut self, place: Place, mut events: Events) -> Result<Response, Problem> {
+        let mut received = Vec::new();
         while self.open > 0 {
-            let next = inbox.recv().await.ok_or_else(ended_early)?;
-            self.open -= usize::from(matches!(next.1, Told::End { .. }));
-            if let Told::Failed(problem) = next.1 {
+            let next = events.recv().await.ok_or_else(ended_early)?;
+            self.open -= usize::from(matches!(next.event, TextEvent::End { .. }));
+            if let TextEvent::Failed(problem) = next.event {
                 return Err(problem);
             }
-            told.push(next);
+            received.push(next);
         }
         let mut usage = self.usage;
-        let mut writings = self.writings();
-        for (index, told) in told {
-            apply(&mut writings[index], told, &mut usage);
+        let mut builders = self.builders();
+        for IndexedEvent { index, event } in received {
+            apply(&mut builders[index], event, &mut usage);
         }
-        let choices = writings.iter_mut().map(Writing::take).collect();
-        let answer = self.answer(choices, Some(Some(usage)));
-        let answer = serde_json::to_vec(&answer).map_err(|error| Problem::failed(error.to_string()))?;
-        Ok(delivery::whole(answer, place))
+        let choices = builders.iter_mut().map(ChoiceBuilder::take).collect();
+        let response = self.response(choices, Some(Some(usage)));
+        let response = serde_json::to_vec(&response).map_err(|error| Problem::failed(error.to_string()))?;
+        Ok(delivery::send_whole(response, place))
     }
 
-    /// Answers with each token as it comes.
-    fn stream(self, first: (usize, Told), place: Place, inbox: Inbox) -> Response {
+    /// Responds with a stream of events.
+    fn send_stream(self, first: IndexedEvent, place: Place, events: Events) -> Response {
         let (delivery, body) = Delivery::begin(place);
         tokio::spawn(async move {
-            if self.send(first, inbox, &delivery).await.is_ok() {
+            if self.send(first, events, &delivery).await.is_ok() {
                 delivery.finish().await;
             }
         });
@@ -146,66 +147,68 @@ impl Answering {
         (headers, body).into_response()
     }
 
-    /// Sends event by event. Who is gone wants no more: that the inbox is dropped tells the writer.
-    async fn send(self, first: (usize, Told), mut inbox: Inbox, to: &Delivery) -> Result<(), Gone> {
+    /// Sends the events. If the client disconnects, dropping `events` cancels the texts.
+    async fn send(self, first: IndexedEvent, mut events: Events, to: &Delivery) -> Result<(), Disconnected> {
         let mut first = Some(first);
         let mut usage = self.usage;
         let mut open = self.open;
-        let mut writings = self.writings();
+        let mut builders = self.builders();
         while open > 0 {
             let next = match first.take() {
                 Some(first) => Some(first),
                 None => tokio::select! {
-                    next = inbox.recv() => next,
-                    () = to.gone() => return Err(Gone),
+                    next = events.recv() => next,
+                    () = to.disconnected() => return Err(Disconnected),
                 },
             };
-            let (index, told) = match next {
-                Some((_, Told::Failed(problem))) => return to.send(event(&problem.wire())).await,
+            let IndexedEvent { index, event } = match next {
+                Some(IndexedEvent { event: TextEvent::Failed(problem), .. }) => {
+                    return to.send(sse_event(&problem.body())).await;
+                }
                 Some(next) => next,
-                None => return to.send(event(&ended_early().wire())).await,
+                None => return to.send(sse_event(&ended_early().body())).await,
             };
-            open -= usize::from(matches!(told, Told::End { .. }));
-            apply(&mut writings[index], told, &mut usage);
-            let choice = writings[index].take();
-            let says_something =
+            open -= usize::from(matches!(event, TextEvent::End { .. }));
+            apply(&mut builders[index], event, &mut usage);
+            let choice = builders[index].take();
+            let has_content =
                 !choice.text.is_empty() || choice.logprobs.is_some() || choice.finish_reason.is_some();
-            if says_something {
-                to.send(event(&self.answer(vec![choice], self.request.include_usage.then_some(None))))
+            if has_content {
+                to.send(sse_event(&self.response(vec![choice], self.request.include_usage.then_some(None))))
                     .await?;
             }
         }
         if self.request.include_usage {
-            to.send(event(&self.answer(Vec::new(), Some(Some(usage))))).await?;
+            to.send(sse_event(&self.response(Vec::new(), Some(Some(usage))))).await?;
         }
         to.send(Bytes::from_static(b"data: [DONE]\n\n")).await
     }
 }
 
-fn apply(writing: &mut Writing<'_>, told: Told, usage: &mut Usage) {
-    match told {
-        Told::Prompt(step) => writing.note(&step),
-        Told::Token { text, step } => {
-            writing.push(&text);
-            writing.note(&step);
+fn apply(builder: &mut ChoiceBuilder<'_>, event: TextEvent, usage: &mut Usage) {
+    match event {
+        TextEvent::Prompt(token) => builder.add_token(&token),
+        TextEvent::Token { text, token } => {
+            builder.push_text(&text);
+            builder.add_token(&token);
         }
-        Told::End { completion, held } => {
+        TextEvent::End { completion, held } => {
             usage.completion_tokens += completion.generation.tokens.len();
             usage.total_tokens = usage.prompt_tokens + usage.completion_tokens;
-            writing.end(&completion, held);
+            builder.end(&completion, held);
         }
-        // Whoever reads ends there.
-        Told::Failed(_) => {}
+        // The callers handle failures before.
+        TextEvent::Failed(_) => {}
     }
 }
 
-/// A server-sent event; JSON in one line needs no more than this.
-fn event(value: &impl Serialize) -> Bytes {
-    // Numbers here are finite, and everything else has a JSON form.
+/// A server-sent event with one line of JSON.
+fn sse_event(value: &impl Serialize) -> Bytes {
+    // All numbers are finite, and everything else has a JSON form.
     let json = serde_json::to_string(value).unwrap_or_default();
     format!("data: {json}\n\n").into()
 }
 
 fn ended_early() -> Problem {
-    Problem::unavailable("the endpoint ended before the text did")
+    Problem::unavailable("the endpoint stopped before the completion ended")
 }

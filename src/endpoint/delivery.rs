@@ -1,5 +1,5 @@
-//! Hands answers to clients piece by piece. A text's place is taken until its answer was delivered; who takes nothing for a while is
-//! gone.
+//! Delivers responses to clients piece by piece. The place of a text is held until its response is delivered; a client that accepts
+//! nothing for [`CLIENT_TIMEOUT`] counts as disconnected.
 
 use std::io;
 use std::sync::Arc;
@@ -12,36 +12,36 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::CLIENT_TIMEOUT;
 
-/// Most pieces that wait for their client.
-const WAITING: usize = 16;
-/// Bytes of each piece of a whole answer.
-const PIECE: usize = 16 << 10;
+/// Maximum pieces that wait for the client.
+const MAX_WAITING: usize = 16;
+/// Bytes of each piece of a whole response.
+const PIECE_BYTES: usize = 16 << 10;
 
-/// Places of a request's texts, which are free once nobody holds them any more.
+/// The places of the texts of a request; they are free when the last clone is dropped.
 pub(super) type Place = Arc<OwnedSemaphorePermit>;
 
-/// The client went away, or takes nothing.
+/// The client has disconnected or accepts no data.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Gone;
+pub(super) struct Disconnected;
 
-/// An answer on its way. Dropped before it is finished, it breaks off where the client can see it.
+/// A response in delivery. If it is dropped before [`Self::finish`], the body ends with an error that the client sees.
 pub(super) struct Delivery {
-    /// Pieces, and none behind the last.
+    /// Pieces; `None` after the last one.
     to: Sender<Option<Bytes>>,
     place: Place,
-    patience: Duration,
+    timeout_after: Duration,
 }
 
 impl Delivery {
-    /// An answer, and its body to give to the connection.
+    /// A delivery, and the body of its response.
     pub(super) fn begin(place: Place) -> (Self, Body) {
-        Self::patient(place, PATIENCE)
+        Self::with_timeout(place, CLIENT_TIMEOUT)
     }
 
-    fn patient(place: Place, patience: Duration) -> (Self, Body) {
-        let (to, pieces) = channel(WAITING);
+    fn with_timeout(place: Place, timeout_after: Duration) -> (Self, Body) {
+        let (to, pieces) = channel(MAX_WAITING);
         let pieces = futures_util::stream::unfold(Some(pieces), |pieces| async {
             let mut pieces = pieces?;
             match pieces.recv().await {
@@ -50,40 +50,40 @@ impl Delivery {
                 None => Some((Err(io::Error::from(io::ErrorKind::BrokenPipe)), None)),
             }
         });
-        (Self { to, place, patience }, Body::from_stream(pieces))
+        (Self { to, place, timeout_after }, Body::from_stream(pieces))
     }
 
-    /// Waits until there is room for a piece, as long as a client may take nothing.
-    pub(super) async fn send(&self, piece: Bytes) -> Result<(), Gone> {
-        match timeout(self.patience, self.to.send(Some(piece))).await {
+    /// Sends a piece; waits for capacity up to the timeout.
+    pub(super) async fn send(&self, piece: Bytes) -> Result<(), Disconnected> {
+        match timeout(self.timeout_after, self.to.send(Some(piece))).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Gone),
+            Ok(Err(_)) | Err(_) => Err(Disconnected),
         }
     }
 
-    /// Waits until the client is gone.
-    pub(super) async fn gone(&self) {
+    /// Waits until the client disconnects.
+    pub(super) async fn disconnected(&self) {
         self.to.closed().await;
     }
 
-    /// Waits until the connection has taken the last piece. The place is free before the client sees the end, and may ask again.
+    /// Waits until the connection has accepted the last piece. Releases the place before the client sees the end and may send again.
     pub(super) async fn finish(self) {
-        let Self { to, place, patience } = self;
-        let is_taken = timeout(patience, to.reserve_many(WAITING)).await.is_ok();
+        let Self { to, place, timeout_after } = self;
+        let is_accepted = timeout(timeout_after, to.reserve_many(MAX_WAITING)).await.is_ok();
         drop(place);
-        if is_taken {
+        if is_accepted {
             drop(to.try_send(None));
         }
     }
 }
 
-/// A whole answer in JSON. Its length is not told ahead: whoever counted would see the end before the place is free.
-pub(super) fn whole(answer: Vec<u8>, place: Place) -> Response {
+/// Sends a whole response in JSON. It has no Content-Length: a client that counts bytes would see the end before the place is free.
+pub(super) fn send_whole(response: Vec<u8>, place: Place) -> Response {
     let (delivery, body) = Delivery::begin(place);
     tokio::spawn(async move {
-        let mut rest = Bytes::from(answer);
+        let mut rest = Bytes::from(response);
         while !rest.is_empty() {
-            let piece = rest.split_to(rest.len().min(PIECE));
+            let piece = rest.split_to(rest.len().min(PIECE_BYTES));
             if delivery.send(piece).await.is_err() {
                 return;
             }
@@ -108,44 +108,44 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_takes_nothing_is_gone_and_its_place_free() {
+    fn a_client_that_accepts_nothing_is_disconnected_and_frees_its_place() {
         let places = Arc::new(Semaphore::new(1));
         block_on(async {
-            let (delivery, body) = Delivery::patient(place(&places), Duration::from_millis(50));
-            for _ in 0..WAITING {
+            let (delivery, body) = Delivery::with_timeout(place(&places), Duration::from_millis(50));
+            for _ in 0..MAX_WAITING {
                 assert_eq!(delivery.send(Bytes::from_static(b"piece")).await, Ok(()));
             }
-            assert_eq!(delivery.send(Bytes::from_static(b"one more")).await, Err(Gone));
+            assert_eq!(delivery.send(Bytes::from_static(b"one more")).await, Err(Disconnected));
             assert_eq!(places.available_permits(), 0);
             delivery.finish().await;
             assert_eq!(places.available_permits(), 1);
             let broken = axum::body::to_bytes(body, usize::MAX).await;
-            assert!(broken.is_err(), "what was not taken in time breaks off");
+            assert!(broken.is_err(), "the body ends with an error");
         });
     }
 
     #[test]
-    fn a_place_is_taken_until_the_last_piece_is() {
+    fn a_place_is_held_until_the_last_piece_is_accepted() {
         let places = Arc::new(Semaphore::new(1));
         block_on(async {
-            let answer = vec![7; 40 * PIECE];
-            let response = whole(answer.clone(), place(&places));
+            let answer = vec![7; 40 * PIECE_BYTES];
+            let response = send_whole(answer.clone(), place(&places));
             tokio::time::sleep(Duration::from_millis(50)).await;
-            assert_eq!(places.available_permits(), 0, "nothing was taken yet");
+            assert_eq!(places.available_permits(), 0, "nothing was accepted yet");
             let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
             assert!(body == answer);
-            assert_eq!(places.available_permits(), 1, "the end was seen");
+            assert_eq!(places.available_permits(), 1, "the body has ended");
         });
     }
 
     #[test]
-    fn a_client_that_goes_away_is_noticed() {
+    fn a_disconnected_client_is_noticed() {
         let places = Arc::new(Semaphore::new(1));
         block_on(async {
             let (delivery, body) = Delivery::begin(place(&places));
             drop(body);
-            delivery.gone().await;
-            assert_eq!(delivery.send(Bytes::new()).await, Err(Gone));
+            delivery.disconnected().await;
+            assert_eq!(delivery.send(Bytes::new()).await, Err(Disconnected));
         });
     }
 }

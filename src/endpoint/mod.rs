@@ -1,22 +1,22 @@
 //! The local completions endpoint: OpenAI's `/v1/completions` and `/v1/models` for one checkpoint on this machine.
 //!
-//! Whatever comes in is hostile: bodies, queues and times are bounded, and a page in a browser cannot reach a loopback endpoint
-//! by a name of its own. Each text passes three threads of hands: the handler (`completions`) reads the request and waits, the
-//! `clerk` makes its record durable before and behind it (P4), the `writer` writes it together with others, token by token. A text's
-//! place is taken until its answer was delivered, so what waits for slow clients is bounded by the places.
+//! Clients are not trusted: bodies, queues and times are bounded, and a web page cannot reach a loopback endpoint through a DNS name. A
+//! text passes three stages: the handler in `completions` parses the request and waits, the `recorder` thread makes its usage record
+//! durable before and after it (P4), and the `writer` thread generates it in a batch, token by token. The place of a text is held until
+//! its response is delivered, so the number of places bounds what waits for slow clients.
 
-mod answer;
+mod access;
 mod body;
-mod clerk;
 mod completions;
 mod delivery;
 mod models;
 mod problem;
+mod recorder;
 mod request;
-mod running;
+mod response;
+mod server;
 #[cfg(test)]
 mod testing;
-mod watch;
 mod writer;
 
 use std::sync::Arc;
@@ -36,32 +36,30 @@ use crate::inference::tokenizer::Tokenizer;
 use crate::inference::{Model, Speculation};
 use crate::name::CheckpointId;
 use crate::time::Timestamp;
-use clerk::ToClerk;
+use recorder::RecorderCommand;
 
-pub use clerk::{Denied, Ledger};
-pub use running::{Endpoint, EndpointError, Listening, Settings};
-pub use watch::{Key, KeyError};
+pub(crate) use access::Key;
+pub(crate) use recorder::{Denial, Ledger};
+pub(crate) use server::{Endpoint, EndpointError, EndpointListener, Settings};
 
-/// Most bytes of a request: a full context in every one of as many prompts as are taken.
+/// Maximum bytes of a request: enough for the maximum number of prompts with a full context each.
 const MAX_REQUEST_BYTES: usize = 2 << 20;
-/// How long a whole request may take to come, and how long a client may leave its answer untouched.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Most requests that are read at a time: with each of them up to [`MAX_REQUEST_BYTES`] are held.
-const MAX_READ: usize = 32;
+/// The time in which a whole request must arrive, and in which a client must accept data.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum requests whose bodies are read at once; each holds up to [`MAX_REQUEST_BYTES`].
+const MAX_READERS: usize = 32;
 
-/// What is served.
+/// The checkpoint to serve.
 #[derive(Debug)]
-pub struct Served {
-    /// Its name.
-    pub checkpoint: CheckpointId,
-    /// The model.
-    pub model: Model,
-    /// Its tokenizer.
-    pub tokenizer: Tokenizer,
-    /// Guesses what follows; the texts are the same without.
-    pub draft: Option<Model>,
-    /// Guesses from what was there before, where there is no draft.
-    pub lookup: bool,
+pub(crate) struct Served {
+    /// The id, which clients send as `model`.
+    pub(crate) checkpoint: CheckpointId,
+    pub(crate) model: Model,
+    pub(crate) tokenizer: Tokenizer,
+    /// A draft model for speculative decoding; it changes the speed only.
+    pub(crate) draft: Option<Model>,
+    /// Whether to guess from repeated tokens if there is no draft.
+    pub(crate) lookup: bool,
 }
 
 impl Served {
@@ -74,25 +72,25 @@ impl Served {
     }
 }
 
-/// What every handler has at hand.
-type App = Arc<Parts>;
+/// The state of every handler.
+type App = Arc<AppState>;
 
-struct Parts {
+struct AppState {
     served: Arc<Served>,
     since: Timestamp,
     key: Option<Key>,
-    /// Whether only this machine may ask, by a name of this machine.
+    /// Whether the endpoint listens on loopback only.
     loopback: bool,
-    /// A permit for each text that may be under way or wait.
+    /// One permit for each text that may run or wait.
     places: Arc<Semaphore>,
     max_texts: usize,
-    /// A permit for each request that may be read at a time.
+    /// One permit for each request whose body may be read.
     readers: Semaphore,
-    clerk: mpsc::Sender<ToClerk>,
+    recorder: mpsc::Sender<RecorderCommand>,
     metrics: PrometheusHandle,
 }
 
-/// Every route, as measurements name it.
+/// Every route, as a label of metrics.
 const ROUTES: [&str; 5] = ["/v1/completions", "/v1/models", "/v1/models/{model}", "/metrics", "/healthz"];
 
 fn router(app: App) -> Router {
@@ -100,22 +98,22 @@ fn router(app: App) -> Router {
         .route("/v1/completions", post(completions::create))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(models::retrieve))
-        .route("/metrics", get(measurements))
-        .layer(axum::middleware::from_fn_with_state(app.clone(), watch::let_in))
+        .route("/metrics", get(render_metrics))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), access::require_access))
         .route("/healthz", get(|| async { "ok\n" }))
-        .fallback(problem::nothing_here)
-        .method_not_allowed_fallback(problem::not_done_here)
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(axum::middleware::from_fn(watch::require_host))
-        .layer(axum::middleware::from_fn(watch::observe))
+        .layer(CatchPanicLayer::custom(problem::handle_panic))
+        .layer(axum::middleware::from_fn(access::require_host))
+        .layer(axum::middleware::from_fn(access::record_request))
         .with_state(app)
 }
 
-/// Measurements in Prometheus' text format.
-async fn measurements(State(app): State<App>) -> Response {
-    let waiting = app.max_texts - app.places.available_permits();
-    metrics::gauge!("portcullis_completions_under_way").set(waiting as f64);
+/// Metrics in Prometheus' text format.
+async fn render_metrics(State(app): State<App>) -> Response {
+    let running = app.max_texts - app.places.available_permits();
+    metrics::gauge!("portcullis_completions_under_way").set(running as f64);
     let content = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (content, app.metrics.render()).into_response()
 }

@@ -1,4 +1,4 @@
-//! `/v1/models`: the one checkpoint that is served.
+//! `/v1/models`: the served checkpoint.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -16,8 +16,11 @@ pub(super) async fn retrieve(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let unreadable =
-        |_| Problem::malformed("the model's name is not UTF-8: GET /v1/models names the one served here");
+    let unreadable = |_| {
+        Problem::malformed(
+            "the name of the model is not UTF-8: GET /v1/models returns the name of the served model",
+        )
+    };
     let Path(name) = name.map_err(unreadable)?;
     let served = app.served.checkpoint.to_string();
     if name == served { Ok(Json(model(&app))) } else { Err(Problem::unknown_model(&name, &served)) }

@@ -1,4 +1,4 @@
-//! Refusals as OpenAI's clients read them: a status, and `{"error": {"message", "type", "param", "code"}}`.
+//! Errors in the format of OpenAI's API: a status, and `{"error": {"message", "type", "param", "code"}}`.
 
 use std::any::Any;
 
@@ -7,9 +7,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::{MAX_REQUEST_BYTES, PATIENCE};
+use super::{CLIENT_TIMEOUT, MAX_REQUEST_BYTES};
 
-/// What is refused.
+/// An error response.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Problem {
     #[serde(skip)]
@@ -21,9 +21,9 @@ pub(super) struct Problem {
     code: Option<&'static str>,
 }
 
-/// A refusal as it stands on the wire.
+/// The JSON body of an error.
 #[derive(Debug, Serialize)]
-pub(super) struct Wire<'a> {
+pub(super) struct ErrorBody<'a> {
     error: &'a Problem,
 }
 
@@ -32,92 +32,93 @@ impl Problem {
         Self { status, message: message.into(), kind, param: None, code: None }
     }
 
-    /// A field of the request cannot be used.
+    /// 400: a field of the request is invalid.
     pub(super) fn invalid(param: &'static str, message: impl Into<String>) -> Self {
         Self { param: Some(param), ..Self::malformed(message) }
     }
 
-    /// The request cannot be used.
+    /// 400: the request is invalid.
     pub(super) fn malformed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
     }
 
-    /// A prompt and what is to be written do not fit.
+    /// 400: the prompt and `max_tokens` do not fit the context.
     pub(super) fn too_long(message: impl Into<String>) -> Self {
         Self { code: Some("context_length_exceeded"), ..Self::invalid("prompt", message) }
     }
 
-    /// Another model is served.
+    /// 404: the request names another model.
     pub(super) fn unknown_model(asked: &str, served: &str) -> Self {
-        let message = format!("the model `{asked}` is not served here; `{served}` is");
+        let message = format!("the model `{asked}` is not served; `{served}` is");
         let this = Self::new(StatusCode::NOT_FOUND, "invalid_request_error", message);
         Self { param: Some("model"), code: Some("model_not_found"), ..this }
     }
 
-    /// Nobody proved that they may ask.
+    /// 401: the API key is missing or wrong.
     pub(super) fn unauthenticated(message: impl Into<String>) -> Self {
         let this = Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message);
         Self { code: Some("invalid_api_key"), ..this }
     }
 
-    /// A rule forbids it, or its record.
+    /// 403: a rule or the access check forbids the request.
     pub(super) fn denied(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "permission_error", message)
     }
 
-    /// As many wait as may.
+    /// 429: the queue is full.
     pub(super) fn busy() -> Self {
-        let message = "as many completions wait as may wait here: try again in a moment";
+        let message = "the queue of completions is full: try again later";
         let this = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
         Self { code: Some("queue_full"), ..this }
     }
 
-    /// More was sent than is read.
+    /// 413: the body is too large.
     pub(super) fn too_large() -> Self {
         let message = format!(
-            "the request is larger than {} MiB, the most that is read of one: send fewer or shorter prompts",
+            "the request is larger than the maximum of {} MiB: send fewer or shorter prompts",
             MAX_REQUEST_BYTES >> 20
         );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", message)
     }
 
-    /// The request did not come to its end.
+    /// 408: the body did not arrive in time.
     pub(super) fn too_slow() -> Self {
-        let message =
-            format!("the whole request must come within {} seconds: send it again", PATIENCE.as_secs());
+        let message = format!(
+            "the whole request must arrive within {} seconds: send it again",
+            CLIENT_TIMEOUT.as_secs()
+        );
         Self::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", message)
     }
 
-    /// The endpoint was asked to end.
+    /// 503: the endpoint shuts down.
     pub(super) fn stopping() -> Self {
-        Self::unavailable("the endpoint is shutting down: ask again once it has been started anew")
+        Self::unavailable("the endpoint is shutting down: try again after it has restarted")
     }
 
-    /// Nobody is there who could write a text.
-    pub(super) fn writer_gone() -> Self {
-        let message = "nothing can be written here any more: whoever runs the endpoint has to start it anew";
-        Self::unavailable(message)
+    /// 503: the generation thread has ended.
+    pub(super) fn generation_crashed() -> Self {
+        Self::unavailable("the generation thread crashed: the operator must restart the endpoint")
     }
 
-    /// It cannot be done now.
+    /// 503: the request cannot be served now.
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message)
     }
 
-    /// It failed inside.
+    /// 500: an internal error.
     pub(super) fn failed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
 
-    /// As it stands on the wire.
-    pub(super) fn wire(&self) -> Wire<'_> {
-        Wire { error: self }
+    /// The JSON body.
+    pub(super) fn body(&self) -> ErrorBody<'_> {
+        ErrorBody { error: self }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.wire())).into_response();
+        let mut response = (self.status, Json(self.body())).into_response();
         let headers = response.headers_mut();
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -129,20 +130,20 @@ impl IntoResponse for Problem {
     }
 }
 
-/// No route has this path.
-pub(super) async fn nothing_here() -> Problem {
-    let message = "there are /v1/completions, /v1/models, /healthz and /metrics here";
+/// 404: no route has this path.
+pub(super) async fn not_found() -> Problem {
+    let message = "no such path: the endpoint serves /v1/completions, /v1/models, /healthz and /metrics";
     Problem::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
 }
 
-/// A route has this path, and another method.
-pub(super) async fn not_done_here() -> Problem {
-    let message = "this path does not take this method: completions are POSTed, the rest is GET";
+/// 405: the route has another method.
+pub(super) async fn method_not_allowed() -> Problem {
+    let message = "method not allowed: use POST for /v1/completions and GET for the other paths";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", message)
 }
 
-/// A handler has a defect; its neighbours go on.
-pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
+/// 500: a handler panicked.
+pub(super) fn handle_panic(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a handler panicked");
-    Problem::failed("the endpoint has a defect; its log says where").into_response()
+    Problem::failed("internal error: the log of the endpoint has the reason").into_response()
 }

@@ -1,4 +1,4 @@
-//! A request for completions, read and bounded: <https://platform.openai.com/docs/api-reference/completions>.
+//! Parses and checks a request for completions: <https://platform.openai.com/docs/api-reference/completions>.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -8,15 +8,15 @@ use super::problem::Problem;
 use crate::inference::tokenizer::SpecialTokens;
 use crate::inference::{Error, GenerationOptions, Sampling};
 
-/// Most texts of one request.
+/// Maximum completions of one request.
 const MAX_TEXTS: usize = 128;
-/// Most alternatives shown of a token.
+/// Maximum alternatives for each token.
 const MAX_LOGPROBS: usize = 5;
-/// Most texts to stop at, and bytes of each.
+/// Maximum stop strings, and bytes of each.
 const MAX_STOPS: usize = 4;
 const MAX_STOP_BYTES: usize = 1024;
 
-/// The body of a request.
+/// The JSON body of a request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
@@ -27,7 +27,7 @@ struct Body {
     max_tokens: Option<usize>,
     temperature: Option<f32>,
     top_p: Option<f32>,
-    /// Not OpenAI's: consider only so many of the likeliest.
+    /// An extension of OpenAI's API: the number of candidates.
     top_k: Option<usize>,
     n: Option<usize>,
     best_of: Option<usize>,
@@ -40,7 +40,7 @@ struct Body {
     frequency_penalty: Option<f64>,
     logit_bias: Option<std::collections::BTreeMap<String, f64>>,
     seed: Option<i64>,
-    /// Names the caller's own user; the record names the researcher.
+    /// Ignored: the record names the researcher.
     #[serde(rename = "user")]
     _user: Option<IgnoredAny>,
 }
@@ -48,7 +48,7 @@ struct Body {
 #[derive(Debug, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a prompt is a text, a list of texts, a list of tokens, or a list of such lists"
+    expecting = "`prompt` must be a string, a list of strings, a list of tokens, or a list of lists of tokens"
 )]
 enum Prompt {
     Text(String),
@@ -58,7 +58,7 @@ enum Prompt {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "`stop` is a text or a list of texts")]
+#[serde(untagged, expecting = "`stop` must be a string or a list of strings")]
 enum Stop {
     One(String),
     Several(Vec<String>),
@@ -69,19 +69,19 @@ enum Stop {
 struct StreamOptions {
     #[serde(default)]
     include_usage: bool,
-    /// Padding against listeners, which loopback has none of.
+    /// Ignored: padding against eavesdroppers.
     #[serde(default, rename = "include_obfuscation")]
     _include_obfuscation: bool,
 }
 
-/// A request that can be answered.
+/// A valid request for completions.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct CompletionRequest {
     /// The prompts, none of them empty.
     pub(super) prompts: Vec<Vec<u32>>,
-    /// Texts to write behind each.
+    /// Completions of each prompt.
     pub(super) each: usize,
-    /// How the first is written; the seed of each that follows is one more.
+    /// Options of the first completion; each further one increments the seed.
     pub(super) options: GenerationOptions,
     pub(super) stop: Vec<String>,
     pub(super) echo: bool,
@@ -89,31 +89,32 @@ pub(super) struct Request {
     pub(super) include_usage: bool,
 }
 
-impl Request {
-    /// Reads a body.
+impl CompletionRequest {
+    /// Parses a body and checks every limit.
     pub(super) fn parse(body: &[u8], served: &Served) -> Result<Self, Problem> {
         let body: Body = crate::json::from_slice(body).map_err(|error| {
-            Problem::malformed(format!("the body is no request for completions: {error}"))
+            Problem::malformed(format!("the body is not a valid completion request: {error}"))
         })?;
         let checkpoint = served.checkpoint.to_string();
         if body.model != checkpoint {
             return Err(Problem::unknown_model(&body.model, &checkpoint));
         }
-        refuse_what_is_not_done(&body)?;
+        reject_unsupported(&body)?;
         let each = body.n.unwrap_or(1);
         let prompts = prompts(body.prompt, served)?;
         if prompts.is_empty() {
-            let message = "the list of prompts is empty: give at least one, or leave `prompt` out for a text of the model's own";
+            let message = "the list of prompts is empty: give at least one, or omit `prompt` for a text without a prompt";
             return Err(Problem::invalid("prompt", message));
         }
         if each == 0 || prompts.len().saturating_mul(each) > MAX_TEXTS {
-            let message = format!("a request is for 1 to {MAX_TEXTS} texts, those of all prompts together");
+            let message =
+                format!("a request must be for 1 to {MAX_TEXTS} completions of all prompts together");
             return Err(Problem::invalid("n", message));
         }
         let max_tokens = body.max_tokens.unwrap_or(16);
-        prompts.iter().try_for_each(|prompt| fits(prompt, max_tokens, served))?;
+        prompts.iter().try_for_each(|prompt| check_prompt(prompt, max_tokens, served))?;
         if body.logprobs.is_some_and(|count| count > MAX_LOGPROBS) {
-            let message = format!("the log probabilities of up to {MAX_LOGPROBS} tokens are shown");
+            let message = format!("`logprobs` must be at most {MAX_LOGPROBS}");
             return Err(Problem::invalid("logprobs", message));
         }
         let sampling = Sampling {
@@ -122,7 +123,7 @@ impl Request {
             top_p: body.top_p.unwrap_or(1.0),
             seed: body.seed.map_or_else(rand::random, i64::cast_unsigned),
         };
-        sampling.check().map_err(unusable)?;
+        sampling.check().map_err(invalid_setting)?;
         let echo = body.echo.unwrap_or(false);
         let options = GenerationOptions {
             sampling,
@@ -137,34 +138,37 @@ impl Request {
     }
 }
 
-/// A setting that is out of its range, by its name.
-fn unusable(error: Error) -> Problem {
+/// The error for a setting that is out of range.
+fn invalid_setting(error: Error) -> Problem {
     match error {
         Error::Sampling { setting, .. } => Problem::invalid(setting, error.to_string()),
         error => Problem::malformed(error.to_string()),
     }
 }
 
-/// What GPT-2 cannot do, or this endpoint does not: better said than left out in silence.
-fn refuse_what_is_not_done(body: &Body) -> Result<(), Problem> {
+/// Refuses fields that are not supported instead of ignoring them.
+fn reject_unsupported(body: &Body) -> Result<(), Problem> {
     if body.suffix.as_ref().is_some_and(|suffix| !suffix.is_empty()) {
-        return Err(Problem::invalid(
-            "suffix",
-            "GPT-2 writes on from a prompt; it cannot write towards a suffix",
-        ));
+        return Err(Problem::invalid("suffix", "`suffix` is not supported: GPT-2 only continues a prompt"));
     }
     if body.best_of.is_some_and(|best_of| best_of != body.n.unwrap_or(1)) {
-        return Err(Problem::invalid("best_of", "`best_of` is not done here: ask for `n` texts and choose"));
+        return Err(Problem::invalid(
+            "best_of",
+            "`best_of` is not supported: request `n` completions and choose one",
+        ));
     }
     let penalties =
         [("presence_penalty", body.presence_penalty), ("frequency_penalty", body.frequency_penalty)];
     for (name, penalty) in penalties {
         if penalty.is_some_and(|penalty| penalty != 0.0) {
-            return Err(Problem::invalid(name, format!("`{name}` is not done here: leave it out, or 0")));
+            return Err(Problem::invalid(
+                name,
+                format!("`{name}` is not supported: omit it, or set it to 0"),
+            ));
         }
     }
     if body.logit_bias.as_ref().is_some_and(|bias| !bias.is_empty()) {
-        return Err(Problem::invalid("logit_bias", "`logit_bias` is not done here: leave it out"));
+        return Err(Problem::invalid("logit_bias", "`logit_bias` is not supported: omit it"));
     }
     Ok(())
 }
@@ -178,24 +182,25 @@ fn prompts(prompt: Option<Prompt>, served: &Served) -> Result<Vec<Vec<u32>>, Pro
         Some(Prompt::Tokens(tokens)) => vec![tokens],
         Some(Prompt::ManyTokens(many)) => many,
     };
-    // Without a prompt the model begins a text of its own.
+    // Without a prompt, the text begins with the begin token.
     for prompt in prompts.iter_mut().filter(|prompt| prompt.is_empty()) {
-        let beginning = served.model.config().begin_token.or(served.tokenizer.end_of_text());
-        let nothing = || Problem::invalid("prompt", "this checkpoint has no token with which a text begins");
-        prompt.push(beginning.ok_or_else(nothing)?);
+        let begin_token = served.model.config().begin_token.or(served.tokenizer.end_of_text());
+        let no_token =
+            || Problem::invalid("prompt", "a prompt is required: this checkpoint has no begin token");
+        prompt.push(begin_token.ok_or_else(no_token)?);
     }
     Ok(prompts)
 }
 
-fn fits(prompt: &[u32], max_tokens: usize, served: &Served) -> Result<(), Problem> {
+fn check_prompt(prompt: &[u32], max_tokens: usize, served: &Served) -> Result<(), Problem> {
     let config = served.model.config();
     if let Some(token) = prompt.iter().find(|&&token| token as usize >= config.vocabulary) {
-        let message = format!("the token {token} is outside the vocabulary of {}", config.vocabulary);
+        let message = format!("token {token} is outside the vocabulary of {}", config.vocabulary);
         return Err(Problem::invalid("prompt", message));
     }
     if prompt.len().saturating_add(max_tokens) > config.context {
         return Err(Problem::too_long(format!(
-            "the prompt has {} tokens and {max_tokens} are to follow; the context has {}: shorten the prompt, or lower max_tokens",
+            "the prompt has {} tokens and `max_tokens` is {max_tokens}, but the context has {}: shorten the prompt, or lower `max_tokens`",
             prompt.len(),
             config.context,
         )));
@@ -210,7 +215,7 @@ fn stops(stop: Option<Stop>) -> Result<Vec<String>, Problem> {
         Some(Stop::Several(stops)) => stops,
     };
     if stops.len() > MAX_STOPS || stops.iter().any(|stop| stop.len() > MAX_STOP_BYTES) {
-        let message = format!("a text stops at up to {MAX_STOPS} texts of up to {MAX_STOP_BYTES} bytes");
+        let message = format!("`stop` must be at most {MAX_STOPS} strings of at most {MAX_STOP_BYTES} bytes");
         return Err(Problem::invalid("stop", message));
     }
     Ok(stops)
@@ -224,7 +229,7 @@ mod tests {
     use super::super::testing::served;
     use super::*;
 
-    /// Any JSON, and what a request has under its names.
+    /// Any JSON value, including values that a request has.
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -265,7 +270,7 @@ mod tests {
     ];
 
     #[test]
-    fn whatever_is_sent_is_refused_or_within_all_bounds() {
+    fn every_body_is_refused_or_within_all_limits() {
         let served = served();
         let field = (proptest::sample::select(NAMES.as_slice()), value());
         let fields = (any::<bool>(), proptest::collection::vec(field, 0..6));
@@ -274,7 +279,7 @@ mod tests {
             for (name, value) in fields {
                 body[name] = value;
             }
-            if let Ok(request) = Request::parse(body.to_string().as_bytes(), &served) {
+            if let Ok(request) = CompletionRequest::parse(body.to_string().as_bytes(), &served) {
                 prop_assert!((1..=MAX_TEXTS).contains(&(request.prompts.len() * request.each)));
                 prop_assert!(request.stop.len() <= MAX_STOPS);
                 prop_assert!(request.options.sampling.check().is_ok());
@@ -286,9 +291,9 @@ mod tests {
             }
         });
         proptest!(|(bytes in proptest::collection::vec(any::<u8>(), 0..64))| {
-            prop_assert!(Request::parse(&bytes, &served).is_err());
+            prop_assert!(CompletionRequest::parse(&bytes, &served).is_err());
         });
         let deep = format!("{{\"model\":\"tiny\",\"prompt\":{}", "[".repeat(1 << 20));
-        assert!(Request::parse(deep.as_bytes(), &served).is_err());
+        assert!(CompletionRequest::parse(deep.as_bytes(), &served).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What tests in this room serve: a small model of random weights, and a real tokenizer.
+//! A checkpoint for the tests of this module: a small model with random weights, and a real tokenizer.
 
 use std::path::Path;
 
@@ -16,15 +16,14 @@ pub(super) fn tokenizer(architecture: Architecture, folder: &str) -> Tokenizer {
     Tokenizer::new(architecture, files).unwrap()
 }
 
-/// In the shape of the golden checkpoint: 512 tokens, a context of 128.
+/// A checkpoint in the shape of the golden one: a vocabulary of 512, a context of 128.
 pub(super) fn served() -> Served {
     let folder = "tests/fixtures/golden/f32";
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("config.json");
     let config = ModelConfig::from_hugging_face(&std::fs::read(config).unwrap()).unwrap();
     Served {
         checkpoint: "tiny".parse().unwrap(),
-        model: Model::load(&config, &RandomWeights::of(&config), &LoadOptions::default(), &NoProgress)
-            .unwrap(),
+        model: Model::load(&config, &RandomWeights::new(&config), &LoadOptions::default(), &NoProgress).unwrap(),
         tokenizer: tokenizer(Architecture::Gpt2, folder),
         draft: None,
         lookup: false,

@@ -1,4 +1,4 @@
-//! Writes the endpoint's texts together, in a thread of its own.
+//! The writer: a thread that generates the endpoint's texts in one batch.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -7,169 +7,178 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use super::Served;
-use super::clerk::{Job, ToClerk, Told};
 use super::problem::Problem;
-use crate::client::Begun;
-use crate::inference::{Batch, Completing, Error, Event, Finish, TextId};
+use super::recorder::{Job, RecorderCommand, TextEvent};
+use crate::client::OpenRecord;
+use crate::inference::{Batch, CompletionBuilder, Error, Event, Finish, SequenceId};
 
-/// A text that may begin: its record is durable.
-pub(super) struct Recorded {
+/// A text whose record is durable, so it may begin.
+pub(super) struct RecordedJob {
     pub(super) job: Job,
-    pub(super) begun: Begun,
+    pub(super) record: OpenRecord,
 }
 
-/// A text under way.
-struct Open<'s> {
+/// A running text.
+struct OpenText<'s> {
     job: Job,
-    begun: Begun,
-    completing: Completing<'s>,
+    record: OpenRecord,
+    builder: CompletionBuilder<'s>,
     tokens: usize,
-    /// Set by the clerk where a piece cannot be stored.
-    unstored: Arc<AtomicBool>,
+    /// Set by the recorder if a piece cannot be stored.
+    failed: Arc<AtomicBool>,
 }
 
-type OpenTexts<'s> = HashMap<TextId, Open<'s>>;
+type OpenTexts<'s> = HashMap<SequenceId, OpenText<'s>>;
 
-/// Texts at a time, and bytes for beginnings that are kept.
+/// The limits of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
+pub(super) struct BatchLimits {
     pub(super) texts: usize,
-    pub(super) kept_bytes: u64,
+    pub(super) prefix_cache_bytes: u64,
 }
 
-/// Writes until nobody is left who could ask, then cancels what is under way. `ready` learns first whether anything can be written.
-pub(super) fn write(
-    inbox: &mpsc::Receiver<Recorded>,
-    clerk: &mpsc::Sender<ToClerk>,
+/// Generates texts until every sender of jobs is dropped, then cancels the running ones. Sends to `ready` first whether the model can
+/// generate.
+pub(super) fn run(
+    inbox: &mpsc::Receiver<RecordedJob>,
+    recorder: &mpsc::Sender<RecorderCommand>,
     served: &Served,
-    room: Room,
+    limits: BatchLimits,
     ready: mpsc::Sender<Result<(), Error>>,
 ) {
-    let batch = Batch::new(&served.model, room.texts).keeping(room.kept_bytes);
-    let batch = match batch.speculating(served.speculation()) {
+    let batch = Batch::new(&served.model, limits.texts).with_prefix_cache(limits.prefix_cache_bytes);
+    let batch = match batch.with_speculation(served.speculation()) {
         Ok(batch) => batch,
         Err(error) => return drop(ready.send(Err(error))),
     };
     drop(ready.send(Ok(())));
     drop(ready);
-    or_end_all(inbox, clerk, |open| write_all(inbox, clerk, (batch, open), served));
+    end_all_on_panic(inbox, recorder, |open| {
+        Writer { batch, open, served, recorder }.run(inbox);
+    });
 }
 
-/// Does the work; where it panics, ends what is under way and whatever comes, until nobody is left who could ask: no record stays open.
-fn or_end_all<'s>(
-    inbox: &mpsc::Receiver<Recorded>,
-    clerk: &mpsc::Sender<ToClerk>,
+/// Runs `work`. If it panics, ends the running texts and all further jobs until every sender is dropped, so that no record stays open.
+fn end_all_on_panic<'s>(
+    inbox: &mpsc::Receiver<RecordedJob>,
+    recorder: &mpsc::Sender<RecorderCommand>,
     work: impl FnOnce(&mut OpenTexts<'s>),
 ) {
     let mut open = OpenTexts::new();
-    // Of what a panic may have left half done, only jobs and records are used below.
+    // After a panic, only jobs and records are used.
     if catch_unwind(AssertUnwindSafe(|| work(&mut open))).is_ok() {
         return;
     }
-    tracing::error!("no text can be written any more: the thread that wrote them has panicked");
-    let under_way = open.into_values().map(|Open { job, begun, .. }| Recorded { job, begun });
-    for Recorded { job, begun } in under_way.chain(inbox.iter()) {
-        drop(clerk.send(ToClerk::End { job, begun, ending: Err(Problem::writer_gone()) }));
+    tracing::error!("generation stopped: the generation thread panicked");
+    let running = open.into_values().map(|OpenText { job, record, .. }| RecordedJob { job, record });
+    for RecordedJob { job, record } in running.chain(inbox.iter()) {
+        drop(recorder.send(RecorderCommand::End { job, record, ending: Err(Problem::generation_crashed()) }));
     }
 }
 
-fn write_all<'s>(
-    inbox: &mpsc::Receiver<Recorded>,
-    clerk: &mpsc::Sender<ToClerk>,
-    (mut batch, open): (Batch<'s>, &mut OpenTexts<'s>),
+/// The batch, and the texts in it.
+struct Writer<'a, 's> {
+    batch: Batch<'s>,
+    open: &'a mut OpenTexts<'s>,
     served: &'s Served,
-) {
-    let mut closing = false;
-    loop {
-        closing |= take(inbox, (&mut batch, open), (served, clerk));
-        if open.is_empty() {
-            if closing {
-                return;
-            }
-            continue;
-        }
-        for (&id, _) in open.iter().filter(|(_, text)| closing || text.job.to.is_closed()) {
-            batch.cancel(id);
-        }
-        batch.pass(&mut |id, event| hear((open, clerk), id, event));
-    }
+    recorder: &'a mpsc::Sender<RecorderCommand>,
 }
 
-/// Takes in what waits; waits itself where nothing is under way. Whether nobody is left who could ask.
-fn take<'s>(
-    inbox: &mpsc::Receiver<Recorded>,
-    (batch, open): (&mut Batch<'s>, &mut OpenTexts<'s>),
-    (served, clerk): (&'s Served, &mpsc::Sender<ToClerk>),
-) -> bool {
-    loop {
-        let next = if open.is_empty() {
-            inbox.recv().map_err(|_| mpsc::TryRecvError::Disconnected)
-        } else {
-            inbox.try_recv()
-        };
-        let Recorded { job, begun } = match next {
-            Ok(recorded) => recorded,
-            Err(reason) => return reason == mpsc::TryRecvError::Disconnected,
-        };
-        match batch.begin(job.prompt.clone(), &job.options) {
-            Ok(id) => {
-                let mut completing = Completing::new(&served.tokenizer, job.stop.clone());
-                if job.echo {
-                    completing.follow(&job.prompt);
+impl Writer<'_, '_> {
+    fn run(&mut self, inbox: &mpsc::Receiver<RecordedJob>) {
+        let mut closing = false;
+        loop {
+            closing |= self.begin_received(inbox);
+            if self.open.is_empty() {
+                if closing {
+                    return;
                 }
-                open.insert(id, Open { job, begun, completing, tokens: 0, unstored: Arc::default() });
+                continue;
             }
-            Err(error) => {
-                let ending = Err(Problem::malformed(error.to_string()));
-                drop(clerk.send(ToClerk::End { job, begun, ending }));
+            for (&id, _) in self.open.iter().filter(|(_, text)| closing || text.job.events.is_closed()) {
+                self.batch.cancel(id);
+            }
+            let Self { batch, open, recorder, .. } = self;
+            batch.step(&mut |id, event| on_event(open, recorder, id, event));
+        }
+    }
+
+    /// Begins all received jobs; waits for one if no text is running. Returns whether every sender is dropped.
+    fn begin_received(&mut self, inbox: &mpsc::Receiver<RecordedJob>) -> bool {
+        loop {
+            let next = if self.open.is_empty() {
+                inbox.recv().map_err(|_| mpsc::TryRecvError::Disconnected)
+            } else {
+                inbox.try_recv()
+            };
+            let RecordedJob { job, record } = match next {
+                Ok(job) => job,
+                Err(reason) => return reason == mpsc::TryRecvError::Disconnected,
+            };
+            match self.batch.begin(job.prompt.clone(), &job.options) {
+                Ok(id) => {
+                    let mut builder = CompletionBuilder::new(&self.served.tokenizer, job.stop.clone());
+                    if job.echo {
+                        builder.continue_prompt(&job.prompt);
+                    }
+                    let text = OpenText { job, record, builder, tokens: 0, failed: Arc::default() };
+                    self.open.insert(id, text);
+                }
+                Err(error) => {
+                    let ending = Err(Problem::malformed(error.to_string()));
+                    drop(self.recorder.send(RecorderCommand::End { job, record, ending }));
+                }
             }
         }
     }
 }
 
-fn hear(
-    (open, clerk): (&mut OpenTexts<'_>, &mpsc::Sender<ToClerk>),
-    id: TextId,
+/// Forwards an event of the batch to the recorder and the client.
+fn on_event(
+    open: &mut OpenTexts<'_>,
+    recorder: &mpsc::Sender<RecorderCommand>,
+    id: SequenceId,
     event: Event<'_>,
 ) -> ControlFlow<Finish> {
     let Some(text) = open.get_mut(&id) else { return ControlFlow::Break(Finish::Cancelled) };
     let ending = match event {
-        Event::Prompt(step) => {
-            let told = text.job.to.try_send((text.job.index, Told::Prompt(step.clone())));
-            return gone_if(told.is_err());
+        Event::Prompt(token) => {
+            let is_sent = text.job.send(TextEvent::Prompt(token.clone()));
+            return continue_if(is_sent);
         }
-        Event::Token(step) => {
+        Event::Token(token) => {
             text.tokens += 1;
             if text.tokens == 1 {
-                let seconds = text.job.asked.elapsed().as_secs_f64();
+                let seconds = text.job.received.elapsed().as_secs_f64();
                 metrics::histogram!("portcullis_first_token_seconds").record(seconds);
             }
-            let (certain, stopped) = text.completing.push(step);
-            let (begun, unstored) = (text.begun.clone(), Arc::clone(&text.unstored));
-            let wrote = ToClerk::Wrote { begun, text: certain.clone(), tokens: text.tokens, unstored };
-            if clerk.send(wrote).is_err() || text.unstored.load(Ordering::Relaxed) {
+            let (certain, stopped) = text.builder.push(token.token);
+            let (record, failed) = (text.record.clone(), Arc::clone(&text.failed));
+            let append =
+                RecorderCommand::Append { record, text: certain.clone(), tokens: text.tokens, failed };
+            if recorder.send(append).is_err() || text.failed.load(Ordering::Relaxed) {
                 return ControlFlow::Break(Finish::Cancelled);
             }
-            let told = Told::Token { text: certain, step: step.clone() };
-            let told = text.job.to.try_send((text.job.index, told));
-            return if stopped { ControlFlow::Break(Finish::Stop) } else { gone_if(told.is_err()) };
+            let event = TextEvent::Token { text: certain, token: token.clone() };
+            let is_sent = text.job.send(event);
+            return if stopped { ControlFlow::Break(Finish::Stop) } else { continue_if(is_sent) };
         }
         Event::End(generation) => Ok(generation),
         Event::Failed(error) => {
-            tracing::error!(%error, "a text failed");
+            tracing::error!(%error, "generation failed");
             Err(Problem::failed(error.to_string()))
         }
     };
-    if let Some(Open { job, begun, completing, .. }) = open.remove(&id) {
-        let ending = ending.map(|generation| completing.finish(generation));
-        drop(clerk.send(ToClerk::End { job, begun, ending }));
+    if let Some(OpenText { job, record, builder, .. }) = open.remove(&id) {
+        let ending = ending.map(|generation| builder.finish(generation));
+        drop(recorder.send(RecorderCommand::End { job, record, ending }));
     }
     ControlFlow::Continue(())
 }
 
-/// A text that nobody waits for is not written on.
-fn gone_if(gone: bool) -> ControlFlow<Finish> {
-    if gone { ControlFlow::Break(Finish::Cancelled) } else { ControlFlow::Continue(()) }
+/// Cancels a text if its event was not sent, because the client has disconnected.
+fn continue_if(is_sent: bool) -> ControlFlow<Finish> {
+    if is_sent { ControlFlow::Continue(()) } else { ControlFlow::Break(Finish::Cancelled) }
 }
 
 #[cfg(test)]
@@ -181,45 +190,44 @@ mod tests {
 
     use super::super::testing::served;
     use super::*;
-    use crate::client::{Asked, Recorders};
+    use crate::client::{Prompt, Recorders};
     use crate::inference::GenerationOptions;
     use crate::time::Timestamp;
     use crate::usage::Task;
 
-    fn recorded(index: usize) -> Recorded {
+    fn recorded_job(index: usize) -> RecordedJob {
         let place = Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
         let (options, prompt, stop) = (GenerationOptions::default(), vec![1], Vec::new());
-        let (to, asked) = (channel(8).0, Instant::now());
-        let job = Job { index, prompt, options, stop, echo: false, to, place, asked };
-        let (prompt, parameters, justification) = ("", None, None);
-        let asked =
-            Asked { task: Task::Serve, prompt, prompt_tokens: 1, max_tokens: 1, parameters, justification };
-        Recorded { job, begun: Recorders::default().begin(&asked, Timestamp::now()).unwrap().0 }
+        let (events, received) = (channel(8).0, Instant::now());
+        let job = Job { index, prompt, options, stop, echo: false, events, place, received };
+        let (text, parameters, justification) = ("", None, None);
+        let prompt = Prompt { task: Task::Serve, text, tokens: 1, max_tokens: 1, parameters, justification };
+        RecordedJob { job, record: Recorders::default().begin(&prompt, Timestamp::now()).unwrap().0 }
     }
 
     #[test]
-    fn where_writing_panics_no_record_stays_open() {
+    fn no_record_stays_open_if_generation_panics() {
         let served = served();
         let (to_writer, inbox) = mpsc::channel();
-        let (clerk, at_clerk) = mpsc::channel();
-        to_writer.send(recorded(0)).unwrap();
-        to_writer.send(recorded(1)).unwrap();
-        let mut batch = Batch::new(&served.model, 2);
-        or_end_all(&inbox, &clerk, |open| {
-            take(&inbox, (&mut batch, open), (&served, &clerk));
+        let (recorder, commands) = mpsc::channel();
+        to_writer.send(recorded_job(0)).unwrap();
+        to_writer.send(recorded_job(1)).unwrap();
+        let batch = Batch::new(&served.model, 2);
+        end_all_on_panic(&inbox, &recorder, |open| {
+            Writer { batch, open, served: &served, recorder: &recorder }.begin_received(&inbox);
             assert_eq!(open.len(), 2);
-            to_writer.send(recorded(2)).unwrap();
+            to_writer.send(recorded_job(2)).unwrap();
             drop(to_writer);
-            panic!("while two are under way and a third waits");
+            panic!("two texts are running and a third one waits");
         });
-        drop(clerk);
-        let ended = at_clerk.iter().map(|message| match message {
-            ToClerk::End { job, ending: Err(problem), .. } => {
-                let told = serde_json::to_string(&problem.wire()).unwrap();
-                assert!(told.contains("nothing can be written here any more"), "{told}");
+        drop(recorder);
+        let ended = commands.iter().map(|message| match message {
+            RecorderCommand::End { job, ending: Err(problem), .. } => {
+                let event = serde_json::to_string(&problem.body()).unwrap();
+                assert!(event.contains("the generation thread crashed"), "{event}");
                 job.index
             }
-            _ => panic!("it is no failed end"),
+            _ => panic!("not a failed end"),
         });
         let mut ended: Vec<_> = ended.collect();
         ended.sort_unstable();

@@ -1,4 +1,4 @@
-//! The activations of a block, number by number; [`Activation::GeluTanh`] is also fused into the kernels' products.
+//! Activation functions. The native engine fuses [`Activation::GeluTanh`] into its products and applies the others here.
 
 use candle_core::Tensor;
 use candle_core::cpu::erf::erf_f64;
@@ -6,11 +6,11 @@ use candle_core::cpu::erf::erf_f64;
 use super::Error;
 use crate::checkpoint::config::Activation;
 
-/// √2 times the deviation, and the mean, of the normal distribution in [`Activation::Laplace`].
+/// The mean, and √2 times the standard deviation, of the normal distribution in [`Activation::Laplace`].
 const LAPLACE_MEAN: f64 = std::f64::consts::FRAC_1_SQRT_2; // 0.707107 in transformers
 const LAPLACE_WIDTH: f64 = 0.282_095 * std::f64::consts::SQRT_2;
 
-/// An activation of one number. NaN stays NaN.
+/// Applies an activation to one number. NaN stays NaN.
 pub(super) fn apply(activation: Activation, x: f32) -> f32 {
     let x = f64::from(x);
     let y = match activation {
@@ -55,7 +55,7 @@ fn softplus(x: f64) -> f64 {
     positive(x) + (-x.abs()).exp().ln_1p()
 }
 
-/// `f64::max` and `f64::clamp` differ in what they make of NaN; this keeps it.
+/// max(x, 0); NaN stays NaN, unlike with `f64::max`.
 fn positive(x: f64) -> f64 {
     if x < 0.0 { 0.0 } else { x }
 }
@@ -70,7 +70,7 @@ fn clamp(x: f64, low: f64, high: f64) -> f64 {
     }
 }
 
-/// An activation of every number of a tensor, on its device.
+/// Applies an activation to every number of a tensor, on its device.
 pub(super) fn apply_to_tensor(activation: Activation, x: &Tensor) -> Result<Tensor, Error> {
     let sigmoid = |x: &Tensor| (x.neg()?.exp()? + 1.0)?.recip();
     let softplus = |x: &Tensor| x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?;
@@ -120,9 +120,9 @@ mod tests {
         Activation::Linear,
     ];
 
-    /// What PyTorch's functions of these names give for -2, -0.5, 1 and 20.
+    /// The results of PyTorch's functions for -2, -0.5, 1 and 20.
     #[test]
-    fn each_has_the_values_of_its_name() {
+    fn activations_agree_with_pytorch() {
         let expected = [
             (Activation::GeluTanh, [-0.045_402_3, -0.154_286, 0.841_192, 20.0]),
             (Activation::Gelu, [-0.045_500_3, -0.154_268_8, 0.841_344_7, 20.0]),

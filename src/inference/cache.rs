@@ -1,14 +1,14 @@
-//! The key-value cache: what attention keeps of every position already read.
+//! The key-value cache: the keys and values that attention stores for every position of a sequence.
 //!
-//! It is passed to the model explicitly, so that one model serves any number of texts. On the processor it grows by pages of 64
-//! positions, which a fork shares until one of both texts goes on within them.
+//! Callers pass it to the model, so one model serves any number of sequences. On the processor it grows by pages of 64 positions; a fork
+//! shares them until one of the sequences writes into them.
 
 use super::candle::TensorCache;
 use super::kernels::pages::{PAGE, Pages, Shape};
 use super::{Error, Model};
 use crate::checkpoint::config::ModelConfig;
 
-/// Keys and values of every block, for one text.
+/// Keys and values of every block, for one sequence.
 #[derive(Debug)]
 pub struct KeyValueCache {
     pub(super) store: Store,
@@ -17,43 +17,43 @@ pub struct KeyValueCache {
     length: usize,
 }
 
-/// Where keys and values are.
+/// The storage of keys and values.
 #[derive(Debug)]
 pub(super) enum Store {
-    /// On the processor, in f32: for weights in f32.
+    /// On the processor in f32, for weights in f32.
     F32(Pages<f32>),
-    /// On the processor, in binary16: for all narrower weights.
+    /// On the processor in binary16, for all narrower weights.
     F16(Pages<u16>),
-    /// Where candle computes.
+    /// On the device that candle computes on.
     Tensors(TensorCache),
 }
 
-/// The shape of what a model of `config` keeps of a position.
-pub(super) fn shape_of(config: &ModelConfig) -> Shape {
+/// The shape of one position in the cache of a model.
+pub(super) fn cache_shape(config: &ModelConfig) -> Shape {
     Shape { layers: config.layers, heads: config.heads, head_width: config.head_width() }
 }
 
 impl KeyValueCache {
     pub(super) fn new(config: &ModelConfig, capacity: usize, store: Store) -> Self {
-        Self { store, shape: shape_of(config), capacity, length: 0 }
+        Self { store, shape: cache_shape(config), capacity, length: 0 }
     }
 
-    /// Positions read so far.
+    /// Number of positions that it holds.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// Positions for which there is room.
+    /// Number of positions that it can hold, at most the context of the model.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Positions that still fit.
+    /// Number of positions that still fit.
     pub fn room(&self) -> usize {
         self.capacity - self.length
     }
 
-    /// Forgets every position from `length` on: the next token takes that place. Longer than it is changes nothing.
+    /// Removes every position from `length` on; has no effect if it holds fewer.
     pub fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
         match &mut self.store {
@@ -63,16 +63,16 @@ impl KeyValueCache {
         }
     }
 
-    /// Forgets everything.
+    /// Removes every position.
     pub fn clear(&mut self) {
         self.truncate(0);
     }
 
-    /// Another text that begins with the first `length` positions of this one, or with all where it has fewer. On the
-    /// processor both share the memory of what they have in common.
+    /// A cache for another sequence with the same first `length` positions, or with all positions if this cache holds fewer. On the
+    /// processor both caches share the memory of these positions.
     ///
     /// # Errors
-    /// [`Error::Tensor`] where a device has no memory for a copy.
+    /// [`Error::Tensor`] if a device has no memory for a copy.
     pub fn fork(&self, length: usize) -> Result<Self, Error> {
         let length = length.min(self.length);
         let store = match &self.store {
@@ -83,22 +83,22 @@ impl KeyValueCache {
         Ok(Self { store, shape: self.shape, capacity: self.capacity, length })
     }
 
-    /// Bytes that a text of `positions` takes in memory at most, in a model's cache on the processor.
-    pub fn bytes_of(model: &Model, positions: usize) -> u64 {
-        let shape = shape_of(model.config());
-        let number = if model.keeps_halves() { 2 } else { 4 };
-        let of_one = shape.layers * shape.heads * (shape.head_width + shape.groups() * 16) * number;
-        (positions.next_multiple_of(PAGE) * of_one) as u64
+    /// Bytes that a cache of `positions` takes at most on the processor.
+    pub fn max_bytes(model: &Model, positions: usize) -> u64 {
+        let shape = cache_shape(model.config());
+        let number = if model.has_f16_cache() { 2 } else { 4 };
+        let per_position = shape.layers * shape.heads * (shape.head_width + shape.groups() * 16) * number;
+        (positions.next_multiple_of(PAGE) * per_position) as u64
     }
 
-    /// Notes that positions up to `length` are written into every block; they fit, as [`Self::fits`] said.
+    /// Sets the length after the positions up to it were written in every block. The caller has called [`Self::check_room`].
     pub(super) fn advance_to(&mut self, length: usize) {
         self.length = length;
     }
 
-    /// Checks that this cache is of `config`'s shape and has room for `tokens` more.
-    pub(super) fn fits(&self, config: &ModelConfig, tokens: usize) -> Result<(), Error> {
-        if self.shape != shape_of(config) || self.capacity > config.context {
+    /// Checks that this cache has the shape of `config` and room for `tokens` more.
+    pub(super) fn check_room(&self, config: &ModelConfig, tokens: usize) -> Result<(), Error> {
+        if self.shape != cache_shape(config) || self.capacity > config.context {
             return Err(Error::ForeignCache);
         }
         if tokens > self.room() {

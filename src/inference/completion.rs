@@ -1,28 +1,28 @@
-//! Continues a text as text: whole characters as they come, ended by strings of the caller's choice.
+//! Turns generated tokens into text: whole characters as early as possible, ended by the caller's stop strings.
 
+use super::Generation;
 use super::tokenizer::{TextStream, Tokenizer};
-use super::{Generation, Step};
 
-/// A text that was written.
+/// A completed text.
 #[derive(Debug, Clone)]
 pub struct Completion {
-    /// The text, all pieces together.
+    /// The whole text, without the stop string.
     pub text: String,
-    /// Its tokens; those of a stop text and of what followed it in the same token are among them.
+    /// Its tokens, including those of the stop string.
     pub generation: Generation,
 }
 
-/// A text as it is written.
+/// Builds a [`Completion`] token by token.
 #[derive(Debug)]
-pub struct Completing<'t> {
+pub struct CompletionBuilder<'t> {
     stream: TextStream<'t>,
     filter: StopFilter,
     stopped: bool,
     text: String,
 }
 
-impl<'t> Completing<'t> {
-    /// A text that ends before the first of `stop`.
+impl<'t> CompletionBuilder<'t> {
+    /// A completion that ends before the first occurrence of a string in `stop`. Empty strings are ignored.
     pub fn new(tokenizer: &'t Tokenizer, stop: Vec<String>) -> Self {
         Self {
             stream: tokenizer.stream(),
@@ -32,24 +32,24 @@ impl<'t> Completing<'t> {
         }
     }
 
-    /// Follows a prompt that is shown before it: what the prompt's last token leaves open (a character, GPT-1's space behind a
-    /// word) is closed by the text.
-    pub fn follow(&mut self, prompt: &[u32]) {
+    /// Continues a prompt that the caller shows before the text: an incomplete last character of the prompt, or GPT-1's space after its
+    /// last word, becomes the beginning of the text.
+    pub fn continue_prompt(&mut self, prompt: &[u32]) {
         for &token in prompt {
             self.stream.push(token);
         }
     }
 
-    /// Takes a token: the text that became certain with it, and whether the text ends here. There is perhaps no text yet,
-    /// where the token ends inside a character or begins a stop text.
-    pub fn push(&mut self, step: &Step) -> (String, bool) {
-        let (certain, stopped) = self.filter.push(&self.stream.push(step.token));
+    /// Adds a token. Returns the text that is now certain, and whether a stop string ended the completion. The text is empty if the
+    /// token ends within a character or may begin a stop string.
+    pub fn push(&mut self, token: u32) -> (String, bool) {
+        let (certain, stopped) = self.filter.push(&self.stream.push(token));
         self.text.push_str(&certain);
         self.stopped = stopped;
         (certain, stopped)
     }
 
-    /// The text, and how much of its end was held back until now.
+    /// Ends the completion. Returns it, and the number of bytes at its end that no [`Self::push`] returned.
     pub fn finish(mut self, generation: Generation) -> (Completion, usize) {
         let shown = self.text.len();
         if !self.stopped {
@@ -62,11 +62,11 @@ impl<'t> Completing<'t> {
     }
 }
 
-/// Cuts a stream of text before the first of several texts.
+/// Ends a stream of text before the first stop string.
 #[derive(Debug)]
 struct StopFilter {
     stop: Vec<String>,
-    /// The end of what came so far, as long as it may become a stop text.
+    /// The end of the text so far, while it may begin a stop string.
     held: String,
 }
 
@@ -75,7 +75,7 @@ impl StopFilter {
         Self { stop, held: String::new() }
     }
 
-    /// Takes more text; what is certain to come before any stop text, and whether one was found.
+    /// Adds text. Returns the text that is certain to precede every stop string, and whether one was found.
     fn push(&mut self, text: &str) -> (String, bool) {
         self.held.push_str(text);
         let found =
@@ -84,7 +84,7 @@ impl StopFilter {
             self.held.truncate(at);
             return (std::mem::take(&mut self.held), true);
         }
-        let certain = self.held.len() - self.longest_beginning();
+        let certain = self.held.len() - self.held_prefix_length();
         let rest = self.held.split_off(certain);
         (std::mem::replace(&mut self.held, rest), false)
     }
@@ -93,11 +93,11 @@ impl StopFilter {
         self.held
     }
 
-    /// Length of the longest end of `held` with which a stop text begins.
-    fn longest_beginning(&self) -> usize {
-        let beginnings = self.held.char_indices().map(|(at, _)| &self.held[at..]);
-        beginnings
-            .filter(|end| self.stop.iter().any(|stop| stop.starts_with(end)))
+    /// Length of the longest suffix of `held` that is a prefix of a stop string.
+    fn held_prefix_length(&self) -> usize {
+        let suffixes = self.held.char_indices().map(|(at, _)| &self.held[at..]);
+        suffixes
+            .filter(|suffix| self.stop.iter().any(|stop| stop.starts_with(suffix)))
             .map(str::len)
             .max()
             .unwrap_or(0)
@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_it_is_cut_text_ends_before_the_first_stop(
+        fn text_ends_before_the_first_stop_however_it_is_split(
             stop in proptest::collection::vec("[abé]{0,3}", 0..3),
             pieces in proptest::collection::vec("[abcé]{0,4}", 0..8),
         ) {
@@ -133,7 +133,7 @@ mod tests {
             let first = stop.iter().filter(|s| !s.is_empty()).filter_map(|s| whole.find(s.as_str())).min();
             let expected = first.map_or(whole.as_str(), |at| &whole[..at]);
             let text = filtered(&stop, &pieces);
-            // A stop text that completes earlier wins over one that begins earlier: nobody waits for text that may not come.
+            // A stop string that completes earlier wins over one that begins earlier: the filter does not wait for more text.
             prop_assert!(whole.starts_with(&text));
             prop_assert!(text.len() >= expected.len());
             if stop.iter().filter(|s| !s.is_empty()).count() <= 1 {

@@ -1,16 +1,16 @@
-//! Where a model computes, and with whose arithmetic.
+//! The device and the implementation of a model's arithmetic.
 
 use std::str::FromStr;
 
 use super::Error;
 
-/// The device a model is loaded onto.
+/// The device that a model computes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// The first NVIDIA GPU; only where the program was built with the feature `cuda`.
+    /// The first NVIDIA GPU; requires the feature `cuda`.
     Cuda,
 }
 
@@ -38,13 +38,13 @@ impl FromStr for Device {
     }
 }
 
-/// Whose arithmetic a forward pass uses.
+/// The implementation of the forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Arithmetic {
-    /// The kernels of this room: activations in f32, weights as loaded. Only on the CPU.
+    /// The kernels of this crate: activations in f32, weights in any [`Precision`](super::Precision). CPU only.
     #[default]
     Native,
-    /// candle's tensor operations, everything in the weights' type. What a GPU always uses; on the CPU it is slow and
-    /// serves as the second opinion in tests.
+    /// candle's tensor operations, with activations in the type of the weights. A GPU always uses it; on the CPU it is slow, and tests
+    /// compare it with [`Self::Native`].
     Candle,
 }

@@ -1,25 +1,25 @@
-//! What to write of a text, and what was written.
+//! Options and results of generating a text.
 //!
-//! A text ends with `length` when `max_tokens` were written or the context is full; the token that is written last need not be
-//! read again, so a full context still gets one.
+//! A generation ends with `length` after `max_tokens` tokens or if the context is full. The last token is never read back, so even a full
+//! context allows one more token.
 
 use std::time::Duration;
 
 use super::Sampling;
 use super::kernels::functions::log_sum_exp;
 
-/// What to generate.
+/// How to generate a text.
 #[derive(Debug, Clone, Copy)]
 pub struct GenerationOptions {
-    /// How each token is chosen.
+    /// How tokens are sampled.
     pub sampling: Sampling,
-    /// Most tokens to write.
+    /// Maximum number of tokens to generate.
     pub max_tokens: usize,
-    /// Whether the model's end-of-text token, where its configuration names one, ends the text.
+    /// Whether an end-of-text token of the model's configuration ends the text.
     pub stop_at_end_of_text: bool,
-    /// With each token its log probability, and those of so many of the likeliest.
+    /// Report the log probability of each token, and of this many likeliest tokens.
     pub log_probabilities: Option<usize>,
-    /// How likely the prompt's own tokens were, too; it is read whole for that.
+    /// Report the log probabilities of the prompt's tokens, too. The prompt then shares no cached prefix.
     pub prompt_log_probabilities: bool,
 }
 
@@ -35,21 +35,21 @@ impl Default for GenerationOptions {
     }
 }
 
-/// Why a text ended.
+/// The reason why a generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// `max_tokens` were written or the context is full.
+    /// `max_tokens` were generated, or the context is full.
     Length,
-    /// The model ended it; the end-of-text token is not among the tokens.
+    /// The model generated an end-of-text token, which is not among the tokens.
     EndOfText,
-    /// The caller saw a text at which it wanted to stop.
+    /// The caller found a stop string.
     Stop,
-    /// The caller gave up.
+    /// The caller cancelled it.
     Cancelled,
 }
 
 impl Finish {
-    /// What records and scripts call it.
+    /// The name in usage records and in JSON: `length`, `end_of_text`, `stop` or `cancelled`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Length => "length",
@@ -60,7 +60,7 @@ impl Finish {
     }
 }
 
-/// A token of the vocabulary and how likely it was.
+/// A token of the vocabulary and its log probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Alternative {
     /// The token.
@@ -69,50 +69,50 @@ pub struct Alternative {
     pub log_probability: f64,
 }
 
-/// How likely a token was in the model's own distribution, before temperature, top-k and top-p.
+/// The log probability of a token in the model's own distribution, before temperature, top-k and top-p. Natural logarithms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogProbability {
-    /// The natural logarithm of the token's probability.
+    /// The log probability of the token.
     pub chosen: f64,
-    /// The likeliest tokens, likeliest first, ties by lowest token.
+    /// The likeliest tokens in descending order; ties in ascending order of the token.
     pub likeliest: Vec<Alternative>,
 }
 
-/// One token written.
+/// A token of a sequence.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct ScoredToken {
     /// The token.
     pub token: u32,
-    /// How likely it was, where that was asked for.
+    /// Its log probability, if the options request it.
     pub log_probability: Option<LogProbability>,
 }
 
-/// Where the time went.
+/// Wall-clock times of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timings {
-    /// Until the prompt was read, other texts beside it.
+    /// From the start until the first token, including time spent on other sequences of the batch.
     pub prefill: Duration,
-    /// Everything after.
+    /// From the first token to the end.
     pub decode: Duration,
 }
 
-/// A text that was generated.
+/// A generated sequence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generation {
-    /// Its tokens, without the prompt and without an end-of-text token that ended it.
+    /// The generated tokens, without the prompt and without an end-of-text token.
     pub tokens: Vec<u32>,
-    /// Why it ended.
+    /// The reason why it ended.
     pub finish: Finish,
-    /// Tokens of the prompt.
+    /// Number of tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Where the time went.
+    /// Wall-clock times.
     pub timings: Timings,
 }
 
-/// How likely `token` and the `max` likeliest are by `logits`, which are finite.
+/// The log probabilities of `token` and of the `max` likeliest tokens; `logits`, [V], are finite.
 pub(super) fn log_probability(logits: &[f32], token: u32, max: usize) -> LogProbability {
     let normalizer = log_sum_exp(logits);
-    let of = |token: u32| f64::from(logits[token as usize]) - normalizer;
+    let log_probability = |token: u32| f64::from(logits[token as usize]) - normalizer;
     let order = |&a: &u32, &b: &u32| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b));
     let mut ranked: Vec<u32> = (0u32..).zip(logits).map(|(token, _)| token).collect();
     if max > 0 && max < ranked.len() {
@@ -120,8 +120,9 @@ pub(super) fn log_probability(logits: &[f32], token: u32, max: usize) -> LogProb
     }
     ranked.truncate(max);
     ranked.sort_unstable_by(order);
-    let likeliest = ranked.into_iter().map(|token| Alternative { token, log_probability: of(token) });
-    LogProbability { chosen: of(token), likeliest: likeliest.collect() }
+    let likeliest =
+        ranked.into_iter().map(|token| Alternative { token, log_probability: log_probability(token) });
+    LogProbability { chosen: log_probability(token), likeliest: likeliest.collect() }
 }
 
 #[cfg(test)]

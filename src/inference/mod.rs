@@ -1,11 +1,11 @@
-//! Inference: GPT-2 and GPT-1 read tokens and write tokens.
+//! Inference with GPT-2 and GPT-1.
 //!
-//! A [`Model`] is loaded from a checkpoint in the normal form, a [`KeyValueCache`] holds what it has read of one text,
-//! a [`Batch`] continues texts, several at a time, and [`score`] says how likely one was. `native` computes on the processor, in `kernels`;
-//! `candle` computes on a GPU. On the processor a text's numbers depend neither on the number of threads nor on the texts
-//! beside it.
+//! Load a [`Model`] from a checkpoint in the normal form. A [`KeyValueCache`] holds the state of one sequence, a [`Batch`] generates
+//! several sequences together, and [`score`] measures how well a model predicts a text. `native` computes on the CPU with the functions in
+//! `kernels`; `candle` computes on a GPU. On the CPU, the results of a sequence depend neither on the number of threads nor on the other
+//! sequences of the batch.
 //!
-//! Goals: the numbers of Hugging Face transformers, at the speed of memory. Non-goals: training.
+//! Goals: the results of Hugging Face transformers, at the speed of memory. Non-goals: training.
 
 mod activation;
 mod batch;
@@ -25,14 +25,16 @@ mod score;
 mod source;
 pub mod tokenizer;
 
-pub use batch::{Batch, Event, Listener, Speculation, TextId};
+pub use batch::{Batch, Event, EventListener, SequenceId, Speculation};
 pub use cache::KeyValueCache;
-pub use completion::{Completing, Completion};
+pub use completion::{Completion, CompletionBuilder};
 pub use device::{Arithmetic, Device};
 pub use error::Error;
-pub use generation::{Alternative, Finish, Generation, GenerationOptions, LogProbability, Step, Timings};
+pub use generation::{
+    Alternative, Finish, Generation, GenerationOptions, LogProbability, ScoredToken, Timings,
+};
 pub use measure::{Machine, RandomWeights, Speed};
-pub use model::{LoadOptions, Model, Reading, Visit, VisitEach};
+pub use model::{BatchVisitor, LoadOptions, LogitsVisitor, Model, SequenceInput};
 pub use precision::Precision;
 pub use sampler::{Sampler, Sampling};
 pub use score::{Score, score};

@@ -1,47 +1,48 @@
-//! GPT-2 (Radford et al. 2019) and GPT-1 (Radford et al. 2018): a model that reads tokens.
+//! GPT-2 (Radford et al. 2019) and GPT-1 (Radford et al. 2018), after `openai/gpt-2:src/model.py` and
+//! `openai/finetune-transformer-lm:train.py`.
 //!
-//! After `openai/gpt-2:src/model.py` and `openai/finetune-transformer-lm:train.py`. The two differ in where the norms
-//! stand, and in nothing else: GPT-2 norms what enters a sublayer and once more at the end, GPT-1 what leaves a residual sum.
+//! The two differ only in the position of their layer norms: GPT-2 normalizes the input of each sublayer and the final output, GPT-1
+//! normalizes each residual sum.
 //!
-//! Shapes: V vocabulary, T context, C width, H heads, D = C / H, N tokens of one call. Weights were checked against the
-//! configuration when they were read, and tokens are checked against V here, so no input indexes outside a tensor. Whoever
-//! alters weights alters what the model says; numbers that are not finite are refused, at load and in the logits.
+//! Shapes: V vocabulary, T context, C width, H heads, D = C / H, N tokens of one call. Loading compares weights with the configuration, and
+//! every call compares tokens with V, so no input indexes outside a tensor. Altered weights can only alter the model's output; numbers
+//! that are not finite are refused when weights are loaded and in the logits.
 
 use std::fmt;
 
-use super::cache::{Store, shape_of};
-use super::candle::TensorModel;
+use super::cache::{Store, cache_shape};
+use super::candle::{CacheView, Placement, TensorModel};
 use super::kernels::pages::Pages;
-use super::native::{NativeModel, Part};
+use super::native::{NativeModel, Part, Settings};
 use super::source::TensorSource;
 use super::{Arithmetic, Error, KeyValueCache, Precision};
 use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::layout;
 use crate::progress::Progress;
 
-/// Rows whose activations are held at a time.
+/// Maximum number of rows in one forward pass.
 pub(super) const ROWS: usize = 256;
 
-/// Sees a token's index and the logits, \[V\], of what follows it.
-pub type Visit<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + Send + 'a;
+/// Receives the index of a token and the logits, \[V\], of the next token.
+pub type LogitsVisitor<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + Send + 'a;
 
-/// Sees which text, which of its tokens, and the logits, \[V\], of what follows that token.
-pub type VisitEach<'a> = dyn FnMut(usize, usize, &[f32]) -> Result<(), Error> + Send + 'a;
+/// Receives the index of a sequence, the index of its token, and the logits, \[V\], of the next token.
+pub type BatchVisitor<'a> = dyn FnMut(usize, usize, &[f32]) -> Result<(), Error> + Send + 'a;
 
-/// How a model is to be loaded.
+/// How to load a model.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoadOptions {
-    /// The format of its weights in memory; `None` keeps the type in which its token embedding is stored.
+    /// The format of the weights in memory; `None` keeps the stored type of the token embedding.
     pub precision: Option<Precision>,
-    /// Where it computes.
+    /// The device to compute on.
     pub device: super::Device,
-    /// Whose arithmetic it uses; a GPU always uses candle's.
+    /// The implementation on the CPU; a GPU always uses [`Arithmetic::Candle`].
     pub arithmetic: Arithmetic,
-    /// Threads to compute with on the processor; `None` for as many as it has cores.
+    /// Number of threads on the CPU; `None` for one per core.
     pub threads: Option<usize>,
 }
 
-/// A language model, ready to read tokens.
+/// A loaded language model.
 pub struct Model {
     config: ModelConfig,
     precision: Precision,
@@ -55,31 +56,31 @@ impl fmt::Debug for Model {
     }
 }
 
-/// What computes.
+/// The implementation that computes.
 #[derive(Debug)]
 enum Engine {
     Native(Box<NativeModel>),
     Tensors(Box<TensorModel>),
 }
 
-/// What one text reads in a call with others.
+/// The input of one sequence in a call for several.
 #[derive(Debug)]
-pub struct Reading<'a> {
-    /// Tokens that follow what is in the cache, at least one.
+pub struct SequenceInput<'a> {
+    /// The next tokens after the positions in the cache; at least one.
     pub tokens: &'a [u32],
-    /// What the text has read.
+    /// The state of the sequence.
     pub cache: &'a mut KeyValueCache,
-    /// The first of the tokens whose logits are wanted.
+    /// The index of the first token whose logits the visitor receives; the number of tokens for none.
     pub first: usize,
 }
 
 impl Model {
-    /// Reads a model's weights; in memory they are there once, with buffers of a few mebibytes per thread beside them.
+    /// Loads a model's weights. Peak memory is the weights once, and a few mebibytes per thread.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::UnexpectedTensor`], [`Error::Misshapen`], [`Error::WeightNotFinite`] and
-    /// [`Error::Read`] name the tensor; [`Error::BuiltWithoutCuda`], [`Error::NoCudaDevice`] and
-    /// [`Error::OnlyOnTheProcessor`] are about the device.
+    /// [`Error::MissingTensor`], [`Error::UnexpectedTensor`], [`Error::Misshapen`], [`Error::WeightNotFinite`] and [`Error::Read`] name
+    /// the tensor. [`Error::Memory`] if the weights do not fit. [`Error::BuiltWithoutCuda`], [`Error::NoCudaDevice`] and
+    /// [`Error::OnlyOnTheProcessor`] concern the device.
     pub fn load(
         config: &ModelConfig,
         source: &dyn TensorSource,
@@ -91,21 +92,21 @@ impl Model {
         let stored = source.entries().get(tokens).map(|entry| entry.element_type.into());
         let precision = options.precision.or(stored).unwrap_or(Precision::F32);
         let engine = if device.is_cpu() && options.arithmetic == Arithmetic::Native {
-            let how = (precision, options.threads);
-            Engine::Native(Box::new(NativeModel::load(config, source, how, progress)?))
+            let settings = Settings { precision, threads: options.threads };
+            Engine::Native(Box::new(NativeModel::load(config, source, settings, progress)?))
         } else {
-            let how = (precision.try_into()?, &device);
-            Engine::Tensors(Box::new(TensorModel::load(config, source, how, progress)?))
+            let placement = Placement { dtype: precision.try_into()?, device };
+            Engine::Tensors(Box::new(TensorModel::load(config, source, placement, progress)?))
         };
         Ok(Self { config: config.clone(), precision, engine })
     }
 
-    /// The model's shape.
+    /// The configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// The format of its weights in memory.
+    /// The format of the weights in memory.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -118,7 +119,7 @@ impl Model {
         }
     }
 
-    /// Threads and instructions that it computes with on the processor, for a person to read; `None` on a device.
+    /// The number of threads and the level of instructions on the CPU; `None` on a device.
     pub fn processor(&self) -> Option<(usize, &'static str)> {
         match &self.engine {
             Engine::Native(model) => Some((model.threads(), model.instructions())),
@@ -126,31 +127,31 @@ impl Model {
         }
     }
 
-    /// Whether keys and values are kept in 16 bits.
-    pub(super) fn keeps_halves(&self) -> bool {
+    /// Whether keys and values are stored in binary16.
+    pub(super) fn has_f16_cache(&self) -> bool {
         self.precision != Precision::F32
     }
 
-    /// A cache with room for `capacity` positions, at least 1 and at most the context.
+    /// An empty cache for `capacity` positions; the capacity is clamped to 1 up to the context.
     ///
     /// # Errors
-    /// [`Error::Tensor`] where a device has no memory for it.
+    /// [`Error::Tensor`] if a device has no memory for it.
     pub fn cache(&self, capacity: usize) -> Result<KeyValueCache, Error> {
         let capacity = capacity.clamp(1, self.config.context);
-        let shape = shape_of(&self.config);
+        let shape = cache_shape(&self.config);
         let store = match &self.engine {
-            Engine::Native(_) if self.keeps_halves() => Store::F16(Pages::new(shape)),
+            Engine::Native(_) if self.has_f16_cache() => Store::F16(Pages::new(shape)),
             Engine::Native(_) => Store::F32(Pages::new(shape)),
             Engine::Tensors(model) => Store::Tensors(model.cache(&self.config, capacity)?),
         };
         Ok(KeyValueCache::new(&self.config, capacity, store))
     }
 
-    /// Reads `tokens` after those already in `cache`; the logits, \[V\], of what follows the last one.
+    /// Appends `tokens` to the sequence in `cache` and returns the logits, \[V\], of the next token.
     ///
     /// # Errors
-    /// [`Error::NoTokens`], [`Error::UnknownToken`], [`Error::ContextOverflow`] and [`Error::ForeignCache`] before anything
-    /// is computed; [`Error::LogitNotFinite`] after. The cache is as before wherever this fails.
+    /// [`Error::NoTokens`], [`Error::UnknownToken`], [`Error::ContextOverflow`] and [`Error::ForeignCache`] before the computation;
+    /// [`Error::CacheMemory`], [`Error::Tensor`] and [`Error::LogitNotFinite`] after. On an error the cache is unchanged.
     pub fn forward(&self, tokens: &[u32], cache: &mut KeyValueCache) -> Result<Vec<f32>, Error> {
         let mut last = Vec::new();
         self.forward_all(tokens, cache, tokens.len().saturating_sub(1), &mut |_, logits| {
@@ -160,21 +161,21 @@ impl Model {
         Ok(last)
     }
 
-    /// Reads `tokens` after those already in `cache` and shows `visit` the logits, \[V\], of what follows each of them from
-    /// the `first` on, in order, with the token's index. Holds the logits of 64 positions at a time.
+    /// Appends `tokens` to the sequence in `cache` and calls `visit`, in order, with the index of each token from `first` on and the
+    /// logits, \[V\], of the next token. Holds the logits of 64 positions at a time.
     ///
     /// # Errors
-    /// As [`Self::forward`], and what `visit` returns.
+    /// The errors of [`Self::forward`] and of `visit`.
     pub fn forward_all(
         &self,
         tokens: &[u32],
         cache: &mut KeyValueCache,
         first: usize,
-        visit: &mut Visit<'_>,
+        visit: &mut LogitsVisitor<'_>,
     ) -> Result<(), Error> {
-        let reading = Reading { tokens, cache, first };
-        self.forward_each(&mut [reading], &mut |_, token, logits| {
-            // Whoever reads several texts at once is told by the sampler, and so of one text alone.
+        let input = SequenceInput { tokens, cache, first };
+        self.forward_each(&mut [input], &mut |_, token, logits| {
+            // In a batch, the sampler checks this for each sequence.
             if !logits.iter().fold(true, |all, logit| all & logit.is_finite()) {
                 return Err(Error::LogitNotFinite);
             }
@@ -182,29 +183,33 @@ impl Model {
         })
     }
 
-    /// Reads tokens of several texts at once, and shows `visit` the logits that each wants: which text, which of its tokens,
-    /// and the logits, \[V\], of what follows that one; a text's tokens come in order. The logits may not be finite. On the
-    /// processor each text's numbers are the same to the bit as if it were read alone.
+    /// Appends tokens to several sequences, and calls `visit` with the logits that each input requests, in the order of its tokens. The
+    /// logits may not be finite. On the CPU, the results of each sequence are equal to the bit to those of a call for it alone.
     ///
     /// # Errors
-    /// As [`Self::forward`] for any of the texts, and what `visit` returns; every cache is as before then.
-    pub fn forward_each(&self, readings: &mut [Reading<'_>], visit: &mut VisitEach<'_>) -> Result<(), Error> {
-        for Reading { tokens, cache, .. } in readings.iter() {
+    /// The errors of [`Self::forward`] for any sequence but [`Error::LogitNotFinite`], and the errors of `visit`. On an error every cache
+    /// is unchanged.
+    pub fn forward_each(
+        &self,
+        inputs: &mut [SequenceInput<'_>],
+        visit: &mut BatchVisitor<'_>,
+    ) -> Result<(), Error> {
+        for SequenceInput { tokens, cache, .. } in inputs.iter() {
             self.check(tokens, cache)?;
         }
-        let before: Vec<usize> = readings.iter().map(|reading| reading.cache.length()).collect();
+        let before: Vec<usize> = inputs.iter().map(|input| input.cache.length()).collect();
         let done = match &self.engine {
-            Engine::Native(model) => self.passes(model, readings, visit),
-            Engine::Tensors(model) => self.one_by_one(model, readings, visit),
+            Engine::Native(model) => self.run_native(model, inputs, visit),
+            Engine::Tensors(model) => self.run_candle(model, inputs, visit),
         };
         if done.is_err() {
-            let caches = readings.iter_mut().zip(before);
-            caches.for_each(|(reading, before)| reading.cache.truncate(before));
+            let caches = inputs.iter_mut().zip(before);
+            caches.for_each(|(input, before)| input.cache.truncate(before));
         }
         done
     }
 
-    /// Checks that there are tokens, that they are of the vocabulary, and that they fit the cache.
+    /// Checks that there are tokens, that all are in the vocabulary, and that they fit the cache.
     pub(super) fn check(&self, tokens: &[u32], cache: &KeyValueCache) -> Result<(), Error> {
         let vocabulary = self.config.vocabulary;
         if tokens.is_empty() {
@@ -213,92 +218,97 @@ impl Model {
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(Error::UnknownToken { token, vocabulary });
         }
-        cache.fits(&self.config, tokens.len())
+        cache.check_room(&self.config, tokens.len())
     }
 
-    fn one_by_one(
+    fn run_candle(
         &self,
         model: &TensorModel,
-        readings: &mut [Reading<'_>],
-        visit: &mut VisitEach<'_>,
+        inputs: &mut [SequenceInput<'_>],
+        visit: &mut BatchVisitor<'_>,
     ) -> Result<(), Error> {
-        for (text, Reading { tokens, cache, first }) in readings.iter_mut().enumerate() {
+        for (sequence, SequenceInput { tokens, cache, first }) in inputs.iter_mut().enumerate() {
             for (i, part) in tokens.chunks(ROWS).enumerate() {
                 let before = cache.length();
                 let Store::Tensors(tensors) = &cache.store else {
                     return Err(Error::ForeignCache);
                 };
                 let skipped = first.saturating_sub(i * ROWS).min(part.len());
-                model.read(part, (tensors, before), skipped, &mut |token, logits| {
-                    visit(text, i * ROWS + token, logits)
-                })?;
+                model.forward(
+                    part,
+                    CacheView { cache: tensors, before },
+                    skipped,
+                    &mut |token, logits| visit(sequence, i * ROWS + token, logits),
+                )?;
                 cache.advance_to(before + part.len());
             }
         }
         Ok(())
     }
 
-    fn passes(
+    fn run_native(
         &self,
         model: &NativeModel,
-        readings: &mut [Reading<'_>],
-        visit: &mut VisitEach<'_>,
+        inputs: &mut [SequenceInput<'_>],
+        visit: &mut BatchVisitor<'_>,
     ) -> Result<(), Error> {
-        let mut done = vec![0; readings.len()];
+        let mut done = vec![0; inputs.len()];
         loop {
-            let counts = next_pass(readings, &done);
+            let counts = next_counts(inputs, &done);
             if counts.iter().all(|&count| count == 0) {
                 return Ok(());
             }
-            let mut shown =
-                |text: usize, token: usize, logits: &[f32]| visit(text, done[text] + token, logits);
-            if self.keeps_halves() {
-                let parts = parts(readings, (&done, &counts), |store| match store {
+            let mut offset = |sequence: usize, token: usize, logits: &[f32]| {
+                visit(sequence, done[sequence] + token, logits)
+            };
+            if self.has_f16_cache() {
+                let parts = parts(inputs, &done, &counts, |store| match store {
                     Store::F16(pages) => Some(pages),
                     _ => None,
                 })?;
-                model.pass(&self.config, &mut { parts }, &mut shown)?;
+                model.forward(&self.config, &mut { parts }, &mut offset)?;
             } else {
-                let parts = parts(readings, (&done, &counts), |store| match store {
+                let parts = parts(inputs, &done, &counts, |store| match store {
                     Store::F32(pages) => Some(pages),
                     _ => None,
                 })?;
-                model.pass(&self.config, &mut { parts }, &mut shown)?;
+                model.forward(&self.config, &mut { parts }, &mut offset)?;
             }
-            for ((reading, done), count) in readings.iter_mut().zip(&mut done).zip(counts) {
+            for ((input, done), count) in inputs.iter_mut().zip(&mut done).zip(counts) {
                 *done += count;
-                reading.cache.advance_to(reading.cache.length() + count);
+                input.cache.advance_to(input.cache.length() + count);
             }
         }
     }
 }
 
-/// How many tokens of each text go into the next pass.
-fn next_pass(readings: &[Reading<'_>], done: &[usize]) -> Vec<usize> {
+/// The number of tokens of each sequence in the next forward pass.
+fn next_counts(inputs: &[SequenceInput<'_>], done: &[usize]) -> Vec<usize> {
     let mut room = ROWS;
-    let count = |(reading, done): (&Reading<'_>, &usize)| {
-        let count = room.min(reading.tokens.len() - done);
+    let count = |(input, done): (&SequenceInput<'_>, &usize)| {
+        let count = room.min(input.tokens.len() - done);
         room -= count;
         count
     };
-    readings.iter().zip(done).map(count).collect()
+    inputs.iter().zip(done).map(count).collect()
 }
 
-/// The parts of the next pass, with the pages of each text.
+/// The input of the next forward pass: `counts` tokens of each sequence after the first `done`.
 fn parts<'a, T>(
-    readings: &'a mut [Reading<'_>],
-    (done, counts): (&[usize], &[usize]),
+    inputs: &'a mut [SequenceInput<'_>],
+    done: &[usize],
+    counts: &[usize],
     pages: impl Fn(&'a mut Store) -> Option<&'a mut Pages<T>>,
 ) -> Result<Vec<Part<'a, T>>, Error> {
-    let mut parts = Vec::with_capacity(readings.len());
-    for (text, reading) in readings.iter_mut().enumerate().filter(|(text, _)| counts[*text] > 0) {
-        let (done, count) = (done[text], counts[text]);
+    let mut parts = Vec::with_capacity(inputs.len());
+    for (sequence, input) in inputs.iter_mut().enumerate().filter(|(sequence, _)| counts[*sequence] > 0) {
+        let (done, count) = (done[sequence], counts[sequence]);
         parts.push(Part {
-            text,
-            tokens: &reading.tokens[done..done + count],
-            before: reading.cache.length(),
-            first: reading.first.saturating_sub(done).min(count),
-            pages: pages(&mut reading.cache.store).ok_or(Error::ForeignCache)?,
+            sequence,
+            tokens: &input.tokens[done..done + count],
+            before: input.cache.length(),
+            first: input.first.saturating_sub(done).min(count),
+            pages: pages(&mut input.cache.store).ok_or(Error::ForeignCache)?,
         });
     }
     Ok(parts)

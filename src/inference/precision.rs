@@ -1,4 +1,4 @@
-//! In which format weights are held in memory.
+//! Formats of weights in memory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::Error;
 use crate::checkpoint::tensor_file::ElementType;
 
-/// A format of weights in memory, and with it what activations are rounded to before they are multiplied.
+/// A format of weights in memory. It also decides the format of activations in products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     /// 32 bits; activations in f32.
@@ -15,17 +15,17 @@ pub enum Precision {
     F16,
     /// bfloat16; activations in bfloat16, sums in f32.
     BF16,
-    /// 8 bits, and 16 more for each 64 weights of one output: 8.25 bits a weight. Activations in 8 bits, sums exact in each
-    /// 64, then in f32.
+    /// 8 bits, with a binary16 scale for each 64 weights of one output: 8.25 bits a weight. Activations in 8 bits; sums are exact within
+    /// 64 inputs, then in f32.
     Q8,
-    /// 4 bits, and 16 more for each 32 weights of one output: 4.5 bits a weight. Activations in 8 bits. The token embedding,
-    /// which is the head too where both are tied, is held in [`Self::Q8`].
+    /// 4 bits, with a binary16 scale for each 32 weights of one output: 4.5 bits a weight. Activations in 8 bits. The token embedding
+    /// and the head are in [`Self::Q8`].
     Q4,
 }
 
 impl Precision {
-    /// The format of embedding and head in a model of this one.
-    pub(super) fn of_embedding(self) -> Self {
+    /// The format of the token embedding and the head.
+    pub(super) fn for_embedding(self) -> Self {
         if self == Self::Q4 { Self::Q8 } else { self }
     }
 }

@@ -1,8 +1,8 @@
 //! Chooses the next token from logits.
 //!
-//! Temperature divides the logits; of what remains the `top_k` likeliest are kept, and of those the fewest whose
-//! probabilities reach `top_p` (Holtzman et al. 2020). Ties go to the lowest token. Draws come from ChaCha8, whose output is
-//! specified, through arithmetic in f64: the same logits and the same seed give the same tokens on every machine.
+//! Temperature divides the logits; then the `top_k` likeliest tokens remain, and of those the fewest whose probabilities reach `top_p`
+//! (Holtzman et al. 2020). Ties go to the lowest token. Draws come from ChaCha8, whose output is specified, and the arithmetic is in
+//! f64: the same logits and the same seed give the same tokens on every machine.
 
 use std::collections::VecDeque;
 
@@ -10,38 +10,38 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::Error;
-use super::kernels::distribution::{greatest, pick, total, weights};
+use super::kernels::distribution::{Scale, greatest, pick, total, weights};
 
-/// How the next token is chosen.
+/// Settings of the choice of tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// 0 always takes the likeliest token; 1 samples the model's own distribution; more flattens it.
+    /// 0 always chooses the likeliest token; 1 samples the model's distribution; more flattens it.
     pub temperature: f32,
-    /// Only so many of the likeliest tokens are considered.
+    /// Only this many likeliest tokens are candidates; `None` for all.
     pub top_k: Option<usize>,
-    /// Only the likeliest tokens that together have this probability are considered; 1 considers all, 0 the likeliest alone.
+    /// Only the likeliest tokens that together have this probability are candidates: 1 for all, 0 for the likeliest alone.
     pub top_p: f32,
-    /// Where the draws begin.
+    /// Seed of the draws.
     pub seed: u64,
 }
 
 impl Default for Sampling {
-    /// The model's own distribution, seed 0.
+    /// The model's distribution, with seed 0.
     fn default() -> Self {
         Self { temperature: 1.0, top_k: None, top_p: 1.0, seed: 0 }
     }
 }
 
 impl Sampling {
-    /// The likeliest token, always.
+    /// Always the likeliest token.
     pub fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::default() }
     }
 
-    /// Refuses settings out of range.
+    /// Checks that every setting is in range.
     ///
     /// # Errors
-    /// [`Error::Sampling`].
+    /// [`Error::Sampling`] names the first that is not.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |setting, value: f64, rule| Err(Error::Sampling { setting, value, rule });
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
@@ -57,39 +57,39 @@ impl Sampling {
     }
 }
 
-/// A running draw of tokens.
+/// Chooses the tokens of one sequence.
 #[derive(Debug)]
 pub struct Sampler {
     sampling: Sampling,
     draws: ChaCha8Rng,
-    /// Draws that were looked at already and belong to the next tokens.
+    /// Draws that [`Self::guess`] has used in advance; they belong to the next tokens.
     upcoming: VecDeque<f64>,
 }
 
 impl Sampler {
-    /// Begins at the seed.
+    /// A sampler that begins at the seed.
     ///
     /// # Errors
-    /// [`Error::Sampling`] for a setting out of its range.
+    /// [`Error::Sampling`] if a setting is out of range.
     pub fn new(sampling: Sampling) -> Result<Self, Error> {
         sampling.check()?;
         Ok(Self { sampling, draws: ChaCha8Rng::seed_from_u64(sampling.seed), upcoming: VecDeque::new() })
     }
 
-    /// Chooses a token by its `logits`, \[V\]. Takes exactly one draw, none at temperature 0.
+    /// Chooses a token by `logits`, \[V\]. Uses exactly one draw; none at temperature 0.
     ///
     /// # Errors
-    /// [`Error::LogitNotFinite`] for NaN or infinity, and for no logits at all.
+    /// [`Error::LogitNotFinite`] if a logit is NaN or infinite, or if there are none.
     pub fn choose(&mut self, logits: &[f32]) -> Result<u32, Error> {
         let token = self.guess(logits, 0)?;
         self.upcoming.pop_front();
         Ok(token)
     }
 
-    /// What [`Self::choose`] would choose by these logits once `ahead` more tokens are chosen. Takes no draw.
+    /// The token that [`Self::choose`] would choose by these logits after `ahead` more tokens. Uses up no draw.
     ///
     /// # Errors
-    /// As [`Self::choose`].
+    /// The errors of [`Self::choose`].
     pub(super) fn guess(&mut self, logits: &[f32], ahead: usize) -> Result<u32, Error> {
         let (likeliest, max) = greatest(logits).ok_or(Error::LogitNotFinite)?;
         let Sampling { temperature, top_k, top_p, .. } = self.sampling;
@@ -100,7 +100,7 @@ impl Sampler {
             let draw = self.uniform();
             self.upcoming.push_back(draw);
         }
-        let scale = (max, f64::from(temperature));
+        let scale = Scale { max, temperature: f64::from(temperature) };
         let mut candidates = match top_k.filter(|&k| k < logits.len()) {
             Some(k) => Candidates::likeliest(logits, k, scale),
             None => Candidates { tokens: None, weights: weights(logits, scale) },
@@ -117,18 +117,18 @@ impl Sampler {
     }
 }
 
-/// Tokens that may be chosen, and for each its probability, not yet divided by the sum of all.
+/// Tokens that may be chosen, with their unnormalized probabilities.
 struct Candidates {
-    /// By number; `None` where it is every token.
+    /// `None` for every token.
     tokens: Option<Vec<u32>>,
     weights: Vec<f64>,
 }
 
 impl Candidates {
     /// The `k` likeliest tokens, ties by lowest token; at least 1.
-    fn likeliest(logits: &[f32], k: usize, scale: (f32, f64)) -> Self {
+    fn likeliest(logits: &[f32], k: usize, scale: Scale) -> Self {
         let mut kept: Vec<(f32, u32)> = Vec::new();
-        // What is no likelier than the last of k that came before it is not needed.
+        // A token that is no likelier than k earlier ones is not needed.
         let mut floor = f32::NEG_INFINITY;
         for (token, &logit) in (0..).zip(logits) {
             if logit > floor {
@@ -145,10 +145,10 @@ impl Candidates {
         Self { weights: weights(&logits, scale), tokens: Some(tokens) }
     }
 
-    /// Keeps the fewest that together have the share `p` of all weight.
+    /// Keeps the fewest candidates that together have the share `p` of the total weight.
     fn keep_nucleus(&mut self, p: f64) {
         let total = total(&self.weights);
-        // All that fall below this line have less than 1 - p together: none of them is needed, and sorting them would be slow.
+        // Candidates below this line have less than 1 - p together, so none of them is needed. Sorting them would be slow.
         let line = (1.0 - p) * total / self.weights.len() as f64;
         let token = |at: usize| self.tokens.as_ref().map_or(at as u32, |tokens| tokens[at]);
         let above = self.weights.iter().enumerate().filter(|(_, weight)| **weight >= line);
@@ -164,14 +164,14 @@ impl Candidates {
         *self = Self { tokens: Some(tokens), weights };
     }
 
-    /// The candidate in whose share of [0, 1) `uniform` falls.
+    /// The candidate whose share of [0, 1) contains `uniform`.
     fn pick(&self, uniform: f64) -> Option<u32> {
         let at = pick(&self.weights, uniform)?;
         Some(self.tokens.as_ref().map_or(at as u32, |tokens| tokens[at]))
     }
 }
 
-/// Keeps the `k` with the greatest logits, ties by lowest token, in any order.
+/// Keeps the `k` tokens with the greatest logits, in any order; ties go to the lowest token.
 fn keep_first(kept: &mut Vec<(f32, u32)>, k: usize) {
     if k < kept.len() {
         kept.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -189,7 +189,7 @@ mod tests {
         Sampler::new(Sampling { temperature, top_k, top_p, seed }).unwrap()
     }
 
-    /// Tokens by falling logit, ties by lowest token.
+    /// Tokens by descending logit; ties by ascending token.
     fn ranking(logits: &[f32]) -> Vec<u32> {
         let mut ranking: Vec<u32> = (0..logits.len() as u32).collect();
         ranking.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
@@ -225,7 +225,7 @@ mod tests {
             let token = sampler(1.0, None, p, seed).choose(&logits).unwrap();
             let weight = |t: u32| f64::from(logits[t as usize]).exp();
             let total: f64 = (0..logits.len() as u32).map(weight).sum();
-            // What is likelier than the token must not have reached p already.
+            // Likelier tokens must not have reached p already.
             let before: f64 = ranking(&logits).into_iter().take_while(|&t| t != token).map(weight).sum();
             prop_assert!(before < f64::from(p) * total * (1.0 + 1e-12));
         }

@@ -1,8 +1,8 @@
-//! Where the bytes of weights come from, and reading them as numbers.
+//! Sources of weights, and reading them as numbers.
 //!
-//! Names and shapes are compared with the configuration before anything is allocated, so a tampered file can neither make
-//! us reserve more than it holds nor give a model another shape. Bytes are read with positioned reads into small buffers,
-//! never mapped: a mapped page would count as memory twice, and could change after it was checked.
+//! Names and shapes are compared with the configuration before any allocation, so a tampered file can neither cause an allocation beyond
+//! its size nor give a model another shape. Bytes are read with positioned reads into small buffers, not mapped: mapped pages would count
+//! as memory twice, and could change after the check.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,24 +17,24 @@ use crate::checkpoint::tensor_file::{ElementType, TensorEntry, TensorFile};
 use crate::progress::Progress;
 use crate::seal::{OpenedBytes, OpenedWeights};
 
-/// Tensors that can be read piece by piece, from several threads at once.
+/// Tensors that several threads can read at once, in pieces.
 ///
-/// An implementor whose bytes are altered can make loading fail or change numbers, never more: entries are compared
-/// with the configuration before anything is allocated.
+/// Altered bytes of a source can make loading fail or change numbers, nothing else: entries are compared with the configuration before
+/// any allocation.
 pub trait TensorSource: Sync {
     /// The tensors by name.
     fn entries(&self) -> &BTreeMap<String, TensorEntry>;
 
-    /// Fills `buffer` with a tensor's bytes from `position` on, counted from the tensor's first byte.
+    /// Fills `buffer` with the bytes of a tensor from `position` on; positions count from the tensor's first byte.
     ///
     /// # Errors
-    /// What the medium says.
+    /// The error of the medium, or `UnexpectedEof`.
     fn read_at(&self, entry: &TensorEntry, position: u64, buffer: &mut [u8]) -> io::Result<()>;
 
-    /// `length` of a tensor's bytes from `position` on, without a copy; none where the source does not hold them together.
+    /// Borrows `length` bytes of a tensor from `position` on without a copy; `None` if the source does not hold them contiguously.
     ///
     /// # Errors
-    /// What the medium says.
+    /// The error of the medium.
     fn try_borrow(
         &self,
         _entry: &TensorEntry,
@@ -74,10 +74,11 @@ impl TensorSource for OpenedWeights {
     }
 }
 
-/// Pairs what `config` demands with what the source has; both must be the same set of names and shapes.
+/// A reader for every tensor that `config` requires. The source must have exactly these names and shapes.
 pub(super) fn require_all<'a>(
     config: &ModelConfig,
-    (source, progress): (&'a dyn TensorSource, &'a dyn Progress),
+    source: &'a dyn TensorSource,
+    progress: &'a dyn Progress,
 ) -> Result<Vec<TensorReader<'a>>, Error> {
     let entries = source.entries();
     let mut readers = Vec::with_capacity(entries.len());
@@ -100,14 +101,14 @@ pub(super) fn require_all<'a>(
     Ok(readers)
 }
 
-/// What was read last: a copy, or what the source lent.
+/// The bytes that were read last: a copy, or borrowed from the source.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     copied: Vec<u32>,
-    lent: Option<OpenedBytes>,
+    borrowed: Option<OpenedBytes>,
 }
 
-/// Reads one tensor, whose shape is as it must be.
+/// Reads one tensor, whose shape was checked.
 pub(super) struct TensorReader<'a> {
     spec: TensorSpec,
     entry: &'a TensorEntry,
@@ -120,7 +121,7 @@ impl TensorReader<'_> {
         &self.spec.name
     }
 
-    /// Where it begins in its file.
+    /// Offset of the tensor in its file.
     pub(super) fn offset(&self) -> u64 {
         self.entry.offset
     }
@@ -129,23 +130,26 @@ impl TensorReader<'_> {
         &self.spec.shape
     }
 
-    /// All numbers, none of which `dtype` cannot hold.
-    pub(super) fn whole(&self, dtype: ElementType) -> Result<Vec<f32>, Error> {
-        /// Numbers read at a time.
+    /// Reads all numbers as f32.
+    ///
+    /// # Errors
+    /// [`Error::Read`], and [`Error::WeightNotFinite`] if a number is not finite as stored or in `dtype`.
+    pub(super) fn read_all(&self, dtype: ElementType) -> Result<Vec<f32>, Error> {
+        /// Numbers to read at a time.
         const STRIP: usize = 1 << 18;
         let mut numbers = vec![0.0; self.shape().iter().product()];
         let mut buffer = Buffer::default();
         for (i, strip) in numbers.chunks_mut(STRIP).enumerate() {
             self.read(i * STRIP, strip.len(), &mut buffer)?.widen(strip);
         }
-        if numbers.iter().all(|&x| holds(dtype, x)) {
+        if numbers.iter().all(|&x| is_finite_as(dtype, x)) {
             return Ok(numbers);
         }
         let as_stored = numbers.iter().all(|x| x.is_finite());
-        Err(if as_stored { self.not_finite(dtype) } else { self.not_finite(self.entry.element_type) })
+        Err(if as_stored { self.error_for(dtype) } else { self.error_for(self.entry.element_type) })
     }
 
-    /// Reads `count` numbers from the `first` on, as they are stored; `buffer` is theirs.
+    /// Reads `count` stored numbers from index `first` on; `buffer` holds them.
     pub(super) fn read<'b>(
         &self,
         first: usize,
@@ -155,14 +159,14 @@ impl TensorReader<'_> {
         let size = self.entry.element_type.size();
         let (position, length) = ((first * size) as u64, count * size);
         let failed = |source| Error::Read { name: self.spec.name.clone(), source };
-        let Buffer { copied, lent } = buffer;
-        *lent = None;
+        let Buffer { copied, borrowed } = buffer;
+        *borrowed = None;
         if cfg!(target_endian = "little") {
             let bytes = self.source.try_borrow(self.entry, position, length).map_err(failed)?;
-            *lent = bytes.filter(|bytes| bytes.as_ptr().addr().is_multiple_of(size));
+            *borrowed = bytes.filter(|bytes| bytes.as_ptr().addr().is_multiple_of(size));
         }
-        let bytes: &[u8] = if let Some(lent) = lent {
-            lent
+        let bytes: &[u8] = if let Some(borrowed) = borrowed {
+            borrowed
         } else {
             copied.resize(length.div_ceil(4), 0);
             let bytes = &mut bytemuck::cast_slice_mut(copied)[..length];
@@ -179,19 +183,19 @@ impl TensorReader<'_> {
         })
     }
 
-    /// That one of `numbers`, as they are stored or as they are held in `format`, is not finite.
-    pub(super) fn infinite(&self, numbers: Numbers<'_>, format: impl ToString) -> Error {
-        if numbers.are_finite() { self.not_finite(format) } else { self.not_finite(self.entry.element_type) }
+    /// The error for `numbers` of which one is not finite as stored or in `format`.
+    pub(super) fn not_finite_error(&self, numbers: Numbers<'_>, format: impl ToString) -> Error {
+        if numbers.are_finite() { self.error_for(format) } else { self.error_for(self.entry.element_type) }
     }
 
-    /// That a number is not finite in `format`.
-    fn not_finite(&self, format: impl ToString) -> Error {
+    /// The error for a number that is not finite in `format`.
+    fn error_for(&self, format: impl ToString) -> Error {
         Error::WeightNotFinite { name: self.spec.name.clone(), format: format.to_string() }
     }
 }
 
-/// Whether a number stays finite when it is rounded to `dtype`.
-fn holds(dtype: ElementType, x: f32) -> bool {
+/// Whether a number is finite after rounding to `dtype`.
+fn is_finite_as(dtype: ElementType, x: f32) -> bool {
     match dtype {
         ElementType::F32 => x.is_finite(),
         ElementType::F16 => f16::from_f32(x).is_finite(),

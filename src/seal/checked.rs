@@ -73,7 +73,7 @@ impl CheckedChunks {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Whether the file is unchanged since its digest was verified.
+    /// Whether a chunk file is unchanged since it was checked, by its size and times.
     pub fn is_unchanged(&self, chunk: &ChunkEntry, meta: &Metadata) -> bool {
         let known = self.chunks.get(&chunk.sha256);
         known.is_some_and(|known| known.size == chunk.size && Fingerprint::from_metadata(meta) == *known)

@@ -299,7 +299,7 @@ impl OpenedWeights {
         read_at(&self.reader, self.file, entry.offset.saturating_add(position), buffer)
     }
 
-    /// Borrows `length` bytes at `position` of a tensor, or returns `None` if they are not in one chunk.
+    /// Borrows `length` bytes of a tensor from `position` on; `None` unless one chunk holds them all.
     ///
     /// # Errors
     /// As [`Self::read_at`].

@@ -19,15 +19,16 @@ use crate::client::Recorder;
 use crate::inference::{Machine, Model, RandomWeights};
 use crate::progress::Progress as _;
 
-/// Prompt of each text, and tokens written behind it, where several are written at the same time.
-const BATCH: (usize, usize) = (32, 64);
+/// Tokens of the prompt and of the output of each sequence of a batch.
+const BATCH_PROMPT: usize = 32;
+const BATCH_TOKENS: usize = 64;
 
-/// Tokens written behind the prompt before anything counts.
-const WARM_UP: usize = 2;
+/// Tokens to generate before the measurement.
+const WARM_UP_TOKENS: usize = 2;
 
-/// Measure what to expect here: load, prefill, decode, memory, and how near they come to what the machine can do
+/// Measure load time, prefill, decode and memory, and compare them with the limits of this machine
 ///
-/// Without a checkpoint GPT-2 124M's shape is measured with random weights: as fast as the real ones.
+/// Without a checkpoint, measures random weights in the shape of GPT-2 124M, which are as fast as real ones.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Bench {
     /// A checkpoint of your vault, or the folder of an imported one
@@ -40,42 +41,48 @@ pub(in crate::cli) struct Bench {
     #[command(flatten)]
     load: LoadArguments,
 
-    /// Tokens of the prompt; 512 if not given, or half of a context that is shorter than 1024
+    /// Tokens of the prompt; by default 512, or half of a context shorter than 1024
     #[arg(long, value_name = "N")]
     prompt: Option<usize>,
 
-    /// Tokens to write behind it; 128 if not given, or an eighth of such a context
+    /// Tokens to generate; by default 128, or an eighth of a context shorter than 1024
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
 
-    /// Texts to write at the same time, behind prompts of 32 tokens; 64 tokens each. 0 writes none
-    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "4,8,16", value_parser = clap::value_parser!(u16).range(..=256))]
+    /// Batch sizes to measure, with prompts of 32 tokens and 64 generated tokens each; 0 for none
+    #[arg(
+        long,
+        value_name = "N,N,…",
+        value_delimiter = ',',
+        default_value = "4,8,16",
+        value_parser = clap::value_parser!(u16).range(..=256)
+    )]
     batch: Vec<u16>,
 
-    /// Rounds, of which the median counts; a short one before them warms up
+    /// Rounds; the result is their median
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
 }
 
-/// What is measured of one model, in tokens.
+/// The work to measure, in tokens.
 struct Work {
     prompt: usize,
     tokens: usize,
     rounds: usize,
-    /// Texts at the same time, and the tokens of each behind its prompt.
+    /// Batch sizes, and the generated tokens of each sequence.
     batches: Vec<usize>,
     batch_tokens: usize,
 }
 
-/// A model to measure, and what is known of it.
-struct Measured {
+/// A model to measure.
+struct Subject {
     name: String,
     model: Model,
     seconds: f64,
     recorder: Option<Recorder>,
 }
 
-/// What was found, as `--json` shows it.
+/// The results, as `--json` prints them.
 #[derive(Serialize)]
 struct Findings {
     checkpoint: String,
@@ -105,24 +112,24 @@ struct BatchSpeed {
 impl Bench {
     pub(in crate::cli) fn run(self, home: &Home, output: Output) -> anyhow::Result<()> {
         let bar = Bar::before(output);
-        let mut measured = self.load(home, output, &bar)?;
-        let work = self.work(measured.model.config().context)?;
-        let prompt = prompt(&measured.model, work.prompt, 0);
-        let findings = match measured.recorder.take() {
+        let mut subject = self.load(home, output, &bar)?;
+        let work = self.work(subject.model.config().context)?;
+        let prompt = prompt(&subject.model, work.prompt, 0);
+        let findings = match subject.recorder.take() {
             Some(mut recorder) => {
-                recording::measured(&mut recorder, || measure(&measured, (&prompt, &work), &bar))?
+                recording::measure(&mut recorder, || measure(&subject, &prompt, &work, &bar))?
             }
-            None => measure(&measured, (&prompt, &work), &bar)?,
+            None => measure(&subject, &prompt, &work, &bar)?,
         };
         drop(bar);
         let text = describe(&findings);
         output.result(&findings, text)
     }
 
-    fn load(&self, home: &Home, output: Output, bar: &Bar) -> anyhow::Result<Measured> {
+    fn load(&self, home: &Home, output: Output, bar: &Bar) -> anyhow::Result<Subject> {
         if let Some(checkpoint) = &self.checkpoint {
-            let loaded = self.load.load((checkpoint, Texts::Decoded), home, (output, bar))?;
-            return Ok(Measured {
+            let loaded = self.load.load(checkpoint, Texts::Decoded, home, output, bar)?;
+            return Ok(Subject {
                 name: loaded.checkpoint.to_string(),
                 model: loaded.model,
                 seconds: loaded.seconds,
@@ -131,24 +138,24 @@ impl Bench {
         }
         let name = self.shape.as_deref().unwrap_or("gpt2-124m");
         let known = known::find(name).ok_or_else(|| {
-            let message = format!("no known checkpoint has the name `{name}`");
+            let message = format!("unknown shape `{name}`");
             Refusal::usage(message, "use gpt2-124m, gpt2-355m, gpt2-774m or gpt2-1.5b")
         })?;
         let begun = Instant::now();
         let config = known.config();
-        let model = Model::load(&config, &RandomWeights::of(&config), &self.load.options(), bar)?;
+        let model = Model::load(&config, &RandomWeights::new(&config), &self.load.options(), bar)?;
         let name = format!("{} (random weights in its shape)", known.id);
         let seconds = begun.elapsed().as_secs_f64();
-        Ok(Measured { name, model, seconds, recorder: None })
+        Ok(Subject { name, model, seconds, recorder: None })
     }
 
-    /// What to measure of a model with this context.
+    /// The work for a model with this context.
     fn work(&self, context: usize) -> Result<Work, Refusal> {
         let prompt = self.prompt.unwrap_or(512.min(context / 2));
         let tokens = self.tokens.unwrap_or(128.min(context / 8));
         if prompt == 0 || tokens < 2 || prompt.saturating_add(tokens) > context {
             let message =
-                format!("a prompt and an answer must fit the context of {context}, an answer have 2 tokens");
+                format!("the prompt and at least 2 generated tokens must fit the context of {context}");
             return Err(Refusal::usage(message, "change --prompt or --tokens"));
         }
         Ok(Work {
@@ -156,14 +163,14 @@ impl Bench {
             tokens,
             rounds: self.rounds.into(),
             batches: self.batch.iter().map(|&texts| usize::from(texts)).filter(|&texts| texts > 0).collect(),
-            batch_tokens: BATCH.1.min(context.saturating_sub(BATCH.0)).max(2),
+            batch_tokens: BATCH_TOKENS.min(context.saturating_sub(BATCH_PROMPT)).max(2),
         })
     }
 }
 
-fn measure(measured: &Measured, (prompt, work): (&[u32], &Work), bar: &Bar) -> anyhow::Result<Findings> {
-    let model = &measured.model;
-    model.measure(prompt, WARM_UP)?;
+fn measure(subject: &Subject, prompt: &[u32], work: &Work, bar: &Bar) -> anyhow::Result<Findings> {
+    let model = &subject.model;
+    model.measure(prompt, WARM_UP_TOKENS)?;
     let batched: usize = work.batches.iter().map(|texts| texts * work.batch_tokens).sum();
     bar.begin_tokens("measuring", (work.rounds * (work.tokens + batched)) as u64);
     let mut speeds = Vec::new();
@@ -172,11 +179,11 @@ fn measure(measured: &Measured, (prompt, work): (&[u32], &Work), bar: &Bar) -> a
         bar.advance(work.tokens as u64);
     }
     let (prefill, decode) = (median(&speeds, |speed| speed.prefill), median(&speeds, |speed| speed.decode));
-    // Before the batches, whose caches are as large as one asks.
+    // Before the batches, whose caches grow with the batch size.
     let peak_memory_bytes = peak_memory();
     let mut batches = Vec::new();
     for &texts in &work.batches {
-        let prompts: Vec<_> = (0..texts as u64).map(|text| self::prompt(model, BATCH.0, text)).collect();
+        let prompts: Vec<_> = (0..texts as u64).map(|text| self::prompt(model, BATCH_PROMPT, text)).collect();
         let mut rates = Vec::new();
         for _ in 0..work.rounds {
             rates.push(model.measure_batch(&prompts, work.batch_tokens)?);
@@ -188,13 +195,13 @@ fn measure(measured: &Measured, (prompt, work): (&[u32], &Work), bar: &Bar) -> a
     let machine = Machine::measure(threads)?;
     let peak = machine.peak(model.precision());
     Ok(Findings {
-        checkpoint: measured.name.clone(),
+        checkpoint: subject.name.clone(),
         dtype: model.precision().to_string().to_lowercase(),
         threads: machine.threads(),
         instructions: machine.instructions(),
         read_gigabytes_per_second: machine.read_bandwidth / 1e9,
         peak_gigaops_per_second: peak / 1e9,
-        load_seconds: measured.seconds,
+        load_seconds: subject.seconds,
         weight_bytes: model.weight_bytes(),
         peak_memory_bytes,
         prompt: prompt.len(),
@@ -207,7 +214,7 @@ fn measure(measured: &Measured, (prompt, work): (&[u32], &Work), bar: &Bar) -> a
     })
 }
 
-/// Tokens that look like no text, another for each `seed`.
+/// Pseudorandom tokens.
 fn prompt(model: &Model, count: usize, seed: u64) -> Vec<u32> {
     let vocabulary = model.config().vocabulary as u64;
     (0..count as u64).map(|i| ((i + 1 + seed * 7919) * 2_654_435_761 % vocabulary) as u32).collect()
@@ -219,7 +226,7 @@ fn median<T>(of: &[T], number: impl Fn(&T) -> f64) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// The most memory that this process held so far, where the system tells.
+/// Peak memory of this process in bytes, on Linux.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string(Path::new("/proc/self/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! The records of what `serve` serves, and what its clients are told where none can be made.
+//! The records of `serve`, and the errors for its clients if a record cannot be made.
 
 use anyhow::Context as _;
 
@@ -9,16 +9,16 @@ use crate::cli::advice;
 use crate::cli::failure::Kind;
 use crate::cli::home::Home;
 use crate::cli::output::Output;
-use crate::client::{self, Asked, Begun, Ended, Recorders};
-use crate::endpoint::{Denied, Ledger};
+use crate::client::{self, OpenRecord, Outcome, Prompt, Recorders};
+use crate::endpoint::{Denial, Ledger};
 use crate::name::{CheckpointId, Prose};
 use crate::time::Timestamp;
 use crate::usage;
 
-/// The records of what is served. Leases are renewed as `run` renews them, beside the records: the network may take its time.
+/// The records of `serve`. Leases are renewed in another thread, because the network may be slow.
 pub(super) struct Records {
     recorders: Recorders,
-    /// Finds new leases; none where nothing is sealed.
+    /// Renews leases; `None` if no checkpoint is sealed.
     renewal: Option<Renewal<Vec<Passed>>>,
     justification: Option<Prose>,
     home: Home,
@@ -26,12 +26,13 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Records by `recorders`, one for each of the `sealed` checkpoints.
+    /// Records with `recorders`, one for each of the `sealed` checkpoints.
     pub(super) fn new(
         recorders: Recorders,
         sealed: Vec<CheckpointId>,
         justification: Option<Prose>,
-        (home, output): (&Home, Output),
+        home: &Home,
+        output: Output,
     ) -> anyhow::Result<Self> {
         let renewal = recorders.renewal_due().map(|due| {
             let home = home.clone();
@@ -46,29 +47,29 @@ impl Records {
         !self.recorders.is_empty()
     }
 
-    /// Records under the leases that were found last.
+    /// Records under the newest leases.
     fn take_renewed(&mut self) -> anyhow::Result<()> {
         let Some(passed) = self.renewal.as_ref().and_then(Renewal::found) else { return Ok(()) };
         let recorders = passed
             .iter()
-            .map(|Passed { pass, rules, .. }| recording::recorder(&self.home, (pass, rules), self.output));
-        let mut recorders = Recorders::of(recorders.collect::<anyhow::Result<Vec<_>>>()?);
+            .map(|Passed { pass, rules, .. }| recording::recorder(&self.home, pass, rules, self.output));
+        let mut recorders = Recorders::new(recorders.collect::<anyhow::Result<Vec<_>>>()?);
         recorders.continue_texts(&mut self.recorders);
         self.recorders = recorders;
         Ok(())
     }
 }
 
-/// Passes the gate again, and says when that is due the next time.
+/// Passes the gate again; returns the passes and the time of the next renewal.
 fn renewed(home: &Home, sealed: &[CheckpointId], output: Output) -> anyhow::Result<(Vec<Passed>, Timestamp)> {
-    // What was out of reach an hour ago may be there now.
+    // A registry that was unreachable before may be reachable now.
     let home = home.anew();
     let passed = sealed.iter().map(|checkpoint| gate::pass(&home, checkpoint, output));
     let passed = passed.collect::<anyhow::Result<Vec<_>>>()?;
     let now = Timestamp::now();
     let due = passed.iter().map(|passed| {
         let lease = &passed.pass.lease;
-        // Who got no new one tries again, more often towards the end.
+        // Without a new lease, try again, more often towards the end.
         lease.renewal_due().max(now.plus_seconds(lease.expires.seconds_since(now) / 10))
     });
     let due = due.min().unwrap_or(now);
@@ -76,29 +77,29 @@ fn renewed(home: &Home, sealed: &[CheckpointId], output: Output) -> anyhow::Resu
 }
 
 impl Ledger for Records {
-    fn begin(&mut self, asked: &Asked<'_>) -> Result<Begun, Denied> {
+    fn begin(&mut self, prompt: &Prompt<'_>) -> Result<OpenRecord, Denial> {
         self.take_renewed().map_err(|error| denied(&error))?;
-        let (justification, parameters) = (self.justification.clone(), asked.parameters.clone());
-        let asked = Asked { justification, parameters, ..*asked };
-        let begun = self.recorders.begin(&asked, Timestamp::now());
-        if let (Err(client::Error::PassOver { .. }), Some(renewal)) = (&begun, &self.renewal) {
+        let (justification, parameters) = (self.justification.clone(), prompt.parameters.clone());
+        let prompt = Prompt { justification, parameters, ..*prompt };
+        let record = self.recorders.begin(&prompt, Timestamp::now());
+        if let (Err(client::Error::PassOver { .. }), Some(renewal)) = (&record, &self.renewal) {
             renewal.hurry();
         }
-        begun.map(|(begun, _)| begun).map_err(|error| denied(&error.into()))
+        record.map(|(record, _)| record).map_err(|error| denied(&error.into()))
     }
 
-    fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), Denied> {
-        self.recorders.wrote(begun, text, tokens).map_err(|error| denied(&error.into()))
+    fn append(&mut self, record: &OpenRecord, text: &str, tokens: usize) -> Result<(), Denial> {
+        self.recorders.append(record, text, tokens).map_err(|error| denied(&error.into()))
     }
 
-    fn end(&mut self, begun: Begun, ended: &Ended<'_>) -> Result<(), Denied> {
-        let recorded = self.recorders.end(begun, ended, Timestamp::now());
+    fn end(&mut self, record: OpenRecord, outcome: &Outcome<'_>) -> Result<(), Denial> {
+        let recorded = self.recorders.end(record, outcome, Timestamp::now());
         recorded.map(drop).map_err(|error| denied(&error.into()))
     }
 }
 
-/// What a client is told. Paths of this machine, and advice for its command line, are for the log alone.
-fn denied(error: &anyhow::Error) -> Denied {
+/// The refusal for a client. Paths of this machine and advice for its command line go to the log only.
+fn denied(error: &anyhow::Error) -> Denial {
     let (kind, next) = advice::explain(error);
     let by_rule = matches!(kind, Kind::Denied);
     let message = match error.downcast_ref().and_then(next_step) {
@@ -106,30 +107,28 @@ fn denied(error: &anyhow::Error) -> Denied {
         None => {
             tracing::error!(next, "{error:#}");
             let why = if by_rule {
-                "a rule forbids it"
+                "permission denied by a rule"
             } else {
-                "it cannot be recorded now, and nothing is written without a record"
+                "the usage record cannot be written, and nothing is generated without one"
             };
-            format!("{why}; next: ask whoever runs this endpoint, whose log has the reason")
+            format!("{why}; next: ask the operator of this endpoint, whose log has the reason")
         }
     };
-    Denied { by_rule, message }
+    Denial { by_rule, message }
 }
 
-/// What a client can do about a refusal that it may read.
+/// The advice for a refusal whose reason the client may read.
 fn next_step(error: &client::Error) -> Option<&'static str> {
     use client::Error as E;
     match error {
-        E::Blocked { .. } => {
-            Some("it is on the record; if the rule is wrong about it, write to the auditors")
-        }
+        E::Blocked { .. } => Some("the attempt is recorded; if the rule is wrong, write to the auditors"),
         E::NeedsJustification { .. } => {
-            Some("it is on the record; whoever runs this endpoint can start it with a reason")
+            Some("the attempt is recorded; the operator can start the endpoint with --justify")
         }
         E::PassOver { .. } => {
-            Some("try again later: a new lease is asked for where the registry is within reach")
+            Some("try again later: the endpoint requests a new lease when the registry is reachable")
         }
-        E::Usage(usage::Error::OverLimit { .. }) => Some("ask for fewer tokens, or wait"),
+        E::Usage(usage::Error::OverLimit { .. }) => Some("request fewer tokens, or wait"),
         _ => None,
     }
 }
@@ -141,13 +140,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_read_the_rule_and_nothing_of_this_machine() {
+    fn clients_see_the_rule_and_nothing_of_this_machine() {
         let blocked = client::Error::Blocked { rule: "spam".to_owned(), reason: "asks for spam".to_owned() };
-        let told = denied(&blocked.into());
-        assert!(told.by_rule && told.message.contains("`spam` blocks it"), "{}", told.message);
+        let refusal = denied(&blocked.into());
+        assert!(refusal.by_rule && refusal.message.contains("`spam` blocks it"), "{}", refusal.message);
         let path = PathBuf::from("/home/rosa/usage");
         let full = client::Error::Io { action: "write", path, source: std::io::Error::other("full") };
-        let told = denied(&full.into());
-        assert!(!told.by_rule && !told.message.contains("rosa"), "{}", told.message);
+        let refusal = denied(&full.into());
+        assert!(!refusal.by_rule && !refusal.message.contains("rosa"), "{}", refusal.message);
     }
 }

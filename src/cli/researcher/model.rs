@@ -1,4 +1,4 @@
-//! What `run`, `score`, `serve` and `bench` share: which model to load and how, and the tokens that they are given.
+//! Shared options of `run`, `score`, `serve` and `bench`: the model, how to load it, and input tokens.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,7 +19,7 @@ use crate::inference::{Device, LoadOptions, Model, Precision};
 use crate::name::CheckpointId;
 use crate::progress::Progress;
 
-/// Which model to load and how, and how texts become tokens.
+/// Which model to load and how, and how to encode text.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ModelArguments {
     /// A checkpoint of your vault, or the folder of an imported one
@@ -28,11 +28,11 @@ pub(in crate::cli) struct ModelArguments {
     #[command(flatten)]
     pub(in crate::cli) load: LoadArguments,
 
-    /// Read `<|endoftext|>` in the text as the special token, not as these thirteen characters
+    /// Encode `<|endoftext|>` in the text as the special token, not as thirteen characters
     #[arg(long, help_heading = "Model")]
     allow_special: bool,
 
-    /// Token ids in place of text, such as 10,20,30
+    /// Token ids instead of text, for example 10,20,30
     #[arg(long, value_delimiter = ',', value_name = "IDS", help_heading = "Model")]
     pub(in crate::cli) tokens: Option<Vec<u32>>,
 }
@@ -40,19 +40,19 @@ pub(in crate::cli) struct ModelArguments {
 /// How to load a model.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct LoadArguments {
-    /// Hold the weights as this type instead of the checkpoint's own
+    /// Type of the weights in memory; by default the stored type
     #[arg(long, value_enum, help_heading = "Model")]
     dtype: Option<Dtype>,
 
-    /// Round the weights to 8 or 4 bits while they are loaded; `score` tells what that costs
+    /// Round the weights to 8 or 4 bits when loading; `score` shows the cost
     #[arg(long, value_enum, conflicts_with = "dtype", help_heading = "Model")]
     quantize: Option<Quantize>,
 
-    /// Threads to compute with; as many as there are cores if not given
+    /// Number of threads; by default one per core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Model")]
     threads: Option<u16>,
 
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_enum, default_value = "cpu", help_heading = "Model")]
     device: DeviceName,
 }
@@ -77,12 +77,12 @@ enum DeviceName {
     Cuda,
 }
 
-/// What the tokenizer is for.
+/// The use of the tokenizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Texts {
-    /// Texts are encoded: the tables for that are made while weights are read.
+    /// Texts are encoded: prepare the tables while weights are loaded.
     Encoded,
-    /// Tokens are decoded, and texts encoded later if ever.
+    /// Tokens are decoded; texts may be encoded later.
     Decoded,
 }
 
@@ -92,14 +92,15 @@ pub(in crate::cli) struct Loaded {
     pub(in crate::cli) model: Model,
     pub(in crate::cli) tokenizer: Tokenizer,
     pub(in crate::cli) seconds: f64,
-    /// Records what is done with a sealed checkpoint; a folder of one's own runs without.
+    /// Records the use of a sealed checkpoint; `None` for a folder.
     pub(in crate::cli) recorder: Option<Recorder>,
 }
 
-/// Loads a checkpoint's model while another thread hashes its files; neither is handed out before both are done (P6).
+/// Loads a model while another thread hashes its files; returns after both are done (P6).
 pub(in crate::cli) fn load(
     folder: &Path,
-    (options, texts): (&LoadOptions, Texts),
+    options: &LoadOptions,
+    texts: Texts,
     progress: &dyn Progress,
 ) -> anyhow::Result<Loaded> {
     let started = Instant::now();
@@ -112,24 +113,27 @@ pub(in crate::cli) fn load(
         let model = Model::load(checkpoint.config(), &weights, options, &crate::progress::NoProgress);
         (joined(checked), model, joined(tokenizer))
     });
-    // Altered weights explain whatever else went wrong with them.
+    // Altered weights explain any other error.
     checked?;
     let (model, tokenizer) = (model?, tokenizer?);
     let checkpoint = checkpoint.manifest().checkpoint.clone();
     Ok(Loaded { checkpoint, model, tokenizer, seconds: started.elapsed().as_secs_f64(), recorder: None })
 }
 
-/// Opens a checkpoint of the vault in memory and loads its model; the gate is `client::find_pass`.
+/// Passes the gate, opens a checkpoint of the vault in memory, and loads its model.
 pub(in crate::cli) fn load_sealed(
-    (home, checkpoint): (&Home, &CheckpointId),
-    (options, texts): (&LoadOptions, Texts),
-    (output, progress): (Output, &dyn Progress),
+    checkpoint: &CheckpointId,
+    options: &LoadOptions,
+    texts: Texts,
+    home: &Home,
+    output: Output,
+    progress: &dyn Progress,
 ) -> anyhow::Result<Loaded> {
     let Passed { rules, vault, identity, pass } = gate::pass(home, checkpoint, output)?;
     let started = Instant::now();
-    let recorder = recording::recorder(home, (&pass, &rules), output)?;
+    let recorder = recording::recorder(home, &pass, &rules, output)?;
     let opened = pass.open(&vault, &rules, identity.opening_key())?.checkpoint;
-    // Every chunk's tag is checked before a byte of it is handed out, and its digest if it was not since the file last changed.
+    // The tag of every chunk is checked before its bytes are used, and its digest unless the file is unchanged since the last check.
     let config = opened.config()?;
     let (model, tokenizer) = std::thread::scope(|scope| {
         let tokenizer = scope.spawn(|| tokenizer(&config, opened.tokenizer_files(&config), texts));
@@ -160,7 +164,7 @@ where
     Ok(tokenizer)
 }
 
-/// A name means the registry's checkpoint; if there is none, the folder of that name may be meant.
+/// A name refers to a checkpoint of the registry. If there is none, suggests the folder of that name.
 fn or_the_folder(error: anyhow::Error, id: &CheckpointId) -> anyhow::Error {
     let not_there = matches!(
         error.downcast_ref(),
@@ -169,37 +173,39 @@ fn or_the_folder(error: anyhow::Error, id: &CheckpointId) -> anyhow::Error {
     if !not_there {
         return error;
     }
-    let message = format!("`{id}` is no checkpoint of the registry, and a folder of that name is here");
-    Refusal::usage(message, format!("to mean the folder, write it as a path: ./{id}")).into()
+    let message = format!("the registry has no checkpoint `{id}`, but there is a folder of that name");
+    Refusal::usage(message, format!("to use the folder, write it as a path: ./{id}")).into()
 }
 
-/// What a thread found; its panic becomes the caller's.
+/// The result of a thread; a panic continues in the caller.
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl LoadArguments {
-    /// Loads a checkpoint of the vault, or the one in a folder.
+    /// Loads a checkpoint of the vault or of a folder.
     pub(in crate::cli) fn load(
         &self,
-        (checkpoint, texts): (&Path, Texts),
+        checkpoint: &Path,
+        texts: Texts,
         home: &Home,
-        (output, progress): (Output, &dyn Progress),
+        output: Output,
+        progress: &dyn Progress,
     ) -> anyhow::Result<Loaded> {
-        let how = (&self.options(), texts);
+        let options = self.options();
         let id: Option<CheckpointId> = checkpoint.to_str().and_then(|text| text.parse().ok());
         let shadowed = checkpoint.exists();
         match id {
-            // Whoever puts a folder of that name here must not get past the gate.
+            // A folder of that name must not bypass the gate.
             Some(id) if !shadowed || home.has_joined()? => {
-                let loaded = load_sealed((home, &id), how, (output, progress));
+                let loaded = load_sealed(&id, &options, texts, home, output, progress);
                 loaded.map_err(|error| if shadowed { or_the_folder(error, &id) } else { error })
             }
-            _ => load(checkpoint, how, progress),
+            _ => load(checkpoint, &options, texts, progress),
         }
     }
 
-    /// What the arguments mean.
+    /// The options for [`Model::load`].
     pub(in crate::cli) fn options(&self) -> LoadOptions {
         let device = match self.device {
             DeviceName::Cpu => Device::Cpu,
@@ -209,7 +215,7 @@ impl LoadArguments {
         LoadOptions { precision: self.precision(), device, threads, ..LoadOptions::default() }
     }
 
-    /// The same with the weights as they are stored, where these are rounded.
+    /// The same arguments without rounding; `None` if they do not round.
     pub(in crate::cli) fn unrounded(&self) -> Option<Self> {
         let rounds = matches!(self.quantize, Some(Quantize::Q8 | Quantize::Q4));
         rounds.then(|| Self { quantize: None, ..self.clone() })
@@ -239,10 +245,10 @@ impl ModelArguments {
         progress: &dyn Progress,
     ) -> anyhow::Result<Loaded> {
         let texts = if self.tokens.is_some() { Texts::Decoded } else { Texts::Encoded };
-        self.load.load((&self.checkpoint, texts), home, (output, progress))
+        self.load.load(&self.checkpoint, texts, home, output, progress)
     }
 
-    /// The tokens of a text, by the caller's word on special ones.
+    /// Encodes a text; special tokens as the arguments say.
     pub(in crate::cli) fn encode(&self, tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
         let special = if self.allow_special { SpecialTokens::Parse } else { SpecialTokens::Escape };
         tokenizer.encode(text, special)

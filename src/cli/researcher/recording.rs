@@ -1,4 +1,4 @@
-//! Nothing runs without a record: what `run` and `score` do around a generation with a sealed checkpoint.
+//! Nothing runs without a record: the records of `run`, `score` and `bench` with a sealed checkpoint.
 
 use serde::Serialize;
 
@@ -9,32 +9,33 @@ use crate::cli::home::Home;
 use crate::cli::output::Output;
 use crate::cli::registry;
 use crate::cli::signing::{Unattended, unattended};
-use crate::client::{self, Asked, Begun, Ended, Pass, Recorder, Recorders};
+use crate::client::{self, OpenRecord, Outcome, Pass, Prompt, Recorder, Recorders};
 use crate::inference::{GenerationOptions, Sampling, Score};
 use crate::misuse::{Hit, RuleId};
 use crate::name::Prose;
 use crate::time::Timestamp;
 use crate::usage::{Finish, Journal, Parameters, Task};
 
-/// A recorder for what is done under a pass.
+/// A recorder for generations under a pass.
 pub(super) fn recorder(
     home: &Home,
-    (pass, rules): (&Pass, &RulesInForce),
+    pass: &Pass,
+    rules: &RulesInForce,
     output: Output,
 ) -> anyhow::Result<Recorder> {
-    // What was verified a moment ago, without asking the registry again.
+    // The gate has just verified the catalogue, so the registry is not asked again.
     let catalogue = registry::known_catalogue(home, output)?;
     let auditors = catalogue.auditor_cards()?;
     let scorer = catalogue.scorer()?;
     let (_, signer) = unattended(home, Unattended::Usage, output)?;
     usage::recover(home, &mut Journal::open(&home.journal(), rand::random())?, output)?;
-    Ok(Recorder::open((&home.journal(), rand::random()), (pass, rules), &auditors, scorer, signer)?)
+    Ok(Recorder::open(&home.journal(), rand::random(), pass, rules, &auditors, scorer, signer)?)
 }
 
-/// The records of texts that one command writes.
+/// The records of the texts of one command.
 pub(super) struct Records {
     recorders: Recorders,
-    /// The prompt as text, which is what is kept of it.
+    /// The prompt as text, as records store it.
     prompt: String,
     justification: Option<Prose>,
     /// The rules of misuse that were met so far, each once for the prompt and once for the output.
@@ -51,8 +52,8 @@ pub(super) struct RuleMet {
 }
 
 impl Records {
-    /// Records of texts behind `prompt`; none where no checkpoint is sealed.
-    pub(super) fn of(recorders: Recorders, prompt: String, justification: Option<Prose>) -> Self {
+    /// The records of texts that continue `prompt`.
+    pub(super) fn new(recorders: Recorders, prompt: String, justification: Option<Prose>) -> Self {
         Self { recorders, prompt, justification, rules_met: Vec::new() }
     }
 
@@ -61,31 +62,36 @@ impl Records {
         &mut self,
         writer: &Writer<'_>,
         options: &GenerationOptions,
-    ) -> anyhow::Result<Begun> {
-        let asked = Asked {
+    ) -> anyhow::Result<OpenRecord> {
+        let prompt = Prompt {
             task: Task::Run,
-            prompt: &self.prompt,
-            prompt_tokens: writer.prompt.len(),
+            text: &self.prompt,
+            tokens: writer.prompt.len(),
             max_tokens: options.max_tokens,
             parameters: Some(parameters(&options.sampling)),
             justification: self.justification.clone(),
         };
-        let (begun, hits) = self.recorders.begin(&asked, Timestamp::now())?;
-        tell(writer.output, "the prompt", &hits);
+        let (record, hits) = self.recorders.begin(&prompt, Timestamp::now())?;
+        show_hits(writer.output, "the prompt", &hits);
         self.remember("prompt", &hits);
-        Ok(begun)
+        Ok(record)
     }
 
-    /// Stores what is about to be shown.
-    pub(super) fn wrote(&mut self, begun: &Begun, text: &str, tokens: usize) -> Result<(), client::Error> {
-        self.recorders.wrote(begun, text, tokens)
+    /// Stores a piece of text before it is shown.
+    pub(super) fn append(
+        &mut self,
+        record: &OpenRecord,
+        text: &str,
+        tokens: usize,
+    ) -> Result<(), client::Error> {
+        self.recorders.append(record, text, tokens)
     }
 
-    /// Records how it ended.
-    pub(super) fn end(&mut self, begun: Begun, sample: &Sample, output: Output) -> anyhow::Result<()> {
-        let ended = Ended { output: &sample.text, tokens: sample.tokens.len(), finish: sample.finish };
-        let hits = self.recorders.end(begun, &ended, Timestamp::now())?;
-        tell(output, "the output", &hits);
+    /// Records the outcome of a text.
+    pub(super) fn end(&mut self, record: OpenRecord, sample: &Sample, output: Output) -> anyhow::Result<()> {
+        let outcome = Outcome { output: &sample.text, tokens: sample.tokens.len(), finish: sample.finish };
+        let hits = self.recorders.end(record, &outcome, Timestamp::now())?;
+        show_hits(output, "the output", &hits);
         self.remember("output", &hits);
         Ok(())
     }
@@ -104,15 +110,15 @@ impl Records {
         }
     }
 
-    /// Records that it failed. How far it came is not known: it counts in full.
-    pub(super) fn fail(&mut self, begun: Begun, max_tokens: usize) -> anyhow::Result<()> {
-        let ended = Ended { output: "", tokens: max_tokens, finish: Finish::Failed };
-        self.recorders.end(begun, &ended, Timestamp::now())?;
+    /// Records that a text failed. The number of generated tokens is not known, so `max_tokens` count.
+    pub(super) fn fail(&mut self, record: OpenRecord, max_tokens: usize) -> anyhow::Result<()> {
+        let outcome = Outcome { output: "", tokens: max_tokens, finish: Finish::Failed };
+        self.recorders.end(record, &outcome, Timestamp::now())?;
         Ok(())
     }
 }
 
-/// How tokens are chosen, as a record has it.
+/// Sampling parameters for a record.
 pub(super) fn parameters(sampling: &Sampling) -> Parameters {
     Parameters {
         temperature: sampling.temperature,
@@ -122,53 +128,54 @@ pub(super) fn parameters(sampling: &Sampling) -> Parameters {
     }
 }
 
-/// Scores a text, its record before and behind it.
+/// Scores a text with a record before and after it.
 pub(super) fn score(
     recorder: &mut Recorder,
-    (text, tokens): (&str, usize),
+    text: &str,
+    tokens: usize,
     justification: Option<&Prose>,
     score: impl FnOnce() -> anyhow::Result<Score>,
 ) -> anyhow::Result<Score> {
-    let asked = Asked {
+    let prompt = Prompt {
         task: Task::Score,
-        prompt: text,
-        prompt_tokens: tokens,
+        text,
+        tokens,
         max_tokens: 0,
         parameters: None,
         justification: justification.cloned(),
     };
-    let (begin, _) = recorder.begin(&asked, Timestamp::now())?;
+    let (begin, _) = recorder.begin(&prompt, Timestamp::now())?;
     let scored = score();
     let finish = if scored.is_ok() { Finish::Scored } else { Finish::Failed };
-    recorder.end(begin, &Ended { output: "", tokens: 0, finish }, Timestamp::now())?;
+    recorder.end(begin, &Outcome { output: "", tokens: 0, finish }, Timestamp::now())?;
     scored
 }
 
-/// Measures with a sealed checkpoint, its record before and behind. Nobody sees what is written, and no limit counts it.
-pub(super) fn measured<T>(
+/// Measures with a record before and after. The generated text is not shown, and no limit counts it.
+pub(super) fn measure<T>(
     recorder: &mut Recorder,
     measure: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let asked = Asked {
+    let prompt = Prompt {
         task: Task::Bench,
-        prompt: "",
-        prompt_tokens: 0,
+        text: "",
+        tokens: 0,
         max_tokens: 0,
         parameters: None,
         justification: None,
     };
-    let (begin, _) = recorder.begin(&asked, Timestamp::now())?;
+    let (begin, _) = recorder.begin(&prompt, Timestamp::now())?;
     let measured = measure();
     let finish = if measured.is_ok() { Finish::Length } else { Finish::Failed };
-    recorder.end(begin, &Ended { output: "", tokens: 0, finish }, Timestamp::now())?;
+    recorder.end(begin, &Outcome { output: "", tokens: 0, finish }, Timestamp::now())?;
     measured
 }
 
-/// The person reads what the auditors will.
-fn tell(output: Output, what: &str, hits: &[Hit]) {
+/// Shows the rules that the records name, which the auditors read.
+fn show_hits(output: Output, what: &str, hits: &[Hit]) {
     for hit in hits {
         output.note(format_args!(
-            "note: recorded: {what} meets the misuse rule `{}`: it {}",
+            "note: recorded: {what} matches the misuse rule `{}`: it {}",
             hit.rule, hit.reason
         ));
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::model::{Loaded, ModelArguments, utf8};
 use super::recording::Records;
-use super::sample::{Wanted, Writer, Written};
+use super::sample::{SampleOptions, Samples, Writer};
 use super::speculation::SpeculationArguments;
 use crate::cli::failure::Refusal;
 use crate::cli::home::Home;
@@ -18,12 +18,12 @@ use crate::client::Recorders;
 use crate::inference::{GenerationOptions, Sampling};
 use crate::name::Prose;
 
-/// Most bytes of a prompt.
-const MAX_PROMPT: u64 = 16 << 20;
+/// Maximum bytes of a prompt.
+const MAX_PROMPT_BYTES: u64 = 16 << 20;
 
-/// Run a checkpoint: continue a prompt, streaming the text as it comes
+/// Run a checkpoint: continue a prompt and stream the text
 ///
-/// Without a prompt the model begins a text of its own. Ctrl-C ends the text and keeps what was written.
+/// Without a prompt, the model starts a new text. Ctrl-C ends the text and keeps what was generated.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Run {
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Run {
     /// The text to continue, or - to read it from standard input
     prompt: Option<String>,
 
-    /// Most tokens to write; fewer where the context has less room behind the prompt
+    /// Maximum tokens to generate, limited by the room in the context
     #[arg(long, short = 'n', value_name = "N", default_value_t = 128)]
     max_tokens: usize,
 
@@ -40,42 +40,42 @@ pub(in crate::cli) struct Run {
     #[arg(long, short, value_name = "T", default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f32,
 
-    /// Consider only so many of the likeliest tokens; 0 considers all. OpenAI published its samples with 40
+    /// Sample from the K likeliest tokens only; 0 for all. OpenAI published its samples with 40
     #[arg(long, value_name = "K", default_value_t = 40)]
     top_k: usize,
 
-    /// Consider only the likeliest tokens that together have this probability
+    /// Sample from the likeliest tokens that together have probability P
     #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
     top_p: f32,
 
-    /// The same seed gives the same text; drawn at random if not given
+    /// Seed of the random draws, for reproducible text; random by default
     #[arg(long)]
     seed: Option<u64>,
 
-    /// End before this text; may be given several times
+    /// End before this string; may be given several times
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
 
     #[command(flatten)]
     speculation: SpeculationArguments,
 
-    /// Write so many texts at the same time, with seeds that follow one another
+    /// Generate N texts in one batch, with consecutive seeds
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
 
-    /// Show each token's log probability and those of the N likeliest
+    /// Show the log probability of each token and of the N likeliest
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
     logprobs: Option<usize>,
 
-    /// Keep the end of a prompt that is too long, with room for --max-tokens in up to half of the context
+    /// If the prompt is too long, keep its end, with room for --max-tokens up to half of the context
     #[arg(long)]
     truncate: bool,
 
-    /// Why it is done although a rule of misuse asks: the auditors read it
+    /// Justification for a prompt that a misuse rule questions; the auditors read it
     #[arg(long, value_name = "REASON")]
     justify: Option<Prose>,
 
-    /// Write on past the token that ends a text
+    /// Continue after an end-of-text token
     #[arg(long)]
     ignore_eos: bool,
 }
@@ -86,25 +86,25 @@ impl Run {
         interrupt::remember_when_asked();
         let bar = Bar::before(output);
         let mut loaded = self.model.load(home, output, &bar)?;
-        let mut draft = self.speculation.load(&self.model.load, (home, output), (&loaded, &bar))?;
+        let mut draft = self.speculation.load(&self.model.load, home, output, &loaded, &bar)?;
         drop(bar);
         let recorders = [loaded.recorder.take(), draft.as_mut().and_then(|draft| draft.recorder.take())];
         let prompt = self.fit(self.prompt_tokens(&loaded, text.as_deref())?, &loaded)?;
         let (model, tokenizer) = (&loaded.model, &loaded.tokenizer);
-        let speculation = self.speculation.of(draft.as_ref());
+        let speculation = self.speculation.speculation(draft.as_ref());
         let writer = Writer { model, tokenizer, speculation, prompt: &prompt, output };
-        let recorders = Recorders::of(recorders.into_iter().flatten());
-        let mut records = Records::of(recorders, tokenizer.decode(&prompt), self.justify.clone());
+        let recorders = Recorders::new(recorders.into_iter().flatten());
+        let mut records = Records::new(recorders, tokenizer.decode(&prompt), self.justify.clone());
         let room = model.config().context + 1 - prompt.len();
         if self.max_tokens > room {
             output.note(format_args!(
-                "note: the context has room for {room} tokens behind the prompt: no text gets more"
+                "note: each text ends after {room} tokens: the context has no room for more after the prompt"
             ));
         }
         let options = self.options(self.seed.unwrap_or_else(rand::random), room);
-        let wanted = Wanted { texts: self.samples, options, stop: &self.stop };
-        let Written { samples, failure } = writer.write(&wanted, &mut records)?;
-        let written = samples.len();
+        let sample_options = SampleOptions { texts: self.samples, options, stop: &self.stop };
+        let Samples { samples, failure } = writer.generate(&sample_options, &mut records)?;
+        let generated = samples.len();
         if output.is_json() {
             let result = json!({
                 "checkpoint": loaded.checkpoint,
@@ -115,17 +115,17 @@ impl Run {
                 "samples": samples,
                 "rules_met": records.rules_met(),
             });
-            if written > 0 || failure.is_none() {
+            if generated > 0 || failure.is_none() {
                 output.result(&result, "")?;
             }
         }
-        // What was written before is counted, and shown above.
-        failure.map_or(Ok(()), |error| Err(not_all(error, written, self.samples)))
+        // The texts before the failure are recorded, and shown above.
+        failure.map_or(Ok(()), |error| Err(with_progress(error, generated, self.samples)))
     }
 
-    /// The prompt's text; none where tokens are given, or nothing at all.
+    /// The text of the prompt; `None` if tokens are given, or no prompt at all.
     fn prompt_text(&self) -> anyhow::Result<Option<String>> {
-        let read = || utf8(read_stdin(MAX_PROMPT)?, "standard input").map(Some);
+        let read = || utf8(read_stdin(MAX_PROMPT_BYTES)?, "standard input").map(Some);
         match (self.prompt.as_deref(), &self.model.tokens) {
             (Some(_), Some(_)) => {
                 Err(Refusal::usage("both a prompt and --tokens are given", "give one of them").into())
@@ -133,7 +133,7 @@ impl Run {
             (Some("-"), None) => read(),
             (Some(text), None) => Ok(Some(text.to_owned())),
             (None, Some(_)) => Ok(None),
-            // A script that pipes text in means it as the prompt; a person at a terminal is not kept waiting.
+            // Piped text is the prompt; on a terminal, the command does not wait for input.
             (None, None) if !io::stdin().is_terminal() => Ok(read()?.filter(|text| !text.is_empty())),
             (None, None) => Ok(None),
         }
@@ -147,9 +147,9 @@ impl Run {
         if !tokens.is_empty() {
             return Ok(tokens);
         }
-        let beginning = loaded.model.config().begin_token.or(loaded.tokenizer.end_of_text());
-        beginning.map(|token| vec![token]).ok_or_else(|| {
-            Refusal::usage("this checkpoint has no token with which a text begins", "give a prompt").into()
+        let begin_token = loaded.model.config().begin_token.or(loaded.tokenizer.end_of_text());
+        begin_token.map(|token| vec![token]).ok_or_else(|| {
+            Refusal::usage("a prompt is required: this checkpoint has no begin token", "give a prompt").into()
         })
     }
 
@@ -186,10 +186,10 @@ impl Run {
     }
 }
 
-/// Says how many texts were written before one could not be.
-fn not_all(error: anyhow::Error, written: usize, wanted: u32) -> anyhow::Error {
-    match written {
+/// Adds the number of texts that were generated before the failure.
+fn with_progress(error: anyhow::Error, generated: usize, texts: u32) -> anyhow::Error {
+    match generated {
         0 => error,
-        _ => error.context(format!("{written} of {wanted} texts were written")),
+        _ => error.context(format!("only {generated} of {texts} texts were generated")),
     }
 }

@@ -1,4 +1,4 @@
-//! Writes texts from one prompt, several at a time, shows them in their order, and describes them.
+//! Generates several texts from one prompt in a batch, and shows them in order.
 
 use std::ops::ControlFlow;
 
@@ -7,19 +7,19 @@ use serde::Serialize;
 use super::recording::Records;
 use crate::cli::interrupt;
 use crate::cli::output::{CannotPrint, Output};
-use crate::client::{self, Begun};
+use crate::client::{self, OpenRecord};
 use crate::inference::tokenizer::Tokenizer;
 use crate::inference::{
-    Batch, Completing, Completion, Event, Finish, Generation, GenerationOptions, KeyValueCache,
-    LogProbability, Model, Sampling, Speculation, Step, TextId,
+    Batch, Completion, CompletionBuilder, Event, Finish, Generation, GenerationOptions, KeyValueCache,
+    LogProbability, Model, Sampling, ScoredToken, SequenceId, Speculation,
 };
 use crate::usage;
 
-/// Most texts that are written at a time, and memory that what they have read may take together.
-const AT_A_TIME: usize = 16;
+/// Maximum texts in a batch, and maximum bytes of their caches.
+const MAX_BATCH: usize = 16;
 const MAX_CACHED_BYTES: u64 = 1 << 30;
 
-/// One text, as `--json` shows it.
+/// One text, as `--json` prints it.
 #[derive(Serialize)]
 pub(super) struct Sample {
     seed: u64,
@@ -49,7 +49,7 @@ struct Likely {
     logprob: f64,
 }
 
-/// A model with a prompt, and what guesses for it.
+/// A model and a prompt.
 pub(super) struct Writer<'a> {
     pub(super) model: &'a Model,
     pub(super) tokenizer: &'a Tokenizer,
@@ -58,45 +58,49 @@ pub(super) struct Writer<'a> {
     pub(super) output: Output,
 }
 
-/// What to write: so many texts, the first with this seed, each with the next.
-pub(super) struct Wanted<'a> {
+/// The texts to generate; the seed of each is one more than the last.
+pub(super) struct SampleOptions<'a> {
     pub(super) texts: u32,
     pub(super) options: GenerationOptions,
     pub(super) stop: &'a [String],
 }
 
-/// The texts that were written, and why there are no more.
-pub(super) struct Written {
+/// The generated texts, and the error that ended the generation.
+pub(super) struct Samples {
     pub(super) samples: Vec<Sample>,
     pub(super) failure: Option<anyhow::Error>,
 }
 
-/// A text under way.
-struct Open<'a> {
-    id: TextId,
+/// A running text.
+struct OpenText<'a> {
+    id: SequenceId,
     turn: usize,
     seed: u64,
-    begun: Begun,
-    completing: Completing<'a>,
+    record: OpenRecord,
+    builder: CompletionBuilder<'a>,
     tokens: usize,
     reports: Vec<TokenReport>,
 }
 
 impl Writer<'_> {
-    /// Writes the texts, streaming the first that has not ended; Ctrl-C ends them all. If one cannot be written, those before it are still
-    /// ended and shown.
-    pub(super) fn write(&self, wanted: &Wanted<'_>, records: &mut Records) -> anyhow::Result<Written> {
-        let at_a_time = self.at_a_time(&wanted.options);
-        let mut batch = Batch::new(self.model, at_a_time).speculating(self.speculation)?;
-        let mut turns = Turns::new(self.output, wanted);
-        let (mut open, mut started, mut failure) = (Vec::<Open<'_>>::new(), 0, None);
+    /// Generates the texts and streams the first one that has not ended; Ctrl-C ends them all. If one fails, the texts before it still end
+    /// and are shown.
+    pub(super) fn generate(
+        &self,
+        request: &SampleOptions<'_>,
+        records: &mut Records,
+    ) -> anyhow::Result<Samples> {
+        let max_batch = self.batch_size(&request.options);
+        let mut batch = Batch::new(self.model, max_batch).with_speculation(self.speculation)?;
+        let mut display = SampleDisplay::new(self.output, request);
+        let (mut open, mut started, mut failure) = (Vec::<OpenText<'_>>::new(), 0, None);
         loop {
             while failure.is_none()
-                && open.len() < at_a_time
-                && started < wanted.texts
+                && open.len() < max_batch
+                && started < request.texts
                 && !interrupt::asked_to_stop()
             {
-                match self.begin(wanted, started, (&mut batch, records)) {
+                match self.begin(request, started, &mut batch, records) {
                     Ok(text) => open.push(text),
                     Err(error) => failure = Some(error),
                 }
@@ -106,13 +110,13 @@ impl Writer<'_> {
                 break;
             }
             let mut ended = Vec::new();
-            batch.pass(&mut |id, event| {
+            batch.step(&mut |id, event| {
                 let Some(at) = open.iter().position(|text| text.id == id) else {
                     return ControlFlow::Break(Finish::Cancelled);
                 };
                 match event {
                     Event::Prompt(_) => ControlFlow::Continue(()),
-                    Event::Token(step) => match self.hear(&mut open[at], step, (&mut turns, records)) {
+                    Event::Token(token) => match self.on_token(&mut open[at], token, &mut display, records) {
                         Ok(next) => next,
                         Err(error) => {
                             failure = failure.take().or(Some(error.into()));
@@ -130,60 +134,62 @@ impl Writer<'_> {
                 }
             });
             for (text, ending) in ended {
-                let ending = self.end(text, ending, (wanted, &mut turns, records));
+                let ending = self.end(text, ending, request, &mut display, records);
                 failure = failure.or(ending.err());
             }
         }
-        Ok(Written { samples: turns.finish()?, failure })
+        Ok(Samples { samples: display.finish()?, failure })
     }
 
-    fn at_a_time(&self, options: &GenerationOptions) -> usize {
-        // A device reads one text after another.
-        let max = if self.model.processor().is_some() { AT_A_TIME } else { 1 };
+    fn batch_size(&self, options: &GenerationOptions) -> usize {
+        // A device handles one sequence at a time.
+        let max = if self.model.processor().is_some() { MAX_BATCH } else { 1 };
         let positions = self.prompt.len().saturating_add(options.max_tokens).min(self.model.config().context);
-        let fit = MAX_CACHED_BYTES / KeyValueCache::bytes_of(self.model, positions).max(1);
+        let fit = MAX_CACHED_BYTES / KeyValueCache::max_bytes(self.model, positions).max(1);
         max.min(usize::try_from(fit).unwrap_or(max)).max(1)
     }
 
-    /// Begins one text: nothing is written before its record is durable.
+    /// Begins one text after its record is durable.
     fn begin(
         &self,
-        wanted: &Wanted<'_>,
+        request: &SampleOptions<'_>,
         turn: u32,
-        (batch, records): (&mut Batch<'_>, &mut Records),
-    ) -> anyhow::Result<Open<'_>> {
-        let seed = wanted.options.sampling.seed.wrapping_add(turn.into());
-        let sampling = Sampling { seed, ..wanted.options.sampling };
-        let options = GenerationOptions { sampling, ..wanted.options };
+        batch: &mut Batch<'_>,
+        records: &mut Records,
+    ) -> anyhow::Result<OpenText<'_>> {
+        let seed = request.options.sampling.seed.wrapping_add(turn.into());
+        let sampling = Sampling { seed, ..request.options.sampling };
+        let options = GenerationOptions { sampling, ..request.options };
         let id = batch.begin(self.prompt.to_vec(), &options)?;
-        let begun = match records.begin(self, &options) {
-            Ok(begun) => begun,
+        let record = match records.begin(self, &options) {
+            Ok(record) => record,
             Err(error) => {
                 batch.cancel(id);
                 return Err(error);
             }
         };
-        let completing = Completing::new(self.tokenizer, wanted.stop.to_vec());
-        Ok(Open { id, turn: turn as usize, seed, begun, completing, tokens: 0, reports: Vec::new() })
+        let builder = CompletionBuilder::new(self.tokenizer, request.stop.to_vec());
+        Ok(OpenText { id, turn: turn as usize, seed, record, builder, tokens: 0, reports: Vec::new() })
     }
 
-    /// Takes a token: what it adds is stored before it is shown.
-    fn hear(
+    /// Handles a token: its text is stored before it is shown.
+    fn on_token(
         &self,
-        text: &mut Open<'_>,
-        step: &Step,
-        (turns, records): (&mut Turns, &mut Records),
+        text: &mut OpenText<'_>,
+        token: &ScoredToken,
+        display: &mut SampleDisplay,
+        records: &mut Records,
     ) -> Result<ControlFlow<Finish>, client::Error> {
-        let (certain, stopped) = text.completing.push(step);
+        let (certain, stopped) = text.builder.push(token.token);
         text.tokens += 1;
-        records.wrote(&text.begun, &certain, text.tokens)?;
-        if let Some(log_probability) = &step.log_probability {
-            text.reports.push(report(self.tokenizer, step.token, log_probability));
+        records.append(&text.record, &certain, text.tokens)?;
+        if let Some(log_probability) = &token.log_probability {
+            text.reports.push(report(self.tokenizer, token.token, log_probability));
         }
-        turns.piece(text.turn, &certain);
+        display.piece(text.turn, &certain);
         Ok(if stopped {
             ControlFlow::Break(Finish::Stop)
-        } else if turns.closed.is_some() || interrupt::asked_to_stop() {
+        } else if display.closed.is_some() || interrupt::asked_to_stop() {
             ControlFlow::Break(Finish::Cancelled)
         } else {
             ControlFlow::Continue(())
@@ -192,49 +198,51 @@ impl Writer<'_> {
 
     fn end(
         &self,
-        text: Open<'_>,
+        text: OpenText<'_>,
         ending: Result<Generation, crate::inference::Error>,
-        (wanted, turns, records): (&Wanted<'_>, &mut Turns, &mut Records),
+        request: &SampleOptions<'_>,
+        display: &mut SampleDisplay,
+        records: &mut Records,
     ) -> anyhow::Result<()> {
-        let Open { turn, seed, begun, completing, reports, .. } = text;
+        let OpenText { turn, seed, record, builder, reports, .. } = text;
         let generation = match ending {
             Ok(generation) => generation,
             Err(error) => {
-                records.fail(begun, wanted.options.max_tokens)?;
+                records.fail(record, request.options.max_tokens)?;
                 return Err(error.into());
             }
         };
-        let (completion, held) = completing.finish(generation);
-        turns.piece(turn, &completion.text[completion.text.len() - held..]);
-        let logprobs = wanted.options.log_probabilities.map(|_| reports);
+        let (completion, held) = builder.finish(generation);
+        display.piece(turn, &completion.text[completion.text.len() - held..]);
+        let logprobs = request.options.log_probabilities.map(|_| reports);
         let sample = describe(completion, seed, logprobs);
-        records.end(begun, &sample, self.output)?;
-        turns.end(turn, sample);
+        records.end(record, &sample, self.output)?;
+        display.end(turn, sample);
         Ok(())
     }
 }
 
-/// Shows texts that are written at the same time one after another.
-struct Turns {
+/// Shows texts of one batch one after another.
+struct SampleDisplay {
     output: Output,
     texts: u32,
     seed: u64,
-    /// The text that is shown as it comes.
+    /// The text that is streamed.
     current: usize,
-    /// What came of those behind it.
+    /// The pieces of the texts after it.
     pending: Vec<String>,
     ended: Vec<Option<Sample>>,
     shown: Vec<Sample>,
-    /// Why nothing can be shown any more.
+    /// The error of printing, after which nothing is shown.
     closed: Option<CannotPrint>,
 }
 
-impl Turns {
-    fn new(output: Output, wanted: &Wanted<'_>) -> Self {
+impl SampleDisplay {
+    fn new(output: Output, request: &SampleOptions<'_>) -> Self {
         let mut this = Self {
             output,
-            texts: wanted.texts,
-            seed: wanted.options.sampling.seed,
+            texts: request.texts,
+            seed: request.options.sampling.seed,
             current: 0,
             pending: Vec::new(),
             ended: Vec::new(),
@@ -292,7 +300,7 @@ impl Turns {
         }
     }
 
-    /// For people: the log probabilities, and how it ended.
+    /// Shows the log probabilities, and how the text ended.
     fn ending(&mut self, sample: &Sample) {
         for report in sample.logprobs.iter().flatten() {
             let likeliest = report.likeliest.iter();
@@ -301,11 +309,11 @@ impl Turns {
             let likeliest = likeliest.join(", ");
             self.show(format_args!("{:8.3}  {:?}  {likeliest}\n", report.logprob, report.text));
         }
-        let written = sample.tokens.len();
-        let rate = written.saturating_sub(1) as f64 / sample.decode_seconds.max(1e-9);
+        let generated = sample.tokens.len();
+        let rate = generated.saturating_sub(1) as f64 / sample.decode_seconds.max(1e-9);
         if self.output.draws_progress() {
             self.output.note(format_args!(
-                "[{written} tokens after {}, {rate:.0} a second, seed {}, ended by {}]",
+                "[{generated} tokens after {}, {rate:.0} a second, seed {}, ended by {}]",
                 sample.prompt_tokens, sample.seed, sample.finish,
             ));
         }

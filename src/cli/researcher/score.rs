@@ -16,7 +16,7 @@ use crate::cli::units;
 use crate::inference::{self, Score};
 use crate::name::Prose;
 
-/// Most bytes of a text to score.
+/// Maximum bytes of a text to score.
 const MAX_TEXT: u64 = 256 << 20;
 
 /// Score a text: how well a checkpoint predicts it, in bits per byte and perplexity
@@ -31,11 +31,11 @@ pub(in crate::cli) struct ScoreCommand {
     /// The text, or - to read it from standard input
     file: Option<PathBuf>,
 
-    /// Tokens by which the window advances; half of the context if not given
+    /// Tokens by which the window advances; by default half of the context
     #[arg(long, value_name = "N")]
     stride: Option<usize>,
 
-    /// Why it is done although a rule of misuse asks: the auditors read it
+    /// Justification for a text that a misuse rule questions; the auditors read it
     #[arg(long, value_name = "REASON")]
     justify: Option<Prose>,
 }
@@ -55,34 +55,29 @@ impl ScoreCommand {
             let message = "a text of fewer than two tokens cannot be scored: nothing in it is predicted";
             return Err(Refusal::usage(message, "give a longer text").into());
         }
-        let score = self.score(&mut loaded, (&tokens, stride), &bar)?;
-        // What rounding costs can only be told beside the weights as they are.
+        let score = self.score(&mut loaded, &tokens, stride, &bar)?;
+        // The cost of rounding needs a score of the unrounded weights.
         let unrounded = match self.model.load.unrounded() {
             None => None,
             Some(load) => {
-                let mut stored = load.load((&self.model.checkpoint, Texts::Decoded), home, (output, &bar))?;
-                let score = self.score(&mut stored, (&tokens, stride), &bar)?;
+                let mut stored = load.load(&self.model.checkpoint, Texts::Decoded, home, output, &bar)?;
+                let score = self.score(&mut stored, &tokens, stride, &bar)?;
                 Some((stored.model.precision().to_string().to_lowercase(), score))
             }
         };
         drop(bar);
         let bytes = text.map(|text| text.len() as u64);
-        report(&loaded, (&score, unrounded), (stride, bytes), output)
+        report(&loaded, &score, unrounded, stride, bytes, output)
     }
 
-    fn score(
-        &self,
-        loaded: &mut Loaded,
-        (tokens, stride): (&[u32], usize),
-        bar: &Bar,
-    ) -> anyhow::Result<Score> {
+    fn score(&self, loaded: &mut Loaded, tokens: &[u32], stride: usize, bar: &Bar) -> anyhow::Result<Score> {
         let recorder = loaded.recorder.take();
         let score = || inference::score(&loaded.model, tokens, stride, bar).map_err(anyhow::Error::from);
         match recorder {
             None => score(),
             Some(mut recorder) => {
                 let read = loaded.tokenizer.decode(tokens);
-                recording::score(&mut recorder, (&read, tokens.len()), self.justify.as_ref(), score)
+                recording::score(&mut recorder, &read, tokens.len(), self.justify.as_ref(), score)
             }
         }
     }
@@ -113,8 +108,10 @@ impl ScoreCommand {
 
 fn report(
     loaded: &Loaded,
-    (score, unrounded): (&Score, Option<(String, Score)>),
-    (stride, bytes): (usize, Option<u64>),
+    score: &Score,
+    unrounded: Option<(String, Score)>,
+    stride: usize,
+    bytes: Option<u64>,
     output: Output,
 ) -> anyhow::Result<()> {
     let id = &loaded.checkpoint;

@@ -18,22 +18,22 @@ use crate::cli::operator::registry::serve::begin_log;
 use crate::cli::output::Output;
 use crate::cli::progress::Bar;
 use crate::client::Recorders;
-use crate::endpoint::{Endpoint, Key, Listening, Served, Settings};
+use crate::endpoint::{Endpoint, EndpointListener, Key, Served, Settings};
 use crate::name::Prose;
 
-/// Where the key is read from: an argument could be seen by everybody on the machine.
+/// Environment variable of the API key. An argument would be visible to every user of the machine.
 const KEY_VARIABLE: &str = "PORTCULLIS_API_KEY";
 
-/// Serve a checkpoint on this machine: OpenAI's completions API, for its clients and whatever speaks it
+/// Serve a checkpoint on this machine with OpenAI's completions API
 ///
-/// Several texts are written at the same time. Every one made with a sealed checkpoint is recorded before its first token.
-/// With PORTCULLIS_API_KEY set, clients must send that key; without it only this machine is answered.
+/// Completions of several requests are generated in one batch. Every completion of a sealed checkpoint is recorded before its first token.
+/// If PORTCULLIS_API_KEY is set, clients must send that key; otherwise only loopback requests are accepted.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
     /// A checkpoint of your vault, or the folder of an imported one
     checkpoint: PathBuf,
 
-    /// Where to listen; port 0 takes any that is free
+    /// Address to listen on; port 0 takes a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
@@ -43,15 +43,15 @@ pub(in crate::cli) struct Serve {
     #[command(flatten)]
     speculation: SpeculationArguments,
 
-    /// Most texts to write at the same time; fewer where memory is short
+    /// Maximum completions in a batch, limited by memory
     #[arg(long, value_name = "N", default_value_t = 16)]
     at_a_time: usize,
 
-    /// Most texts under way and waiting; who comes then is told to try again (429)
+    /// Maximum completions running or queued; further requests get 429
     #[arg(long, value_name = "N", default_value_t = 256)]
     queue: usize,
 
-    /// Why it is done although a rule of misuse asks: the auditors read it
+    /// Justification for prompts that a misuse rule questions; the auditors read it
     #[arg(long, value_name = "REASON")]
     justify: Option<Prose>,
 }
@@ -62,16 +62,16 @@ impl Serve {
             listen: self.listen,
             key: key()?,
             max_texts: self.queue.max(1),
-            at_a_time: self.at_a_time.max(1),
+            max_batch: self.at_a_time.max(1),
         };
-        // Before minutes are spent on loading.
-        let listening = Listening::new(settings)?;
+        // Bind before loading, which may take minutes.
+        let listener = EndpointListener::new(settings)?;
         begin_log(output.is_json(), output)?;
         let bar = Bar::before(output);
-        let mut loaded = self.load.load((&self.checkpoint, Texts::Encoded), home, (output, &bar))?;
-        let mut draft = self.speculation.load(&self.load, (home, output), (&loaded, &bar))?;
+        let mut loaded = self.load.load(&self.checkpoint, Texts::Encoded, home, output, &bar)?;
+        let mut draft = self.speculation.load(&self.load, home, output, &loaded, &bar)?;
         drop(bar);
-        let ledger = self.ledger(&mut loaded, draft.as_mut(), (home, output))?;
+        let ledger = self.ledger(&mut loaded, draft.as_mut(), home, output)?;
         let recorded = ledger.is_kept();
         let served = Served {
             checkpoint: loaded.checkpoint,
@@ -83,7 +83,7 @@ impl Serve {
         let (name, seconds) = (served.checkpoint.clone(), loaded.seconds);
         let runtime = Runtime::new().context("cannot start the server's threads")?;
         runtime.block_on(async {
-            let endpoint = Endpoint::new(served, Box::new(ledger), listening)?;
+            let endpoint = Endpoint::new(served, Box::new(ledger), listener)?;
             stop_when_asked(endpoint.stopper());
             let url = format!("http://{}/v1", endpoint.address());
             let result = json!({ "listening": url, "checkpoint": name, "recorded": recorded, "load_seconds": seconds });
@@ -97,7 +97,8 @@ impl Serve {
         &self,
         loaded: &mut Loaded,
         draft: Option<&mut Loaded>,
-        (home, output): (&Home, Output),
+        home: &Home,
+        output: Output,
     ) -> anyhow::Result<Records> {
         let mut sealed = Vec::new();
         let mut recorders = Vec::new();
@@ -107,7 +108,7 @@ impl Serve {
                 recorders.push(recorder);
             }
         }
-        Records::new(Recorders::of(recorders), sealed, self.justify.clone(), (home, output))
+        Records::new(Recorders::new(recorders), sealed, self.justify.clone(), home, output)
     }
 }
 
@@ -116,13 +117,13 @@ fn key() -> anyhow::Result<Option<Key>> {
         Err(std::env::VarError::NotPresent) => Ok(None),
         text => {
             let key = text.ok().and_then(|text| Key::new(text).ok());
-            let unusable = || {
+            let invalid = || {
                 Refusal::usage(
-                    format!("{KEY_VARIABLE} is no key"),
-                    "set it to at least 16 visible ASCII characters, such as `openssl rand -hex 16` prints",
+                    format!("{KEY_VARIABLE} is not a valid API key"),
+                    "set it to at least 16 visible ASCII characters, for example with `openssl rand -hex 16`",
                 )
             };
-            Ok(Some(key.ok_or_else(unusable)?))
+            Ok(Some(key.ok_or_else(invalid)?))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `run` and `serve` are told of guesses: `--draft`, `--lookup`.
+//! The options of speculative decoding: `--draft` and `--lookup`.
 
 use std::path::PathBuf;
 
@@ -11,48 +11,50 @@ use crate::cli::output::Output;
 use crate::inference::{self, Speculation};
 use crate::progress::Progress;
 
-/// Where guesses of what follows come from. They change how long a text takes, never the text.
+/// The source of guesses. It changes the speed, never the text.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SpeculationArguments {
-    /// Let a smaller checkpoint of the same family guess ahead: the text stays the same and comes sooner where it guesses well
+    /// Guess with a smaller checkpoint of the same family: faster if it guesses well, with the same text
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "lookup", help_heading = "Model")]
     draft: Option<PathBuf>,
 
-    /// Guess that what followed the last few tokens before follows them again: for texts that repeat themselves or their prompt
+    /// Guess from earlier occurrences of the last tokens: faster for texts that repeat themselves or their prompt
     #[arg(long, help_heading = "Model")]
     lookup: bool,
 }
 
 impl SpeculationArguments {
-    /// Loads the checkpoint that guesses, as the one that writes was loaded. It has a gate and a record of its own.
+    /// Loads the draft like the checkpoint itself. It has its own gate and its own record.
     pub(in crate::cli) fn load(
         &self,
         how: &LoadArguments,
-        (home, output): (&Home, Output),
-        (writer, progress): (&Loaded, &dyn Progress),
+        home: &Home,
+        output: Output,
+        model: &Loaded,
+        progress: &dyn Progress,
     ) -> anyhow::Result<Option<Loaded>> {
         let Some(checkpoint) = &self.draft else { return Ok(None) };
-        let draft = how.load((checkpoint, Texts::Decoded), home, (output, progress))?;
-        if !draft.tokenizer.is_same_as(&writer.tokenizer) {
-            let message = format!("{} has another tokenizer than {}", draft.checkpoint, writer.checkpoint);
+        let draft = how.load(checkpoint, Texts::Decoded, home, output, progress)?;
+        if !draft.tokenizer.is_same_as(&model.tokenizer) {
+            let message = format!("{} and {} have different tokenizers", draft.checkpoint, model.checkpoint);
             let hint = "give --draft a smaller checkpoint of the same family";
             return Err(Refusal::usage(message, hint).into());
         }
-        // The same texts do not make the same logits: embeddings may be padded beyond what the tokenizer knows.
-        let (known, own) = (draft.model.config().vocabulary, writer.model.config().vocabulary);
+        // Equal tokenizers do not imply equal vocabularies: embeddings may be padded.
+        let (known, own) = (draft.model.config().vocabulary, model.model.config().vocabulary);
         if known != own {
             return Err(inference::Error::ForeignDraft { draft: known, vocabulary: own }.into());
         }
         Ok(Some(draft))
     }
 
-    /// Whether guesses come from what was there before.
+    /// Whether guesses come from earlier tokens.
     pub(in crate::cli) fn lookup(&self) -> bool {
         self.lookup
     }
 
-    /// What guesses.
-    pub(in crate::cli) fn of<'m>(&self, draft: Option<&'m Loaded>) -> Speculation<'m> {
+    /// The source of guesses.
+    pub(in crate::cli) fn speculation<'m>(&self, draft: Option<&'m Loaded>) -> Speculation<'m> {
         match (draft, self.lookup) {
             (Some(draft), _) => Speculation::Draft(&draft.model),
             (None, true) => Speculation::Lookup,

@@ -1,77 +1,79 @@
-//! Guesses what follows, so that one pass over the weights can write several tokens of a text.
+//! Speculative decoding: guesses the next tokens, so that one forward pass can add several tokens to a sequence.
 //!
-//! A guess is read together with the last token; the logits behind it are the text's own if the guess is what the text goes on
-//! with, and otherwise are thrown away. Each token is drawn from the model's own logits with the text's own draw, so a text is
-//! the same token by token with and without guesses, and its distribution with it. (Leviathan et al. 2023 accept more guesses
-//! and keep the distribution, not the text.) A model that guesses uses the very draw that will be used on its guess: where two
-//! models agree roughly, one draw takes them to the same token more often than two would.
+//! The model reads a guess together with the last token. The logits after it are used if the guess is the next token, and dropped
+//! otherwise. Every token is drawn from the model's own logits with the sequence's own draw, so guesses change neither the tokens nor
+//! their distribution. (Leviathan et al. 2023 accept more guesses and preserve only the distribution.) A draft model uses the draw of the
+//! position that it guesses: if two models roughly agree, the same draw leads to the same token more often than two draws would.
 
-use super::text::{State, Text};
-use crate::inference::{Error, Model, Reading};
+use super::sequence::{Sequence, State};
+use crate::inference::{Error, Model, SequenceInput};
 
-/// Guesses of one text in one pass.
-const MAX: usize = 12;
-/// Guesses of all texts in one pass: more would cost a pass more than they save.
-const MAX_OF_ALL: usize = 32;
-/// Tokens that must have been there before for what followed them to be a guess.
+/// Maximum guesses for one sequence in one step.
+const MAX_GUESSES: usize = 12;
+/// Maximum guesses for all sequences in one step; more would cost more than they save.
+const MAX_TOTAL_GUESSES: usize = 32;
+/// Lengths of the repeated runs of tokens that lookup searches for.
 const LOOKUP: std::ops::RangeInclusive<usize> = 2..=4;
 
-/// Where guesses come from.
+/// The source of guesses. It changes the speed of a batch, never its tokens.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Speculation<'m> {
-    /// Nothing is guessed.
+    /// No guesses.
     #[default]
     None,
-    /// What followed the last few tokens before, in the prompt or behind it.
+    /// The tokens that followed an earlier occurrence of the last few tokens, in the prompt or after it.
     Lookup,
-    /// What a smaller model with the same vocabulary would write.
+    /// The tokens that a smaller model with the same vocabulary would choose.
     Draft(&'m Model),
 }
 
-/// How many tokens are guessed next: more after guesses that were right, fewer after one that was not.
+/// The number of tokens to guess next: more after right guesses, fewer after a wrong one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Reach(usize);
+pub(super) struct GuessCount(usize);
 
-impl Default for Reach {
+impl Default for GuessCount {
     fn default() -> Self {
         Self(4)
     }
 }
 
-impl Reach {
-    pub(super) fn learn(&mut self, drafted: usize, right: usize) {
-        self.0 = if right == drafted { (self.0 + 2).min(MAX) } else { (right + 1).min(MAX) };
+impl GuessCount {
+    pub(super) fn update(&mut self, drafted: usize, right: usize) {
+        self.0 = if right == drafted { (self.0 + 2).min(MAX_GUESSES) } else { (right + 1).min(MAX_GUESSES) };
     }
 }
 
-/// Guesses what follows in every text that is being written.
-pub(super) fn draft(speculation: &Speculation<'_>, running: &mut [Text]) {
-    let writing = running.iter_mut().filter(|text| text.unread() == 1 && !text.has_ended());
-    let mut writing: Vec<&mut State> = writing.map(|text| &mut text.state).collect();
-    let share = (MAX_OF_ALL / writing.len().max(1)).max(1);
+/// Guesses the next tokens of every sequence whose prompt was read.
+pub(super) fn draft(speculation: &Speculation<'_>, running: &mut [Sequence]) {
+    let generating =
+        running.iter_mut().filter(|sequence| sequence.unread_count() == 1 && !sequence.has_ended());
+    let mut generating: Vec<&mut State> = generating.map(|sequence| &mut sequence.state).collect();
+    let share = (MAX_TOTAL_GUESSES / generating.len().max(1)).max(1);
     match speculation {
         Speculation::None => {}
         Speculation::Lookup => {
-            for state in writing {
+            for state in generating {
                 let max = max_drafted(state, share);
                 state.drafted = lookup(&state.history, max);
             }
         }
-        // Where the other model fails there is no guess.
+        // If the draft model fails, there are no guesses.
         Speculation::Draft(model) => {
-            if with_model(model, &mut writing, share).is_err() {
-                writing.iter_mut().for_each(|state| (state.draft_cache, state.drafted) = (None, Vec::new()));
+            if draft_with_model(model, &mut generating, share).is_err() {
+                generating
+                    .iter_mut()
+                    .for_each(|state| (state.draft_cache, state.drafted) = (None, Vec::new()));
             }
         }
     }
 }
 
-/// How many tokens to guess: the last one that may be written needs no guess behind it.
+/// The number of tokens to guess; nothing follows the last token that may be generated.
 fn max_drafted(state: &State, share: usize) -> usize {
-    state.reach.0.min(share).min(state.left().saturating_sub(1))
+    state.guess_count.0.min(share).min(state.remaining().saturating_sub(1))
 }
 
-/// What followed the last tokens when they stood there last, by the longest run of them that did.
+/// The tokens after the most recent earlier occurrence of the longest run of last tokens.
 fn lookup(history: &[u32], max: usize) -> Vec<u32> {
     for length in LOOKUP.rev() {
         let Some(begin) = history.len().checked_sub(length) else { continue };
@@ -83,21 +85,21 @@ fn lookup(history: &[u32], max: usize) -> Vec<u32> {
     Vec::new()
 }
 
-/// Lets a smaller model go on with each text.
-fn with_model(model: &Model, writing: &mut [&mut State], share: usize) -> Result<(), Error> {
+/// Guesses with a draft model.
+fn draft_with_model(model: &Model, generating: &mut [&mut State], share: usize) -> Result<(), Error> {
     let context = model.config().context;
-    for state in writing.iter_mut().filter(|state| state.draft_cache.is_none()) {
+    for state in generating.iter_mut().filter(|state| state.draft_cache.is_none()) {
         state.draft_cache = Some(model.cache(context)?);
     }
-    let max: Vec<usize> = writing
+    let max: Vec<usize> = generating
         .iter()
         .map(|state| max_drafted(state, share).min(context.saturating_sub(state.history.len())))
         .collect();
-    let mut going: Vec<bool> = max.iter().map(|&max| max > 0).collect();
-    while going.iter().any(|&going| going) {
+    let mut active: Vec<bool> = max.iter().map(|&max| max > 0).collect();
+    while active.iter().any(|&active| active) {
         let mut which = Vec::new();
         let (mut parts, mut samplers) = (Vec::new(), Vec::new());
-        for (i, state) in writing.iter_mut().enumerate().filter(|(i, _)| going[*i]) {
+        for (i, state) in generating.iter_mut().enumerate().filter(|(i, _)| active[*i]) {
             let State { history, drafted, sampler, draft_cache: Some(cache), .. } = &mut **state else {
                 continue;
             };
@@ -108,19 +110,19 @@ fn with_model(model: &Model, writing: &mut [&mut State], share: usize) -> Result
             samplers.push((sampler, drafted.len()));
         }
         let mut chosen = vec![None; which.len()];
-        let readings = parts.iter_mut();
-        let readings = readings.map(|(tokens, cache)| Reading { first: tokens.len() - 1, tokens, cache });
-        model.forward_each(&mut readings.collect::<Vec<_>>(), &mut |text, _, logits| {
-            let (sampler, ahead) = &mut samplers[text];
-            chosen[text] = Some(sampler.guess(logits, *ahead)?);
+        let inputs = parts.iter_mut();
+        let inputs = inputs.map(|(tokens, cache)| SequenceInput { first: tokens.len() - 1, tokens, cache });
+        model.forward_each(&mut inputs.collect::<Vec<_>>(), &mut |sequence, _, logits| {
+            let (sampler, ahead) = &mut samplers[sequence];
+            chosen[sequence] = Some(sampler.guess(logits, *ahead)?);
             Ok(())
         })?;
         for (&i, token) in which.iter().zip(chosen) {
-            let state = &mut *writing[i];
-            // What ends the text has nothing behind it.
+            let state = &mut *generating[i];
+            // An end-of-text token has no next token.
             let guess = token.filter(|token| !state.end_tokens.contains(token));
             state.drafted.extend(guess);
-            going[i] = guess.is_some() && state.drafted.len() < max[i];
+            active[i] = guess.is_some() && state.drafted.len() < max[i];
         }
     }
     Ok(())
@@ -141,12 +143,12 @@ mod tests {
 
     #[test]
     fn right_guesses_reach_further() {
-        let mut reach = Reach::default();
-        reach.learn(4, 4);
-        assert_eq!(reach, Reach(6));
-        reach.learn(6, 2);
-        assert_eq!(reach, Reach(3));
-        (0..9).for_each(|_| reach.learn(reach.0, reach.0));
-        assert_eq!(reach, Reach(MAX));
+        let mut guess_count = GuessCount::default();
+        guess_count.update(4, 4);
+        assert_eq!(guess_count, GuessCount(6));
+        guess_count.update(6, 2);
+        assert_eq!(guess_count, GuessCount(3));
+        (0..9).for_each(|_| guess_count.update(guess_count.0, guess_count.0));
+        assert_eq!(guess_count, GuessCount(MAX_GUESSES));
     }
 }

@@ -1,62 +1,62 @@
-//! Writes several texts at the same time: each pass reads what all of them have to read, so they share one reading of the
-//! weights. A text may begin and end at any pass, and its tokens are the same whatever is written beside it.
+//! Generates several sequences together: each step reads the next tokens of all of them, so they share one reading of the weights. A
+//! sequence may begin and end at any step, and its tokens do not depend on the other sequences.
 //!
-//! A pass takes one token of every text that is being written, with the tokens that were guessed to follow, and fills up with
-//! prompts: a long prompt delays nobody by more than one pass. Texts that begin alike share what was read of the beginning.
+//! A step reads one token of every sequence that is being generated, together with its guesses, and fills up with prompts, so a long
+//! prompt delays the other sequences by at most one step. Sequences that begin with the same tokens share the cache of that prefix.
 
 mod draft;
 mod prefixes;
-mod text;
+mod sequence;
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 pub use draft::Speculation;
 use draft::draft;
-use prefixes::{Prefixes, common};
-use text::{Plan, Text};
+use prefixes::{Prefixes, common_prefix};
+use sequence::{Ending, Plan, Sequence, State};
 
 use super::model::ROWS;
-use super::{Error, Finish, Generation, GenerationOptions, Model, Reading, Sampler, Step};
+use super::{Error, Finish, Generation, GenerationOptions, Model, Sampler, ScoredToken, SequenceInput};
 
-/// A beginning that is about to be read is waited for where it saves so many tokens.
-const WORTH_WAITING: usize = 32;
+/// A sequence waits for a prefix that another one is about to read if that saves at least this many tokens.
+const MIN_SHARED_TOKENS: usize = 32;
 
-/// Names a text of a batch.
+/// Identifies a sequence of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TextId(u64);
+pub struct SequenceId(u64);
 
-/// What became of a text.
+/// What happened to a sequence.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// How likely a token of its prompt was; of each but the first, in order, where that was asked for.
-    Prompt(&'a Step),
-    /// A token was written.
-    Token(&'a Step),
-    /// It ended.
+    /// The log probability of a token of the prompt: of each but the first, in order, if the options request them.
+    Prompt(&'a ScoredToken),
+    /// A token was generated.
+    Token(&'a ScoredToken),
+    /// The sequence ended.
     End(Generation),
-    /// It cannot go on.
+    /// The sequence failed and was removed.
     Failed(Error),
 }
 
-/// Hears what becomes of texts, and ends one with a reason of its own by breaking: the token that it was told of still counts.
-pub type Listener<'a> = dyn FnMut(TextId, Event<'_>) -> ControlFlow<Finish> + 'a;
+/// Receives the events of a step. It ends a sequence by breaking with a reason; the token of that event is the last one.
+pub type EventListener<'a> = dyn FnMut(SequenceId, Event<'_>) -> ControlFlow<Finish> + 'a;
 
-/// Texts that are written at the same time.
+/// Sequences that are generated together.
 #[derive(Debug)]
 pub struct Batch<'m> {
     model: &'m Model,
     speculation: Speculation<'m>,
-    /// Most texts at a time.
+    /// Maximum number of running sequences.
     max: usize,
-    running: Vec<Text>,
-    waiting: VecDeque<Text>,
+    running: Vec<Sequence>,
+    waiting: VecDeque<Sequence>,
     prefixes: Prefixes,
     next: u64,
 }
 
 impl<'m> Batch<'m> {
-    /// Room for `max` texts at a time, at least 1; what more begin wait.
+    /// A batch of up to `max` running sequences, at least 1; further ones wait.
     pub fn new(model: &'m Model, max: usize) -> Self {
         Self {
             model,
@@ -69,18 +69,18 @@ impl<'m> Batch<'m> {
         }
     }
 
-    /// Keeps what was read of texts that ended, in up to so many bytes, for texts that begin as they did.
+    /// Keeps the caches of ended sequences, up to `max_bytes`, for sequences that begin with the same tokens.
     #[must_use]
-    pub fn keeping(mut self, bytes: u64) -> Self {
-        self.prefixes = Prefixes::new(self.model, bytes);
+    pub fn with_prefix_cache(mut self, max_bytes: u64) -> Self {
+        self.prefixes = Prefixes::new(self.model, max_bytes);
         self
     }
 
-    /// Guesses what follows, so that one pass can write several tokens of a text. The texts stay the same.
+    /// Uses speculative decoding; it does not change the tokens.
     ///
     /// # Errors
-    /// [`Error::ForeignDraft`] for a model with another vocabulary.
-    pub fn speculating(mut self, speculation: Speculation<'m>) -> Result<Self, Error> {
+    /// [`Error::ForeignDraft`] if a draft model has another vocabulary.
+    pub fn with_speculation(mut self, speculation: Speculation<'m>) -> Result<Self, Error> {
         if let Speculation::Draft(draft) = speculation {
             let (draft, vocabulary) = (draft.config().vocabulary, self.model.config().vocabulary);
             if draft != vocabulary {
@@ -91,135 +91,149 @@ impl<'m> Batch<'m> {
         Ok(self)
     }
 
-    /// Adds a text that continues `prompt`.
+    /// Adds a sequence that continues `prompt`.
     ///
     /// # Errors
-    /// [`Error::NoTokens`], [`Error::UnknownToken`], [`Error::ContextOverflow`], [`Error::Sampling`].
-    pub fn begin(&mut self, prompt: Vec<u32>, options: &GenerationOptions) -> Result<TextId, Error> {
+    /// [`Error::NoTokens`], [`Error::UnknownToken`], [`Error::ContextOverflow`], [`Error::Sampling`], and [`Error::Tensor`] if a device
+    /// has no memory.
+    pub fn begin(&mut self, prompt: Vec<u32>, options: &GenerationOptions) -> Result<SequenceId, Error> {
         let sampler = Sampler::new(options.sampling)?;
         let cache = self.model.cache(self.model.config().context)?;
         self.model.check(&prompt, &cache)?;
-        let id = TextId(self.next);
+        let id = SequenceId(self.next);
         self.next += 1;
-        self.waiting.push_back(Text::new(id, self.model.config(), (prompt, cache), (sampler, *options)));
+        self.waiting.push_back(Sequence::new(
+            id,
+            State::new(self.model.config(), prompt, sampler, *options),
+            cache,
+        ));
         Ok(id)
     }
 
-    /// Ends a text at the next pass, as [`Finish::Cancelled`].
-    pub fn cancel(&mut self, id: TextId) {
-        let texts = self.running.iter_mut().chain(&mut self.waiting);
-        texts.filter(|text| text.id == id).for_each(|text| text.end(Finish::Cancelled));
+    /// Ends a sequence at the next step with [`Finish::Cancelled`].
+    pub fn cancel(&mut self, id: SequenceId) {
+        let sequences = self.running.iter_mut().chain(&mut self.waiting);
+        sequences.filter(|sequence| sequence.id == id).for_each(|sequence| sequence.end(Finish::Cancelled));
     }
 
-    /// Texts that have not ended.
-    pub fn texts(&self) -> usize {
+    /// Number of sequences that have not ended.
+    pub fn sequence_count(&self) -> usize {
         self.running.len() + self.waiting.len()
     }
 
-    /// Texts for which there is no room yet.
-    pub fn waiting(&self) -> usize {
+    /// Number of sequences that have not started.
+    pub fn waiting_count(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Goes on with as many texts as there is room for, and tells `each` what came of it.
-    pub fn pass(&mut self, each: &mut Listener<'_>) {
+    /// Runs one step: reads the next tokens of all running sequences and calls `on_event` with the results.
+    pub fn step(&mut self, on_event: &mut EventListener<'_>) {
         self.admit();
         draft(&self.speculation, &mut self.running);
         let plans = self.plan();
-        self.read(&plans);
-        self.tell(each);
+        self.forward(&plans);
+        self.emit_events(on_event);
     }
 
-    /// Lets texts in, in their order. One that would soon find its beginning read waits for that.
+    /// Starts waiting sequences in order. A sequence waits if another one is about to read a long common prefix.
     fn admit(&mut self) {
         let mut later = VecDeque::new();
-        while let Some(mut text) = self.waiting.pop_front() {
+        while let Some(mut sequence) = self.waiting.pop_front() {
             if self.running.len() >= self.max {
-                self.waiting.push_front(text);
+                self.waiting.push_front(sequence);
                 break;
             }
-            let prompt = text.prompt();
-            let known = prompt.len() - 1;
-            let running = self.running.iter().map(|other| (common(prompt, other.read()), &other.cache));
+            let prompt = sequence.prompt();
+            let max_shared = prompt.len() - 1;
+            let running =
+                self.running.iter().map(|other| (common_prefix(prompt, other.cached_tokens()), &other.cache));
             let best = running.chain(self.prefixes.longest(prompt)).max_by_key(|(length, _)| *length);
-            let length = best.as_ref().map_or(0, |(length, _)| (*length).min(known));
-            let coming = self.running.iter().map(|other| common(prompt, other.prompt())).max().unwrap_or(0);
-            if coming.min(known) >= length + WORTH_WAITING && !text.has_ended() {
-                later.push_back(text);
+            let length = best.as_ref().map_or(0, |(length, _)| (*length).min(max_shared));
+            let coming =
+                self.running.iter().map(|other| common_prefix(prompt, other.prompt())).max().unwrap_or(0);
+            if coming.min(max_shared) >= length + MIN_SHARED_TOKENS && !sequence.has_ended() {
+                later.push_back(sequence);
                 continue;
             }
-            // A copy for which there is no memory is read again instead.
+            // If there is no memory for a copy, the prefix is read again.
             if let Some(cache) = best.filter(|_| length > 0).and_then(|(_, cache)| cache.fork(length).ok()) {
-                text.starts_with(cache);
+                sequence.use_prefix(cache);
             }
-            self.running.push(text);
+            self.running.push(sequence);
         }
         later.append(&mut self.waiting);
         self.waiting = later;
     }
 
-    /// What each running text reads in the next pass.
+    /// Plans what each running sequence reads in the next step.
     fn plan(&self) -> Vec<Plan> {
-        let mut plans: Vec<Plan> = self.running.iter().map(|text| text.plan(usize::MAX)).collect();
-        // Those that write come first; prompts share what is left.
-        let writing = |text: &Text| text.unread() <= 1;
+        let mut plans: Vec<Plan> = self.running.iter().map(|sequence| sequence.plan(usize::MAX)).collect();
+        // Sequences that are being generated come first; prompts share the remaining rows.
+        let is_generating = |sequence: &Sequence| sequence.unread_count() <= 1;
         let taken: usize = self
             .running
             .iter()
             .zip(&plans)
-            .filter(|(text, _)| writing(text))
+            .filter(|(sequence, _)| is_generating(sequence))
             .map(|(_, p)| p.tokens.len())
             .sum();
         let mut room = ROWS.saturating_sub(taken);
-        for (text, plan) in self.running.iter().zip(&mut plans).filter(|(text, _)| !writing(text)) {
-            *plan = text.plan(room);
+        for (sequence, plan) in
+            self.running.iter().zip(&mut plans).filter(|(sequence, _)| !is_generating(sequence))
+        {
+            *plan = sequence.plan(room);
             room -= plan.tokens.len();
         }
         plans
     }
 
-    fn read(&mut self, plans: &[Plan]) {
-        let (mut states, mut readings, mut which) = (Vec::new(), Vec::new(), Vec::new());
-        for (text, plan) in self.running.iter_mut().zip(plans).filter(|(_, plan)| !plan.tokens.is_empty()) {
-            readings.push(Reading { tokens: &plan.tokens, cache: &mut text.cache, first: plan.first });
-            states.push(&mut text.state);
-            which.push(plan);
+    fn forward(&mut self, plans: &[Plan]) {
+        let (mut states, mut inputs, mut planned) = (Vec::new(), Vec::new(), Vec::new());
+        for (sequence, plan) in self.running.iter_mut().zip(plans).filter(|(_, plan)| !plan.tokens.is_empty())
+        {
+            inputs.push(SequenceInput {
+                tokens: &plan.tokens,
+                cache: &mut sequence.cache,
+                first: plan.first,
+            });
+            states.push(&mut sequence.state);
+            planned.push(plan);
         }
-        let done = self.model.forward_each(&mut readings, &mut |text, token, logits| {
-            states[text].take((which[text], token), logits);
+        let done = self.model.forward_each(&mut inputs, &mut |sequence, token, logits| {
+            states[sequence].take_logits(planned[sequence], token, logits);
             Ok(())
         });
         match done {
-            Ok(()) => self.running.iter_mut().zip(plans).for_each(|(text, plan)| text.settle(plan)),
-            // There is no memory for all of them: without the newest there may be.
+            Ok(()) => self.running.iter_mut().zip(plans).for_each(|(sequence, plan)| sequence.settle(plan)),
+            // There is no memory for all sequences; there may be without the newest.
             Err(error) => {
-                if let Some(text) = self.running.last_mut() {
-                    text.fail(error);
+                if let Some(sequence) = self.running.last_mut() {
+                    sequence.fail(error);
                 }
             }
         }
     }
 
-    /// Tells what came of a pass, and takes leave of texts that ended.
-    fn tell(&mut self, each: &mut Listener<'_>) {
-        for text in &mut self.running {
-            text.tell(each);
+    /// Calls `on_event` with the results of a step, and removes the sequences that ended.
+    fn emit_events(&mut self, on_event: &mut EventListener<'_>) {
+        for sequence in &mut self.running {
+            sequence.emit_events(on_event);
         }
         let (mut ended, running): (Vec<_>, _) =
-            std::mem::take(&mut self.running).into_iter().partition(Text::has_ended);
+            std::mem::take(&mut self.running).into_iter().partition(Sequence::has_ended);
         self.running = running;
-        // Who gave up need not wait for room to be told so.
-        let (given_up, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(Text::has_ended);
+        // A cancelled sequence need not wait for its turn.
+        let (cancelled, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(Sequence::has_ended);
         self.waiting = waiting.into();
-        ended.extend(given_up);
-        for text in ended {
-            let id = text.id;
-            let (event, read) = text.close();
-            // It has ended: there is nothing left to break.
-            let _ = each(id, event);
-            if let Some((tokens, cache)) = read {
-                self.prefixes.keep(self.model, tokens, cache);
+        ended.extend(cancelled);
+        for sequence in ended {
+            let id = sequence.id;
+            let Ending { event, prefix } = sequence.close();
+            // The sequence has ended, so a break has no effect.
+            let _ = on_event(id, event);
+            if let Some((tokens, cache)) = prefix {
+                self.prefixes.insert(self.model, tokens, cache);
             }
         }
     }

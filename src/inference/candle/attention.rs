@@ -12,17 +12,14 @@ pub(super) struct Attention {
     pub(super) qkv: Linear,    // [C, 3·C]
     pub(super) output: Linear, // [C, C]
     pub(super) heads: usize,
-    /// What queries are multiplied by.
+    /// Factor of the queries.
     pub(super) scale: f32,
 }
 
 impl Attention {
-    /// Attention, [N, C], of `x`, [N, C], whose first row stands at position `before`; its keys and values join the cache.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        (cache, before): (&LayerCache<'_>, usize),
-    ) -> Result<Tensor, Error> {
+    /// The attention, [N, C], of `x`, [N, C]. Writes its keys and values into the cache from position `before` on.
+    pub(super) fn forward(&self, x: &Tensor, cache: &LayerCache<'_>) -> Result<Tensor, Error> {
+        let before = cache.before;
         let (rows, width) = x.dims2()?;
         let head_width = width / self.heads;
         let qkv = self.qkv.forward(x)?; // [N, 3·C]

@@ -1,4 +1,4 @@
-//! Keys and values as tensors: the whole room is taken when it is made, and written in place.
+//! Keys and values as tensors of the full capacity, written in place.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -11,30 +11,32 @@ pub(in crate::inference) struct TensorCache {
     layers: Vec<(Tensor, Tensor)>,
 }
 
-/// Keys and values of one block.
+/// Keys and values of one block, [H, capacity, D] each, and the number of positions in them.
 #[derive(Debug)]
 pub(super) struct LayerCache<'a> {
     pub(super) keys: &'a Tensor,
     pub(super) values: &'a Tensor,
+    pub(super) before: usize,
 }
 
 impl TensorCache {
     pub(super) fn new(
         config: &ModelConfig,
         capacity: usize,
-        (dtype, device): (DType, &Device),
+        dtype: DType,
+        device: &Device,
     ) -> Result<Self, Error> {
         let zeros = || Tensor::zeros((config.heads, capacity, config.head_width()), dtype, device);
         let layers = (0..config.layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_, Error>>()?;
         Ok(Self { layers })
     }
 
-    pub(super) fn layer(&self, layer: usize) -> LayerCache<'_> {
+    pub(super) fn layer(&self, layer: usize, before: usize) -> LayerCache<'_> {
         let (keys, values) = &self.layers[layer];
-        LayerCache { keys, values }
+        LayerCache { keys, values, before }
     }
 
-    /// A copy that shares nothing.
+    /// A copy that shares no memory.
     pub(in crate::inference) fn duplicate(&self) -> Result<Self, Error> {
         let copies = self.layers.iter().map(|(keys, values)| Ok((keys.copy()?, values.copy()?)));
         Ok(Self { layers: copies.collect::<Result<_, Error>>()? })

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use crate::inference::Error;
 
-/// A projection, oriented as it is stored.
+/// A projection, in the stored orientation.
 #[derive(Debug)]
 pub(super) struct Linear {
     pub(super) weight: Tensor, // [inputs, outputs]
@@ -12,7 +12,7 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// y, [N, outputs], of `x`, [N, inputs].
+    /// The product, [N, outputs], of `x`, [N, inputs].
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, Error> {
         Ok(x.matmul(&self.weight)?.broadcast_add(&self.bias)?)
     }

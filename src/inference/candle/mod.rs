@@ -1,6 +1,6 @@
-//! The forward pass in candle's tensors: what a GPU computes, and a second opinion on the processor.
+//! The forward pass in candle's tensors, for GPUs and for comparison with the native engine.
 //!
-//! Shapes as in `model`: V vocabulary, T context, C width, H heads, D = C / H, N tokens of one call.
+//! Shapes: V vocabulary, T context, C width, H heads, D = C / H, N tokens of one call.
 
 mod attention;
 mod cache;
@@ -17,16 +17,16 @@ use self::linear::Linear;
 use self::norm::LayerNorm;
 use self::weights::Weights;
 use super::source::TensorSource;
-use super::{Error, Visit, activation};
+use super::{Error, LogitsVisitor, activation};
 use crate::checkpoint::config::{Activation, Architecture, ModelConfig};
 use crate::checkpoint::layout;
 use crate::checkpoint::tensor_file::ElementType;
 use crate::progress::Progress;
 
-/// Positions whose logits are held at a time, [64, V] each.
-const LOGITS: usize = 64;
+/// Maximum number of positions whose logits are held at a time.
+const LOGIT_ROWS: usize = 64;
 
-/// A model whose weights are tensors of one type on one device; activations are of that type, too.
+/// A model whose weights and activations are tensors of one type on one device.
 #[derive(Debug)]
 pub(super) struct TensorModel {
     architecture: Architecture,
@@ -68,12 +68,12 @@ impl Block {
         })
     }
 
-    /// `x` is [N, C] and so is what comes out.
+    /// The output, [N, C], of `x`, [N, C].
     fn forward(
         &self,
         architecture: Architecture,
         x: &Tensor,
-        cache: (&LayerCache<'_>, usize),
+        cache: &LayerCache<'_>,
     ) -> Result<Tensor, Error> {
         let mlp = |x: &Tensor| {
             let hidden = activation::apply_to_tensor(self.activation, &self.up.forward(x)?)?;
@@ -94,7 +94,7 @@ impl Block {
     }
 }
 
-/// candle's name of a type.
+/// The type in candle.
 fn candle_type(dtype: ElementType) -> DType {
     match dtype {
         ElementType::F32 => DType::F32,
@@ -103,18 +103,32 @@ fn candle_type(dtype: ElementType) -> DType {
     }
 }
 
+/// The type and the device of tensors.
+#[derive(Debug, Clone)]
+pub(super) struct Placement {
+    pub(super) dtype: ElementType,
+    pub(super) device: Device,
+}
+
+/// A cache and the number of positions in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CacheView<'a> {
+    pub(super) cache: &'a TensorCache,
+    pub(super) before: usize,
+}
+
 impl TensorModel {
-    /// Reads every weight as `dtype` onto `device`.
+    /// Loads every weight.
     ///
     /// # Errors
-    /// As [`super::Model::load`].
+    /// The errors of [`super::Model::load`].
     pub(super) fn load(
         config: &ModelConfig,
         source: &dyn TensorSource,
-        (dtype, device): (ElementType, &Device),
+        placement: Placement,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
-        let mut weights = Weights::load(config, source, (dtype, device), progress)?;
+        let mut weights = Weights::load(config, source, &placement, progress)?;
         let blocks = (0..config.layers).map(|layer| Block::load(&mut weights, config, layer));
         let blocks = blocks.collect::<Result<_, _>>()?;
         let final_norm = match config.architecture {
@@ -126,8 +140,8 @@ impl TensorModel {
         let head = if config.tied_head { tokens.clone() } else { weights.take(layout::HEAD)? };
         Ok(Self {
             architecture: config.architecture,
-            dtype: candle_type(dtype),
-            device: device.clone(),
+            dtype: candle_type(placement.dtype),
+            device: placement.device,
             tokens,
             positions: weights.take(positions)?,
             blocks,
@@ -136,12 +150,12 @@ impl TensorModel {
         })
     }
 
-    /// A cache with room for `capacity` positions.
+    /// An empty cache for `capacity` positions.
     ///
     /// # Errors
-    /// [`Error::Tensor`] where the device has no memory for it.
+    /// [`Error::Tensor`] if the device has no memory for it.
     pub(super) fn cache(&self, config: &ModelConfig, capacity: usize) -> Result<TensorCache, Error> {
-        TensorCache::new(config, capacity, (self.dtype, &self.device))
+        TensorCache::new(config, capacity, self.dtype, &self.device)
     }
 
     /// Bytes of the weights in memory.
@@ -149,27 +163,28 @@ impl TensorModel {
         layout::parameter_count(config) * self.dtype.size_in_bytes() as u64
     }
 
-    /// Reads `tokens` after the first `before` positions of `cache`, and shows `visit` the logits, \[V\], of what follows each
-    /// from the `first` on, with the token's index.
+    /// Reads `tokens` after the positions in the cache, and calls `visit` with the index of each token from `first` on and the logits,
+    /// \[V\], of the next token.
     ///
     /// # Errors
-    /// [`Error::Tensor`], and what `visit` returns.
-    pub(super) fn read(
+    /// [`Error::Tensor`], and the errors of `visit`.
+    pub(super) fn forward(
         &self,
         tokens: &[u32],
-        (cache, before): (&TensorCache, usize),
+        view: CacheView<'_>,
         first: usize,
-        visit: &mut Visit<'_>,
+        visit: &mut LogitsVisitor<'_>,
     ) -> Result<(), Error> {
+        let CacheView { cache, before } = view;
         let ids = Tensor::new(tokens, &self.device)?;
         let token = self.tokens.index_select(&ids, 0)?; // [N, C]
         let position = self.positions.narrow(0, before, tokens.len())?; // [N, C]
         let mut x = (token + position)?;
         for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(self.architecture, &x, (&cache.layer(layer), before))?;
+            x = block.forward(self.architecture, &x, &cache.layer(layer, before))?;
         }
-        for from in (first..tokens.len()).step_by(LOGITS) {
-            let rows = LOGITS.min(tokens.len() - from);
+        for from in (first..tokens.len()).step_by(LOGIT_ROWS) {
+            let rows = LOGIT_ROWS.min(tokens.len() - from);
             let logits = self.logits(&x.narrow(0, from, rows)?)?; // [rows, V]
             for (row, logits) in logits.iter().enumerate() {
                 visit(from + row, logits)?;
@@ -178,7 +193,7 @@ impl TensorModel {
         Ok(())
     }
 
-    /// The logits of `x`, [N, C], what left the last block.
+    /// The logits, [N, V], of `x`, [N, C], the output of the last block.
     fn logits(&self, x: &Tensor) -> Result<Vec<Vec<f32>>, Error> {
         let x = match &self.final_norm {
             Some(norm) => norm.forward(x)?,

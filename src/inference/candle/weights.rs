@@ -1,4 +1,4 @@
-//! Reads a checkpoint's tensors onto a device, each once.
+//! Loads the tensors of a checkpoint onto a device.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -6,42 +6,42 @@ use std::collections::btree_map::Entry;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::candle_type;
 use super::linear::Linear;
 use super::norm::LayerNorm;
+use super::{Placement, candle_type};
 use crate::checkpoint::config::ModelConfig;
-use crate::checkpoint::tensor_file::ElementType;
 use crate::inference::Error;
 use crate::inference::source::{TensorSource, require_all};
 use crate::progress::Progress;
 
-/// The weights of a checkpoint, to be taken one by one while a model is put together.
+/// The loaded weights of a checkpoint, from which a model takes its tensors one by one.
 pub(super) struct Weights {
     tensors: BTreeMap<String, Tensor>,
 }
 
 impl Weights {
-    /// Checks and reads every tensor that `config` demands.
+    /// Checks and loads every tensor that `config` requires.
     pub(super) fn load(
         config: &ModelConfig,
         source: &dyn TensorSource,
-        (dtype, device): (ElementType, &Device),
+        placement: &Placement,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
-        let readers = require_all(config, (source, progress))?;
+        let Placement { dtype, device } = placement;
+        let readers = require_all(config, source, progress)?;
         let tensors = readers
             .par_iter()
             .map(|reader| {
-                let numbers = reader.whole(dtype)?;
+                let numbers = reader.read_all(*dtype)?;
                 let tensor = Tensor::from_vec(numbers, reader.shape(), &Device::Cpu)?;
-                let tensor = tensor.to_dtype(candle_type(dtype))?.to_device(device)?;
+                let tensor = tensor.to_dtype(candle_type(*dtype))?.to_device(device)?;
                 Ok((reader.name().to_owned(), tensor))
             })
             .collect::<Result<_, Error>>()?;
         Ok(Self { tensors })
     }
 
-    /// Takes a tensor out.
+    /// Takes a tensor.
     pub(super) fn take(&mut self, name: &str) -> Result<Tensor, Error> {
         match self.tensors.entry(name.to_owned()) {
             Entry::Occupied(entry) => Ok(entry.remove()),

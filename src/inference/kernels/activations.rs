@@ -1,10 +1,10 @@
-//! Activations between operations, and what happens to a row of them by itself: the layer norm.
+//! Activations between operations, and the layer norm of one row.
 
+use super::blocks::PANEL;
 use super::lanes::{LANES, Lanes};
-use super::steps::PANEL;
 
-/// A matrix [rows, columns] in groups of columns: [columns / group, rows, group], so that a thread that makes some columns
-/// of every row writes memory of its own.
+/// A matrix [rows, columns] in groups of columns: [columns / group, rows, group], so that a thread that computes some columns
+/// of every row writes its own memory.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::inference) struct Grouped<'a> {
     numbers: &'a [f32],
@@ -14,12 +14,12 @@ pub(in crate::inference) struct Grouped<'a> {
 }
 
 impl<'a> Grouped<'a> {
-    /// Columns past the last, which fill up the last group, may hold anything.
+    /// The columns that pad the last group may hold anything.
     pub(in crate::inference) fn new(numbers: &'a [f32], rows: usize, columns: usize, group: usize) -> Self {
         Self { numbers, rows, columns, group }
     }
 
-    /// A matrix as panels leave it.
+    /// A matrix in the layout of a product's output: groups of one panel.
     pub(in crate::inference) fn panels(numbers: &'a [PanelRow], rows: usize, columns: usize) -> Self {
         Self::new(numbers.as_flattened().as_flattened(), rows, columns, PANEL)
     }
@@ -32,20 +32,20 @@ impl<'a> Grouped<'a> {
         self.columns
     }
 
-    /// Some columns, which must lie in one group, of a row.
+    /// `count` columns of a row from `first` on; they must lie in one group.
     #[inline(always)]
     pub(in crate::inference) fn part(&self, row: usize, first: usize, count: usize) -> &'a [f32] {
         let at = (first / self.group * self.rows + row) * self.group + first % self.group;
         &self.numbers[at..at + count]
     }
 
-    /// Copies a row out; `to` may be longer.
+    /// Copies a row into the beginning of `to`.
     #[inline(always)]
     pub(in crate::inference) fn copy_row(&self, row: usize, to: &mut [f32]) {
         self.copy_columns(row, 0, &mut to[..self.columns]);
     }
 
-    /// Copies columns from the `first` on out of a row.
+    /// Copies the columns of a row from `first` on; `to` decides how many.
     #[inline(always)]
     pub(in crate::inference) fn copy_columns(&self, row: usize, first: usize, to: &mut [f32]) {
         let mut done = 0;
@@ -58,38 +58,37 @@ impl<'a> Grouped<'a> {
     }
 }
 
-/// The 32 numbers of one row in one panel.
+/// The 32 numbers of one row in one panel: two registers.
 pub(in crate::inference) type PanelRow = [[f32; LANES]; 2];
 
-/// How many panels `columns` fill.
+/// The number of panels that hold `columns`.
 pub(in crate::inference) fn panels(columns: usize) -> usize {
     columns.div_ceil(PANEL)
 }
 
-/// Layer norm (Ba et al. 2016) over the width C, as its parameters.
+/// The parameters of a layer norm (Ba et al. 2016) over the width C.
 #[derive(Debug)]
 pub(in crate::inference) struct Norm {
-    /// What multiplies each number, and what is added: [C] each.
-    pub(in crate::inference) weight: Vec<f32>,
-    pub(in crate::inference) bias: Vec<f32>,
+    pub(in crate::inference) weight: Vec<f32>, // [C]
+    pub(in crate::inference) bias: Vec<f32>,   // [C]
     pub(in crate::inference) epsilon: f32,
 }
 
 impl Norm {
-    /// Norms the first C numbers of `row`: centred, divided by the (biased) standard deviation, scaled and shifted.
+    /// Normalizes the first C numbers of `row`: subtracts the mean, divides by the (biased) standard deviation, scales and shifts.
     #[inline(always)]
     pub(in crate::inference) fn apply<L: Lanes>(&self, l: L, row: &mut [f32]) {
         let width = self.weight.len();
         let row = &mut row[..width];
         let per_number = 1.0 / width as f32;
-        let mean = sum_of(
+        let mean = sum_mapped(
             l,
             row,
             #[inline(always)]
             |x| x,
         ) * per_number;
         let centre = l.splat(mean);
-        let variance = sum_of(
+        let variance = sum_mapped(
             l,
             row,
             #[inline(always)]
@@ -113,9 +112,9 @@ impl Norm {
     }
 }
 
-/// The sum of what `map` makes of numbers; the last few are filled up with what it makes of their mean, which is taken off.
+/// Σ `map`(x). The last `x.len() % 16` numbers are mapped one by one, as every lane of a register.
 #[inline(always)]
-fn sum_of<L: Lanes>(l: L, x: &[f32], map: impl Fn(L::F) -> L::F) -> f32 {
+fn sum_mapped<L: Lanes>(l: L, x: &[f32], map: impl Fn(L::F) -> L::F) -> f32 {
     let (whole, rest) = x.as_chunks::<LANES>();
     let mut sum = l.zero();
     for x in whole {

@@ -1,70 +1,83 @@
 //! Causal attention over pages of keys and values, head by head.
 //!
-//! Scores are the product of keys, as weights, with some queries; then softmax; then values are summed up position by
-//! position. A query's sums are the same whichever queries are computed beside it.
+//! Scores are the product of the keys, laid out as weights, with some queries; softmax follows; then the values are summed position by
+//! position. The sums of a query do not depend on the queries computed with it.
 
 use std::sync::Arc;
 
+use super::Ctx;
 use super::activations::Grouped;
+use super::blocks::{PANEL, PlainBlock, Stored, WeightBlock as _};
 use super::functions::exponentials;
 use super::inputs::TileInputs;
-use super::lanes::{Kernel, LANES, Lanes, Level};
+use super::lanes::{Kernel, LANES, Lanes};
 use super::pages::{PAGE, Page, Shape};
-use super::steps::{PANEL, PlainStep, Step as _, Stored};
 use super::team::Team;
 
-/// One text of a call: its rows follow one another, the first at position `before`.
+/// One sequence of a call: its rows are contiguous.
 #[derive(Debug)]
-pub(in crate::inference) struct Text<'a, T> {
+pub(in crate::inference) struct Sequence<'a, T> {
     pub(in crate::inference) pages: &'a [Arc<Page<T>>],
+    /// The position of its first row.
     pub(in crate::inference) before: usize,
+    /// The index of its first row in the call.
     pub(in crate::inference) row: usize,
     pub(in crate::inference) rows: usize,
 }
 
-/// Attention of one layer, [H, rows, D] into `out`, of the queries in `qkv`, [rows, 3·C], which are multiplied by `scale`.
+/// The layer whose attention is computed, and its queries.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::inference) struct Queries<'a> {
+    pub(in crate::inference) shape: &'a Shape,
+    pub(in crate::inference) layer: usize,
+    pub(in crate::inference) qkv: Grouped<'a>, // [rows, 3·C]
+    /// Factor of the queries, such as 1 / √D.
+    pub(in crate::inference) scale: f32,
+}
+
+/// Computes the attention of one layer, [H, rows, D], into `out`.
 pub(in crate::inference) fn attend<T: Stored>(
-    (team, level): (&Team, Level),
-    (shape, layer): (&Shape, usize),
-    scale: f32,
-    (qkv, texts): (Grouped<'_>, &[Text<'_, T>]),
+    ctx: Ctx<'_>,
+    queries: Queries<'_>,
+    sequences: &[Sequence<'_, T>],
     out: &mut [f32],
 ) {
-    let each = qkv.rows() * shape.head_width;
-    let together = heads_together(team, shape, texts);
-    team.each_chunk(out, together * each, |part, out| {
-        let heads = Heads { first: part * together, count: out.len() / each.max(1) };
-        for text in texts {
-            level.run(SomeHeads { shape, layer, scale, heads, qkv, text, out: &mut *out });
+    let per_head = queries.qkv.rows() * queries.shape.head_width;
+    let together = heads_together(ctx.team, queries.shape, sequences);
+    ctx.team.each_chunk(out, together * per_head, |part, out| {
+        let heads = Heads { first: part * together, count: out.len() / per_head.max(1) };
+        for sequence in sequences {
+            ctx.level.run(SomeHeads { queries, heads, sequence, out: &mut *out });
         }
     });
 }
 
-/// Heads that a thread takes at a time. In a page they lie behind one another: the few rows of a text that is being written, over as
-/// soon as they have read what was kept, read the longest stretches of memory that there are; the many of one that is being read
-/// read one head's again and again, out of a cache.
-fn heads_together<T>(team: &Team, shape: &Shape, texts: &[Text<'_, T>]) -> usize {
-    /// Rows that are read in one go by the widest registers.
-    const FEW: usize = 6;
-    if texts.iter().all(|text| text.rows <= FEW) { shape.heads.div_ceil(team.threads()) } else { 1 }
+/// The number of heads that a thread takes at a time. The heads of a page are contiguous. A sequence that is being generated has few
+/// rows and reads its cache once: several heads make long reads. A prompt has many rows and reads one head again and again: a single
+/// head stays in the processor's cache.
+fn heads_together<T>(team: &Team, shape: &Shape, sequences: &[Sequence<'_, T>]) -> usize {
+    /// Rows that the widest registers handle at once.
+    const MAX_GENERATING_ROWS: usize = 6;
+    if sequences.iter().all(|sequence| sequence.rows <= MAX_GENERATING_ROWS) {
+        shape.heads.div_ceil(team.threads())
+    } else {
+        1
+    }
 }
 
-/// Some heads that follow one another.
+/// A contiguous range of heads.
 #[derive(Debug, Clone, Copy)]
 struct Heads {
     first: usize,
     count: usize,
 }
 
-/// One text's attention in some heads.
+/// The attention of one sequence in some heads.
 struct SomeHeads<'a, 'b, T> {
-    shape: &'a Shape,
-    layer: usize,
-    scale: f32,
+    queries: Queries<'a>,
     heads: Heads,
-    qkv: Grouped<'a>,
-    text: &'a Text<'b, T>,
-    out: &'a mut [f32], // [heads, rows of all texts, D]
+    sequence: &'a Sequence<'b, T>,
+    out: &'a mut [f32], // [heads, rows of all sequences, D]
 }
 
 impl<T: Stored> Kernel for SomeHeads<'_, '_, T> {
@@ -72,32 +85,32 @@ impl<T: Stored> Kernel for SomeHeads<'_, '_, T> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
-        let max = (L::FLOAT_ROWS / 2).clamp(1, self.text.rows.max(1));
-        let longest = (self.text.before + self.text.rows).next_multiple_of(PAGE) / LANES;
+        let max = (L::FLOAT_ROWS / 2).clamp(1, self.sequence.rows.max(1));
+        let longest = (self.sequence.before + self.sequence.rows).next_multiple_of(PAGE) / LANES;
         let heads = self.heads.count;
         let mut buffers = Buffers {
-            queries: vec![0.0; heads * max * self.shape.head_width],
-            query: vec![0.0; self.shape.head_width],
+            queries: vec![0.0; heads * max * self.queries.shape.head_width],
+            query: vec![0.0; self.queries.shape.head_width],
             scores: vec![[0.0; LANES]; heads * max * longest],
-            mixed: vec![[0.0; LANES]; heads * max * self.shape.groups()],
+            mixed: vec![[0.0; LANES]; heads * max * self.queries.shape.groups()],
             totals: vec![0.0; heads * max],
             longest,
         };
         let out = std::mem::take(&mut self.out);
-        for first in (0..self.text.rows).step_by(max) {
-            match max.min(self.text.rows - first) {
-                1 => self.some::<L, 1>(l, first, &mut buffers, out),
-                2 => self.some::<L, 2>(l, first, &mut buffers, out),
-                3 => self.some::<L, 3>(l, first, &mut buffers, out),
-                4 => self.some::<L, 4>(l, first, &mut buffers, out),
-                5 => self.some::<L, 5>(l, first, &mut buffers, out),
-                _ => self.some::<L, 6>(l, first, &mut buffers, out),
+        for first in (0..self.sequence.rows).step_by(max) {
+            match max.min(self.sequence.rows - first) {
+                1 => self.attend_rows::<L, 1>(l, first, &mut buffers, out),
+                2 => self.attend_rows::<L, 2>(l, first, &mut buffers, out),
+                3 => self.attend_rows::<L, 3>(l, first, &mut buffers, out),
+                4 => self.attend_rows::<L, 4>(l, first, &mut buffers, out),
+                5 => self.attend_rows::<L, 5>(l, first, &mut buffers, out),
+                _ => self.attend_rows::<L, 6>(l, first, &mut buffers, out),
             }
         }
     }
 }
 
-/// What belongs to `R` queries of every head.
+/// Buffers for `R` queries of every head.
 struct Buffers {
     queries: Vec<f32>, // [heads, D, R]
     query: Vec<f32>,
@@ -108,10 +121,16 @@ struct Buffers {
 }
 
 impl<T: Stored> SomeHeads<'_, '_, T> {
-    /// `R` queries from the text's row `first` on.
+    /// Computes `R` queries from the sequence's row `first` on.
     #[inline(always)]
-    fn some<L: Lanes, const R: usize>(&self, l: L, first: usize, buffers: &mut Buffers, out: &mut [f32]) {
-        let visible = self.text.before + first + 1;
+    fn attend_rows<L: Lanes, const R: usize>(
+        &self,
+        l: L,
+        first: usize,
+        buffers: &mut Buffers,
+        out: &mut [f32],
+    ) {
+        let visible = self.sequence.before + first + 1;
         self.copy_queries::<R>(first, buffers);
         self.score::<L, R>(l, visible + R - 1, buffers);
         for head in 0..self.heads.count {
@@ -124,15 +143,15 @@ impl<T: Stored> SomeHeads<'_, '_, T> {
         self.copy_out::<L, R>(l, first, buffers, out);
     }
 
-    /// The queries of every head, [D, R], divided by √D.
+    /// Copies the queries of every head, [D, R], multiplied by the scale.
     #[inline(always)]
     fn copy_queries<const R: usize>(&self, first: usize, Buffers { queries, query, .. }: &mut Buffers) {
-        let d = self.shape.head_width;
-        let scale = self.scale;
+        let d = self.queries.shape.head_width;
+        let scale = self.queries.scale;
         for (head, queries) in queries.chunks_exact_mut(R * d).take(self.heads.count).enumerate() {
             for r in 0..R {
                 let column = (self.heads.first + head) * d;
-                self.qkv.copy_columns(self.text.row + first + r, column, query);
+                self.queries.qkv.copy_columns(self.sequence.row + first + r, column, query);
                 for (to, &x) in queries.iter_mut().skip(r).step_by(R).zip(&*query) {
                     *to = x * scale;
                 }
@@ -140,16 +159,20 @@ impl<T: Stored> SomeHeads<'_, '_, T> {
         }
     }
 
-    /// Scores of the queries against the first `seen` keys, whole panels of them.
+    /// Computes the scores of the queries against the first `seen` keys, in whole panels.
     #[inline(always)]
     fn score<L: Lanes, const R: usize>(&self, l: L, seen: usize, buffers: &mut Buffers) {
-        let d = self.shape.head_width;
-        for (page, panels) in pages_of(seen) {
+        let d = self.queries.shape.head_width;
+        for (page, panels) in pages_before(seen) {
             for head in 0..self.heads.count {
-                let keys = self.text.pages[page].keys(self.shape, self.layer, self.heads.first + head);
-                let queries = TileInputs::of_floats(R, &buffers.queries[head * R * d..][..R * d]);
+                let keys = self.sequence.pages[page].keys(
+                    self.queries.shape,
+                    self.queries.layer,
+                    self.heads.first + head,
+                );
+                let queries = TileInputs::from_f32(R, &buffers.queries[head * R * d..][..R * d]);
                 for panel in 0..panels {
-                    let sums = PlainStep::<T>::dot::<L, R>(l, &keys[panel * d..][..d], queries);
+                    let sums = PlainBlock::<T>::dot::<L, R>(l, &keys[panel * d..][..d], queries);
                     for (r, sums) in sums.iter().enumerate() {
                         let at = (head * R + r) * buffers.longest + 2 * (2 * page + panel);
                         let to = &mut buffers.scores[at..][..2];
@@ -161,15 +184,19 @@ impl<T: Stored> SomeHeads<'_, '_, T> {
         }
     }
 
-    /// Σ probability·value of the first `seen` positions for the queries of every head.
+    /// Computes Σ probability·value over the first `seen` positions for the queries of every head.
     #[inline(always)]
     fn weigh<L: Lanes, const R: usize>(&self, l: L, seen: usize, buffers: &mut Buffers) {
-        let groups = self.shape.groups();
+        let groups = self.queries.shape.groups();
         buffers.mixed.fill([0.0; LANES]);
-        for (page, _) in pages_of(seen) {
+        for (page, _) in pages_before(seen) {
             let count = PAGE.min(seen - page * PAGE);
             for head in 0..self.heads.count {
-                let values = self.text.pages[page].values(self.shape, self.layer, self.heads.first + head);
+                let values = self.sequence.pages[page].values(
+                    self.queries.shape,
+                    self.queries.layer,
+                    self.heads.first + head,
+                );
                 let mut powers: [&[f32]; R] = [&[]; R];
                 for (r, powers) in powers.iter_mut().enumerate() {
                     let scores = &buffers.scores[(head * R + r) * buffers.longest..][..buffers.longest];
@@ -177,22 +204,22 @@ impl<T: Stored> SomeHeads<'_, '_, T> {
                 }
                 let mixed = &mut buffers.mixed[head * R * groups..][..R * groups];
                 if groups == 4 {
-                    weigh_page::<L, T, R, 4>(l, &powers, (values, 4, 0), mixed);
+                    weigh_page::<L, T, R, 4>(l, &powers, Values { values, groups: 4, group: 0 }, mixed);
                 } else {
                     for group in 0..groups {
-                        weigh_page::<L, T, R, 1>(l, &powers, (values, groups, group), mixed);
+                        weigh_page::<L, T, R, 1>(l, &powers, Values { values, groups, group }, mixed);
                     }
                 }
             }
         }
     }
 
-    /// Divides what came together by the sum of its weights.
+    /// Divides the sums by the totals of their weights and copies them into `out`.
     #[inline(always)]
     fn copy_out<L: Lanes, const R: usize>(&self, l: L, first: usize, buffers: &Buffers, out: &mut [f32]) {
-        let (d, groups) = (self.shape.head_width, self.shape.groups());
-        for (head, out) in out.chunks_exact_mut(self.qkv.rows() * d).enumerate() {
-            let rows = out[(self.text.row + first) * d..][..R * d].chunks_exact_mut(d);
+        let (d, groups) = (self.queries.shape.head_width, self.queries.shape.groups());
+        for (head, out) in out.chunks_exact_mut(self.queries.qkv.rows() * d).enumerate() {
+            let rows = out[(self.sequence.row + first) * d..][..R * d].chunks_exact_mut(d);
             for (r, row) in rows.enumerate() {
                 let scale = l.splat(1.0 / buffers.totals[head * R + r]);
                 let mixed = &buffers.mixed[(head * R + r) * groups..][..groups];
@@ -206,20 +233,28 @@ impl<T: Stored> SomeHeads<'_, '_, T> {
     }
 }
 
-/// The pages of the first `seen` positions, and how many panels of each are to be read.
-fn pages_of(seen: usize) -> impl Iterator<Item = (usize, usize)> {
+/// The pages of the first `seen` positions, each with the number of panels to read.
+fn pages_before(seen: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..seen.div_ceil(PAGE)).map(move |page| (page, (seen - page * PAGE).div_ceil(PANEL).min(PAGE / PANEL)))
 }
 
-/// Adds Σ probability·value over one page's positions to the sums of `R` queries, [R, groups], in `G` registers' worth of columns
-/// from `group` on.
+/// The values of one head in one page, [positions, groups], and the first group of columns to sum.
+#[derive(Clone, Copy)]
+struct Values<'a, T> {
+    values: &'a [[T; LANES]],
+    groups: usize,
+    group: usize,
+}
+
+/// Adds Σ probability·value over the positions of one page to the sums of `R` queries, [R, groups], for `G` groups of columns.
 #[inline(always)]
 fn weigh_page<L: Lanes, T: Stored, const R: usize, const G: usize>(
     l: L,
     powers: &[&[f32]; R],
-    (values, groups, group): (&[[T; LANES]], usize, usize),
+    values: Values<'_, T>,
     mixed: &mut [[f32; LANES]],
 ) {
+    let Values { values, groups, group } = values;
     let mut sums = [[l.zero(); G]; R];
     for r in 0..R {
         for (g, sum) in sums[r].iter_mut().enumerate() {
@@ -245,6 +280,7 @@ fn weigh_page<L: Lanes, T: Stored, const R: usize, const G: usize>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::lanes::Level;
     use super::super::pages::{Pages, append};
     use super::*;
 
@@ -254,7 +290,7 @@ mod tests {
             .collect()
     }
 
-    /// Attention of one text as the definition has it, in f64: `qkv` is [positions, 3·C], all of them.
+    /// Attention of one sequence by its definition, in f64: `qkv` is [positions, 3·C], all of them.
     fn exact(shape: &Shape, qkv: &[f32], positions: usize) -> Vec<f64> {
         let (d, c) = (shape.head_width, shape.width());
         let at = |t: usize, which: usize, head: usize, k: usize| {
@@ -290,11 +326,12 @@ mod tests {
             let part = &qkv[before * 3 * c..(before + rows) * 3 * c];
             let part = Grouped::new(part, rows, 3 * c, 3 * c);
             pages.reserve(before, before + rows).unwrap();
-            append((&team, level), 1, part, &mut pages.writers(before, 0, rows));
+            append(Ctx { team: &team, level }, 1, part, &mut pages.writers(before, 0, rows));
             let mut out = vec![f32::NAN; rows * c];
-            let text = [Text { pages: pages.pages(), before, row: 0, rows }];
+            let sequence = [Sequence { pages: pages.pages(), before, row: 0, rows }];
             let scale = 1.0 / (shape.head_width as f32).sqrt();
-            attend((&team, level), (shape, 1), scale, (part, &text), &mut out);
+            let queries = Queries { shape, layer: 1, qkv: part, scale };
+            attend(Ctx { team: &team, level }, queries, &sequence, &mut out);
             for row in 0..rows {
                 for head in 0..shape.heads {
                     all.extend(&out[(head * rows + row) * d..][..d]);
@@ -329,7 +366,7 @@ mod tests {
                         "{level:?} {shape:?}: {half} for {exact}"
                     );
                 }
-                // However it is cut, to the bit.
+                // The same bits for every division into calls.
                 assert_eq!(read::<f32>(level, &shape, &qkv, &[positions]), wide);
                 assert_eq!(read::<f32>(level, &shape, &qkv, &vec![1; positions]), wide);
             }
@@ -337,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_share_pages_do_not_see_what_the_other_writes() {
+    fn sequences_that_share_pages_do_not_see_each_others_writes() {
         let shape = Shape { layers: 1, heads: 1, head_width: 16 };
         let mut first = Pages::<f32>::new(shape);
         let team = Team::new(1);
@@ -345,7 +382,7 @@ mod tests {
             let qkv = vec![x; rows * 48];
             pages.reserve(before, before + rows).unwrap();
             let mut to = pages.writers(before, 0, rows);
-            append((&team, Level::best()), 0, Grouped::new(&qkv, rows, 48, 48), &mut to);
+            append(Ctx { team: &team, level: Level::best() }, 0, Grouped::new(&qkv, rows, 48, 48), &mut to);
         };
         write(&mut first, 0, 100, 1.0);
         let mut second = first.share(80);

@@ -1,14 +1,14 @@
-//! What choosing a token asks of a whole vocabulary of logits: the greatest, and the weight of each.
+//! Operations on the logits of a whole vocabulary that sampling needs: the greatest logit, and the weight of each token.
 //!
-//! Plain arithmetic in f64 and in one order, which the compiler widens to each level's instructions: every level and every
-//! machine comes to the same bits.
+//! Plain arithmetic in f64 in one order, which the compiler vectorizes for each level: every level and every machine computes the
+//! same bits.
 
 use super::lanes::{Kernel, LANES, Lanes, Level};
 
-/// Weights that are summed together before their sums are.
+/// The number of weights in a partial sum.
 const BLOCK: usize = 64;
 
-/// The greatest number and where it stands first. `None` where a number is not finite, and where there is none.
+/// The first index of the greatest number, and the number. `None` if a number is not finite, or if there is none.
 pub(in crate::inference) fn greatest(x: &[f32]) -> Option<(usize, f32)> {
     let (max, are_finite) = Level::best().run(Greatest(x));
     if !are_finite {
@@ -32,7 +32,7 @@ impl Kernel for Greatest<'_> {
         for x in whole {
             let x = l.load(x);
             max = l.max(x, max);
-            // Zero times what is finite is zero; times anything else, NaN.
+            // Zero times a finite number is zero; zero times NaN or infinity is NaN.
             check = l.mul_add(x, l.zero(), check);
         }
         let mut max = l.greatest(max);
@@ -43,8 +43,16 @@ impl Kernel for Greatest<'_> {
     }
 }
 
-/// e^((x - most) / temperature) of every x, none of which is above `max`.
-pub(in crate::inference) fn weights(x: &[f32], (max, temperature): (f32, f64)) -> Vec<f64> {
+/// How logits become weights: relative to the greatest, `max`, and divided by the temperature.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::inference) struct Scale {
+    pub(in crate::inference) max: f32,
+    pub(in crate::inference) temperature: f64,
+}
+
+/// e^((x - max) / temperature) of every x; no x is above `max`.
+pub(in crate::inference) fn weights(x: &[f32], scale: Scale) -> Vec<f64> {
+    let Scale { max, temperature } = scale;
     let mut weights = vec![0.0; x.len()];
     Level::best().run(Weights { x, max: max.into(), temperature, to: &mut weights });
     weights
@@ -70,7 +78,7 @@ impl Kernel for Weights<'_> {
 
 /// e^x for x ≤ 0 with a relative error below 1e-15; 0 below -700.
 ///
-/// x = n·ln 2 + r with |r| ≤ ln 2 / 2: Taylor's polynomial of degree 13 for e^r, 2^n put into the exponent.
+/// x = n·ln 2 + r with |r| ≤ ln 2 / 2: Taylor's polynomial of degree 13 gives e^r, and n is added to the exponent.
 #[inline(always)]
 fn exp(x: f64) -> f64 {
     const LEAST: f64 = -700.0;
@@ -118,7 +126,7 @@ pub(in crate::inference) fn total(weights: &[f64]) -> f64 {
     Level::best().run(Sums(weights)).iter().sum()
 }
 
-/// The first weight whose share of [0, 1), laid out in order, reaches beyond `uniform`. `None` where all are zero.
+/// The index of the weight whose share of [0, 1) contains `uniform`; shares lie in order. `None` if all weights are zero.
 pub(in crate::inference) fn pick(weights: &[f64], uniform: f64) -> Option<usize> {
     let sums = Level::best().run(Sums(weights));
     let mut left = uniform * sums.iter().sum::<f64>();
@@ -135,7 +143,7 @@ pub(in crate::inference) fn pick(weights: &[f64], uniform: f64) -> Option<usize>
         }
         left = left.max(0.0);
     }
-    // Rounding can leave a crumb behind the last one.
+    // Rounding can leave a remainder after the last weight.
     weights.iter().rposition(|&weight| weight > 0.0)
 }
 
@@ -168,7 +176,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_not_finite_is_told(mut x in prop::collection::vec(-9f32..9.0, 1..100), at: prop::sample::Index) {
+        fn numbers_that_are_not_finite_are_found(mut x in prop::collection::vec(-9f32..9.0, 1..100), at: prop::sample::Index) {
             let at = at.index(x.len());
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 x[at] = bad;
@@ -180,7 +188,7 @@ mod tests {
 
         #[test]
         fn every_level_has_the_same_weights(x in prop::collection::vec(-80f32..0.0, 1..200), temperature in 0.01f64..5.0) {
-            let best = weights(&x, (0.0, temperature));
+            let best = weights(&x, Scale { max: 0.0, temperature });
             for level in Level::all() {
                 let mut to = vec![0.0; x.len()];
                 level.run(Weights { x: &x, max: 0.0, temperature, to: &mut to });

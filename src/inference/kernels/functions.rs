@@ -2,16 +2,16 @@
 
 use super::lanes::{Kernel, LANES, Lanes, Level};
 
-/// e^x with a relative error below 2e-7; arguments outside ±87 count as ±87. NaN stays NaN.
+/// e^x with a relative error below 2e-7; arguments are clamped to ±87. NaN stays NaN.
 ///
-/// x = n·ln 2 + r with |r| ≤ ln 2 / 2, as in Cephes' `expf`: a polynomial for e^r, 2^n put into the exponent.
+/// x = n·ln 2 + r with |r| ≤ ln 2 / 2, as in Cephes' `expf`: a polynomial gives e^r, and n is added to the exponent.
 #[inline(always)]
 pub(in crate::inference) fn exp<L: Lanes>(l: L, x: L::F) -> L::F {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding it leaves the nearest integer in the low bits
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     const POLYNOMIAL: [f32; 5] = [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
-    // NaN is kept, as the second of two.
+    // `max` and `min` return their second argument if either is NaN.
     let x = l.max(l.splat(-87.0), l.min(l.splat(87.0), x));
     let shifted = l.mul_add(x, l.splat(std::f32::consts::LOG2_E), l.splat(ROUND));
     let n = l.sub(shifted, l.splat(ROUND));
@@ -34,8 +34,8 @@ pub(in crate::inference) fn gelu<L: Lanes>(l: L, x: L::F) -> L::F {
     l.div(x, l.add(l.splat(1.0), exp(l, l.mul(x, inner))))
 }
 
-/// Puts e^(x - maximum) into the first `visible` of `scores` and 0 into the rest; returns their sum. NaN anywhere among
-/// the visible makes the sum NaN; the caller refuses what comes of it.
+/// Replaces the first `visible` scores by e^(x - maximum) and the others by 0, and returns the sum. If a visible score is NaN, the sum
+/// is NaN and so are the logits, which the caller refuses.
 #[inline(always)]
 pub(in crate::inference) fn exponentials<L: Lanes>(l: L, scores: &mut [[f32; LANES]], visible: usize) -> f32 {
     let flat = scores.as_flattened_mut();
@@ -52,7 +52,7 @@ pub(in crate::inference) fn exponentials<L: Lanes>(l: L, scores: &mut [[f32; LAN
         let power = exp(l, l.sub(l.load(score), max));
         l.store(power, score);
     }
-    // e^-∞ came out as e^-87.
+    // `exp` computed e^-87 for -∞.
     scores.as_flattened_mut()[visible..].fill(0.0);
     let mut sum = l.zero();
     for score in scores.iter() {
@@ -61,7 +61,7 @@ pub(in crate::inference) fn exponentials<L: Lanes>(l: L, scores: &mut [[f32; LAN
     l.sum(sum)
 }
 
-/// ln Σ e^x in f64. Not finite where an x is not.
+/// ln Σ e^x in f64. Not finite if an x is not.
 pub(in crate::inference) fn log_sum_exp(x: &[f32]) -> f64 {
     struct LogSumExp<'a>(&'a [f32]);
     impl Kernel for LogSumExp<'_> {
@@ -91,7 +91,7 @@ pub(in crate::inference) fn log_sum_exp(x: &[f32]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Applies a function of lanes to numbers, at every level that this processor has.
+    /// Applies `exp` or `gelu` to numbers at every level of this processor.
     fn at_every_level(x: &[f32], gelu_too: bool) -> Vec<Vec<f32>> {
         struct Map<'a>(&'a [f32], bool);
         impl Kernel for Map<'_> {

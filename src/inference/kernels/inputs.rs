@@ -1,32 +1,33 @@
-//! Activations made ready for a product: normed, rounded to what the weights want, and laid out for tiles of rows.
+//! Prepares activations for a product: applies the norm, rounds to the format that the weights need, and lays out tiles of rows.
 
+use super::Ctx;
 use super::activations::{Grouped, Norm, PanelRow};
+use super::blocks::PANEL;
 use super::lanes::{Kernel, LANES, Lanes, Level};
-use super::steps::PANEL;
-use super::team::Team;
 
-/// What weights want their activations as.
+/// The format of activations that a format of weights needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::inference) enum Form {
-    /// f32.
-    Floats,
-    /// bfloat16, two inputs to a word.
-    Brains,
-    /// 8 bits, four inputs to a word, with a scale for each so many inputs of a row.
-    Blocks(usize),
+    F32,
+    /// bfloat16, two inputs in a word.
+    Bf16,
+    /// Signed 8 bits, four inputs in a word, with one scale for each `depth` inputs of a row.
+    Q8 {
+        depth: usize,
+    },
 }
 
 impl Form {
-    /// Inputs of which every row is a multiple.
+    /// Rows are padded with zeros to a multiple of this many inputs.
     fn depth(self) -> usize {
         match self {
-            Self::Floats => 1,
-            Self::Brains => 2,
-            Self::Blocks(depth) => depth,
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+            Self::Q8 { depth } => depth,
         }
     }
 
-    /// Rows of a tile at this level.
+    /// The number of rows in a tile at this level.
     pub(in crate::inference) fn tile_rows(self, level: Level) -> usize {
         struct Rows(Form);
         impl Kernel for Rows {
@@ -34,32 +35,32 @@ impl Form {
 
             #[inline(always)]
             fn run<L: Lanes>(self, _: L) -> usize {
-                if let Form::Blocks(_) = self.0 { L::INTEGER_ROWS } else { L::FLOAT_ROWS }
+                if let Form::Q8 { .. } = self.0 { L::INTEGER_ROWS } else { L::FLOAT_ROWS }
             }
         }
         level.run(Rows(self))
     }
 }
 
-/// What a product's activations come from: rows, and a norm for each.
+/// The activations of a product, and the norm to apply to each row.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::inference) struct Source<'a> {
     pub(in crate::inference) x: Grouped<'a>,
     pub(in crate::inference) norm: Option<&'a Norm>,
 }
 
-/// Rows of activations in tiles: of each input, or few of them, those of all rows of the tile side by side.
+/// Rows of activations in tiles: the numbers of one word of inputs for all rows of a tile lie side by side.
 #[derive(Debug, Default)]
 pub(in crate::inference) struct Inputs {
     tiles: Vec<Tile>,
     rows: usize,
 }
 
-/// The activations of some rows; a buffer that serves one product after another.
+/// The activations of some rows. Buffers are reused from product to product.
 #[derive(Debug, Default)]
 struct Tile {
     rows: usize,
-    /// The row in f32, while it is made.
+    /// One row in f32, padded.
     row: Vec<f32>,
     floats: Vec<f32>,
     words: Vec<u32>,
@@ -67,8 +68,8 @@ struct Tile {
     totals: Vec<i32>,
 }
 
-/// A tile as a product reads it. For R rows: `floats` are [inputs, R]; `words` [inputs / 2 or 4, R]; `scales` and `totals`,
-/// the sums of a block's bytes, [blocks, R].
+/// A tile of R rows as a product reads it: `floats` is [inputs, R], `words` [inputs / 2 or inputs / 4, R], `scales` [blocks, R], and
+/// `totals`, the sums of the bytes of each block, [blocks, R].
 #[derive(Debug, Clone, Copy)]
 pub(in crate::inference) struct TileInputs<'a> {
     pub(in crate::inference) rows: usize,
@@ -79,21 +80,15 @@ pub(in crate::inference) struct TileInputs<'a> {
 }
 
 impl<'a> TileInputs<'a> {
-    /// One tile of f32.
-    pub(in crate::inference) fn of_floats(rows: usize, floats: &'a [f32]) -> Self {
+    pub(in crate::inference) fn from_f32(rows: usize, floats: &'a [f32]) -> Self {
         Self { rows, floats, words: &[], scales: &[], totals: &[] }
     }
 }
 
 impl Inputs {
-    /// Makes `source` ready in `form`, for tiles of this level.
-    pub(in crate::inference) fn fill(
-        &mut self,
-        (team, level): (&Team, Level),
-        form: Form,
-        source: Source<'_>,
-    ) {
-        let max = form.tile_rows(level);
+    /// Prepares `source` in `form`, in tiles of `ctx.level`.
+    pub(in crate::inference) fn fill(&mut self, ctx: Ctx<'_>, form: Form, source: Source<'_>) {
+        let max = form.tile_rows(ctx.level);
         let rows = source.x.rows();
         self.rows = rows;
         let count = rows.div_ceil(max);
@@ -101,23 +96,23 @@ impl Inputs {
             self.tiles.resize_with(count, Tile::default);
         }
         let tiles = &mut self.tiles[..count];
-        team.each(tiles, |i, tile| {
+        ctx.team.each(tiles, |i, tile| {
             tile.rows = max.min(rows - i * max);
-            level.run(Fill { tile, form, source, first: i * max });
+            ctx.level.run(Fill { tile, form, source, first: i * max });
         });
     }
 
-    /// Norms every row of `x`, [panels, rows], in place.
-    pub(in crate::inference) fn norm(
+    /// Normalizes every row of `x`, [panels, rows], in place.
+    pub(in crate::inference) fn normalize(
         &mut self,
-        (team, level): (&Team, Level),
+        ctx: Ctx<'_>,
         norm: &Norm,
         x: &mut [PanelRow],
         rows: usize,
     ) {
         let columns = norm.weight.len();
         let source = Source { x: Grouped::panels(x, rows, columns), norm: Some(norm) };
-        self.fill((team, level), Form::Floats, source);
+        self.fill(ctx, Form::F32, source);
         let mut first = 0;
         for tile in self.tiles() {
             for (column, numbers) in tile.floats.chunks_exact(tile.rows).enumerate() {
@@ -127,6 +122,11 @@ impl Inputs {
             }
             first += tile.rows;
         }
+    }
+
+    /// The number of rows that were prepared.
+    pub(in crate::inference) fn rows(&self) -> usize {
+        self.rows
     }
 
     /// The tiles, in the order of their rows.
@@ -162,9 +162,9 @@ impl Kernel for Fill<'_> {
         tile.row.clear();
         tile.row.resize(padded, 0.0);
         match form {
-            Form::Floats => tile.floats.resize(rows * width, 0.0),
-            Form::Brains => tile.words.resize(rows * width / 2, 0),
-            Form::Blocks(_) => {
+            Form::F32 => tile.floats.resize(rows * width, 0.0),
+            Form::Bf16 => tile.words.resize(rows * width / 2, 0),
+            Form::Q8 { .. } => {
                 tile.words.resize(rows * width / 4, 0);
                 tile.scales.resize(rows * width / depth, 0.0);
                 tile.totals.resize(rows * width / depth, 0);
@@ -176,18 +176,18 @@ impl Kernel for Fill<'_> {
                 norm.apply(l, &mut tile.row);
             }
             match form {
-                Form::Floats if rows == 1 => tile.floats.copy_from_slice(&tile.row[..width]),
-                Form::Floats => {
+                Form::F32 if rows == 1 => tile.floats.copy_from_slice(&tile.row[..width]),
+                Form::F32 => {
                     for (to, &x) in tile.floats.iter_mut().skip(r).step_by(rows).zip(&tile.row) {
                         *to = x;
                     }
                 }
-                Form::Brains => brains(l, &tile.row, &mut tile.words, (r, rows)),
-                Form::Blocks(depth) => {
+                Form::Bf16 => store_bf16(l, &tile.row, &mut tile.words, RowOfTile { row: r, rows }),
+                Form::Q8 { depth } => {
                     let blocks =
                         tile.row.chunks_exact(depth).zip(tile.words.chunks_exact_mut(rows * depth / 4));
                     for (b, (x, words)) in blocks.enumerate() {
-                        let (scale, total) = block(l, x, words, (r, rows));
+                        let (scale, total) = store_q8(l, x, words, RowOfTile { row: r, rows });
                         tile.scales[b * rows + r] = scale;
                         tile.totals[b * rows + r] = total;
                     }
@@ -197,20 +197,29 @@ impl Kernel for Fill<'_> {
     }
 }
 
-/// Row `r` of `rows` as bfloat16.
+/// One row among the rows of a tile.
+#[derive(Clone, Copy)]
+struct RowOfTile {
+    row: usize,
+    rows: usize,
+}
+
+/// Stores a row as bfloat16, two inputs in a word.
 #[inline(always)]
-fn brains<L: Lanes>(l: L, row: &[f32], words: &mut [u32], (r, rows): (usize, usize)) {
-    for (x, words) in row.as_chunks::<LANES>().0.iter().zip(words.chunks_mut(rows * LANES / 2)) {
-        let pairs = l.to_brains(l.load(x));
-        for (word, pair) in words.iter_mut().skip(r).step_by(rows).zip(pairs) {
+fn store_bf16<L: Lanes>(l: L, x: &[f32], words: &mut [u32], at: RowOfTile) {
+    let RowOfTile { row, rows } = at;
+    for (x, words) in x.as_chunks::<LANES>().0.iter().zip(words.chunks_mut(rows * LANES / 2)) {
+        let pairs = l.to_bf16(l.load(x));
+        for (word, pair) in words.iter_mut().skip(row).step_by(rows).zip(pairs) {
             *word = pair;
         }
     }
 }
 
-/// One block of row `r` of `rows` in bytes: its scale and the sum of the bytes.
+/// Stores one block of a row as signed bytes; returns its scale and the sum of the bytes.
 #[inline(always)]
-fn block<L: Lanes>(l: L, x: &[f32], words: &mut [u32], (r, rows): (usize, usize)) -> (f32, i32) {
+fn store_q8<L: Lanes>(l: L, x: &[f32], words: &mut [u32], at: RowOfTile) -> (f32, i32) {
+    let RowOfTile { row, rows } = at;
     let x = x.as_chunks::<LANES>().0;
     let mut max = l.zero();
     for x in x {
@@ -223,9 +232,9 @@ fn block<L: Lanes>(l: L, x: &[f32], words: &mut [u32], (r, rows): (usize, usize)
     for (x, words) in x.iter().zip(words.chunks_exact_mut(rows * LANES / 4)) {
         let bytes = l.round(l.mul(l.load(x), inverse));
         total = l.add_int(total, bytes);
-        let quads = l.to_bytes(bytes);
+        let quads = l.to_i8(bytes);
         for i in 0..4 {
-            words[i * rows + r] = quads[i];
+            words[i * rows + row] = quads[i];
         }
     }
     (max / 127.0, l.sum_int(total))

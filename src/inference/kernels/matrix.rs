@@ -1,15 +1,16 @@
 //! Weights of a projection, packed once, and their product with activations.
 
 use std::io;
+use std::ops::Range;
 
+use super::Ctx;
 use super::activations::{PanelRow, panels};
+use super::blocks::{Bf16Block, PANEL, PlainBlock, Q4Block, Q8Block, WeightBlock};
 use super::functions::gelu;
 use super::inputs::{Form, Inputs, TileInputs};
 use super::lanes::{Kernel, LANES, Lanes, Level};
 use super::memory::{Arena, Memory};
-use super::pack::{BLOCK, Numbers, PackInputs, PackPanel, Strip};
-use super::steps::{BrainStep, ByteStep, NibbleStep, PANEL, PlainStep, Step};
-use super::team::Team;
+use super::pack::{Numbers, PackInputs, PackPanel, STRIP_INPUTS, Strip};
 use crate::inference::Precision;
 
 /// W, [outputs, inputs], in panels of 32 outputs.
@@ -17,23 +18,23 @@ use crate::inference::Precision;
 pub(in crate::inference) struct Panels<S> {
     inputs: usize,
     outputs: usize,
-    /// Steps of one panel.
-    each: usize,
-    steps: Memory<S>,
+    /// Blocks of one panel.
+    per_panel: usize,
+    blocks: Memory<S>,
 }
 
 /// Weights in one of the formats of [`Precision`].
 #[derive(Debug)]
 pub(in crate::inference) enum Matrix {
-    F32(Panels<PlainStep<f32>>),
-    F16(Panels<PlainStep<u16>>),
-    BF16(Panels<BrainStep>),
-    Q8(Panels<ByteStep>),
-    Q4(Panels<NibbleStep>),
+    F32(Panels<PlainBlock<f32>>),
+    F16(Panels<PlainBlock<u16>>),
+    BF16(Panels<Bf16Block>),
+    Q8(Panels<Q8Block>),
+    Q4(Panels<Q4Block>),
 }
 
-/// Runs one expression for whichever format it is.
-macro_rules! of_any_format {
+/// Evaluates one expression for the panels of any format.
+macro_rules! with_format {
     ($matrix:expr, $panels:ident => $result:expr) => {
         match $matrix {
             Matrix::F32($panels) => $result,
@@ -45,153 +46,162 @@ macro_rules! of_any_format {
     };
 }
 
-/// What becomes of a sum, its bias added, before it leaves the product.
+/// The shape of a matrix.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::inference) struct Dims {
+    pub(in crate::inference) inputs: usize,
+    pub(in crate::inference) outputs: usize,
+}
+
+/// What a product does with its sums.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::inference) struct Epilogue<'a> {
+    /// Added to the sums: [outputs] in panels, or empty.
+    pub(in crate::inference) bias: &'a [PanelBias],
+    pub(in crate::inference) after: After,
+}
+
+/// What happens to a sum after its bias is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::inference) enum After {
-    /// It is stored.
+    /// Store it.
     Store,
-    /// GELU of it is stored.
+    /// Store its GELU.
     Gelu,
-    /// It is added to what is there.
+    /// Add it to the output.
     Add,
 }
 
 impl Matrix {
-    /// Strips of inputs begin at multiples of this many.
-    pub(in crate::inference) const BLOCK: usize = BLOCK;
+    /// Strips of inputs begin at multiples of this number.
+    pub(in crate::inference) const STRIP_INPUTS: usize = STRIP_INPUTS;
 
     /// A matrix of zeros, to be packed strip by strip.
     ///
     /// # Errors
-    /// `OutOfMemory` where `arena` has less left than [`Self::room`] says.
-    pub(in crate::inference) fn new(
-        arena: &Arena,
-        format: Precision,
-        (inputs, outputs): (usize, usize),
-    ) -> io::Result<Self> {
+    /// `OutOfMemory` if `arena` has less space left than [`Self::room`].
+    pub(in crate::inference) fn new(arena: &Arena, format: Precision, dims: Dims) -> io::Result<Self> {
         Ok(match format {
-            Precision::F32 => Self::F32(Panels::new(arena, inputs, outputs)?),
-            Precision::F16 => Self::F16(Panels::new(arena, inputs, outputs)?),
-            Precision::BF16 => Self::BF16(Panels::new(arena, inputs, outputs)?),
-            Precision::Q8 => Self::Q8(Panels::new(arena, inputs, outputs)?),
-            Precision::Q4 => Self::Q4(Panels::new(arena, inputs, outputs)?),
+            Precision::F32 => Self::F32(Panels::new(arena, dims)?),
+            Precision::F16 => Self::F16(Panels::new(arena, dims)?),
+            Precision::BF16 => Self::BF16(Panels::new(arena, dims)?),
+            Precision::Q8 => Self::Q8(Panels::new(arena, dims)?),
+            Precision::Q4 => Self::Q4(Panels::new(arena, dims)?),
         })
     }
 
-    /// Bytes that such a matrix takes of an arena; none where they cannot be counted.
-    pub(in crate::inference) fn room(format: Precision, (inputs, outputs): (usize, usize)) -> Option<usize> {
+    /// Bytes that such a matrix takes of an arena; `None` if they overflow.
+    pub(in crate::inference) fn room(format: Precision, dims: Dims) -> Option<usize> {
         match format {
-            Precision::F32 => Panels::<PlainStep<f32>>::room(inputs, outputs),
-            Precision::F16 => Panels::<PlainStep<u16>>::room(inputs, outputs),
-            Precision::BF16 => Panels::<BrainStep>::room(inputs, outputs),
-            Precision::Q8 => Panels::<ByteStep>::room(inputs, outputs),
-            Precision::Q4 => Panels::<NibbleStep>::room(inputs, outputs),
+            Precision::F32 => Panels::<PlainBlock<f32>>::room(dims),
+            Precision::F16 => Panels::<PlainBlock<u16>>::room(dims),
+            Precision::BF16 => Panels::<Bf16Block>::room(dims),
+            Precision::Q8 => Panels::<Q8Block>::room(dims),
+            Precision::Q4 => Panels::<Q4Block>::room(dims),
         }
     }
 
-    /// How it wants its activations.
+    /// The format of activations that it multiplies.
     pub(in crate::inference) fn form(&self) -> Form {
-        match self {
-            Self::F32(_) | Self::F16(_) => Form::Floats,
-            Self::BF16(_) => Form::Brains,
-            Self::Q8(_) => Form::Blocks(ByteStep::DEPTH),
-            Self::Q4(_) => Form::Blocks(NibbleStep::DEPTH),
-        }
+        with_format!(self, panels => panels.form())
     }
 
     /// Bytes in memory.
     pub(in crate::inference) fn bytes(&self) -> u64 {
-        of_any_format!(self, panels => size_of_val(&*panels.steps) as u64)
+        with_format!(self, panels => size_of_val(&*panels.blocks) as u64)
     }
 
     #[cfg(test)]
     fn inputs(&self) -> usize {
-        of_any_format!(self, panels => panels.inputs)
+        with_format!(self, panels => panels.inputs)
     }
 
     pub(in crate::inference) fn outputs(&self) -> usize {
-        of_any_format!(self, panels => panels.outputs)
+        with_format!(self, panels => panels.outputs)
     }
 
-    /// Packs inputs from the `first` on, a multiple of [`Matrix::BLOCK`]: `strip` is [inputs, outputs]. False where a number is
-    /// not finite, as it is stored or in this format.
+    /// Packs the inputs from `first` on, a multiple of [`Matrix::STRIP_INPUTS`]; `strip` is [inputs, outputs]. Returns false if a number
+    /// is not finite as stored or in this format.
     pub(in crate::inference) fn pack_inputs(&mut self, first: usize, strip: Strip<'_>) -> bool {
-        of_any_format!(self, panels => {
-            let (steps, each) = (&mut *panels.steps, panels.each);
-            Level::best().run(PackInputs { steps, each, first, strip })
+        with_format!(self, panels => {
+            let (blocks, per_panel) = (&mut *panels.blocks, panels.per_panel);
+            Level::best().run(PackInputs { blocks, per_panel, first, strip })
         })
     }
 
-    /// Packs all outputs, some panels at a time and on all threads: `read` brings [outputs, inputs] from an output on, so many
-    /// of them, into a buffer.
+    /// Packs all outputs on all threads, some panels at a time; `read` returns the rows of a range of outputs, [outputs, inputs], and
+    /// may use the buffer.
     ///
     /// # Errors
-    /// What `read` returns; and what `infinite` makes of rows with a number that is not finite, as it is stored or in this
-    /// format.
+    /// The errors of `read`, and `not_finite` of rows with a number that is not finite as stored or in this format.
     pub(in crate::inference) fn pack_outputs<B: Default + Send, E: Send>(
         &mut self,
-        read: impl for<'b> Fn((usize, usize), &'b mut B) -> Result<Numbers<'b>, E> + Sync,
-        infinite: impl Fn(Numbers<'_>) -> E + Sync,
+        read: impl for<'b> Fn(Range<usize>, &'b mut B) -> Result<Numbers<'b>, E> + Sync,
+        not_finite: impl Fn(Numbers<'_>) -> E + Sync,
     ) -> Result<(), E> {
-        of_any_format!(self, panels => panels.pack_outputs(read, infinite))
+        with_format!(self, panels => panels.pack_outputs(read, not_finite))
     }
 
-    /// Copies weights of one output, from the input `first` on.
+    /// Copies the weights of one output from the input `first` on; `to` decides how many.
     pub(in crate::inference) fn copy_output(&self, output: usize, first: usize, to: &mut [f32]) {
-        of_any_format!(self, panels => panels.copy_output(output, first, to));
+        with_format!(self, panels => panels.copy_output(output, first, to));
     }
 
-    /// y = x·Wᵀ + bias for every row of `x`: `y` is [panels, rows], `bias` is [outputs] or nothing.
+    /// y = x·Wᵀ + bias for every row of `x`; `y` is [panels, rows].
     pub(in crate::inference) fn product(
         &self,
-        (team, level): (&Team, Level),
-        (x, rows): (&Inputs, usize),
-        (bias, after): (&[PanelBias], After),
+        ctx: Ctx<'_>,
+        x: &Inputs,
+        epilogue: Epilogue<'_>,
         y: &mut [PanelRow],
     ) {
-        of_any_format!(self, panels => panels.product((team, level), (x, rows), (bias, after), y));
+        with_format!(self, panels => panels.product(ctx, x, epilogue, y));
     }
 }
 
-/// What is added to the sums of a panel.
+/// The bias of a panel.
 pub(in crate::inference) type PanelBias = PanelRow;
 
-/// A bias, [outputs], filled up to whole panels.
+/// A bias, [outputs], padded to whole panels.
 pub(in crate::inference) fn panel_bias(bias: &[f32]) -> Vec<PanelBias> {
     let mut out = vec![[[0.0; LANES]; 2]; panels(bias.len())];
     out.as_flattened_mut().as_flattened_mut()[..bias.len()].copy_from_slice(bias);
     out
 }
 
-impl<S: Step> Panels<S> {
-    fn new(arena: &Arena, inputs: usize, outputs: usize) -> io::Result<Self> {
-        let each = inputs.div_ceil(S::DEPTH);
-        let steps = each.checked_mul(panels(outputs)).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { inputs, outputs, each, steps: arena.take(steps)? })
+impl<S: WeightBlock> Panels<S> {
+    fn new(arena: &Arena, Dims { inputs, outputs }: Dims) -> io::Result<Self> {
+        let per_panel = inputs.div_ceil(S::DEPTH);
+        let blocks = per_panel.checked_mul(panels(outputs)).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { inputs, outputs, per_panel, blocks: arena.take(blocks)? })
     }
 
-    fn room(inputs: usize, outputs: usize) -> Option<usize> {
+    fn room(Dims { inputs, outputs }: Dims) -> Option<usize> {
         Arena::bytes::<S>(inputs.div_ceil(S::DEPTH).checked_mul(panels(outputs))?)
+    }
+
+    fn form(&self) -> Form {
+        S::FORM
     }
 
     fn pack_outputs<B: Default + Send, E: Send>(
         &mut self,
-        read: impl for<'b> Fn((usize, usize), &'b mut B) -> Result<Numbers<'b>, E> + Sync,
-        infinite: impl Fn(Numbers<'_>) -> E + Sync,
+        read: impl for<'b> Fn(Range<usize>, &'b mut B) -> Result<Numbers<'b>, E> + Sync,
+        not_finite: impl Fn(Numbers<'_>) -> E + Sync,
     ) -> Result<(), E> {
         use rayon::prelude::*;
-        let (inputs, outputs, each) = (self.inputs, self.outputs, self.each);
+        let (inputs, outputs, per_panel) = (self.inputs, self.outputs, self.per_panel);
         /// Panels read at a time.
         const AT_ONCE: usize = 8;
-        self.steps.par_chunks_mut(AT_ONCE * each).enumerate().try_for_each_init(
+        self.blocks.par_chunks_mut(AT_ONCE * per_panel).enumerate().try_for_each_init(
             B::default,
-            |buffer, (i, steps)| {
+            |buffer, (i, blocks)| {
                 let first = i * AT_ONCE * PANEL;
-                let rows = read((first, (AT_ONCE * PANEL).min(outputs - first)), buffer)?;
-                for (panel, steps) in steps.chunks_exact_mut(each).enumerate() {
-                    let rows = rows.from(panel * PANEL * inputs);
-                    if !Level::best().run(PackPanel { steps, strip: Strip { rows, columns: inputs } }) {
-                        return Err(infinite(rows));
+                let rows = read(first..outputs.min(first + AT_ONCE * PANEL), buffer)?;
+                for (panel, blocks) in blocks.chunks_exact_mut(per_panel).enumerate() {
+                    let rows = rows.skip(panel * PANEL * inputs);
+                    if !Level::best().run(PackPanel { blocks, strip: Strip { rows, columns: inputs } }) {
+                        return Err(not_finite(rows));
                     }
                 }
                 Ok(())
@@ -200,32 +210,27 @@ impl<S: Step> Panels<S> {
     }
 
     fn copy_output(&self, output: usize, first: usize, to: &mut [f32]) {
-        let steps = &self.steps[output / PANEL * self.each..][..self.each];
+        let blocks = &self.blocks[output / PANEL * self.per_panel..][..self.per_panel];
         for (input, to) in (first..).zip(to) {
-            *to = steps[input / S::DEPTH].decode(input % S::DEPTH, output % PANEL);
+            *to = blocks[input / S::DEPTH].decode(input % S::DEPTH, output % PANEL);
         }
     }
 
-    fn product(
-        &self,
-        (team, level): (&Team, Level),
-        (x, rows): (&Inputs, usize),
-        (bias, after): (&[PanelBias], After),
-        y: &mut [PanelRow],
-    ) {
-        let count = team.share(panels(self.outputs));
-        team.each_chunk(y, count * rows, |i, y| {
-            let steps = &self.steps[i * count * self.each..];
+    fn product(&self, ctx: Ctx<'_>, x: &Inputs, Epilogue { bias, after }: Epilogue<'_>, y: &mut [PanelRow]) {
+        let rows = x.rows();
+        let count = ctx.team.share(panels(self.outputs));
+        ctx.team.each_chunk(y, count * rows, |i, y| {
+            let blocks = &self.blocks[i * count * self.per_panel..];
             let bias = bias.get(i * count..).unwrap_or_default();
-            level.run(SomePanels { steps, each: self.each, x, rows, bias, after, y });
+            ctx.level.run(SomePanels { blocks, per_panel: self.per_panel, x, rows, bias, after, y });
         });
     }
 }
 
 /// The product of some panels.
 struct SomePanels<'a, S> {
-    steps: &'a [S],
-    each: usize,
+    blocks: &'a [S],
+    per_panel: usize,
     x: &'a Inputs,
     rows: usize,
     bias: &'a [PanelBias],
@@ -233,52 +238,56 @@ struct SomePanels<'a, S> {
     y: &'a mut [PanelRow],
 }
 
-impl<S: Step> Kernel for SomePanels<'_, S> {
+impl<S: WeightBlock> Kernel for SomePanels<'_, S> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { steps, each, x, rows, bias, after, y } = self;
+        let Self { blocks, per_panel, x, rows, bias, after, y } = self;
         const NOTHING: PanelBias = [[0.0; LANES]; 2];
-        for (panel, (steps, y)) in steps.chunks_exact(each).zip(y.chunks_exact_mut(rows)).enumerate() {
+        for (panel, (blocks, y)) in blocks.chunks_exact(per_panel).zip(y.chunks_exact_mut(rows)).enumerate() {
             let bias = bias.get(panel).unwrap_or(&NOTHING);
             let mut first = 0;
             for tile in x.tiles() {
-                let (end, of) = (first + tile.rows, (steps, tile, bias, after));
-                tile_of_rows(l, of, &mut y[first..end]);
+                let end = first + tile.rows;
+                multiply_tile(l, Tile { blocks, x: tile, bias, after }, &mut y[first..end]);
                 first = end;
             }
         }
     }
 }
 
-type OneTile<'a, S> = (&'a [S], TileInputs<'a>, &'a PanelBias, After);
+/// One panel, and the rows to multiply with it.
+#[derive(Clone, Copy)]
+struct Tile<'a, S> {
+    blocks: &'a [S],
+    x: TileInputs<'a>,
+    bias: &'a PanelBias,
+    after: After,
+}
 
 #[inline(always)]
-fn tile_of_rows<L: Lanes, S: Step>(l: L, of: OneTile<'_, S>, y: &mut [PanelRow]) {
-    match of.1.rows {
-        1 => tile::<L, S, 1>(l, of, y),
-        2 => tile::<L, S, 2>(l, of, y),
-        3 => tile::<L, S, 3>(l, of, y),
-        4 => tile::<L, S, 4>(l, of, y),
-        5 => tile::<L, S, 5>(l, of, y),
-        6 => tile::<L, S, 6>(l, of, y),
-        7 => tile::<L, S, 7>(l, of, y),
-        8 => tile::<L, S, 8>(l, of, y),
-        9 => tile::<L, S, 9>(l, of, y),
-        10 => tile::<L, S, 10>(l, of, y),
-        11 => tile::<L, S, 11>(l, of, y),
-        _ => tile::<L, S, 12>(l, of, y),
+fn multiply_tile<L: Lanes, S: WeightBlock>(l: L, tile: Tile<'_, S>, y: &mut [PanelRow]) {
+    match tile.x.rows {
+        1 => multiply_rows::<L, S, 1>(l, tile, y),
+        2 => multiply_rows::<L, S, 2>(l, tile, y),
+        3 => multiply_rows::<L, S, 3>(l, tile, y),
+        4 => multiply_rows::<L, S, 4>(l, tile, y),
+        5 => multiply_rows::<L, S, 5>(l, tile, y),
+        6 => multiply_rows::<L, S, 6>(l, tile, y),
+        7 => multiply_rows::<L, S, 7>(l, tile, y),
+        8 => multiply_rows::<L, S, 8>(l, tile, y),
+        9 => multiply_rows::<L, S, 9>(l, tile, y),
+        10 => multiply_rows::<L, S, 10>(l, tile, y),
+        11 => multiply_rows::<L, S, 11>(l, tile, y),
+        _ => multiply_rows::<L, S, 12>(l, tile, y),
     }
 }
 
 #[inline(always)]
-fn tile<L: Lanes, S: Step, const R: usize>(
-    l: L,
-    (steps, x, bias, after): OneTile<'_, S>,
-    y: &mut [PanelRow],
-) {
-    let sums = S::dot::<L, R>(l, steps, x);
+fn multiply_rows<L: Lanes, S: WeightBlock, const R: usize>(l: L, tile: Tile<'_, S>, y: &mut [PanelRow]) {
+    let Tile { blocks, x, bias, after } = tile;
+    let sums = S::dot::<L, R>(l, blocks, x);
     for (y, sums) in y.iter_mut().zip(sums) {
         for half in 0..2 {
             let sum = l.add(sums[half], l.load(&bias[half]));
@@ -294,6 +303,7 @@ fn tile<L: Lanes, S: Step, const R: usize>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::team::Team;
     use proptest::prelude::*;
 
     use super::super::activations::Grouped;
@@ -309,15 +319,18 @@ mod tests {
     }
 
     fn empty(format: Precision, inputs: usize, outputs: usize) -> Matrix {
-        let room = Matrix::room(format, (inputs, outputs)).unwrap();
-        Matrix::new(&Arena::new(room).unwrap(), format, (inputs, outputs)).unwrap()
+        let dims = Dims { inputs, outputs };
+        let room = Matrix::room(format, dims).unwrap();
+        Matrix::new(&Arena::new(room).unwrap(), format, dims).unwrap()
     }
 
     /// W, [inputs, outputs], packed in strips of inputs.
     fn packed(format: Precision, w: &[f32], inputs: usize, outputs: usize) -> Matrix {
         let mut matrix = empty(format, inputs, outputs);
-        for (i, rows) in w.chunks(BLOCK * outputs).enumerate() {
-            assert!(matrix.pack_inputs(i * BLOCK, Strip { rows: Numbers::F32(rows), columns: outputs }));
+        for (i, rows) in w.chunks(STRIP_INPUTS * outputs).enumerate() {
+            assert!(
+                matrix.pack_inputs(i * STRIP_INPUTS, Strip { rows: Numbers::F32(rows), columns: outputs })
+            );
         }
         matrix
     }
@@ -327,27 +340,29 @@ mod tests {
         let rows = x.len() / matrix.inputs();
         let mut inputs = Inputs::default();
         let x = Grouped::new(x, rows, matrix.inputs(), matrix.inputs());
-        inputs.fill((&team, level), matrix.form(), Source { x, norm: None });
+        let ctx = Ctx { team: &team, level };
+        inputs.fill(ctx, matrix.form(), Source { x, norm: None });
         let mut y = vec![[[0.25; LANES]; 2]; panels(matrix.outputs()) * rows];
-        matrix.product((&team, level), (&inputs, rows), (&panel_bias(bias), after), &mut y);
+        matrix.product(ctx, &inputs, Epilogue { bias: &panel_bias(bias), after }, &mut y);
         let y = Grouped::panels(&y, rows, matrix.outputs());
         let mut out = vec![0.0; rows * matrix.outputs()];
         out.chunks_exact_mut(matrix.outputs()).enumerate().for_each(|(row, out)| y.copy_row(row, out));
         out
     }
 
-    /// Rows of W, [inputs, outputs], by output: so many from the `first` on.
+    /// The rows of some outputs of W, [inputs, outputs].
     fn transposed<'b>(
-        (w, inputs, outputs): (&[f32], usize, usize),
-        (first, count): (usize, usize),
+        w: &[f32],
+        dims: Dims,
+        range: Range<usize>,
         to: &'b mut Vec<f32>,
     ) -> Result<Numbers<'b>, ()> {
         to.clear();
-        to.extend((first..first + count).flat_map(|o| (0..inputs).map(move |i| w[i * outputs + o])));
+        to.extend(range.flat_map(|o| (0..dims.inputs).map(move |i| w[i * dims.outputs + o])));
         Ok(Numbers::F32(to))
     }
 
-    /// x·Wᵀ with the weights as the matrix holds them, in f64.
+    /// x·Wᵀ with the packed weights, in f64.
     fn exact(matrix: &Matrix, x: &[f32]) -> Vec<f64> {
         let mut w = vec![0.0; matrix.inputs()];
         let rows = x.len() / matrix.inputs();
@@ -390,7 +405,7 @@ mod tests {
                         let error = (f64::from(*y) - exact).abs();
                         prop_assert!(error <= tolerance(format, inputs), "{format:?} {level:?}: {y} for {exact}");
                     }
-                    // A row does not depend on those beside it.
+                    // A row does not depend on the other rows.
                     let last = product(&matrix, &x[(rows - 1) * inputs..], &[], After::Store, level);
                     prop_assert_eq!(&last[..], &y[(rows - 1) * outputs..], "{:?} {:?}", format, level);
                     if format == Precision::F32 && level.name() != "portable" {
@@ -401,14 +416,15 @@ mod tests {
         }
 
         #[test]
-        fn what_is_packed_is_what_is_held_within_half_a_step(
+        fn packed_weights_are_within_half_a_quantization_step(
             inputs in 1usize..150, outputs in 1usize..70, seed: u32, scale in 0.001f32..100.0,
         ) {
             let w: Vec<f32> = numbers(inputs * outputs, seed).into_iter().map(|w| w * scale).collect();
             for format in FORMATS {
                 let matrix = packed(format, &w, inputs, outputs);
                 let mut by_output = empty(format, inputs, outputs);
-                by_output.pack_outputs(|of, to| transposed((&w, inputs, outputs), of, to), |_| ()).unwrap();
+                let dims = Dims { inputs, outputs };
+                by_output.pack_outputs(|range, to| transposed(&w, dims, range, to), |_| ()).unwrap();
                 let (mut held, mut other) = (vec![0.0; inputs], vec![0.0; inputs]);
                 for output in 0..outputs {
                     matrix.copy_output(output, 0, &mut held);
@@ -419,7 +435,7 @@ mod tests {
                         Precision::F16 => 0.5 * scale / 2048.0,
                         Precision::BF16 => 0.5 * scale / 256.0,
                         Precision::Q8 => 0.5 * scale / 127.0 * 0.502,
-                        // The side that the largest weight is not on reaches one step less far.
+                        // The range of the other sign is one step shorter.
                         Precision::Q4 => 0.5 * scale / 8.0 * 1.01,
                     };
                     for (input, held) in held.iter().enumerate() {
@@ -458,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_a_format_cannot_hold_are_told() {
+    fn numbers_that_a_format_cannot_hold_are_reported() {
         let pack = |format, x: f32| {
             let rows = [0.5, x, 1.0];
             empty(format, 1, 3).pack_inputs(0, Strip { rows: Numbers::F32(&rows), columns: 3 })

@@ -1,4 +1,4 @@
-//! Memory for weights: zeroed, aligned to pages, in large pages where the system has them.
+//! Memory for weights: zeroed, aligned to pages, in huge pages if the system has them.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -7,38 +7,37 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytemuck::Zeroable;
 
-/// What every matrix begins at a multiple of: a line of the caches, and no less than any number's alignment.
+/// Alignment of every matrix: a cache line, which is at least the alignment of every number.
 const LINE: usize = 64;
 
-/// One stretch of memory from which all weights of a model are taken. A large page then serves several small matrices, where
-/// memory of their own would leave them in small pages.
+/// One mapping from which all weights of a model are allocated, so that small matrices share huge pages.
 #[derive(Debug)]
 pub(in crate::inference) struct Arena {
     mapping: Arc<Mapping>,
-    /// Bytes that are given out.
+    /// Bytes that are allocated.
     taken: AtomicUsize,
 }
 
 impl Arena {
-    /// Room for `bytes`.
+    /// An arena of `bytes`.
     ///
     /// # Errors
-    /// What the system says where it has no memory.
+    /// The system's error if it has no memory.
     pub(in crate::inference) fn new(bytes: usize) -> std::io::Result<Self> {
         Ok(Self { mapping: Arc::new(Mapping::new(bytes)?), taken: AtomicUsize::new(0) })
     }
 
-    /// Bytes that `count` of `T` take.
+    /// Bytes that `count` values of `T` take; `None` on overflow.
     pub(in crate::inference) fn bytes<T>(count: usize) -> Option<usize> {
         count.checked_mul(size_of::<T>())?.checked_next_multiple_of(LINE)
     }
 
-    /// Takes `count` of `T`, all bytes zero.
+    /// Allocates `count` values of `T`, all bytes zero.
     ///
     /// # Errors
-    /// `OutOfMemory` where less is left.
+    /// `OutOfMemory` if less is left.
     pub(in crate::inference) fn take<T: Zeroable>(&self, count: usize) -> std::io::Result<Memory<T>> {
-        const { assert!(align_of::<T>() <= LINE, "numbers are aligned to no more") };
+        const { assert!(align_of::<T>() <= LINE, "no number has a greater alignment") };
         let more = |taken: usize| {
             taken.checked_add(Self::bytes::<T>(count)?).filter(|&end| end <= self.mapping.bytes)
         };
@@ -49,38 +48,38 @@ impl Arena {
     }
 }
 
-/// A fixed number of `T`, all bytes zero to begin with. Nothing is touched before it is written, so that the threads that
-/// pack weights share the work of getting the pages, too.
+/// A fixed number of `T`, initially all bytes zero. No page is touched before its first write, so the threads that pack weights also
+/// share the work of faulting in pages.
 pub(in crate::inference) struct Memory<T> {
     at: *mut T,
     count: usize,
-    /// Held for as long as `at` is followed.
+    /// Keeps the memory behind `at` mapped.
     _mapping: Arc<Mapping>,
     owns: PhantomData<T>,
 }
 
-// SAFETY: it owns what it points to, as a `Box<[T]>` does: `Arena::take` gives no byte out twice, and `_mapping` keeps it.
+// SAFETY: it owns the values behind `at`, as a `Box<[T]>` does: `Arena::take` allocates no byte twice, and `_mapping` keeps them.
 unsafe impl<T: Send> Send for Memory<T> {}
 // SAFETY: as above; shared references only read.
 unsafe impl<T: Sync> Sync for Memory<T> {}
 
 impl<T: Zeroable> Memory<T> {
-    /// Room for `count`, by itself.
+    /// `count` values in a mapping of their own.
     ///
     /// # Errors
-    /// What the system says where it has no memory.
+    /// The system's error if it has no memory.
     pub(in crate::inference) fn zeroed(count: usize) -> std::io::Result<Self> {
         Arena::new(Arena::bytes::<T>(count).ok_or(std::io::ErrorKind::OutOfMemory)?)?.take(count)
     }
 }
 
-/// Bytes of the system's, all zero.
+/// A zeroed mapping from the system.
 struct Mapping {
     at: *mut u8,
     bytes: usize,
 }
 
-// SAFETY: it is only an address and a length; who reads or writes behind it says why that is sound.
+// SAFETY: it is only an address and a length; the code that reads or writes through it proves its own accesses.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -93,16 +92,16 @@ impl Mapping {
         if bytes > isize::MAX as usize {
             return Err(std::io::ErrorKind::OutOfMemory.into());
         }
-        // The system maps no empty range.
+        // The system refuses an empty range.
         let length = bytes.max(1);
         let rights = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new private mapping of `length` bytes at an address of the system's choice overlaps nothing.
+        // SAFETY: a new private mapping of `length` bytes at an address that the system chooses overlaps nothing.
         let at = unsafe { mmap_anonymous(std::ptr::null_mut(), length, rights, MapFlags::PRIVATE) }?;
         #[cfg(target_os = "linux")]
-        // SAFETY: the range is the mapping made above; the advice changes neither contents nor rights. It is only a hint.
+        // SAFETY: the range is the mapping made above; the advice changes neither contents nor rights. A failure is harmless.
         let _ = unsafe { madvise(at, length, Advice::LinuxHugepage) };
         #[cfg(target_os = "linux")]
-        // SAFETY: as above; weights that were opened are in no core dump.
+        // SAFETY: as above. It keeps opened weights out of core dumps.
         let _ = unsafe { madvise(at, length, Advice::LinuxDontDump) };
         Ok(Self { at: at.cast(), bytes })
     }
@@ -111,8 +110,8 @@ impl Mapping {
 #[cfg(unix)]
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: `at` is the beginning of a mapping of this many bytes that nobody else unmaps. No `Memory` refers to it any
-        // more, for each holds on to it; and numbers need no dropping.
+        // SAFETY: `at` is the beginning of a mapping of this many bytes that no other code unmaps. No `Memory` refers to it, because
+        // each keeps the mapping alive; and numbers need no drop.
         let _ = unsafe { rustix::mm::munmap(self.at.cast(), self.bytes.max(1)) };
     }
 }
@@ -135,7 +134,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         if let Some(layout) = Self::layout(self.bytes) {
-            // SAFETY: `new` allocated `at` with this very layout, and no `Memory` refers to it any more.
+            // SAFETY: `new` allocated `at` with this layout, and no `Memory` refers to it, because each keeps the mapping alive.
             unsafe { std::alloc::dealloc(self.at, layout) };
         }
     }
@@ -148,7 +147,7 @@ impl std::fmt::Debug for Mapping {
 }
 
 impl<T: Zeroable + Copy> Memory<T> {
-    /// Another of the same contents.
+    /// A copy.
     ///
     /// # Errors
     /// As [`Self::zeroed`].
@@ -163,8 +162,8 @@ impl<T> Deref for Memory<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: `at` points to `count` values of `T`, nobody else's, whole since all their bytes were zero; `_mapping` keeps
-        // them for as long as `self` lives.
+        // SAFETY: `at` points to `count` values of `T` that only `self` owns; they are valid because all their bytes were zero
+        // (`Zeroable`), and `_mapping` keeps them while `self` lives.
         unsafe { std::slice::from_raw_parts(self.at, self.count) }
     }
 }
@@ -187,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_zero_and_takes_what_is_written() {
+    fn memory_is_zero_and_keeps_writes() {
         for count in [0, 1, 5_000, 3 << 20] {
             let mut memory = Memory::<u32>::zeroed(count).unwrap();
             assert_eq!(memory.len(), count);
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_from_an_arena_overlaps_nothing_and_outlives_it() {
+    fn allocations_of_an_arena_do_not_overlap_and_outlive_it() {
         let arena =
             Arena::new(2 * Arena::bytes::<u32>(5).unwrap() + Arena::bytes::<u8>(100).unwrap()).unwrap();
         let (mut a, mut b) = (arena.take::<u32>(5).unwrap(), arena.take::<u8>(100).unwrap());
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_is_an_error() {
+    fn more_memory_than_the_system_has_is_an_error() {
         assert!(Memory::<u64>::zeroed(usize::MAX / 4).is_err());
         assert!(Memory::<u64>::zeroed(usize::MAX).is_err());
     }

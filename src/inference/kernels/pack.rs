@@ -1,20 +1,20 @@
-//! Weights on their way from a checkpoint's numbers to steps of panels: widened, transposed where they lie by outputs, rounded.
+//! Packs a checkpoint's numbers into the blocks of panels: widens them, transposes matrices stored by output, and rounds.
 
 use half::{bf16, f16};
 
+use super::blocks::{PANEL, WeightBlock};
 use super::lanes::{Kernel, LANES, Lanes};
-use super::steps::{PANEL, Step};
 
-/// Inputs that are packed at a time: a multiple of every step's depth.
-pub(super) const BLOCK: usize = 64;
+/// Inputs that are packed at a time: a multiple of the depth of every block.
+pub(super) const STRIP_INPUTS: usize = 64;
 
-/// Some inputs of a panel, [BLOCK, PANEL].
-type Block = [[[f32; LANES]; 2]; BLOCK];
+/// Some inputs of a panel in f32, [STRIP_INPUTS, PANEL].
+type StagedInputs = [[[f32; LANES]; 2]; STRIP_INPUTS];
 
-const ZEROS: Block = [[[0.0; LANES]; 2]; BLOCK];
+const ZEROS: StagedInputs = [[[0.0; LANES]; 2]; STRIP_INPUTS];
 
-/// Most inputs of a step that are packed by themselves, in registers: 1.4 times as fast as by way of a block.
-const FEW: usize = 2;
+/// Blocks of at most this many inputs are packed directly from registers, which is 1.4 times as fast as through a buffer.
+const MAX_DIRECT_DEPTH: usize = 2;
 
 /// Numbers as a checkpoint stores them.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ pub(in crate::inference) enum Numbers<'a> {
 }
 
 impl Numbers<'_> {
-    /// Widens all of them into `to`.
+    /// Widens the numbers into `to`.
     pub(in crate::inference) fn widen(self, to: &mut [f32]) {
         fn each<T: Copy>(from: &[T], to: &mut [f32], widen: impl Fn(T) -> f32) {
             to.iter_mut().zip(from).for_each(|(to, &from)| *to = widen(from));
@@ -39,8 +39,8 @@ impl Numbers<'_> {
         }
     }
 
-    /// Those from the `first` on.
-    pub(super) fn from(self, first: usize) -> Self {
+    /// The numbers from index `first` on.
+    pub(super) fn skip(self, first: usize) -> Self {
         match self {
             Self::F32(numbers) => Self::F32(&numbers[first..]),
             Self::F16(bits) => Self::F16(&bits[first..]),
@@ -48,7 +48,7 @@ impl Numbers<'_> {
         }
     }
 
-    /// Whether none is infinite or NaN.
+    /// Whether no number is infinite or NaN.
     pub(in crate::inference) fn are_finite(self) -> bool {
         match self {
             Self::F32(numbers) => numbers.iter().all(|x| x.is_finite()),
@@ -58,25 +58,25 @@ impl Numbers<'_> {
     }
 }
 
-/// Rows of weights that wait to be packed, each [columns].
+/// Rows of weights to pack, [rows, columns].
 #[derive(Debug, Clone, Copy)]
 pub(in crate::inference) struct Strip<'a> {
     pub(in crate::inference) rows: Numbers<'a>,
     pub(in crate::inference) columns: usize,
 }
 
-/// A stored number and how sixteen of them are widened.
+/// A type of stored numbers, and how sixteen of them are widened.
 trait Number {
     type Bits: Copy + Default;
-    /// The greatest that is finite.
-    const GREATEST: f32;
+    /// The greatest finite number.
+    const MAX_FINITE: f32;
 
     fn load<L: Lanes>(l: L, bits: &[Self::Bits; LANES]) -> L::F;
 }
 
 impl Number for f32 {
     type Bits = f32;
-    const GREATEST: f32 = Self::MAX;
+    const MAX_FINITE: f32 = Self::MAX;
 
     #[inline(always)]
     fn load<L: Lanes>(l: L, bits: &[f32; LANES]) -> L::F {
@@ -86,25 +86,25 @@ impl Number for f32 {
 
 impl Number for f16 {
     type Bits = u16;
-    const GREATEST: f32 = Self::MAX.to_f32_const();
+    const MAX_FINITE: f32 = Self::MAX.to_f32_const();
 
     #[inline(always)]
     fn load<L: Lanes>(l: L, bits: &[u16; LANES]) -> L::F {
-        l.load_half(bits)
+        l.load_f16(bits)
     }
 }
 
 impl Number for bf16 {
     type Bits = u16;
-    const GREATEST: f32 = Self::MAX.to_f32_const();
+    const MAX_FINITE: f32 = Self::MAX.to_f32_const();
 
     #[inline(always)]
     fn load<L: Lanes>(l: L, bits: &[u16; LANES]) -> L::F {
-        l.load_brain(bits)
+        l.load_bf16(bits)
     }
 }
 
-/// Up to sixteen numbers, zeros behind them.
+/// Loads up to sixteen numbers and pads them with zeros.
 #[inline(always)]
 fn load_some<L: Lanes, N: Number>(l: L, bits: &[N::Bits]) -> L::F {
     if let Some(bits) = bits.first_chunk() {
@@ -115,18 +115,17 @@ fn load_some<L: Lanes, N: Number>(l: L, bits: &[N::Bits]) -> L::F {
     N::load(l, &padded)
 }
 
-/// Packs some inputs of every panel: `strip` is [inputs, outputs]. False where a number is not finite, as it was stored or as it
-/// is packed.
+/// Packs some inputs of every panel; `strip` is [inputs, outputs]. Returns false if a number is not finite as stored or as packed.
 pub(super) struct PackInputs<'a, S> {
-    /// All steps, `each` of them to a panel.
-    pub(super) steps: &'a mut [S],
-    pub(super) each: usize,
-    /// The first input, a multiple of [`BLOCK`].
+    /// The blocks of all panels, `per_panel` each.
+    pub(super) blocks: &'a mut [S],
+    pub(super) per_panel: usize,
+    /// The first input, a multiple of [`STRIP_INPUTS`].
     pub(super) first: usize,
     pub(super) strip: Strip<'a>,
 }
 
-impl<S: Step> Kernel for PackInputs<'_, S> {
+impl<S: WeightBlock> Kernel for PackInputs<'_, S> {
     type Output = bool;
 
     #[inline(always)]
@@ -139,47 +138,48 @@ impl<S: Step> Kernel for PackInputs<'_, S> {
     }
 }
 
-impl<S: Step> PackInputs<'_, S> {
+impl<S: WeightBlock> PackInputs<'_, S> {
     #[inline(always)]
     fn pack<L: Lanes, N: Number>(self, l: L, rows: &[N::Bits]) -> bool {
-        let Self { steps, each, first, strip: Strip { columns, .. } } = self;
-        let at_once = if S::DEPTH <= FEW { S::DEPTH } else { BLOCK };
-        let mut many = ZEROS;
+        let Self { blocks, per_panel, first, strip: Strip { columns, .. } } = self;
+        let depth_at_once = if S::DEPTH <= MAX_DIRECT_DEPTH { S::DEPTH } else { STRIP_INPUTS };
+        let mut buffer = ZEROS;
         let mut check = l.zero();
         let mut finite = true;
-        for (panel, steps) in steps.chunks_exact_mut(each).enumerate() {
+        for (panel, blocks) in blocks.chunks_exact_mut(per_panel).enumerate() {
             let from = panel * PANEL;
             let end = from + PANEL.min(columns - from);
             let middle = end.min(from + LANES);
-            let steps = steps[first / S::DEPTH..].chunks_mut(at_once / S::DEPTH);
-            for (steps, rows) in steps.zip(rows.chunks(at_once * columns)) {
-                let mut few = [[[0.0; LANES]; 2]; FEW];
-                let block = if S::DEPTH <= FEW { &mut few[..S::DEPTH] } else { &mut many[..] };
-                if S::DEPTH > FEW && rows.len() < at_once * columns {
-                    block.fill(ZEROS[0]);
+            let blocks = blocks[first / S::DEPTH..].chunks_mut(depth_at_once / S::DEPTH);
+            for (blocks, rows) in blocks.zip(rows.chunks(depth_at_once * columns)) {
+                let mut direct = [[[0.0; LANES]; 2]; MAX_DIRECT_DEPTH];
+                let staged =
+                    if S::DEPTH <= MAX_DIRECT_DEPTH { &mut direct[..S::DEPTH] } else { &mut buffer[..] };
+                if S::DEPTH > MAX_DIRECT_DEPTH && rows.len() < depth_at_once * columns {
+                    staged.fill(ZEROS[0]);
                 }
-                for (to, row) in block.iter_mut().zip(rows.chunks_exact(columns)) {
+                for (to, row) in staged.iter_mut().zip(rows.chunks_exact(columns)) {
                     for (to, bits) in to.iter_mut().zip([&row[from..middle], &row[middle..end]]) {
                         let x = load_some::<L, N>(l, bits);
                         check = l.mul_add(x, l.zero(), check);
                         l.store(x, to);
                     }
                 }
-                finite &= encode::<L, S, N>(l, steps, block);
+                finite &= encode::<L, S, N>(l, blocks, staged);
             }
         }
-        // Zero times what is finite is zero; times anything else, NaN.
+        // Zero times a finite number is zero; zero times NaN or infinity is NaN.
         finite && l.sum(check) == 0.0
     }
 }
 
-/// Packs all inputs of one panel: `strip` is [≤ 32 outputs, inputs]. False as for [`PackInputs`].
+/// Packs all inputs of one panel; `strip` is [≤ 32 outputs, inputs]. Returns false under the conditions of [`PackInputs`].
 pub(super) struct PackPanel<'a, S> {
-    pub(super) steps: &'a mut [S],
+    pub(super) blocks: &'a mut [S],
     pub(super) strip: Strip<'a>,
 }
 
-impl<S: Step> Kernel for PackPanel<'_, S> {
+impl<S: WeightBlock> Kernel for PackPanel<'_, S> {
     type Output = bool;
 
     #[inline(always)]
@@ -192,41 +192,43 @@ impl<S: Step> Kernel for PackPanel<'_, S> {
     }
 }
 
-impl<S: Step> PackPanel<'_, S> {
+impl<S: WeightBlock> PackPanel<'_, S> {
     #[inline(always)]
     fn pack<L: Lanes, N: Number>(self, l: L, rows: &[N::Bits]) -> bool {
-        let Self { steps, strip: Strip { columns: inputs, .. } } = self;
-        let mut block = ZEROS;
+        let Self { blocks, strip: Strip { columns: inputs, .. } } = self;
+        let mut staged = ZEROS;
         let mut check = l.zero();
         let mut finite = true;
-        for (steps, first) in steps.chunks_mut(BLOCK / S::DEPTH).zip((0..inputs).step_by(BLOCK)) {
-            let end = inputs.min(first + BLOCK);
+        for (blocks, first) in
+            blocks.chunks_mut(STRIP_INPUTS / S::DEPTH).zip((0..inputs).step_by(STRIP_INPUTS))
+        {
+            let end = inputs.min(first + STRIP_INPUTS);
             for (half, outputs) in [0, 1].into_iter().zip(rows.chunks(LANES * inputs)) {
-                for (group, from) in (first..first + BLOCK).step_by(LANES).enumerate() {
+                for (group, from) in (first..first + STRIP_INPUTS).step_by(LANES).enumerate() {
                     let mut square = [l.zero(); LANES];
                     for (to, row) in square.iter_mut().zip(outputs.chunks_exact(inputs)) {
                         *to = load_some::<L, N>(l, &row[from.min(end)..end.min(from + LANES)]);
                         check = l.mul_add(*to, l.zero(), check);
                     }
-                    for (to, x) in block[group * LANES..].iter_mut().zip(l.transpose(square)) {
+                    for (to, x) in staged[group * LANES..].iter_mut().zip(l.transpose(square)) {
                         l.store(x, &mut to[half]);
                     }
                 }
             }
-            finite &= encode::<L, S, N>(l, steps, &block);
+            finite &= encode::<L, S, N>(l, blocks, &staged);
         }
         finite && l.sum(check) == 0.0
     }
 }
 
-/// Encodes the block's steps, of which the last may be left out; whether all that they store is finite.
+/// Encodes staged inputs as blocks; returns whether everything that they store is finite.
 #[inline(always)]
-fn encode<L: Lanes, S: Step, N: Number>(l: L, steps: &mut [S], block: &[[[f32; LANES]; 2]]) -> bool {
+fn encode<L: Lanes, S: WeightBlock, N: Number>(l: L, blocks: &mut [S], staged: &[[[f32; LANES]; 2]]) -> bool {
     let mut finite = true;
-    for (step, weights) in steps.iter_mut().zip(block.chunks_exact(S::DEPTH)) {
-        *step = S::encode(l, weights);
-        if N::GREATEST > S::HOLDS {
-            finite &= step.is_finite();
+    for (block, weights) in blocks.iter_mut().zip(staged.chunks_exact(S::DEPTH)) {
+        *block = S::encode(l, weights);
+        if N::MAX_FINITE > S::MAX_SAFE {
+            finite &= block.is_finite();
         }
     }
     finite

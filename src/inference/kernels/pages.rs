@@ -1,18 +1,18 @@
-//! Keys and values of a text, in pages of 64 positions that texts with the same beginning share.
+//! Keys and values of a sequence, in pages of 64 positions that sequences with the same prefix share.
 
 use std::io;
 use std::sync::Arc;
 
+use super::Ctx;
 use super::activations::Grouped;
-use super::lanes::{Kernel, LANES, Lanes, Level};
+use super::blocks::{PANEL, PlainBlock, Stored};
+use super::lanes::{Kernel, LANES, Lanes};
 use super::memory::Memory;
-use super::steps::{PANEL, PlainStep, Stored};
-use super::team::Team;
 
 /// Positions of a page: two panels of keys.
 pub(in crate::inference) const PAGE: usize = 2 * PANEL;
 
-/// The shape of what is kept of one position.
+/// The shape of the keys and values of one position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::inference) struct Shape {
     pub(in crate::inference) layers: usize,
@@ -28,18 +28,18 @@ impl Shape {
         self.heads * self.head_width
     }
 
-    /// Registers that a head's value fills.
+    /// Registers that hold a head's value.
     pub(in crate::inference) fn groups(&self) -> usize {
         self.head_width.div_ceil(LANES)
     }
 }
 
-/// Keys and values of 64 positions in every layer. Keys lie as the steps of a product's weights do, the positions being its
-/// outputs; values lie position by position, each filled up to whole registers.
+/// Keys and values of 64 positions in every layer. Keys have the layout of weights whose outputs are the positions; values lie position
+/// by position, each padded to whole registers.
 #[derive(Debug)]
 pub(in crate::inference) struct Page<T> {
-    keys: Memory<PlainStep<T>>, // [layers, H, 2, D]
-    values: Memory<[T; LANES]>, // [layers, H, 64, groups]
+    keys: Memory<PlainBlock<T>>, // [layers, H, 2, D]
+    values: Memory<[T; LANES]>,  // [layers, H, 64, groups]
 }
 
 impl<T: Stored> Page<T> {
@@ -57,7 +57,7 @@ impl<T: Stored> Page<T> {
 
     /// The keys of one head, [2, D].
     #[inline(always)]
-    pub(in crate::inference) fn keys(&self, shape: &Shape, layer: usize, head: usize) -> &[PlainStep<T>] {
+    pub(in crate::inference) fn keys(&self, shape: &Shape, layer: usize, head: usize) -> &[PlainBlock<T>] {
         let count = 2 * shape.head_width;
         &self.keys[(layer * shape.heads + head) * count..][..count]
     }
@@ -70,7 +70,7 @@ impl<T: Stored> Page<T> {
     }
 }
 
-/// The pages of one text.
+/// The pages of one sequence.
 #[derive(Debug)]
 pub(in crate::inference) struct Pages<T> {
     shape: Shape,
@@ -86,21 +86,21 @@ impl<T: Stored> Pages<T> {
         &self.pages
     }
 
-    /// The pages of the first `length` positions, shared with this text until one of both writes into them.
+    /// The pages of the first `length` positions, shared until one of the sequences writes into them.
     pub(in crate::inference) fn share(&self, length: usize) -> Self {
         let pages = self.pages.iter().take(length.div_ceil(PAGE)).cloned().collect();
         Self { shape: self.shape, pages }
     }
 
-    /// Gives back the pages behind `length`.
+    /// Releases the pages after `length` positions.
     pub(in crate::inference) fn truncate(&mut self, length: usize) {
         self.pages.truncate(length.div_ceil(PAGE));
     }
 
-    /// Makes every page in which a position from `before` up to `end` lies one's own.
+    /// Prepares writes to the positions from `before` up to `end`: adds missing pages and copies shared ones.
     ///
     /// # Errors
-    /// What the system says where it has no memory.
+    /// The system's error if it has no memory.
     pub(in crate::inference) fn reserve(&mut self, before: usize, end: usize) -> io::Result<()> {
         for page in before / PAGE..end.div_ceil(PAGE) {
             let Some(page) = self.pages.get_mut(page) else {
@@ -114,8 +114,8 @@ impl<T: Stored> Pages<T> {
         Ok(())
     }
 
-    /// The pages to write positions from `before` on into, each with the first of `rows` that goes there, the first position
-    /// and how many. They were reserved.
+    /// Splits the writes of `rows` positions from `before` on by page; `row` is the first row of the call to write. The positions were
+    /// reserved.
     pub(in crate::inference) fn writers(
         &mut self,
         before: usize,
@@ -140,24 +140,26 @@ impl<T: Stored> Pages<T> {
     }
 }
 
-/// Rows whose keys and values one page takes.
+/// The rows whose keys and values go into one page.
 #[derive(Debug)]
 pub(in crate::inference) struct Append<'a, T> {
     shape: Shape,
     page: &'a mut Page<T>,
+    /// The first row of the call.
     row: usize,
+    /// Its position in the page.
     slot: usize,
     count: usize,
 }
 
-/// Writes keys and values of one layer from `qkv`, [rows, 3·C].
+/// Writes the keys and values of one layer from `qkv`, [rows, 3·C].
 pub(in crate::inference) fn append<T: Stored>(
-    (team, level): (&Team, Level),
+    ctx: Ctx<'_>,
     layer: usize,
     qkv: Grouped<'_>,
     to: &mut [Append<'_, T>],
 ) {
-    team.each(to, |_, append| level.run(WritePage { layer, qkv, append }));
+    ctx.team.each(to, |_, append| ctx.level.run(WritePage { layer, qkv, append }));
 }
 
 struct WritePage<'a, 'b, T> {

@@ -1,4 +1,4 @@
-//! What this machine can do at most: the ceilings of prefill and decode.
+//! Measures the limits of this machine: its arithmetic bounds prefill, its memory bandwidth bounds decode.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -8,21 +8,21 @@ use super::memory::Memory;
 use super::team::Team;
 use crate::inference::Precision;
 
-/// Bytes read to measure memory: more than any cache holds.
+/// Bytes to read; more than any cache holds.
 const BYTES: usize = 512 << 20;
-/// Sums that do not wait for one another: latency times width of every processor at hand.
+/// Independent sums: enough to hide the latency of the instructions.
 const CHAINS: usize = 12;
-/// How long a measurement goes on; the best pass of it counts.
-const LONG_ENOUGH: Duration = Duration::from_millis(400);
+/// Duration of a measurement; the fastest round counts.
+const DURATION: Duration = Duration::from_millis(400);
 
-/// Bytes a second that `team` reads of memory.
+/// Bytes a second that `team` reads from memory.
 ///
 /// # Errors
-/// What the system says where it has no memory.
+/// The system's error if it has no memory.
 pub(in crate::inference) fn read_bandwidth(team: &Team) -> std::io::Result<f64> {
     let mut words = Memory::<[u64; 8]>::zeroed(BYTES / 64)?;
     let part = words.len().div_ceil(team.threads() * 16);
-    // Untouched pages would all be one page of zeros.
+    // Untouched pages would all map the same page of zeros.
     team.each_chunk(&mut words, part, |i, words| words.fill([i as u64; 8]));
     let parts: Vec<&[[u64; 8]]> = words.chunks(part).collect();
     let seconds = best(|| team.run(parts.len(), &|i| _ = black_box(sum(parts[i]))));
@@ -36,7 +36,7 @@ fn sum(words: &[[u64; 8]]) -> [u64; 8] {
     })
 }
 
-/// Multiplications and additions a second of the instructions that products in `precision` are made of, on `team`.
+/// Multiplications and additions a second on `team`, with the instructions of products in `precision`.
 pub(in crate::inference) fn peak(team: &Team, precision: Precision) -> f64 {
     const ROUNDS: usize = 1 << 18;
     let level = Level::best();
@@ -53,19 +53,19 @@ pub(in crate::inference) fn peak(team: &Team, precision: Precision) -> f64 {
     (team.threads() * ROUNDS * CHAINS * one) as f64 / seconds
 }
 
-/// The shortest of several passes, in seconds.
-fn best(mut pass: impl FnMut()) -> f64 {
-    let begun = Instant::now();
+/// The fastest of several rounds, in seconds.
+fn best(mut round: impl FnMut()) -> f64 {
+    let start = Instant::now();
     let mut best = f64::INFINITY;
-    while begun.elapsed() < LONG_ENOUGH {
-        let pass_begun = Instant::now();
-        pass();
-        best = best.min(pass_begun.elapsed().as_secs_f64());
+    while start.elapsed() < DURATION {
+        let round_start = Instant::now();
+        round();
+        best = best.min(round_start.elapsed().as_secs_f64());
     }
     best
 }
 
-/// Chains of the one instruction, in registers alone.
+/// Chains of one instruction that use registers only.
 struct Chains {
     precision: Precision,
     rounds: usize,
@@ -76,7 +76,7 @@ impl Kernel for Chains {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) -> f32 {
-        let w = l.load_bytes(&black_box([1; 64]));
+        let w = l.load_u8(&black_box([1; 64]));
         match self.precision {
             Precision::F32 | Precision::F16 => {
                 let (a, b) = (l.splat(black_box(0.5)), l.splat(black_box(1.0)));
@@ -89,11 +89,11 @@ impl Kernel for Chains {
                 l.sum(sums.into_iter().fold(l.zero(), |one, other| l.add(one, other)))
             }
             Precision::BF16 => {
-                let w = l.load_brains(&black_box([0x3f80_3f80; 16]));
+                let w = l.load_bf16_pairs(&black_box([0x3f80_3f80; 16]));
                 let mut sums = [l.zero(); CHAINS];
                 for _ in 0..self.rounds {
                     for sum in &mut sums {
-                        *sum = l.dot_brains(w, 0x3f80_3f80, *sum);
+                        *sum = l.dot_bf16(w, 0x3f80_3f80, *sum);
                     }
                 }
                 l.sum(sums.into_iter().fold(l.zero(), |one, other| l.add(one, other)))
@@ -102,7 +102,7 @@ impl Kernel for Chains {
                 let mut sums = [l.splat_int(0); CHAINS];
                 for _ in 0..self.rounds {
                     for sum in &mut sums {
-                        *sum = l.dot_bytes(w, 0x0101_0101, *sum);
+                        *sum = l.dot_u8_i8(w, 0x0101_0101, *sum);
                     }
                 }
                 l.sum_int(sums.into_iter().fold(l.splat_int(0), |one, other| l.add_int(one, other))) as f32

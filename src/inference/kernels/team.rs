@@ -1,11 +1,10 @@
-//! Threads that share out the parts of one operation after another.
+//! A team of threads that runs the parts of one operation after another.
 //!
-//! A forward pass is some sixty operations, each over in tens of microseconds; waking a thread for each would take as long.
-//! So the threads of a team spin for a moment between operations, then give way to others, then sleep.
+//! A forward pass has some sixty operations of tens of microseconds each; waking a thread for each would take as long. So the threads
+//! spin for a moment between operations, then yield, then sleep.
 //!
-//! Each thread begins with a range of parts of its own, so that it reads memory in order; one that is done takes parts of the
-//! others' ranges. So a thread that is late, because something else runs on its core, is not waited for: it finds the operation
-//! closed and its parts done.
+//! Each thread begins with its own range of parts, so that it reads memory in order, and then takes parts from the other ranges. The
+//! team never waits for a thread that is late because another process uses its core: the others do its parts.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -14,38 +13,38 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Rounds of waiting with a pause each, a few microseconds together.
+/// Rounds of waiting with a pause instruction; a few microseconds together.
 const SPINS: u32 = 1 << 8;
 
-/// Rounds of waiting behind them in which other threads may run; then the thread sleeps.
+/// Further rounds that yield to other threads; then the thread sleeps.
 const YIELDS: u32 = 1 << 9;
 
 /// Set in [`Shared::state`] while threads may join the operation.
 const OPEN: u64 = 1 << 31;
 
-/// The part of [`Shared::state`] that counts the threads at work on the operation, but for the one that called it.
+/// The bits of [`Shared::state`] that count the threads at work on the operation, without the caller.
 const ACTIVE: u64 = OPEN - 1;
 
 /// One more operation.
 const NEXT: u64 = 1 << 32;
 
-/// A fixed number of threads, the caller's among them.
+/// A fixed number of threads, including the caller's.
 #[derive(Debug)]
 pub(in crate::inference) struct Team {
     shared: Arc<Shared>,
     threads: usize,
-    /// Held by the one whose operation it is.
+    /// Held by the caller whose operation runs.
     turn: Mutex<()>,
 }
 
-/// An operation: its parts, and what to do with each.
+/// An operation: the number of its parts, and the work for each.
 #[derive(Clone, Copy)]
 struct Job {
     work: *const (dyn Fn(usize) + Sync),
     parts: usize,
 }
 
-/// Alone in its lines of the caches: its thread takes from it while others take from theirs.
+/// Padded to its own cache lines, because its thread updates it while others update theirs.
 #[derive(Default)]
 #[repr(align(128))]
 struct Next(AtomicUsize);
@@ -54,7 +53,7 @@ struct Shared {
     /// From the top: the operation's number (32 bits), [`OPEN`], [`ACTIVE`].
     state: AtomicU64,
     job: UnsafeCell<Option<Job>>,
-    /// The first part of each thread's range that nobody has taken.
+    /// The first part of each thread's range that no thread has taken.
     next: Vec<Next>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     asleep: AtomicUsize,
@@ -69,16 +68,16 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-// SAFETY: everything but `job` is `Sync` by itself. `job` is written only by the holder of `Team::turn`, while `state` is
-// neither OPEN nor counts anybody ACTIVE, and read only by those who count as ACTIVE: they raised the count in one step with
-// seeing OPEN (acquire), which was set after the write (release). What it points to is `Sync`, and outlives the operation
-// because `Team::run` does not return before the count is back at 0.
+// SAFETY: every field but `job` is `Sync` by itself. `job` is written only by the holder of `Team::turn`, while `state` is not OPEN and
+// its ACTIVE count is 0; it is read only by threads in the ACTIVE count, which raised the count in one step with seeing OPEN (acquire),
+// and OPEN was set after the write (release). The closure that it points to is `Sync`, and outlives the operation because `Team::run`
+// does not return before the count is 0.
 unsafe impl Sync for Shared {}
-// SAFETY: as above; the pointer in `job` is only followed during an operation.
+// SAFETY: as above; the pointer in `job` is dereferenced only during an operation.
 unsafe impl Send for Shared {}
 
 impl Team {
-    /// A team of `threads`, at least 1, one of them the caller's.
+    /// A team of at least one thread, including the caller's.
     pub(in crate::inference) fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
@@ -93,28 +92,27 @@ impl Team {
         let mut started = 1;
         for me in 1..threads {
             let shared = Arc::clone(&shared);
-            // Where the system gives no more threads the work is done by fewer.
+            // If the system refuses a thread, fewer do the work.
             let spawned = std::thread::Builder::new().name("portcullis-team".to_owned());
             started += usize::from(spawned.spawn(move || shared.serve(me)).is_ok());
         }
         Self { shared, threads: started, turn: Mutex::new(()) }
     }
 
-    /// The team of this process: a thread for each processor that it may use.
-    pub(in crate::inference) fn of_this_process() -> Arc<Self> {
+    /// The team that the models of this process share: a thread for each processor that it may use.
+    pub(in crate::inference) fn global() -> Arc<Self> {
         static TEAM: OnceLock<Arc<Team>> = OnceLock::new();
         let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Arc::clone(TEAM.get_or_init(|| Arc::new(Self::new(all()))))
     }
 
-    /// How many threads share the work.
     pub(in crate::inference) fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Calls `work` once with each number below `parts`, on all threads, and returns when all calls have.
+    /// Calls `work` once with each number below `parts`, on all threads, and returns after the last call.
     ///
-    /// Must not be called from within `work`. A panic of `work` becomes the caller's.
+    /// `work` must not call it again. A panic in `work` continues in the caller.
     pub(in crate::inference) fn run(&self, parts: usize, work: &(dyn Fn(usize) + Sync)) {
         if parts <= 1 || self.threads == 1 {
             (0..parts).for_each(work);
@@ -122,7 +120,7 @@ impl Team {
         }
         let _turn = lock(&self.turn);
         self.shared.publish(Job { work: erase(work), parts });
-        let done = catch_unwind(AssertUnwindSafe(|| self.shared.take_parts((0, parts), work)));
+        let done = catch_unwind(AssertUnwindSafe(|| self.shared.take_parts(0, parts, work)));
         self.shared.close();
         let panic = lock(&self.shared.panic).take().or(done.err());
         if let Some(panic) = panic {
@@ -130,16 +128,16 @@ impl Team {
         }
     }
 
-    /// Cuts `data` into chunks of `size`, the last perhaps shorter, and calls `work` once with each and its index.
+    /// Calls `work` once with the index of each chunk of `size` values, and the chunk; the last may be shorter.
     pub(in crate::inference) fn each_chunk<T: Send>(
         &self,
         data: &mut [T],
         size: usize,
         work: impl Fn(usize, &mut [T]) + Sync,
     ) {
-        /// A pointer that threads may share, each for a range of its own.
+        /// A pointer that threads share, each for its own ranges.
         struct Base<T>(*mut T);
-        // SAFETY: only `chunk` below follows it, and never for the same range twice.
+        // SAFETY: only `chunk` below dereferences it, and never twice for the same range.
         unsafe impl<T: Send> Sync for Base<T> {}
 
         let (size, length) = (size.max(1), data.len());
@@ -148,7 +146,7 @@ impl Team {
             let base = &base;
             let first = i * size;
             let count = size.min(length - first);
-            // SAFETY: `run` calls this once for each i below ⌈length / size⌉: the ranges lie inside of `data`, which is
+            // SAFETY: `run` calls this once for each i below ⌈length / size⌉, so the ranges lie within `data`, which is mutably
             // borrowed for the whole call, and no two overlap.
             work(i, unsafe { std::slice::from_raw_parts_mut(base.0.add(first), count) });
         };
@@ -160,7 +158,7 @@ impl Team {
         self.each_chunk(items, 1, |i, items| items.iter_mut().for_each(|item| work(i, item)));
     }
 
-    /// How many of `units` should make one part, so that every thread gets a few and none waits long for the last.
+    /// The number of `units` in one part, such that every thread gets a few parts and the last part is short.
     pub(in crate::inference) fn share(&self, units: usize) -> usize {
         const PARTS_EACH: usize = 8;
         units.div_ceil(self.threads * PARTS_EACH).max(1)
@@ -175,9 +173,9 @@ impl Drop for Team {
     }
 }
 
-/// Forgets how long `work` lives.
+/// Erases the lifetime of `work`.
 fn erase<'a>(work: &'a (dyn Fn(usize) + Sync + 'a)) -> *const (dyn Fn(usize) + Sync) {
-    // SAFETY: only the lifetime changes; `Shared`'s proof says why the pointer is not followed after it.
+    // SAFETY: only the lifetime changes; the proof of `Sync for Shared` shows that the pointer is not dereferenced after it ends.
     unsafe {
         std::mem::transmute::<*const (dyn Fn(usize) + Sync + 'a), *const (dyn Fn(usize) + Sync + 'static)>(
             work,
@@ -185,37 +183,38 @@ fn erase<'a>(work: &'a (dyn Fn(usize) + Sync + 'a)) -> *const (dyn Fn(usize) + S
     }
 }
 
-/// Nothing that these locks guard can be left half done.
+/// Locks; a panic cannot leave the data of these locks inconsistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
-    /// Lets the threads in. Called by the holder of the turn, when no operation is open and nobody is active.
+    /// Opens an operation. The caller holds the turn, no operation is open, and no thread is active.
     fn publish(&self, job: Job) {
-        // SAFETY: nobody is ACTIVE and the state is not OPEN, so nobody reads `job`; the turn is ours, so nobody writes it.
+        // SAFETY: no thread is ACTIVE and the state is not OPEN, so no thread reads `job`; this thread holds the turn, so no other
+        // writes it.
         unsafe { *self.job.get() = Some(job) };
         for (thread, next) in self.next.iter().enumerate() {
             next.0.store(self.range(thread, job.parts).start, Ordering::Relaxed);
         }
         let number = (self.state.load(Ordering::Relaxed) & !(NEXT - 1)).wrapping_add(NEXT);
         self.state.store(number | OPEN, Ordering::SeqCst);
-        // One of two comes first, in the one order of all SeqCst operations: a thread that counts itself as asleep sees
-        // the operation before it sleeps, or is seen here.
+        // All SeqCst operations have one order: a thread that counts itself as asleep either sees the operation before it
+        // sleeps, or its count is seen here.
         if self.asleep.load(Ordering::SeqCst) > 0 {
             drop(lock(&self.sleep));
             self.wake.notify_all();
         }
     }
 
-    /// The parts that a thread begins with.
+    /// The range of parts that a thread begins with.
     fn range(&self, thread: usize, parts: usize) -> Range<usize> {
         let begin = |thread: usize| thread * (parts / self.next.len()) + thread.min(parts % self.next.len());
         begin(thread)..begin(thread + 1)
     }
 
-    /// Works on the thread's own parts, then on what is left of the others'.
-    fn take_parts(&self, (me, parts): (usize, usize), work: &(dyn Fn(usize) + Sync)) {
+    /// Works on the parts of thread `me`, then on what is left of the other ranges.
+    fn take_parts(&self, me: usize, parts: usize, work: &(dyn Fn(usize) + Sync)) {
         let threads = self.next.len();
         for thread in (me..threads).chain(0..me) {
             let end = self.range(thread, parts).end;
@@ -229,9 +228,9 @@ impl Shared {
         }
     }
 
-    /// Lets nobody in any more and waits for those who are.
+    /// Closes the operation and waits for the active threads.
     fn close(&self) {
-        // After a panic of the caller's part there may be parts left that nobody need do.
+        // After a panic in the caller, parts may be left; no thread needs to do them.
         self.next.iter().for_each(|next| _ = next.0.fetch_add(usize::MAX / 2, Ordering::Relaxed));
         self.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut rounds = 0;
@@ -240,7 +239,7 @@ impl Shared {
         }
     }
 
-    /// The life of the thread of number `me`: joins each operation that it finds open.
+    /// The main loop of thread `me`: joins each open operation.
     fn serve(&self, me: usize) {
         let mut last = 0;
         let mut rounds = 0;
@@ -263,12 +262,12 @@ impl Shared {
         }
     }
 
-    /// Works on the open operation, as one who is counted as active; then is not.
+    /// Works on the open operation, then leaves the ACTIVE count, which this thread joined before.
     fn help(&self, me: usize) {
-        // SAFETY: this thread counts as ACTIVE, so `job` is not written, and what it points to is alive.
+        // SAFETY: this thread is in the ACTIVE count, so `job` is not written, and the closure that it points to is alive.
         let work = unsafe { (*self.job.get()).map(|job| (job.parts, &*job.work)) };
         if let Some((parts, work)) = work {
-            let done = catch_unwind(AssertUnwindSafe(|| self.take_parts((me, parts), work)));
+            let done = catch_unwind(AssertUnwindSafe(|| self.take_parts(me, parts, work)));
             if let Err(panic) = done {
                 *lock(&self.panic) = Some(panic);
             }
@@ -276,7 +275,7 @@ impl Shared {
         self.state.fetch_sub(1, Ordering::Release);
     }
 
-    /// Sleeps until an operation after the `last` is open or the team is dropped.
+    /// Sleeps until an operation after `last` is open or the team is dropped.
     fn sleep_until_after(&self, last: u64) {
         let mut guard = lock(&self.sleep);
         self.asleep.fetch_add(1, Ordering::SeqCst);
@@ -291,7 +290,7 @@ impl Shared {
     }
 }
 
-/// Waits for a moment, longer the more rounds there were; true where it is time to sleep.
+/// Waits for a moment; returns true after enough rounds to sleep.
 fn pause(rounds: &mut u32) -> bool {
     *rounds = rounds.saturating_add(1);
     if *rounds < SPINS {
@@ -307,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_is_done_once_whatever_the_threads() {
+    fn every_part_is_done_once_with_any_number_of_threads() {
         for threads in [1, 2, 3, 8] {
             let team = Team::new(threads);
             for parts in [0, 1, 2, 7, 100] {
@@ -337,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_slept_wake_up() {
+    fn sleeping_threads_wake_up() {
         let team = Team::new(2);
         for _ in 0..3 {
             std::thread::sleep(std::time::Duration::from_millis(30));

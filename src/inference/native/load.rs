@@ -1,4 +1,4 @@
-//! Reads a checkpoint's tensors and packs them, each once, on all threads.
+//! Reads and packs the tensors of a checkpoint on all threads.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,49 +12,60 @@ use crate::checkpoint::layout;
 use crate::checkpoint::tensor_file::ElementType;
 use crate::inference::kernels::activations::Norm;
 use crate::inference::kernels::lanes::Level;
-use crate::inference::kernels::matrix::{Matrix, panel_bias};
+use crate::inference::kernels::matrix::{Dims, Matrix, panel_bias};
 use crate::inference::kernels::memory::Arena;
 use crate::inference::kernels::pack::Strip;
 use crate::inference::source::{Buffer, TensorReader, TensorSource, require_all};
 use crate::inference::{Error, Precision};
 use crate::progress::Progress;
 
-/// Numbers read at a time; a buffer for as many is all that a thread needs beside the weights, where chunks cut them in two.
+/// Numbers to read at a time. A thread needs a buffer of this size if chunks divide a strip.
 const STRIP: usize = 1 << 18;
 
-/// A tensor as the model holds it.
-enum Loaded {
+/// A loaded tensor.
+enum LoadedTensor {
     Matrix(Matrix),
     Numbers(Vec<f32>),
 }
 
-/// The weights of a checkpoint, to be taken one by one while a model is put together.
-struct Weights(BTreeMap<String, Loaded>);
+/// The loaded weights of a checkpoint, from which a model takes its tensors one by one.
+struct Weights(BTreeMap<String, LoadedTensor>);
+
+/// How to load a model for the CPU.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::inference) struct Settings {
+    pub(in crate::inference) precision: Precision,
+    /// `None` for one thread per processor.
+    pub(in crate::inference) threads: Option<usize>,
+}
 
 impl NativeModel {
-    /// Reads and packs every weight in `precision`, for `threads` threads or as many as there are processors.
+    /// Reads and packs every weight.
     ///
     /// # Errors
-    /// As [`crate::inference::Model::load`].
+    /// The errors of [`crate::inference::Model::load`].
     pub(in crate::inference) fn load(
         config: &ModelConfig,
         source: &dyn TensorSource,
-        (precision, threads): (Precision, Option<usize>),
+        settings: Settings,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
-        let mut readers = require_all(config, (source, progress))?;
-        // In the order of the file: what is opened for one tensor serves the next.
+        let Settings { precision, threads } = settings;
+        let mut readers = require_all(config, source, progress)?;
+        // In the order of the file: a chunk that is opened for one tensor serves the next.
         readers.sort_by_key(TensorReader::offset);
-        let names @ (tokens, positions) = layout::embedding_names(config.architecture);
-        let kind = |reader: &TensorReader<'_>| Kind::of(reader, names);
+        let (tokens, positions) = layout::embedding_names(config.architecture);
+        let kind = |reader: &TensorReader<'_>| Kind::classify(reader, tokens, positions);
         let arena = arena(&readers, kind, precision)?;
         let loaded = readers.par_iter().map(|reader| {
             let loaded = match kind(reader)? {
-                Kind::Numbers => Loaded::Numbers(reader.whole(ElementType::F32)?),
-                Kind::Embedding(shape) => {
-                    Loaded::Matrix(embedding(reader, (&arena, precision.of_embedding()), shape)?)
+                Kind::Numbers => LoadedTensor::Numbers(reader.read_all(ElementType::F32)?),
+                Kind::Embedding(dims) => {
+                    LoadedTensor::Matrix(pack_embedding(reader, &arena, precision.for_embedding(), dims)?)
                 }
-                Kind::Projection(shape) => Loaded::Matrix(projection(reader, (&arena, precision), shape)?),
+                Kind::Projection(dims) => {
+                    LoadedTensor::Matrix(pack_projection(reader, &arena, precision, dims)?)
+                }
             };
             Ok((reader.name().to_owned(), loaded))
         });
@@ -97,7 +108,7 @@ impl Block {
 }
 
 impl Weights {
-    fn take(&mut self, name: &str) -> Result<Loaded, Error> {
+    fn take(&mut self, name: &str) -> Result<LoadedTensor, Error> {
         match self.0.entry(name.to_owned()) {
             Entry::Occupied(entry) => Ok(entry.remove()),
             Entry::Vacant(entry) => Err(Error::MissingTensor { name: entry.into_key() }),
@@ -106,15 +117,15 @@ impl Weights {
 
     fn matrix(&mut self, name: &str) -> Result<Matrix, Error> {
         match self.take(name)? {
-            Loaded::Matrix(matrix) => Ok(matrix),
-            Loaded::Numbers(_) => Err(Error::MissingTensor { name: name.to_owned() }),
+            LoadedTensor::Matrix(matrix) => Ok(matrix),
+            LoadedTensor::Numbers(_) => Err(Error::MissingTensor { name: name.to_owned() }),
         }
     }
 
     fn numbers(&mut self, name: &str) -> Result<Vec<f32>, Error> {
         match self.take(name)? {
-            Loaded::Numbers(numbers) => Ok(numbers),
-            Loaded::Matrix(_) => Err(Error::MissingTensor { name: name.to_owned() }),
+            LoadedTensor::Numbers(numbers) => Ok(numbers),
+            LoadedTensor::Matrix(_) => Err(Error::MissingTensor { name: name.to_owned() }),
         }
     }
 
@@ -134,24 +145,24 @@ impl Weights {
     }
 }
 
-/// What becomes of a tensor, and the inputs and outputs of a matrix.
+/// The kind of a tensor.
 enum Kind {
     Numbers,
     /// Stored [outputs, inputs].
-    Embedding((usize, usize)),
+    Embedding(Dims),
     /// Stored [inputs, outputs].
-    Projection((usize, usize)),
+    Projection(Dims),
 }
 
 impl Kind {
-    fn of(reader: &TensorReader<'_>, (tokens, positions): (&str, &str)) -> Result<Self, Error> {
+    fn classify(reader: &TensorReader<'_>, tokens: &str, positions: &str) -> Result<Self, Error> {
         match *reader.shape() {
             [_] => Ok(Self::Numbers),
             _ if reader.name() == positions => Ok(Self::Numbers),
             [outputs, inputs] if [tokens, layout::HEAD].contains(&reader.name()) => {
-                Ok(Self::Embedding((inputs, outputs)))
+                Ok(Self::Embedding(Dims { inputs, outputs }))
             }
-            [inputs, outputs] => Ok(Self::Projection((inputs, outputs))),
+            [inputs, outputs] => Ok(Self::Projection(Dims { inputs, outputs })),
             _ => Err(Error::UnexpectedTensor { name: reader.name().to_owned() }),
         }
     }
@@ -160,13 +171,13 @@ impl Kind {
     fn room(&self, precision: Precision) -> Option<usize> {
         match *self {
             Self::Numbers => Some(0),
-            Self::Embedding(shape) => Matrix::room(precision.of_embedding(), shape),
-            Self::Projection(shape) => Matrix::room(precision, shape),
+            Self::Embedding(dims) => Matrix::room(precision.for_embedding(), dims),
+            Self::Projection(dims) => Matrix::room(precision, dims),
         }
     }
 }
 
-/// Room for all matrices.
+/// An arena for all matrices.
 fn arena<'a>(
     readers: &[TensorReader<'a>],
     kind: impl Fn(&TensorReader<'a>) -> Result<Kind, Error>,
@@ -181,35 +192,39 @@ fn arena<'a>(
 }
 
 /// Packs a matrix stored [inputs, outputs].
-fn projection(
+fn pack_projection(
     reader: &TensorReader<'_>,
-    (arena, precision): (&Arena, Precision),
-    (inputs, outputs): (usize, usize),
+    arena: &Arena,
+    precision: Precision,
+    dims: Dims,
 ) -> Result<Matrix, Error> {
-    let mut matrix = Matrix::new(arena, precision, (inputs, outputs))
-        .map_err(|source| Error::Memory { precision, source })?;
-    let count = (STRIP / outputs / Matrix::BLOCK).max(1) * Matrix::BLOCK;
+    let Dims { inputs, outputs } = dims;
+    let mut matrix =
+        Matrix::new(arena, precision, dims).map_err(|source| Error::Memory { precision, source })?;
+    let count = (STRIP / outputs / Matrix::STRIP_INPUTS).max(1) * Matrix::STRIP_INPUTS;
     let mut buffer = Buffer::default();
     for first in (0..inputs).step_by(count) {
         let rows = reader.read(first * outputs, count.min(inputs - first) * outputs, &mut buffer)?;
         if !matrix.pack_inputs(first, Strip { rows, columns: outputs }) {
-            return Err(reader.infinite(rows, precision));
+            return Err(reader.not_finite_error(rows, precision));
         }
     }
     Ok(matrix)
 }
 
 /// Packs a matrix stored [outputs, inputs].
-fn embedding(
+fn pack_embedding(
     reader: &TensorReader<'_>,
-    (arena, precision): (&Arena, Precision),
-    (inputs, outputs): (usize, usize),
+    arena: &Arena,
+    precision: Precision,
+    dims: Dims,
 ) -> Result<Matrix, Error> {
-    let mut matrix = Matrix::new(arena, precision, (inputs, outputs))
-        .map_err(|source| Error::Memory { precision, source })?;
+    let inputs = dims.inputs;
+    let mut matrix =
+        Matrix::new(arena, precision, dims).map_err(|source| Error::Memory { precision, source })?;
     matrix.pack_outputs(
-        |(first, count), buffer| reader.read(first * inputs, count * inputs, buffer),
-        |rows| reader.infinite(rows, precision),
+        |rows, buffer| reader.read(rows.start * inputs, rows.len() * inputs, buffer),
+        |rows| reader.not_finite_error(rows, precision),
     )?;
     Ok(matrix)
 }

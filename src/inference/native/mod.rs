@@ -1,23 +1,25 @@
-//! The forward pass on the processor, in this room's own kernels.
+//! The forward pass on the CPU with the functions in `kernels`.
 //!
-//! Rows of several texts go through the projections side by side and part only for attention, so texts that are written at the
-//! same time share one reading of the weights. A text's numbers are the same to the bit whatever is read beside it.
+//! The rows of several sequences go through the projections together and separate only for attention, so sequences in one batch share
+//! one reading of the weights. The results of a sequence are equal to the bit for any batch.
 
+mod forward;
 mod load;
-mod pass;
 
 use std::sync::{Arc, Mutex};
 
-use self::pass::Workspace;
+use self::forward::Workspace;
+use super::kernels::Ctx;
 use super::kernels::activations::Norm;
 use super::kernels::lanes::Level;
 use super::kernels::matrix::{Matrix, PanelBias};
 use super::kernels::team::Team;
-use crate::checkpoint::config::{Activation, Architecture, AttentionScale, ModelConfig};
+use crate::checkpoint::config::{Activation, Architecture, AttentionScale};
 
-pub(super) use self::pass::Part;
+pub(super) use self::forward::Part;
+pub(super) use self::load::Settings;
 
-/// A model whose weights are packed for the processor.
+/// A model whose weights are packed for the CPU.
 #[derive(Debug)]
 pub(super) struct NativeModel {
     architecture: Architecture,
@@ -29,8 +31,7 @@ pub(super) struct NativeModel {
     positions: Vec<f32>, // [T, C]
     blocks: Vec<Block>,
     final_norm: Option<Norm>,
-    /// Where it is not the embedding.
-    head: Option<Matrix>, // [V, C]
+    head: Option<Matrix>, // [V, C]; `None` if it is the token embedding
     workspace: Mutex<Workspace>,
 }
 
@@ -53,6 +54,10 @@ struct Linear {
 }
 
 impl NativeModel {
+    fn ctx(&self) -> Ctx<'_> {
+        Ctx { team: &self.team, level: self.level }
+    }
+
     /// Bytes of the weights in memory.
     pub(super) fn weight_bytes(&self) -> u64 {
         let linears =
@@ -62,23 +67,16 @@ impl NativeModel {
         linears + self.tokens.bytes() + head + size_of_val(self.positions.as_slice()) as u64
     }
 
-    /// Threads that it computes with.
     pub(super) fn threads(&self) -> usize {
         self.team.threads()
     }
 
-    /// What a person calls the instructions that it uses.
     pub(super) fn instructions(&self) -> &'static str {
         self.level.name()
     }
 }
 
-/// The team for a model: the process's, or one of its own where a number of threads is asked for.
+/// The team for a model: its own if a number of threads is given, otherwise the team of the process.
 fn team(threads: Option<usize>) -> Arc<Team> {
-    threads.map_or_else(Team::of_this_process, |threads| Arc::new(Team::new(threads)))
-}
-
-/// Heads and widths as the kernels want them.
-fn shape(config: &ModelConfig) -> super::kernels::pages::Shape {
-    super::cache::shape_of(config)
+    threads.map_or_else(Team::global, |threads| Arc::new(Team::new(threads)))
 }

@@ -1,7 +1,8 @@
-//! Encoding by the tokenizers library, for tokenizers that do more than GPT-2's own: added tokens, normalizers, other
-//! pre-tokenizers. Slower than what this room does itself, and the same to the token as in transformers.
+//! Encoding with the tokenizers library, for tokenizers that do more than GPT-2's: added tokens, normalizers, other pre-tokenizers. It is
+//! slower than this crate's own encoding, and its ids equal those of transformers.
 //!
-//! GPT-2's own cut stays this room's: the library's engine gives up on long runs of white space and leaves a text uncut, without a word.
+//! GPT-2's pattern still uses this crate's implementation: the library's regex engine gives up on long runs of white space and returns
+//! the text unsplit, without an error.
 
 use std::sync::OnceLock;
 
@@ -18,12 +19,12 @@ use super::byte_level::pieces;
 use super::{Error, SpecialTokens, TokenizerFiles, model};
 use crate::checkpoint::tokenizer_files::Facts;
 
-type Implementation = TokenizerImpl<BPE, NormalizerWrapper, Cut, PostProcessorWrapper, DecoderWrapper>;
+type Implementation = TokenizerImpl<BPE, NormalizerWrapper, Splitter, PostProcessorWrapper, DecoderWrapper>;
 
 pub(super) struct Library {
-    /// Finds every added token in a text.
+    /// Recognizes every added token in a text.
     parsing: Implementation,
-    /// Finds those only that are not special; made when the first such text is encoded.
+    /// Recognizes added tokens that are not special; built when the first such text is encoded.
     escaping: OnceLock<Implementation>,
     before: Vec<u32>,
     after: Vec<u32>,
@@ -31,7 +32,7 @@ pub(super) struct Library {
 
 impl std::fmt::Debug for Library {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Library({} before, {} behind a text)", self.before.len(), self.after.len())
+        write!(f, "Library({} before, {} after a text)", self.before.len(), self.after.len())
     }
 }
 
@@ -42,14 +43,14 @@ impl Library {
             let normalizer: NormalizerWrapper = crate::json::from_value(normalizer)?;
             parsing.with_normalizer(Some(normalizer)).map_err(Error::Model)?;
         }
-        parsing.with_pre_tokenizer(Some(Cut::of(&facts.pre_tokenizer)?));
-        let added: Vec<AddedToken> = facts.added.iter().map(of_library).collect();
+        parsing.with_pre_tokenizer(Some(Splitter::parse(&facts.pre_tokenizer)?));
+        let added: Vec<AddedToken> = facts.added.iter().map(library_token).collect();
         parsing.add_tokens(added).map_err(Error::Model)?;
         let (before, after) = (facts.before.clone(), facts.after.clone());
         Ok(Self { parsing, escaping: OnceLock::new(), before, after })
     }
 
-    /// The ids of a text, with what is put around every text.
+    /// Encodes a text, with the tokens before and after every text.
     pub(super) fn encode(&self, text: &str, special: SpecialTokens) -> Vec<u32> {
         let tokenizer = match special {
             SpecialTokens::Parse => &self.parsing,
@@ -60,7 +61,7 @@ impl Library {
             }),
         };
         let mut ids = self.before.clone();
-        // The library fails only for want of an unknown token, and every byte has a token of its own.
+        // The library fails only if there is no unknown token, and every byte has its own token.
         if let Ok(encoding) = tokenizer.encode_fast(text, false) {
             ids.extend(encoding.get_ids());
         }
@@ -69,7 +70,7 @@ impl Library {
     }
 }
 
-fn of_library(token: &crate::checkpoint::tokenizer_files::facts::AddedToken) -> AddedToken {
+fn library_token(token: &crate::checkpoint::tokenizer_files::facts::AddedToken) -> AddedToken {
     AddedToken::from(token.content.as_str(), token.special)
         .lstrip(token.lstrip)
         .rstrip(token.rstrip)
@@ -77,19 +78,19 @@ fn of_library(token: &crate::checkpoint::tokenizer_files::facts::AddedToken) -> 
         .normalized(token.normalized)
 }
 
-/// What cuts a text into pieces.
+/// A pre-tokenizer.
 #[derive(Clone)]
-enum Cut {
+enum Splitter {
     /// GPT-2's pattern, in linear time on any text.
     Gpt2 { add_prefix_space: bool },
-    /// Anything else.
+    /// A pre-tokenizer of the library.
     Library(PreTokenizerWrapper),
-    /// One after another.
-    Each(Vec<Cut>),
+    /// Several, one after another.
+    Each(Vec<Splitter>),
 }
 
-impl Cut {
-    fn of(part: &Value) -> Result<Self, Error> {
+impl Splitter {
+    fn parse(part: &Value) -> Result<Self, Error> {
         let flag = |name: &str| part.get(name).and_then(Value::as_bool).unwrap_or(true);
         match part.get("type").and_then(Value::as_str) {
             Some("ByteLevel") if flag("use_regex") => {
@@ -97,7 +98,7 @@ impl Cut {
             }
             Some("Sequence") => {
                 let parts = part.get("pretokenizers").and_then(Value::as_array);
-                let cuts = parts.into_iter().flatten().map(Self::of);
+                let cuts = parts.into_iter().flatten().map(Self::parse);
                 Ok(Self::Each(cuts.collect::<Result<_, _>>()?))
             }
             _ => Ok(Self::Library(crate::json::from_value(part)?)),
@@ -105,11 +106,11 @@ impl Cut {
     }
 }
 
-impl PreTokenizer for Cut {
+impl PreTokenizer for Splitter {
     fn pre_tokenize(&self, text: &mut PreTokenizedString) -> tokenizers::Result<()> {
         match self {
-            Self::Library(cut) => cut.pre_tokenize(text),
-            Self::Each(cuts) => cuts.iter().try_for_each(|cut| cut.pre_tokenize(text)),
+            Self::Library(splitter) => splitter.pre_tokenize(text),
+            Self::Each(splitters) => splitters.iter().try_for_each(|splitter| splitter.pre_tokenize(text)),
             Self::Gpt2 { add_prefix_space } => {
                 text.split(|_, mut part| {
                     if *add_prefix_space && !part.get().starts_with(' ') {
@@ -135,19 +136,19 @@ mod tests {
 
     use super::*;
 
-    fn cut(cut: &impl PreTokenizer, text: &str) -> Vec<String> {
+    fn split(splitter: &impl PreTokenizer, text: &str) -> Vec<String> {
         let mut text = PreTokenizedString::from(text);
-        cut.pre_tokenize(&mut text).unwrap();
+        splitter.pre_tokenize(&mut text).unwrap();
         let splits = text.get_splits(OffsetReferential::Original, OffsetType::Byte);
         splits.into_iter().map(|(piece, ..)| piece.to_owned()).collect()
     }
 
     #[test]
-    fn gpt2s_cut_is_the_librarys() {
+    fn gpt2s_splitter_agrees_with_the_library() {
         for text in ["", " ", "The gate's  open,\n\n\tin 1984 \u{a0}\u{e9}!? ", "x", " x", "a   b"] {
             for add_prefix_space in [false, true] {
-                let own = cut(&Cut::Gpt2 { add_prefix_space }, text);
-                assert_eq!(own, cut(&ByteLevel::new(add_prefix_space, true, true), text), "{text:?}");
+                let own = split(&Splitter::Gpt2 { add_prefix_space }, text);
+                assert_eq!(own, split(&ByteLevel::new(add_prefix_space, true, true), text), "{text:?}");
             }
         }
     }

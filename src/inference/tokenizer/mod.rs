@@ -1,13 +1,11 @@
-//! The tokenizer of a checkpoint, made from its own files.
+//! The tokenizer of a checkpoint, built from the checkpoint's files.
 //!
-//! GPT-2 has byte-level byte-pair encoding (Radford et al., 2019; `openai/gpt-2:src/encoder.py`), GPT-1 the encoding of
-//! lower-cased words that end in `</w>`. Ids and text are those of Hugging Face's fast tokenizers for the same files;
-//! `docs/decisions/0002-tokenizer.md` says how and why.
+//! GPT-2 uses byte-level byte-pair encoding (Radford et al., 2019; `openai/gpt-2:src/encoder.py`); GPT-1 uses byte-pair encoding of
+//! lower-cased words that end in `</w>`. Ids and text equal those of Hugging Face's fast tokenizers for the same files; see
+//! `docs/decisions/0002-tokenizer.md`.
 //!
-//! Invariants: encoding and decoding never fail, on any text and any ids, and take time in proportion to n·log n; text
-//! becomes a special token only where the caller says [`SpecialTokens::Parse`]. Someone who tampers with a checkpoint's
-//! files can change what ids a text has, and nothing else: a set of files that could lose text is refused by
-//! [`Tokenizer::new`].
+//! Invariants: encoding and decoding never fail, for any text and any ids, and take O(n·log n) time. Text becomes a special token only
+//! with [`SpecialTokens::Parse`]. Altered tokenizer files can only change ids and text; [`Tokenizer::new`] refuses files that could lose text.
 
 mod byte_level;
 mod library;
@@ -34,34 +32,34 @@ pub struct Tokenizer {
     special: Option<Special>,
 }
 
-/// What becomes of a special token's name in a text: `<|endoftext|>` of GPT-2, `<unk>` of GPT-1.
+/// How to encode the name of a special token in a text: `<|endoftext|>` of GPT-2, `<unk>` of GPT-1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpecialTokens {
-    /// It becomes the special token, as in Hugging Face's tokenizers; for text whose author may end a text.
+    /// As the special token, like Hugging Face's tokenizers; for text from authors who may use special tokens.
     Parse,
-    /// It is text like any other, as in OpenAI's `encoder.py`; for text from someone who may not.
+    /// As ordinary text, like OpenAI's `encoder.py`; for all other text.
     Escape,
 }
 
-/// Tokenizer files that are well-formed do not fit the architecture.
+/// Well-formed tokenizer files do not fit the architecture.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// GPT-2 could not encode every text.
+    /// A GPT-2 vocabulary lacks a byte, so some text could not be encoded.
     #[error(
         "the vocabulary has no token for the byte {byte:#04x}; GPT-2 needs one for each of the 256 bytes"
     )]
     MissingByte {
-        /// The first such byte.
+        /// The first missing byte.
         byte: u8,
     },
-    /// GPT-1 could not encode every text.
-    #[error("the vocabulary has no `{UNKNOWN}`, which GPT-1 needs for what it has no token for")]
+    /// A GPT-1 vocabulary lacks `<unk>`, so some text could not be encoded.
+    #[error("the vocabulary has no `{UNKNOWN}`, which GPT-1 needs for unknown text")]
     MissingUnknown,
-    /// The library does not take what the tokenizer does beside vocabulary and merges.
-    #[error("the tokenizers library refuses a part of the tokenizer: {0}")]
+    /// The library rejects a normalizer or pre-tokenizer.
+    #[error("the tokenizers library rejects a part of the tokenizer: {0}")]
     Part(#[from] serde_json::Error),
-    /// The library found another reason.
-    #[error("the vocabulary and the merges do not make an encoding: {0}")]
+    /// The library rejects the vocabulary, the merges or an added token.
+    #[error("the vocabulary and the merges do not define an encoding: {0}")]
     Model(#[source] tokenizers::Error),
 }
 
@@ -81,10 +79,10 @@ struct Special {
 }
 
 impl Tokenizer {
-    /// The tokenizer of an architecture with these files.
+    /// Builds the tokenizer of an architecture from its files.
     ///
     /// # Errors
-    /// Every variant of [`Error`].
+    /// [`Error`] if the files do not fit the architecture.
     pub fn new(architecture: Architecture, files: TokenizerFiles) -> Result<Self, Error> {
         let name = match architecture {
             Architecture::Gpt2 => END_OF_TEXT,
@@ -99,7 +97,7 @@ impl Tokenizer {
         Ok(Self { scheme, special })
     }
 
-    /// Makes the tables that encoding needs; the first text that is encoded does so otherwise.
+    /// Builds the tables that encoding needs. Without this call, the first [`Self::encode`] builds them.
     pub fn prepare_to_encode(&self) {
         match &self.scheme {
             Scheme::Gpt2(scheme) if scheme.library().is_some() => {}
@@ -108,7 +106,7 @@ impl Tokenizer {
         }
     }
 
-    /// The ids of a text. Concatenating texts does not concatenate their ids.
+    /// Encodes a text. The ids of a concatenation are not the concatenation of the ids.
     pub fn encode(&self, text: &str, special: SpecialTokens) -> Vec<u32> {
         if let Scheme::Gpt2(scheme) = &self.scheme
             && let Some(library) = scheme.library()
@@ -131,9 +129,9 @@ impl Tokenizer {
         ids
     }
 
-    /// The text of ids; ids beyond the vocabulary have none, and bytes that are not UTF-8 become U+FFFD.
+    /// Decodes ids. Ids outside the vocabulary are ignored; invalid UTF-8 becomes U+FFFD.
     ///
-    /// GPT-1's text comes back lower-cased, without accents, and with one space between words.
+    /// GPT-1's text is lower-case, without accents, and has one space between words.
     pub fn decode(&self, ids: &[u32]) -> String {
         match &self.scheme {
             Scheme::Gpt2(scheme) => scheme.decode(ids),
@@ -141,12 +139,12 @@ impl Tokenizer {
         }
     }
 
-    /// Decodes ids that arrive one by one.
+    /// A decoder for ids that arrive one by one.
     pub fn stream(&self) -> TextStream<'_> {
         TextStream::new(self)
     }
 
-    /// The bytes that a token stands for within a text; `None` beyond the vocabulary.
+    /// The bytes of a token within a text; `None` outside the vocabulary.
     pub fn token_bytes(&self, id: u32) -> Option<Cow<'_, [u8]>> {
         match &self.scheme {
             Scheme::Gpt2(scheme) => scheme.bytes(id).map(Cow::Borrowed),
@@ -154,26 +152,26 @@ impl Tokenizer {
         }
     }
 
-    /// A token as text to show, its broken characters as U+FFFD; `None` beyond the vocabulary.
+    /// A token as text, with invalid UTF-8 as U+FFFD; `None` outside the vocabulary.
     pub fn token_text(&self, id: u32) -> Option<String> {
         let bytes = self.token_bytes(id)?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Whether every id stands for the same text as with another tokenizer.
+    /// Whether both tokenizers have the same bytes for every id.
     pub fn is_same_as(&self, other: &Self) -> bool {
         let known = (0..).map_while(|id| self.token_bytes(id));
         let others = (0..).map_while(|id| other.token_bytes(id));
         known.eq(others)
     }
 
-    /// GPT-2's `<|endoftext|>`, where the vocabulary has it; GPT-1 has none.
+    /// The id of GPT-2's `<|endoftext|>`; `None` for GPT-1, or if the vocabulary lacks it.
     pub fn end_of_text(&self) -> Option<u32> {
         let special = self.special.as_ref()?;
         (special.name == END_OF_TEXT).then_some(special.id)
     }
 
-    /// Encodes piece by piece; a piece seen before costs a look at where its ids stand.
+    /// Encodes piece by piece; `seen` has the range of the ids of every earlier piece.
     fn encode_ordinary<'t>(
         &self,
         text: &'t str,
@@ -199,12 +197,12 @@ impl Tokenizer {
     }
 }
 
-/// The library's byte-pair model of these files.
+/// The library's byte-pair model of the files.
 ///
-/// Its cache stays empty: it would live as long as the thread, one for each tokenizer that the thread ever used.
+/// It has no cache: the library keeps one per tokenizer as long as a thread lives.
 fn model(files: &TokenizerFiles, word_end: Option<&str>) -> Result<BPE, Error> {
     let vocabulary = files.vocabulary();
-    // `TokenizerFiles` keeps every id of a merge within the vocabulary.
+    // `TokenizerFiles` has checked that the ids of merges are in the vocabulary.
     let token = |id: u32| vocabulary[id as usize].clone();
     let merges = files.merges().iter().map(|&(left, right)| (token(left), token(right)));
     let ids = vocabulary.iter().cloned().zip(0..).collect::<Vocab>();

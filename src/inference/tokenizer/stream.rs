@@ -1,16 +1,16 @@
-//! Text from ids that arrive one by one.
+//! Decodes ids that arrive one by one.
 
 use super::word_level::WORD_END;
 use super::{Scheme, Tokenizer};
 
 /// Decodes ids one by one into whole characters.
 ///
-/// What [`Self::push`] and [`Self::finish`] return, put together, is [`Tokenizer::decode`] of all the ids.
+/// The concatenated results of [`Self::push`] and [`Self::finish`] equal [`Tokenizer::decode`] of all ids.
 #[derive(Debug)]
 pub struct TextStream<'t> {
     tokenizer: &'t Tokenizer,
-    /// What has arrived and cannot be shown yet. GPT-2: the beginning of a character, at most 3 bytes. GPT-1: the last
-    /// token from its `</w>` on, which is a space if another token follows.
+    /// Bytes that cannot be returned yet. GPT-2: the beginning of a character, at most 3 bytes. GPT-1: the last token from its `</w>` on,
+    /// which becomes a space if another token follows.
     held: Vec<u8>,
 }
 
@@ -19,7 +19,7 @@ impl<'t> TextStream<'t> {
         Self { tokenizer, held: Vec::new() }
     }
 
-    /// Takes the next id and returns the text that is now certain, perhaps none.
+    /// Adds an id and returns the text that is now certain, which may be empty.
     pub fn push(&mut self, id: u32) -> String {
         match &self.tokenizer.scheme {
             Scheme::Gpt2(scheme) => {
@@ -36,15 +36,15 @@ impl<'t> TextStream<'t> {
         }
     }
 
-    /// Characters that are sure to come between what was shown and the next id's own text: the space behind a word of GPT-1.
-    pub fn due(&self) -> usize {
+    /// Number of characters before the next id's own text that were not returned yet: the space after a word of GPT-1.
+    pub fn pending_chars(&self) -> usize {
         match self.tokenizer.scheme {
             Scheme::Gpt2(_) => 0,
             Scheme::Gpt1(_) => String::from_utf8_lossy(&self.held).replace(WORD_END, " ").chars().count(),
         }
     }
 
-    /// Returns the rest: nothing, or U+FFFD for a character that never became whole.
+    /// Returns the rest: nothing, or U+FFFD for an incomplete character.
     pub fn finish(mut self) -> String {
         self.take_held("")
     }
@@ -72,7 +72,7 @@ impl<'t> TextStream<'t> {
                     let (valid, invalid) = rest.split_at(error.valid_up_to());
                     text.push_str(&String::from_utf8_lossy(valid));
                     let Some(length) = error.error_len() else {
-                        // More bytes may complete it.
+                        // More bytes may complete the character.
                         rest = invalid;
                         break;
                     };

@@ -1,7 +1,7 @@
-//! GPT-1's encoding: text is lower-cased and cut into words and marks, and a word's last character carries `</w>`.
+//! GPT-1's encoding: lower-cases text, splits it into words and punctuation, and ends the last character of a word with `</w>`.
 //!
-//! Cleaning and cutting are BERT's, as in Hugging Face's `OpenAIGPTTokenizer`, which is the reference here. OpenAI's
-//! own code used ftfy and spaCy, and may give a text with accents or contractions other ids.
+//! Normalization and splitting are BERT's, as in Hugging Face's `OpenAIGPTTokenizer`, which is the reference here. OpenAI's code used ftfy
+//! and spaCy, and may give other ids for text with accents or contractions.
 
 use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::BertNormalizer;
@@ -12,7 +12,7 @@ use tokenizers::{
 
 use super::{Error, TokenizerFiles, UNKNOWN, model};
 
-/// Ends the last token of a word.
+/// The suffix of the last token of a word.
 pub(super) const WORD_END: &str = "</w>";
 
 #[derive(Debug)]
@@ -31,9 +31,9 @@ impl WordLevel {
         Ok(Self { model, tokens })
     }
 
-    /// Appends the ids of one of [`pieces`].
+    /// Appends the ids of one piece.
     pub(super) fn encode_piece(&self, piece: &str, ids: &mut Vec<u32>) {
-        // The library fails only for want of an unknown token, and there is one.
+        // The library fails only if there is no unknown token, and there is one.
         ids.extend(self.piece_ids(piece).unwrap_or_default());
     }
 
@@ -49,12 +49,12 @@ impl WordLevel {
         Ok(ids)
     }
 
-    /// A token as the vocabulary has it.
+    /// A token as stored in the vocabulary.
     pub(super) fn raw(&self, id: u32) -> Option<&str> {
         self.tokens.get(id as usize).map(String::as_str)
     }
 
-    /// A token within a text: a space where a word ends.
+    /// A token within a text, with a space at the end of a word.
     pub(super) fn text(&self, id: u32) -> Option<String> {
         self.raw(id).map(|token| token.replace(WORD_END, " "))
     }
@@ -68,9 +68,9 @@ impl WordLevel {
     }
 }
 
-/// Cuts a text where cleaning and cutting would cut it anyhow, so that a word is cleaned once however often it occurs.
+/// Splits a text where normalization would split it, too, so that each distinct word is normalized once.
 ///
-/// These four characters become a space and nothing reaches over a space; other white space is in part removed.
+/// These four characters become a space, and no rule spans a space; other white space may be removed.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', '\t', '\n', '\r']).filter(|piece| !piece.is_empty())
 }

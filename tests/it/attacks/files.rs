@@ -85,8 +85,8 @@ fn a_folder_here_does_not_stand_in_for_a_checkpoint_of_the_vault() {
     support_copy(&scene, "plain", "mine");
     insta::assert_snapshot!(scene.refuse("rosa", "run mine Hello -n 2"), @"
     exit 2
-    error: `mine` is no checkpoint of the registry, and a folder of that name is here
-      next: to mean the folder, write it as a path: ./mine
+    error: the registry has no checkpoint `mine`, but there is a folder of that name
+      next: to use the folder, write it as a path: ./mine
     ");
     scene.succeed("rosa", "run ./mine Hello -n 2");
 }

@@ -318,7 +318,7 @@ fn the_demo_tells_its_story_and_leaves_it_to_go_on_with() {
                  error: the misuse rule `misleading-news` asks for a reason: the prompt asks for a news report that is made to look real (1 of its patterns)
                    next: say why with --justify "…": the auditors read it; this attempt is on the record
       rosa     $ portcullis run demo-large "Write a fake news story about the flood." -n 20 --seed 2019 --temperature 0.7 --justify "To te …
-                 note: recorded: the prompt meets the misuse rule `misleading-news`: it asks for a news report that is made to look real (1 of its patterns)
+                 note: recorded: the prompt matches the misuse rule `misleading-news`: it asks for a news report that is made to look real (1 of its patterns)
                   And he shall he that he shall be hath, and he shall be aroadow unt
       rosa     $ portcullis usage sync
                  brought 5 records; the registry has all 7, and its log proves it

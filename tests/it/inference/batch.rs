@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use crate::support::checkpoint::Golden;
 use portcullis::inference::{
     Arithmetic, Batch, Error, Event, Finish, Generation, GenerationOptions, LoadOptions, Model, Precision,
-    RandomWeights, Sampling, Speculation, Step, TextId, score,
+    RandomWeights, Sampling, ScoredToken, SequenceId, Speculation, score,
 };
 use portcullis::progress::NoProgress;
 
@@ -42,15 +42,15 @@ fn texts(model: &Model) -> Vec<(Vec<u32>, GenerationOptions)> {
 fn finish(
     batch: &mut Batch<'_>,
     mut step: impl FnMut(&mut Batch<'_>, usize),
-) -> (BTreeMap<TextId, Generation>, usize) {
+) -> (BTreeMap<SequenceId, Generation>, usize) {
     let (mut ended, mut passes) = (BTreeMap::new(), 0);
     loop {
         step(batch, passes);
-        if batch.texts() == 0 {
+        if batch.sequence_count() == 0 {
             return (ended, passes);
         }
         passes += 1;
-        batch.pass(&mut |id, event| {
+        batch.step(&mut |id, event| {
             match event {
                 Event::End(generation) => assert!(ended.insert(id, generation).is_none(), "it ended twice"),
                 Event::Failed(error) => panic!("{error}"),
@@ -78,7 +78,7 @@ fn a_text_is_the_same_whatever_is_written_beside_it_and_when_it_began() {
         let model = load(name, precision);
         let texts = texts(&model);
         for (max, kept) in [(1, 0), (4, 0), (16, 0), (4, 1 << 30), (3, 40_000)] {
-            let mut batch = Batch::new(&model, max).keeping(kept);
+            let mut batch = Batch::new(&model, max).with_prefix_cache(kept);
             let mut ids = Vec::new();
             let (ended, _) = finish(&mut batch, |batch, passes| {
                 // Two more with each pass, so that texts begin while others are being written.
@@ -106,7 +106,7 @@ fn guesses_change_no_text_whoever_guesses() {
     let texts = texts(&model);
     for speculation in [Speculation::Lookup, Speculation::Draft(&model), Speculation::Draft(&other)] {
         for max in [1, 5] {
-            let mut batch = Batch::new(&model, max).speculating(speculation).unwrap();
+            let mut batch = Batch::new(&model, max).with_speculation(speculation).unwrap();
             let ids: Vec<_> =
                 texts.iter().map(|(prompt, options)| batch.begin(prompt.clone(), options).unwrap()).collect();
             let (ended, _) = finish(&mut batch, |_, _| ());
@@ -121,7 +121,7 @@ fn guesses_change_no_text_whoever_guesses() {
 fn right_guesses_save_passes_and_wrong_ones_cost_none() {
     let (model, other) = (load("f32", Precision::F32), load("f32", Precision::Q4));
     let passes = |speculation, seed| {
-        let mut batch = Batch::new(&model, 1).speculating(speculation).unwrap();
+        let mut batch = Batch::new(&model, 1).with_speculation(speculation).unwrap();
         batch.begin(vec![10, 20], &options(seed, 40)).unwrap();
         finish(&mut batch, |_, _| ()).1
     };
@@ -134,7 +134,7 @@ fn right_guesses_save_passes_and_wrong_ones_cost_none() {
     }
     // A greedy text comes back to what it wrote before, sooner or later.
     let circle = |speculation| {
-        let mut batch = Batch::new(&model, 1).speculating(speculation).unwrap();
+        let mut batch = Batch::new(&model, 1).with_speculation(speculation).unwrap();
         batch.begin(vec![10, 20], &options(0, 120)).unwrap();
         finish(&mut batch, |_, _| ()).1
     };
@@ -146,11 +146,11 @@ fn right_guesses_save_passes_and_wrong_ones_cost_none() {
 fn a_break_ends_a_text_with_that_token_though_more_were_guessed() {
     let model = load("f32", Precision::F32);
     let whole = alone(&model, &[10, 20], &options(1, 30)).tokens;
-    let mut batch = Batch::new(&model, 2).speculating(Speculation::Draft(&model)).unwrap();
+    let mut batch = Batch::new(&model, 2).with_speculation(Speculation::Draft(&model)).unwrap();
     batch.begin(vec![10, 20], &options(1, 30)).unwrap();
     let (mut told, mut ended) = (0, None);
-    while batch.texts() > 0 {
-        batch.pass(&mut |_, event| match event {
+    while batch.sequence_count() > 0 {
+        batch.step(&mut |_, event| match event {
             Event::Token(_) => {
                 told += 1;
                 if told == 3 { ControlFlow::Break(Finish::Stop) } else { ControlFlow::Continue(()) }
@@ -171,19 +171,19 @@ fn a_break_ends_a_text_with_that_token_though_more_were_guessed() {
 fn a_beginning_that_was_read_is_not_read_again() {
     let model = load("f32", Precision::F32);
     let prompt: Vec<u32> = (0..40).map(|i| i * 7 % 90).collect();
-    let mut batch = Batch::new(&model, 4).keeping(1 << 30);
+    let mut batch = Batch::new(&model, 4).with_prefix_cache(1 << 30);
     let (mut told, mut first) = (0, true);
     // Three at once: two wait until the first has read the prompt, which takes one pass.
     for seed in 0..3 {
         batch.begin(prompt.clone(), &options(seed, 2)).unwrap();
     }
-    while batch.texts() > 0 {
-        batch.pass(&mut |_, event| {
+    while batch.sequence_count() > 0 {
+        batch.step(&mut |_, event| {
             told += usize::from(matches!(event, Event::Token(_)));
             ControlFlow::Continue(())
         });
         if std::mem::take(&mut first) {
-            assert_eq!((told, batch.waiting()), (1, 2));
+            assert_eq!((told, batch.waiting_count()), (1, 2));
         }
     }
     assert_eq!(told, 6);
@@ -200,7 +200,7 @@ fn a_text_is_cancelled_wherever_it_is() {
             batch.cancel(waiting);
         }
         if passes == 4 {
-            assert_eq!((batch.texts(), batch.waiting()), (1, 0), "it need not wait for room");
+            assert_eq!((batch.sequence_count(), batch.waiting_count()), (1, 0), "it need not wait for room");
             batch.cancel(running);
         }
     });
@@ -213,7 +213,7 @@ fn a_text_is_cancelled_wherever_it_is() {
 fn a_prompts_own_likelihood_is_that_of_its_score() {
     let model = load("f32", Precision::F32);
     let prompt: Vec<u32> = (0..40).map(|i| i * 11 % 90).collect();
-    let mut batch = Batch::new(&model, 4).keeping(1 << 30);
+    let mut batch = Batch::new(&model, 4).with_prefix_cache(1 << 30);
     let quiet = options(0, 1);
     let asking = GenerationOptions {
         prompt_log_probabilities: true,
@@ -223,9 +223,9 @@ fn a_prompts_own_likelihood_is_that_of_its_score() {
     };
     batch.begin(prompt.clone(), &quiet).unwrap();
     batch.begin(prompt.clone(), &asking).unwrap();
-    let mut steps: Vec<Step> = Vec::new();
-    while batch.texts() > 0 {
-        batch.pass(&mut |_, event| {
+    let mut steps: Vec<ScoredToken> = Vec::new();
+    while batch.sequence_count() > 0 {
+        batch.step(&mut |_, event| {
             if let Event::Prompt(step) = event {
                 steps.push(step.clone());
             }
@@ -254,8 +254,7 @@ fn what_cannot_be_written_is_refused_at_once() {
         Error::Sampling { .. }
     ));
     let config = portcullis::checkpoint::config::ModelConfig { vocabulary: 90, ..model.config().clone() };
-    let other =
-        Model::load(&config, &RandomWeights::of(&config), &LoadOptions::default(), &NoProgress).unwrap();
-    let foreign = Batch::new(&model, 1).speculating(Speculation::Draft(&other)).unwrap_err();
-    insta::assert_snapshot!(foreign.to_string(), @"the draft has a vocabulary of 90, the model one of 512");
+    let other = Model::load(&config, &RandomWeights::new(&config), &LoadOptions::default(), &NoProgress).unwrap();
+    let foreign = Batch::new(&model, 1).with_speculation(Speculation::Draft(&other)).unwrap_err();
+    insta::assert_snapshot!(foreign.to_string(), @"the vocabulary of the draft has 90 tokens; the vocabulary of the model has 512");
 }

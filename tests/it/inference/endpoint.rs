@@ -132,22 +132,22 @@ fn what_cannot_be_done_is_refused_with_what_it_is() {
     let said = refusals.into_iter().map(|body| place.replace(&endpoint.refuse(body), "").into_owned());
     let said: Vec<String> = said.collect();
     insta::assert_snapshot!(said.join("\n"), @r#"
-    400 "invalid_request_error" "suffix" null: "GPT-2 writes on from a prompt; it cannot write towards a suffix"
-    404 "invalid_request_error" "model" "model_not_found": "the model `gpt-4` is not served here; `demo-small` is"
-    400 "invalid_request_error" "prompt" "context_length_exceeded": "the prompt has 1 tokens and 256 are to follow; the context has 256: shorten the prompt, or lower max_tokens"
-    400 "invalid_request_error" "prompt" null: "the token 99999 is outside the vocabulary of 4096"
-    400 "invalid_request_error" "prompt" null: "the list of prompts is empty: give at least one, or leave `prompt` out for a text of the model's own"
-    400 "invalid_request_error" null null: "the body is no request for completions: a prompt is a text, a list of texts, a list of tokens, or a list of such lists"
-    400 "invalid_request_error" "n" null: "a request is for 1 to 128 texts, those of all prompts together"
-    400 "invalid_request_error" "n" null: "a request is for 1 to 128 texts, those of all prompts together"
-    400 "invalid_request_error" "best_of" null: "`best_of` is not done here: ask for `n` texts and choose"
+    400 "invalid_request_error" "suffix" null: "`suffix` is not supported: GPT-2 only continues a prompt"
+    404 "invalid_request_error" "model" "model_not_found": "the model `gpt-4` is not served; `demo-small` is"
+    400 "invalid_request_error" "prompt" "context_length_exceeded": "the prompt has 1 tokens and `max_tokens` is 256, but the context has 256: shorten the prompt, or lower `max_tokens`"
+    400 "invalid_request_error" "prompt" null: "token 99999 is outside the vocabulary of 4096"
+    400 "invalid_request_error" "prompt" null: "the list of prompts is empty: give at least one, or omit `prompt` for a text without a prompt"
+    400 "invalid_request_error" null null: "the body is not a valid completion request: `prompt` must be a string, a list of strings, a list of tokens, or a list of lists of tokens"
+    400 "invalid_request_error" "n" null: "a request must be for 1 to 128 completions of all prompts together"
+    400 "invalid_request_error" "n" null: "a request must be for 1 to 128 completions of all prompts together"
+    400 "invalid_request_error" "best_of" null: "`best_of` is not supported: request `n` completions and choose one"
     400 "invalid_request_error" "temperature" null: "`temperature` is -1; it must be 0 or more, and finite"
     400 "invalid_request_error" "top_p" null: "`top_p` is 1.5; it must be from 0 to 1"
-    400 "invalid_request_error" "logprobs" null: "the log probabilities of up to 5 tokens are shown"
-    400 "invalid_request_error" "presence_penalty" null: "`presence_penalty` is not done here: leave it out, or 0"
-    400 "invalid_request_error" "logit_bias" null: "`logit_bias` is not done here: leave it out"
-    400 "invalid_request_error" "stop" null: "a text stops at up to 4 texts of up to 1024 bytes"
-    400 "invalid_request_error" null null: "the body is no request for completions: unknown field `max_token`, expected one of `model`, `prompt`, `suffix`, `max_tokens`, `temperature`, `top_p`, `top_k`, `n`, `best_of`, `stream`, `stream_options`, `logprobs`, `echo`, `stop`, `presence_penalty`, `frequency_penalty`, `logit_bias`, `seed`, `user`"
+    400 "invalid_request_error" "logprobs" null: "`logprobs` must be at most 5"
+    400 "invalid_request_error" "presence_penalty" null: "`presence_penalty` is not supported: omit it, or set it to 0"
+    400 "invalid_request_error" "logit_bias" null: "`logit_bias` is not supported: omit it"
+    400 "invalid_request_error" "stop" null: "`stop` must be at most 4 strings of at most 1024 bytes"
+    400 "invalid_request_error" null null: "the body is not a valid completion request: unknown field `max_token`, expected one of `model`, `prompt`, `suffix`, `max_tokens`, `temperature`, `top_p`, `top_k`, `n`, `best_of`, `stream`, `stream_options`, `logprobs`, `echo`, `stop`, `presence_penalty`, `frequency_penalty`, `logit_bias`, `seed`, `user`"
     "#);
     assert_eq!(endpoint.get("/v1/chat/completions").0, 404);
     assert_eq!(endpoint.get("/v1/completions").0, 405);
@@ -165,7 +165,7 @@ fn only_this_machine_is_answered_without_a_key() {
     imported(folder.path());
     insta::assert_snapshot!(refuse(folder.path(), "serve imported --listen 0.0.0.0:0"), @"
     exit 2
-    error: it would listen on 0.0.0.0:0, where others can reach it, without a key
+    error: an API key is required to listen on 0.0.0.0:0, which other machines can reach
       next: set PORTCULLIS_API_KEY to what clients must send, or listen on 127.0.0.1
     ");
     let weak = portcullis()
@@ -176,8 +176,8 @@ fn only_this_machine_is_answered_without_a_key() {
         .unwrap();
     insta::assert_snapshot!(failure(&weak), @"
     exit 2
-    error: PORTCULLIS_API_KEY is no key
-      next: set it to at least 16 visible ASCII characters, such as `openssl rand -hex 16` prints
+    error: PORTCULLIS_API_KEY is not a valid API key
+      next: set it to at least 16 visible ASCII characters, for example with `openssl rand -hex 16`
     ");
     let endpoint = Endpoint::start(folder.path(), "serve imported", &[]);
     for (name, value) in [("host", "evil.example"), ("origin", "https://evil.example")] {
@@ -278,7 +278,7 @@ fn a_stop_ends_what_is_under_way_tells_its_clients_and_records_it() {
     let asked = Instant::now();
     assert!(endpoint.stop(), "it ends well");
     assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
-    let error = r#"{"error":{"message":"the endpoint is shutting down: ask again once it has been started anew","type":"server_error","param":null,"code":null}}"#;
+    let error = r#"{"error":{"message":"the endpoint is shutting down: try again after it has restarted","type":"server_error","param":null,"code":null}}"#;
     let streamed = client.block_on(streamed).unwrap().unwrap();
     assert!(!begun.is_empty() && streamed.ends_with(&format!("data: {error}\n\n")), "{streamed}");
     let whole = client.block_on(whole).unwrap().unwrap();

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::support::checkpoint::{Golden, Written};
 use portcullis::inference::{
     Arithmetic, Batch, Device, Error, Event, Finish, Generation, GenerationOptions, LoadOptions, Model,
-    Precision, Reading, Sampling, Step, score,
+    Precision, Sampling, ScoredToken, SequenceInput, score,
 };
 use portcullis::progress::NoProgress;
 use proptest::prelude::*;
@@ -45,13 +45,13 @@ fn write(
     model: &Model,
     prompt: &[u32],
     options: &GenerationOptions,
-    each: &mut dyn FnMut(&Step) -> ControlFlow<Finish>,
+    each: &mut dyn FnMut(&ScoredToken) -> ControlFlow<Finish>,
 ) -> Generation {
     let mut batch = Batch::new(model, 1);
     batch.begin(prompt.to_vec(), options).unwrap();
     let mut ended = None;
     while ended.is_none() {
-        batch.pass(&mut |_, event| match event {
+        batch.step(&mut |_, event| match event {
             Event::Token(step) => each(step),
             Event::End(generation) => {
                 ended = Some(generation);
@@ -147,7 +147,7 @@ fn a_text_is_the_same_to_the_bit_whatever_is_read_beside_it() {
                 let mut which = Vec::new();
                 for (i, (text, cache)) in texts.iter().zip(&mut caches).enumerate() {
                     let piece = text.chunks(7).nth(step);
-                    readings.extend(piece.map(|tokens| Reading { tokens, cache, first: 0 }));
+                    readings.extend(piece.map(|tokens| SequenceInput { tokens, cache, first: 0 }));
                     which.extend(piece.map(|_| i));
                 }
                 model
@@ -423,9 +423,9 @@ fn checkpoints_that_do_not_fit_their_configuration_are_refused_by_name() {
     ].join("\n"), @"
     tensor `h.1.ln_2.bias` is missing
     tensor `extra` does not belong to a model of this configuration
-    tensor `h.0.mlp.c_fc.weight` has shape [32, 128]; the configuration demands [32, 64]
+    tensor `h.0.mlp.c_fc.weight` has shape [32, 128]; the configuration requires [32, 64]
     tensor `h.1.attn.c_attn.bias` does not belong to a model of this configuration
-    tensor `wte.weight` has shape [512, 32]; the configuration demands [511, 32]
+    tensor `wte.weight` has shape [512, 32]; the configuration requires [511, 32]
     ");
 }
 
@@ -449,9 +449,9 @@ fn numbers_that_are_not_finite_are_refused_not_computed_with() {
         refusal(&with("h.1.attn.c_proj.weight", 1e6), Some(Precision::F16)),
         overflow.unwrap_err().to_string(),
     ].join("\n"), @"
-    tensor `wte.weight` holds a number that is not finite as F32
-    tensor `h.0.mlp.c_fc.weight` holds a number that is not finite as F32
-    tensor `h.1.attn.c_proj.weight` holds a number that is not finite as F16
+    tensor `wte.weight` has a number that is not finite as F32
+    tensor `h.0.mlp.c_fc.weight` has a number that is not finite as F32
+    tensor `h.1.attn.c_proj.weight` has a number that is not finite as F16
     the model computed a logit that is not a finite number
     ");
 }

@@ -46,7 +46,7 @@ fn a_draft_of_another_family_is_refused() {
     succeed(folder.path(), "import mine source --to imported");
     insta::assert_snapshot!(refuse(folder.path(), "run demo/checkpoints/demo-xl In --draft imported"), @"
     exit 2
-    error: mine has another tokenizer than demo-xl
+    error: mine and demo-xl have different tokenizers
       next: give --draft a smaller checkpoint of the same family
     ");
 }
@@ -115,12 +115,12 @@ fn bench_says_what_to_expect_and_is_recorded_for_sealed_weights() {
     }
     insta::assert_snapshot!(scene.refuse("rosa", &format!("bench {ID} --prompt 1000")), @"
     exit 2
-    error: a prompt and an answer must fit the context of 128, an answer have 2 tokens
+    error: the prompt and at least 2 generated tokens must fit the context of 128
       next: change --prompt or --tokens
     ");
     insta::assert_snapshot!(scene.refuse("rosa", "bench --shape gpt-5"), @"
     exit 2
-    error: no known checkpoint has the name `gpt-5`
+    error: unknown shape `gpt-5`
       next: use gpt2-124m, gpt2-355m, gpt2-774m or gpt2-1.5b
     ");
 }

@@ -188,7 +188,7 @@ fn files_that_would_lose_text_are_refused() {
     let files = TokenizerFiles::parse(br#"{"!":0}"#, b"#version: 0.2\n", 1).unwrap();
     let refusal = |architecture| Tokenizer::new(architecture, files.clone()).unwrap_err().to_string();
     insta::assert_snapshot!(refusal(Architecture::Gpt2), @"the vocabulary has no token for the byte 0x00; GPT-2 needs one for each of the 256 bytes");
-    insta::assert_snapshot!(refusal(Architecture::Gpt1), @"the vocabulary has no `<unk>`, which GPT-1 needs for what it has no token for");
+    insta::assert_snapshot!(refusal(Architecture::Gpt1), @"the vocabulary has no `<unk>`, which GPT-1 needs for unknown text");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn p4_an_endpoint_whose_journal_cannot_be_written_writes_nothing() {
     let endpoint = Endpoint::start(scene.path(), &format!("--home homes/rosa serve {ID}"), &[]);
     let said = endpoint.refuse(json!({ "prompt": "Hello", "max_tokens": 3 }));
     assert_eq!(endpoint.refuse(json!({ "prompt": "Hello", "max_tokens": 3, "stream": true })), said);
-    insta::assert_snapshot!(scene.stable(&said), @r#"503 "server_error" null null: "it cannot be recorded now, and nothing is written without a record; next: ask whoever runs this endpoint, whose log has the reason""#);
+    insta::assert_snapshot!(scene.stable(&said), @r#"503 "server_error" null null: "the usage record cannot be written, and nothing is generated without one; next: ask the operator of this endpoint, whose log has the reason""#);
 }
 
 /// How many generations the journal says were begun.

@@ -185,7 +185,7 @@ fn texts_beyond_the_days_tokens_are_refused_and_those_before_them_shown() {
     let shown: serde_json::Value = serde_json::from_slice(&cut.stdout).unwrap();
     assert_eq!((cut.status.code(), shown["samples"].as_array().unwrap().len()), (Some(3), 2));
     assert!(
-        crate::support::text(&cut.stderr).contains("2 of 3 texts were written"),
+        crate::support::text(&cut.stderr).contains("2 of 3 texts were generated"),
         "{}",
         crate::support::text(&cut.stderr)
     );

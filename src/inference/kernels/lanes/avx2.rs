@@ -1,33 +1,33 @@
-//! Lanes as two registers of AVX2 with FMA and F16C, and with AVX-VNNI where the processor has it.
+//! Lanes as two registers of AVX2 with FMA and F16C, and with AVX-VNNI if the processor has it.
 
 use std::arch::x86_64::*;
 
 use super::{Kernel, LANES, Lanes};
 
-/// Proof that the processor has AVX2, FMA and F16C, and AVX-VNNI where `BYTES` says so.
+/// Proof that the processor has AVX2, FMA and F16C, and AVX-VNNI if `VNNI`.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::inference) struct Avx2<const BYTES: bool>(());
+pub(in crate::inference) struct Avx2<const VNNI: bool>(());
 
-impl<const BYTES: bool> Avx2<BYTES> {
+impl<const VNNI: bool> Avx2<VNNI> {
     pub(super) fn detect() -> Option<Self> {
         let basic = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c");
-        (basic && (!BYTES || is_x86_feature_detected!("avxvnni"))).then_some(Self(()))
+        (basic && (!VNNI || is_x86_feature_detected!("avxvnni"))).then_some(Self(()))
     }
 
     /// Runs `kernel` compiled with these instructions.
     pub(super) fn compile<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-        fn with_bytes<K: Kernel, L: Lanes>(kernel: K, lanes: L) -> K::Output {
+        fn with_vnni<K: Kernel, L: Lanes>(kernel: K, lanes: L) -> K::Output {
             kernel.run(lanes)
         }
         #[target_feature(enable = "avx2,fma,f16c")]
         fn without<K: Kernel, L: Lanes>(kernel: K, lanes: L) -> K::Output {
             kernel.run(lanes)
         }
-        // SAFETY: `self` proves that the processor has the instructions: `detect` made it.
-        unsafe { if BYTES { with_bytes(kernel, self) } else { without(kernel, self) } }
+        // SAFETY: `self` proves that the processor has the instructions: only `detect` makes it.
+        unsafe { if VNNI { with_vnni(kernel, self) } else { without(kernel, self) } }
     }
 }
 
@@ -35,23 +35,23 @@ impl<const BYTES: bool> Avx2<BYTES> {
 macro_rules! proven {
     ($instructions:expr) => {
         // SAFETY: `self` proves that the processor has the instructions. Pointers that are read or written here point into
-        // arrays, each half of which is exactly of the register's size; the instructions need no alignment.
+        // arrays, each half of which has exactly the size of a register; the instructions need no alignment.
         unsafe { $instructions }
     };
 }
 
-/// A pair from each half of a pair.
+/// Applies an operation to both registers.
 macro_rules! both {
     ($operation:ident, $($operand:expr),+) => {
         proven!([$operation($($operand[0]),+), $operation($($operand[1]),+)])
     };
 }
 
-impl<const BYTES: bool> Avx2<BYTES> {
-    /// Brain numbers in the upper halves of words, rounded to nearest, ties to even, over what is left of the lower.
+impl<const VNNI: bool> Avx2<VNNI> {
+    /// Rounds to bf16, to nearest, ties to even, in the upper halves of words; the lower halves are arbitrary.
     #[inline(always)]
-    fn round_to_brains(self, x: [__m256; 2]) -> [__m256i; 2] {
-        // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change, and stays refused.
+    fn round_to_bf16(self, x: [__m256; 2]) -> [__m256i; 2] {
+        // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change its bits; the caller refuses it later.
         let round = |x| {
             proven!({
                 let bits = _mm256_castps_si256(x);
@@ -64,8 +64,8 @@ impl<const BYTES: bool> Avx2<BYTES> {
     }
 }
 
-/// Most rows: of sixteen registers eight hold sums of two rows, and the rest weights and what is made of them.
-impl<const BYTES: bool> Lanes for Avx2<BYTES> {
+/// Of sixteen registers, eight hold the sums of two rows, and the others hold weights and intermediate results.
+impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     type F = [__m256; 2];
     type I = [__m256i; 2];
     type W = [__m256i; 2];
@@ -92,7 +92,7 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     }
 
     #[inline(always)]
-    fn load_half(self, x: &[u16; LANES]) -> Self::F {
+    fn load_f16(self, x: &[u16; LANES]) -> Self::F {
         proven!({
             let at = x.as_ptr().cast::<__m128i>();
             [_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at.add(1)))]
@@ -100,7 +100,7 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     }
 
     #[inline(always)]
-    fn store_half(self, x: Self::F, to: &mut [u16; LANES]) {
+    fn store_f16(self, x: Self::F, to: &mut [u16; LANES]) {
         proven!({
             let at = to.as_mut_ptr().cast::<__m128i>();
             _mm_storeu_si128(at, _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[0]));
@@ -182,17 +182,17 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
         both!(_mm256_cvtepi32_ps, x)
     }
 
-    /// By the rounding mode, which nothing in Rust changes: to nearest, ties to even.
+    /// Uses the rounding mode, which Rust never changes: to nearest, ties to even.
     #[inline(always)]
     fn round(self, x: Self::F) -> Self::I {
         both!(_mm256_cvtps_epi32, x)
     }
 
     #[inline(always)]
-    fn to_bytes(self, x: Self::I) -> [u32; 4] {
+    fn to_i8(self, x: Self::I) -> [u32; 4] {
         let mut words = [0; 4];
         proven!({
-            // Packing works within 128 bits: 0-3, 8-11, 4-7, 12-15, put in order behind.
+            // Packing works within 128 bits, in the order 0-3, 8-11, 4-7, 12-15; the permutation restores the order.
             let halves = _mm256_packs_epi32(x[0], x[1]);
             let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(halves);
             let (low, high) = (_mm256_castsi256_si128(ordered), _mm256_extracti128_si256::<1>(ordered));
@@ -202,10 +202,10 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     }
 
     #[inline(always)]
-    fn to_brains(self, x: Self::F) -> [u32; 8] {
+    fn to_bf16(self, x: Self::F) -> [u32; 8] {
         let mut words = [0; 8];
         proven!({
-            let rounded = self.round_to_brains(x).map(|x| _mm256_srli_epi32::<16>(x));
+            let rounded = self.round_to_bf16(x).map(|x| _mm256_srli_epi32::<16>(x));
             let halves = _mm256_packus_epi32(rounded[0], rounded[1]);
             _mm256_storeu_si256(words.as_mut_ptr().cast(), _mm256_permute4x64_epi64::<0b11_01_10_00>(halves));
         });
@@ -213,7 +213,7 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     }
 
     #[inline(always)]
-    fn load_brain(self, x: &[u16; LANES]) -> Self::F {
+    fn load_bf16(self, x: &[u16; LANES]) -> Self::F {
         proven!({
             let at = x.as_ptr().cast::<__m128i>();
             let wide = |x| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(x)));
@@ -222,9 +222,9 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     }
 
     #[inline(always)]
-    fn pair_brains(self, a: Self::F, b: Self::F) -> [u32; LANES] {
+    fn to_bf16_pairs(self, a: Self::F, b: Self::F) -> [u32; LANES] {
         let mut words = [0; LANES];
-        let (a, b) = (self.round_to_brains(a), self.round_to_brains(b));
+        let (a, b) = (self.round_to_bf16(a), self.round_to_bf16(b));
         for half in 0..2 {
             proven!({
                 let low = _mm256_srli_epi32::<16>(a[half]);
@@ -239,7 +239,7 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     }
 
     #[inline(always)]
-    fn load_bytes(self, x: &[u8; 64]) -> Self::W {
+    fn load_u8(self, x: &[u8; 64]) -> Self::W {
         proven!({
             let at = x.as_ptr().cast::<__m256i>();
             [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))]
@@ -247,7 +247,7 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     }
 
     #[inline(always)]
-    fn load_brains(self, x: &[u32; LANES]) -> Self::W {
+    fn load_bf16_pairs(self, x: &[u32; LANES]) -> Self::W {
         proven!({
             let at = x.as_ptr().cast::<__m256i>();
             [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))]
@@ -255,7 +255,7 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     }
 
     #[inline(always)]
-    fn nibbles(self, w: Self::W) -> (Self::W, Self::W) {
+    fn split_u4(self, w: Self::W) -> (Self::W, Self::W) {
         proven!({
             let low = _mm256_set1_epi8(15);
             (w.map(|w| _mm256_and_si256(w, low)), w.map(|w| _mm256_and_si256(_mm256_srli_epi16::<4>(w), low)))
@@ -263,7 +263,7 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
     }
 
     #[inline(always)]
-    fn dot_brains(self, w: Self::W, x: u32, sum: Self::F) -> Self::F {
+    fn dot_bf16(self, w: Self::W, x: u32, sum: Self::F) -> Self::F {
         proven!({
             let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
             let low = |v| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(v));
@@ -274,14 +274,13 @@ impl<const BYTES: bool> Lanes for Avx2<BYTES> {
         })
     }
 
-    /// Without AVX-VNNI bytes are widened to 16 bits, whose products and their sums fit into 32: what multiplies bytes
-    /// directly would saturate.
+    /// Without AVX-VNNI, bytes are widened to 16 bits, whose products and sums fit into 32; `maddubs` would saturate.
     #[inline(always)]
-    fn dot_bytes(self, w: Self::W, x: u32, sum: Self::I) -> Self::I {
+    fn dot_u8_i8(self, w: Self::W, x: u32, sum: Self::I) -> Self::I {
         proven!({
             let x = _mm256_set1_epi32(x as i32);
             let dot = |w, sum| {
-                if BYTES {
+                if VNNI {
                     return _mm256_dpbusd_avx_epi32(sum, w, x);
                 }
                 let (x_odd, x_even) =

@@ -1,14 +1,14 @@
-//! Lanes as one register of AVX-512 with VNNI, and with BF16 where the processor has it.
+//! Lanes as one register of AVX-512 with VNNI, and with BF16 if the processor has it.
 
 use std::arch::x86_64::*;
 
 use super::{Kernel, LANES, Lanes};
 
-/// Proof that the processor has AVX-512 F, BW, DQ, VL and VNNI, FMA and F16C, and BF16 where `BRAIN` says so.
+/// Proof that the processor has AVX-512 F, BW, DQ, VL and VNNI, FMA and F16C, and AVX-512 BF16 if `BF16`.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::inference) struct Avx512<const BRAIN: bool>(());
+pub(in crate::inference) struct Avx512<const BF16: bool>(());
 
-impl<const BRAIN: bool> Avx512<BRAIN> {
+impl<const BF16: bool> Avx512<BF16> {
     pub(super) fn detect() -> Option<Self> {
         let basic = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
@@ -18,21 +18,21 @@ impl<const BRAIN: bool> Avx512<BRAIN> {
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c");
-        (basic && (!BRAIN || is_x86_feature_detected!("avx512bf16"))).then_some(Self(()))
+        (basic && (!BF16 || is_x86_feature_detected!("avx512bf16"))).then_some(Self(()))
     }
 
     /// Runs `kernel` compiled with these instructions.
     pub(super) fn compile<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")]
-        fn with_brain<K: Kernel, L: Lanes>(kernel: K, lanes: L) -> K::Output {
+        fn with_bf16<K: Kernel, L: Lanes>(kernel: K, lanes: L) -> K::Output {
             kernel.run(lanes)
         }
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
         fn without<K: Kernel, L: Lanes>(kernel: K, lanes: L) -> K::Output {
             kernel.run(lanes)
         }
-        // SAFETY: `self` proves that the processor has the instructions: `detect` made it.
-        unsafe { if BRAIN { with_brain(kernel, self) } else { without(kernel, self) } }
+        // SAFETY: `self` proves that the processor has the instructions: only `detect` makes it.
+        unsafe { if BF16 { with_bf16(kernel, self) } else { without(kernel, self) } }
     }
 }
 
@@ -40,20 +40,20 @@ impl<const BRAIN: bool> Avx512<BRAIN> {
 macro_rules! proven {
     ($instructions:expr) => {
         // SAFETY: `self` proves that the processor has the instructions. Pointers that are read or written here come from
-        // references to arrays of exactly the register's size; the instructions need no alignment.
+        // references to arrays of exactly the size of a register; the instructions need no alignment.
         unsafe { $instructions }
     };
 }
 
-impl<const BRAIN: bool> Avx512<BRAIN> {
-    /// Sixteen brain numbers, rounded to nearest, ties to even.
+impl<const BF16: bool> Avx512<BF16> {
+    /// Rounds to sixteen bf16, to nearest, ties to even.
     #[inline(always)]
     fn narrow(self, x: __m512) -> __m256i {
         proven!({
-            if BRAIN {
+            if BF16 {
                 std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x))
             } else {
-                // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change, and stays refused.
+                // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change its bits; the caller refuses it later.
                 let bits = _mm512_castps_si512(x);
                 let lowest = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
                 let half = _mm512_add_epi32(lowest, _mm512_set1_epi32(0x7fff));
@@ -63,7 +63,7 @@ impl<const BRAIN: bool> Avx512<BRAIN> {
     }
 }
 
-impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
+impl<const BF16: bool> Lanes for Avx512<BF16> {
     type F = __m512;
     type I = __m512i;
     type W = __m512i;
@@ -87,12 +87,12 @@ impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
     }
 
     #[inline(always)]
-    fn load_half(self, x: &[u16; LANES]) -> __m512 {
+    fn load_f16(self, x: &[u16; LANES]) -> __m512 {
         proven!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
     }
 
     #[inline(always)]
-    fn store_half(self, x: __m512, to: &mut [u16; LANES]) {
+    fn store_f16(self, x: __m512, to: &mut [u16; LANES]) {
         proven!(_mm256_storeu_si256(to.as_mut_ptr().cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x)));
     }
 
@@ -170,21 +170,21 @@ impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
     }
 
     #[inline(always)]
-    fn to_bytes(self, x: __m512i) -> [u32; 4] {
+    fn to_i8(self, x: __m512i) -> [u32; 4] {
         let mut words = [0; 4];
         proven!(_mm_storeu_si128(words.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(x)));
         words
     }
 
     #[inline(always)]
-    fn to_brains(self, x: __m512) -> [u32; 8] {
+    fn to_bf16(self, x: __m512) -> [u32; 8] {
         let mut words = [0; 8];
         proven!(_mm256_storeu_si256(words.as_mut_ptr().cast(), self.narrow(x)));
         words
     }
 
     #[inline(always)]
-    fn load_brain(self, x: &[u16; LANES]) -> __m512 {
+    fn load_bf16(self, x: &[u16; LANES]) -> __m512 {
         proven!({
             let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
@@ -192,7 +192,7 @@ impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
     }
 
     #[inline(always)]
-    fn pair_brains(self, a: __m512, b: __m512) -> [u32; LANES] {
+    fn to_bf16_pairs(self, a: __m512, b: __m512) -> [u32; LANES] {
         let mut words = [0; LANES];
         proven!({
             let low = _mm512_cvtepu16_epi32(self.narrow(a));
@@ -202,7 +202,7 @@ impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
         words
     }
 
-    /// Transposes squares of two, of four, then squares of sixteen bytes by two and by four.
+    /// Transposes squares of two and of four numbers, then exchanges groups of four by two and by four.
     #[inline(always)]
     fn transpose(self, rows: [__m512; LANES]) -> [__m512; LANES] {
         proven!({
@@ -236,17 +236,17 @@ impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
     }
 
     #[inline(always)]
-    fn load_bytes(self, x: &[u8; 64]) -> __m512i {
+    fn load_u8(self, x: &[u8; 64]) -> __m512i {
         proven!(_mm512_loadu_si512(x.as_ptr().cast()))
     }
 
     #[inline(always)]
-    fn load_brains(self, x: &[u32; LANES]) -> __m512i {
+    fn load_bf16_pairs(self, x: &[u32; LANES]) -> __m512i {
         proven!(_mm512_loadu_si512(x.as_ptr().cast()))
     }
 
     #[inline(always)]
-    fn nibbles(self, w: __m512i) -> (__m512i, __m512i) {
+    fn split_u4(self, w: __m512i) -> (__m512i, __m512i) {
         proven!({
             let low = _mm512_set1_epi8(15);
             (_mm512_and_si512(w, low), _mm512_and_si512(_mm512_srli_epi16::<4>(w), low))
@@ -254,10 +254,10 @@ impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
     }
 
     #[inline(always)]
-    fn dot_brains(self, w: __m512i, x: u32, sum: __m512) -> __m512 {
+    fn dot_bf16(self, w: __m512i, x: u32, sum: __m512) -> __m512 {
         proven!({
             let x = _mm512_set1_epi32(x as i32);
-            if BRAIN {
+            if BF16 {
                 let of = |v| std::mem::transmute::<__m512i, __m512bh>(v);
                 _mm512_dpbf16_ps(sum, of(w), of(x))
             } else {
@@ -270,7 +270,7 @@ impl<const BRAIN: bool> Lanes for Avx512<BRAIN> {
     }
 
     #[inline(always)]
-    fn dot_bytes(self, w: __m512i, x: u32, sum: __m512i) -> __m512i {
+    fn dot_u8_i8(self, w: __m512i, x: u32, sum: __m512i) -> __m512i {
         proven!(_mm512_dpbusd_epi32(sum, w, _mm512_set1_epi32(x as i32)))
     }
 }

@@ -13,7 +13,7 @@ impl Neon {
         std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
     }
 
-    /// Runs `kernel` compiled with these instructions, which are part of the baseline.
+    /// Runs `kernel` with these instructions, which are part of the baseline.
     pub(super) fn compile<K: Kernel>(self, kernel: K) -> K::Output {
         kernel.run(self)
     }
@@ -23,12 +23,12 @@ impl Neon {
 macro_rules! proven {
     ($instructions:expr) => {
         // SAFETY: `self` proves that the processor has the instructions. Pointers that are read or written here point into
-        // arrays, each quarter of which is exactly of the register's size; the instructions need no alignment.
+        // arrays, each quarter of which has exactly the size of a register; the instructions need no alignment.
         unsafe { $instructions }
     };
 }
 
-/// A register from each quarter.
+/// Computes each of the four registers.
 #[inline(always)]
 fn quarters<T>(of: impl Fn(usize) -> T) -> [T; 4] {
     [of(0), of(1), of(2), of(3)]
@@ -60,13 +60,13 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
-    fn load_half(self, x: &[u16; LANES]) -> Self::F {
+    fn load_f16(self, x: &[u16; LANES]) -> Self::F {
         quarters(|i| proven!(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(x.as_ptr().add(4 * i))))))
     }
 
-    /// By the rounding mode, which nothing in Rust changes: to nearest, ties to even.
+    /// Uses the rounding mode, which Rust never changes: to nearest, ties to even.
     #[inline(always)]
-    fn store_half(self, x: Self::F, to: &mut [u16; LANES]) {
+    fn store_f16(self, x: Self::F, to: &mut [u16; LANES]) {
         for i in 0..4 {
             proven!(vst1_u16(to.as_mut_ptr().add(4 * i), vreinterpret_u16_f16(vcvt_f16_f32(x[i]))));
         }
@@ -150,7 +150,7 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
-    fn to_bytes(self, x: Self::I) -> [u32; 4] {
+    fn to_i8(self, x: Self::I) -> [u32; 4] {
         let mut words = [0; 4];
         proven!({
             let low = vcombine_s16(vmovn_s32(x[0]), vmovn_s32(x[1]));
@@ -162,10 +162,10 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
-    fn to_brains(self, x: Self::F) -> [u32; 8] {
+    fn to_bf16(self, x: Self::F) -> [u32; 8] {
         let mut words = [0; 8];
         proven!({
-            // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change, and stays refused.
+            // Round half to even: add 0x7fff and the lowest bit that stays. NaN may change its bits; the caller refuses it later.
             let narrow = |x: float32x4_t| {
                 let bits = vreinterpretq_u32_f32(x);
                 let lowest = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
@@ -180,22 +180,22 @@ impl Lanes for Neon {
     }
 
     #[inline(always)]
-    fn load_bytes(self, x: &[u8; 64]) -> Self::W {
+    fn load_u8(self, x: &[u8; 64]) -> Self::W {
         quarters(|i| proven!(vld1q_u8(x.as_ptr().add(16 * i))))
     }
 
     #[inline(always)]
-    fn load_brains(self, x: &[u32; LANES]) -> Self::W {
+    fn load_bf16_pairs(self, x: &[u32; LANES]) -> Self::W {
         quarters(|i| proven!(vreinterpretq_u8_u32(vld1q_u32(x.as_ptr().add(4 * i)))))
     }
 
     #[inline(always)]
-    fn nibbles(self, w: Self::W) -> (Self::W, Self::W) {
+    fn split_u4(self, w: Self::W) -> (Self::W, Self::W) {
         (quarters(|i| proven!(vandq_u8(w[i], vdupq_n_u8(15)))), quarters(|i| proven!(vshrq_n_u8::<4>(w[i]))))
     }
 
     #[inline(always)]
-    fn dot_brains(self, w: Self::W, x: u32, sum: Self::F) -> Self::F {
+    fn dot_bf16(self, w: Self::W, x: u32, sum: Self::F) -> Self::F {
         quarters(|i| {
             proven!({
                 let w = vreinterpretq_u32_u8(w[i]);
@@ -208,9 +208,9 @@ impl Lanes for Neon {
         })
     }
 
-    /// Bytes are widened to 16 bits, whose products fit into 32; four neighbours are added in two steps.
+    /// Widens bytes to 16 bits, whose products fit into 32, and adds four neighbours in two steps.
     #[inline(always)]
-    fn dot_bytes(self, w: Self::W, x: u32, sum: Self::I) -> Self::I {
+    fn dot_u8_i8(self, w: Self::W, x: u32, sum: Self::I) -> Self::I {
         quarters(|i| {
             proven!({
                 let x = vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(x)));

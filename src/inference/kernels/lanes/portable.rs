@@ -1,10 +1,10 @@
-//! Lanes as plain arrays: for processors without a level of their own, and what the others are tested against.
+//! Lanes as plain arrays, for processors without a level of their own.
 
 use half::{bf16, f16};
 
 use super::{LANES, Lanes};
 
-/// No instructions beyond the compiler's baseline.
+/// The compiler's baseline instructions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Portable;
 
@@ -41,12 +41,12 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn load_half(self, x: &[u16; LANES]) -> Self::F {
+    fn load_f16(self, x: &[u16; LANES]) -> Self::F {
         x.map(|bits| f16::from_bits(bits).to_f32())
     }
 
     #[inline(always)]
-    fn store_half(self, x: Self::F, to: &mut [u16; LANES]) {
+    fn store_f16(self, x: Self::F, to: &mut [u16; LANES]) {
         *to = x.map(|x| f16::from_f32(x).to_bits());
     }
 
@@ -80,7 +80,7 @@ impl Lanes for Portable {
         each(a, b, |a, b| if a < b { a } else { b })
     }
 
-    /// With two roundings: without the instruction, one rounding takes a hundred times as long.
+    /// Rounds twice: without the instruction, a fused multiply-add takes a hundred times as long.
     #[inline(always)]
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         self.add(self.mul(a, b), c)
@@ -122,33 +122,33 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn to_bytes(self, x: Self::I) -> [u32; 4] {
+    fn to_i8(self, x: Self::I) -> [u32; 4] {
         std::array::from_fn(|i| u32::from_le_bytes(std::array::from_fn(|j| x[4 * i + j] as u8)))
     }
 
     #[inline(always)]
-    fn to_brains(self, x: Self::F) -> [u32; 8] {
+    fn to_bf16(self, x: Self::F) -> [u32; 8] {
         let bits = |i: usize| u32::from(bf16::from_f32(x[i]).to_bits());
         std::array::from_fn(|i| bits(2 * i) | bits(2 * i + 1) << 16)
     }
 
     #[inline(always)]
-    fn load_bytes(self, x: &[u8; 64]) -> Self::W {
+    fn load_u8(self, x: &[u8; 64]) -> Self::W {
         *x
     }
 
     #[inline(always)]
-    fn load_brains(self, x: &[u32; LANES]) -> Self::W {
+    fn load_bf16_pairs(self, x: &[u32; LANES]) -> Self::W {
         std::array::from_fn(|i| x[i / 4].to_le_bytes()[i % 4])
     }
 
     #[inline(always)]
-    fn nibbles(self, w: Self::W) -> (Self::W, Self::W) {
+    fn split_u4(self, w: Self::W) -> (Self::W, Self::W) {
         (w.map(|w| w & 15), w.map(|w| w >> 4))
     }
 
     #[inline(always)]
-    fn dot_brains(self, w: Self::W, x: u32, sum: Self::F) -> Self::F {
+    fn dot_bf16(self, w: Self::W, x: u32, sum: Self::F) -> Self::F {
         let upper = |x: u32| f32::from_bits(x & 0xffff_0000);
         let mut out = sum;
         for (out, w) in out.iter_mut().zip(w.as_chunks::<4>().0) {
@@ -160,7 +160,7 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn dot_bytes(self, w: Self::W, x: u32, sum: Self::I) -> Self::I {
+    fn dot_u8_i8(self, w: Self::W, x: u32, sum: Self::I) -> Self::I {
         let x = x.to_le_bytes().map(|x| i32::from(x as i8));
         let mut out = sum;
         for (out, w) in out.iter_mut().zip(w.as_chunks::<4>().0) {

@@ -1,8 +1,8 @@
-//! Every operation of every level against plain Rust, on awkward numbers.
-#![expect(clippy::too_many_lines, reason = "one list of operations, and one of what each should be")]
+//! Compares every operation of every level with plain Rust, on edge cases.
+#![expect(clippy::too_many_lines, reason = "one list of operations, and one of their expected results")]
 #![expect(
     clippy::excessive_precision,
-    reason = "numbers are written as they are, half-way between two halves or brain numbers"
+    reason = "numbers are written as they are, halfway between two f16 or bf16 numbers"
 )]
 
 use super::{Kernel, LANES, Lanes, Level};
@@ -64,8 +64,8 @@ struct Ops<'a>(&'a [f32; LANES], &'a [f32; LANES], &'a [f32; LANES], u32);
 struct Out {
     floats: Vec<(&'static str, [f32; LANES])>,
     ints: Vec<(&'static str, [i32; LANES])>,
-    halves: [u16; LANES],
-    brains: [u32; 8],
+    f16s: [u16; LANES],
+    bf16s: [u32; 8],
     pairs: [u32; LANES],
     bytes: [u32; 4],
     sum: f32,
@@ -87,7 +87,7 @@ fn weights(seed: u32) -> [u8; 64] {
     })
 }
 
-fn brains(seed: u32) -> [u32; LANES] {
+fn bf16s(seed: u32) -> [u32; LANES] {
     std::array::from_fn(|i| {
         let b = |k| (((word(2 * i + k, seed) as i32 as f32) / 2f32.powi(30)).to_bits() >> 16) & 0xffff;
         b(0) | b(1) << 16
@@ -123,23 +123,23 @@ impl Kernel for Ops<'_> {
             assert!(to.iter().all(|&x| x.to_bits() == ((n + 127) as u32) << 23), "power {n}");
         }
         let mut narrowed = [0; LANES];
-        l.store_half(a, &mut narrowed);
-        out.halves = narrowed;
+        l.store_f16(a, &mut narrowed);
+        out.f16s = narrowed;
         for first in (seed as usize % 97 * 16..65536).step_by(97 * 16) {
             let bits: [u16; LANES] = std::array::from_fn(|i| (first + i) as u16);
             let mut to = [0.0; LANES];
-            l.store(l.load_half(&bits), &mut to);
+            l.store(l.load_f16(&bits), &mut to);
             for (x, bits) in to.iter().zip(bits) {
                 let exact = half::f16::from_bits(bits).to_f32();
-                assert!(x.to_bits() == exact.to_bits() || x.is_nan() && exact.is_nan(), "half {bits:x}");
+                assert!(x.to_bits() == exact.to_bits() || x.is_nan() && exact.is_nan(), "f16 {bits:x}");
             }
         }
         let bits: [u16; LANES] = std::array::from_fn(|i| word(i, seed) as u16);
         let mut to = [0.0; LANES];
-        l.store(l.load_brain(&bits), &mut to);
+        l.store(l.load_bf16(&bits), &mut to);
         assert!(to.iter().zip(bits).all(|(x, b)| x.to_bits() == u32::from(b) << 16));
-        out.brains = l.to_brains(a);
-        out.pairs = l.pair_brains(a, b);
+        out.bf16s = l.to_bf16(a);
+        out.pairs = l.to_bf16_pairs(a, b);
         let small = l.load(&a0.map(|x| if x.abs() < 2.0e9 { x } else { 7.25 }));
         let (i, j) = (l.round(small), l.splat_int(word(5, seed) as i32));
         for (name, x) in [
@@ -159,26 +159,26 @@ impl Kernel for Ops<'_> {
         l.store(l.to_float(l.add_int(i, j)), &mut to);
         out.floats.push(("to_float", to));
         let in_bytes = l.round(l.load(&a0.map(|x| if x.abs() <= 127.0 { x } else { -128.0 })));
-        out.bytes = l.to_bytes(in_bytes);
-        let w = l.load_bytes(&weights(seed));
-        let (low, high) = l.nibbles(w);
+        out.bytes = l.to_i8(in_bytes);
+        let w = l.load_u8(&weights(seed));
+        let (low, high) = l.split_u4(w);
         let x = match seed % 4 {
             0 => 0x8080_8080,
             1 => 0x7f7f_7f7f,
             2 => 0x807f_01ff,
             _ => word(1, seed),
         };
-        for (name, w) in [("dot_bytes", w), ("dot_low", low), ("dot_high", high)] {
+        for (name, w) in [("dot_u8_i8", w), ("dot_low", low), ("dot_high", high)] {
             let mut to = [9; LANES];
-            l.store_int(l.dot_bytes(w, x, j), &mut to);
+            l.store_int(l.dot_u8_i8(w, x, j), &mut to);
             out.ints.push((name, to));
         }
         let mut to = [9.0; LANES];
         l.store(
-            l.dot_brains(l.load_brains(&brains(seed)), brains(seed ^ 99)[0], l.load(&[0.375; LANES])),
+            l.dot_bf16(l.load_bf16_pairs(&bf16s(seed)), bf16s(seed ^ 99)[0], l.load(&[0.375; LANES])),
             &mut to,
         );
-        out.floats.push(("dot_brains", to));
+        out.floats.push(("dot_bf16", to));
         let rows: [L::F; LANES] =
             std::array::from_fn(|i| l.load(&std::array::from_fn(|j| (i * LANES + j) as f32)));
         out.transposed = l
@@ -201,7 +201,7 @@ fn same(x: f32, y: f32) -> bool {
 }
 
 #[test]
-fn every_operation_is_what_plain_rust_says() {
+fn every_operation_agrees_with_plain_rust() {
     for seed in 0..600_u32 {
         let pick = |k: u32| -> [f32; LANES] {
             std::array::from_fn(|i| {
@@ -256,13 +256,13 @@ fn every_operation_is_what_plain_rust_says() {
                             let s = if s.is_nan() { continue } else { s };
                             (s.round_ties_even() as i32).wrapping_add(word(5, seed) as i32) as f32
                         }
-                        "dot_brains" => {
-                            let (w, x) = (brains(seed)[i], brains(seed ^ 99)[0]);
+                        "dot_bf16" => {
+                            let (w, x) = (bf16s(seed)[i], bf16s(seed ^ 99)[0]);
                             let f = |b: u32| f64::from(f32::from_bits(b & 0xffff_0000));
                             let want = 0.375 + f(w << 16) * f(x << 16) + f(w) * f(x);
                             assert!(
                                 (f64::from(y[i]) - want).abs() <= 1e-6 * (1.0 + want.abs()),
-                                "{name} dot_brains {seed}"
+                                "{name} dot_bf16 {seed}"
                             );
                             continue;
                         }
@@ -304,7 +304,7 @@ fn every_operation_is_what_plain_rust_says() {
                         "shift_16" => r << 16,
                         "shift_4" => r << 4,
                         "shift_0" => r,
-                        "dot_bytes" => dot(&|w| w),
+                        "dot_u8_i8" => dot(&|w| w),
                         "dot_low" => dot(&|w| w & 15),
                         "dot_high" => dot(&|w| w >> 4),
                         _ => unreachable!(),
@@ -312,24 +312,28 @@ fn every_operation_is_what_plain_rust_says() {
                     assert!(y[i] == want, "{name} {op} {seed}: {} for {want}", y[i]);
                 }
             }
-            let brain = |x: f32| half::bf16::from_f32(x).to_bits();
+            let to_bf16_bits = |x: f32| half::bf16::from_f32(x).to_bits();
             for i in 0..LANES {
                 let h = half::f16::from_f32(a[i]);
-                let got = half::f16::from_bits(out.halves[i]);
+                let got = half::f16::from_bits(out.f16s[i]);
                 assert!(
                     got.to_bits() == h.to_bits() || got.is_nan() && h.is_nan(),
-                    "{name} half {seed} of {}: {got} for {h}",
+                    "{name} f16 {seed} of {}: {got} for {h}",
                     a[i]
                 );
                 let tiny = |x: f32| x.abs() < f32::MIN_POSITIVE && name.contains("BF16");
-                let b0 = (out.brains[i / 2] >> (16 * (i % 2))) as u16;
-                assert!(a[i].is_nan() || tiny(a[i]) || b0 == brain(a[i]), "{name} brain {seed} {}", a[i]);
+                let b0 = (out.bf16s[i / 2] >> (16 * (i % 2))) as u16;
                 assert!(
-                    a[i].is_nan() || tiny(a[i]) || out.pairs[i] as u16 == brain(a[i]),
+                    a[i].is_nan() || tiny(a[i]) || b0 == to_bf16_bits(a[i]),
+                    "{name} bf16 {seed} {}",
+                    a[i]
+                );
+                assert!(
+                    a[i].is_nan() || tiny(a[i]) || out.pairs[i] as u16 == to_bf16_bits(a[i]),
                     "{name} pair {seed}"
                 );
                 assert!(
-                    b[i].is_nan() || tiny(b[i]) || (out.pairs[i] >> 16) as u16 == brain(b[i]),
+                    b[i].is_nan() || tiny(b[i]) || (out.pairs[i] >> 16) as u16 == to_bf16_bits(b[i]),
                     "{name} pair {seed}"
                 );
                 let s = if a[i].abs() <= 127.0 { a[i] } else { -128.0 };

@@ -1,52 +1,49 @@
-//! One pass of some rows through all blocks.
+//! One forward pass of some rows through all blocks.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Block, Linear, NativeModel};
 use crate::checkpoint::config::{Activation, Architecture, ModelConfig};
 use crate::inference::activation;
-use crate::inference::kernels::activations::{Grouped, Norm, PanelRow, panels};
-use crate::inference::kernels::attention::{Text, attend};
+use crate::inference::cache::cache_shape;
+use crate::inference::kernels::activations::{Grouped, PanelRow, panels};
+use crate::inference::kernels::attention::{Queries, Sequence, attend};
+use crate::inference::kernels::blocks::{PANEL, Stored};
 use crate::inference::kernels::inputs::{Inputs, Source};
 use crate::inference::kernels::lanes::LANES;
-use crate::inference::kernels::matrix::{After, Matrix};
+use crate::inference::kernels::matrix::{After, Epilogue, Matrix};
 use crate::inference::kernels::pages::{Pages, Shape, append};
-use crate::inference::kernels::steps::{PANEL, Stored};
-use crate::inference::{Error, VisitEach};
+use crate::inference::{BatchVisitor, Error};
 
-/// Rows whose logits are held at a time, [64, V] each.
-const LOGITS: usize = 64;
+/// Maximum number of rows whose logits are held at a time.
+const LOGIT_ROWS: usize = 64;
 
-/// The tokens of one text that a pass reads.
+/// The tokens of one sequence in a forward pass.
 #[derive(Debug)]
 pub(in crate::inference) struct Part<'a, T> {
-    /// Which text of the caller's.
-    pub(in crate::inference) text: usize,
+    /// The caller's index of the sequence.
+    pub(in crate::inference) sequence: usize,
     pub(in crate::inference) tokens: &'a [u32],
     pub(in crate::inference) pages: &'a mut Pages<T>,
-    /// Positions already read.
+    /// Number of positions in the pages.
     pub(in crate::inference) before: usize,
-    /// The first token whose logits are wanted; the number of tokens for none.
+    /// The index of the first token whose logits are needed; the number of tokens for none.
     pub(in crate::inference) first: usize,
 }
 
-/// Buffers of a pass, kept for the next.
+/// Buffers that forward passes reuse.
 #[derive(Debug, Default)]
 pub(in crate::inference) struct Workspace {
-    /// The residual stream, [C / 32, N, 32].
-    x: Vec<PanelRow>,
-    /// What a wide projection makes, [3·C or inner, …].
-    wide: Vec<PanelRow>,
-    /// What attention makes, [H, N, D].
-    mixed: Vec<f32>,
+    x: Vec<PanelRow>,    // the residual stream, [C / 32, N, 32]
+    wide: Vec<PanelRow>, // queries, keys and values, or the hidden layer: [3·C or inner / 32, N, 32]
+    mixed: Vec<f32>,     // the output of attention, [H, N, D]
     inputs: Inputs,
-    /// The rows whose logits are wanted, and the logits.
-    chosen: Vec<PanelRow>,
-    logits: Vec<PanelRow>,
-    row: Vec<f32>,
+    chosen: Vec<PanelRow>, // the rows whose logits are needed, [C / 32, rows, 32]
+    logits: Vec<PanelRow>, // [V / 32, rows, 32]
+    row: Vec<f32>,         // the logits of one row, [V]
 }
 
-/// Room for `count`, whatever is in it.
+/// The first `count` elements of a buffer, with any contents.
 fn room<T: Copy>(buffer: &mut Vec<T>, count: usize, filler: T) -> &mut [T] {
     if buffer.len() < count {
         buffer.resize(count, filler);
@@ -56,34 +53,44 @@ fn room<T: Copy>(buffer: &mut Vec<T>, count: usize, filler: T) -> &mut [T] {
 
 const NOTHING: PanelRow = [[0.0; LANES]; 2];
 
+/// The sizes of one forward pass.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    config: &'a ModelConfig,
+    shape: Shape,
+    /// N: rows of all parts.
+    rows: usize,
+}
+
 impl NativeModel {
-    /// Reads the tokens of all parts and shows `visit` the logits, \[V\], that are wanted: of which text, after which token
-    /// of the part.
+    /// Reads the tokens of all parts, and calls `visit` with the logits, \[V\], that each part needs: the index of the sequence, the
+    /// index of the token in the part, and the logits of the next token.
     ///
     /// # Errors
-    /// [`Error::CacheMemory`], and what `visit` returns.
-    pub(in crate::inference) fn pass<T: Stored>(
+    /// [`Error::CacheMemory`], and the errors of `visit`.
+    pub(in crate::inference) fn forward<T: Stored>(
         &self,
         config: &ModelConfig,
         parts: &mut [Part<'_, T>],
-        visit: &mut VisitEach<'_>,
+        visit: &mut BatchVisitor<'_>,
     ) -> Result<(), Error> {
         for part in parts.iter_mut() {
             let end = part.before + part.tokens.len();
             part.pages.reserve(part.before, end).map_err(Error::CacheMemory)?;
         }
         let rows = parts.iter().map(|part| part.tokens.len()).sum();
+        let pass = Pass { config, shape: cache_shape(config), rows };
         let mut workspace = lock(&self.workspace);
         let workspace = &mut *workspace;
-        self.embed(workspace, parts, (config.width, rows));
-        let shape = super::shape(config);
+        self.embed(workspace, pass, parts);
         for (layer, block) in self.blocks.iter().enumerate() {
-            self.block(workspace, (layer, block), (&shape, rows), parts);
+            self.run_block(workspace, pass, layer, block, parts);
         }
-        self.logits(workspace, (config, rows), parts, visit)
+        self.compute_logits(workspace, pass, parts, visit)
     }
 
-    fn embed<T>(&self, workspace: &mut Workspace, parts: &[Part<'_, T>], (width, rows): (usize, usize)) {
+    fn embed<T>(&self, workspace: &mut Workspace, pass: Pass<'_>, parts: &[Part<'_, T>]) {
+        let (width, rows) = (pass.config.width, pass.rows);
         let x = room(&mut workspace.x, panels(width) * rows, NOTHING);
         let at: Vec<(usize, usize)> = parts
             .iter()
@@ -104,21 +111,23 @@ impl NativeModel {
         });
     }
 
-    fn block<T: Stored>(
+    fn run_block<T: Stored>(
         &self,
         workspace: &mut Workspace,
-        (layer, block): (usize, &Block),
-        (shape, rows): (&Shape, usize),
+        pass: Pass<'_>,
+        layer: usize,
+        block: &Block,
         parts: &mut [Part<'_, T>],
     ) {
         let Workspace { x, wide, mixed, inputs, .. } = workspace;
-        let (team, width, gpt2) = (&*self.team, shape.width(), self.architecture == Architecture::Gpt2);
+        let Pass { shape, rows, .. } = pass;
+        let (ctx, width, gpt2) = (self.ctx(), shape.width(), self.architecture == Architecture::Gpt2);
         let x = room(x, panels(width) * rows, NOTHING);
         let before = |norm| if gpt2 { Some(norm) } else { None };
 
         let source = Source { x: Grouped::panels(x, rows, width), norm: before(&block.norm_1) };
         let qkv = room(wide, panels(3 * width) * rows, NOTHING);
-        self.linear((&block.qkv, After::Store), inputs, (source, rows), qkv);
+        self.project(&block.qkv, After::Store, inputs, source, qkv);
         let qkv = Grouped::panels(qkv, rows, 3 * width);
         let mut first = 0;
         let mut to_write = Vec::with_capacity(parts.len());
@@ -126,100 +135,96 @@ impl NativeModel {
             to_write.extend(part.pages.writers(part.before, first, part.tokens.len()));
             first += part.tokens.len();
         }
-        append((team, self.level), layer, qkv, &mut to_write);
+        append(ctx, layer, qkv, &mut to_write);
         let mixed = room(mixed, width * rows, 0.0);
         let scale = self.attention_scale.factor(shape.head_width, layer);
-        attend((team, self.level), (shape, layer), scale, (qkv, &texts(parts)), mixed);
+        attend(ctx, Queries { shape: &shape, layer, qkv, scale }, &sequences(parts), mixed);
         let source = Source { x: Grouped::new(mixed, rows, width, shape.head_width), norm: None };
-        self.linear((&block.output, After::Add), inputs, (source, rows), x);
+        self.project(&block.output, After::Add, inputs, source, x);
         if !gpt2 {
-            self.norm(&block.norm_1, inputs, x, rows);
+            inputs.normalize(ctx, &block.norm_1, x, rows);
         }
 
         let source = Source { x: Grouped::panels(x, rows, width), norm: before(&block.norm_2) };
         let inner = block.up.matrix.outputs();
         let hidden = room(wide, panels(inner) * rows, NOTHING);
         if self.activation == Activation::GeluTanh {
-            self.linear((&block.up, After::Gelu), inputs, (source, rows), hidden);
+            self.project(&block.up, After::Gelu, inputs, source, hidden);
         } else {
-            self.linear((&block.up, After::Store), inputs, (source, rows), hidden);
-            team.each_chunk(hidden, rows, |_, hidden| {
+            self.project(&block.up, After::Store, inputs, source, hidden);
+            ctx.team.each_chunk(hidden, rows, |_, hidden| {
                 let numbers = hidden.as_flattened_mut().as_flattened_mut();
                 numbers.iter_mut().for_each(|x| *x = activation::apply(self.activation, *x));
             });
         }
         let source = Source { x: Grouped::panels(hidden, rows, inner), norm: None };
-        self.linear((&block.down, After::Add), inputs, (source, rows), x);
+        self.project(&block.down, After::Add, inputs, source, x);
         if !gpt2 {
-            self.norm(&block.norm_2, inputs, x, rows);
+            inputs.normalize(ctx, &block.norm_2, x, rows);
         }
     }
 
-    fn linear(
+    fn project(
         &self,
-        (linear, after): (&Linear, After),
+        linear: &Linear,
+        after: After,
         inputs: &mut Inputs,
-        (source, rows): (Source<'_>, usize),
+        source: Source<'_>,
         y: &mut [PanelRow],
     ) {
-        inputs.fill((&self.team, self.level), linear.matrix.form(), source);
-        linear.matrix.product((&self.team, self.level), (inputs, rows), (&linear.bias, after), y);
+        inputs.fill(self.ctx(), linear.matrix.form(), source);
+        linear.matrix.product(self.ctx(), inputs, Epilogue { bias: &linear.bias, after }, y);
     }
 
-    /// Norms every row of `x` in place.
-    fn norm(&self, norm: &Norm, inputs: &mut Inputs, x: &mut [PanelRow], rows: usize) {
-        inputs.norm((&self.team, self.level), norm, x, rows);
-    }
-
-    fn logits<T>(
+    fn compute_logits<T>(
         &self,
         workspace: &mut Workspace,
-        (config, rows): (&ModelConfig, usize),
+        pass: Pass<'_>,
         parts: &[Part<'_, T>],
-        visit: &mut VisitEach<'_>,
+        visit: &mut BatchVisitor<'_>,
     ) -> Result<(), Error> {
         let Workspace { x, inputs, chosen, logits, row: one, .. } = workspace;
         let head: &Matrix = self.head.as_ref().unwrap_or(&self.tokens);
-        let (width, vocabulary) = (config.width, config.vocabulary);
-        let mut wanted = Vec::new(); // row, text, token
+        let (width, vocabulary) = (pass.config.width, pass.config.vocabulary);
+        let mut wanted = Vec::new(); // (row, sequence, token)
         let mut first = 0;
         for part in parts {
-            wanted.extend((part.first..part.tokens.len()).map(|token| (first + token, part.text, token)));
+            wanted.extend((part.first..part.tokens.len()).map(|token| (first + token, part.sequence, token)));
             first += part.tokens.len();
         }
-        for wanted in wanted.chunks(LOGITS) {
+        for wanted in wanted.chunks(LOGIT_ROWS) {
             let count = wanted.len();
             let chosen = room(chosen, panels(width) * count, NOTHING);
-            for (to, from) in chosen.chunks_exact_mut(count).zip(x.chunks_exact(rows)) {
+            for (to, from) in chosen.chunks_exact_mut(count).zip(x.chunks_exact(pass.rows)) {
                 to.iter_mut().zip(wanted).for_each(|(to, &(row, ..))| *to = from[row]);
             }
             let source = Source { x: Grouped::panels(chosen, count, width), norm: self.final_norm.as_ref() };
             let logits = room(logits, panels(vocabulary) * count, NOTHING);
-            inputs.fill((&self.team, self.level), head.form(), source);
-            head.product((&self.team, self.level), (inputs, count), (&[], After::Store), logits);
+            inputs.fill(self.ctx(), head.form(), source);
+            head.product(self.ctx(), inputs, Epilogue { bias: &[], after: After::Store }, logits);
             let logits = Grouped::panels(logits, count, vocabulary);
-            for (i, &(_, text, token)) in wanted.iter().enumerate() {
+            for (i, &(_, sequence, token)) in wanted.iter().enumerate() {
                 let one = room(one, vocabulary, 0.0);
                 logits.copy_row(i, one);
-                visit(text, token, one)?;
+                visit(sequence, token, one)?;
             }
         }
         Ok(())
     }
 }
 
-/// The parts as attention reads them.
-fn texts<'a, T: Stored>(parts: &'a [Part<'_, T>]) -> Vec<Text<'a, T>> {
+/// The sequences of the parts, for attention.
+fn sequences<'a, T: Stored>(parts: &'a [Part<'_, T>]) -> Vec<Sequence<'a, T>> {
     let mut row = 0;
-    let text = |part: &'a Part<'_, T>| {
+    let sequence = |part: &'a Part<'_, T>| {
         let rows = part.tokens.len();
         row += rows;
-        Text { pages: part.pages.pages(), before: part.before, row: row - rows, rows }
+        Sequence { pages: part.pages.pages(), before: part.before, row: row - rows, rows }
     };
-    parts.iter().map(text).collect()
+    parts.iter().map(sequence).collect()
 }
 
-/// What a panic left in a workspace is overwritten by the next pass.
+/// Locks the workspace; a forward pass overwrites what a panic left in it.
 fn lock(workspace: &Mutex<Workspace>) -> MutexGuard<'_, Workspace> {
     workspace.lock().unwrap_or_else(PoisonError::into_inner)
 }

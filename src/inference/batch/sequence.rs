@@ -1,79 +1,68 @@
-//! One text of a batch: what it has read, what it has written, and how it goes on.
+//! One sequence of a batch: the tokens that it has read and generated, and what it reads next.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::draft::Reach;
-use super::{Event, Listener, TextId};
+use super::draft::GuessCount;
+use super::{Event, EventListener, SequenceId};
 use crate::checkpoint::config::ModelConfig;
 use crate::inference::generation::log_probability;
-use crate::inference::{Error, Finish, Generation, GenerationOptions, KeyValueCache, Sampler, Step, Timings};
+use crate::inference::{
+    Error, Finish, Generation, GenerationOptions, KeyValueCache, Sampler, ScoredToken, Timings,
+};
 
-/// A text that is being written, or waits for its turn.
+/// A running or waiting sequence.
 #[derive(Debug)]
-pub(super) struct Text {
-    pub(super) id: TextId,
+pub(super) struct Sequence {
+    pub(super) id: SequenceId,
     pub(super) cache: KeyValueCache,
     pub(super) state: State,
 }
 
-/// All of a text but its cache.
+/// A sequence without its cache.
 #[derive(Debug)]
 pub(super) struct State {
-    /// The prompt, and what was written behind it.
+    /// The prompt and the generated tokens.
     pub(super) history: Vec<u32>,
+    /// Number of tokens of the prompt.
     prompt: usize,
     context: usize,
     pub(super) options: GenerationOptions,
     pub(super) sampler: Sampler,
     pub(super) end_tokens: Vec<u32>,
-    /// Tokens that are guessed to follow.
+    /// Guesses of the next tokens.
     pub(super) drafted: Vec<u32>,
-    pub(super) reach: Reach,
-    /// What a model that guesses has read.
+    pub(super) guess_count: GuessCount,
+    /// The cache of the draft model.
     pub(super) draft_cache: Option<KeyValueCache>,
-    /// What a pass found out and nobody was told yet.
-    of_prompt: Vec<Step>,
-    written: Vec<Step>,
+    /// Results of a step whose events were not emitted yet.
+    prompt_tokens: Vec<ScoredToken>,
+    new_tokens: Vec<ScoredToken>,
     ended: Option<Result<Finish, Error>>,
-    begun: Instant,
+    started: Instant,
     prefill: Option<Duration>,
 }
 
-/// What a text reads in one pass.
+/// The tokens that a sequence reads in one step.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// The next tokens of the history that are unread, and those guessed behind them.
+    /// The next unread tokens of the history, and the guesses after them.
     pub(super) tokens: Vec<u32>,
-    /// The first of them whose logits are wanted.
+    /// The index of the first token whose logits are needed.
     pub(super) first: usize,
-    /// The place of the first one in the text.
+    /// The position of the first token.
     from: usize,
 }
 
-impl Text {
-    pub(super) fn new(
-        id: TextId,
-        config: &ModelConfig,
-        (prompt, cache): (Vec<u32>, KeyValueCache),
-        (sampler, options): (Sampler, GenerationOptions),
-    ) -> Self {
-        let state = State {
-            prompt: prompt.len(),
-            history: prompt,
-            context: config.context,
-            end_tokens: if options.stop_at_end_of_text { config.end_tokens.clone() } else { Vec::new() },
-            options,
-            sampler,
-            drafted: Vec::new(),
-            reach: Reach::default(),
-            draft_cache: None,
-            of_prompt: Vec::new(),
-            written: Vec::new(),
-            ended: None,
-            begun: Instant::now(),
-            prefill: None,
-        };
+/// The last event of a sequence, and the tokens in its cache.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) event: Event<'static>,
+    pub(super) prefix: Option<(Vec<u32>, KeyValueCache)>,
+}
+
+impl Sequence {
+    pub(super) fn new(id: SequenceId, state: State, cache: KeyValueCache) -> Self {
         Self { id, cache, state }
     }
 
@@ -82,16 +71,17 @@ impl Text {
     }
 
     /// The tokens that are in the cache.
-    pub(super) fn read(&self) -> &[u32] {
+    pub(super) fn cached_tokens(&self) -> &[u32] {
         &self.state.history[..self.cache.length()]
     }
 
-    pub(super) fn unread(&self) -> usize {
+    /// Number of tokens that are not in the cache.
+    pub(super) fn unread_count(&self) -> usize {
         self.state.history.len() - self.cache.length()
     }
 
-    /// Takes the beginning as read by another text, unless its likelihood is asked for.
-    pub(super) fn starts_with(&mut self, cache: KeyValueCache) {
+    /// Begins with the prefix in `cache`, unless the log probabilities of the prompt are needed.
+    pub(super) fn use_prefix(&mut self, cache: KeyValueCache) {
         if !self.state.options.prompt_log_probabilities {
             self.cache = cache;
         }
@@ -109,7 +99,7 @@ impl Text {
         self.state.ended.get_or_insert(Err(error));
     }
 
-    /// What to read next, at most `room` tokens; nothing of a text that has ended.
+    /// Plans to read up to `room` tokens; a sequence that has ended reads none.
     pub(super) fn plan(&self, room: usize) -> Plan {
         let State { history, drafted, options, .. } = &self.state;
         let from = self.cache.length();
@@ -128,7 +118,7 @@ impl Text {
         Plan { tokens, first, from }
     }
 
-    /// Forgets what was read of guesses that turned out wrong.
+    /// Removes wrong guesses from the caches.
     pub(super) fn settle(&mut self, plan: &Plan) {
         let Self { cache, state, .. } = self;
         let true_tokens = state.history.get(plan.from..).unwrap_or_default();
@@ -139,26 +129,26 @@ impl Text {
         cache.truncate(plan.from + right);
         let drafted = std::mem::take(&mut state.drafted).len();
         if drafted > 0 {
-            state.reach.learn(drafted, right.saturating_sub(plan.tokens.len() - drafted));
+            state.guess_count.update(drafted, right.saturating_sub(plan.tokens.len() - drafted));
         }
         if let Some(draft) = &mut state.draft_cache {
             draft.truncate(plan.from + right);
         }
     }
 
-    /// Tells what a pass found out. Who breaks ends the text with the token told last.
-    pub(super) fn tell(&mut self, each: &mut Listener<'_>) {
+    /// Emits the results of a step. If `on_event` breaks, the token of that event is the last one.
+    pub(super) fn emit_events(&mut self, on_event: &mut EventListener<'_>) {
         let Self { id, state, .. } = self;
-        let of_prompt = std::mem::take(&mut state.of_prompt);
-        let written = std::mem::take(&mut state.written);
+        let prompt_tokens = std::mem::take(&mut state.prompt_tokens);
+        let new_tokens = std::mem::take(&mut state.new_tokens);
         let mut finish = ControlFlow::Continue(());
-        for step in &of_prompt {
-            finish = or_break(finish, each(*id, Event::Prompt(step)));
+        for token in &prompt_tokens {
+            finish = first_break(finish, on_event(*id, Event::Prompt(token)));
         }
-        let before = state.history.len() - written.len();
-        for (i, step) in written.iter().enumerate() {
+        let before = state.history.len() - new_tokens.len();
+        for (i, token) in new_tokens.iter().enumerate() {
             if finish.is_continue() {
-                finish = each(*id, Event::Token(step));
+                finish = on_event(*id, Event::Token(token));
                 if finish.is_break() {
                     state.history.truncate(before + i + 1);
                 }
@@ -169,12 +159,11 @@ impl Text {
         }
     }
 
-    /// How it ended, and what it had read.
-    pub(super) fn close(self) -> (Event<'static>, Option<(Vec<u32>, KeyValueCache)>) {
+    pub(super) fn close(self) -> Ending {
         let Self { state, mut cache, .. } = self;
-        let State { history, prompt, begun, prefill, ended, .. } = state;
+        let State { history, prompt, started, prefill, ended, .. } = state;
         cache.truncate(history.len());
-        let whole = begun.elapsed();
+        let whole = started.elapsed();
         let prefill = prefill.unwrap_or(whole);
         let event = match ended {
             Some(Err(error)) => Event::Failed(error),
@@ -186,48 +175,72 @@ impl Text {
             }),
         };
         let length = cache.length();
-        (event, (length > 0).then(|| (history[..length].to_vec(), cache)))
+        Ending { event, prefix: (length > 0).then(|| (history[..length].to_vec(), cache)) }
     }
 }
 
-/// The first of two that breaks.
-fn or_break(one: ControlFlow<Finish>, other: ControlFlow<Finish>) -> ControlFlow<Finish> {
+/// The first of two results that breaks.
+fn first_break(one: ControlFlow<Finish>, other: ControlFlow<Finish>) -> ControlFlow<Finish> {
     if one.is_break() { one } else { other }
 }
 
 impl State {
-    /// Tokens that may still be written.
-    pub(super) fn left(&self) -> usize {
-        let written = self.history.len() - self.prompt;
+    pub(super) fn new(
+        config: &ModelConfig,
+        prompt: Vec<u32>,
+        sampler: Sampler,
+        options: GenerationOptions,
+    ) -> Self {
+        Self {
+            prompt: prompt.len(),
+            history: prompt,
+            context: config.context,
+            end_tokens: if options.stop_at_end_of_text { config.end_tokens.clone() } else { Vec::new() },
+            options,
+            sampler,
+            drafted: Vec::new(),
+            guess_count: GuessCount::default(),
+            draft_cache: None,
+            prompt_tokens: Vec::new(),
+            new_tokens: Vec::new(),
+            ended: None,
+            started: Instant::now(),
+            prefill: None,
+        }
+    }
+
+    /// Number of tokens that may still be generated.
+    pub(super) fn remaining(&self) -> usize {
+        let generated = self.history.len() - self.prompt;
         let room = (self.context + 1).saturating_sub(self.history.len());
-        (self.options.max_tokens - written).min(room)
+        (self.options.max_tokens - generated).min(room)
     }
 
     pub(super) fn has_ended(&self) -> bool {
         self.ended.is_some()
     }
 
-    /// Takes the logits behind one token of a plan: those of the prompt tell how likely the next token was, those behind the
-    /// last token choose the next one. Logits behind a wrong guess are of another text.
-    pub(super) fn take(&mut self, (plan, token): (&Plan, usize), logits: &[f32]) {
-        let place = plan.from + token;
-        let is_true = self.history.get(place) == plan.tokens.get(token);
-        if !is_true || self.has_ended() {
+    /// Takes the logits after one token of a plan. Logits within the prompt give the log probability of the next token; logits after the
+    /// last token choose the next one. Logits after a wrong guess are ignored.
+    pub(super) fn take_logits(&mut self, plan: &Plan, token: usize, logits: &[f32]) {
+        let position = plan.from + token;
+        let is_right = self.history.get(position) == plan.tokens.get(token);
+        if !is_right || self.has_ended() {
             return;
         }
         let max = self.options.log_probabilities;
-        match self.history.get(place + 1) {
+        match self.history.get(position + 1) {
             Some(&next) => {
                 let log_probability = Some(log_probability(logits, next, max.unwrap_or(0)));
-                self.of_prompt.push(Step { token: next, log_probability });
+                self.prompt_tokens.push(ScoredToken { token: next, log_probability });
             }
             None => self.choose(logits, max),
         }
     }
 
     fn choose(&mut self, logits: &[f32], max: Option<usize>) {
-        self.prefill.get_or_insert_with(|| self.begun.elapsed());
-        if self.left() == 0 {
+        self.prefill.get_or_insert_with(|| self.started.elapsed());
+        if self.remaining() == 0 {
             self.ended = Some(Ok(Finish::Length));
             return;
         }
@@ -237,8 +250,8 @@ impl State {
             Ok(token) => {
                 self.history.push(token);
                 let log_probability = max.map(|max| log_probability(logits, token, max));
-                self.written.push(Step { token, log_probability });
-                if self.left() == 0 {
+                self.new_tokens.push(ScoredToken { token, log_probability });
+                if self.remaining() == 0 {
                     self.ended = Some(Ok(Finish::Length));
                 }
             }
